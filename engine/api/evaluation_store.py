@@ -147,6 +147,14 @@ class EvaluationStore:
         """
         return frames.tabulate_columns(self._as_evaluation(evaluation))
 
+    def challenger(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
+        """Return the challenger against the model of the store, one row per performance metric.
+
+        The columns are those of `engine.api.frames.tabulate_challenger`. The frame is empty if the evaluation has no
+        challenger.
+        """
+        return frames.tabulate_challenger(self._as_evaluation(evaluation))
+
     def _as_evaluation(self, evaluation: str | Evaluation | None) -> Evaluation:
         return evaluation if isinstance(evaluation, Evaluation) else self.evaluation(evaluation)
 

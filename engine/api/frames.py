@@ -10,11 +10,14 @@ from typing import Any
 
 import polars as pl
 
+from engine.bundles.project_bundles import ListedBundle
 from engine.evaluation.record import Evaluation
+from engine.formatting.moments import format_minute
 from engine.notifications.sending import describe_definition
 from engine.service.deployments.deployment_list import DeploymentState
 from engine.spec.resources.scenarios import Reporter
 from engine.store import CheckPoint, Mute, OutboxMessage, Pause, ReporterState, RunRecord
+from engine.views.challenger import list_challenger_rows
 from engine.views.columns import describe_columns
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
@@ -23,6 +26,7 @@ from engine.views.run_view import RunView
 from engine.views.store_view import StoreView
 from engine.views.trigger_view import FireView, TriggerView, format_local_time, have_seconds
 
+_CHALLENGED = ("champion", "challenger", "advantage")
 _COLUMN_FIELDS = (
     "role", "drift", "drift_p", "significant", "reference", "batch", "drift_importance", "model_importance", "reason",
 )  # fmt: skip
@@ -36,7 +40,7 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
     outcome when the check was last applied; of a wildcard check, the worst. A metric that is called as another column,
     such as `rows`, is in the column `metrics.rows`. `time`, `time.start` and `time.end` are there if an evaluation has
-    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded.
+    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded; `release`, in a deployment.
     """
     found = store.evaluations
     timed = any(one.time for one in found)
@@ -46,6 +50,7 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     schema |= {"time": pl.String, "time.start": UTC, "time.end": UTC} if timed else {}
     schema |= {"created": UTC, "rows": pl.Int64}
     ids = ["id", *["same_data_as"] * timed, *["superseded_by"] * any(one.superseded_by for one in found)]
+    ids += ["release"] * any(one.release for one in found)
     columns = {name: f"metrics.{name}" if name in {*schema, *checks, *ids} else name for name in store.metrics}
     bounded = [
         name
@@ -116,6 +121,30 @@ def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
     return pl.DataFrame(rows, {"metric": pl.String, **schema, "reason": pl.String})
 
 
+def tabulate_challenger(evaluation: Evaluation) -> pl.DataFrame:
+    """Return one row per performance metric of a challenger: of both models on the same rows, and the advantage.
+
+    `advantage` is positive where the challenger is better; its paired interval is `advantage_low`, `advantage_high`.
+    `verdict` is better or worse where that interval does not hold 0, else undecided. Empty without a challenger.
+    """
+    schema: dict[str, Any] = {"metric": pl.String}
+    schema |= {f"{of}{end}": pl.Float64 for of in _CHALLENGED for end in ("", "_low", "_high")}
+    rows = [
+        {"metric": row.metric, "verdict": row.verdict or None, "reason": row.advantage.reason}
+        | {
+            f"{of}{end}": value
+            for of in _CHALLENGED
+            for end, value in (
+                ("", getattr(row, of).value),
+                ("_low", getattr(row, of).low),
+                ("_high", getattr(row, of).high),
+            )
+        }
+        for row in list_challenger_rows(evaluation)
+    ]
+    return pl.DataFrame(rows, schema | {"verdict": pl.String, "reason": pl.String})
+
+
 def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:
     """Return one row per class (of a regression: per decile of the reference): the predicted share on both sides."""
     schema = {"predicted": pl.String, "reference": pl.Float64, "batch": pl.Float64, "fugacity": pl.Float64}
@@ -153,12 +182,15 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
 
 
 def tabulate_runs(found: Sequence[RunRecord]) -> pl.DataFrame:
-    """Return one row per run; `state` is RUNNING, or the outcome."""
+    """Return one row per run; `state` is RUNNING, or the outcome; `release` is there if a deployment has run one."""
     schema: dict[str, Any] = {"id": pl.String, "scenario": pl.String, "state": pl.String, "started": UTC}
     schema |= {"seconds": pl.Float64, "trigger": pl.String, "who": pl.String, "parent": pl.String}
+    released = ["release"] * any(run.release for run in found)
+    schema |= dict.fromkeys(released, pl.String)
+    parts = ["id", "scenario", "state", "started", "trigger", "who", "parent", *released]
     rows = [
         {
-            **{part: getattr(run, part) for part in ("id", "scenario", "state", "started", "trigger", "who", "parent")},
+            **{part: getattr(run, part) for part in parts},
             "seconds": (run.ended - run.started).total_seconds() if run.ended else None,
         }
         for run in found
@@ -201,11 +233,18 @@ def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence
             return "in force, but the spec has no such check"
         if mute in active:
             return "in force"
-        return f"ended by {mute.ended_by} on {mute.ended:%Y-%m-%d %H:%M} UTC" if mute.ended else "expired"
+        return f"ended by {mute.ended_by} on {format_minute(mute.ended)}" if mute.ended else "expired"
 
     rows = [{name: getattr(mute, name) for name in schema if name != "state"} for mute in found]
     states = [{"state": describe_state(mute)} for mute in found]
     return pl.DataFrame([row | state for row, state in zip(rows, states, strict=True)], schema)
+
+
+def tabulate_bundles(bundles: Sequence[ListedBundle]) -> pl.DataFrame:
+    """Return one row per bundle of a project."""
+    schema = {"name": pl.String, "id": pl.String, "where": pl.String, "size": pl.Int64, "signatures": pl.Int64,
+              **dict.fromkeys(("created", "by", "release_notes", "problem"), pl.String)}  # fmt: skip
+    return pl.DataFrame([asdict(one) for one in bundles], schema, orient="row")
 
 
 def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mapping[str, str]) -> pl.DataFrame:
@@ -216,7 +255,7 @@ def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mappi
     def describe_state(pause: Pause) -> str:
         if pause in active:
             return f"in force{idle[pause.scenario]}"
-        return f"ended by {pause.ended_by} on {pause.ended:%Y-%m-%d %H:%M} UTC" if pause.ended else "over"
+        return f"ended by {pause.ended_by} on {format_minute(pause.ended)}" if pause.ended else "over"
 
     rows = [{name: getattr(pause, name) for name in schema if name != "state"} for pause in found]
     return pl.DataFrame([row | {"state": describe_state(one)} for row, one in zip(rows, found, strict=True)], schema)

@@ -19,11 +19,15 @@ from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.project_status import ProjectStatus, describe_status
 from engine.api.replay import TriedValues, replay_target
-from engine.errors import UsageError
+from engine.bundles.project_bundles import list_project_bundles
+from engine.errors import DataError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.formatting.lists import join_some
+from engine.formatting.moments import format_minute
 from engine.notifications import Delivery, deliver_messages, has_state
+from engine.pipeline.bundle_creation import CreatedBundle, plan_bundle
 from engine.pipeline.checks import apply_checks
+from engine.pipeline.datasets import ChecksFailed
 from engine.pipeline.log import LogLine
 from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios import scenario_selection, session
@@ -258,6 +262,31 @@ class Project:
             self.spec, store, parsed, scenarios=scenarios, environ=self.environ, listeners=self.listeners
         )
 
+    def create_bundle(self, name: str, *, keys: Sequence[Path] = ()) -> CreatedBundle:
+        """Build what a bundle of the spec includes, pack it, and put it into the local registry under its name.
+
+        Parameters
+        ----------
+        keys
+            Files of private Ed25519 keys (PEM) to sign it with.
+
+        Raises
+        ------
+        UsageError
+            The spec has no such bundle, or a key cannot be read.
+        BundleError
+            The name belongs to a bundle with other contents, a file cannot be packed, or one holds a secret.
+        DataError, ModelError
+            A dataset or a model cannot be built, or a check of a dataset is ERROR.
+        """
+        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
+            try:
+                return context.read_unchanged(
+                    lambda attempt: plan_bundle(name, name, attempt, keys=keys).apply(attempt)
+                )
+            except ChecksFailed as failed:
+                raise DataError(str(failed)) from failed
+
     def outbox(self) -> pl.DataFrame:
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.
 
@@ -293,7 +322,7 @@ class Project:
         with self.open_session() as context:
             dropped = [message.id for message in _select_messages(context, ids)]
             for message in dropped:
-                reason = f"dropped by {describe_acting_user()} on {context.clock():%Y-%m-%d %H:%M} UTC"
+                reason = f"dropped by {describe_acting_user()} on {format_minute(context.clock())}"
                 context.store.outbox.drop(message, reason)
             return dropped
 
@@ -421,6 +450,21 @@ class Project:
         """Return a sentence for each pause in force."""
         with self.open_session() as context:
             return trigger_history.tell_pauses(context)
+
+    def bundles(self) -> pl.DataFrame:
+        """Return the bundles that were made here and those that are published, by name.
+
+        Returns
+        -------
+        name, id, where (local, published or both), size (bytes), signatures (their number; they are not checked),
+        created (ISO 8601, UTC), by, release_notes, problem (why its archive cannot be used; null: it is sound).
+
+        Raises
+        ------
+        BundleError
+            The file of a name is damaged.
+        """
+        return frames.tabulate_bundles(list_project_bundles(self.spec))
 
     def triggers(self) -> pl.DataFrame:
         """Return the triggers of all scenarios, in the order of the spec. No server is needed for it.

@@ -12,12 +12,15 @@ from engine.atomic_files import replace_file
 from engine.bundles.archive_records import MOST_ARCHIVE_BYTES, ArchivedFile, build_end
 from engine.bundles.manifest import (
     MANIFEST_FILE,
+    MOST_MANIFEST_BYTES,
+    MOST_VALUES,
     PROVENANCE_FILE,
     SIGNATURES_FILE,
     BundledFile,
     Manifest,
     Provenance,
     Role,
+    count_values,
     encode_document,
 )
 from engine.bundles.signatures import Envelope, Signature
@@ -78,6 +81,11 @@ def write_archive(
     if contents.keys() != manifest.files.keys():
         different = sorted(contents.keys() ^ manifest.files.keys())
         raise BundleError(f"the manifest and the contents of the bundle differ in {', '.join(different[:5])}")
+    if len(manifest.content) > MOST_MANIFEST_BYTES or count_values(manifest.content) > MOST_VALUES:
+        most = format_bytes(MOST_MANIFEST_BYTES)
+        raise BundleError(
+            f"the manifest would have more than {most} or {MOST_VALUES:,} values: pack less files or columns"
+        )
     envelope = Envelope.seal(manifest.id, provenance, signatures)
     total = sum(file.size for file in manifest.files.values())
     if total > MOST_ARCHIVE_BYTES:

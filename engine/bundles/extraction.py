@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.bundles.archive_checks import BundleArchive, open_archive
-from engine.bundles.manifest import OWN_FILES, Manifest
+from engine.bundles.manifest import Manifest
 from engine.errors import BundleError
+from engine.store.folders import sync_path, sync_tree
 
 FILE_MODE, FOLDER_MODE = 0o444, 0o555
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -50,7 +51,7 @@ def extract_archive(path: Path, folder: Path, expected_id: str) -> Manifest:
             except BaseException:
                 remove_extracted(staging)
                 raise
-            _sync_folder(folder.parent)
+            sync_path(folder.parent)
         except OSError as error:
             raise BundleError(f"the bundle cannot be laid down in {folder}: {error.strerror}") from error
         return archive.manifest
@@ -69,19 +70,19 @@ def _write_files(archive: BundleArchive, staging: Path) -> None:
         for name in archive.manifest.files:
             with _create_file(name, root) as file:
                 archive.copy_file(name, file.write)
-        for name in OWN_FILES:
+        for name, content in archive.own_files.items():
             with _create_file(name, root) as file:
-                file.write(archive.copy_own_file(name))
+                file.write(content)
     finally:
         os.close(root)
     for parent, _, _ in os.walk(staging, topdown=False):
         Path(parent).chmod(FOLDER_MODE)
-        _sync_folder(Path(parent))
+    sync_tree(staging)
 
 
 @contextmanager
 def _create_file(name: str, root: int) -> Iterator[BinaryIO]:
-    """Give a new file below an open folder, synced at the end. Folders on the way are opened: no link is followed."""
+    """Give a new file below an open folder. Each folder on the way is opened: no link is followed."""
     *folders, base = name.split("/")
     parent = os.dup(root)
     try:
@@ -93,16 +94,6 @@ def _create_file(name: str, root: int) -> Iterator[BinaryIO]:
             parent = inner
         with os.fdopen(os.open(base, _NEW_FILE_FLAGS, FILE_MODE, dir_fd=parent), "wb") as file:
             yield file
-            file.flush()
             os.fchmod(file.fileno(), FILE_MODE)  # whatever the umask is
-            os.fsync(file.fileno())
     finally:
         os.close(parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, _FOLDER_FLAGS)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

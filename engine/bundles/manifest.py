@@ -7,9 +7,9 @@ when and with what) is no part of the manifest, so that equal contents have the 
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from engine.bundles.bundle_paths import find_collision, find_path_problem
 from engine.digests import canonical_json
@@ -23,6 +23,10 @@ OWN_FILES = (MANIFEST_FILE, PROVENANCE_FILE, SIGNATURES_FILE)
 """The entries of an archive that the manifest does not list."""
 
 MOST_FILES = 10_000
+MOST_MANIFEST_BYTES = 3 << 20
+"""Bytes of the largest manifest: some 300 for each of the files."""
+MOST_VALUES = 60_000
+"""Values in the largest document, four for each of the files. Reading whatever JSON that is takes less than 100 MB."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256, as 64 hexadecimal digits in lower case."""
@@ -53,12 +57,19 @@ class BundledDataset(_Part):
         The number of rows, and the names of the columns in order.
     fingerprint
         The digest by which evaluations recognise the same data.
+    frozen
+        Whether the rows are those of a function, a query or a table, written to one file; else the files are as they
+        were, and are read by the settings of the spec.
+    entity
+        The column that names what rows belong to, also where a query has it from what it reads.
     """
 
     path: str
     rows: Count
     columns: tuple[str, ...] = ()
     fingerprint: str = ""
+    frozen: bool = False
+    entity: str | None = None
 
 
 class BundledModel(_Part):
@@ -74,8 +85,13 @@ class BundledModel(_Part):
         The digest of what it computes; it stays the same wherever the version is imported.
     fingerprint
         The digest of what it was trained from.
-    held_out_rows
-        The rows of its test part that the bundle holds; 0 if only their profile is included.
+    held_out, held_out_rows
+        The digest of the rows that were held out from training, and how many of them the bundle holds: 0 if no
+        evaluation store compares with them.
+    settings
+        What it was trained with, as the state records it: `model` and `dataset` of the spec, and `versions`.
+    datasets
+        Name and fingerprint of each table that its training data were made from; that of the data themselves is last.
     probe, probe_rows
         Path of a file with rows and their scores, which the imported model must reproduce, and how many they are.
     """
@@ -85,7 +101,10 @@ class BundledModel(_Part):
     identity: str
     fingerprint: str = ""
     algorithm: str = ""
+    held_out: str = ""
     held_out_rows: Count = 0
+    settings: Mapping[str, JsonValue] = {}
+    datasets: tuple[tuple[str, str], ...] = ()
     probe: str | None = None
     probe_rows: Count = 0
 
@@ -111,6 +130,8 @@ class Manifest(_Part):
         The versions of the engine that can run it, such as `>=0.3`.
     files
         By path in the bundle, every file but the manifest, the provenance and the signatures.
+    estimators
+        By name of a model that is a file of its own (kind skops), the path of this file in the bundle.
     secrets
         Names of the secrets that the spec declares; never their values.
     """
@@ -123,6 +144,7 @@ class Manifest(_Part):
     files: Mapping[str, BundledFile]
     datasets: Mapping[str, BundledDataset] = {}
     models: Mapping[str, BundledModel] = {}
+    estimators: Mapping[str, str] = {}
     scenarios: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     needs: Needs = Needs()
@@ -187,7 +209,22 @@ _Document = TypeVar("_Document", bound=BaseModel)
 
 def encode_document(document: BaseModel) -> bytes:
     """Return a document as canonical JSON: sorted keys, UTF-8, one line end."""
-    return (canonical_json(document.model_dump(mode="json")) + "\n").encode()
+    return (canonical_json(dump_document(document)) + "\n").encode()
+
+
+def dump_document(document: BaseModel) -> dict[str, Any]:
+    """Return a document, JSON-ready, without the keys that have their defaults.
+
+    So a key that a later version of the engine adds changes neither the bytes of what was written before it, nor their
+    hash, nor what was signed.
+    """
+    written = document.model_dump(mode="json", exclude_defaults=True)
+    return {**written, "format": document.format} if isinstance(document, Manifest) else written
+
+
+def count_values(content: bytes) -> int:
+    """Return about how many values JSON has, and no less, without parsing it."""
+    return 1 + sum(map(content.count, (b",", b"[", b"{")))
 
 
 def decode_document(kind: type[_Document], content: bytes, what: str) -> _Document:
@@ -201,6 +238,8 @@ def decode_document(kind: type[_Document], content: bytes, what: str) -> _Docume
     BundleError
         The bytes are no such document; `what` names it in the message.
     """
+    if count_values(content) > MOST_VALUES:
+        raise BundleError(f"the {what} is refused: it has more than {MOST_VALUES:,} values")
     try:
         document = kind.model_validate_json(content)
         same = encode_document(document) == content
@@ -213,6 +252,11 @@ def decode_document(kind: type[_Document], content: bytes, what: str) -> _Docume
     return document
 
 
+def list_entries(manifest: Manifest) -> list[str]:
+    """Return the names of the entries of an archive in their order."""
+    return [MANIFEST_FILE, *sorted(manifest.files), PROVENANCE_FILE, SIGNATURES_FILE]
+
+
 def parse_manifest(content: bytes) -> Manifest:
     """Return the manifest in bytes of unknown origin; BundleError if they are none."""
     return decode_document(Manifest, content, "manifest")
@@ -222,5 +266,7 @@ def _describe_first_problem(error: ValidationError) -> str:
     """Return the place and the problem of the first error, on one line and without the value that was found."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
+    newer = first["type"] == "extra_forbidden" or place == "format"
+    message = "this engine does not know it; a newer engine may have written it" if newer else first["msg"]
+    message = message.removeprefix("Value error, ").replace("Input should be", "it must be")
     return single_line(f"{place}: {message}" if place else message, 300)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.bundles.manifest import Hash, Provenance
+from engine.bundles.manifest import Hash, Provenance, dump_document
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
 from engine.spec.resources.deployments import TrustedKeyFile
@@ -34,7 +34,7 @@ class Signature(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     keyid: Hash
-    sig: str = Field(pattern=r"^[A-Za-z0-9+/]{86}==$")
+    sig: str = Field(pattern=r"^[A-Za-z0-9+/]{85}[AQgw]==$")
 
 
 class Envelope(BaseModel):
@@ -43,15 +43,15 @@ class Envelope(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, serialize_by_alias=True)
 
     payload: str
-    payload_type: Literal["application/vnd.engine.bundle+json"] = Field(PAYLOAD_TYPE, alias="payloadType")
-    signatures: tuple[Signature, ...] = Field((), max_length=MOST_SIGNATURES)
+    payload_type: Literal["application/vnd.engine.bundle+json"] = Field(alias="payloadType")
+    signatures: tuple[Signature, ...] = Field(max_length=MOST_SIGNATURES)
 
     @classmethod
     def seal(cls, bundle: str, provenance: Provenance, signatures: Sequence[Signature] = ()) -> "Envelope":
         """Return the envelope of a bundle, without signatures that stand twice and in the order of their keys."""
         unique = {one.keyid: one for one in signatures}
         payload = base64.b64encode(_build_statement(bundle, provenance)).decode()
-        return cls(payload=payload, signatures=tuple(unique[key] for key in sorted(unique)))
+        return cls(payload=payload, payload_type=PAYLOAD_TYPE, signatures=tuple(unique[key] for key in sorted(unique)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def _check_signature(key: TrustedKey, signature: Signature, signed: bytes) -> No
 
 def _build_statement(bundle: str, provenance: Provenance) -> bytes:
     """Return what is signed, as canonical JSON."""
-    return canonical_json({"manifest": bundle, "provenance": provenance.model_dump(mode="json")}).encode()
+    return canonical_json({"manifest": bundle, "provenance": dump_document(provenance)}).encode()
 
 
 def _encode_before_signing(payload: bytes) -> bytes:

@@ -6,4 +6,14 @@ and the diagnostics of an invalid spec need not wait a second for packages that 
 
 import gc
 
+_USUAL_THRESHOLDS = gc.get_threshold()
 gc.set_threshold(500_000)  # by default a quarter of a short command's time is garbage collection during imports
+
+
+def restore_garbage_collection() -> None:
+    """Collect garbage as often as Python does by default.
+
+    A command that goes on for days calls this after its imports: each of its transactions leaves objects that refer to
+    one another, and half a million of them would take up more than 50 MB before they are collected.
+    """
+    gc.set_threshold(*_USUAL_THRESHOLDS)

@@ -1,5 +1,6 @@
 """Pack, show, compare, sign, verify and hand on bundles: versions of a project as one file each."""
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from engine.cli.options import Variables, load_project
+from engine.cli.options import AsOf, Variables, load_project
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
@@ -38,6 +39,34 @@ def list_bundles(path: SpecFile, var: Variables = None, format_: TextOrJson = "t
     found = list_project_bundles(project)
     print_list([asdict(one) for one in found], format_)
     return ExitCode.COULD_NOT_RUN if any(one.problem for one in found) else ExitCode.OK
+
+
+def create_bundle(
+    path: SpecFile,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A bundle that the spec declares.", show_default=False)],
+    sign: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--sign",
+            metavar="KEY",
+            help="A private Ed25519 key (PEM) to sign it with, as openssl genpkey -algorithm ed25519 makes it. "
+            "Can be repeated.",
+        ),
+    ] = None,
+    var: Variables = None,
+    as_of: AsOf = None,
+    format_: TextOrJson = "text",
+) -> int:
+    """Create a bundle: build the datasets and models that it includes, and pack them with the spec and its code."""
+    project = load_project(path, var, as_of)
+
+    from engine.api import Project
+    from engine.cli import bundle_printers, output
+
+    with output.show_progress(verbose=False) as listen:
+        made = Project(project, os.environ, (listen,)).create_bundle(name, keys=sign or [])
+    bundle_printers.print_created(made, format_)
+    return ExitCode.OK
 
 
 def show_bundle(
@@ -186,6 +215,7 @@ def import_file(
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
+    "create": create_bundle,
     "list": list_bundles,
     "show": show_bundle,
     "diff": compare_two,

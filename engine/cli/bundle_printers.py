@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bundles.archive_checks import BundleArchive, Verified
 from engine.bundles.bundle_diff import BundleDiff
@@ -12,7 +12,28 @@ from engine.formatting.control_characters import remove_controls, single_line
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_bytes
 
+if TYPE_CHECKING:
+    from engine.pipeline.bundle_creation import CreatedBundle
+
 SHOWN_COLUMNS = 20
+
+
+def print_created(made: "CreatedBundle", format_: str) -> None:
+    """Print which bundle was made, and what of the data and models leaves the house with it."""
+    if format_ == "json":
+        _print_document({"name": made.name, "id": made.id, "bytes": made.size, "existed": made.existed,
+                         "leaving": list(made.leaving), "notes": list(made.notes)})  # fmt: skip
+        return
+    same = " (the name belongs to it already: nothing has changed)" if made.existed else ""
+    _print_plain(f"{made.name}{same}")
+    _print_facts(
+        {
+            "id": made.id,
+            "size": format_bytes(made.size),
+            "leaves the house": "; ".join(made.leaving) or "no data and no model",
+            "note": "; ".join(made.notes),
+        }
+    )
 
 
 def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:

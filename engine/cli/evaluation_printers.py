@@ -1,6 +1,6 @@
 """Prints one evaluation: what was measured, and what has drifted between two sides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import polars as pl
@@ -12,9 +12,11 @@ from engine.cli.options import TableFormat
 from engine.cli.tables import Page, format_with_interval, print_data, render_json, to_records
 from engine.evaluation.evaluation_json import evaluation_to_json
 from engine.evaluation.record import Evaluation
+from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_cell, format_ends
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint
+from engine.views.challenger import describe_challenger
 from engine.views.columns import describe_columns
 
 SHORT_DIGEST = 8
@@ -60,12 +62,14 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
     page.add_facts(
         {
             "time": one.time.text if one.time and one.time.text != one.name else "",
-            "created": f"{one.created:%Y-%m-%d %H:%M:%S} UTC, engine {one.engine_version}, kernel {one.kernel_version}",
+            "created": f"{format_second(one.created)}, engine {one.engine_version}, kernel {one.kernel_version}",
             "id": one.id,
             "superseded by": one.superseded_by or "",
             "run": one.run or "",
             "labels": ", ".join(f"{key} = {value}" for key, value in one.labels.items()),
-            "model": one.model + (f", version {one.model_version}" if one.model_version else "") if one.model else "",
+            "model": _describe_model_of(one),
+            "release": one.release or "",
+            "challenger": ", ".join(filter(None, one.facts.get("challenger", {}).values())),
             "rows": f"{one.rows_used:,}, compared with {one.reference_rows:,} rows of the reference",
             "fingerprints": ", ".join(f"{of} {digest[:SHORT_DIGEST]}" for of, digest in prints if digest),
         }
@@ -74,6 +78,13 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
     add_outcomes([point.result for point in checks], page)
     _add_measurements(one, page, "reference", "batch")
     page.print()
+
+
+def _describe_model_of(one: Evaluation) -> str:
+    """Return the model that was evaluated, with the number of its version and the identity that it has everywhere."""
+    version = f", version {one.model_version}" if one.model_version else ""
+    identity = one.facts.get("identity")
+    return f"{one.model}{version}{f' ({identity[:SHORT_DIGEST]})' if identity else ''}" if one.model else ""
 
 
 def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> None:
@@ -144,19 +155,50 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         for (reason,), same in performance.group_by("reason", maintain_order=True):
             if reason is not None:
                 page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
+    _add_challenger(one, page)
     if one.notes:
         page.add_title("notes")
     for note in one.notes:
         page.add_line(note)
 
 
-def _join_intervals(performance: pl.DataFrame) -> pl.DataFrame:
-    """Return the table of performance with each value and its interval as one text."""
-    return performance.with_columns(
-        pl.Series(side, [format_with_interval(*row) for row in performance.select(side, *ends).iter_rows()], pl.String)
-        for side, ends in (
-            ("reference", ("reference_low", "reference_high")),
-            ("batch", ("low", "high")),
-            ("change", ("change_low", "change_high")),
-        )
+def _add_challenger(one: Evaluation, page: Page) -> None:
+    """Add the challenger against the model of the store, if there is one."""
+    challenger = describe_challenger(one, None)
+    if challenger is None:
+        return
+    page.add_title(f"challenger {challenger.name} against {challenger.champion}, on the same rows")
+    page.add_line(challenger.sentence)
+    if not challenger.is_measured:
+        return
+    measured = frames.tabulate_challenger(one).filter(pl.col("advantage").is_not_null())
+    sides = {name: (f"{name}_low", f"{name}_high") for name in ("champion", "challenger", "advantage")}
+    page.add_table(
+        _join_intervals(measured, sides),
+        {
+            "metric": "metric",
+            "champion": challenger.champion,
+            "challenger": challenger.name,
+            "advantage": "advantage",
+            "verdict": "the challenger is",
+        },
+    )
+    page.add_line("advantage: positive where the challenger is better; its interval is paired", style="dim")
+    for (reason,), same in measured.group_by("reason", maintain_order=True):
+        if reason is not None:
+            page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
+
+
+_SIDES = {
+    "reference": ("reference_low", "reference_high"),
+    "batch": ("low", "high"),
+    "change": ("change_low", "change_high"),
+}
+
+
+def _join_intervals(table: pl.DataFrame, sides: Mapping[str, tuple[str, str]] = _SIDES) -> pl.DataFrame:
+    """Return a table with each value and its interval as one text; `sides` names the columns of the ends."""
+    return table.with_columns(
+        pl.Series(side, [format_with_interval(*row) for row in table.select(side, *ends).iter_rows()], pl.String)
+        for side, ends in sides.items()
     )

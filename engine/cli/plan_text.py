@@ -137,8 +137,8 @@ def _format_position(change: Change) -> str:
 
 def _format_source(reads: ReadSource) -> str:
     rows = f"{reads.rows:,} rows of " if reads.rows is not None else ""
-    files = join_some(reads.files, SHOWN_FILES)
-    return f"{rows}{reads.dataset}{f' ({files})' if files else ''}"
+    where = join_some(reads.files, SHOWN_FILES) or reads.place
+    return f"{rows}{reads.dataset}{f' ({where})' if where else ''}"
 
 
 def _summarize_plan(plan: Plan) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from engine.cli import restore_garbage_collection
 from engine.spec.value_types import parse_duration
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def command(
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.server_process import RESTARTED_FOR, ServeOptions, Server
 
+    restore_garbage_collection()
     printer = ServePrinter(format_, verbose=verbose)
     every = parse_duration(heartbeat_every)
     if every is None or every <= timedelta(0):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from engine.cli import restore_garbage_collection
 from engine.cli.interruptions import treat_signals_as_interruptions
 from engine.cli.options import Variables, parse_variables
 from engine.errors import UsageError
@@ -42,6 +43,7 @@ def command(
     from engine.cli.watch_printers import WatchPrinter
     from engine.service.watch.watch_loop import watch_specs
 
+    restore_garbage_collection()
     treat_signals_as_interruptions()
     watch_specs(
         list(dict.fromkeys(specs)),

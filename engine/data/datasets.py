@@ -6,11 +6,12 @@ themselves, so that their schemas are read once. The cache ends with the object:
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,12 +19,15 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
+from engine.data.databases.kept_tables import KeptTable
+from engine.data.databases.pushed_queries import find_query_connection, read_pushed_query
+from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
-from engine.data.file_datasets import FoundBefore, find_files
+from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
 from engine.data.files import DatasetFiles
 from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
 from engine.data.kept_files import KeptFile
-from engine.data.kept_rows import KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
+from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
@@ -36,8 +40,11 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.disturbances import Drill
+from engine.spec.opened_connections import describe_connection, open_connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.resource import Scalar
+from engine.spec.secrets import Secrets
+from engine.spec.stored_data import DatabaseTable
 
 
 class Datasets:
@@ -50,7 +57,10 @@ class Datasets:
     hashes
         Cache of the digests of files.
     scratch
-        Gives a new folder that lasts as long as this object, for the rows of a function that returns a lazy frame.
+        Gives a new folder that lasts as long as this object, for the rows of a function that returns a lazy frame, and
+        for those of a table in a database.
+    secrets
+        Those that the connections of the project need; made from the environment if not given.
     records
         What `materialize` has written before; nothing by default.
 
@@ -67,14 +77,17 @@ class Datasets:
         project: ProjectSpec,
         hashes: FileHashes,
         scratch: Callable[[], Path],
+        secrets: Secrets | None = None,
         records: KeptRowsRecords | None = None,
     ) -> None:
         self.project = project
+        self._secrets = secrets or Secrets(project)
         self._records = records or NoRecords()
         self._computed_again: set[str] = set()
         self._scratch = scratch
         self.files = WatchedFiles(hashes)
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
+        self._table_rows: dict[tuple[object, ...], DatabaseRows | None] = {}
         self._found_files: FoundBefore = {}
         self._opened: dict[str, Table] | None = None
         self._tables: dict[tuple[object, ...], Table] = {}
@@ -138,9 +151,15 @@ class Datasets:
             raise DataError(f"there is no dataset {name!r}{suggest_name(name, list(self.project.datasets))}")
         # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
         made_from = list_own_inputs(name, self.project.resources)
-        inputs = tuple(self._open_with_inputs(one, opened) for one in made_from)
         with _prefix_dataset_name(name):
-            made_of, build = self._prepare_table(name, dataset, inputs)
+            pushed = self._read_pushed_query(name, dataset, made_from)
+        inputs = () if pushed else tuple(self._open_with_inputs(one, opened) for one in made_from)
+        with _prefix_dataset_name(name):
+            if pushed and isinstance(dataset, QueryDataset):
+                made_of: tuple[object, ...] = (id(pushed),)
+                build: Callable[[], Table] = partial(self._describe_pushed_query, name, dataset, made_from, pushed)
+            else:
+                made_of, build = self._prepare_table(name, dataset, inputs)
             key = (name, dataset.model_dump_json(), *made_of)
             table = self._tables.get(key) or build()
         if key not in self._tables:
@@ -200,10 +219,7 @@ class Datasets:
         """
         if isinstance(dataset, StoredDataset) and inputs:
             return (id(inputs[0]),), lambda: _read_kept_rows(name, dataset, inputs[0])
-        if isinstance(dataset, FileDataset | StoredDataset):
-            declared = self.project.find_file_dataset(name)
-            if declared is None:
-                raise DataError("tables of databases cannot be read yet")
+        if declared := self.project.find_file_dataset(name):
             root = self.project.root_of("datasets", name, declared.connection)
             files = find_files(
                 declared,
@@ -213,20 +229,29 @@ class Datasets:
                 lambda path: self.files.watch(path, f"dataset {name!r}"),
             )
             digests = files.hash_each(self.files)
-            made_of: tuple[object, ...] = (root, id(files), *digests.values())
-            return made_of, lambda: _open_files(name, declared, files, digests, root)
+            frozen = self.project.revision.frozen if self.project.revision else {}
+            made_of = (root, id(files), *digests.values())
+            return made_of, lambda: _open_files(name, declared, files, digests, root, frozen)
         if isinstance(dataset, QueryDataset):
             query = sql.bind_variables(dataset.sql, self.project.names)
             fingerprint = queries.fingerprint_query(query, inputs)
             kept = self._examine_kept_rows(name, fingerprint)
             if kept is not None and kept.current:
-                frame, files = self._open_kept_rows(kept)
-                return kept.key, lambda: self._describe_query(name, dataset, frame, fingerprint, inputs, kept, files)
+                frame, kept_files = self._open_kept_rows(kept)
+                return (*kept.key, *map(id, inputs)), lambda: self._describe_query(
+                    name, dataset, frame, fingerprint, inputs, kept, kept_files
+                )
             used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
             made_of = (repr(used), *map(id, inputs), kept and kept.key)
             return made_of, lambda: self._describe_query(
-                name, dataset, _adapt(queries.plan_query(query, inputs), kept), fingerprint, inputs, kept
+                name, dataset, queries.plan_query(query, inputs), fingerprint, inputs, kept
             )
+        if isinstance(dataset, StoredDataset):
+            table = self.project.find_table(name)
+            assert table is not None  # noqa: S101 - the rules have refused one of neither files nor a table
+            rows = self._read_database_table(table)
+            return (id(rows),), lambda: _open_rows(name, dataset, rows)
+        assert isinstance(dataset, PythonDataset)  # noqa: S101 - what is left: files come first
         return self._prepare_function_table(name, dataset)
 
     def _prepare_function_table(
@@ -251,8 +276,6 @@ class Datasets:
             self._function_results[key] = self._call_function(folder, dataset)
             hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
         frame, digest = self._function_results[key]
-        if kept is not None:
-            frame = _adapt(frame.lazy(), kept)
         made_of = (id(self._function_results[key]), kept and kept.key)
         return made_of, lambda: _open_frame(name, dataset, frame, digest, facts, kept)
 
@@ -268,8 +291,20 @@ class Datasets:
         place = self.project.find_kept_place(name)
         if place is None:
             return None
-        root = self.project.root_of("datasets", name, place.connection)
-        kept = KeptFile(root, place.name, self.project.name, self.files.hashes)
+        kept: KeptPlace
+        if place.key == "path":
+            root = self.project.root_of("datasets", name, place.connection)
+            kept = KeptFile(root, place.name, self.project.name, self.files.hashes)
+        else:
+            table = (place.connection, place.name)
+            kept = KeptTable(
+                self.project,
+                self._secrets,
+                *table,
+                scratch=self._scratch,
+                read=lambda: self._read_database_table(table),
+                remember=partial(self._remember_rows, table),
+            )
         forced = name in self._computed_again
         return examine_kept_rows(name, kept, made_of, self._records, forced=forced)
 
@@ -298,10 +333,75 @@ class Datasets:
             dataset.columns,
             inputs,
             files,
-            rereadable=files is not None,
+            rereadable=kept is not None and kept.current,
             facts={"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}},
             kept=kept,
         )
+
+    def _read_database_table(self, table: DatabaseTable) -> DatabaseRows:
+        """Return the rows of a table, which is read once per run."""
+        rows = self._table_rows.get(self._table_key(table))
+        if rows is None:
+            with open_connection(self.project, table[0], self._secrets, read_only=True) as session:
+                rows = read_table(session, table[1], self._scratch())
+            self._table_rows[self._table_key(table)] = rows
+        return rows
+
+    def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> DatabaseRows | None:
+        """Return the rows of a query that the database of all its tables runs; None if the query is computed here."""
+        disturbed = self.drill.datasets if self.drill is not None else ()
+        if not isinstance(dataset, QueryDataset) or dataset.materialize or not set(inputs).isdisjoint(disturbed):
+            return None
+        connection = find_query_connection(self.project, inputs)
+        if connection is None or any(list_own_inputs(one, self.project.resources) for one in inputs):
+            return None
+        query = sql.bind_variables(dataset.sql, self.project.names)
+        key = (connection, None, query, *map(self.project.find_table, inputs))
+        key = (*key, describe_connection(self.project, connection))
+        if key not in self._table_rows:
+            self._table_rows[key] = read_pushed_query(self.project, query, inputs, self._secrets, self._scratch)
+        return self._table_rows[key]
+
+    def _describe_pushed_query(
+        self, name: str, dataset: QueryDataset, inputs: Sequence[str], rows: DatabaseRows
+    ) -> Table:
+        used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
+        frame = pl.scan_parquet(rows.path, glob=False).drop(rows.hidden)
+        tables = [table for one in inputs if (table := self.project.find_table(one))]
+        entities = {one.entity for one in map(self.project.datasets.__getitem__, inputs) if one.entity is not None}
+        inherited = entities.pop() if len(entities) == 1 and entities <= set(frame.collect_schema()) else None
+        return Table(
+            name,
+            frame,
+            rows.fingerprint,
+            dataset.entity or inherited,
+            dataset.columns,
+            rereadable=True,
+            facts={"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}},
+            notes=rows.notes,
+            warnings=tuple(find_doubtful_columns(sample_columns([frame]), dataset.columns).values()),
+            place=f"its SQL runs in connection {tables[0][0]}, on {', '.join(f'table {table}' for _, table in tables)}",
+        )
+
+    def _table_key(self, table: DatabaseTable) -> tuple[object, ...]:
+        return (*table, describe_connection(self.project, table[0]))
+
+    def forget_tables(self) -> None:
+        """Read the tables of databases anew when they are opened next: something may have been written into them."""
+        self._table_rows.clear()
+        self._tables.clear()
+        self._forget_opened()
+
+    def forget_table(self, connection: str, table: str) -> None:
+        """Read a table anew when it is opened next: it was written. So are queries that its database runs."""
+        for key in [key for key in self._table_rows if key[:2] in ((connection, table), (connection, None))]:
+            del self._table_rows[key]
+        self._forget_opened()
+
+    def _remember_rows(self, table: DatabaseTable, rows: DatabaseRows) -> None:
+        """Take these as the rows of a table: they were written to it."""
+        self.forget_table(*table)
+        self._table_rows[self._table_key(table)] = rows
 
     def _copy_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Write the rows of a lazy frame to a file: what it reads may change, and nobody else knows what that is."""
@@ -311,8 +411,18 @@ class Datasets:
         return pl.scan_ipc(path, glob=False)
 
 
-def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: Mapping[Path, str], root: Path) -> Table:
+def _open_files(
+    name: str,
+    dataset: FileDataset,
+    files: DatasetFiles,
+    digests: Mapping[Path, str],
+    root: Path,
+    frozen: Mapping[str, str],
+) -> Table:
+    """Open files; the fingerprint of rows that a bundle has frozen into a file is the one that they had before."""
     fingerprint, facts = files.compute_fingerprint(digests, root)
+    if len(digests) == 1:
+        fingerprint = frozen.get(next(iter(digests.values())), fingerprint)
     return Table(
         name,
         files.scan_all(),
@@ -324,6 +434,27 @@ def _open_files(name: str, dataset: FileDataset, files: DatasetFiles, digests: M
         facts=facts,
         notes=files.notes,
         warnings=files.warnings,
+    )
+
+
+def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
+    files = read_declared_texts(rows.path, dataset)
+    return Table(
+        name,
+        files.scan_all().drop(rows.hidden),
+        rows.fingerprint,
+        dataset.entity,
+        dataset.columns,
+        rereadable=True,
+        facts={
+            "connection": dataset.connection,
+            "table": dataset.table,
+            "rows": rows.count,
+            "versions": {"row hash": HASH_VERSION},
+        },
+        notes=rows.notes,
+        warnings=files.warnings,
+        place=f"table {dataset.table} of connection {dataset.connection}",
     )
 
 
@@ -364,11 +495,6 @@ def _read_kept_rows(name: str, dataset: StoredDataset, written: Table) -> Table:
         rereadable=written.rereadable,
         facts={"rows_of": written.name},
     )
-
-
-def _adapt(frame: pl.LazyFrame, kept: KeptState | None) -> pl.LazyFrame:
-    """Return rows with the types with which they will be read back from where they are kept."""
-    return frame if kept is None else kept.place.adapt_rows(frame)
 
 
 def _check_columns(name: str, table: Table) -> None:

@@ -21,7 +21,7 @@ from engine.drift.reading.column_families import name_type, storage_type
 from engine.drift.reading.csv_recognition import recognize_csv_columns
 from engine.drift.reading.text_readings import Notation, TextReading, recognize_texts
 from engine.errors import DataError
-from engine.spec.resources.datasets import Csv, FileDataset
+from engine.spec.resources.datasets import Csv, Dataset, FileDataset
 
 _MAX_FILES_SAMPLED = 5
 """Files of a format with types in which texts are looked at."""
@@ -91,6 +91,19 @@ def find_files(
     return files
 
 
+def read_declared_texts(path: Path, dataset: Dataset) -> DatasetFiles:
+    """Return a Parquet file that holds the rows of a dataset; texts that are declared as another type are read as it.
+
+    Raises
+    ------
+    DataError
+        Texts are declared as numbers or dates, and can be read in several ways.
+    """
+    declared = {name: rule.type for name, rule in dataset.columns.items() if rule.type in POLARS_DTYPES}
+    files = DatasetFiles((path,), "parquet", Csv(), {})
+    return _recognize_declared_texts(files, {name: type_ for name, type_ in declared.items() if type_}, dataset)
+
+
 def _leave_out_known_keys(files: DatasetFiles) -> DatasetFiles:
     """Leave the columns that folders name to the files where these have them too: the files' values have a type."""
     if not files.keys:
@@ -142,7 +155,7 @@ def _retype_keys(
     }
 
 
-def _recognize_declared_texts(files: DatasetFiles, declared: Mapping[str, str], dataset: FileDataset) -> DatasetFiles:
+def _recognize_declared_texts(files: DatasetFiles, declared: Mapping[str, str], dataset: Dataset) -> DatasetFiles:
     """Read texts as their declared type, in a format that has types; warn of columns that look like something else.
 
     Raises

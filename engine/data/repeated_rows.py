@@ -99,6 +99,33 @@ def count_rows(table: Table, columns: Sequence[str] | None = None) -> RowCounts:
     return RowCounts({name: _group_type(schema[name]) for name in names}, hashes, times, limit, rows)
 
 
+def hash_table_rows(table: Table, columns: Sequence[str]) -> NDArray[np.uint64]:
+    """Return the hash of each row of a table by its values of some columns, in the order of the rows, shape (rows,).
+
+    Raises
+    ------
+    DataError
+        The table cannot be read, or a column holds Python objects.
+    """
+    with explain_read_errors(table):
+        schema = table.frame.collect_schema()
+        if objects := [name for name in columns if schema[name] == pl.Object]:
+            raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
+        hashed = table.frame.select(
+            hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias("hash")
+        )
+        return hashed.collect(engine="streaming")["hash"].to_numpy()
+
+
+def list_shared_columns(first: Table, second: Table) -> list[str]:
+    """Return the columns that two tables have with comparable types, sorted: those by which rows of both are equal."""
+    mine, theirs = (
+        {name: _group_type(dtype) for name, dtype in table.frame.collect_schema().items() if dtype != pl.Object}
+        for table in (first, second)
+    )
+    return sorted(name for name, group in mine.items() if theirs.get(name) == group)
+
+
 def find_incomparable_columns(now: RowCounts, before: RowCounts) -> str | None:
     """Return why rows of two tables cannot be compared, or None: the later table must have every earlier column."""
     if gone := [name for name in before.types if name not in now.types]:

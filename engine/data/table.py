@@ -32,7 +32,8 @@ class Table:
     are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed. `notes` tell what
     was recognised or left out when the data were opened, `warnings` which columns look like something else than their
     type says. `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells
-    how the rows stand that `materialize` keeps, if it does; `frame` reads them if they are current.
+    how the rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where
+    the rows were read from, if that is a database.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Table:
     warnings: tuple[str, ...] = ()
     undisturbed: Table | None = None
     kept: KeptState | None = None
+    place: str = ""
 
     @property
     def roles(self) -> dict[str, str]:

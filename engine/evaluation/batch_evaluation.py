@@ -40,6 +40,7 @@ class EvaluationIdentity:
     facts: Mapping[str, Any] = field(default_factory=dict)
     time: EvaluationTime | None = None
     same_data_as: str | None = None
+    release: str | None = None
 
 
 def evaluate_batch(
@@ -107,6 +108,7 @@ def evaluate_batch(
         **labelled,
         **batch.snapshot.performance,
         **_performance_changes(reference, batch.snapshot),
+        **batch.advantage,
         **(own_metrics or {}),
     }
     absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]

@@ -163,7 +163,7 @@ def _check_range(applied: AppliedRange, measured: MetricValue, metric: str, *, c
     With `certain` the whole interval must be outside; where there is none, nothing is certain, and the reason says so.
     """
     value, changed = measured.value or 0.0, applied.compare is not None
-    difference = changed or "_change" in metric.partition(".")[0]
+    difference = changed or "_change" in metric.partition(".")[0] or metric.startswith("advantage")
     interval = (measured.low, measured.high) if certain else (None, None)
     remark = _describe_certainty(measured) if certain else ""
     possible = ""

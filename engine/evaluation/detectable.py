@@ -125,7 +125,7 @@ def _is_weak(
 
 def _find_usual_value(metric: str, metrics: Mapping[str, MetricValue], *, changed: bool) -> float | None:
     """Return the value of a metric if nothing is wrong."""
-    if changed or metric.startswith("performance_change"):
+    if changed or metric.startswith(("performance_change", "advantage.")):
         return 0.0
     if metric in ("data_drift", *_MEASURED_AS):
         return 0.5

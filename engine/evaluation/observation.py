@@ -39,7 +39,8 @@ class Observation:
 
     `scored` holds the predictions of every row, with target and entity where the dataset has them; None without a
     model. `labelled` is where some rows have a label and some have none: profiles of the predictions of both.
-    `left_out` gives, by column, the reason why a column of this side alone is not compared.
+    `left_out` gives, by column, the reason why a column of this side alone is not compared. `advantage` holds the
+    metrics of a challenger that was measured on the same rows.
     """
 
     rows: int
@@ -49,6 +50,7 @@ class Observation:
     performance_detail: PerformanceDetail = field(default_factory=PerformanceDetail)
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    advantage: Mapping[str, MetricValue] = field(default_factory=dict)
 
     def as_reference(self) -> Snapshot:
         """Return the snapshot of a side that others are compared with; it tells which of its columns were converted."""
@@ -130,10 +132,10 @@ def snapshot_side(
         )
         if model is None:
             return Observation(columns.rows, snapshot)
-        scored, unscored = _score_rows(model, table, alignment)
+        scored, unscored = score_rows(model, table, alignment)
         measured = measure_performance(model, scored, cost_matrix, table.name_row, entity=entity, confidence=confidence)
     if unscored:
-        performance = _performance_metrics(replace(measured, unlabelled=False))
+        performance = performance_metrics(replace(measured, unlabelled=False))
         performance = {
             name: metric if name == "labelled_share" else MetricValue(None, reason=unscored, failed=True)
             for name, metric in performance.items()
@@ -143,7 +145,7 @@ def snapshot_side(
     snapshot = replace(
         snapshot,
         predictions=_profile_predictions(scored, model, entity, against.predictions if against else None),
-        performance=_performance_metrics(measured),
+        performance=performance_metrics(measured),
         classes=model.known_classes,
         scored_as=tuple(map(label_of, model.classes)),
     )
@@ -163,7 +165,7 @@ def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str
     return LabelledRows(_profile_predictions(scored.filter(known), model, entity, unlabelled), unlabelled)
 
 
-def _score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> tuple[pl.DataFrame, str]:
+def score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> tuple[pl.DataFrame, str]:
     """Return the scores of all rows with target and entity; and, where a column prevents scoring, the reason.
 
     A trained model knows the types of its features. Any other model gets the columns as the drift comparison reads
@@ -251,7 +253,7 @@ def _profile_predictions(
     return drift.profile(predictions, roles, entity=entity, against=against)
 
 
-def _performance_metrics(measured: Performance) -> dict[str, MetricValue]:
+def performance_metrics(measured: Performance) -> dict[str, MetricValue]:
     """Return the performance as metric values, with the shares of the rows that cannot be measured.
 
     These shares have no interval: they count the rows of this batch and estimate nothing.

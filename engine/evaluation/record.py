@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from math import inf
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from pydantic import PlainSerializer, PlainValidator
 from engine.errors import Position
 from engine.evaluation.bounds import AppliedRange, CheckBounds, bounds_from_json, bounds_to_json
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, PredictionDetail
+from engine.formatting.moments import format_minute
 from engine.models import PerformanceDetail
 from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import METRICS
@@ -79,6 +80,7 @@ class Evaluation:
     `time` is None where none is declared: then the evaluation stands for the moment of the run that made it.
     `superseded_by` is the id of the evaluation that was made of the same time and model later, from changed data.
     `same_data_as` is the id of an evaluation of another time whose batch is exactly the same data.
+    `release` is the bundle of the deployment that made it; None outside of deployments.
     `files_removed` is when retention has removed its files, the snapshot of its batch; None while they are kept.
     """
 
@@ -109,6 +111,7 @@ class Evaluation:
     superseded_by: str | None = None
     same_data_as: str | None = None
     files_removed: datetime | None = None
+    release: str | None = None
 
     @property
     def moment(self) -> datetime:
@@ -163,7 +166,7 @@ class CheckMute:
     over: bool = False
 
     def __str__(self) -> str:
-        until = f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        until = format_minute(self.until)
         if self.over:
             return f"counts again: it was muted until {until} by {self.by}: {self.reason}"
         return f"muted until {until} by {self.by}: {self.reason}"

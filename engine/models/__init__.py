@@ -12,6 +12,7 @@ from engine.models.performance_detail import PerformanceDetail, RowCounts
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 if TYPE_CHECKING:
+    from engine.models.advantage import Advantage, measure_advantage
     from engine.models.classes import ClassValue, label_of, sort_classes, unite_classes
     from engine.models.fingerprints import (
         collect_fit_facts,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from engine.models.training import TrainingResult, library_versions, train_model
 
 _LAZY_EXPORTS = {
+    "Advantage": "advantage",
     "ClassValue": "classes",
     "FittedModel": "fitted_model",
     "Performance": "performance",
@@ -56,6 +58,7 @@ _LAZY_EXPORTS = {
     "label_of": "classes",
     "library_versions": "training",
     "load_model": "loading",
+    "measure_advantage": "advantage",
     "measure_performance": "performance",
     "observe_classes": "loading",
     "save_trained": "persistence",
@@ -68,6 +71,7 @@ _LAZY_EXPORTS = {
 __all__ = [
     "METRICS_BY_TASK",
     "TEST_ROWS",
+    "Advantage",
     "ClassValue",
     "FittedModel",
     "Performance",
@@ -90,6 +94,7 @@ __all__ = [
     "label_of",
     "library_versions",
     "load_model",
+    "measure_advantage",
     "measure_performance",
     "observe_classes",
     "save_trained",

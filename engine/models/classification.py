@@ -110,15 +110,10 @@ def measure_binary(
         "hamming_loss": (fp + fn) / n,
         "cost_matrix_gain": gain / n,
     }
-    gains = np.array(
-        [
-            [cost_matrix.true_negative, cost_matrix.false_positive],
-            [cost_matrix.false_negative, cost_matrix.true_positive],
-        ],
-        dtype=np.float64,
-    )
     matrix = np.array([[tn, fp], [fn, tp]])
-    intervals = matrix_intervals(truth.astype(np.int64), predicted.astype(np.int64), matrix, metrics, units, gains)
+    intervals = matrix_intervals(
+        truth.astype(np.int64), predicted.astype(np.int64), matrix, metrics, units, arrange_gains(cost_matrix)
+    )
     detail = PerformanceDetail(confusion_matrix=_describe_matrix(names, matrix))
     of_probability = ("roc_auc", "average_precision", "log_loss", "brier", "calibration_error", "lift")
     if probability is None:
@@ -129,11 +124,11 @@ def measure_binary(
     tps, fps, thresholds, order = count_by_threshold(truth, probability)
     calibration, error = _calibration_curve(truth, probability)
     right = np.where(truth, probability, 1 - probability)  # the probability given to the true class
-    losses, squares = _log_losses(right), (1 - right) ** 2  # (1 - right)^2 = (p - y)^2 for either class
+    losses, squares = compute_log_losses(right), (1 - right) ** 2  # (1 - right)^2 = (p - y)^2 for either class
     # Positives among the first LIFT_SHARE * n rows; interpolating between thresholds shares out tied rows.
     top = float(np.interp(LIFT_SHARE * n, np.r_[0, tps + fps], np.r_[0, tps])) / (LIFT_SHARE * n)
     metrics |= {
-        "roc_auc": _roc_auc(tps, fps) if both else ONE_CLASS,
+        "roc_auc": compute_roc_auc(tps, fps) if both else ONE_CLASS,
         "average_precision": _average_precision(tps, fps) if positives else NO_POSITIVE,
         "log_loss": float(losses.mean()),
         "brier": float(squares.mean()),
@@ -143,7 +138,7 @@ def measure_binary(
     intervals |= threshold_intervals(truth, (tps, fps, order), metrics, units, LIFT_SHARE) | {
         "log_loss": mean_interval(float(losses.mean()), losses, units),
         "brier": mean_interval(float(squares.mean()), squares, units),
-        "calibration_error": calibration_interval(error, _calibration_bins(probability), truth, probability, units),
+        "calibration_error": calibration_interval(error, find_calibration_bins(probability), truth, probability, units),
     }
     detail = replace(detail, calibration=calibration)
     if both:
@@ -160,6 +155,17 @@ def measure_binary(
         )
         detail = replace(detail, roc=roc, precision_recall=precision_recall)
     return metrics, intervals, detail
+
+
+def arrange_gains(cost_matrix: CostMatrix) -> Floats:
+    """Return the gain of a row by true and by predicted class, shape (2, 2); the negative class comes first."""
+    return np.array(
+        [
+            [cost_matrix.true_negative, cost_matrix.false_positive],
+            [cost_matrix.false_negative, cost_matrix.true_positive],
+        ],
+        dtype=np.float64,
+    )
 
 
 def _describe_matrix(names: Sequence[str], matrix: Ints) -> ConfusionMatrix:
@@ -231,7 +237,7 @@ def measure_multiclass(
     hit = probabilities.argmax(axis=1) == truth
     calibration, error = _calibration_curve(hit, confident)
     # sum_j (p_j - y_j)^2 = sum_j p_j^2 - 2 p_true + 1
-    losses, squares = _log_losses(right), np.einsum("ij,ij->i", probabilities, probabilities) - 2 * right + 1
+    losses, squares = compute_log_losses(right), np.einsum("ij,ij->i", probabilities, probabilities) - 2 * right + 1
     detail = replace(detail, calibration=calibration)
     metrics |= {
         "log_loss": float(losses.mean()),
@@ -241,7 +247,7 @@ def measure_multiclass(
     intervals |= {
         "log_loss": mean_interval(float(losses.mean()), losses, units),
         "brier": mean_interval(float(squares.mean()), squares, units),
-        "calibration_error": calibration_interval(error, _calibration_bins(confident), hit, confident, units),
+        "calibration_error": calibration_interval(error, find_calibration_bins(confident), hit, confident, units),
     }
     absent = [names[i] for i in range(probabilities.shape[1]) if not support[i]]
     if absent:
@@ -250,7 +256,7 @@ def measure_multiclass(
     if probabilities.shape[1] < 2:
         return metrics | dict.fromkeys(("roc_auc", "roc_auc_weighted"), ONE_CLASS), intervals, detail
     curves = [count_by_threshold(truth == i, probabilities[:, i]) for i in range(probabilities.shape[1])]
-    areas = np.array([_roc_auc(tps, fps) for tps, fps, _, _ in curves])
+    areas = np.array([compute_roc_auc(tps, fps) for tps, fps, _, _ in curves])
     intervals |= multiclass_area_intervals(truth, areas, [(tps, fps, order) for tps, fps, _, order in curves], units)
     return (
         metrics
@@ -281,7 +287,7 @@ def count_by_threshold(truth: Bools, probability: Floats) -> tuple[Ints, Ints, F
     return tps, last + 1 - tps, ordered[last], order
 
 
-def _roc_auc(tps: Ints, fps: Ints) -> float:
+def compute_roc_auc(tps: Ints, fps: Ints) -> float:
     """Return the area under the ROC curve, by trapezoids in counts, divided by positives times negatives."""
     area = np.trapezoid(np.r_[0, tps].astype(np.float64), np.r_[0, fps])
     return float(area / (tps[-1] * float(fps[-1])))
@@ -292,7 +298,7 @@ def _average_precision(tps: Ints, fps: Ints) -> float:
     return float(np.sum(np.diff(tps, prepend=0) * (tps / (tps + fps))) / tps[-1])
 
 
-def _log_losses(right: Floats) -> Floats:
+def compute_log_losses(right: Floats) -> Floats:
     """Return -log(probability of the true class) of each row, with probabilities clipped to [eps, 1 - eps]."""
     step = np.finfo(np.float64).eps
     return -np.log(np.clip(right, step, 1 - step))
@@ -319,7 +325,7 @@ def _calibration_curve(right: Bools, probability: Floats) -> tuple[CalibrationCu
     probability
         Shape (n,), from 0 to 1.
     """
-    bins = _calibration_bins(probability)
+    bins = find_calibration_bins(probability)
     rows = np.bincount(bins, minlength=CALIBRATION_BINS)
     expected = np.bincount(bins, probability, minlength=CALIBRATION_BINS)
     happened = np.bincount(bins, right, minlength=CALIBRATION_BINS)
@@ -333,7 +339,7 @@ def _calibration_curve(right: Bools, probability: Floats) -> tuple[CalibrationCu
     return curve, float(np.abs(expected - happened).sum() / len(right))
 
 
-def _calibration_bins(probability: Floats) -> Ints:
+def find_calibration_bins(probability: Floats) -> Ints:
     """Return the number of the bin of each probability."""
     return np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 

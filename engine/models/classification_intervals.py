@@ -5,7 +5,7 @@ on how many rows each cell has gives all rows of a cell the same influence, so w
 twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
@@ -70,7 +70,7 @@ def matrix_intervals(
     found: dict[str, IntervalOrReason] = {"accuracy": accuracy, "recall_weighted": accuracy}
     found["hamming_loss"] = accuracy if isinstance(accuracy, str) else (1 - accuracy[1], 1 - accuracy[0])
     found["mcc"] = "no interval: only one class was predicted"
-    influences = _matrix_influences(matrix)
+    influences = matrix_influences(matrix)
     if gains is not None:  # binary: precision, recall and f1 are shares of the positive class 1
         influences["cost_matrix_gain"] = gains, "plain"
         found |= _positive_class_intervals(truth == 1, predicted == 1, values, of)
@@ -96,7 +96,7 @@ def _positive_class_intervals(
     return found
 
 
-def _matrix_influences(matrix: Ints) -> dict[str, tuple[Floats, Scale]]:
+def matrix_influences(matrix: Ints) -> dict[str, tuple[Floats, Scale]]:
     """Return the influence of a row of each cell, shape (k, k), up to a constant, with the scale, by metric.
 
     Each is the derivative of the metric by the share of the rows in that cell.
@@ -154,18 +154,18 @@ def threshold_intervals(
     positive, negative = np.diff(tps, prepend=0), np.diff(fps, prepend=0)
     if isinstance(values["average_precision"], str):
         return {}
-    cells = Cells(2 * _threshold_of_rows(tps, fps, order) + truth, np.stack([negative, positive], axis=1).ravel())
+    cells = Cells(2 * find_threshold_of_rows(tps, fps, order) + truth, np.stack([negative, positive], axis=1).ravel())
     found = {}
     if isinstance(values["roc_auc"], float):
         found["roc_auc"] = _area_interval(values["roc_auc"], tps, fps, cells, of)
-    influence = _average_precision_influence(values["average_precision"], tps, fps, positive)
+    influence = average_precision_influence(values["average_precision"], tps, fps, positive)
     found["average_precision"] = cells.find_interval(values["average_precision"], influence, of, "logit")
-    influence = _lift_influence(values["lift"], tps, fps, positive, top_share)
+    influence = lift_influence(values["lift"], tps, fps, positive, top_share)
     found["lift"] = cells.find_interval(values["lift"], influence, of, "log")
     return found
 
 
-def _threshold_of_rows(tps: Ints, fps: Ints, order: Ints) -> Ints:
+def find_threshold_of_rows(tps: Ints, fps: Ints, order: Ints) -> Ints:
     """Return, for each row, the number of the threshold that it equals."""
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.repeat(np.arange(len(tps)), np.diff(tps + fps, prepend=0))
@@ -221,7 +221,7 @@ def _area_interval(area: float, tps: Ints, fps: Ints, cells: Cells, of: Units) -
     return interval_around(area, error, rarer, of, "logit", FEWEST_OF_A_CLASS)
 
 
-def _average_precision_influence(value: float, tps: Ints, fps: Ints, positive: Ints) -> Floats:
+def average_precision_influence(value: float, tps: Ints, fps: Ints, positive: Ints) -> Floats:
     """Return the influence of a negative and of a positive row at each threshold on the average precision.
 
     With precision P(s) and B(s) rows above threshold s, a row with the probability s_i and the label y_i has the
@@ -238,7 +238,7 @@ def _average_precision_influence(value: float, tps: Ints, fps: Ints, positive: I
     )
 
 
-def _lift_influence(value: float, tps: Ints, fps: Ints, positive: Ints, top_share: float) -> Floats:
+def lift_influence(value: float, tps: Ints, fps: Ints, positive: Ints, top_share: float) -> Floats:
     """Return the influence of a negative and of a positive row at each threshold on the lift.
 
     A row moves the border of the top rows too, which counts with the share of positives around the border: here of the
@@ -269,42 +269,76 @@ def calibration_interval(value: float, bins: Ints, right: Bools, probability: Fl
     (Leone, Nelson & Nottingham 1961) in each bin. The low end allows for that; so the interval is wider than needed
     where bins are clearly off.
     """
-    n, last = len(right), int(bins.max()) + 1
     gap = probability - right
-    sign = np.sign(np.bincount(bins, gap, minlength=last))
-    interval = mean_interval(value, sign[bins] * gap, of, "plain")
+    interval = mean_interval(value, calibration_influence(bins, gap), of, "plain")
     if isinstance(interval, str):
         return interval
+    return max(0.0, interval[0] - calibration_excess(bins, gap, of)), min(1.0, interval[1])
+
+
+def calibration_influence(bins: Ints, gap: Floats) -> Floats:
+    """Return the influence of each row on the expected calibration error, up to a constant, shape (n,).
+
+    Parameters
+    ----------
+    gap
+        Probability minus outcome, shape (n,).
+    """
+    return np.asarray(np.sign(np.bincount(bins, gap))[bins] * gap)
+
+
+def calibration_excess(bins: Ints, gap: Floats, of: Units) -> float:
+    """Return by how much chance alone raises the expected calibration error at most, on average."""
+    last = int(bins.max()) + 1
     if of.codes is None:
         squares = np.bincount(bins, gap * gap, minlength=last)
     else:
         sums = np.bincount(of.codes * last + bins, gap, minlength=of.count * last).reshape(of.count, last)
         squares = (sums * sums).sum(axis=0)
-    excess = sqrt(2 / pi) * float(np.sqrt(squares).sum()) / n
-    return max(0.0, interval[0] - excess), min(1.0, interval[1])
+    return sqrt(2 / pi) * float(np.sqrt(squares).sum()) / len(gap)
 
 
 def multiclass_area_intervals(
     truth: Ints, areas: Floats, curves: list[tuple[Ints, Ints, Ints]], of: Units
 ) -> dict[str, IntervalOrReason]:
     """Return the intervals of the mean area of each class against the rest, plain and weighted by the labels."""
-    n, k = len(truth), len(areas)
-    shares = np.bincount(truth, minlength=k)[:k] / n
-    mean, weighted = np.zeros(n), areas[truth] - float((areas * shares).sum())
-    for i, (tps, fps, order) in enumerate(curves):
-        above, below = placement_values(tps, fps)
-        at = _threshold_of_rows(tps, fps, order)
-        share = shares[i]
-        influence = np.where(truth == i, (above[at] - areas[i]) / share, (below[at] - areas[i]) / (1 - share))
-        mean += influence / k
-        weighted += influence * share
+    k = len(areas)
+    shares = np.bincount(truth, minlength=k)[:k] / len(truth)
     fewest = min(min(of.count_with(truth == i), of.count_with(truth != i)) for i in range(k))
     if fewest < 2:
         reason = f"no interval: each class needs at least 2 {of.noun}"
         return {"roc_auc": reason, "roc_auc_weighted": reason}
     values = {"roc_auc": float(areas.mean()), "roc_auc_weighted": float((areas * shares).sum())}
-    influences = {"roc_auc": mean, "roc_auc_weighted": weighted}
+    influences = multiclass_area_influences(truth, areas, curves)
     return {
         name: mean_interval(value, value + influences[name], of, "logit") if 0 < value < 1 else CONSTANT
         for name, value in values.items()
     }
+
+
+def multiclass_area_influences(
+    truth: Ints, areas: Floats, curves: Iterable[tuple[Ints, Ints, Ints]]
+) -> dict[str, Floats]:
+    """Return the influence of each row on the mean area of each class against the rest, plain and weighted."""
+    n, k = len(truth), len(areas)
+    shares = np.bincount(truth, minlength=k)[:k] / n
+    mean, weighted = np.zeros(n), areas[truth] - float((areas * shares).sum())
+    for i, curve in enumerate(curves):
+        influence = area_influence(truth == i, areas[i], curve)
+        mean += influence / k
+        weighted += influence * shares[i]
+    return {"roc_auc": mean, "roc_auc_weighted": weighted}
+
+
+def area_influence(truth: Bools, area: float, curve: tuple[Ints, Ints, Ints]) -> Floats:
+    """Return the influence of each row on the area under a ROC curve, shape (n,): see `placement_values`.
+
+    Parameters
+    ----------
+    curve
+        True positives and false positives at each threshold, from high to low, and the rows in that order.
+    """
+    tps, fps, order = curve
+    above, below = placement_values(tps, fps)
+    at, share = find_threshold_of_rows(tps, fps, order), float(truth.mean())
+    return np.where(truth, (above[at] - area) / share, (below[at] - area) / (1 - share))

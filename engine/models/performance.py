@@ -7,6 +7,7 @@ tests compare with them. A metric that is not defined has a reason, never NaN an
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import polars as pl
 from engine.formatting.lists import join_some
 from engine.models.classes import (
     MAX_CLASSES,
+    ClassValue,
     distinct_classes,
     encode_classes,
     find_foreign_classes,
@@ -59,7 +61,7 @@ def find_labelled(model: FittedModel, scored: pl.DataFrame) -> npt.NDArray[np.bo
     return _has_value(scored, model.target)
 
 
-def _find_predicted(scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
+def find_predicted(scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
     """Tell for each scored row whether it has a prediction and, of a model that gives them, all its probabilities."""
     columns = [column for column in scored.columns if column.startswith("probability_")]
     complete = _has_value(scored, "prediction")
@@ -93,7 +95,7 @@ def measure_performance(
     confidence
         The confidence level of the intervals.
     """
-    labelled, predicted = find_labelled(model, scored), _find_predicted(scored)
+    labelled, predicted = find_labelled(model, scored), find_predicted(scored)
     missing_share = float((~predicted).mean()) if scored.height else None
     if not predicted.any():  # without any probability, the predicted classes can still be measured
         predicted = _has_value(scored, "prediction")
@@ -108,7 +110,7 @@ def measure_performance(
     detail = PerformanceDetail()
     if not reason:
         frame = scored if rows == scored.height else scored.filter(pl.Series(used))
-        units = Units(rows, confidence, _number_entities(frame, entity))
+        units = Units(rows, confidence, number_entities(frame, entity))
         found, bounds, detail = _measure_task(model, frame, cost_matrix or CostMatrix(), units)
     metrics = {name: value if isinstance(value := found[name], float) else None for name in METRICS_BY_TASK[model.task]}
     counts = RowCounts(
@@ -199,7 +201,7 @@ def describe_measured_rows(counts: RowCounts) -> str:
     return f"{counts.measured:,} of {counts.all:,} rows: {', '.join(lacking)}"
 
 
-def _number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.int64] | None:
+def number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.int64] | None:
     """Return the number of each row's entity, from 0 in the order of rows; None where every row is its own entity.
 
     A row without an entity is one of its own, as in the split of held-out rows.
@@ -222,16 +224,35 @@ def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
     return (present & values.is_not_nan().fill_null(value=False) if values.dtype.is_float() else present).to_numpy()
 
 
-def _measure_task(
-    model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix, units: Units
-) -> tuple[MetricsOrReasons, Intervals, PerformanceDetail]:
-    """Measure rows that all have a label and a prediction: values, intervals or reasons by metric, and the detail."""
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What was true and what was predicted of n rows that all have a label and a prediction, as arrays.
+
+    Attributes
+    ----------
+    truth, predicted
+        Shape (n,): numbers of a regression, true where positive of a binary task, else indices of `classes`.
+    probability
+        Of the positive class, shape (n,); with more than two classes of each that the model knows, shape (n, classes);
+        None where the model gives none.
+    classes
+        First those that the model knows, then others among labels and predictions; of a binary task the negative and
+        the positive one. Empty for a regression.
+    """
+
+    truth: npt.NDArray[Any]
+    predicted: npt.NDArray[Any]
+    probability: npt.NDArray[np.float64] | None = None
+    classes: tuple[ClassValue, ...] = ()
+
+
+def read_outcomes(model: FittedModel, frame: pl.DataFrame) -> Outcomes | str:
+    """Return labels and predictions of rows that all have both, or the reason why they cannot be measured."""
     truth = frame[model.target]
     if model.task == "regression":
         if isinstance(truth.dtype, pl.Categorical | pl.Enum):
             truth = truth.cast(pl.String)
-        predicted = frame["prediction"].cast(pl.Float64).to_numpy()
-        return measure_regression(truth.cast(pl.Float64).to_numpy(), predicted, units)
+        return Outcomes(truth.cast(pl.Float64).to_numpy(), frame["prediction"].cast(pl.Float64).to_numpy())
     classes = list(model.classes)
     # Classes among labels or predictions that the model does not know. A binary task cannot measure them; with more
     # classes they follow the known ones in the confusion matrix.
@@ -240,25 +261,39 @@ def _measure_task(
     probabilities = frame.select(columns).to_numpy() if set(columns) <= set(frame.columns) and classes else None
     if model.positive is not None:
         if foreign:
-            reason = f"target values or predictions are not classes of the model: {join_some(foreign)}"
-            return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, PerformanceDetail()
+            return f"target values or predictions are not classes of the model: {join_some(foreign)}"
         at = classes.index(model.positive)
-        return measure_binary(
+        return Outcomes(
             encode_classes(truth, classes) == at,
             encode_classes(frame["prediction"], classes) == at,
             None if probabilities is None else probabilities[:, at],
-            names=(label_of(classes[1 - at]), label_of(model.positive)),
-            cost_matrix=cost_matrix,
-            units=units,
+            (classes[1 - at], model.positive),
         )
     union = [*classes, *foreign]
     if len(union) > MAX_CLASSES:
-        reason = f"{len(union):,} classes in the target values and predictions; at most {MAX_CLASSES:,} are measured"
-        return dict.fromkeys(METRICS_BY_TASK[model.task], reason), {}, PerformanceDetail()
-    return measure_multiclass(
-        encode_classes(truth, union),
-        encode_classes(frame["prediction"], union),
-        probabilities,
-        [label_of(c) for c in union],
-        units,
+        return f"{len(union):,} classes in the target values and predictions; at most {MAX_CLASSES:,} are measured"
+    return Outcomes(
+        encode_classes(truth, union), encode_classes(frame["prediction"], union), probabilities, tuple(union)
+    )
+
+
+def _measure_task(
+    model: FittedModel, frame: pl.DataFrame, cost_matrix: CostMatrix, units: Units
+) -> tuple[MetricsOrReasons, Intervals, PerformanceDetail]:
+    """Measure rows that all have a label and a prediction: values, intervals or reasons by metric, and the detail."""
+    found = read_outcomes(model, frame)
+    if isinstance(found, str):
+        return dict.fromkeys(METRICS_BY_TASK[model.task], found), {}, PerformanceDetail()
+    if model.task == "regression":
+        return measure_regression(found.truth, found.predicted, units)
+    names = [label_of(c) for c in found.classes]
+    if model.positive is None:
+        return measure_multiclass(found.truth, found.predicted, found.probability, names, units)
+    return measure_binary(
+        found.truth,
+        found.predicted,
+        found.probability,
+        names=(names[0], names[1]),
+        cost_matrix=cost_matrix,
+        units=units,
     )

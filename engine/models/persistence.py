@@ -28,6 +28,7 @@ from engine.models.fitted_model import FittedModel, Predictor
 from engine.models.skops_files import (
     UnloadableModelError,
     UntrustedTypesError,
+    dump_estimator,
     load_estimator,
 )
 from engine.models.training import TrainedPredictor, TrainingResult, library_versions
@@ -53,13 +54,11 @@ def save_trained(trained: TrainingResult, folder: Path) -> None:
     ModelError
         skops cannot write the estimator.
     """
-    from skops import io
-
     model, predictor = trained.model, trained.model.predictor
     if not isinstance(predictor, TrainedPredictor):
         raise TypeError("only trained models are saved")
     try:
-        content = io.dumps(predictor.estimator)
+        content = dump_estimator(predictor.estimator)
     except RecursionError as error:  # of an estimator that refers to itself, as boosting with `scoring` does
         raise ModelError(
             f"model {model.name}: skops cannot save an estimator with these parameters: remove `scoring`"
@@ -146,7 +145,7 @@ def find_obstacle(
     except (UnloadableModelError, UntrustedTypesError):
         # Types are a question of trust only where no digest is kept, and then skops has other defaults than it had.
         return VersionObstacle(f"the installed {now} cannot load version {version}, which {then} saved", before, after)
-    if not (folder / PROBE).is_file():
+    if not ((folder / PROBE).is_file() and (folder / TEST_ROWS).is_file()):
         return installed
     kept = pl.read_parquet(folder / PROBE)
     predicted = _predict_probe(model.predictor, pl.read_parquet(folder / TEST_ROWS))

@@ -16,6 +16,8 @@ from engine.models.intervals import (
 )
 
 _SCALES: dict[str, Scale] = {"r2": "log_distance_to_one", "explained_variance": "log_distance_to_one"}
+JACKKNIFED = ("r2", "explained_variance", "pearson")
+"""Metrics that single rows move by far more than a derivative says."""
 
 
 def regression_intervals(
@@ -35,18 +37,18 @@ def regression_intervals(
         for name, value in values.items():
             if isinstance(value, str):
                 continue
-            if name in ("r2", "explained_variance", "pearson"):
-                without = _measure_without_unit(name, truth, predicted, of)
+            if name in JACKKNIFED:
+                without = measure_without_unit(name, truth, predicted, of)
                 found[name] = jackknife_interval(value, without, of, _SCALES.get(name, "fisher"))
             elif value == 0:  # every prediction is right
                 found[name] = CONSTANT
             else:
-                sums = of.add_up(_measure_influence(name, value, truth, predicted))
+                sums = of.add_up(measure_mean_influence(name, value, truth, predicted))
                 found[name] = interval_of_sums(value, float((sums * sums).sum()), of, "log")
     return found
 
 
-def _measure_influence(name: str, value: float, truth: Floats, predicted: Floats) -> Floats:
+def measure_mean_influence(name: str, value: float, truth: Floats, predicted: Floats) -> Floats:
     """Return the influence of each row on a mean, or the root of one, shape (n,)."""
     match name:
         case "mae":
@@ -62,7 +64,7 @@ def _measure_influence(name: str, value: float, truth: Floats, predicted: Floats
     return square - value if name == "mse" else (square - value * value) / (2 * value)
 
 
-def _measure_without_unit(name: str, truth: Floats, predicted: Floats, of: Units) -> Floats:
+def measure_without_unit(name: str, truth: Floats, predicted: Floats, of: Units) -> Floats:
     """Return `r2`, `explained_variance` or `pearson` of all rows but those of one unit, shape (units,)."""
     # Means do not matter to these metrics, apart from that of the residuals to r2; sums of centred values lose nothing.
     t = truth - truth.mean()

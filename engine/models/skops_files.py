@@ -1,4 +1,4 @@
-"""Reading of .skops files: their size and their types are known before any object is built.
+"""Reading and writing of .skops files: their size and their types are known before any object is built.
 
 skops builds only types that are trusted. Which ones these are is the caller's decision; a file that cannot be loaded
 with the installed libraries is refused before anybody is asked to trust its types.
@@ -13,7 +13,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from io import BytesIO
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from engine.errors import ModelError
 from engine.formatting.lists import join_some
@@ -32,6 +32,32 @@ class UnloadableModelError(ModelError):
 
 class UntrustedTypesError(ModelError):
     """A file holds types that nobody has said to trust."""
+
+
+def dump_estimator(estimator: Any) -> bytes:
+    """Return the bytes of a .skops file, the same for estimators that were fitted alike, whenever and wherever.
+
+    skops names objects by their addresses in memory, and dates the files of the archive. Here objects are numbered in
+    the order in which the schema names them, and the files have the first date that the format knows.
+    """
+    from skops import io
+
+    with ZipFile(BytesIO(io.dumps(estimator))) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        objects: dict[int, int] = {}
+        names: dict[str, str] = {}
+        for node in _walk_nodes(schema):
+            if "__id__" in node:
+                node["__id__"] = objects.setdefault(node["__id__"], len(objects) + 1)
+            if node.get("file") in archive.NameToInfo:
+                ending = node["file"].rpartition(".")[2]
+                node["file"] = names.setdefault(node["file"], f"{len(names) + 1}.{ending}")
+        content = BytesIO()
+        with ZipFile(content, "w") as written:
+            for old, new in names.items():
+                written.writestr(ZipInfo(new), archive.read(old))
+            written.writestr(ZipInfo("schema.json"), json.dumps(schema))
+    return content.getvalue()
 
 
 def load_estimator(

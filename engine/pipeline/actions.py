@@ -43,22 +43,24 @@ class ReadSource(FrozenModel):
     dataset: str = Field(description="The name of the dataset, or of other rows, such as a model's held-out rows.")
     rows: int | None = Field(None, description="The number of rows; null if it is not known before reading.")
     files: list[str] = Field([], description="The files of the dataset.")
+    place: str = Field("", description="Connection and table of the dataset, if its rows are read from a database.")
 
 
 class Action(FrozenModel):
     """One unit of work: done, or skipped because an earlier result is still valid."""
 
     kind: Literal[
-        "read", "train", "profile", "evaluate", "check", "set", "call", "write", "remove", "send", "deploy"
+        "read", "train", "profile", "evaluate", "check", "set", "call", "write", "remove", "send", "pack", "deploy"
     ] = Field(
         description="read: verify and measure a dataset; train: a version of a model; profile: measure a reference "
         "once and keep its profile; evaluate: a batch; check: apply checks; set: a variable; call: a function of "
-        "yours; write: a file; remove: the files of a dataset; send: a message; deploy: a bundle."
+        "yours, or SQL statements; write: a file or a table; remove: the files of a dataset; send: a message; "
+        "pack: a bundle; deploy: a bundle."
     )
     target: str = Field(
         description="The dataset, model, evaluation store, file, variable, deployment, or the sender of a message."
     )
-    result: str = Field("", description="What the action makes: a model version, or an evaluation's name.")
+    result: str = Field("", description="What the action makes: a model version, an evaluation's or a bundle's name.")
     because: ActionCause = Field(
         description="Why: new, changed and forced are computed; reused is not computed again; always is done every "
         "time; depends is decided by an earlier step; never is switched off."

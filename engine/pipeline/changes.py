@@ -9,6 +9,7 @@ code       digests of Python files, or of a model's file
 versions   versions of the kernels, and of the training code
 metrics    the names of the metrics that are measured
 model      the version of the trained model
+challenger the name of the challenger, and the version of it that the engine has trained
 reference  what the batch is compared with
 
 Settings that equal their default are not stored, so adding a key to the spec format changes no fingerprint. A setting
@@ -86,7 +87,11 @@ def find_changes(
     found: list[Change] = [*_compare_datasets(before.get("datasets", {}), after.get("datasets", {}), project)]
     if before.get("model") != after.get("model"):
         found.append(_describe_model_change(before.get("model"), after.get("model"), places))
+    same_challenger, told = _compare_challengers(before.get("challenger"), after.get("challenger"))
+    found += told
     for role, place in places.items():
+        if role == "challenger" and not same_challenger:
+            continue
         old, new = (facts.get("spec", {}).get(role, {}) for facts in (before, after))
         found += _compare_settings(old, new, place, project)
     found += _compare_named_values("code", before, after)
@@ -167,7 +172,7 @@ def _compare_datasets(before: FingerprintFacts, after: FingerprintFacts, project
             )
             continue
         found = [*_compare_tables(name, before[name], table, project)]
-        # A query that has not changed itself, or a reader of kept rows, is explained by its inputs, if one of them has changed.
+        # A query that has not changed itself, or a reader of kept rows, is explained by its inputs, if one has changed.
         inputs = any(after[other]["fingerprint"] not in earlier for other in after if other != name)
         if not found and not (("sql" in table or "rows_of" in table) and inputs):
             says = f"the content of dataset {name} has changed"
@@ -179,7 +184,15 @@ def _compare_tables(
     name: str, before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
 ) -> Iterator[Change]:
     place = ("datasets", name)
+    if before.keys() == {"fingerprint"}:
+        return  # of a model version from a bundle, which tells no more
     # Each kind of dataset has different facts, so different keys mean another kind.
+    if before.keys() != after.keys() and "table" in {*before, *after}:
+        says = f"dataset {name}: its rows are no longer read from the same kind of place"
+        if "table" in after:
+            says = f"dataset {name}: its rows are now read from table {after['table']} of {after['connection']}"
+        yield Change(kind="data", what=f"datasets.{name}", says=says)
+        return
     if before.keys() != after.keys():
         yield Change(
             kind="spec", what=format_spec_path(place, ("kind",)), says=f"the kind of dataset {name} has changed"
@@ -200,6 +213,8 @@ def _compare_tables(
         if before["rows_of"] != after["rows_of"]:
             says = f"dataset {name}: its rows are now those of {after['rows_of']}, not of {before['rows_of']}"
             yield Change(kind="data", what=f"datasets.{name}", says=says)
+    elif "table" in after:
+        yield from _compare_database_tables(name, before, after)
     elif "files" in after:
         yield from _compare_files(name, before, after)
         old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))
@@ -217,6 +232,19 @@ def _compare_tables(
         yield from _compare_settings(old, new, place, project)
         yield from _compare_named_values("code", before, after)
         yield from versions
+
+
+def _compare_database_tables(name: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
+    versions = [*_compare_named_values("versions", before, after)]
+    what = f"datasets.{name}"
+    if any(before[key] != after[key] for key in ("connection", "table")):
+        old, new = (f"table {facts['table']} of {facts['connection']}" for facts in (before, after))
+        yield Change(kind="data", what=what, says=f"dataset {name}: its rows are now read from {new}, not from {old}")
+    elif not versions:  # else the same rows may have another hash
+        rows = "" if before["rows"] == after["rows"] else f" ({before['rows']:,} → {after['rows']:,} rows)"
+        says = f"dataset {name}: the rows of table {after['table']} have changed{rows}"
+        yield Change(kind="data", what=what, before=before["rows"], after=after["rows"], says=says)
+    yield from versions
 
 
 def _compare_files(name: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
@@ -246,6 +274,18 @@ def _describe_model_change(before: Any, after: Any, places: RolePaths) -> Change
     return Change(
         kind="model", what=name, before=before, after=after, says=f"model {name} {format_change(before, after)}"
     )
+
+
+def _compare_challengers(before: Any, after: Any) -> tuple[bool, list[Change]]:
+    """Return whether both sides have a challenger of one name, and what has changed of it besides its settings."""
+    if before == after:
+        return before is not None, []
+    old, new = (None if one is None else ", ".join(filter(None, one.values())) for one in (before, after))
+    name = (after or before)["model"]
+    says = f"challenger {old} → {new}" if old and new else f"challenger {new} is new" if new else ""
+    says = says or f"the challenger was removed; it was {old}"
+    change = Change(kind="model", what=name, before=old, after=new, says=says)
+    return bool(before and after and before["model"] == after["model"]), [change]
 
 
 def _compare_named_values(part: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:

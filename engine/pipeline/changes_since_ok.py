@@ -37,6 +37,8 @@ def _summarize_store(evaluation: Evaluation, context: BuildContext) -> str:
     places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
     if spec.model:
         places["model"] = ("models", spec.model)
+    if spec.challenger:
+        places["challenger"] = ("models", spec.challenger)
     found = find_changes(earlier.facts, evaluation.facts, places, context.project)
     if earlier.engine_version != evaluation.engine_version:
         versions = f"version of engine {earlier.engine_version} → {evaluation.engine_version}"

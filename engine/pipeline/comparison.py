@@ -12,6 +12,7 @@ import polars as pl
 from engine import models
 from engine.data import Table, materialise
 from engine.errors import DataError, StoreError, UsageError
+from engine.evaluation.advantages import is_of_challenger
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
@@ -142,7 +143,7 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
     """Evaluate the stored snapshot of the batch against a reference, with the columns that both have."""
     declared = context.project.evaluation_stores[evaluation.store]
     # What depends on the batch's rows alone is as it was; the rows of the batch are not kept.
-    kept = {*declared.metrics, "labelled_drift"}
+    kept = {*declared.metrics, "labelled_drift", *(name for name in evaluation.metrics if is_of_challenger(name))}
     batch, against, notes = _intersect_columns(_load_snapshot(evaluation, context), reference.snapshot)
     made = evaluate_batch(
         EvaluationIdentity(
@@ -154,6 +155,7 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
             fingerprints=replace(evaluation.fingerprints, reference=reference.fingerprint),
             model=evaluation.model,
             model_version=evaluation.model_version,
+            facts={part: evaluation.facts[part] for part in ("challenger", "spec") if "challenger" in evaluation.facts},
         ),
         Observation(batch.columns.rows, batch, performance_detail=evaluation.performance),
         against,

@@ -15,7 +15,7 @@ from engine.evaluation.record import Evaluation
 from engine.formatting.hints import did_you_mean
 from engine.pipeline.context import BuildContext
 from engine.pipeline.evaluation_times import name_next_evaluation
-from engine.pipeline.models import build_model
+from engine.pipeline.models import find_active_version, use_model
 from engine.pipeline.reference_evaluations import find_reference_evaluations
 from engine.pipeline.reference_schemas import read_reference_schema
 from engine.spec.diagnostics import Findings
@@ -47,12 +47,14 @@ def validate_target(target: str, evaluation: Evaluation | None, context: BuildCo
     if target in project.evaluation_stores:
         store = project.evaluation_stores[target]
         datasets |= {store.dataset}
-        models |= {store.model} if store.model else set()
+        models |= {model for model in (store.model, store.challenger) if model}
         validate_store(target, evaluation, context, findings)
     for model in sorted(models):
-        validate_model(model, context, findings)
         spec = project.models[model]
-        datasets |= {spec.dataset} if isinstance(spec, TrainModel) else set()
+        # The data that an active model was trained on need not be there, unless it is built itself.
+        if isinstance(spec, TrainModel) and (model == target or find_active_version(model, context)[0] is None):
+            validate_model(model, context, findings)
+            datasets |= {spec.dataset}
     for dataset in sorted(datasets):
         validate_dataset(dataset, context, findings)
     if target in project.evaluation_stores:
@@ -141,6 +143,8 @@ def validate_store(name: str, evaluation: Evaluation | None, context: BuildConte
     if spec.model:
         model = context.project.models[spec.model]
         _validate_model_columns(name, spec.model, batch, context, findings)
+        if spec.challenger:
+            _validate_model_columns(name, spec.challenger, batch, context, findings)
         absent |= {model.target, *model.features.exclude}
         absent |= set(schema) - set(model.features.include or schema)
     roles: dict[str, str | None] = {
@@ -193,7 +197,7 @@ def _find_reference_table(store: str, batch: Table, context: BuildContext) -> Ta
         case EvaluationReference(name=name):
             return batch if name == name_next_evaluation(store, context) else None
         case RollingReference() | SamePeriodReference() as declared:
-            model = build_model(spec.model, context).fingerprint if spec.model else ""
+            model = use_model(spec.model, context).fingerprint if spec.model else ""
             return None if find_reference_evaluations(store, declared, batch, model, context).found else batch
     return None
 

@@ -83,9 +83,9 @@ def inspect_dataset(name: str, context: BuildContext, *, force: bool = False) ->
     reused = True
     for part in table.lineage():  # inputs first; the last is the table itself
         source = table.lineage()[part]
-        # An input without files, contract and checks has nothing to verify.
+        # An input without files or a table, contract and checks has nothing to verify.
         files = source.files if source.kept is None else None  # files of kept rows are the engine's own
-        if source is table or files or source.columns or context.project.datasets[part].checks:
+        if source is table or files or source.place or source.columns or context.project.datasets[part].checks:
             metrics, unread = _verify_dataset(source, context, force=force)
             reused &= unread
         if keep_rows(source, context):

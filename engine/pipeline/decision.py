@@ -48,6 +48,7 @@ def list_sources(table: Table, context: BuildContext, rows: float | None = None)
             dataset=source.name,
             rows=source.frame.select(pl.len()).collect().item() or None if source.rereadable else None,
             files=[relpath(path, here) for path in source.files.paths] if source.files else [],
+            place=source.place,
         )
         for source in table.lineage().values()
         if not source.inputs

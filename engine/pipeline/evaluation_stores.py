@@ -11,6 +11,7 @@ from engine.data import Table, materialise
 from engine.data.fingerprints import hash_file
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
+from engine.errors import DataError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.observation import Observation, snapshot_side
@@ -20,6 +21,7 @@ from engine.formatting.lists import join_some
 from engine.models import FittedModel
 from engine.pipeline import models
 from engine.pipeline.actions import Action
+from engine.pipeline.challengers import add_advantage
 from engine.pipeline.context import BuildContext
 from engine.pipeline.data_validation import require_target
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
@@ -85,11 +87,12 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     spec = context.project.evaluation_stores[name]
     inspected = inspect_dataset(spec.dataset, context)
     batch = inspected.table
-    model_handle = models.build_model(spec.model, context) if spec.model else None
+    model_handle = models.use_model(spec.model, context) if spec.model else None
+    challenger = models.use_model(spec.challenger, context) if spec.challenger else None
     # One writer at a time: a second run waits here and then finds the evaluation of the first.
     with context.lock(f"evaluation store {name}") as locked:
         reference = resolve_reference(name, batch, model_handle, locked)
-        decision = plan_evaluation(name, inspected, model_handle, reference, locked, force=force)
+        decision = plan_evaluation(name, inspected, model_handle, challenger, reference, locked, force=force)
         build = decision.apply(locked)
         evaluation = build.evaluation
         newest = locked.store.evaluations.is_newest(evaluation)
@@ -107,6 +110,7 @@ def plan_evaluation(
     name: str,
     inspected: InspectedDataset,
     model_handle: models.ModelHandle | None,
+    challenger: models.ModelHandle | None,
     reference: Reference,
     context: BuildContext,
     *,
@@ -119,12 +123,21 @@ def plan_evaluation(
     """
     spec = context.project.evaluation_stores[name]
     batch = inspected.table
-    facts = context.secrets.redact_values(_collect_evaluation_facts(name, batch, model_handle, reference, context))
+    facts = context.secrets.redact_values(
+        _collect_evaluation_facts(name, batch, model_handle, challenger, reference, context)
+    )
     fingerprints = Fingerprints(
         model=model_handle.fingerprint if model_handle else "",
         dataset=batch.fingerprint,
         reference=reference.fingerprint,
-        parameters=digest_json([facts["spec"], sorted(facts["code"].values()), facts["versions"]]),
+        parameters=digest_json(
+            [
+                facts["spec"],
+                sorted(facts["code"].values()),
+                facts["versions"],
+                *([challenger.fingerprint] if challenger else []),
+            ]
+        ),
     )
     time = find_declared_time(name, context)
     predecessors = find_predecessors(name, time, fingerprints, context)
@@ -137,6 +150,8 @@ def plan_evaluation(
     places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
     if spec.model:
         places["model"] = ("models", spec.model)
+    if spec.challenger:
+        places["challenger"] = ("models", spec.challenger)
     reason = explain_evaluation(name, time, predecessors, facts, places, context)
     profile = None
     if force or predecessors.twin is None:
@@ -170,6 +185,7 @@ def plan_evaluation(
         facts=facts,
         time=time or _find_moment_among_times(name, created, context),
         same_data_as=predecessors.repeated.id if predecessors.repeated else None,
+        release=context.project.revision.release if context.project.revision else None,
     )
     supersedes = predecessors.superseded.id if predecessors.superseded else None
 
@@ -182,7 +198,9 @@ def plan_evaluation(
 
     def execute() -> EvaluationBuild:
         if profile:
-            evaluation = _evaluate_batch(identity, batch, model_handle, reference, profile, predecessors, context)
+            evaluation = _evaluate_batch(
+                identity, batch, model_handle, challenger, reference, profile, predecessors, context
+            )
         else:
             evaluation = take_over_numbers(identity, predecessors, context)
         if predecessors.note:
@@ -205,7 +223,12 @@ def _find_moment_among_times(name: str, created: datetime, context: BuildContext
 
 
 def _collect_evaluation_facts(
-    name: str, batch: Table, model_handle: models.ModelHandle | None, reference: Reference, context: BuildContext
+    name: str,
+    batch: Table,
+    model_handle: models.ModelHandle | None,
+    challenger: models.ModelHandle | None,
+    reference: Reference,
+    context: BuildContext,
 ) -> dict[str, Any]:
     """Return everything that the numbers depend on: data, model, reference, settings, custom metrics, kernel."""
     spec = context.project.evaluation_stores[name]
@@ -217,6 +240,8 @@ def _collect_evaluation_facts(
     if model_handle:
         model = {**model_handle.facts["spec"], **facts_of(context.project.models[model_handle.name], {"cost_matrix"})}
         code |= model_handle.facts["code"]
+    if challenger:
+        code |= challenger.facts["code"]
     return {
         "spec": {
             "store": {**facts_of(spec, {"drift"}), "metrics": custom},
@@ -225,20 +250,28 @@ def _collect_evaluation_facts(
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},
             },
             "model": model,
+            **({"challenger": challenger.facts["spec"]} if challenger else {}),
             **({"rows": "held out"} if _select_rows(batch, model_handle, context) is not batch else {}),
         },
         "datasets": batch.provenance(),
         "code": code,
         "versions": {"kernel": drift.KERNEL_VERSION},
-        "model": f"version {model_handle.trained.version}" if model_handle and model_handle.trained else None,
+        "model": _describe_version(model_handle),
+        **({"challenger": {"model": challenger.name, "version": _describe_version(challenger)}} if challenger else {}),
+        **({"identity": model_handle.trained.identity} if model_handle and model_handle.trained else {}),
         "reference": reference.facts,
     }
+
+
+def _describe_version(handle: models.ModelHandle | None) -> str | None:
+    return f"version {handle.trained.version}" if handle and handle.trained else None
 
 
 def _evaluate_batch(
     identity: EvaluationIdentity,
     batch: Table,
     model_handle: models.ModelHandle | None,
+    challenger: models.ModelHandle | None,
     reference: Reference,
     profile: ReferenceProfile,
     predecessors: Predecessors,
@@ -267,6 +300,11 @@ def _evaluate_batch(
             confidence=spec.drift.confidence,
             against=against,
         )
+        if model and model_handle and challenger:
+            context.log.info(f"{name}: comparing {model_handle.name} with its challenger, {challenger.name}")
+            known = against.describe_known_columns()
+            pair = model_handle, challenger
+            seen = add_advantage(seen, model, pair, comparable, known, spec.drift.confidence, context)
         seen = replace(seen, left_out=_list_new_columns(comparable, against, model))
         told = filter(None, [reference.note, SEEN_IN_TRAINING if rows is not batch else None])
         seen = replace(seen, notes=(*seen.notes, *told))
@@ -300,11 +338,15 @@ def _evaluate_batch(
 
 def _select_rows(batch: Table, model_handle: models.ModelHandle | None, context: BuildContext) -> Table:
     """Return the batch; if the model was trained on it, its held-out rows alone."""
-    if not (model_handle and model_handle.training and model_handle.test):
-        return batch
     original = batch.undisturbed or batch
-    if original.fingerprint != model_handle.training.fingerprint:
+    training = model_handle.training if model_handle else None
+    if model_handle is None or training is None or original.fingerprint != training.fingerprint:
         return batch
+    if model_handle.test is None:
+        raise DataError(
+            f"dataset {batch.name!r} is the data that model {model_handle.name} was trained on, and the bundle has no "
+            "held-out rows: evaluate other data"
+        )
     rows = replace(original, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
     return rows if original is batch else context.datasets.disturb_table(rows)
 

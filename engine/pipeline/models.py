@@ -2,10 +2,13 @@
 
 A matching version that the installed libraries cannot load, because others have saved it, is trained again from the
 same data. Its held-out rows stay the same, and so does what batches are compared with.
+
+In a deployment, the version of its release is active: evaluation stores use it as it is, and nothing that it was
+trained on has to be there. Only a step that builds the model itself trains another one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -25,6 +28,28 @@ from engine.store import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What must be known of the dataset that a model was trained on; its `table` only where it is there."""
+
+    fingerprint: str
+    entity: str | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+    table: Table | None = None
+
+    @classmethod
+    def recall(cls, spec: TrainModel, version: ModelVersion) -> "TrainingData | None":
+        """Return what is recorded of the training data of a version; None for one of an early engine."""
+        tables = version.facts.get("datasets", {})
+        settings = version.facts.get("spec", {}).get("dataset", {})
+        # The dataset itself comes after its inputs, and may have had another name.
+        table = tables.get(spec.dataset) or next(reversed(tables.values()), None)
+        if table is None:
+            return None
+        roles = {name: column["role"] for name, column in settings.get("columns", {}).items()}
+        return cls(table["fingerprint"], settings.get("entity"), roles)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelHandle:
     """A model that can be loaded.
 
@@ -35,14 +60,14 @@ class ModelHandle:
     trained
         The stored version; None if the model was not trained by the engine.
     training, test
-        The dataset that it was trained on, and its held-out rows; None likewise.
+        The dataset that it was trained on, and its held-out rows; None likewise, or if a bundle has left out the rows.
     """
 
     name: str
     facts: Mapping[str, Any]
     fingerprint: str
     trained: ModelVersion | None = None
-    training: Table | None = None
+    training: TrainingData | None = None
     test: Table | None = None
     reused: bool = True
 
@@ -54,6 +79,36 @@ class ModelHandle:
         return models.load_model(
             context.project, self.name, table, folder, digests, reference_classes=reference_classes
         )
+
+
+def use_model(name: str, context: BuildContext) -> ModelHandle:
+    """Return the version of a model that counts: the active one of a deployment as it is, else as `build_model`.
+
+    Raises
+    ------
+    DataError, ModelError, ChecksFailed
+        As `build_model`; or the active version cannot be used with the installed libraries.
+    """
+    active, spec = find_active_version(name, context)
+    if active is None or spec is None:
+        return build_model(name, context)
+    obstacle = _find_obstacle(name, spec, active, context)
+    if obstacle is not None:
+        raise ModelError(
+            f"model {name}: the active version {active.version} cannot be used: {obstacle.says}. Deploy a bundle whose "
+            "model was made with the installed libraries, or build the model here"
+        )
+    reason = "it is the active version of this deployment"
+    result = f"version {active.version}"
+    context.journal.actions.append(Action(kind="train", target=name, result=result, because="reused", reason=reason))
+    return _handle_version(name, active, TrainingData.recall(spec, active), context, reused=True)
+
+
+def find_active_version(name: str, context: BuildContext) -> tuple[ModelVersion, TrainModel] | tuple[None, None]:
+    """Return the version of a model that counts in this deployment with the model's settings; else nothing."""
+    spec = context.project.models[name]
+    active = context.store.models.find_active(name) if isinstance(spec, TrainModel) else None
+    return (active, spec) if active is not None and isinstance(spec, TrainModel) else (None, None)
 
 
 def build_model(name: str, context: BuildContext, *, force: bool = False) -> ModelHandle:
@@ -82,19 +137,31 @@ def build_model(name: str, context: BuildContext, *, force: bool = False) -> Mod
     with context.lock(f"model {name}"):
         decision = plan_training(name, spec, inspected, fit, context, force=force)
         trained = decision.apply(context)
+        active = context.store.models.find_active(name)
+        if active is not None and active.version != trained.version:
+            context.log.info(f"model {name}: version {trained.version} takes the place of version {active.version}")
+            context.store.models.activate(trained, f"run {context.run}" if context.run else "a build")
     if decision.action.reused:
         context.log.info(f"model {name}: {decision.action.reason}; version {trained.version} is reused")
+    table = inspected.table
+    training = TrainingData(table.fingerprint, table.entity, table.roles, table)
+    return _handle_version(name, trained, training, context, reused=decision.action.reused)
+
+
+def _handle_version(
+    name: str, trained: ModelVersion, training: TrainingData | None, context: BuildContext, *, reused: bool
+) -> ModelHandle:
+    held_out = trained.folder / models.TEST_ROWS
     test = Table(
         name=f"held-out rows of {name}",
-        frame=pl.scan_parquet(trained.folder / models.TEST_ROWS, glob=False),
+        frame=pl.scan_parquet(held_out, glob=False),
         fingerprint=trained.held_out,
-        entity=inspected.table.entity,
+        entity=training.entity if training else None,
         rereadable=True,
     )
     facts = models.collect_model_facts(context.project, name, context.datasets.files, trained.identity)
-    return ModelHandle(
-        name, facts, models.fingerprint_model(facts), trained, inspected.table, test, reused=decision.action.reused
-    )
+    fingerprint = models.fingerprint_model(facts)
+    return ModelHandle(name, facts, fingerprint, trained, training, test if held_out.is_file() else None, reused=reused)
 
 
 def plan_training(

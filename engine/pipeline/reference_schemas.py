@@ -2,11 +2,12 @@
 
 import polars as pl
 
-from engine import drift
+from engine import drift, models
 from engine.data import Table
 from engine.drift.reading.csv_files import INFER_ROWS
 from engine.pipeline.context import BuildContext
 from engine.pipeline.evaluation_times import find_declared_time
+from engine.pipeline.models import find_active_version
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     EvaluationReference,
@@ -39,6 +40,11 @@ def read_reference_schema(name: str, context: BuildContext) -> dict[str, pl.Data
     model = context.project.models[spec.model] if spec.model else None
     if not isinstance(model, TrainModel):
         return {}
+    active, _ = find_active_version(spec.model, context) if spec.model else (None, None)
+    if active is not None:
+        held_out = active.folder / models.TEST_ROWS
+        kept = pl.read_parquet_schema(held_out) if held_out.is_file() else {}
+        return {column: dtype for column, dtype in kept.items() if column != model.target}
     schema = context.datasets.open(model.dataset).frame.collect_schema()
     features = model.features.include or [column for column in schema if column != model.target]
     return {column: schema[column] for column in features if column in schema and column not in model.features.exclude}

@@ -136,10 +136,12 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
         facts = {"kind": "dataset", "dataset": table.name, "datasets": table.provenance(), "spec": roles}
         return _refer_to_table(table, facts, spec, model_handle, context)
+    trained = model_handle.trained if model_handle else None
     if model_handle is None or model_handle.test is None:
         raise DataError(
-            f"reference of evaluation store {name!r}: the engine did not train its model, so there are no held-out "
-            "rows; declare a `reference:`"
+            f"reference of evaluation store {name!r}: there are no held-out rows of its model, because "
+            f"{'the engine did not train it' if trained is None else 'the bundle has left them out'}; declare a "
+            "`reference:`"
         )
     return _refer_to_table(model_handle.test, {"kind": "model_test"}, spec, model_handle, context)
 

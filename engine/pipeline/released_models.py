@@ -1,26 +1,109 @@
-"""What a release puts in the place of parts of its spec, and its models in a state."""
+"""Model versions of a release in the state of its deployment, where nothing is trained for them."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.bundles.manifest import Manifest
-from engine.spec import ProjectSpec
+from engine import models
+from engine.bundles.manifest import (
+    MANIFEST_FILE,
+    PROVENANCE_FILE,
+    BundledModel,
+    Manifest,
+    Provenance,
+    decode_document,
+    parse_manifest,
+)
+from engine.errors import BundleError
+from engine.formatting.lists import join_words
+from engine.models.bundled_versions import PROBE_FILE, reproduce_model
+from engine.spec import ProjectSpec, load
+from engine.spec.resources.models import TrainModel
+from engine.store import ModelVersion, Store
+from engine.store.state_folder import resolve_state_folder
 
 
-def collect_replacements(manifest: Manifest, release: Path) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
-    """Return the included datasets, and the declarations that take the place of those of the spec."""
-    return tuple(manifest.datasets), {}
+def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path) -> str:
+    """Load the model versions of a release, and compare their scores with the packed ones; return what was proved.
+
+    Raises
+    ------
+    BundleError
+        The spec has no such model.
+    ModelError
+        As `reproduce_model`.
+    """
+    saved_by = _read_libraries(release)
+    for name, bundled in manifest.models.items():
+        reproduce_model(name, _find_trained(project, name), release / bundled.folder, saved_by)
+    proved = [f"{name} gives the same scores for {one.probe_rows:,} rows" for name, one in manifest.models.items()]
+    return join_words(proved)
 
 
-def import_models(project: ProjectSpec, manifest: Manifest, release: Path, state: Path) -> None:
-    """Import."""
+def import_models(project: ProjectSpec, manifest: Manifest, release: Path, state: Path) -> dict[str, int]:
+    """Let the model versions of a release count in a state; they are added where they are not there yet.
+
+    Of models that the release does not have, data decide again which version counts.
+
+    Returns
+    -------
+    The number of each version in the state, by model.
+
+    Raises
+    ------
+    BundleError, ModelError
+        As `reproduce_models`, of a version that has to be added; or it is not what the manifest says.
+    StoreError
+        The state cannot be written.
+    """
+    saved_by, numbers = _read_libraries(release), {}
+    with Store.open(state) as store:
+        for name, bundled in manifest.models.items():
+            with store.locks.hold(f"model {name}"):
+                present = store.models.find_same(name, bundled.identity)
+                if present is None:
+                    spec = _find_trained(project, name)
+                    reproduce_model(name, spec, release / bundled.folder, saved_by)
+                    present = _add_version(name, bundled, store, release / bundled.folder)
+                numbers[name] = present.version
+        store.models.replace_active(numbers, project.revision.release if project.revision else manifest.id)
+    return numbers
 
 
-def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path, state: Path) -> str:
-    """Reproduce."""
-    return ""
+def activate_models(spec: Path, release: Path, environ: Mapping[str, str]) -> dict[str, int]:
+    """Let the model versions of a release count in the state of its deployment; `spec` is the file of the revision."""
+    project = load(spec, environ=environ)
+    manifest = parse_manifest((release / MANIFEST_FILE).read_bytes())
+    return import_models(project, manifest, release, resolve_state_folder(project))
 
 
-def activate_models(spec: Path, release: Path, environ: Mapping[str, str]) -> None:
-    """Activate."""
+def _find_trained(project: ProjectSpec, name: str) -> TrainModel:
+    spec = project.models.get(name)
+    if not isinstance(spec, TrainModel):
+        raise BundleError(f"the bundle has a version of model {name}, but its spec has no model of that name to train")
+    return spec
+
+
+def _add_version(name: str, bundled: BundledModel, store: Store, source: Path) -> ModelVersion:
+    with store.folders.stage() as folder:
+        for path in sorted(source.iterdir()):
+            if path.name != PROBE_FILE:
+                shutil.copyfile(path, folder / path.name)
+        if (folder / models.TEST_ROWS).is_file() and models.identify_version(folder) != bundled.identity:
+            raise BundleError(f"model {name}: its version in the bundle is not the one that the manifest names")
+        facts: Mapping[str, Any] = {
+            "spec": {role: bundled.settings.get(role, {}) for role in ("model", "dataset")},
+            "datasets": {table: {"fingerprint": fingerprint} for table, fingerprint in bundled.datasets},
+            "versions": bundled.settings.get("versions", {}),
+            "files": models.digest_files(folder),
+            "held_out": bundled.held_out,
+            "confirmed": dict(models.library_versions()),  # its scores have just been compared
+        }
+        return store.models.add(name, bundled.fingerprint, folder, facts, bundled.identity)
+
+
+def _read_libraries(release: Path) -> dict[str, str]:
+    """Return the versions of Python and of the libraries with which the bundle of a release was made."""
+    found = decode_document(Provenance, (release / PROVENANCE_FILE).read_bytes(), "provenance")
+    return {"python": found.python, **found.packages}

@@ -238,7 +238,9 @@ def open_session(
         hashes = TouchedFileHashes(store.file_hashes)
         context = RunContext(
             project=project,
-            datasets=Datasets(project, hashes, lambda: stack.enter_context(store.folders.stage()), store.kept_rows),
+            datasets=Datasets(
+                project, hashes, lambda: stack.enter_context(store.folders.stage()), secrets, store.kept_rows
+            ),
             store=store,
             secrets=secrets,
             environ=environ,

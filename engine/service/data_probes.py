@@ -146,7 +146,7 @@ class DataProbes:
         self._watched = {key: one for key, one in self._watched.items() if key in triggers or one.begun}
         answered = {(state.scenario, state.trigger) for state, _ in news}
         for key, state in known.items():
-            watched = self._watched.setdefault(key, _WatchedTrigger(TriggerFiles(self._clock)))
+            watched = self._watched.setdefault(key, _WatchedTrigger(TriggerFiles(self._clock, self._environ)))
             if watched.begun is not None or key in answered:
                 continue
             if watched.asked is not None:

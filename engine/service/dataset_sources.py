@@ -106,9 +106,15 @@ def list_trigger_datasets(trigger: DataTrigger) -> list[str]:
 
 
 def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[str, ...]]:
-    """Return, by name of a dataset of the trigger, the names of the datasets of files that it reads."""
+    """Return, by name of a dataset of the trigger, the names of the datasets of files and of tables that it reads."""
     return {
-        name: tuple(sorted(one for one in list_inputs([name], project.resources) if project.find_file_dataset(one)))
+        name: tuple(
+            sorted(
+                one
+                for one in list_inputs([name], project.resources)
+                if project.find_file_dataset(one) or project.find_table(one)
+            )
+        )
         for name in list_trigger_datasets(trigger)
     }
 
@@ -165,7 +171,7 @@ def _uses_variables(project: ProjectSpec, trigger: DataTrigger) -> bool:
     files = {one for names in find_sources(project, trigger).values() for one in names}
     connections = {one.connection for name in files if (one := project.find_file_dataset(name))}
     return (
-        any(project.holds_variables("datasets", name, "path") for name in files)
+        any(project.holds_variables("datasets", name, key) for name in files for key in ("path", "table"))
         or any(project.holds_variables("connections", name, "root") for name in connections if name)
         or (isinstance(trigger, QueryChangedTrigger) and any(map(find_references, _list_queries(project, trigger))))
     )

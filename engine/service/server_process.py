@@ -19,8 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol, TypeVar
 
-from engine.errors import EngineError, UsageError
-from engine.formatting.hints import suggest_name
+from engine.errors import EngineError
 from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release
 from engine.service.child_runs import ChildRuns
@@ -32,7 +31,8 @@ from engine.service.probe_threads import ProbeThreads
 from engine.service.project_threads import HeartbeatOptions, ProjectThreads
 from engine.service.scheduler import ProjectScheduler
 from engine.service.serve_listener import ServeListener
-from engine.service.served_spec import NODE_FILE, ServedSpec, list_specs
+from engine.service.served_projects import ServedProjects
+from engine.service.served_spec import ServedSpec
 from engine.service.triggers.due_fires import fill_values
 from engine.spec import ProjectSpec
 from engine.store import Pause, Store, utc_now
@@ -120,7 +120,7 @@ class Server:
         checkpoint: Callable[[str], None] = lambda _: None,
         program: Sequence[str] = SUPERVISOR,
     ) -> None:
-        self._paths, self._options, self._listener = list(paths), options, listener
+        self._options, self._listener = options, listener
         self._clock, self._monotonic, self._checkpoint = clock, monotonic, checkpoint
         self._release = describe_release()
         self._awake, self._wake = os.pipe()
@@ -129,11 +129,7 @@ class Server:
         self._environ = environ
         self._probe_threads = ProbeThreads(monotonic)
         self._runs = ChildRuns(options.at_once, environ, self.wake, listener.show_line, program)
-        self._projects: list[ProjectScheduler] = []
-        self._served: list[ProjectScheduler] = []
-        self._not_served: list[ServedProject] = []
-        self._companions: Sequence[Companion] = ()
-        self._told_mismatches: set[str] = set()
+        self._projects = ServedProjects(paths, listener, looked_at=options.reload, make_scheduler=self._make_scheduler)
         self._calls: queue.SimpleQueue[tuple[Future[object], Callable[[], object]]] = queue.SimpleQueue()
         self._asked_to_end = 0
         self._reload_wanted = False
@@ -163,14 +159,15 @@ class Server:
         """
         with self._take_signals(), ExitStack() as stack:
             stack.callback(self._close)
-            self._read_specs()
-            self._check_heartbeat()
+            self._projects.read()
+            if self._options.heartbeat:
+                self._projects.check_heartbeat_channel(self._options.heartbeat.channel)
             for companion in companions:
                 companion.start()
                 stack.callback(companion.stop)
-            self._companions = companions
+            self._projects.mismatch_finders = [companion.find_mismatch for companion in companions]
             self._tell_served()
-            self._tell_mismatches()
+            self._projects.tell_mismatches()
             while not self._asked_to_end and not self._find_other_release():
                 self._tick()
                 self._wait(self._find_pause())
@@ -179,15 +176,9 @@ class Server:
         self._listener.tell("ended", "ended")
         return other_release
 
-    def _check_heartbeat(self) -> None:
-        heartbeat, projects = self._options.heartbeat, [one.spec.project for one in self._projects if one.spec.project]
-        if heartbeat and projects and not any(heartbeat.channel in one.channels for one in projects):
-            hint = suggest_name(heartbeat.channel, [name for one in projects for name in one.channels])
-            raise UsageError(f"--heartbeat-channel: no spec has a channel {heartbeat.channel!r}{hint}")
-
     def _find_other_release(self) -> str:
         """Return what a process of another release has said, unless this program was started again for that."""
-        said = (project.other_release for project in self._projects)
+        said = (project.other_release for project in self._projects.all)
         return next((text for text in said if text and text != self._environ.get(RESTARTED_FOR)), "")
 
     @contextmanager
@@ -210,39 +201,6 @@ class Server:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _read_specs(self) -> None:
-        """Read all specs, also those that are new in a folder."""
-        known = {project.spec.path for project in self._projects}
-        for project in self._projects:
-            if project.spec.read():
-                project.take_spec()
-        for path in list_specs(self._paths):
-            if path not in known:
-                spec = ServedSpec(path, self._listener, looked_at=self._options.reload)
-                spec.read()
-                self._projects.append(self._make_scheduler(spec))
-        self._served = self._list_distinct()
-
-    def _list_distinct(self) -> list[ProjectScheduler]:
-        """Return the projects; those whose names others before them have are told, and not served."""
-        found: dict[str, ProjectScheduler] = {}
-        known = {text for one in self._not_served for text in one.spec_problems}
-        others: list[ServedProject] = []
-        for project in self._projects:
-            first = found.setdefault(project.name, project)
-            if first is not project:
-                text = (
-                    f"{project.spec.path} is not served: the project of {first.spec.path} has the same name, "
-                    f"{project.name}. What to do: give one of them another `project:`, or serve one of them"
-                )
-                others.append(
-                    ServedProject(project.key, project.spec.path, None, None, leader=False, spec_problems=(text,))
-                )
-                if text not in known:
-                    self._listener.tell("problem", text)
-        self._not_served = others
-        return list(found.values())
-
     def _make_scheduler(self, spec: ServedSpec) -> ProjectScheduler:
         return ProjectScheduler(
             spec,
@@ -264,23 +222,13 @@ class Server:
         return f"the scheduler has not looked at anything for {age:.0f} s" if age > LONGEST_TICK_SECONDS else ""
 
     def _tell_served(self) -> None:
-        count = len(self._served)
+        count = len(self._projects.served)
         self._listener.tell(
             "started",
             f"serves {count} {'project' if count == 1 else 'projects'}, at most {self._options.at_once} "
             f"{'run' if self._options.at_once == 1 else 'runs'} at a time; Ctrl-C ends it",
             process=os.getpid(),
         )
-
-    def _tell_mismatches(self) -> None:
-        """Tell, once each, what of the specs does not fit what runs beside the loop."""
-        specs = [one.spec.project for one in self._served if one.spec.project]
-        for text in [
-            f"{spec.name}: {text}" for spec in specs for one in self._companions if (text := one.find_mismatch(spec))
-        ]:
-            if text not in self._told_mismatches:
-                self._told_mismatches.add(text)
-                self._listener.tell("warning", text)
 
     def _tick(self) -> None:
         self._ticked = self._monotonic()
@@ -289,15 +237,16 @@ class Server:
         self._answer_calls()
         if self._reload_wanted or self._have_specs_changed():
             self._reload_wanted = False
-            self._reread()
-        self._first = (self._first + 1) % max(1, len(self._served))  # so that each has the first choice at times
-        for project in self._served[self._first :] + self._served[: self._first]:
+            self._projects.read_again()
+        served = self._projects.served
+        self._first = (self._first + 1) % max(1, len(served))  # so that each has the first choice at times
+        for project in served[self._first :] + served[: self._first]:
             project.tick(dispatching=not self._draining)
         self._expect_runs()
 
     def _expect_runs(self) -> None:
         """Have a process wait for a run that may begin soon."""
-        if not self._draining and any(project.expects_run for project in self._served):
+        if not self._draining and any(project.expects_run for project in self._projects.served):
             self._runs.ready.prepare()
         else:
             self._runs.ready.end_unused()
@@ -307,53 +256,18 @@ class Server:
         jump = find_jump(before, self._clocks)
         if jump is not None:
             self._listener.tell("clock", jump.describe())
-            for project in self._projects:
+            for project in self._projects.all:
                 project.take_spec()
 
     def _have_specs_changed(self) -> bool:
-        """Look, once a second, whether a spec has changed, or a folder has one more.
-
-        Without `reload`, only at deployments: an update of one is to be taken over in any case.
-        """
+        """Look, once a second, whether a spec has changed."""
         if self._ticked < self._next_look:
             return False
         self._next_look = self._ticked + TICK_SECONDS
-        if not self._options.reload:
-            return self._have_deployments_changed()
-        known = {project.spec.path for project in self._projects}
-        with suppress(EngineError):  # a folder that is gone
-            if not known.issuperset(list_specs(self._paths)):
-                return True
-        return any(project.spec.has_changed() for project in self._projects)
-
-    def _have_deployments_changed(self) -> bool:
-        """Return whether another revision of a deployment is active, or an infrastructure has one more deployment."""
-        known = {project.spec.path for project in self._projects}
-        nodes = [path for path in self._paths if (path / NODE_FILE).exists()]
-        return any(one.spec.is_deployment and one.spec.has_changed() for one in self._projects) or not known.issuperset(
-            list_specs(nodes)
-        )
-
-    def _reread(self) -> None:
-        before = self._list_readings()
-        try:
-            self._read_specs()
-        except EngineError as problem:
-            self._listener.tell("problem", str(problem))
-            return
-        self._tell_mismatches()
-        if self._list_readings() == before:
-            invalid = [str(project.spec.path) for project in self._projects if project.spec.problems]
-            still = f"; still invalid: {', '.join(invalid)}" if invalid else ""
-            self._listener.tell("unchanged", f"the specs were read again: nothing has changed{still}")
-
-    def _list_readings(self) -> list[tuple[str, str, tuple[str, ...]]]:
-        """Return what the specs were when they were read last."""
-        specs = [one.spec for one in self._projects]
-        return [(str(one.path), one.project.digest if one.project else "", one.problems) for one in specs]
+        return self._projects.have_changed()
 
     def _take_news(self) -> None:
-        owners = {project.key: project for project in self._projects}
+        owners = {project.key: project for project in self._projects.all}
         for news in self._runs.take_news():
             project = owners[news.child.owner]
             with self._told_problems(project):
@@ -368,7 +282,7 @@ class Server:
             self._listener.tell("problem", f"{project.name}: {problem}", project=project.name)
 
     def _find_pause(self) -> float:
-        times = [time for project in self._projects if (time := project.wakes_at) is not None]
+        times = [time for project in self._projects.all if (time := project.wakes_at) is not None]
         until = (min(times) - self._clock()).total_seconds() if times else TICK_SECONDS
         return min(max(until, 0.01), TICK_SECONDS)
 
@@ -391,7 +305,7 @@ class Server:
         self._tick_until(lambda: self._asked_to_end > asked, self._options.drain)
         if self._asked_to_end == asked and self._runs.active:
             for child in list(self._runs.active):
-                for project in self._projects:
+                for project in self._projects.all:
                     if project.key == child.owner:
                         with self._told_problems(project):
                             project.abort(child, SERVER_ENDED)
@@ -411,7 +325,7 @@ class Server:
     def _close(self) -> None:
         self._runs.ready.end()
         until = self._monotonic() + DELIVERY_SECONDS
-        for project in self._projects:
+        for project in self._projects.all:
             project.close(max(0.1, until - self._monotonic()))
 
     # --- what others ask, from their threads
@@ -448,18 +362,18 @@ class Server:
 
     def list_projects(self) -> Sequence[ServedProject]:
         """Return the projects, in the order in which they were given."""
-        return [project.describe() for project in self._served] + self._not_served
+        return self._projects.describe()
 
     def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
         """Return the next times of each trigger of a project, those that are paused or not active left out."""
-        return self._call(lambda: self._find(project).list_next_times(count))
+        return self._call(lambda: self._projects.find(project).list_next_times(count))
 
     def reload(self) -> Sequence[ServedProject]:
         """Read all specs again; return what the projects are then."""
         return self._call(self._reload)
 
     def _reload(self) -> Sequence[ServedProject]:
-        self._reread()
+        self._projects.read_again()
         return self.list_projects()
 
     def request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
@@ -469,14 +383,14 @@ class Server:
     def _request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
         if self.is_draining():
             raise RefusedRequestError("this server is about to end: ask again when it runs again")
-        return RequestedRun(*self._find_led(project).request_run(scenario, values, request))
+        return RequestedRun(*self._projects.find_led(project).request_run(scenario, values, request))
 
     def abort_run(self, project: str, run: str, by: str) -> bool:
         """Ask a run that this server has started to end; return False if it has not started it."""
         return self._call(lambda: self._abort_run(project, run, by))
 
     def _abort_run(self, project: str, run: str, by: str) -> bool:
-        found = self._find(project)
+        found = self._projects.find(project)
         child = self._runs.find(found.key, run)
         if child is None:
             return False
@@ -485,33 +399,12 @@ class Server:
 
     def pause(self, project: str, scenario: str, until: datetime | None, by: str, reason: str) -> None:
         """Pause the triggers of a scenario."""
-        store = self._find_store(project)
+        store = self._projects.find_store(project)
         store.pauses.add(Pause(scenario, until, by, reason, self._clock()))
         self.wake()
 
     def resume(self, project: str, scenario: str, by: str) -> bool:
         """End the pause of a scenario; return whether there was one."""
-        ended = self._find_store(project).pauses.end(scenario, by)
+        ended = self._projects.find_store(project).pauses.end(scenario, by)
         self.wake()
         return ended
-
-    def _find(self, name: str) -> ProjectScheduler:
-        found = next((project for project in self._served if project.name == name), None)
-        if found is None:
-            raise RefusedRequestError(f"this server has no project {name!r}")
-        return found
-
-    def _find_led(self, name: str) -> ProjectScheduler:
-        found = self._find(name)
-        if not found.is_leader:
-            other = (
-                "another one does; ask that one" if found.is_standby else "see /readyz for the reason, and ask again"
-            )
-            raise RefusedRequestError(f"this server does not run {name} now: {other}")
-        return found
-
-    def _find_store(self, name: str) -> Store:
-        store = self._find_led(name).store
-        if store is None:
-            raise RefusedRequestError(f"this server does not run {name}")
-        return store

@@ -1,6 +1,7 @@
 """All files that a trigger looks at, and what is found there; a look may take long, so it is done in a thread."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from engine.service.dataset_sources import (
     resolve_project,
 )
 from engine.service.settling_files import FilesLook, SettlingFiles
+from engine.service.stored_tables import look_at_table
 from engine.service.triggers.seen_files import DatasetsFound, SeenFiles
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import QueryChangedTrigger
@@ -66,10 +68,12 @@ class TriggerFiles:
     ----------
     clock
         A clock that only goes forward, in seconds.
+    environ
+        The environment variables with the secrets of connections to databases.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, environ: Mapping[str, str] = os.environ) -> None:
+        self._clock, self._environ = clock, environ
         self._files: dict[str, SettlingFiles] = {}
         self._resolved: tuple[ProjectSpec, date, ProjectSpec] | None = None
 
@@ -100,6 +104,9 @@ class TriggerFiles:
         looks: dict[str, FilesLook] = {}
         for name in sorted({one for names in sources.values() for one in names}):
             known = SeenFiles(**kept[name]) if name in kept else None
+            if present.find_table(name):
+                looks[name] = self._look_at_table(present, name, known)
+                continue
             files = self._files.setdefault(name, SettlingFiles(self._clock))
             looks[name] = files.look(make_dataset_source(present, name, now), known)
         found = TriggerFound(
@@ -122,6 +129,12 @@ class TriggerFiles:
             request=QueryRequest(spec=present.path, variables=dict(present.overrides), as_of=now, sql=trigger.sql),
             always=reads_functions(present, trigger),
         )
+
+    def _look_at_table(self, project: ProjectSpec, name: str, known: SeenFiles | None) -> FilesLook:
+        try:
+            return FilesLook(look_at_table(project, name, known, self._environ))
+        except EngineError as error:
+            return FilesLook(None, error=str(error))
 
     def _resolve(
         self, project: ProjectSpec, scenario: str, trigger: DataTrigger, values: Mapping[str, str], now: datetime

@@ -353,6 +353,36 @@ def _define_change_metrics() -> Iterable[MetricDefinition]:
     )
 
 
+def _define_challenger_metrics() -> Iterable[MetricDefinition]:
+    metric = MetricDefinition(
+        "advantage", "store", "", "performance", worse="lower", neutral=0, tasks=_ALL_TASKS, labels=True, interval=True
+    )
+    yield replace(
+        metric,
+        description="How much better the challenger is than the model of the store, on the same rows: its "
+        "performance metric minus that of the model, with the sign turned where lower is better, so that "
+        "positive always means that the challenger is better: advantage.roc_auc. Its interval is paired.",
+    )
+    yield replace(
+        metric,
+        name="advantage_low",
+        interval=False,
+        description="Low end of the interval of advantage: above 0, the challenger is better for certain, at the "
+        "store's `confidence`; put a range or a condition on it.",
+    )
+    yield replace(
+        metric,
+        name="challenger",
+        worse=None,
+        neutral=None,
+        description="A performance metric of the challenger itself, on the rows on which both are compared: "
+        "challenger.roc_auc.",
+    )
+
+
+CHALLENGER_METRICS = ("advantage", "advantage_low", "challenger")
+"""The metrics that a store has only with a challenger."""
+
 METRICS: tuple[MetricDefinition, ...] = (
     *_define_dataset_metrics(),
     *_define_batch_metrics(),
@@ -361,6 +391,7 @@ METRICS: tuple[MetricDefinition, ...] = (
     *_define_prediction_metrics(),
     *_define_performance_metrics(),
     *_define_change_metrics(),
+    *_define_challenger_metrics(),
 )
 """All metrics, in the order in which they are shown."""
 

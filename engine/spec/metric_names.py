@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from engine.formatting.hints import find_similar
-from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS, MetricDefinition, MetricScope
+from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS, PERFORMANCE_METRICS, MetricDefinition, MetricScope
 from engine.spec.problem import Problem
 
 __all__ = [
@@ -139,7 +139,12 @@ def normalize_metric_name(text: str) -> str:
 
 
 def resolve_metric_name(
-    text: str, scope: MetricScope, *, task: str | None = "any", custom_metrics: Collection[str] = ()
+    text: str,
+    scope: MetricScope,
+    *,
+    task: str | None = "any",
+    custom_metrics: Collection[str] = (),
+    challenged: bool = True,
 ) -> MetricName | Problem:
     """Look up a metric name in the catalogue, and check that it is complete and fits the model.
 
@@ -153,6 +158,8 @@ def resolve_metric_name(
         The task of the store's model; None if the store has no model, "any" if that is not known.
     custom_metrics
         Names of the custom metrics of the dataset or store, which take precedence over the catalogue.
+    challenged
+        Whether the store has a challenger, or that is not known.
     """
     if text in custom_metrics:
         return MetricName(text)
@@ -192,7 +199,12 @@ def resolve_metric_name(
             if close
             else f"after {metric.name}. write one of {', '.join(allowed)}",
         )
-    return _check_task(text, name, task)
+    found = _check_task(text, name, task)
+    if name.statistic in CHALLENGER_METRICS and not challenged and isinstance(found, MetricName):
+        message = f"{text} needs a challenger, but this store has none"
+        help_ = "add challenger:, the model to compare with that of the store, or remove the metric"
+        return Problem(0, len(text), "metric-needs-model", message, help_)
+    return found
 
 
 def _explain_unknown_metric(
@@ -294,6 +306,9 @@ def find_metric_definition(name: MetricName, scope: MetricScope) -> MetricDefini
     # The difference of two values in [low, high] lies in [low - high, high - low].
     if metric.member == "statistic":
         return replace(inner, name=metric.name, member="statistic", tasks=metric.tasks, roles=())
-    bounded = inner.low is not None and inner.high is not None and metric.name == "performance_change"
+    if metric.name == "challenger":
+        return replace(inner, name=metric.name, member="performance")
+    bounded = inner.low is not None and inner.high is not None and metric.name != "performance_change_relative"
     width = inner.high - inner.low if bounded and inner.high is not None and inner.low is not None else None
-    return replace(metric, worse=inner.worse, tasks=inner.tasks, low=None if width is None else -width, high=width)
+    worse = metric.worse or inner.worse  # a higher advantage is better by every metric
+    return replace(metric, worse=worse, tasks=inner.tasks, low=None if width is None else -width, high=width)

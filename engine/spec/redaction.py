@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -20,6 +20,8 @@ from engine.spec.project_yaml import MASK
 
 MIN_REDACTED_LENGTH = 4
 """Shorter values are not masked: they would make other texts unreadable, and are not secret anyway."""
+MIN_LINE_LENGTH = 16
+"""The shortest line of a value that is looked for by itself."""
 MIN_CUT_LENGTH = 6
 """The shortest beginning of a value that is masked where a text was cut off inside the value."""
 
@@ -64,6 +66,55 @@ class Redactor:
             if any(text.startswith(kept[start:]) for text in self._spellings()):
                 return line[:start] + MASK + line[len(kept) :]
         return line
+
+
+class SecretSearch:
+    """Finds the values of secrets in bytes and in texts, as they are and in the spellings that `Redactor` knows.
+
+    Parameters
+    ----------
+    values
+        The values, by the names of the secrets.
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.spellings = {
+            name: sorted({spelt for part in _list_hidden_parts(value) for spelt in _list_spellings(part)})
+            for name, value in values.items()
+        }
+        self._patterns = {
+            name: re.compile(b"|".join(re.escape(one.encode("utf-8", "surrogatepass")) for one in spellings))
+            for name, spellings in self.spellings.items()
+            if spellings
+        }
+        self.longest = max((len(one.encode("utf-8", "surrogatepass")) for one in self.list_texts()), default=0)
+
+    def list_texts(self) -> list[str]:
+        """Return all spellings of all values."""
+        return [one for spellings in self.spellings.values() for one in spellings]
+
+    def find_name(self, content: bytes) -> str | None:
+        """Return the name of the first secret whose value the bytes contain, or None."""
+        return next((name for name, pattern in self._patterns.items() if pattern.search(content)), None)
+
+
+def _list_hidden_parts(value: str) -> set[str]:
+    """Return what nobody else may know of a value: all of it, its long lines, and the secret part of a URL."""
+    lines = {line for line in value.splitlines() if len(line) >= MIN_LINE_LENGTH and not line.startswith("-----")}
+    parts = {value, value.strip(), *lines}
+    try:
+        url = urlsplit(value)
+        parts |= {url.password or "", unquote(url.password or "")}
+        if url.scheme in ("http", "https") and len(url.path) >= MIN_LINE_LENGTH:
+            parts.add(url.path.strip("/"))
+    except ValueError:
+        pass  # the value is not a URL
+    return {part for part in parts if len(part) >= MIN_REDACTED_LENGTH}
+
+
+def _list_spellings(part: str) -> Iterator[str]:
+    yield from _list_literal_spellings(part)
+    yield from _list_base64_spellings(part.encode("utf-8", "surrogatepass"))
 
 
 def redact_values(value: Any, redact: Redact) -> Any:

@@ -19,7 +19,7 @@ from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions.syntax import GRAMMAR
-from engine.spec.metric_catalogue import METRICS, MetricDefinition
+from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS, MetricDefinition
 from engine.spec.moment import FIRE_NAMES
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
@@ -80,6 +80,7 @@ _READING_MEANINGS = {
     "condition": "a run condition",
     "message": "a message",
     "sql": "SQL",
+    "statement": "SQL",
     "function": "`module:function`",
     "secret": "text, which may contain secrets",
     "cron": "a cron expression",
@@ -93,7 +94,8 @@ _METRIC_GROUPS: dict[str, Callable[[MetricDefinition], bool]] = {
     "store column": lambda m: m.scope == "store" and m.member == "column",
     "store prediction": lambda m: m.name in _PREDICTION_METRICS,
     "store performance": lambda m: m.labels and m.member is None,
-    "store change": lambda m: m.member == "performance",
+    "store change": lambda m: m.member == "performance" and m.name not in CHALLENGER_METRICS,
+    "store challenger": lambda m: m.name in CHALLENGER_METRICS,
 }
 
 

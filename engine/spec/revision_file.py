@@ -37,6 +37,8 @@ class Revision:
         Folder for what is written, and for data that are no part of the release.
     included
         Names of the datasets whose files are part of the release.
+    frozen
+        By digest of such a file that holds the rows of a function, a query or a table: the fingerprint of these rows.
     replaced
         By section and name, resources that take the place of those of the spec: complete declarations. Under
         `variables` they are values. A section without names, such as `state` or `server`, is replaced completely.
@@ -51,8 +53,14 @@ class Revision:
     spec: str
     home: str = "../home"
     included: tuple[str, ...] = ()
+    frozen: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     active: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def release(self) -> str:
+        """The bundle as rows of the state name it: its name and its id."""
+        return f"{self.bundle_name} {self.bundle}" if self.bundle_name != self.bundle else self.bundle
 
     def to_text(self) -> str:
         """Return the text of the file: the same for equal revisions."""

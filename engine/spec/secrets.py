@@ -6,12 +6,13 @@ a value, such as an error of a server or an exception of a user's function, must
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from engine.errors import Diagnostic, SpecError
 from engine.formatting.control_characters import make_encodable
 from engine.spec.project import ProjectSpec
-from engine.spec.redaction import Redactor, redact_values
+from engine.spec.redaction import Redactor, SecretSearch, redact_values
 from engine.spec.resources.project import Secret
 from engine.spec.variable_references import fill_references, find_references
 
@@ -59,10 +60,24 @@ class Secrets:
         self._redactor.add(revealed)
         return revealed
 
+    def with_project(self, project: ProjectSpec) -> Self:
+        """Return the secrets with the values that the variables have in another state of the project.
+
+        Both objects mask the same values.
+        """
+        other = copy(self)
+        other._project = project
+        return other
+
     def list_absent(self, text: str) -> list[str]:
         """Return the names of the secrets in a text that have no value."""
         names = [reference.parts[1] for reference in find_references(text) if reference.parts[0] == "secret"]
         return [name for name in names if self._read_secret(name, self._project.secrets[name]) is None]
+
+    def search(self) -> SecretSearch:
+        """Return a search for the values that the secrets have now."""
+        found = {name: self._read_secret(name, secret) for name, secret in self._project.secrets.items()}
+        return SecretSearch({name: value for name, value in found.items() if value})
 
     def redact(self, text: str) -> str:
         """Return a text with all secret values masked, in every spelling that `Redactor` knows.

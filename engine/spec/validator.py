@@ -52,8 +52,8 @@ SpecPath = tuple[str | int, ...]
 class SpecText:
     """A text for a later pass to check.
 
-    `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, secret, metric,
-    function, trigger, cron, or name. `sections` are the sections of the spec in one of which a name must be declared.
+    `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, statement, secret,
+    metric, function, trigger, cron, or name. `sections` are the sections of the spec in one of which a name must be declared.
     """
 
     path: SpecPath
@@ -284,7 +284,7 @@ class SpecValidator:
 
         Variables are allowed, and in a text that is read as a secret, secrets too.
         """
-        if type_.reading in ("message", "condition", "sql", "trigger"):
+        if type_.reading in ("message", "condition", "sql", "statement", "trigger"):
             return  # these allow other names, which the rules check
         for reference in find_references(node.text):
             at = node.position_of(reference.offset, reference.length)
@@ -296,7 +296,7 @@ class SpecValidator:
                 case ("secret", *_) if type_.reading == "secret":
                     pass  # the rules check that the secret is declared
                 case ("secret", *_):
-                    help_ = "write ${secret.…} in the url or the headers of a channel"
+                    help_ = "write ${secret.…} in the url of a channel or connection, or in headers"
                     self.findings.error(at, "secret-here", "a secret is not allowed here", help_)
                 case ("env", *_):
                     help_ = f'declare a variable, as in my_name: "{reference.text[:60]}", and write ${{my_name}} here'

@@ -306,6 +306,15 @@ def _event_span(event: yaml.Event) -> tuple[int, int]:
     return event.start_mark.index, event.end_mark.index
 
 
+def plain_value(node: YamlNode) -> Any:
+    """Return a tree as mappings, lists and values, with the texts as they are written."""
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, ListNode):
+        return [plain_value(item) for item in node.items]
+    return {name: plain_value(entry.value) for name, entry in node.entries.items()}
+
+
 def walk_scalars(node: YamlNode) -> Iterator[ScalarNode]:
     """Yield every scalar of a tree, including keys."""
     if isinstance(node, ScalarNode):

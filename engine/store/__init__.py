@@ -7,6 +7,7 @@ from engine.store.locks import LockBusy, LockHolder
 from engine.store.outbox import LONGEST_DELAY
 from engine.store.records import (
     OPEN_STATES,
+    ActiveModel,
     Attachment,
     ChannelState,
     CheckPoint,
@@ -39,6 +40,7 @@ from engine.store.store import Store
 __all__ = [
     "LONGEST_DELAY",
     "OPEN_STATES",
+    "ActiveModel",
     "Attachment",
     "ChannelState",
     "CheckPoint",

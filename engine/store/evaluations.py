@@ -21,6 +21,7 @@ from engine.store.tables import check_results, evaluation_details, evaluation_me
 EVALUATION_COLUMNS = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
     "reference_rows", "model", "model_version", "run", "superseded_by", "same_data_as", "files_removed",
+    "release",
 )  # fmt: skip
 DETAIL_COLUMNS = tuple(column.name for column in evaluation_details.c if column.name != "evaluation")
 

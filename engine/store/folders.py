@@ -143,19 +143,20 @@ def move_folder(files: Path, target: Path) -> None:
     """Move a synced folder to `target`, whose parent may be new, so that the move survives a loss of power."""
     target.parent.mkdir(parents=True, exist_ok=True)
     files.rename(target)
-    _sync_path(target.parent)
-    _sync_path(target.parent.parent)
+    sync_path(target.parent)
+    sync_path(target.parent.parent)
 
 
 def sync_tree(files: Path) -> None:
     """Write a tree of files to the disk, so that a later rename never survives without their content."""
     for parent, _, names in os.walk(files):
         for name in names:
-            _sync_path(Path(parent, name))
-        _sync_path(Path(parent))
+            sync_path(Path(parent, name))
+        sync_path(Path(parent))
 
 
-def _sync_path(path: Path) -> None:
+def sync_path(path: Path) -> None:
+    """Write a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,16 +1,20 @@
-"""Versions of trained models, numbered 1, 2, 3 … per model. Their files are never overwritten."""
+"""Versions of trained models, numbered 1, 2, 3 … per model. Their files are never overwritten.
+
+Which version counts follows from the data and the settings, but for the active ones: a deployment uses the version of
+its release, whatever data are there, until it builds another one itself.
+"""
 
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from engine.store.database import Database
 from engine.store.folders import Folders, safe_name
-from engine.store.records import ModelVersion, PastFacts
-from engine.store.tables import model_versions, unfinished_folders
+from engine.store.records import ActiveModel, ModelVersion, PastFacts
+from engine.store.tables import active_models, model_versions, unfinished_folders
 
 
 class ModelVersions:
@@ -84,6 +88,40 @@ class ModelVersions:
     def find(self, model: str, version: int) -> ModelVersion | None:
         """Return that version of `model`, or None."""
         return next(iter(self._list_versions(model, model_versions.c.version == version)), None)
+
+    def find_same(self, model: str, identity: str) -> ModelVersion | None:
+        """Return the first version of `model` with that identity, or None; training it again may give the same."""
+        return next(reversed(self._list_versions(model, model_versions.c.identity == identity)), None)
+
+    def find_active(self, model: str) -> ModelVersion | None:
+        """Return the version of `model` that counts in this deployment; None where its data decide."""
+        with self._database.begin_read() as connection:
+            version = connection.scalar(select(active_models.c.version).where(active_models.c.model == model))
+        return None if version is None else self.find(model, version)
+
+    def list_active(self) -> list[ActiveModel]:
+        """Return the versions that count in this deployment, by the names of their models."""
+        query = select(active_models).order_by(active_models.c.model)
+        with self._database.begin_read() as connection:
+            return [ActiveModel(row.model, row.version, row.since, row.by) for row in connection.execute(query)]
+
+    def activate(self, version: ModelVersion, by: str) -> None:
+        """Let a version count from now on, because the run `by` has built it."""
+        with self._database.begin_write() as connection:
+            connection.execute(delete(active_models).where(active_models.c.model == version.model))
+            self._insert_active(connection, {version.model: version.version}, by)
+
+    def replace_active(self, versions: Mapping[str, int], by: str) -> None:
+        """Let the versions of the release `by` count from now on, and of other models the data decide again."""
+        with self._database.begin_write() as connection:
+            connection.execute(delete(active_models))
+            self._insert_active(connection, versions, by)
+
+    def _insert_active(self, connection: Connection, versions: Mapping[str, int], by: str) -> None:
+        now = self._database.now()
+        rows = [{"model": name, "version": number, "since": now, "by": by} for name, number in versions.items()]
+        if rows:
+            connection.execute(insert(active_models), rows)
 
     def list_facts(self, model: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` versions, newest first."""

@@ -66,7 +66,8 @@ class RunRecord:
     """One run of a scenario. `outcome` and `ended` are None while it is RUNNING. `who` is user@host.
 
     `as_of` is the moment that it stands for; None for runs from before moments were recorded. `fire` is the number of
-    the fire that it answers, None if it was started otherwise; `spec` is the digest of the spec that it has loaded.
+    the fire that it answers, None if it was started otherwise; `spec` is the digest of the spec that it has loaded, and
+    `release` the bundle that it is from, None outside of deployments.
     """
 
     id: str
@@ -82,6 +83,7 @@ class RunRecord:
     outcome: Outcome | None = None
     fire: int | None = None
     spec: str | None = None
+    release: str | None = None
     steps: tuple[StepRecord, ...] = ()
     events: tuple[Event, ...] = ()
 
@@ -212,6 +214,16 @@ class ModelVersion:
     def held_out(self) -> str:
         """The identity of its held-out rows; of an early version, the fingerprint and number that drew them."""
         return str(self.facts.get("held_out") or f"{self.fingerprint}.{self.facts.get('held_out_by', self.version)}")
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveModel:
+    """The version of a model that counts in a deployment: of the release `by`, or of the run `by` that has built it."""
+
+    model: str
+    version: int
+    since: datetime
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

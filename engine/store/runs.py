@@ -40,6 +40,7 @@ RUN_COLUMNS = (
     "outcome",
     "fire",
     "spec",
+    "release",
 )
 
 DIED = "its process has died"

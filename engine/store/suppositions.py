@@ -138,6 +138,7 @@ class _SupposedModelVersions(ModelVersions):
         super().__init__(database, folders)
         self._folder = temporary / "models"
         self._supposed: list[ModelVersion] = []
+        self._active: dict[str, ModelVersion] = {}
 
     def add(
         self,
@@ -158,6 +159,14 @@ class _SupposedModelVersions(ModelVersions):
 
     def confirm(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
         """Record nothing."""
+
+    def find_active(self, model: str) -> ModelVersion | None:
+        """Return the version of `model` that counts in this deployment; None where its data decide."""
+        return self._active.get(model) or super().find_active(model)
+
+    def activate(self, version: ModelVersion, by: str) -> None:
+        """Suppose that a version counts from now on."""
+        self._active[version.model] = version
 
     def list_versions(self, model: str, fingerprint: str) -> list[ModelVersion]:
         """Return the versions of `model` with that fingerprint, newest first."""

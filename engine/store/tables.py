@@ -149,6 +149,7 @@ evaluations = Table(
     Column("superseded_by", String, index=True),
     Column("same_data_as", String),
     Column("files_removed", UtcDateTime),
+    Column("release", String),  # of the deployment that made it; null outside of deployments
     Index(None, "store", "number"),
     Index(None, "store", "timed", "time_start", "number"),
     Index(None, "store", "model_fingerprint", "timed", "time_start", "number"),
@@ -204,6 +205,16 @@ model_versions = Table(
     Column("facts", JSON_TYPE, nullable=False),
     Column("identity", String, nullable=False),
     UniqueConstraint("model", "version"),
+)
+
+# In a deployment: the version of a model that counts, whatever the data are that it was trained on.
+active_models = Table(
+    "active_models",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("by", String, nullable=False),
 )
 
 unfinished_folders = Table("unfinished_folders", metadata, Column("path", String, primary_key=True))
@@ -284,6 +295,7 @@ runs = Table(
     Column("short_id", String, nullable=False, index=True),
     Column("fire", Integer, index=True),
     Column("spec", String),
+    Column("release", String),
     Index(None, "parent", "number"),
     Index(None, "scenario", "number"),
 )

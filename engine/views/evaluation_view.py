@@ -8,6 +8,7 @@ from engine.evaluation.record import Evaluation
 from engine.formatting.lists import join_words
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.store.records import MetricPoint
+from engine.views.challenger import ChallengerView, describe_challenger
 from engine.views.checks import CheckGroup, group_checks
 from engine.views.columns import ColumnView, describe_columns, describe_prediction_columns
 from engine.views.facts import EvaluationFacts
@@ -51,6 +52,8 @@ class EvaluationView:
         The compared columns, the most drifted first, and the predictions as columns.
     performance
         The performance metrics; empty if none has a value.
+    challenger
+        The challenger against the model; None without one.
     histories
         Metrics over time: those displayed, and those that left a range.
     spec
@@ -69,6 +72,7 @@ class EvaluationView:
     prediction: PredictionView | None
     prediction_columns: tuple[ColumnView, ...]
     performance: tuple[PerformanceRow, ...]
+    challenger: ChallengerView | None
     checks: tuple[CheckGroup, ...]
     histories: tuple[HistoryView, ...]
     spec: str
@@ -96,6 +100,7 @@ def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
         prediction=describe_predictions(evaluation),
         prediction_columns=describe_prediction_columns(evaluation),
         performance=performance if any(row.batch.value is not None for row in performance) else (),
+        challenger=describe_challenger(evaluation, facts.find_leading_metric()),
         checks=group_checks(facts.checks),
         histories=tuple(
             _describe_history(metric, facts.history.get(metric, ()), facts) for metric in facts.list_followed_metrics()

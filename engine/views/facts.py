@@ -62,6 +62,7 @@ class EvaluationFacts:
         results = Counter(c.check for c in self.checks)
         left = [c.metric for c in self.checks if c.counts_as is not CheckOutcome.OK and c.metric]
         held = [c.metric for c in self.checks if results[c.check] == 1 and c.metric]
-        first = ["data_drift", self.find_leading_metric() or "", "drifted_columns", "prediction_drift.drift"]
+        leading = self.find_leading_metric() or ""
+        first = ["data_drift", leading, f"advantage.{leading}", "drifted_columns", "prediction_drift.drift"]
         wanted = dict.fromkeys([*self.displayed, *left[:4], *first, *held])
         return [metric for metric in wanted if self.evaluation.find_value(metric) is not None][:MOST_HISTORIES]

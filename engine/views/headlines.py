@@ -25,7 +25,8 @@ class HeadlineMetric:
 def list_headlines(facts: EvaluationFacts) -> tuple[HeadlineMetric, ...]:
     """Return the first metrics that have a value: drift, those that the store displays, performance, predictions."""
     leading = facts.find_leading_metric()
-    wanted = dict.fromkeys(["data_drift", "drifted_columns", *facts.displayed, leading or "", "prediction_drift.drift"])
+    of_model = [leading, f"advantage.{leading}"] if leading else []
+    wanted = dict.fromkeys(["data_drift", "drifted_columns", *facts.displayed, *of_model, "prediction_drift.drift"])
     known = [metric for metric in wanted if facts.evaluation.find_value(metric) is not None]
     return tuple(_describe_headline(metric, facts) for metric in known[:MOST_HEADLINES])
 
@@ -49,6 +50,8 @@ def _explain_headline(metric: str, facts: EvaluationFacts) -> str:
         return f"of {len(facts.evaluation.columns):,}, at {NOTABLE_DRIFT:g} or more"
     if change is not None:
         return f"{within}{format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference"
+    if metric.startswith("advantage."):
+        return f"{within}above 0 the challenger is better"
     if metric == "data_drift":
         return f"{within}0.5 is none"
     return "0 is none, 1 complete" if metric == "prediction_drift.drift" else ""

@@ -20,6 +20,7 @@ from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
 from engine.spec.redaction import Redact, redact_values
 from engine.views import charts
+from engine.views.challenger import ChallengerRow
 from engine.views.checks import CheckGroup, CheckView
 from engine.views.columns import ColumnView
 from engine.views.evaluation_view import EvaluationView
@@ -59,6 +60,7 @@ def render_page(view: EvaluationView, redact: Redact = str) -> str:
         most_important=MOST_IMPORTANT,
         most_shares=MOST_SHARES,
         performance=list(map(_format_performance, view.performance)),
+        challenger=view.challenger and list(map(_format_challenger, view.challenger.rows)),
         curves=_draw_curves(view.evaluation),
         confusion=_share_confusion(view.evaluation),
         residuals=view.evaluation.performance.residuals,
@@ -147,6 +149,22 @@ def _format_performance(row: PerformanceRow) -> dict[str, str | None]:
         "change": "" if change is None else f"{sign}{format_metric(row.metric, change)}",
         "change_interval": format_metric_interval(row.metric, row.change),
         "sense": row.sense,
+    }
+
+
+def _format_challenger(row: ChallengerRow) -> dict[str, str | None]:
+    value = row.advantage.value
+    sign = "+" if value is not None and value > 0 else ""
+    return {
+        "name": format_metric_name(row.metric),
+        "reason": row.advantage.reason if value is None else None,
+        "champion": format_metric(row.metric, row.champion.value),
+        "champion_interval": format_metric_interval(row.metric, row.champion),
+        "challenger": format_metric(row.metric, row.challenger.value),
+        "challenger_interval": format_metric_interval(row.metric, row.challenger),
+        "advantage": f"{sign}{format_metric(row.metric, value)}",
+        "advantage_interval": format_metric_interval(row.metric, row.advantage) or row.advantage.reason,
+        "verdict": row.verdict,
     }
 
 

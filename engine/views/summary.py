@@ -11,6 +11,7 @@ from engine.formatting.numbers import format_figure, format_share
 from engine.models import describe_measured_rows
 from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
+from engine.views.challenger import describe_challenger
 from engine.views.columns import ColumnView
 from engine.views.facts import EvaluationFacts
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
@@ -21,7 +22,9 @@ def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) 
 
     There are two where nothing could be compared.
     """
-    last = f"{_summarize_performance(facts)}{_summarize_checks(facts)}"
+    challenger = describe_challenger(facts.evaluation, facts.find_leading_metric())
+    compared = f"{challenger.sentence} " if challenger else ""
+    last = f"{_summarize_performance(facts)}{compared}{_summarize_checks(facts)}"
     if not facts.evaluation.rows_used:
         return [f"{facts.dataset}: the batch has no rows, so nothing was compared or measured.", last]
     if facts.is_own_reference:

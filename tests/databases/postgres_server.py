@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests: on a port of this machine, with passwords, ended with the process that started it."""
+"""A PostgreSQL server of the tests, with passwords, on a port of this machine; it ends with who started it."""
 
 import importlib.util
 import os
@@ -146,3 +146,7 @@ class Database:
         if done.returncode:
             raise RuntimeError(done.stderr)
         return done.stdout.strip()
+
+    def load(self, table: str, columns: str, csv: str) -> None:
+        """Make a table with declared columns, and fill it with the text of a CSV file that has a header."""
+        self.execute(f"CREATE TABLE {table} ({columns});\nCOPY {table} FROM STDIN CSV HEADER;\n{csv}\\.\n")

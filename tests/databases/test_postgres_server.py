@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .postgres_server import Database, PostgresServer, find_programs
+from .postgres_server import PostgresServer, find_programs
 
 START = """
 import importlib.util, pathlib, sys, time
@@ -29,13 +29,6 @@ def test_a_database_keeps_what_is_written_and_other_databases_do_not_see_it(post
     assert first.execute("SELECT sum(a) FROM rows") == "3"
     with pytest.raises(RuntimeError, match="does not exist"):
         second.execute("SELECT * FROM rows")
-
-
-def test_a_wrong_password_is_refused(database: Database) -> None:
-    from adbc_driver_postgresql import dbapi
-
-    with pytest.raises(dbapi.OperationalError, match="password authentication failed"):
-        dbapi.connect(database.url(password="another"))
 
 
 def test_the_server_ends_with_a_killed_test(postgres: PostgresServer) -> None:

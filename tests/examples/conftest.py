@@ -17,7 +17,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def copy_of_specs(folder: Path) -> Path:
-    left_behind = shutil.ignore_patterns(".engine", "outbox", "__pycache__")
+    left_behind = shutil.ignore_patterns(".engine", "data", "automation", "outbox", "__pycache__")
     return Path(shutil.copytree(SPECS, folder / "specs", ignore=left_behind))
 
 

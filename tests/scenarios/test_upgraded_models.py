@@ -106,7 +106,7 @@ def test_what_cannot_be_loaded_is_trained_again_with_the_same_held_out_rows(vers
     assert {action.because for action in plan_actions(tmp_path).values()} <= {"reused", "always"}
     with closing(sqlite3.connect(version.parents[2] / "state.db")) as database:
         found = database.execute("SELECT DISTINCT reference_fingerprint FROM evaluations").fetchall()
-        assert database.execute("SELECT count(*) FROM evaluations").fetchone() == (2,)
+        assert database.execute("SELECT count(*) FROM evaluations").fetchone() == (1,)  # the model came out the same
     assert len(found) == 1  # the reference is the same rows
     # The same data and settings make the same model, whichever version draws the held-out rows.
     assert (again / "probe.parquet").read_bytes() == (version / "probe.parquet").read_bytes()

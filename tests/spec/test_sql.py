@@ -232,7 +232,7 @@ def test_a_query_tells_its_columns_where_it_shows_them(sql: str, names: list[str
             "SELECT ${secret.warehouse} AS x",
             "${secret.warehouse}",
             "sql-unknown-variable",
-            "secrets can only be used in the url or the headers of a channel",
+            "secrets can only be used in the url of a channel or connection, or in headers",
         ),
         ("SELECT " + "(" * 2_000 + "1" + ")" * 2_000, None, "sql-too-big", None),
         ("SELECT " + "(" * 40 + "FROM" + "(" * 40, None, "sql-too-big", None),

@@ -22,6 +22,7 @@ from engine.scenarios.steps import (
     build,
     clear,
     compute_metrics,
+    create_bundle,
     export,
     python,
     report,
@@ -29,6 +30,7 @@ from engine.scenarios.steps import (
     run_scenario,
     send_message,
     set_variables,
+    sql,
     update_deployment,
 )
 from engine.spec.resources.scenarios import AnyStep
@@ -43,7 +45,9 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "report": report.run,
     "send_message": send_message.run,
     "export": export.run,
+    "sql": sql.run,
     "clear": clear.run,
+    "create_bundle": create_bundle.run,
     "update_deployment": update_deployment.run,
 }
 

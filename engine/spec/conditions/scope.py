@@ -7,7 +7,8 @@ from datetime import date
 from typing import Literal
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.metric_names import MetricScope
+from engine.spec.metric_names import MetricName, MetricScope, resolve_metric_name
+from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 
 ALWAYS = "always"
@@ -29,6 +30,13 @@ class MetricOwner:
     scope: MetricScope
     task: str | None = "any"
     custom_metrics: frozenset[str] = frozenset()
+    challenged: bool = True
+
+    def resolve(self, text: str) -> MetricName | Problem:
+        """Look up the name of a metric of this store or dataset."""
+        return resolve_metric_name(
+            text, self.scope, task=self.task, custom_metrics=self.custom_metrics, challenged=self.challenged
+        )
 
 
 @dataclass(frozen=True, slots=True)

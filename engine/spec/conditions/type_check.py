@@ -23,7 +23,7 @@ from engine.spec.conditions.scope import (
     with_article,
 )
 from engine.spec.conditions.syntax import CONNECTIVES, ORDERINGS, ConditionNode
-from engine.spec.metric_names import MetricName, resolve_metric_name
+from engine.spec.metric_names import MetricName
 from engine.spec.problem import Problem
 from engine.spec.variable_references import parse_iso_date
 
@@ -130,10 +130,7 @@ class _TypeChecker:
             help_ = "write always alone, as the whole condition"
         elif name in (*Outcome, *CheckOutcome):
             help_ = f"write texts in quotes: '{name}'"
-        elif any(
-            isinstance(resolve_metric_name(name, p.scope, task=p.task, custom_metrics=p.custom_metrics), MetricName)
-            for p in self.scope.metrics
-        ):
+        elif any(isinstance(p.resolve(name), MetricName) for p in self.scope.metrics):
             help_ = f"write metrics['{name}']"
         else:
             help_ = did_you_mean(name, [*known, ALWAYS], "the names here are")
@@ -186,9 +183,7 @@ class _TypeChecker:
 
     def infer_metric_type(self, key: ConditionNode, text: str) -> ConditionType | None:
         """Type `metrics['…']`: a number if any store or dataset of the scenario has that metric."""
-        results = [
-            resolve_metric_name(text, p.scope, task=p.task, custom_metrics=p.custom_metrics) for p in self.scope.metrics
-        ]
+        results = [p.resolve(text) for p in self.scope.metrics]
         if any(isinstance(r, MetricName) and r.wildcard for r in results):
             self.report(
                 key,

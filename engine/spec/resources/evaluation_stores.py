@@ -113,6 +113,11 @@ class EvaluationStoreSpec(Resource):
     model: Annotated[str, Ref("models")] | None = Field(
         None, description="Name of the model to evaluate; leave it out to watch data alone."
     )
+    challenger: Annotated[str, Ref("models")] | None = Field(
+        None,
+        description="Name of a model that is measured against `model` on the same rows of the same batch: the metrics "
+        "`advantage.roc_auc` and so on tell how much better it is. Everything else is measured of `model` alone.",
+    )
     dataset: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset that is the batch.")
     evaluation: NewEvaluation = Field(
         NewEvaluation.model_construct(), description="Name, labels and time of the next evaluation."

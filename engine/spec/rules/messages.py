@@ -4,7 +4,6 @@ from engine.formatting.hints import did_you_mean
 from engine.spec import conditions
 from engine.spec.conditions import ConditionScope, MetricOwner, name_step_variable
 from engine.spec.diagnostics import Findings
-from engine.spec.metric_names import resolve_metric_name
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES
 from engine.spec.problem import Problem
 from engine.spec.rules.draft import Draft, report_problem
@@ -83,10 +82,7 @@ def _find_name_problem(
         case ("checks", check, "outcome") if check in scope.checks:
             return None
         case ("metrics", metric):
-            found = [
-                resolve_metric_name(metric, p.scope, task=p.task, custom_metrics=p.custom_metrics)
-                for p in scope.metrics
-            ]
+            found = [p.resolve(metric) for p in scope.metrics]
             problems = [f for f in found if isinstance(f, Problem)]
             return problems[0] if found and len(problems) == len(found) else None
     later_help = "write at: end, so that it is sent at the end"
@@ -185,7 +181,8 @@ def _build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
     custom_metrics = frozenset(draft.declared_names(section, owner, "metrics"))
     if section == "datasets":
         return MetricOwner("dataset", custom_metrics=custom_metrics)
-    return MetricOwner("store", find_model_task(draft, owner), custom_metrics)
+    challenged = draft.find_node("evaluation_stores", owner, "challenger") is not None
+    return MetricOwner("store", find_model_task(draft, owner), custom_metrics, challenged)
 
 
 def find_model_task(draft: Draft, store: str) -> str | None:

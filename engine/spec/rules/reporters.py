@@ -115,8 +115,9 @@ def _list_applied_checks(step: AnyStep, draft: Draft) -> Iterator[tuple[str, dic
 def list_read_datasets(target: str, draft: Draft) -> list[str]:
     """Return the datasets that are read for a dataset, a model or a store, with the inputs of their queries."""
     store = draft.spec.evaluation_stores.get(target)
-    model = draft.spec.models.get((store.model if store else target) or "")
-    waiting = [store.dataset if store else target, model.dataset if isinstance(model, TrainModel) else ""]
+    models = [draft.spec.models.get(name or "") for name in ((store.model, store.challenger) if store else (target,))]
+    waiting = [store.dataset if store else target]
+    waiting += [model.dataset for model in models if isinstance(model, TrainModel)]
     if store and isinstance(store.reference, DatasetReference):
         waiting.append(store.reference.dataset)
     return list_inputs(waiting, draft.spec)

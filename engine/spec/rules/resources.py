@@ -9,7 +9,7 @@ from engine.errors import Position
 from engine.formatting.lists import join_alternatives
 from engine.spec.declared_times import YEARS, find_moment, find_zone, format_declared_time
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.datasets import Column, Csv, FileDataset
+from engine.spec.resources.datasets import Column, Csv, FileDataset, StoredDataset
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     ModelTestReference,
@@ -56,7 +56,7 @@ def check_functions(draft: Draft, findings: Findings) -> None:
 def check_datasets(draft: Draft, findings: Findings) -> None:
     """Check that the format of each file is known, that csv settings are for CSV files, and the bounds of columns."""
     for name, dataset in draft.spec.datasets.items():
-        if isinstance(dataset, FileDataset):
+        if isinstance(dataset, FileDataset | StoredDataset) and dataset.path is not None:
             at = draft.value_position("datasets", name, "path")
             format_ = dataset.format or detect_format(dataset.path)
             if dataset.marker is not None and ("/" in dataset.marker or not dataset.marker.strip(". ")):
@@ -191,6 +191,7 @@ def check_stores(draft: Draft, findings: Findings) -> None:
         elif isinstance(reference, DatasetReference) and reference.dataset == store.dataset:
             message = f'the batch and the reference are the same dataset "{store.dataset}", so there is never drift'
             findings.warning(draft.value_position(*path, "reference", "dataset"), "same-dataset", message)
+        _check_challenger(draft, findings, name)
         if strange := _find_strange_year(draft, path, store.evaluation.time):
             findings.error(strange, "bound", f"the year of a time must be from {YEARS[0]} to {YEARS[-1]}")
         elif isinstance(window := store.evaluation.time, TimeWindow):
@@ -204,6 +205,39 @@ def check_stores(draft: Draft, findings: Findings) -> None:
                 help_ = "write an end after the start; it is not part of the window"
                 also = draft.value_position(*path, "evaluation", "time", "start")
                 findings.error(at, "range-order", message, help_, also=also)
+
+
+def _check_challenger(draft: Draft, findings: Findings, store: str) -> None:
+    """Check that a challenger is another model than that of its store, and does the same."""
+    declared = draft.spec.evaluation_stores[store]
+    if declared.challenger is None:
+        return
+    at = draft.value_position("evaluation_stores", store, "challenger")
+    if declared.model is None:
+        message = "a challenger is compared with the model of the store, but this store has none"
+        findings.error(at, "needs-key", message, "add model:, the model that is in use")
+        return
+    if declared.challenger == declared.model:
+        message = f'"{declared.model[:60]}" is the model of the store, so it cannot be its own challenger'
+        findings.error(at, "challenger", message, "name another model")
+        return
+    model, challenger = draft.model_of_store(store), draft.challenger_of_store(store)
+    if model is None or challenger is None:
+        return
+    for key in ("task", "target", "positive"):
+        mine, other = getattr(model, key), getattr(challenger, key)
+        # A positive class that is left out is known only when the data are read.
+        if str(mine) == str(other) or (key == "positive" and None in (mine, other)):
+            continue
+        message = (
+            f'the {_KEY_NAMES[key]} of "{declared.challenger[:60]}" is {quote_value(other)}, '
+            f'that of "{declared.model[:60]}" is {quote_value(mine)}: they cannot be compared'
+        )
+        also = draft.value_position("models", declared.challenger, key)
+        findings.error(at, "challenger", message, f"name a challenger with the same {_KEY_NAMES[key]}", also=also)
+
+
+_KEY_NAMES = {"task": "task", "target": "target", "positive": "positive class"}
 
 
 def _find_strange_year(draft: Draft, path: SpecPath, time: date | TimeWindow | None) -> Position | None:

@@ -14,7 +14,7 @@ from engine.spec.declared_times import YEARS
 from engine.spec.diagnostics import Findings
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES, find_time_zone
 from engine.spec.resolver import VARIABLE_TYPES, VariableType
-from engine.spec.resources.datasets import FileDataset, PythonDataset
+from engine.spec.resources.datasets import PythonDataset
 from engine.spec.resources.triggers import (
     AnyTrigger,
     CronTrigger,
@@ -26,6 +26,7 @@ from engine.spec.resources.triggers import (
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import CHILD_PREFIX, STARTERS
 from engine.spec.rules.reporters import list_read_datasets
+from engine.spec.stored_data import find_file_dataset, find_table
 from engine.spec.validator import SpecPath, SpecText
 from engine.spec.variable_references import (
     Value,
@@ -162,7 +163,8 @@ def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Posi
     """Check that a dataset comes from files; that of a function changes without anything that could be looked at."""
     read = list_read_datasets(name, draft)
     of_functions = [one for one in read if isinstance(draft.spec.datasets[one], PythonDataset)]
-    files = [one for one in read if isinstance(draft.spec.datasets[one], FileDataset)]
+    files = [one for one in read if find_file_dataset(draft.spec.datasets[one], draft.spec.connections)]
+    files += [one for one in read if find_table(draft.spec.datasets[one], draft.spec.connections)]
     also = draft.key_position("datasets", of_functions[0]) if of_functions else None
     if of_functions == [name]:
         message = f'"{name[:60]}" is what a Python function returns, and only a call of it would show a change'
@@ -172,7 +174,7 @@ def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Posi
         findings.error(at, "watched", message, _INTERVAL_HELP, also=also)
     elif of_functions:
         message = f'of what "{name[:60]}" reads, {join_some(of_functions)} is not looked at: a Python function makes it'
-        findings.warning(at, "watched", message, "only changes of the files start a run")
+        findings.warning(at, "watched", message, "only changes of the files and tables start a run")
 
 
 def check_trigger_variables(draft: Draft, findings: Findings) -> None:

@@ -1,0 +1,165 @@
+"""Connections to DuckDB files. A file is open in one process at a time, unless all of them only read."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from engine.connections.database_errors import DatabaseError, require_package
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+LOCK_SECONDS = 10.0
+"""How long to wait for another process that has the file open."""
+
+
+class DuckdbSession:
+    """An open file, in a transaction that ends with `commit`, or is rolled back at exit.
+
+    Attributes
+    ----------
+    connection
+        DuckDB's own connection.
+    place
+        The file, as messages name it.
+    """
+
+    def __init__(self, connection: "DuckDBPyConnection", place: str) -> None:
+        self.connection, self.place = connection, place
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.connection.close()  # rolls back
+
+    @contextmanager
+    def stream_rows(self, query: str) -> Iterator["DuckDBPyRelation"]:
+        """Give the rows of a query as a stream of Arrow batches, which can be read once, inside the `with`.
+
+        Raises
+        ------
+        DatabaseError
+            DuckDB refuses the query.
+        """
+        with self.explain_errors():
+            relation = self.connection.sql(query)
+        yield relation
+
+    def fetch_rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query; raises DatabaseError."""
+        with self.explain_errors():
+            return self.connection.execute(query).fetchall()
+
+    def execute(self, statement: str) -> int:
+        """Execute one statement; return how many rows it has changed, -1 if that is not known; raises DatabaseError."""
+        with self.explain_errors():
+            answer = self.connection.execute(statement)
+            names = [column[0] for column in answer.description or ()]
+            found = answer.fetchone() if names == ["Count"] else None
+            return int(found[0]) if found else -1
+
+    def insert_rows(self, table: str, rows: object) -> None:
+        """Append rows to a table, whose name is quoted; raises DatabaseError.
+
+        Parameters
+        ----------
+        rows
+            What gives a stream of Arrow batches, by `__arrow_c_stream__`.
+        """
+        with self.explain_errors():
+            self.connection.register("sent rows", _ArrowRows(rows))
+            try:
+                self.connection.execute(f'INSERT INTO {table} SELECT * FROM "sent rows"')  # noqa: S608 - quoted
+            finally:
+                self.connection.unregister("sent rows")
+
+    def commit(self) -> None:
+        """End the transaction: keep what was done, and begin another one."""
+        self.execute("COMMIT")
+        self.execute("BEGIN TRANSACTION")
+
+    def rollback(self) -> None:
+        """End the transaction: undo what was done, and begin another one."""
+        self.execute("ROLLBACK")
+        self.execute("BEGIN TRANSACTION")
+
+    @contextmanager
+    def explain_errors(self) -> Iterator[None]:
+        """Raise a DatabaseError for each error of DuckDB."""
+        import duckdb
+
+        try:
+            yield
+        except duckdb.Error as error:
+            raise DatabaseError(f"{self.place}: {_join_lines(error)}") from None
+
+
+class _ArrowRows:
+    """Rows as nothing but a stream: DuckDB reads a frame that it knows through other packages, which may be absent."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._rows.__arrow_c_stream__(requested_schema)
+
+
+def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SECONDS) -> DuckdbSession:
+    """Open a DuckDB file.
+
+    Parameters
+    ----------
+    path
+        The file. If it does not exist, it is made, unless it is only to be read.
+    read_only
+        Whether nothing may be written. Several processes may then have it open.
+    timeout
+        Seconds to wait for another process that has the file open.
+
+    Raises
+    ------
+    DatabaseError
+        The package is not installed; the file does not exist, is none of DuckDB, or of a newer version of it; or
+        another process has it open.
+    """
+    require_package("duckdb", "duckdb", "a connection to a DuckDB file")
+    import duckdb
+
+    place = f"DuckDB file {path}"
+    if read_only and not path.exists():
+        raise DatabaseError(f"{place}: it does not exist")
+    if path.is_dir() or not path.parent.is_dir():
+        raise DatabaseError(
+            f"{place}: {'it' if path.is_dir() else path.parent} is {'a' if path.is_dir() else 'no'} folder"
+        )
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": False,  # a view must not read other files
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            session = DuckdbSession(duckdb.connect(str(path), read_only=read_only, config=config), place)
+            session.execute("SET TimeZone TO 'UTC'")
+            session.execute("BEGIN TRANSACTION")
+        except duckdb.Error as error:
+            locked = "Could not set lock" in str(error)
+            if locked and time.monotonic() < until:
+                time.sleep(0.2)
+                continue
+            said = "another process has it open" if locked else _join_lines(error)
+            with suppress(IndexError):
+                said += f" ({str(error).split('Conflicting lock is held in ')[1].split(' See also')[0].strip('. ')})"
+            raise DatabaseError(f"{place}: {said}", transient=locked) from None
+        return session
+
+
+def _join_lines(error: Exception) -> str:
+    """Return what DuckDB said on one line, without its kind and without the query."""
+    text = str(error).split("\n\nLINE ")[0].strip()
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())

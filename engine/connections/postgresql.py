@@ -1,0 +1,220 @@
+"""Connections to PostgreSQL, over ADBC: rows come and go as streams of Arrow batches.
+
+The driver is called without its layer for Python programs, which would load pyarrow wherever that is installed.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import ceil
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import parse_qs, quote, urlsplit
+
+from engine.connections.database_errors import require_package
+from engine.connections.postgresql_errors import check_postgresql_url, explain_postgresql_error, explain_stream_error
+from engine.connections.table_names import quote_name
+
+if TYPE_CHECKING:
+    from adbc_driver_manager import AdbcConnection, AdbcDatabase
+
+_SETTINGS = {
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "standard_conforming_strings": "on",
+    "client_encoding": "UTF8",
+    "lock_timeout": "60s",
+}
+"""Settings of a session: texts are the same whatever the server's defaults are, and no lock is waited for for ever."""
+
+_KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "application_name": "engine"}
+"""Parameters of the connection: a server that is gone without a word is noticed after a minute."""
+
+
+class ArrowStream(Protocol):
+    """Batches of rows: what polars, pyarrow and others read."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+class PostgresqlSession:
+    """An open connection, in a transaction that ends with `commit`, or is rolled back at exit.
+
+    Attributes
+    ----------
+    place
+        The server and the database, as messages name them.
+    """
+
+    def __init__(self, database: "AdbcDatabase", connection: "AdbcConnection", place: str) -> None:
+        self._database, self._connection, self.place = database, connection, place
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        from adbc_driver_manager import Error
+
+        for close in (self._connection.rollback, self._connection.close, self._database.close):
+            try:
+                close()
+            except Error:  # the connection was lost, which has been told
+                continue
+
+    @contextmanager
+    def stream_rows(self, query: str) -> Iterator[ArrowStream]:
+        """Give the rows of a query as a stream, which can be read once, inside the `with`.
+
+        Raises
+        ------
+        DatabaseError
+            The server refuses the query.
+        """
+        from adbc_driver_manager import AdbcStatement
+
+        with AdbcStatement(self._connection) as statement:
+            with self._explain_errors():
+                statement.set_sql_query(query)
+                stream, _ = statement.execute_query()
+            yield stream
+
+    def fetch_rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query with a small result, whose columns are texts, integers or booleans.
+
+        Raises
+        ------
+        DatabaseError
+            The server refuses the query, or the connection was lost.
+        """
+        import nanoarrow
+
+        with self.stream_rows(query) as stream:
+            try:
+                return list(nanoarrow.ArrayStream(stream).iter_tuples())
+            except nanoarrow.c_lib.NanoarrowException as error:
+                raise explain_stream_error(str(error), self.place) from error
+
+    def execute(self, statement: str) -> int:
+        """Execute one statement that returns no rows; return how many rows it has changed, -1 if that is not known.
+
+        Raises
+        ------
+        DatabaseError
+            The server refuses the statement, or the connection was lost.
+        """
+        from adbc_driver_manager import AdbcStatement
+
+        with AdbcStatement(self._connection) as prepared, self._explain_errors():
+            prepared.set_sql_query(statement)
+            return int(prepared.execute_update())
+
+    def ingest(self, table: str, stream: ArrowStream, schema: str | None = None) -> int:
+        """Append the rows of a stream to a table that exists; return how many.
+
+        Raises
+        ------
+        DatabaseError
+            The server refuses the rows, or the connection was lost.
+        """
+        from adbc_driver_manager import AdbcStatement
+
+        options = {"adbc.ingest.target_table": table, "adbc.ingest.mode": "adbc.ingest.mode.append"}
+        if schema is not None:
+            options["adbc.ingest.target_db_schema"] = schema
+        with AdbcStatement(self._connection) as statement, self._explain_errors():
+            statement.set_options(**options)
+            statement.bind_stream(stream)
+            return int(statement.execute_update())
+
+    def commit(self) -> None:
+        """End the transaction: keep what was done, and begin another one."""
+        with self._explain_errors():
+            self._connection.commit()
+
+    def rollback(self) -> None:
+        """End the transaction: undo what was done, and begin another one."""
+        with self._explain_errors():
+            self._connection.rollback()
+
+    @contextmanager
+    def _explain_errors(self) -> Iterator[None]:
+        from adbc_driver_manager import Error
+
+        try:
+            yield
+        except Error as error:
+            raise explain_postgresql_error(str(error), error.sqlstate, self.place) from None
+
+
+def open_postgresql(
+    url: str,
+    *,
+    schema: str | None = None,
+    timeout: float = 10,
+    read_only: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> PostgresqlSession:
+    """Open a connection to a PostgreSQL server.
+
+    Parameters
+    ----------
+    url
+        postgresql://user:password@host:port/database?parameters
+    schema
+        The schema of tables whose name has none; that of the server if not given.
+    timeout
+        Seconds to wait for the server.
+    read_only
+        Whether nothing may be written, and all queries see the same state of the database.
+    settings
+        Further settings of the session.
+
+    Raises
+    ------
+    DatabaseError
+        The package is not installed, the URL is not one of PostgreSQL, the server does not answer, or it refuses the
+        login. No message contains the password.
+    """
+    require_package("adbc_driver_postgresql", "postgresql", "a connection to PostgreSQL")
+    import adbc_driver_manager as adbc
+    import adbc_driver_postgresql as driver
+
+    check_postgresql_url(url)
+    place = describe_place(url)
+    given = dict(settings or {}) | ({} if schema is None else {"search_path": quote_name(schema)})
+    try:
+        database = driver.connect(_add_parameters(url, {"connect_timeout": max(2, ceil(timeout)), **_KEEPALIVES}))
+        try:
+            connection = adbc.AdbcConnection(database)
+        except adbc.Error:
+            database.close()
+            raise
+        session = PostgresqlSession(database, connection, place)
+    except adbc.Error as error:
+        raise explain_postgresql_error(str(error), error.sqlstate, place) from None
+    try:
+        for key, value in {**_SETTINGS, **given}.items():
+            session.execute(f"SET {key} TO {value if key == 'search_path' else repr(value)}")
+        connection.set_autocommit(False)
+        if read_only:
+            session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    except BaseException:
+        session.__exit__()
+        raise
+    return session
+
+
+def describe_place(url: str) -> str:
+    """Return the server and the database that a URL names, as messages name them: without its login."""
+    parts = urlsplit(url)
+    given = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    host = parts.netloc.rpartition("@")[2] or given.get("host", "this machine")
+    name = parts.path.strip("/") or given.get("dbname", "")
+    return f"database {name!r} at {host}" if name else f"the server at {host}"
+
+
+def _add_parameters(url: str, parameters: Mapping[str, object]) -> str:
+    """Return the URL with further parameters; those that it has stay."""
+    given = parse_qs(urlsplit(url).query)
+    added = "&".join(f"{key}={quote(str(value))}" for key, value in parameters.items() if key not in given)
+    return f"{url}{'&' if urlsplit(url).query else '?'}{added}" if added else url

@@ -1,0 +1,100 @@
+"""What PostgreSQL and its library libpq say, in the words of whoever declared a connection."""
+
+import re
+
+from engine.connections.database_errors import DatabaseError
+
+_LOGIN = r"(?:[^:/?#\[\]@%\s]|%[0-9A-Fa-f]{2})*"
+_URL = re.compile(rf"postgres(?:ql)?://(?:{_LOGIN}(?::{_LOGIN})?@)?[^/?#@\s]*(?:/[^?#\s]*)?(?:\?[^#\s]*)?")
+_UNKNOWN_PARAMETER = re.compile(r'invalid URI query parameter: "([^"]*)"')
+
+_REFUSALS = {
+    r'password authentication failed for user "(.*?)"': "the server does not accept the password of user {0!r}",
+    r'role "(.*?)" does not exist': "the server has no user {0!r}",
+    r'database "(.*?)" does not exist': "there is no database {0!r} on this server",
+    r'could not translate host name "(.*?)"': "there is no host {0!r}, or its name cannot be looked up",
+    r"fe_sendauth: no password supplied": "the server asks for a password, and the url has none",
+    r"Connection refused": "the server cannot be reached: connection refused. Is it running, and are host and port "
+    "those of the server?",
+    r"timeout expired": "the server does not answer in the given time; raise timeout: of the connection if it is slow",
+    r"does not support SSL": "the server offers no encryption, and the url asks for it (sslmode)",
+    r"no pg_hba\.conf entry for host .*?, (no encryption|SSL)": "the server lets nobody in from this machine as this "
+    "user ({0}; pg_hba.conf)",
+    r"too many clients|remaining connection slots": "the server has no connection left",
+    r"the database system is (starting up|shutting down)": "the server is {0}",
+}
+"""Patterns of libpq's messages about connections that could not be made, and what they mean."""
+
+_LOST = ("closed the connection", "terminating connection", "connection not open", "no connection to the server",
+         "Failed to begin transaction", "could not receive data", "could not send data", "SSL SYSCALL", "reset by peer",
+         "Connection timed out")  # fmt: skip
+"""Parts of messages about a connection that was lost."""
+
+_TRANSIENT = ("08", "40", "53", "57P", "55P03")
+"""Beginnings of the SQLSTATEs of what may succeed later: lost connections, conflicts, missing resources, a shutdown."""
+
+_MEANINGS = {
+    "42501": "the user has no permission: {0}; the owner of the table can GRANT it",
+    "42P01": "{0}",
+    "53100": "the disk of the server is full: {0}",
+    "53300": "the server has no connection left: {0}",
+    "55P03": "another session holds a lock, for more than a minute: {0}",
+    "57014": "the server has cancelled the query: {0}",
+    "25006": "nothing can be written: {0}",
+}
+
+
+def check_postgresql_url(url: str) -> None:
+    """Raise a DatabaseError unless a text is a URL of PostgreSQL whose login is written as URLs are.
+
+    Else libpq would take a part of the password for the host, and its messages would show it.
+    """
+    if not _URL.fullmatch(url):
+        raise DatabaseError(
+            "its url must be written postgresql://user:password@host:port/database; in the user and the password, "
+            "write each of the characters : / ? # [ ] @ % as its code, such as %40 for @"
+        )
+
+
+def explain_postgresql_error(text: str, code: str | None, place: str) -> DatabaseError:
+    """Return an error in words for one of the driver.
+
+    Parameters
+    ----------
+    text
+        The message of the driver, with what libpq or the server said.
+    code
+        The SQLSTATE, if the server has given one.
+    place
+        The server and the database.
+    """
+    said = _clean_message(text)
+    if code:
+        meaning = _MEANINGS.get(code, "{0}").format(said)
+        return DatabaseError(f"{place}: {meaning}", code, transient=code.startswith(_TRANSIENT))
+    if any(part in text for part in _LOST) and "Failed to connect" not in text:
+        return explain_stream_error(text, place)
+    for pattern, meaning in _REFUSALS.items():
+        if found := re.search(pattern, text):
+            return DatabaseError(f"{place}: {meaning.format(*found.groups())}", transient="server" in meaning)
+    if found := _UNKNOWN_PARAMETER.search(text):
+        return DatabaseError(f"{place}: its url has a parameter that libpq does not know: {found[1]!r}")
+    return DatabaseError(f"{place}: {said}")
+
+
+def explain_stream_error(text: str, place: str) -> DatabaseError:
+    """Return the error of rows that ended before the last: the connection was lost, or a value cannot be computed."""
+    said = _clean_message(text)
+    if any(part in text for part in _LOST):
+        return DatabaseError(f"{place}: the connection was lost: {said}", "08006", transient=True)
+    return DatabaseError(f"{place}: {said}", "22003" if "is out of range for type" in text else "")
+
+
+def _clean_message(text: str) -> str:
+    """Return what the server said on one line, without the driver's words around it and without the query."""
+    text = re.split(r"\n\s*Query was:|\. SQLSTATE: |\nLINE \d+:", text, maxsplit=1)[0]
+    text = re.sub(r"^(?:got external error: )?(?:[A-Z_]+: )?(?:\[libpq\] )?", "", text.strip())
+    text = re.sub(r"^(?:Failed to [a-z ]+|could not begin COPY|PQ\w+\(\) failed|Failed to \w+ \w+ \w+): ", "", text)
+    text = re.sub(r"^(?:could not begin COPY: |Execution error \[\w+\]: )?(?:ERROR|FATAL):\s+", "", text)
+    text = re.sub(r'"(\S{20})\S{20,}"', r'"\1…"', text)
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip()) or "no reason was given"

@@ -1,0 +1,162 @@
+"""The challenger of an evaluation store: it is built like the model, and compared with it on rows new to both.
+
+A model knows the rows that it was trained on, so nothing that it predicts for them tells how good it is. Rows of the
+batch that are equal to such rows, in all columns that the batch shares with the training data, are left out of the
+comparison. What cannot be known of a model is told: which rows it was trained on if the engine did not train it or its
+training data are not there, as in a deployment; and where rows of these data are so often equal that they cannot be
+told apart.
+"""
+
+from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from engine import drift
+from engine.data import Table, hash_table_rows, list_shared_columns
+from engine.errors import ModelError
+from engine.evaluation.advantages import compare_on_rows, fail_advantage
+from engine.evaluation.observation import Observation
+from engine.formatting.lists import join_words
+from engine.models import FittedModel
+from engine.pipeline.context import BuildContext
+from engine.pipeline.models import ModelHandle
+
+MOST_REPEATED = 0.1
+"""Share of the rows of the training data that may have an equal one, if equal rows are to count as the same row."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRows:
+    """The rows of a batch that a model was trained on, shape (rows,), and what must be said of them; None: no row."""
+
+    rows: npt.NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def add_advantage(
+    observed: Observation,
+    champion: FittedModel,
+    handles: tuple[ModelHandle, ModelHandle],
+    table: Table,
+    known: Mapping[str, drift.KnownColumn],
+    confidence: float,
+    context: BuildContext,
+) -> Observation:
+    """Return what was measured of a batch with the metrics of the challenger.
+
+    Nothing that goes wrong with the challenger prevents the evaluation of the champion: the metrics of the comparison
+    then have no value, and their checks are ERROR.
+
+    Parameters
+    ----------
+    handles
+        The champion, loaded as `champion`, and the challenger.
+    table
+        The batch, as it was measured.
+    known
+        What the reference knows of the columns.
+    """
+    _, challenger = handles
+    cost_matrix = context.project.models[champion.name].cost_matrix
+    try:
+        seen = SeenRows()
+        if observed.snapshot.performance["labelled_share"].value:  # without a label, nothing is compared
+            seen = find_seen_rows(table, handles)
+        metrics, notes = compare_on_rows(
+            challenger.load(table, context, champion.known_classes),
+            champion,
+            table,
+            observed,
+            known,
+            seen=seen.rows,
+            cost_matrix=cost_matrix,
+            confidence=confidence,
+        )
+    except ModelError as error:
+        why = f"challenger {challenger.name} cannot be compared: {error}"
+        return replace(observed, advantage=fail_advantage(champion.task, why), notes=(*observed.notes, why))
+    return replace(observed, advantage=metrics, notes=(*observed.notes, *notes, *seen.notes))
+
+
+def find_seen_rows(batch: Table, handles: Sequence[ModelHandle]) -> SeenRows:
+    """Return the rows of a batch that one of the models was trained on.
+
+    Raises
+    ------
+    DataError
+        The data that a model was trained on cannot be read.
+    """
+    unknown = [one.name for one in handles if one.training is None or one.training.table is None or one.test is None]
+    notes = []
+    if unknown:
+        who = f"model {unknown[0]} was" if len(unknown) == 1 else f"models {join_words(unknown)} were"
+        notes.append(f"the engine does not know which rows {who} trained on: they may be among those compared")
+    rows: npt.NDArray[np.bool_] | None = None
+    for handle in handles:
+        table = handle.training.table if handle.training else None
+        if table is None or handle.test is None:
+            continue
+        found = _find_rows_seen_by(handle.name, table, handle.test, batch)
+        notes += found.notes
+        if found.rows is not None:
+            rows = found.rows if rows is None else rows | found.rows
+    return SeenRows(rows, tuple(notes))
+
+
+def _find_rows_seen_by(name: str, training: Table, test: Table, batch: Table) -> SeenRows:
+    shared = list_shared_columns(batch, training)
+    trained = ~_find_held_out(training, test)
+    hashes = hash_table_rows(training, shared)
+    _, times = np.unique(hashes, return_counts=True)
+    repeated = 1 - int((times == 1).sum()) / max(len(hashes), 1)
+    mine = hash_table_rows(batch, shared)
+    seen = np.isin(mine, hashes[trained])
+    if not seen.any():
+        return SeenRows(notes=_describe_known_entities(name, training, trained, batch, seen))
+    if repeated > MOST_REPEATED:
+        note = (
+            f"{int(seen.sum()):,} of {len(seen):,} rows are equal to rows that model {name} was trained on, but so "
+            "many rows of its data are equal that this does not show them to be the same: they are compared; a column "
+            "that identifies a row, such as a number or a time, would tell"
+        )
+        return SeenRows(notes=(note,))
+    return SeenRows(seen, _describe_known_entities(name, training, trained, batch, seen))
+
+
+def _find_held_out(training: Table, test: Table) -> npt.NDArray[np.bool_]:
+    """Tell for each row of the training data whether it was held out, shape (rows,).
+
+    Held-out rows are kept with the columns of the model alone. If more rows are equal in these than were held out, all
+    of them count as trained on.
+    """
+    columns = list_shared_columns(test, training)
+    rows, held = hash_table_rows(training, columns), hash_table_rows(test, columns)
+    known, place, times = np.unique(rows, return_inverse=True, return_counts=True)
+    kept, times_kept = np.unique(held, return_counts=True)
+    at = np.minimum(np.searchsorted(kept, known), max(len(kept) - 1, 0))
+    is_held = (kept[at] == known) & (times_kept[at] >= times) if len(kept) else np.zeros(len(known), bool)
+    return np.asarray(is_held[place])
+
+
+def _describe_known_entities(
+    name: str, training: Table, trained: npt.NDArray[np.bool_], batch: Table, seen: npt.NDArray[np.bool_]
+) -> tuple[str, ...]:
+    """Return how many of the other rows belong to entities of which a model has seen rows; nothing if none does."""
+    entity = batch.entity
+    if entity is None or entity not in list_shared_columns(batch, training):
+        return ()
+    of_training = hash_table_rows(training, [entity])[trained]
+    named = batch.frame.select(pl.col(entity).is_not_null()).collect(engine="streaming")[entity].to_numpy()
+    known = int((np.isin(hash_table_rows(batch, [entity]), of_training) & named & ~seen).sum())
+    if not known:
+        return ()
+    note = (
+        f"{known:,} of {len(seen):,} rows are new to model {name}, but it was trained on other rows of the same "
+        f"{entity}: it may look better than on others"
+    )
+    return (note,)

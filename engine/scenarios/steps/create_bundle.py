@@ -1,0 +1,27 @@
+"""Step `create_bundle`: packs what a declared bundle includes, as the run has made it, under a name of its own."""
+
+from engine.outcome import Outcome
+from engine.pipeline.bundle_creation import plan_bundle
+from engine.scenarios.context import RunContext
+from engine.scenarios.result import StepResult
+from engine.scenarios.steps.targets import judge_datasets
+from engine.spec.resources.scenarios import CreateBundleStep
+
+
+def run(step: CreateBundleStep, context: RunContext) -> StepResult:
+    """Build what the bundle includes and pack it; a dry run packs it and keeps nothing, a plan only says so.
+
+    Raises
+    ------
+    BundleError, DataError, ModelError, UsageError
+        As `plan_bundle`.
+    """
+    return judge_datasets(step, context, lambda: _create_bundle(step, context))
+
+
+def _create_bundle(step: CreateBundleStep, context: RunContext) -> StepResult:
+    made = plan_bundle(step.bundle, step.called or step.bundle, context, publish=step.publish).apply(context)
+    for note in made.notes:
+        context.log.info(note)
+    reason = made.describe() if context.mode == "run" else f"would be made: bundle {made.name}"
+    return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=reason, reused=made.existed)

@@ -1,0 +1,167 @@
+"""The projects of a server: their specs are read and looked at, and what is wrong with them as a whole is told."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from engine.errors import EngineError, UsageError
+from engine.formatting.hints import suggest_name
+from engine.service.control import RefusedRequestError, ServedProject
+from engine.service.scheduler import ProjectScheduler
+from engine.service.serve_listener import ServeListener
+from engine.service.served_spec import NODE_FILE, ServedSpec, list_specs
+from engine.spec import ProjectSpec
+from engine.store import Store
+
+
+class ServedProjects:
+    """The projects that the spec files of a server declare.
+
+    Parameters
+    ----------
+    paths
+        Spec files, and folders of spec files.
+    looked_at
+        Whether the server looks by itself whether the files have changed.
+    make_scheduler
+        Returns the scheduler of the project of a spec.
+
+    Attributes
+    ----------
+    all
+        The schedulers of all specs.
+    served
+        Those whose projects have names of their own.
+    mismatch_finders
+        Each returns what of a spec does not fit what runs beside the loop, as a sentence; empty if all does.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        listener: ServeListener,
+        *,
+        looked_at: bool,
+        make_scheduler: Callable[[ServedSpec], ProjectScheduler],
+    ) -> None:
+        self._paths, self._listener = list(paths), listener
+        self._looked_at, self._make_scheduler = looked_at, make_scheduler
+        self.all: list[ProjectScheduler] = []
+        self.served: list[ProjectScheduler] = []
+        self.mismatch_finders: Sequence[Callable[[ProjectSpec], str]] = ()
+        self._not_served: list[ServedProject] = []
+        self._told_mismatches: set[str] = set()
+
+    # --- reading the specs
+
+    def read(self) -> None:
+        """Read all specs, also those that are new in a folder; raises UsageError if there are none."""
+        known = {project.spec.path for project in self.all}
+        for project in self.all:
+            if project.spec.read():
+                project.take_spec()
+        for path in list_specs(self._paths):
+            if path not in known:
+                spec = ServedSpec(path, self._listener, looked_at=self._looked_at)
+                spec.read()
+                self.all.append(self._make_scheduler(spec))
+        self.served = self._list_distinct()
+
+    def _list_distinct(self) -> list[ProjectScheduler]:
+        """Return the projects; those whose names others before them have are told, and not served."""
+        found: dict[str, ProjectScheduler] = {}
+        known = {text for one in self._not_served for text in one.spec_problems}
+        others: list[ServedProject] = []
+        for project in self.all:
+            first = found.setdefault(project.name, project)
+            if first is not project:
+                text = (
+                    f"{project.spec.path} is not served: the project of {first.spec.path} has the same name, "
+                    f"{project.name}. What to do: give one of them another `project:`, or serve one of them"
+                )
+                others.append(
+                    ServedProject(project.key, project.spec.path, None, None, leader=False, spec_problems=(text,))
+                )
+                if text not in known:
+                    self._listener.tell("problem", text)
+        self._not_served = others
+        return list(found.values())
+
+    def read_again(self) -> None:
+        """Read all specs, and tell what follows; what they were is kept if a folder is gone."""
+        before = self._list_readings()
+        try:
+            self.read()
+        except EngineError as problem:
+            self._listener.tell("problem", str(problem))
+            return
+        self.tell_mismatches()
+        if self._list_readings() == before:
+            invalid = [str(project.spec.path) for project in self.all if project.spec.problems]
+            still = f"; still invalid: {', '.join(invalid)}" if invalid else ""
+            self._listener.tell("unchanged", f"the specs were read again: nothing has changed{still}")
+
+    def _list_readings(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """Return what the specs were when they were read last."""
+        specs = [one.spec for one in self.all]
+        return [(str(one.path), one.project.digest if one.project else "", one.problems) for one in specs]
+
+    def have_changed(self) -> bool:
+        """Return whether a spec has changed, or a folder has one more.
+
+        Where the server does not look by itself, only deployments count: an update of one is taken over in any case.
+        """
+        known = {project.spec.path for project in self.all}
+        folders = self._paths if self._looked_at else [path for path in self._paths if (path / NODE_FILE).exists()]
+        with suppress(EngineError):  # a folder that is gone
+            if not known.issuperset(list_specs(folders)):
+                return True
+        return any(one.spec.has_changed() for one in self.all if self._looked_at or one.spec.is_deployment)
+
+    # --- what does not fit the server
+
+    def check_heartbeat_channel(self, name: str) -> None:
+        """Check that a spec has the channel of the heartbeat, unless none is valid; raises UsageError."""
+        projects = [one.spec.project for one in self.all if one.spec.project]
+        if projects and not any(name in one.channels for one in projects):
+            hint = suggest_name(name, [known for one in projects for known in one.channels])
+            raise UsageError(f"--heartbeat-channel: no spec has a channel {name!r}{hint}")
+
+    def tell_mismatches(self) -> None:
+        """Tell, once each, what of the specs does not fit what runs beside the loop."""
+        specs = [one.spec.project for one in self.served if one.spec.project]
+        found = [(spec.name, find(spec)) for spec in specs for find in self.mismatch_finders]
+        for text in [f"{name}: {mismatch}" for name, mismatch in found if mismatch]:
+            if text not in self._told_mismatches:
+                self._told_mismatches.add(text)
+                self._listener.tell("warning", text)
+
+    # --- finding one
+
+    def describe(self) -> Sequence[ServedProject]:
+        """Return the projects, in the order in which they were given."""
+        return [project.describe() for project in self.served] + self._not_served
+
+    def find(self, name: str) -> ProjectScheduler:
+        """Return the project of a name; raises RefusedRequestError if there is none."""
+        found = next((project for project in self.served if project.name == name), None)
+        if found is None:
+            raise RefusedRequestError(f"this server has no project {name!r}")
+        return found
+
+    def find_led(self, name: str) -> ProjectScheduler:
+        """Return the project of a name; raises RefusedRequestError also if this server does not run it."""
+        found = self.find(name)
+        if not found.is_leader:
+            other = (
+                "another one does; ask that one" if found.is_standby else "see /readyz for the reason, and ask again"
+            )
+            raise RefusedRequestError(f"this server does not run {name} now: {other}")
+        return found
+
+    def find_store(self, name: str) -> Store:
+        """Return the state of a project that this server runs; raises RefusedRequestError if it does not."""
+        store = self.find_led(name).store
+        if store is None:
+            raise RefusedRequestError(f"this server does not run {name}")
+        return store

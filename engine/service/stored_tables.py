@@ -1,0 +1,64 @@
+"""Looks at the tables of databases that triggers watch, as `file_set` looks at files."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.connections.postgresql import PostgresqlSession
+from engine.connections.postgresql_changes import digest_table, find_table_marker
+from engine.digests import digest_texts
+from engine.errors import DataError
+from engine.file_identity import FileIdentity
+from engine.service.triggers.seen_files import SeenFiles
+from engine.spec import ProjectSpec
+from engine.spec.opened_connections import locate_duckdb_file, open_connection
+from engine.spec.resources.connections import DuckdbConnection
+from engine.spec.secrets import Secrets
+
+
+def look_at_table(project: ProjectSpec, name: str, known: SeenFiles | None, environ: Mapping[str, str]) -> SeenFiles:
+    """Return what a trigger remembers of the table that a dataset reads.
+
+    The content of a table of PostgreSQL is looked at only if what the server counts has changed. Of DuckDB it is the
+    file that is looked at: while it is open in the process that writes, nobody else can read its tables.
+
+    Parameters
+    ----------
+    known
+        What is remembered.
+
+    Raises
+    ------
+    DataError
+        The table cannot be looked at; no secret is in the message.
+    """
+    table = project.find_table(name)
+    if table is None:
+        raise TypeError(f"dataset {name} reads no table")
+    place = f"{table[1]} of {table[0]}"
+    if isinstance(project.connections[table[0]], DuckdbConnection):
+        states = _describe_file(locate_duckdb_file(project, table[0]), name)
+        return SeenFiles(place, states, states)
+    secrets = Secrets(project, environ)
+    try:
+        with open_connection(project, table[0], secrets, read_only=True) as session:
+            assert isinstance(session, PostgresqlSession)  # noqa: S101 - the only other kind
+            columns, counts = find_table_marker(session, table[1])
+            states = digest_texts(place, columns, counts or "")
+            if counts is not None and known is not None and known.states == states:
+                return known
+            return SeenFiles(place, states, digest_texts(columns, digest_table(session, table[1])))
+    except DataError as error:
+        raise DataError(secrets.redact(f"dataset {name!r}: {error}")) from None
+
+
+def _describe_file(path: Path, name: str) -> str:
+    """Return a digest of the states of a DuckDB file, and of what is written to it and not yet merged."""
+    try:
+        states = [FileIdentity.from_stat(os.stat(path))]  # noqa: PTH116 - as in `file_identity`
+    except OSError as error:
+        raise DataError(f"dataset {name!r}: {path} cannot be read: {error.strerror}") from error
+    log = path.with_name(path.name + ".wal")
+    if log.exists():
+        states.append(FileIdentity.from_stat(log.stat()))
+    return digest_texts(*(repr(one[:3]) for one in states))

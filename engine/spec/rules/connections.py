@@ -1,0 +1,67 @@
+"""Rules of connections, and of what reads from them: folders hold files, databases hold tables."""
+
+from engine.connections.database_errors import DatabaseError
+from engine.connections.postgresql_errors import check_postgresql_url
+from engine.connections.table_names import split_table_name
+from engine.spec.diagnostics import Findings
+from engine.spec.resources.connections import FileConnection, PostgresqlConnection
+from engine.spec.resources.datasets import FileDataset, StoredDataset
+from engine.spec.resources.models import SkopsModel
+from engine.spec.rules.draft import Draft
+from engine.spec.validator import SpecPath
+from engine.spec.variable_references import find_references, quote_value
+
+
+def check_connections(draft: Draft, findings: Findings) -> None:
+    """Check that the address of each database is legal, and that its password is no part of the spec."""
+    for name, connection in draft.spec.connections.items():
+        if not isinstance(connection, PostgresqlConnection) or find_references(connection.url):
+            continue
+        at = draft.value_position("connections", name, "url")
+        try:
+            check_postgresql_url(connection.url)
+        except DatabaseError as problem:
+            findings.error(at, "url", f"the address of the database cannot be used: {problem}")
+            continue
+        if ":" in connection.url.split("//", 1)[1].rpartition("@")[0]:
+            help_ = "put the url into a secret, and write ${secret.name}"
+            findings.warning(at, "password", "this url contains a password", help_)
+
+
+def check_stored_data(draft: Draft, findings: Findings) -> None:
+    """Check that what is read from a connection says where it is in a connection of its kind."""
+    for name, dataset in draft.spec.datasets.items():
+        if isinstance(dataset, FileDataset):
+            _check_folder(draft, findings, dataset.connection, ("datasets", name))
+        elif isinstance(dataset, StoredDataset):
+            check_stored_place(draft, findings, dataset.connection, dataset.path, dataset.table, ("datasets", name))
+    for name, model in draft.spec.models.items():
+        if isinstance(model, SkopsModel):
+            _check_folder(draft, findings, model.connection, ("models", name))
+
+
+def check_stored_place(
+    draft: Draft, findings: Findings, connection: str, file: str | None, table: str | None, path: SpecPath
+) -> None:
+    """Check that a place in a connection is told by the key that the kind of the connection needs."""
+    declared = draft.spec.connections.get(connection)
+    needed = "path" if isinstance(declared, FileConnection) else "table"
+    if declared is not None and (file if needed == "path" else table) is None:
+        what = "a folder, so path must say which files" if needed == "path" else "a database, so table must say which"
+        message = f'the connection "{connection[:60]}" is {what}'
+        also = draft.key_position("connections", connection)
+        findings.error(draft.key_position(*path, "connection"), "needs-key", message, f"add {needed}: …", also=also)
+    if table is not None and split_table_name(table) is None:
+        message = f"{quote_value(table)} is no name of a table"
+        help_ = "write name, or schema.name; a name that contains a dot in double quotes"
+        findings.error(draft.value_position(*path, "table"), "wrong-value", message, help_)
+
+
+def _check_folder(draft: Draft, findings: Findings, connection: str | None, path: SpecPath) -> None:
+    declared = draft.spec.connections.get(connection or "")
+    if declared is None or connection is None or isinstance(declared, FileConnection):
+        return
+    message = f'the connection "{connection[:60]}" is a database, which holds no files'
+    help_ = "write kind: stored, and table: with the name of a table" if path[0] == "datasets" else None
+    at, also = draft.value_position(*path, "connection"), draft.key_position("connections", connection)
+    findings.error(at, "connection", message, help_, also=also)

