@@ -7,8 +7,8 @@ import pytest
 
 from engine.outcome import Outcome
 from engine.scenarios import session
-from engine.scenarios.result import StepResult
 from engine.scenarios.plan import StepPlan
+from engine.scenarios.result import StepResult
 from engine.spec import load
 
 SPEC = """\
