@@ -59,8 +59,11 @@ class KeptFile:
         files = DatasetFiles((self.path,), "parquet", Csv.model_construct(), {})
         return files.scan_all(), files
 
-    def check_rows(self, table: Table) -> None:
-        """Raise a DataError if the table has a column that Parquet cannot keep, or the file may not be replaced."""
+    def check_rows(self, table: Table, *, known: bool) -> None:
+        """Raise a DataError if the table has a column that Parquet cannot keep, or the file may not be replaced.
+
+        A file that was written before, and was damaged or changed since, may be.
+        """
         with explain_read_errors(table):
             schema = table.frame.collect_schema()
         if not schema:
@@ -68,7 +71,8 @@ class KeptFile:
         for name, dtype in schema.items():
             if dtype == pl.Object:
                 raise DataError(f"column {name!r} holds Python objects: convert it to text, numbers or dates")
-        self._check_owner()
+        if not known or self.path.is_dir():
+            self._check_owner()
 
     def _check_owner(self) -> None:
         """Raise a DataError if there is a file that this project has not written."""
@@ -83,7 +87,7 @@ class KeptFile:
         if owner != self.project:
             whose = f"was written for the project {owner!r}" if owner else "was not written by engine"
             raise DataError(
-                f"{self.path} exists and {whose}, so that it is not replaced: remove it, or give materialize another path"
+                f"{self.path} exists and {whose}, so it is not replaced: remove it, or give materialize another path"
             )
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:

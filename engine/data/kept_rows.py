@@ -62,8 +62,11 @@ class KeptPlace(Protocol):
     def read_rows(self) -> tuple[pl.LazyFrame, DatasetFiles | None]:
         """Return the rows, and the files that they are read from, if they are."""
 
-    def check_rows(self, table: Table) -> None:
-        """Raise a DataError that names the first column that cannot be kept."""
+    def check_rows(self, table: Table, *, known: bool) -> None:
+        """Raise a DataError if a column cannot be kept, which it names, or if something else is at the place.
+
+        `known` tells that rows of the dataset were written there before.
+        """
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:
         """Put the rows of a table in the place of those that are there; return their digest and their number."""

@@ -54,7 +54,8 @@ class Action(FrozenModel):
     ] = Field(
         description="read: verify and measure a dataset; train: a version of a model; profile: measure a reference "
         "once and keep its profile; evaluate: a batch; check: apply checks; set: a variable; call: a function of "
-        "yours; write: a file; remove: the files of a dataset; send: a message; pack: a bundle; deploy: a bundle."
+        "yours, or SQL statements; write: a file or a table; remove: the files of a dataset; send: a message; "
+        "pack: a bundle; deploy: a bundle."
     )
     target: str = Field(
         description="The dataset, model, evaluation store, file, variable, deployment, or the sender of a message."

@@ -22,20 +22,24 @@ def keep_rows(table: Table, context: BuildContext) -> bool:
     if table.kept is None:
         return False
     if table.kept.current or table.kept.supposed:
-        reason = f"the rows of dataset {table.name} are up to date"
-        if context.said.add(f"{reason} in {table.kept.place.name}"):  # else it was told in this run
+        reason = _say_current(table.name, table.kept)
+        if context.said.add(reason):  # else it was told in this run
             action = Action(kind="write", target=table.kept.place.name, because="reused", reason=reason)
             context.journal.actions.append(action)
-            context.log.info(f"{reason} in {table.kept.place.name}")
+            context.log.info(reason)
         return False
     # One writer at a time: a second run waits here, and then writes the same rows once more.
     with context.lock(f"rows of dataset {table.name}"):
         return _plan_writing(table, table.kept, context).apply(context)
 
 
+def _say_current(name: str, kept: KeptState) -> str:
+    return f"the rows of dataset {name} in {kept.place.name} are up to date"
+
+
 def _plan_writing(table: Table, kept: KeptState, context: BuildContext) -> Decision[bool]:
     name, place = table.name, kept.place
-    place.check_rows(table)
+    place.check_rows(table, known=kept.record is not None)
     facts = context.secrets.redact_values({"datasets": table.provenance()})
     reason = _explain_writing(name, kept, facts, context)
     action = Action(
@@ -47,11 +51,14 @@ def _plan_writing(table: Table, kept: KeptState, context: BuildContext) -> Decis
         reads=list_sources(table, context),
     )
 
+    def note() -> None:
+        context.datasets.note_written_rows(name)
+        context.said.add(_say_current(name, kept))
+
     def suppose() -> bool:
         supposed = KeptRows(kept.made_of, "", table.fingerprint, 0, facts)
         context.store.kept_rows.replace(name, place.name, supposed, context.run)
-        context.datasets.note_written_rows(name)
-        context.said.add(f"the rows of dataset {name} are up to date in {place.name}")
+        note()
         return False
 
     def execute() -> bool:
@@ -61,7 +68,7 @@ def _plan_writing(table: Table, kept: KeptState, context: BuildContext) -> Decis
         content, rows = place.write_rows(table, context.datasets.files.verify)
         written = KeptRows(kept.made_of, content, table.fingerprint, rows, facts)
         context.store.kept_rows.replace(name, place.name, written, context.run)
-        context.datasets.note_written_rows(name)
+        note()
         context.log.info(f"dataset {name}: wrote {rows:,} rows into {place.name}")
         return True
 

@@ -23,7 +23,15 @@ from engine.scenarios.interpreter import explain_skip
 from engine.scenarios.requests import StepRequest
 from engine.scenarios.result import StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.resources.scenarios import AnyStep, SendMessageStep, SetVariablesStep
+from engine.spec.resources.scenarios import (
+    AnyStep,
+    ExportStep,
+    PythonStep,
+    RunScenarioStep,
+    SendMessageStep,
+    SetVariablesStep,
+    SqlStep,
+)
 
 
 class RunTimedOut(Exception):  # noqa: N818  (the end of a run, not a fault)
@@ -78,6 +86,8 @@ class RunExecutor:
             result = _run_in_process(index, step, context)
         if result is None:
             raise self._end_run(step, context)
+        if isinstance(step, SqlStep | ExportStep | PythonStep | RunScenarioStep):
+            context.datasets.forget_tables()
         return _count_warning(step, result, context)
 
     def _check_deadline(self, step: AnyStep, context: RunContext) -> None:

@@ -107,6 +107,11 @@ def describe_unwatched(project: ProjectSpec) -> list[str]:
     said = [
         f"dataset {name}: the Python file of its function is watched, but not what the function reads" for name in made
     ]
+    said += [
+        f"dataset {name}: the table {table[1]} of connection {table[0]} is not watched, only files are"
+        for name in project.datasets
+        if (table := project.find_table(name))
+    ]
     outputs = find_outputs(project)
     said += [
         f"{source.owner}: runs write {inside}, so {source.path} is not watched"
@@ -128,11 +133,12 @@ def find_outputs(project: ProjectSpec) -> set[Path]:
             if isinstance(one, FileChannel | DatasetChannel)
         ),
         *(
-            project.home_of("scenarios", name) / step.path
+            file
             for name, scenario in project.scenarios.items()
             for step in scenario.steps
-            if isinstance(step, ReportStep | ExportStep)
+            if isinstance(step, ReportStep | ExportStep) and (file := project.locate_written_file(name, step))
         ),
+        *(file for name in project.datasets if (file := project.locate_kept_file(name))),
     ]
     return set(map(make_absolute, found))
 

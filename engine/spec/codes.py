@@ -52,6 +52,8 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "function": "A function is not written module:function.",
     "path": "A path is empty, leaves the folder that it must stay in, or is that of a file of the project itself.",
     "reach": "A value that was given with a request would lead outside of the folder of a path, or change an address.",
+    "two-writers": "Two datasets keep their rows at the same place, or an export writes there.",
+    "kept-rows": "A dataset reads the file of rows that are kept, but does not name them as kind: stored does.",
     "connection": "A connection is of another kind than what reads from it needs.",
     "marker": "The marker of a dataset is not the name of a file.",
     "format": "The format of a file is unknown or not written, or settings of another format are given.",
@@ -112,7 +114,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "condition-too-big": "A run condition is too long or too deeply nested.",
     # SQL
     "sql-syntax": "The SQL cannot be parsed.",
-    "sql-statement": "The SQL is not a single SELECT.",
+    "sql-statement": "The SQL of a query is not a single SELECT, or that of a step not one statement.",
     "sql-unknown-dataset": "The SQL reads a table that is not a declared dataset.",
     "sql-file": "The SQL reads a file or a table function; only declared datasets may be read.",
     "sql-variable": "A ${…} is in the SQL at a place where a literal is not allowed.",

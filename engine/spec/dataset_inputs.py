@@ -1,4 +1,4 @@
-"""Which datasets a dataset is made of: what its query reads, or whose kept rows it reads, and what these are made of."""
+"""Which datasets a dataset is made of: those that its query reads, or the one whose kept rows it reads, and so on."""
 
 from collections.abc import Iterable
 

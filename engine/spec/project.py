@@ -28,7 +28,7 @@ from engine.spec.resources.datasets import AnyDataset, FileDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
-from engine.spec.resources.scenarios import Scenario
+from engine.spec.resources.scenarios import ExportStep, ReportStep, Scenario
 from engine.spec.revision_file import Revision, follow_link
 from engine.spec.rules import Draft, check_rules
 from engine.spec.stored_data import (
@@ -237,6 +237,23 @@ class ProjectSpec:
         if not isinstance(declared, FileConnection):
             raise TypeError(f"connection {connection} is no folder")
         return self.folder_of("connections", connection) / declared.root
+
+    def locate_written_file(self, scenario: str, step: ReportStep | ExportStep) -> Path | None:
+        """Return the path of the file that a step writes; None if it writes a table."""
+        if step.path is None:
+            return None
+        connection = getattr(step, "connection", None)
+        if connection is None:
+            return self.home_of("scenarios", scenario) / step.path
+        of_folder = isinstance(self.connections[connection], FileConnection)
+        return self.root_of("scenarios", scenario, connection) / step.path if of_folder else None
+
+    def locate_kept_file(self, name: str) -> Path | None:
+        """Return the path of the file that keeps the rows of a dataset; None if none does."""
+        place = self.find_kept_place(name)
+        if place is None or place.key != "path":
+            return None
+        return self.root_of("datasets", name, place.connection) / place.name
 
     def find_file_dataset(self, name: str) -> FileDataset | None:
         """Return the dataset of files that a dataset is; None for one that reads the kept rows of another."""

@@ -80,6 +80,7 @@ _READING_MEANINGS = {
     "condition": "a run condition",
     "message": "a message",
     "sql": "SQL",
+    "statement": "SQL",
     "function": "`module:function`",
     "secret": "text, which may contain secrets",
     "cron": "a cron expression",

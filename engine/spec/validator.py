@@ -52,8 +52,8 @@ SpecPath = tuple[str | int, ...]
 class SpecText:
     """A text for a later pass to check.
 
-    `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, secret, metric,
-    function, trigger, cron, or name. `sections` are the sections of the spec in one of which a name must be declared.
+    `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, statement, secret,
+    metric, function, trigger, cron, or name. `sections` are the sections of the spec in one of which a name must be declared.
     """
 
     path: SpecPath
@@ -284,7 +284,7 @@ class SpecValidator:
 
         Variables are allowed, and in a text that is read as a secret, secrets too.
         """
-        if type_.reading in ("message", "condition", "sql", "trigger"):
+        if type_.reading in ("message", "condition", "sql", "statement", "trigger"):
             return  # these allow other names, which the rules check
         for reference in find_references(node.text):
             at = node.position_of(reference.offset, reference.length)

@@ -78,8 +78,11 @@ class KeptTable:
         """Return the rows."""
         return self.read().frame, None
 
-    def check_rows(self, table: Table) -> None:
-        """Raise a DataError if a column or a value cannot be kept, or if the table may not be replaced."""
+    def check_rows(self, table: Table, *, known: bool) -> None:
+        """Raise a DataError if a column or a value cannot be kept, or if the table may not be replaced.
+
+        A comment on the table tells whose it is, also if its rows were changed, so that `known` plays no part.
+        """
         for column in check_table_rows(table, duckdb=self._duckdb):
             if not column.exact:
                 raise DataError(

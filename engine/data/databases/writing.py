@@ -66,14 +66,14 @@ def find_table_owner(session: DatabaseSession, table: str) -> str | None:
     schema, name = split_table(table)
     if isinstance(session, DuckdbSession):
         rows = session.fetch_rows(
-            "SELECT comment FROM (SELECT schema_name, table_name AS name, comment FROM duckdb_tables() UNION ALL "
+            "SELECT comment FROM (SELECT schema_name, table_name AS name, comment FROM duckdb_tables() UNION ALL "  # noqa: S608 - quoted
             "SELECT schema_name, view_name, NULL FROM duckdb_views()) "
-            f"WHERE name = {quote_text(name)} AND schema_name = {quote_text(schema or 'main')}"  # noqa: S608 - quoted
+            f"WHERE name = {quote_text(name)} AND schema_name = {quote_text(schema or 'main')}"
         )
     else:
         rows = session.fetch_rows(
-            "SELECT obj_description(oid, 'pg_class') FROM pg_class "
-            f"WHERE oid = to_regclass({quote_text(quote_name(schema, name))})"  # noqa: S608 - quoted
+            "SELECT obj_description(oid, 'pg_class') FROM pg_class "  # noqa: S608 - quoted
+            f"WHERE oid = to_regclass({quote_text(quote_name(schema, name))})"
         )
     if not rows:
         return None
@@ -81,6 +81,22 @@ def find_table_owner(session: DatabaseSession, table: str) -> str | None:
 
 
 _MARK = "written by engine for the project "
+
+
+def check_column_types(table: Table, *, duckdb: bool) -> list[StoredColumn]:
+    """Return how the columns of a table are stored; no row is read.
+
+    Raises
+    ------
+    DataError
+        The name or the type of a column cannot be kept; the message names it.
+    """
+    with explain_read_errors(table):
+        schema = table.frame.collect_schema()
+    try:
+        return choose_stored_columns(schema, table.columns, duckdb=duckdb)
+    except DataError as error:
+        raise DataError(f"dataset {table.name!r}: {error}") from None
 
 
 def check_table_rows(table: Table, *, duckdb: bool) -> list[StoredColumn]:
@@ -91,12 +107,8 @@ def check_table_rows(table: Table, *, duckdb: bool) -> list[StoredColumn]:
     DataError
         A column or some of its values cannot be kept; the message names it.
     """
-    with explain_read_errors(table):
-        schema = table.frame.collect_schema()
-    try:
-        columns = choose_stored_columns(schema, table.columns, duckdb=duckdb)
-    except DataError as error:
-        raise DataError(f"dataset {table.name!r}: {error}") from None
+    columns = check_column_types(table, duckdb=duckdb)
+    schema = table.frame.collect_schema()
     tests = list(find_lost_values(schema, columns, duckdb=duckdb))
     if not tests:
         return columns
@@ -160,8 +172,8 @@ def write_table(
     exact = [one.name for one in columns if one.exact]
     if hash_frame(expected) != hash_frame(written.frame.select(exact)):
         raise DataError(
-            f"{session.place}: table {name!r} does not give back {_name_differences(expected, written.frame, exact)} of "
-            f"dataset {table.name!r} as it was written, so nothing was changed: convert it in a query"
+            f"{session.place}: table {name!r} does not give back {_name_differences(expected, written.frame, exact)} "
+            f"of dataset {table.name!r} as it was written, so nothing was changed: convert it in a query"
         )
     verify()
     session.commit()
@@ -178,7 +190,7 @@ def check_table_owner(session: DatabaseSession, name: str, project: str) -> None
     if owner not in (None, project):
         whose = f"was written for the project {owner!r}" if owner else "was not written by engine"
         raise DataError(
-            f"{session.place}: {name!r} exists and {whose}, so that it is not replaced: remove it, or name another table"
+            f"{session.place}: {name!r} exists and {whose}, so it is not replaced: remove it, or name another table"
         )
 
 

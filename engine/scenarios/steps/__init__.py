@@ -30,6 +30,7 @@ from engine.scenarios.steps import (
     run_scenario,
     send_message,
     set_variables,
+    sql,
     update_deployment,
 )
 from engine.spec.resources.scenarios import AnyStep
@@ -44,6 +45,7 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "report": report.run,
     "send_message": send_message.run,
     "export": export.run,
+    "sql": sql.run,
     "clear": clear.run,
     "create_bundle": create_bundle.run,
     "update_deployment": update_deployment.run,

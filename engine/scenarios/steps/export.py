@@ -1,7 +1,12 @@
-"""Step `export`: writes a dataset into a file that appears whole or not at all."""
+"""Step `export`: writes a dataset into a file or a table, which appears whole or not at all."""
 
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 
+from engine.data import materialise
+from engine.data.databases.kept_tables import replace_table_rows
+from engine.data.databases.writing import check_column_types
 from engine.data.export import check_exportable, export_table
 from engine.discovery.formats import ENDINGS
 from engine.errors import DataError
@@ -12,6 +17,7 @@ from engine.pipeline.decision import Decision, list_sources
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps.targets import judge_datasets
+from engine.spec.resources.connections import DuckdbConnection
 from engine.spec.resources.scenarios import ExportStep
 
 
@@ -29,23 +35,37 @@ def run(step: ExportStep, context: RunContext) -> StepResult:
 
 def _export_dataset(step: ExportStep, context: RunContext) -> StepResult:
     inspected = inspect_dataset(step.dataset, context)
-    format_ = step.format or ENDINGS[Path(step.path).suffix.lower()]
-    check_exportable(inspected.table, format_)
-    path = _resolve_path(step, inspected, context)
+    write = _plan_file if context.project.locate_written_file(context.log.scenario, step) else _plan_table
+    target, form, execute = write(step, inspected, context)
     action = Action(
         kind="write",
-        target=step.path,
+        target=target,
         because="always",
-        reason=f"dataset {step.dataset} as {format_}",
+        reason=f"dataset {step.dataset} as {form}",
         reads=list_sources(inspected.table, context),
     )
-    done = StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=step.path)
+    done = StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=target)
 
-    def execute() -> StepResult:
+    def write_unless_dry() -> StepResult:
         rows = int(inspected.metrics["row_count"].value or 0)
-        if context.mode != "run":
-            reason = f"would write {rows:,} rows into {step.path}; a {context.mode} does not"
-            return done.model_copy(update={"reason": reason})
+        reason = f"would write {rows:,} rows into {target}; a {context.mode} does not"
+        if context.mode == "run":
+            reason = f"wrote {rows:,} rows{execute()} into {target}"
+        return done.model_copy(update={"reason": reason})
+
+    return Decision(action, write_unless_dry, lambda: done).apply(context)
+
+
+def _plan_file(
+    step: ExportStep, inspected: InspectedDataset, context: RunContext
+) -> tuple[str, str, Callable[[], str]]:
+    """Return the file that is written, its format, and the function that writes it and returns how many bytes."""
+    written = step.path or ""
+    format_ = step.format or ENDINGS[Path(written).suffix.lower()]
+    check_exportable(inspected.table, format_)
+    path = _resolve_path(step, written, inspected, context)
+
+    def write() -> str:
         separator = "\t" if path.suffix.lower() == ".tsv" and "csv" not in step.model_fields_set else step.csv.separator
         size = export_table(
             inspected.table,
@@ -55,16 +75,44 @@ def _export_dataset(step: ExportStep, context: RunContext) -> StepResult:
             null_value=step.csv.null_value,
             verify=context.datasets.files.verify,
         )
-        return done.model_copy(update={"reason": f"wrote {rows:,} rows, {size:,} bytes, into {step.path}"})
+        return f", {size:,} bytes,"
 
-    return Decision(action, execute, lambda: done).apply(context)
+    return written, format_, write
 
 
-def _resolve_path(step: ExportStep, inspected: InspectedDataset, context: RunContext) -> Path:
+def _plan_table(
+    step: ExportStep, inspected: InspectedDataset, context: RunContext
+) -> tuple[str, str, Callable[[], str]]:
+    """Return the table that is written, what it is, and the function that writes it."""
+    assert step.connection is not None  # noqa: S101 - the rules have refused a step with neither file nor table
+    assert step.table is not None  # noqa: S101
+    connection, table = step.connection, step.table
+    duckdb = isinstance(context.project.connections[connection], DuckdbConnection)
+    check_column_types(inspected.table, duckdb=duckdb)
+
+    def write() -> str:
+        with context.store.folders.stage() as folder, materialise(inspected.table, folder / "rows") as rows:
+            replace_table_rows(
+                context.project,
+                context.secrets,
+                connection,
+                table,
+                rows,
+                lambda: Path(mkdtemp(dir=folder)),
+                context.datasets.files.verify,
+            )
+        return ""
+
+    return f"{table} in {connection}", "table", write
+
+
+def _resolve_path(step: ExportStep, written: str, inspected: InspectedDataset, context: RunContext) -> Path:
     """Return the path of the file; raise a DataError if a symbolic link leads it where it may not be written."""
     scenario = context.log.scenario
     folder = context.project.home_of("scenarios", scenario)
-    path = folder / step.path
+    if step.connection is not None:
+        folder = context.project.root_of("scenarios", scenario, step.connection)
+    path = folder / written
     number = [one.name for one in context.get_scenario(scenario).steps].index(step.name)
     real = path.parent.resolve() / path.name
     varies = context.project.holds_variables("scenarios", scenario, "steps", number, "path")

@@ -4,7 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Condition, Duration, Function, Message, Names, Ref, Resource, Scalar
+from engine.spec.resources.resource import (
+    Condition,
+    Duration,
+    Function,
+    Message,
+    Names,
+    Ref,
+    Resource,
+    Scalar,
+    Statement,
+)
 from engine.spec.resources.triggers import AnyTrigger
 
 BuildTarget = Annotated[str, Ref("evaluation_stores", "models", "datasets")]
@@ -160,18 +170,40 @@ class ExportCsv(Resource):
 
 
 class ExportStep(Step):
-    """Write a dataset into a file, which appears whole or not at all."""
+    """Write a dataset into a file or a table, which appears whole or not at all."""
 
     kind: Literal["export"] = "export"
     dataset: DatasetName = Field(description="Name of the dataset to write.")
-    path: str = Field(
-        description="File to write, relative to the spec; missing folders are created, and a file of that name is "
-        "replaced. A path with a ${variable} must stay in the folder of the spec."
+    connection: Annotated[str, Ref("connections")] | None = Field(
+        None, description="Connection to write into; the folder of the spec if left out."
+    )
+    path: str | None = Field(
+        None,
+        description="File to write, relative to the spec or to the folder of the connection; missing folders are "
+        "created, and a file of that name is replaced. A path with a ${variable} must stay in its folder.",
+    )
+    table: str | None = Field(
+        None,
+        min_length=1,
+        description="Table to write, where the connection is a database: name or schema.name. One that was not "
+        "written for this project is not replaced.",
     )
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
         None, description="Format of the file; taken from the ending of path if left out."
     )
     csv: ExportCsv = Field(ExportCsv.model_construct(), description="How to write the file if its format is csv.")
+
+
+class SqlStep(Step):
+    """Execute SQL statements in a database, all of them or none."""
+
+    kind: Literal["sql"] = "sql"
+    connection: Annotated[str, Ref("connections")] = Field(description="Name of the connection to the database.")
+    statements: list[Statement] = Field(
+        min_length=1,
+        max_length=100,
+        description="The statements, executed in this order in one transaction. A ${variable} becomes a typed literal.",
+    )
 
 
 class ClearStep(Step):
@@ -222,6 +254,7 @@ AnyStep = Annotated[
     | ReportStep
     | SendMessageStep
     | ExportStep
+    | SqlStep
     | ClearStep
     | CreateBundleStep
     | UpdateDeploymentStep,
@@ -237,6 +270,7 @@ STEP_KINDS: dict[str, type[Resource]] = {
     "report": ReportStep,
     "send_message": SendMessageStep,
     "export": ExportStep,
+    "sql": SqlStep,
     "clear": ClearStep,
     "create_bundle": CreateBundleStep,
     "update_deployment": UpdateDeploymentStep,

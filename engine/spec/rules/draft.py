@@ -16,8 +16,8 @@ from engine.spec.resolver import VariableResolver
 from engine.spec.resources.connections import FileConnection
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource
-from engine.spec.resources.scenarios import Reporter, SendMessageStep
-from engine.spec.stored_data import find_file_dataset
+from engine.spec.resources.scenarios import ExportStep, Reporter, ReportStep, SendMessageStep
+from engine.spec.stored_data import find_file_dataset, find_kept_place
 from engine.spec.validator import SpecPath, SpecText
 from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
@@ -84,6 +84,22 @@ class Draft:
         dataset = find_file_dataset(self.spec.datasets.get(name), self.spec.connections)
         root = self.root_of(name, dataset.connection) if dataset else None
         return locate_path(root, dataset.path) if dataset and root else None
+
+    def locate_written_file(self, scenario: str, step: ReportStep | ExportStep) -> Path | None:
+        """Return the path of the file that a step writes; None if it writes a table, or its keys are not valid."""
+        root = self.home_of("scenarios", scenario)
+        if isinstance(step, ExportStep) and step.connection is not None:
+            declared = self.spec.connections.get(step.connection)
+            if not isinstance(declared, FileConnection):
+                return None
+            root = self.folder_of("connections", step.connection) / declared.root
+        return None if step.path is None else locate_path(root, step.path)
+
+    def locate_kept_file(self, name: str) -> Path | None:
+        """Return the path of the file that keeps the rows of a dataset; None if none does."""
+        place = find_kept_place(self.spec.datasets.get(name), self.spec.connections)
+        root = self.root_of(name, place.connection) if place and place.key == "path" else None
+        return locate_path(root, place.name) if place and root else None
 
     def key_position(self, *path: str | int) -> Position:
         """Return the position of a path: of the key for an entry of a mapping, of the value for an item of a list."""

@@ -13,7 +13,9 @@ from engine.spec.metric_names import MetricName, MetricScope, find_metric_defini
 from engine.spec.problem import Problem
 from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft, report_problem
+from engine.spec.rules.kept_rows import iterate_file_readers
 from engine.spec.rules.references import find_cycles
+from engine.spec.stored_data import find_writers
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import SHIFT_HELP, find_references
 
@@ -26,11 +28,11 @@ def check_queries(draft: Draft, findings: Findings) -> None:
     names, variables = draft.declared_names("datasets"), draft.declared_names("variables")
     for text in draft.texts_read_as("sql"):
         draft.variables.used_names.update(r.parts[0] for r in find_references(text.value) if r.parts)
-        for problem in [*sql.find_sql_problems(text.value, names, variables), *_find_shift_problems(text.value, draft)]:
+        for problem in [*sql.find_sql_problems(text.value, names, variables), *find_shift_problems(text.value, draft)]:
             report_problem(findings, text, problem)
 
 
-def _find_shift_problems(text: str, draft: Draft) -> Iterator[Problem]:
+def find_shift_problems(text: str, draft: Draft) -> Iterator[Problem]:
     """Yield a problem for each reference that adds days to what is no date."""
     for reference in find_references(text):
         if len(reference.parts) == 1 and reference.parts[0] in draft.variables.names:
@@ -42,14 +44,19 @@ def _find_shift_problems(text: str, draft: Draft) -> Iterator[Problem]:
 
 def check_dataset_cycles(draft: Draft, findings: Findings) -> None:
     """Check that no query reads itself, directly or through others."""
-    needs = {
+    needs: dict[str, dict[str, SpecPath]] = {
         str(text.path[1]): dict.fromkeys(sorted(sql.list_tables(text.value)), text.path)
         for text in draft.texts_read_as("sql")
         if text.path[0] == "datasets"
     }
+    for name, dataset in draft.spec.datasets.items():
+        writers = find_writers(dataset, draft.spec.datasets, draft.spec.connections)
+        needs.setdefault(name, {}).update(dict.fromkeys(writers, ("datasets", name)))
+    for reader, writer in iterate_file_readers(draft):
+        needs[reader][writer] = ("datasets", reader, "path")
     for path, chain in find_cycles(needs):
         message = f"a dataset reads itself: {' → '.join(chain)}"
-        help_ = "a query can only read datasets that do not read it"
+        help_ = "a query can only read datasets that do not read it, nor the rows that are kept of it"
         findings.error(draft.key_position(*path), "cycle", message, help_)
     for name in _find_long_chains(needs):
         message = f'dataset "{name[:60]}" reads a chain of more than {MAX_QUERY_CHAIN} queries that read each other'

@@ -7,6 +7,7 @@ from engine.discovery.listing import names_file
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import select_active_checks
+from engine.spec.resources.connections import FileConnection
 from engine.spec.resources.scenarios import (
     BuildStep,
     ClearStep,
@@ -15,9 +16,10 @@ from engine.spec.resources.scenarios import (
     ReportStep,
     RunChecksStep,
 )
+from engine.spec.rules.connections import check_stored_place
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.reporters import list_read_datasets
-from engine.spec.stored_data import find_file_dataset, find_table
+from engine.spec.stored_data import find_file_dataset, find_kept_place, find_table
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references
 
@@ -67,40 +69,73 @@ def warn_about_checks_not_applied(draft: Draft, findings: Findings) -> None:
 
 
 def check_written_paths(draft: Draft, findings: Findings) -> None:
-    """Check the files that steps write: where they lie, their format, and that no step reads what it writes."""
+    """Check the files and tables that steps write: where, in which format, and that no step reads what it writes."""
     for scenario, spec in draft.spec.scenarios.items():
         for i, step in enumerate(spec.steps):
             path = ("scenarios", scenario, "steps", i)
-            if isinstance(step, ReportStep | ExportStep):
-                _check_place(draft, findings, scenario, step.path, path)
             if isinstance(step, ExportStep):
-                _check_export_format(draft, findings, step, path)
-                _check_loop(draft, findings, scenario, step, path)
+                _check_export_place(draft, findings, step, path)
+                _check_table_loop(draft, findings, step, path)
+            file = draft.locate_written_file(scenario, step) if isinstance(step, ReportStep | ExportStep) else None
+            if file is not None and isinstance(step, ReportStep | ExportStep):
+                connection = getattr(step, "connection", None)
+                root = draft.root_of("", connection) if connection else draft.home_of("scenarios", scenario)
+                check_written_file(draft, findings, step.path or "", file, root or file, (*path, "path"))
+            if file is not None and isinstance(step, ExportStep):
+                _check_export_format(draft, findings, step, step.path or "", path)
+                _check_loop(draft, findings, file, step, path)
 
 
-def _check_place(draft: Draft, findings: Findings, scenario: str, written: str, path: SpecPath) -> None:
-    at = draft.value_position(*path, "path")
-    folder = draft.home_of("scenarios", scenario)
-    file = locate_path(folder, written)
+def check_written_file(draft: Draft, findings: Findings, written: str, file: Path, root: Path, path: SpecPath) -> None:
+    """Check that a file may be written.
+
+    Parameters
+    ----------
+    written, file
+        Its path as declared, with variables filled in, and the absolute one.
+    root
+        The folder that the path starts from.
+    path
+        The path in the spec of the text that names the file.
+    """
+    at = draft.value_position(*path)
     state = locate_path(draft.files.home, draft.spec.state.path)
-    if not written.strip() or file == locate_path(folder, ""):
+    if not written.strip() or file == locate_path(root, ""):
         findings.error(at, "path", "the path is empty", "write the name of a file")
     elif file.is_relative_to(state):
         findings.error(at, "path", f'"{written[-60:]}" is in the folder of the state', "write into another folder")
     elif file in [locate_path(one, "") for one in draft.files.paths]:
         findings.error(at, "path", f'"{written[-60:]}" is a file of this spec', "write another file")
-    elif find_references(draft.scalar_text(*path, "path") or "") and not file.is_relative_to(locate_path(folder, "")):
+    elif find_references(draft.scalar_text(*path) or "") and not file.is_relative_to(locate_path(root, "")):
         message = f'"{written[-60:]}" is outside of the folder of the spec, and a path with a variable must stay in it'
         findings.error(at, "path", message, "write the part that leads outside without variables, or another path")
 
 
-def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, path: SpecPath) -> None:
-    ending = ENDINGS.get(Path(step.path).suffix.lower())
-    if step.format is None and ending is None and step.path.strip():
+def _check_export_place(draft: Draft, findings: Findings, step: ExportStep, path: SpecPath) -> None:
+    """Check that an export names the file or the table that its connection needs, and no other."""
+    if step.connection is not None:
+        check_stored_place(draft, findings, step.connection, step.path, step.table, path)
+        declared = draft.spec.connections.get(step.connection)
+        if declared is not None and not isinstance(declared, FileConnection):
+            for key in ("format", "csv"):
+                if key in step.model_fields_set:
+                    message = f"{key} is only for files, but this writes a table"
+                    findings.error(draft.key_position(*path, key), "format", message, "remove it")
+    elif step.path is None:
+        message = 'key "path" is missing'
+        findings.error(draft.key_position(*path), "missing-key", message, "add path, or connection and table")
+    elif step.table is not None:
+        message = "a table needs the connection to its database"
+        findings.error(draft.key_position(*path, "table"), "needs-key", message, "add connection: <name>")
+
+
+def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, written: str, path: SpecPath) -> None:
+    ending = ENDINGS.get(Path(written).suffix.lower())
+    if step.format is None and ending is None and written.strip():
         endings = join_alternatives(dict.fromkeys(ENDINGS))
-        how = " is compressed" if detect_format(step.path) else " tells no format that can be written"
+        how = " is compressed" if detect_format(written) else " tells no format that can be written"
         at = draft.value_position(*path, "path")
-        message = f'the ending of "{step.path[-60:]}"{how}'
+        message = f'the ending of "{written[-60:]}"{how}'
         findings.error(at, "format", message, f"end it in {endings}, or add format:")
     elif "csv" in step.model_fields_set and (step.format or ending) != "csv":
         message = f"csv settings are only for CSV files, but this is a {step.format or ending} file"
@@ -111,15 +146,37 @@ def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, pat
         findings.error(at, "csv", f"{separator!r} cannot separate fields", 'write one ASCII character, such as ";"')
 
 
-def _check_loop(draft: Draft, findings: Findings, scenario: str, step: ExportStep, path: SpecPath) -> None:
+def _check_loop(draft: Draft, findings: Findings, file: Path, step: ExportStep, path: SpecPath) -> None:
     """Check that the dataset is not made from the file that it is written into: it would change with every run."""
-    file = locate_path(draft.home_of("scenarios", scenario), step.path)
     for name in list_read_datasets(step.dataset, draft):
         if (place := draft.locate_dataset(name)) and names_file(place, file):
             also = draft.value_position("datasets", name, "path")
             message = f'the dataset "{name[:60]}" would read the file that is written from it'
             at = draft.value_position(*path, "path")
             findings.error(at, "cycle", message, "write into another folder, or another name", also=also)
+        elif draft.locate_kept_file(name) == file:
+            _report_kept_place(draft, findings, name, (*path, "path"))
+
+
+def _check_table_loop(draft: Draft, findings: Findings, step: ExportStep, path: SpecPath) -> None:
+    """Check that the dataset is not made from the table that it is written into, and that none is kept there."""
+    if step.connection is None or step.table is None:
+        return
+    for name in list_read_datasets(step.dataset, draft):
+        if find_table(draft.spec.datasets[name], draft.spec.connections) == (step.connection, step.table):
+            also = draft.value_position("datasets", name, "table")
+            message = f'the dataset "{name[:60]}" would read the table that is written from it'
+            at = draft.value_position(*path, "table")
+            findings.error(at, "cycle", message, "write into another table", also=also)
+    for name, dataset in draft.spec.datasets.items():
+        if find_kept_place(dataset, draft.spec.connections) == (step.connection, "table", step.table):
+            _report_kept_place(draft, findings, name, (*path, "table"))
+
+
+def _report_kept_place(draft: Draft, findings: Findings, name: str, path: SpecPath) -> None:
+    also = draft.key_position("datasets", name, "materialize")
+    message = f'the rows of the dataset "{name[:60]}" are kept there'
+    findings.error(draft.value_position(*path), "two-writers", message, "write into another place", also=also)
 
 
 def check_cleared_datasets(draft: Draft, findings: Findings) -> None:

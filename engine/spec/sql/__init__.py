@@ -76,7 +76,7 @@ def has_order(sql: str) -> bool:
 def find_sql_problems(sql: str, datasets: Collection[str], variables: Collection[str]) -> list[Problem]:
     """Return every problem of a query, in order of position."""
     query = read_query(sql)
-    found = [*query.problems, *_find_undeclared_variables(query.references, variables)]
+    found = [*query.problems, *find_undeclared_variables(query.references, variables)]
     if query.tree is not None:
         found += _check_tables(query.sql, query.tree, datasets)
         found += _check_reference_places(query)
@@ -99,7 +99,7 @@ def bind_variables(sql: str, variables: Mapping[str, Scalar | date]) -> str:
     query = read_query(sql)
     if query.tree is None or (wrong := list(_check_reference_places(query))):
         raise ValueError((query.problems or wrong)[0].message)
-    literals = [_format_literal(one.add_days(variables[one.parts[0]])) for one in query.references]
+    literals = [format_literal(one.add_days(variables[one.parts[0]])) for one in query.references]
     # Replace the references in the text itself: everything else stays as the user wrote it.
     bound, at = "", 0
     for reference, literal in zip(query.references, literals, strict=True):
@@ -136,7 +136,7 @@ def list_sql_variables(sql: str) -> set[str]:
     return {reference.parts[0] for reference in read_query(sql).references}
 
 
-def _find_undeclared_variables(
+def find_undeclared_variables(
     references: tuple[VariableReference, ...], variables: Collection[str]
 ) -> Iterator[Problem]:
     for reference in references:
@@ -248,7 +248,7 @@ def _check_reference_places(query: SqlQuery) -> Iterator[Problem]:
             yield Problem(reference.offset, reference.length, "sql-variable", f"{reference.text}: {message}", help_)
 
 
-def _format_literal(value: Scalar | date) -> str:
+def format_literal(value: Scalar | date) -> str:
     """Return the SQL literal of a variable's value."""
     if value is None:
         return "NULL"

@@ -53,8 +53,24 @@ class SqlQuery:
     problems: tuple[Problem, ...] = ()
 
 
-class _TooManyReadings(Exception):  # noqa: N818 - a bound of ours, not an error of the SQL
+class TooManyReadings(Exception):  # noqa: N818 - a bound of ours, not an error of the SQL
     """The parser has gone back too often."""
+
+
+class _BoundedReadings:
+    """A part of a parser: it refuses SQL that it would have to try in too many ways.
+
+    A name of a type before a parenthesis may be a type or a function, `DATE(…)`: sqlglot tries one, goes back and tries
+    the other, so that the time doubles with each level of nesting.
+    """
+
+    tokens_read_again = 0
+
+    def _retreat(self, index: int) -> None:
+        self.tokens_read_again += max(0, self._index - index)  # type: ignore[attr-defined]
+        if self.tokens_read_again > MAX_TOKENS_READ_AGAIN:
+            raise TooManyReadings
+        super()._retreat(index)  # type: ignore[misc]
 
 
 @cache
@@ -68,22 +84,33 @@ def _load_dialect() -> "type[Dialect]":
         class Tokenizer(DuckDB.Tokenizer):
             IDENTIFIERS = ['"', "`"]  # noqa: RUF012 # sqlglot's own form
 
-        class Parser(DuckDBParser):
-            """Refuses a query that it would have to try in too many ways.
-
-            A name of a type before a parenthesis may be a type or a function, `DATE(…)`: sqlglot tries one, goes back
-            and tries the other, so that the time doubles with each level of nesting.
-            """
-
-            tokens_read_again = 0
-
-            def _retreat(self, index: int) -> None:
-                self.tokens_read_again += max(0, self._index - index)
-                if self.tokens_read_again > MAX_TOKENS_READ_AGAIN:
-                    raise _TooManyReadings
-                super()._retreat(index)
+        class Parser(_BoundedReadings, DuckDBParser):
+            """Its parser."""
 
     return PolarsSql
+
+
+@cache
+def load_database_dialect(kind: str) -> "type[Dialect]":
+    """Return the dialect of the databases of a kind of connections, postgresql or duckdb."""
+    from sqlglot.dialects.duckdb import DuckDB
+    from sqlglot.dialects.postgres import Postgres
+    from sqlglot.parsers.duckdb import DuckDBParser
+    from sqlglot.parsers.postgres import PostgresParser
+
+    class DuckdbSql(DuckDB):
+        """The dialect of DuckDB."""
+
+        class Parser(_BoundedReadings, DuckDBParser):
+            """Its parser."""
+
+    class PostgresqlSql(Postgres):
+        """The dialect of PostgreSQL."""
+
+        class Parser(_BoundedReadings, PostgresParser):
+            """Its parser."""
+
+    return PostgresqlSql if kind == "postgresql" else DuckdbSql
 
 
 def parse_sql(sql: str) -> "exp.Query":
@@ -110,15 +137,15 @@ def read_query(sql: str) -> SqlQuery:
         return SqlQuery(sql, references, None, tuple(found))
     try:
         tree = parse_sql(insert_placeholders(sql, references))
-        problem = _check_depth(sql, tree) or _check_statement(sql, tree) or _check_placeholders(sql, references, tree)
+        problem = check_depth(sql, tree) or _check_statement(sql, tree) or _check_placeholders(sql, references, tree)
     except ParseError as error:
-        problem = _translate_parse_error(sql, error.errors[0])
+        problem = translate_parse_error(sql, error.errors[0])
     except TokenError:
         problem = Problem(0, len(sql), "sql-syntax", "the SQL cannot be read")
-    except _TooManyReadings:
-        problem = Problem(0, len(sql), "sql-too-big", _SQL_TOO_AMBIGUOUS, "take the inner calls out into a WITH")
+    except TooManyReadings:
+        problem = Problem(0, len(sql), "sql-too-big", SQL_TOO_AMBIGUOUS, "take the inner calls out into a WITH")
     except RecursionError:
-        problem = Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)
+        problem = Problem(0, len(sql), "sql-too-big", SQL_TOO_DEEP)
     return SqlQuery(sql, references, tree if problem is None else None, () if problem is None else (problem,))
 
 
@@ -166,7 +193,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
         before = text
         deepest = max(deepest, depth)
         if kind in ("text", "name"):
-            found += _check_quoted_references(text, start, [r for r in by_offset.values() if start <= r.offset < at])
+            found += check_quoted_references(text, start, [r for r in by_offset.values() if start <= r.offset < at])
         elif kind == "unclosed":
             message = "the comment is never closed" if text == "/*" else f"the quote {text} is never closed"
             found.append(Problem(start, size, "sql-syntax", message))
@@ -181,7 +208,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
     if first and not found:
         found.append(Problem(0, max(1, len(sql)), "sql-syntax", "the SQL is empty"))
     if deepest > MAX_SQL_DEPTH:  # before sqlglot parses it: its versions need different amounts of stack
-        return tuple(references), [Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)]
+        return tuple(references), [Problem(0, len(sql), "sql-too-big", SQL_TOO_DEEP)]
     for reference in references:
         if not reference.parts:
             message = f"{reference.text} is not a reference to a variable"
@@ -189,7 +216,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
     return tuple(references), found
 
 
-def _check_quoted_references(text: str, start: int, inside: list[VariableReference]) -> Iterator[Problem]:
+def check_quoted_references(text: str, start: int, inside: list[VariableReference]) -> Iterator[Problem]:
     """Yield a problem for each reference inside a quoted text or name."""
     for reference in inside:
         alone = reference.length == len(text) - 2
@@ -227,11 +254,11 @@ def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
     return int(placeholder.name[1:], 16)
 
 
-_SQL_TOO_DEEP = f"the SQL is nested too deeply; at most {MAX_SQL_DEPTH} levels are allowed"
-_SQL_TOO_AMBIGUOUS = "functions that are named like a type, such as DATE(…) or ROW(…), are nested too deeply"
+SQL_TOO_DEEP = f"the SQL is nested too deeply; at most {MAX_SQL_DEPTH} levels are allowed"
+SQL_TOO_AMBIGUOUS = "functions that are named like a type, such as DATE(…) or ROW(…), are nested too deeply"
 
 
-def _check_depth(sql: str, tree: "exp.Expr") -> Problem | None:
+def check_depth(sql: str, tree: "exp.Expr") -> Problem | None:
     """Return a problem if the SQL is nested so deeply that one of its parsers may fail."""
     from sqlglot import exp
 
@@ -239,7 +266,7 @@ def _check_depth(sql: str, tree: "exp.Expr") -> Problem | None:
     while pending:
         node, depth = pending.pop()
         if depth > MAX_SQL_DEPTH:
-            return Problem(0, len(sql), "sql-too-big", _SQL_TOO_DEEP)
+            return Problem(0, len(sql), "sql-too-big", SQL_TOO_DEEP)
         for child in node.iter_expressions():
             # a chain such as a + b + c is nested on the left; every parser reads it in a loop, so it is one level
             chained = child is node.this and isinstance(node, exp.Binary | exp.SetOperation)
@@ -288,7 +315,7 @@ def _check_placeholders(sql: str, references: tuple[VariableReference, ...], tre
     return None
 
 
-def _translate_parse_error(sql: str, error: Mapping[str, Any]) -> Problem:
+def translate_parse_error(sql: str, error: Mapping[str, Any]) -> Problem:
     """Return sqlglot's syntax error as a problem; a placeholder is shown as the reference that the user wrote."""
     token = str(error["highlight"])
     start = min(len(str(error["start_context"])), max(0, len(sql) - 1))

@@ -1,0 +1,72 @@
+"""Step `sql`: executes statements in a database, in one transaction."""
+
+from engine.data.databases.writing import retry_transient
+from engine.errors import DataError
+from engine.outcome import Outcome
+from engine.pipeline.actions import Action
+from engine.pipeline.decision import Decision
+from engine.scenarios.context import RunContext
+from engine.scenarios.result import StepResult
+from engine.spec.opened_connections import open_connection
+from engine.spec.resources.scenarios import SqlStep
+from engine.spec.sql.statements import bind_statement, read_statement
+
+
+def run(step: SqlStep, context: RunContext) -> StepResult:
+    """Execute the statements; in a plan or a dry run only say which there are.
+
+    Raises
+    ------
+    DataError
+        A variable cannot be filled in, the database cannot be reached, or it refuses a statement; then nothing is
+        changed.
+    """
+    kind = context.project.connections[step.connection].kind
+    bound = [_bind_statement(step, number, kind, context) for number in range(len(step.statements))]
+    words = ", ".join(read_statement(one, kind).word for one in step.statements)
+    count = f"{len(bound)} {'statement' if len(bound) == 1 else 'statements'}"
+    action = Action(kind="call", target=step.connection, because="always", reason=f"{count}: {words}")
+
+    def skip() -> StepResult:
+        reason = f"a {context.mode} does not execute {count} in {step.connection}"
+        return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
+
+    def execute() -> StepResult:
+        rows = _execute_statements(step, bound, context)
+        reason = f"{count} in {step.connection}, {rows:,} {'row' if rows == 1 else 'rows'} affected"
+        return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=reason)
+
+    return Decision(action, execute if context.mode == "run" else skip, skip).apply(context)
+
+
+def _bind_statement(step: SqlStep, number: int, kind: str, context: RunContext) -> str:
+    try:
+        return bind_statement(step.statements[number], kind, context.project.names)
+    except (ValueError, KeyError) as problem:
+        raise DataError(f"{_name_statement(step, number, context)}: {problem}") from None
+
+
+def _execute_statements(step: SqlStep, statements: list[str], context: RunContext) -> int:
+    """Execute the statements and commit; return how many rows they have changed together."""
+    total = 0
+    # Only what comes before the first statement is tried again: a transaction may be committed when a connection ends.
+    with retry_transient(lambda: open_connection(context.project, step.connection, context.secrets)) as session:
+        for number, statement in enumerate(statements):
+            try:
+                changed = session.execute(statement)
+            except DataError as error:
+                where = _name_statement(step, number, context)
+                raise DataError(f"{where}: {error}; the statements of this step have changed nothing") from None
+            total += max(0, changed)
+            rows = f"{changed:,} {'row' if changed == 1 else 'rows'}" if changed >= 0 else "done"
+            context.log.info(f"statement {number + 1}: {rows}")
+        session.commit()
+    return total
+
+
+def _name_statement(step: SqlStep, number: int, context: RunContext) -> str:
+    """Return which statement of the step one is, and where it stands in the spec."""
+    scenario = context.log.scenario
+    place = [one.name for one in context.get_scenario(scenario).steps].index(step.name)
+    at = context.project.value_position("scenarios", scenario, "steps", place, "statements", number)
+    return f"statement {number + 1} of {len(step.statements)} ({at.file}:{at.line}:{at.column})"

@@ -1,0 +1,131 @@
+"""Steps `export` into a table and `sql`, in PostgreSQL and DuckDB."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from engine.outcome import Outcome
+from engine.scenarios import session
+from engine.scenarios.plan import StepPlan
+from engine.scenarios.result import StepResult
+from engine.spec import load
+
+SPEC = """\
+version: 1
+project: test
+variables: {limit: 2, word: "it's ; DROP TABLE notes --", day: 2026-11-28}
+secrets: {url: {env: DATABASE}}
+connections:
+  place: PLACE
+datasets:
+  rows: {path: rows.parquet}
+  copied: {kind: stored, connection: place, table: copied}
+scenarios:
+  s:
+    steps:
+STEPS
+"""
+
+
+class Project:
+    """A spec with steps, and the database that they write into."""
+
+    def __init__(self, folder: Path, place: str, environ: dict[str, str]) -> None:
+        self.folder, self.place, self.environ = folder, place, environ
+        pl.DataFrame({"n": [1, 2, 3], "t": ["a", None, "c"]}).write_parquet(folder / "rows.parquet")
+
+    def write(self, *steps: str) -> Path:
+        text = SPEC.replace("PLACE", self.place).replace("STEPS", "\n".join(f"      - {step}" for step in steps))
+        (self.folder / "spec.yaml").write_text(text)
+        return self.folder / "spec.yaml"
+
+    def run(self, *steps: str, dry: bool = False) -> list[StepResult]:
+        project = load(self.write(*steps), environ=self.environ)
+        return list(session.run_scenarios(project, ["s"], environ=self.environ, dry=dry).runs[0].steps)
+
+    def plan(self, *steps: str) -> list[StepPlan]:
+        return session.plan_scenarios(
+            load(self.write(*steps), environ=self.environ), ["s"], environ=self.environ
+        ).scenarios[0].steps  # fmt: skip
+
+
+@pytest.fixture(params=["postgresql", "duckdb"])
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+    if request.param == "duckdb":
+        pytest.importorskip("duckdb", reason="the extra duckdb is not installed")
+        return Project(tmp_path, "{kind: duckdb, path: data.duckdb}", {})
+    url = request.getfixturevalue("database").url()
+    return Project(tmp_path, '{kind: postgresql, url: "${secret.url}"}', {"DATABASE": url})
+
+
+EXPORT = "{name: e, kind: export, dataset: rows, connection: place, table: copied}"
+READ = "{name: r, kind: build, target: copied}"
+
+
+def sql(*statements: str, name: str = "q", more: str = "") -> str:
+    return f"{{name: {name}, kind: sql, connection: place, {more} statements: [{', '.join(repr(s) for s in statements)}]}}".replace(
+        '"', '"'
+    )
+
+
+def test_an_exported_table_is_read_by_a_later_step_of_the_same_run(project: Project) -> None:
+    steps = project.run(EXPORT, READ, sql("DELETE FROM copied WHERE n > ${limit}"), READ.replace("name: r", "name: r2"))
+    assert [step.outcome for step in steps] == [Outcome.SUCCESS] * 4
+    assert steps[0].reason == "wrote 3 rows into copied in place"
+    assert steps[2].reason == "1 statement in place, 1 row affected"
+    assert [action.because for step in (steps[1], steps[3]) for action in step.actions] == ["new", "changed"]
+
+
+def test_variables_are_values_and_never_sql(project: Project) -> None:
+    (step,) = project.run(
+        sql(
+            "CREATE TABLE notes (t VARCHAR(99), d DATE, n INTEGER)",
+            "INSERT INTO notes VALUES (${word}, ${day - 1d}, ${limit})",
+            "UPDATE notes SET n = n + 1 WHERE t = ${word} AND d < ${day}",
+        )
+    )
+    assert (step.outcome, step.reason) == (Outcome.SUCCESS, "3 statements in place, 2 rows affected")
+
+
+def test_a_statement_that_is_refused_undoes_those_before_it_and_is_named(project: Project) -> None:
+    project.run(sql("CREATE TABLE notes (n INTEGER)"))
+    (step,) = project.run(sql("INSERT INTO notes VALUES (1)", "INSERT INTO absent VALUES (1)"))
+    assert step.outcome is Outcome.FAILED
+    assert "statement 2 of 2 (" in step.reason
+    assert "spec.yaml:13:" in step.reason
+    assert "absent" in step.reason
+    assert "have changed nothing" in step.reason
+    (step,) = project.run(sql("DELETE FROM notes"))
+    assert step.reason.endswith("0 rows affected")
+
+
+def test_a_plan_and_a_dry_run_execute_nothing(project: Project) -> None:
+    project.run(sql("CREATE TABLE notes (n INTEGER)", "INSERT INTO notes VALUES (1)"))
+    (planned, exported) = project.plan(sql("DELETE FROM notes"), EXPORT)
+    assert [(one.kind, one.target, one.reason) for one in planned.actions] == [("call", "place", "1 statement: DELETE")]
+    assert exported.actions[-1].target == "copied in place"
+    skipped, told = project.run(sql("DELETE FROM notes"), EXPORT, dry=True)
+    assert skipped.outcome is Outcome.SKIPPED
+    assert told.reason == "would write 3 rows into copied in place; a dry run does not"
+    (step,) = project.run(sql("DELETE FROM notes"))
+    assert step.reason.endswith("1 row affected")
+
+
+def test_an_export_replaces_its_own_table_and_no_other(project: Project) -> None:
+    assert [step.outcome for step in project.run(EXPORT, EXPORT.replace("name: e", "name: e2"))] == [
+        Outcome.SUCCESS
+    ] * 2
+    project.run(sql("DROP TABLE copied", "CREATE TABLE copied (n INTEGER)"))
+    (step,) = project.run(EXPORT)
+    assert step.outcome is Outcome.FAILED
+    assert "was not written by engine" in step.reason
+
+
+def test_a_step_with_a_timeout_works_in_a_process_of_its_own(project: Project) -> None:
+    timed = EXPORT.replace("name: e,", "name: e2, timeout: 60s,")
+    steps = project.run(
+        EXPORT, READ, sql("DELETE FROM copied", more="timeout: 60s,"), READ.replace("name: r", "name: r2"), timed
+    )
+    assert [step.outcome for step in steps] == [Outcome.SUCCESS] * 5
+    assert [action.because for step in (steps[1], steps[3]) for action in step.actions] == ["new", "changed"]
