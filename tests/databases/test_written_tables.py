@@ -94,16 +94,18 @@ def test_whatever_is_written_reads_back_equal(
 ) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(COLUMNS)), min_size=1, max_size=8, unique=True))
     rows = data.draw(st.integers(0, 6))
-    frame = pl.DataFrame({
-        name: pl.Series(data.draw(st.lists(st.none() | COLUMNS[name][1], min_size=rows, max_size=rows)), dtype=COLUMNS[name][0])
-        for name in names
-    })  # fmt: skip
+    frame = pl.DataFrame({name: _draw_column(data, name, rows) for name in names})
     written = write(frame)
     found = written.frame.collect()
     assert written.count == found.height == rows
     for name in names:
         expected = [_plain(one) for one in frame[name].to_list()]
         assert [_plain(one) for one in found[name].to_list()] == expected, name
+
+
+def _draw_column(data: st.DataObject, name: str, rows: int) -> pl.Series:
+    dtype, values = COLUMNS[name]
+    return pl.Series(data.draw(st.lists(st.none() | values, min_size=rows, max_size=rows)), dtype=dtype)
 
 
 def _plain(value: Any) -> Any:
