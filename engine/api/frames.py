@@ -10,7 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from engine.bundles.project_bundles import ListedBundle
 from engine.evaluation.record import Evaluation
+from engine.formatting.moments import format_minute
 from engine.notifications.sending import describe_definition
 from engine.service.deployments.deployment_list import DeploymentState
 from engine.spec.resources.scenarios import Reporter
@@ -231,11 +233,18 @@ def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence
             return "in force, but the spec has no such check"
         if mute in active:
             return "in force"
-        return f"ended by {mute.ended_by} on {mute.ended:%Y-%m-%d %H:%M} UTC" if mute.ended else "expired"
+        return f"ended by {mute.ended_by} on {format_minute(mute.ended)}" if mute.ended else "expired"
 
     rows = [{name: getattr(mute, name) for name in schema if name != "state"} for mute in found]
     states = [{"state": describe_state(mute)} for mute in found]
     return pl.DataFrame([row | state for row, state in zip(rows, states, strict=True)], schema)
+
+
+def tabulate_bundles(bundles: Sequence[ListedBundle]) -> pl.DataFrame:
+    """Return one row per bundle of a project."""
+    schema = {"name": pl.String, "id": pl.String, "where": pl.String, "size": pl.Int64, "signatures": pl.Int64,
+              **dict.fromkeys(("created", "by", "release_notes", "problem"), pl.String)}  # fmt: skip
+    return pl.DataFrame([asdict(one) for one in bundles], schema, orient="row")
 
 
 def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mapping[str, str]) -> pl.DataFrame:
@@ -246,7 +255,7 @@ def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mappi
     def describe_state(pause: Pause) -> str:
         if pause in active:
             return f"in force{idle[pause.scenario]}"
-        return f"ended by {pause.ended_by} on {pause.ended:%Y-%m-%d %H:%M} UTC" if pause.ended else "over"
+        return f"ended by {pause.ended_by} on {format_minute(pause.ended)}" if pause.ended else "over"
 
     rows = [{name: getattr(pause, name) for name in schema if name != "state"} for pause in found]
     return pl.DataFrame([row | {"state": describe_state(one)} for row, one in zip(rows, found, strict=True)], schema)

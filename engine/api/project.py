@@ -19,9 +19,11 @@ from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.project_status import ProjectStatus, describe_status
 from engine.api.replay import TriedValues, replay_target
+from engine.bundles.project_bundles import list_project_bundles
 from engine.errors import DataError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.formatting.lists import join_some
+from engine.formatting.moments import format_minute
 from engine.notifications import Delivery, deliver_messages, has_state
 from engine.pipeline.bundle_creation import CreatedBundle, plan_bundle
 from engine.pipeline.checks import apply_checks
@@ -320,7 +322,7 @@ class Project:
         with self.open_session() as context:
             dropped = [message.id for message in _select_messages(context, ids)]
             for message in dropped:
-                reason = f"dropped by {describe_acting_user()} on {context.clock():%Y-%m-%d %H:%M} UTC"
+                reason = f"dropped by {describe_acting_user()} on {format_minute(context.clock())}"
                 context.store.outbox.drop(message, reason)
             return dropped
 
@@ -448,6 +450,21 @@ class Project:
         """Return a sentence for each pause in force."""
         with self.open_session() as context:
             return trigger_history.tell_pauses(context)
+
+    def bundles(self) -> pl.DataFrame:
+        """Return the bundles that were made here and those that are published, by name.
+
+        Returns
+        -------
+        name, id, where (local, published or both), size (bytes), signatures (their number; they are not checked),
+        created (ISO 8601, UTC), by, release_notes, problem (why its archive cannot be used; null: it is sound).
+
+        Raises
+        ------
+        BundleError
+            The file of a name is damaged.
+        """
+        return frames.tabulate_bundles(list_project_bundles(self.spec))
 
     def triggers(self) -> pl.DataFrame:
         """Return the triggers of all scenarios, in the order of the spec. No server is needed for it.

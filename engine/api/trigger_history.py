@@ -6,6 +6,7 @@ from engine.acting_user import describe_acting_user
 from engine.api.lookup import unknown_name
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
+from engine.formatting.moments import format_minute
 from engine.scenarios.context import RunContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
 from engine.service.triggers.schedule import find_trigger, find_zone, list_next_times
@@ -107,7 +108,7 @@ def _describe_trigger_state(
     reasons = [
         _explain_inactive(trigger, context.project, scenario),
         describe_pause(pause) if pause else "",
-        f"error since {state.error_since:%Y-%m-%d %H:%M} UTC: {state.error}" if state and state.error_since else "",
+        f"error since {format_minute(state.error_since)}: {state.error}" if state and state.error_since else "",
     ]
     return "; ".join(filter(None, reasons)) or "active"
 
@@ -129,7 +130,7 @@ def tell_evaluation(context: RunContext) -> list[str]:
     states = {(state.scenario, state.trigger): state for state in context.store.fires.list_states()}
     seen = max((state.evaluated_until for state in states.values()), default=None)
     if not context.store.locks.is_held(SERVER_LOCK):
-        when = f"they were last looked at on {seen:%Y-%m-%d %H:%M} UTC" if seen else "they were never looked at"
+        when = f"they were last looked at on {format_minute(seen)}" if seen else "they were never looked at"
         return [f"engine serve is not running, so no trigger starts a run: {when}"]
     unseen, late = [], []
     for scenario, trigger in triggers:
@@ -139,7 +140,7 @@ def tell_evaluation(context: RunContext) -> list[str]:
             continue
         due = list_next_times(context.project, scenario, trigger.name, state, state.evaluated_until, 1)
         if due and due[0] < context.clock() - LATE:
-            late.append(f"{scenario}: {trigger.name} was due on {due[0]:%Y-%m-%d %H:%M} UTC")
+            late.append(f"{scenario}: {trigger.name} was due on {format_minute(due[0])}")
     told = [f"engine serve runs, but has not seen {join_some(unseen)} yet"] * bool(unseen)
     return [*told, *[f"engine serve runs, but has not looked since then: {join_some(late)}"] * bool(late)]
 

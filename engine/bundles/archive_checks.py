@@ -4,6 +4,7 @@ Nothing is unpacked, parsed or trusted before it is checked: bounds first, then 
 those of the manifest, then the hash of each file at its use.
 """
 
+import fcntl
 import hashlib
 import os
 import stat
@@ -46,8 +47,6 @@ from engine.errors import BundleError
 from engine.formatting.control_characters import single_line
 from engine.formatting.numbers import format_bytes
 
-MOST_PROVENANCE_BYTES = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -65,23 +64,31 @@ class Verified:
 
 
 class BundleArchive:
-    """An open archive whose records are those of a bundle. The bytes of its files are checked when they are read."""
+    """An open archive whose records are those of a bundle. The bytes of its files are checked when they are read.
+
+    Attributes
+    ----------
+    bytes
+        The size of the archive.
+    files
+        By name, where each file is.
+    own_files
+        The bytes of the manifest, the provenance and the signatures.
+    id, manifest, provenance, envelope
+        What they say. Whoever asks for a bundle compares the id; the signatures are not checked yet.
+    """
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
         self.bytes = os.fstat(descriptor).st_size
         self.files = _read_records(descriptor)
-        self.manifest_bytes = self._read_own(MANIFEST_FILE, MOST_MANIFEST_BYTES)
-        self.id = hashlib.sha256(self.manifest_bytes).hexdigest()
-        self.manifest = parse_manifest(self.manifest_bytes)
+        self.own_files = {name: self._read_own(name) for name in OWN_FILES}
+        self.id = hashlib.sha256(self.own_files[MANIFEST_FILE]).hexdigest()
+        self.manifest = parse_manifest(self.own_files[MANIFEST_FILE])
         _compare_with_manifest(self.files, self.manifest)
-        self.provenance = decode_document(
-            Provenance, self._read_own(PROVENANCE_FILE, MOST_PROVENANCE_BYTES), "provenance"
-        )
-        self.envelope = decode_document(
-            Envelope, self._read_own(SIGNATURES_FILE, 2 * MOST_PROVENANCE_BYTES), "list of signatures"
-        )
+        self.provenance = decode_document(Provenance, self.own_files[PROVENANCE_FILE], "provenance")
+        self.envelope = decode_document(Envelope, self.own_files[SIGNATURES_FILE], "list of signatures")
 
     def copy_file(self, name: str, write: Callable[[memoryview], object]) -> None:
         """Pass the bytes of a listed file on, in parts.
@@ -112,16 +119,14 @@ class BundleArchive:
         self.copy_file(name, lambda part: parts.append(bytes(part)))
         return b"".join(parts)
 
-    def copy_own_file(self, name: str, limit: int = MOST_MANIFEST_BYTES) -> bytes:
-        """Return the bytes of the manifest, the provenance or the signatures."""
-        return self._read_own(name, limit)
-
-    def _read_own(self, name: str, limit: int) -> bytes:
+    def _read_own(self, name: str) -> bytes:
+        """Return the bytes of a file that the manifest does not list, read once: what is checked is what is used."""
         file = self.files.get(name)
         if file is None:
             raise BundleError(f"it has no {name}")
-        if file.size > limit:
-            raise BundleError(f"{name} has {format_bytes(file.size)}, but at most {format_bytes(limit)} are allowed")
+        if file.size > MOST_MANIFEST_BYTES:
+            most = format_bytes(MOST_MANIFEST_BYTES)
+            raise BundleError(f"{name} has {format_bytes(file.size)}, but at most {most} are allowed")
         return _read_exactly(self._descriptor, file.size, file.content_offset)
 
 
@@ -191,15 +196,35 @@ def verify_open_archive(
     return Verified(archive.manifest, archive.provenance, signers)
 
 
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Let nobody else change an archive in a folder meanwhile who asks by this function too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def add_signature(path: Path, signature: Signature) -> None:
-    """Write an archive anew with one more signature, or with a new one of the same key."""
-    with open_archive(path) as archive:
-        kept = [one for one in archive.envelope.signatures if one.keyid != signature.keyid]
-        sections: Mapping[str, Content] = {
-            name: FileSection(path, archive.files[name].content_offset, archive.files[name].size)
-            for name in archive.manifest.files
-        }
-        write_archive(path, archive.manifest, sections, archive.provenance, [*kept, signature])
+    """Write an archive anew with one more signature, or with a new one of the same key.
+
+    Raises
+    ------
+    BundleError
+        The archive is refused, or cannot be written.
+    """
+    try:
+        with hold_folder(path.parent), open_archive(path) as archive:
+            kept = [one for one in archive.envelope.signatures if one.keyid != signature.keyid]
+            sections: Mapping[str, Content] = {
+                name: FileSection(path, archive.files[name].content_offset, archive.files[name].size)
+                for name in archive.manifest.files
+            }
+            write_archive(path, archive.manifest, sections, archive.provenance, [*kept, signature])
+    except OSError as error:
+        raise BundleError(f"{path} cannot be signed: {error.strerror}") from error
 
 
 def _read_records(descriptor: int) -> dict[str, ArchivedFile]:

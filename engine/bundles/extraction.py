@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.bundles.archive_checks import BundleArchive, open_archive
-from engine.bundles.manifest import OWN_FILES, Manifest
+from engine.bundles.manifest import Manifest
 from engine.errors import BundleError
 from engine.store.folders import sync_path, sync_tree
 
@@ -70,9 +70,9 @@ def _write_files(archive: BundleArchive, staging: Path) -> None:
         for name in archive.manifest.files:
             with _create_file(name, root) as file:
                 archive.copy_file(name, file.write)
-        for name in OWN_FILES:
+        for name, content in archive.own_files.items():
             with _create_file(name, root) as file:
-                file.write(archive.copy_own_file(name))
+                file.write(content)
     finally:
         os.close(root)
     for parent, _, _ in os.walk(staging, topdown=False):

@@ -6,18 +6,20 @@ An archive is checked when it is put, and again when it is used: a file that was
 A name is given by creating its file, which one of several writers can do; it never leads to another bundle later.
 """
 
+import fnmatch
 import json
 import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.atomic_files import replace_file
-from engine.bundles.archive_checks import open_archive, read_manifest, verify_open_archive
+from engine.bundles.archive_checks import hold_folder, open_archive, read_manifest, verify_open_archive
 from engine.bundles.signatures import Signature
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
@@ -25,6 +27,8 @@ from engine.store.folders import safe_name, sync_path
 
 SHORTEST_ID = 8
 """Digits of an id that are enough to name a bundle, if no other begins with them."""
+LONGEST_PUT = 86_400
+"""Seconds after which an unfinished file is one of a killed process."""
 _MOST_NAME_BYTES = 16_384
 
 
@@ -60,7 +64,8 @@ class FolderRegistry:
             try:
                 os.link(part, target)
             except FileExistsError:
-                self._replace(target, part, signed)
+                with hold_folder(target.parent):
+                    self._replace(target, part, signed)
             sync_path(target.parent)
         return id_
 
@@ -83,7 +88,7 @@ class FolderRegistry:
                 os.link(part, target)
             except FileExistsError:
                 present = _read_name(target)
-                if present != RegisteredBundle(project, name, id_):
+                if present is not None and present != RegisteredBundle(project, name, id_):
                     message = f'the name "{name}" belongs to the bundle {present.id[:12]}… and is never given again'
                     raise BundleError(f"{message}: choose another name") from None
             sync_path(target.parent)
@@ -98,14 +103,10 @@ class FolderRegistry:
         BundleError
             The file of the name is damaged.
         """
-        file = self._name_file(project, name_or_id)
-        if file.exists():
-            present = _read_name(file)
-            if (present.project, present.name) != (project, name_or_id):
-                raise BundleError(f"{file} is damaged: it is the file of another name")
-            return present.id
+        if named := _read_name(self._name_file(project, name_or_id)):
+            return named.id
         if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_ID},64}}", name_or_id):
-            found = [path.stem for path in (self.folder / "blobs").glob(f"{name_or_id}*.zip")]
+            found = [name.removesuffix(".zip") for name in self._list_files("blobs", f"{name_or_id}*.zip")]
             if len(found) == 1:
                 return found[0]
             if found:
@@ -125,7 +126,7 @@ class FolderRegistry:
             It is not there, or damaged, or was swapped for another one.
         """
         path = self._blob(id_)
-        if not path.exists():
+        if not self._list_files("blobs", path.name):
             raise BundleError(f"the bundle {id_[:12]}… is not in {self.folder}")
         found = read_manifest(path).id
         if found != id_:
@@ -134,8 +135,19 @@ class FolderRegistry:
 
     def list_bundles(self, project: str) -> list[RegisteredBundle]:
         """Return the names of a project, in alphabetical order; BundleError if the file of one is damaged."""
-        files = sorted((self.folder / "names" / safe_name(project)).glob("*.json"))
-        return sorted((_read_name(file) for file in files), key=lambda one: one.name)
+        folder = f"names/{safe_name(project)}"
+        found = (_read_name(self.folder / folder / name) for name in self._list_files(folder, "*.json"))
+        return sorted((one for one in found if one is not None), key=lambda one: one.name)
+
+    def _list_files(self, folder: str, pattern: str) -> list[str]:
+        """Return the names of files; none if there is no such folder yet. One that cannot be read is an error."""
+        try:
+            names = [path.name for path in (self.folder / folder).iterdir()]  # Path.glob hides what it cannot read
+            return fnmatch.filter(names, pattern)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise BundleError(f"the registry {self.folder / folder} cannot be read: {error.strerror}") from None
 
     def _blob(self, id_: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{64}", id_):
@@ -150,15 +162,16 @@ class FolderRegistry:
         try:
             with open_archive(target) as stored:
                 verify_open_archive(stored)
-                before = set(stored.envelope.signatures) if stored.id == target.stem else set()
-                whole = stored.id == target.stem
+                before = set(stored.envelope.signatures) if stored.id == target.stem else None
         except BundleError:
-            before, whole = set(), False
-        if whole and signed <= before:
-            return
-        if not before <= signed:
-            message = f"{target} has the same bundle with other signatures, which would be lost"
-            raise BundleError(f"{message}: export it, sign it, and put that")
+            before = None
+        if before is not None:
+            old, new = ({signature.keyid for signature in some} for some in (before, signed))
+            if signed <= before or new < old:
+                return
+            if not old <= new:
+                message = f"{target} has the same bundle with signatures of other keys, which would be lost"
+                raise BundleError(f"{message}: export it, sign it, and put that")
         part.replace(target)
 
     @contextmanager
@@ -166,6 +179,10 @@ class FolderRegistry:
         """Give the path of a new file in the registry; it is removed at the end unless it was moved away."""
         folder = self.folder / "staging"
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.iterdir():  # by a process that was killed
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > LONGEST_PUT:
+                    left.unlink()
         part = folder / f"{secrets.token_hex(8)}{suffix}"
         try:
             yield part
@@ -210,15 +227,19 @@ def _copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
         raise BundleError(str(error).replace(str(part), str(archive))) from None
 
 
-def _read_name(file: Path) -> RegisteredBundle:
+def _read_name(file: Path) -> RegisteredBundle | None:
+    """Return what the file of a name says; None if there is no such file."""
     try:
         with file.open("rb") as opened:
             content = json.loads(opened.read(_MOST_NAME_BYTES))
         registered = RegisteredBundle(**content)
-        if not all(isinstance(text, str) for text in content.values()) or not re.fullmatch(
-            "[0-9a-f]{64}", registered.id
-        ):
-            raise ValueError
-    except (OSError, ValueError, TypeError, RecursionError):
+        place = (safe_name(registered.project), safe_name(registered.name))
+        if place != (file.parent.name, file.stem) or not re.fullmatch("[0-9a-f]{64}", registered.id):
+            raise ValueError  # a file that was put in the place of another one
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BundleError(f"{file} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise BundleError(f"{file} is damaged: it must give a name of a project the id of a bundle") from None
     return registered

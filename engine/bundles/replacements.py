@@ -24,12 +24,14 @@ from engine.spec.yaml_tree import MapNode, node_at, plain_value
 class Replacements:
     """What a release replaces; the first three are those of a `Revision`.
 
-    `notes` tell, as sentences, which datasets of the bundle are read from elsewhere.
+    `connections` are the names of those that the spec declares. `notes` tell, as sentences, which datasets of the
+    bundle are read from elsewhere.
     """
 
     included: tuple[str, ...]
     replaced: Mapping[str, Mapping[str, Any]]
     frozen: Mapping[str, str]
+    connections: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -50,8 +52,10 @@ def collect_replacements(manifest: Manifest, release: Path, remapped: Collection
     findings = Findings()
     files = read_files(release / manifest.spec, findings)
     if not files.complete:
-        found = findings.sorted_by_position()
-        raise BundleError(f"the spec of the bundle cannot be read: {found[0].message if found else manifest.spec}")
+        problems = findings.sorted_by_position()
+        raise BundleError(
+            f"the spec of the bundle cannot be read: {problems[0].message if problems else manifest.spec}"
+        )
     datasets: dict[str, dict[str, Any]] = {}
     notes = []
     for name, bundled in sorted(manifest.datasets.items()):
@@ -68,17 +72,18 @@ def collect_replacements(manifest: Manifest, release: Path, remapped: Collection
         name: {**_find_written(files, "models", name), "path": _relate_to_declaration(path, files, name, release)}
         for name, path in sorted(manifest.estimators.items())
     }
-    for declared in models.values():
-        declared.pop("connection", None)
+    for model in models.values():
+        model.pop("connection", None)
     frozen = {
         digest_file(release / manifest.datasets[name].path): manifest.datasets[name].fingerprint
         for name in datasets
         if manifest.datasets[name].frozen
     }
     replaced = {"datasets": datasets, "models": models}
-    return Replacements(
-        tuple(datasets), {section: found for section, found in replaced.items() if found}, frozen, tuple(notes)
-    )
+    connections = files.root.get("connections")
+    declared = tuple(connections.entries) if isinstance(connections, MapNode) else ()
+    found = {section: resources for section, resources in replaced.items() if resources}
+    return Replacements(tuple(datasets), found, frozen, declared, tuple(notes))
 
 
 def _find_written(files: SpecFiles, section: str, name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from engine.cli.options import TableFormat
 from engine.cli.tables import Page, format_with_interval, print_data, render_json, to_records
 from engine.evaluation.evaluation_json import evaluation_to_json
 from engine.evaluation.record import Evaluation
+from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_cell, format_ends
 from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint
@@ -61,7 +62,7 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
     page.add_facts(
         {
             "time": one.time.text if one.time and one.time.text != one.name else "",
-            "created": f"{one.created:%Y-%m-%d %H:%M:%S} UTC, engine {one.engine_version}, kernel {one.kernel_version}",
+            "created": f"{format_second(one.created)}, engine {one.engine_version}, kernel {one.kernel_version}",
             "id": one.id,
             "superseded by": one.superseded_by or "",
             "run": one.run or "",

@@ -6,6 +6,7 @@ from engine.api import Project, frames
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, print_data, render_json, to_records
+from engine.formatting.moments import format_second
 from engine.store.records import event_to_json
 from engine.views.run_view import describe_run
 from engine.views.trigger_view import tell_fire
@@ -27,10 +28,11 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
     page.add_facts(
         {
             "id": run.id,
-            "started": f"{run.started:%Y-%m-%d %H:%M:%S} UTC, {run.trigger}, by {run.who}",
-            "ended": f"{run.ended:%Y-%m-%d %H:%M:%S} UTC" if run.ended else "",
-            "as of": f"{run.as_of:%Y-%m-%d %H:%M:%S} UTC" if run.as_of else "",
+            "started": f"{format_second(run.started)}, {run.trigger}, by {run.who}",
+            "ended": format_second(run.ended) if run.ended else "",
+            "as of": format_second(run.as_of) if run.as_of else "",
             "started by": run.parent or "",
+            "release": one.release or "",
             "fire": tell_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more",
             "variables": ", ".join(f"{name} = {value}" for name, value in run.variables.items()),
         }

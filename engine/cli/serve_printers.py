@@ -11,8 +11,8 @@ from typing import Literal, TextIO
 
 from engine.errors import Diagnostic
 from engine.formatting.control_characters import escape_controls
+from engine.formatting.moments import format_second
 from engine.pipeline.log import LogLine
-from engine.service.open_fires import format_utc
 from engine.spec import ProjectSpec, Secrets, diagnostics
 
 DETAILS = ("coalesced", "maintenance")
@@ -38,7 +38,7 @@ class ServePrinter:
     def _format(self, kind: str, text: str, facts: Mapping[str, object] = MappingProxyType({})) -> str:
         now = datetime.now(UTC)
         if self._form == "text":
-            return f"{format_utc(now)} {escape_controls(text)}"
+            return f"{format_second(now)} {escape_controls(text)}"
         entry = {"at": now.isoformat(), "kind": kind, "text": text, **facts}
         return json.dumps(entry, ensure_ascii=False, default=_format_fact)
 

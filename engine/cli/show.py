@@ -9,6 +9,7 @@ import typer
 from engine.cli.options import AsOf, On, TableFormat, Variables, load_project, parse_pairs
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
+from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
@@ -230,9 +231,9 @@ def _describe_removals(store: "EvaluationStore") -> list[str]:
     """Return one line for each of the latest removals, with the evaluations that it removed."""
     at_once: dict[tuple[str, str], list[str]] = {}
     for removed in store.removals():
-        at_once.setdefault((removed.by, f"{removed.at:%Y-%m-%d %H:%M}"), []).append(removed.name)
+        at_once.setdefault((removed.by, format_minute(removed.at)), []).append(removed.name)
     lines = [
-        f"{join_some(names)} {'was' if len(names) == 1 else 'were'} removed by {by} on {at} UTC"
+        f"{join_some(names)} {'was' if len(names) == 1 else 'were'} removed by {by} on {at}"
         for (by, at), names in at_once.items()
     ]
     earlier = [f"there are {len(lines) - RECENT_ROWS} earlier removals"] if len(lines) > RECENT_ROWS else []

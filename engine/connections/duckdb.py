@@ -95,7 +95,7 @@ class DuckdbSession:
         try:
             yield
         except duckdb.Error as error:
-            raise DatabaseError(f"{self.place}: {_clean_message(error)}") from None
+            raise DatabaseError(f"{self.place}: {_join_lines(error)}") from None
 
 
 class _ArrowRows:
@@ -152,14 +152,14 @@ def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SE
             if locked and time.monotonic() < until:
                 time.sleep(0.2)
                 continue
-            said = "another process has it open" if locked else _clean_message(error)
+            said = "another process has it open" if locked else _join_lines(error)
             with suppress(IndexError):
                 said += f" ({str(error).split('Conflicting lock is held in ')[1].split(' See also')[0].strip('. ')})"
             raise DatabaseError(f"{place}: {said}", transient=locked) from None
         return session
 
 
-def _clean_message(error: Exception) -> str:
+def _join_lines(error: Exception) -> str:
     """Return what DuckDB said on one line, without its kind and without the query."""
     text = str(error).split("\n\nLINE ")[0].strip()
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -6,11 +6,12 @@ themselves, so that their schemas are read once. The cache ends with the object:
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ import polars as pl
 from engine.data import queries
 from engine.data.contract import check_schema
 from engine.data.databases.kept_tables import KeptTable
+from engine.data.databases.pushed_queries import find_query_connection, read_pushed_query
 from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
 from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
@@ -85,7 +87,7 @@ class Datasets:
         self._scratch = scratch
         self.files = WatchedFiles(hashes)
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
-        self._table_rows: dict[tuple[object, ...], DatabaseRows] = {}
+        self._table_rows: dict[tuple[object, ...], DatabaseRows | None] = {}
         self._found_files: FoundBefore = {}
         self._opened: dict[str, Table] | None = None
         self._tables: dict[tuple[object, ...], Table] = {}
@@ -149,9 +151,15 @@ class Datasets:
             raise DataError(f"there is no dataset {name!r}{suggest_name(name, list(self.project.datasets))}")
         # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
         made_from = list_own_inputs(name, self.project.resources)
-        inputs = tuple(self._open_with_inputs(one, opened) for one in made_from)
         with _prefix_dataset_name(name):
-            made_of, build = self._prepare_table(name, dataset, inputs)
+            pushed = self._read_pushed_query(name, dataset, made_from)
+        inputs = () if pushed else tuple(self._open_with_inputs(one, opened) for one in made_from)
+        with _prefix_dataset_name(name):
+            if pushed and isinstance(dataset, QueryDataset):
+                made_of: tuple[object, ...] = (id(pushed),)
+                build: Callable[[], Table] = partial(self._describe_pushed_query, name, dataset, made_from, pushed)
+            else:
+                made_of, build = self._prepare_table(name, dataset, inputs)
             key = (name, dataset.model_dump_json(), *made_of)
             table = self._tables.get(key) or build()
         if key not in self._tables:
@@ -295,7 +303,7 @@ class Datasets:
                 *table,
                 scratch=self._scratch,
                 read=lambda: self._read_database_table(table),
-                remember=lambda rows: self._table_rows.update({self._table_key(table): rows}),
+                remember=partial(self._remember_rows, table),
             )
         forced = name in self._computed_again
         return examine_kept_rows(name, kept, made_of, self._records, forced=forced)
@@ -332,11 +340,48 @@ class Datasets:
 
     def _read_database_table(self, table: DatabaseTable) -> DatabaseRows:
         """Return the rows of a table, which is read once per run."""
-        key = self._table_key(table)
-        if key not in self._table_rows:
+        rows = self._table_rows.get(self._table_key(table))
+        if rows is None:
             with open_connection(self.project, table[0], self._secrets, read_only=True) as session:
-                self._table_rows[key] = read_table(session, table[1], self._scratch())
+                rows = read_table(session, table[1], self._scratch())
+            self._table_rows[self._table_key(table)] = rows
+        return rows
+
+    def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> DatabaseRows | None:
+        """Return the rows of a query that the database of all its tables runs; None if the query is computed here."""
+        disturbed = self.drill.datasets if self.drill is not None else ()
+        if not isinstance(dataset, QueryDataset) or dataset.materialize or not set(inputs).isdisjoint(disturbed):
+            return None
+        connection = find_query_connection(self.project, inputs)
+        if connection is None or any(list_own_inputs(one, self.project.resources) for one in inputs):
+            return None
+        query = sql.bind_variables(dataset.sql, self.project.names)
+        key = (connection, None, query, *map(self.project.find_table, inputs))
+        key = (*key, describe_connection(self.project, connection))
+        if key not in self._table_rows:
+            self._table_rows[key] = read_pushed_query(self.project, query, inputs, self._secrets, self._scratch)
         return self._table_rows[key]
+
+    def _describe_pushed_query(
+        self, name: str, dataset: QueryDataset, inputs: Sequence[str], rows: DatabaseRows
+    ) -> Table:
+        used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
+        frame = pl.scan_parquet(rows.path, glob=False).drop(rows.hidden)
+        tables = [table for one in inputs if (table := self.project.find_table(one))]
+        entities = {one.entity for one in map(self.project.datasets.__getitem__, inputs) if one.entity is not None}
+        inherited = entities.pop() if len(entities) == 1 and entities <= set(frame.collect_schema()) else None
+        return Table(
+            name,
+            frame,
+            rows.fingerprint,
+            dataset.entity or inherited,
+            dataset.columns,
+            rereadable=True,
+            facts={"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}},
+            notes=rows.notes,
+            warnings=tuple(find_doubtful_columns(sample_columns([frame]), dataset.columns).values()),
+            place=f"its SQL runs in connection {tables[0][0]}, on {', '.join(f'table {table}' for _, table in tables)}",
+        )
 
     def _table_key(self, table: DatabaseTable) -> tuple[object, ...]:
         return (*table, describe_connection(self.project, table[0]))
@@ -346,6 +391,17 @@ class Datasets:
         self._table_rows.clear()
         self._tables.clear()
         self._forget_opened()
+
+    def forget_table(self, connection: str, table: str) -> None:
+        """Read a table anew when it is opened next: it was written. So are queries that its database runs."""
+        for key in [key for key in self._table_rows if key[:2] in ((connection, table), (connection, None))]:
+            del self._table_rows[key]
+        self._forget_opened()
+
+    def _remember_rows(self, table: DatabaseTable, rows: DatabaseRows) -> None:
+        """Take these as the rows of a table: they were written to it."""
+        self.forget_table(*table)
+        self._table_rows[self._table_key(table)] = rows
 
     def _copy_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Write the rows of a lazy frame to a file: what it reads may change, and nobody else knows what that is."""

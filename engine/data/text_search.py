@@ -27,7 +27,7 @@ def find_column_with(table: Table, texts: Sequence[str]) -> str | None:
 def _test_values(values: pl.Expr, dtype: pl.DataType, texts: Sequence[str]) -> Iterator[pl.Expr]:
     """Yield expressions that are true where a value contains one of the texts."""
     if dtype in (pl.String, pl.Categorical, pl.Enum):
-        yield values.cast(pl.String).str.contains_any(texts)
+        yield values.cast(pl.String).str.contains_any(list(texts))
     elif dtype == pl.Binary:
         yield from (values.bin.contains(text.encode("utf-8", "surrogatepass")) for text in texts)
     elif isinstance(dtype, pl.Array):

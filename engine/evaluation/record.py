@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from math import inf
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from pydantic import PlainSerializer, PlainValidator
 from engine.errors import Position
 from engine.evaluation.bounds import AppliedRange, CheckBounds, bounds_from_json, bounds_to_json
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, PredictionDetail
+from engine.formatting.moments import format_minute
 from engine.models import PerformanceDetail
 from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import METRICS
@@ -165,7 +166,7 @@ class CheckMute:
     over: bool = False
 
     def __str__(self) -> str:
-        until = f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        until = format_minute(self.until)
         if self.over:
             return f"counts again: it was muted until {until} by {self.by}: {self.reason}"
         return f"muted until {until} by {self.by}: {self.reason}"

@@ -22,6 +22,7 @@ from engine.digests import digest_file, digest_json
 from engine.errors import StoreError
 from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import Evaluation, MetricValue
+from engine.formatting.moments import format_minute
 from engine.models import ClassValue, sort_classes, unite_classes
 
 FILES = ("columns.profile", "predictions.profile", "sample.parquet")
@@ -47,7 +48,7 @@ class RemovedSnapshot(DamagedSnapshot):
     remedy = "Its numbers are kept, but nothing can be compared with it:"
 
     def __init__(self, folder: Path, removed: datetime) -> None:
-        StoreError.__init__(self, f"its files were removed by retention on {removed:%Y-%m-%d %H:%M} UTC")
+        StoreError.__init__(self, f"its files were removed by retention on {format_minute(removed)}")
         self.folder, self.fault = folder, "removed by retention"
 
 

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from engine.errors import DeliveryError, EngineError, UnreachableError
 from engine.formatting.control_characters import single_line
+from engine.formatting.moments import format_minute
 from engine.notifications.channels import limit_sending, send_message
 from engine.notifications.envelope import DelayedError, RefusedError
 from engine.notifications.mime import create_html_part, is_html_part
@@ -159,7 +160,7 @@ def _tell_of_joined(message: OutboxMessage, joined: Sequence[JoinedMessage]) -> 
     more = len(joined) - LISTED_MESSAGES
     lines = [
         f"Note: {len(joined)} earlier messages of this reporter could not be sent; engine show --outbox lists them:",
-        *(f"{each.created:%Y-%m-%d %H:%M} UTC {single_line(each.subject)}" for each in joined[:LISTED_MESSAGES]),
+        *(f"{format_minute(each.created)} {single_line(each.subject)}" for each in joined[:LISTED_MESSAGES]),
         *([f"… and {more} more"] if more > 0 else []),
     ]
     files = tuple(_add_html_note(file, lines) if is_html_part(file) else file for file in message.attachments)

@@ -7,7 +7,7 @@ message in a run, in a preview and in a test.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ from engine.evaluation.checks import MOST_MOVED
 from engine.evaluation.detectable import summarize_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
+from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration, format_number
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
 from engine.spec.conditions import ConditionFacts, name_step_variable
@@ -93,7 +94,7 @@ def message_values(facts: RunFacts) -> dict[str, object]:
         "errorsEventsSummary": summarize_events(facts, Severity.ERROR),
         "checksSummary": summarize_checks(facts),
         "changesSummary": facts.changes(),
-        "startTime": f"{facts.started.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        "startTime": format_second(facts.started),
         "duration": NOT_ENDED
         if facts.ended is None
         else format_duration((facts.ended - facts.started).total_seconds()),

@@ -12,8 +12,9 @@ earlier times than the newest ones, such as a run for last week that is made up 
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 
+from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration
 from engine.outcome import Outcome
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
@@ -110,7 +111,7 @@ def follow_state(
     if backfill:
         past = "the run has evaluated earlier times than the newest ones"
     elif _precedes(moment, before.as_of) and before.as_of <= now:
-        past = f"the run is for {_format_moment(moment)}, and an earlier one was for {_format_moment(before.as_of)}"
+        past = f"the run is for {format_second(moment)}, and an earlier one was for {format_second(before.as_of)}"
     if past:
         return Sending(False, f"{past}: what is past neither alerts nor recovers", held_back=plain.sends)
     observed = _observe_run(reporter, facts)
@@ -119,9 +120,9 @@ def follow_state(
     if not reporter.only_on_change:
         return _apply_cooldown(reporter, state, now) if plain.sends else replace(plain, state=state)
     if observed == before.told:
-        told = f", and its message was made at {_format_moment(state.sent_at)}" if state.sent_at else ""
+        told = f", and its message was made at {format_second(state.sent_at)}" if state.sent_at else ""
         what = "its run_condition has held" if reporter.run_condition else f"the outcome has been {observed}"
-        unchanged = f"nothing has changed: {what} since {_format_moment(state.since)}{told}"
+        unchanged = f"nothing has changed: {what} since {format_second(state.since)}{told}"
         return Sending(False, plain.reason or unchanged, state=state)
     if observed == calm and unmuted is not None and _is_other_than(calm, reporter, unmuted):
         reason = "it would tell a recovery, but only muted checks make the difference"
@@ -152,8 +153,8 @@ def describe_state(reporter: Reporter, known: ReporterState | None) -> str:
         when += f", at most once in {format_duration(reporter.cooldown.total_seconds())}"
     if known is None or known.definition != describe_definition(reporter):
         return f"{when}; no run has recorded it yet"
-    sent = f", last message {_format_moment(known.sent_at)}" if known.sent_at else ""
-    return f"{when}; now: {known.observed} since {_format_moment(known.since)}{sent}"
+    sent = f", last message {format_second(known.sent_at)}" if known.sent_at else ""
+    return f"{when}; now: {known.observed} since {format_second(known.since)}{sent}"
 
 
 def _observe_run(reporter: Reporter, facts: ConditionFacts) -> str:
@@ -173,7 +174,7 @@ def _is_other_than(calm: str, reporter: Reporter, facts: ConditionFacts) -> bool
 
 def _tell_recovery(reporter: Reporter, before: ReporterState, state: ReporterState) -> Sending:
     state = replace(state, told=state.observed)
-    since = _format_moment(before.since)
+    since = format_second(before.since)
     if reporter.run_condition is None:
         text = f"The outcome is {state.observed} again; it was {before.observed} since {since}."
         return Sending(True, recovery=text, state=state)
@@ -190,11 +191,7 @@ def _apply_cooldown(reporter: Reporter, state: ReporterState, now: datetime) -> 
         if state.sent_at <= now < over:  # a clock that was set back must not prolong it
             reason = (
                 f"its cooldown is {format_duration(reporter.cooldown.total_seconds())}, and its last message was made "
-                f"at {_format_moment(state.sent_at)}: the next one at {_format_moment(over)} at the earliest"
+                f"at {format_second(state.sent_at)}: the next one at {format_second(over)} at the earliest"
             )
             return Sending(False, reason, held_back=True, state=state)
     return Sending(True, state=replace(state, told=state.observed, sent_at=now))
-
-
-def _format_moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

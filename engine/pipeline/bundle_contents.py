@@ -8,13 +8,12 @@ A path in a bundle is relative to one of these folders, so nothing in it depends
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 
 import polars as pl
-from pydantic import BaseModel
 
 from engine import __version__, models
 from engine.bundles.archive_writing import describe_content
@@ -33,10 +32,12 @@ from engine.pipeline.models import ModelHandle, use_model
 from engine.spec import ProjectSpec
 from engine.spec.diagnostics import Findings
 from engine.spec.include import read_files
+from engine.spec.named_functions import list_functions
 from engine.spec.resources.bundles import Bundle
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.evaluation_stores import ModelTestReference
 from engine.spec.resources.models import SkopsModel, TrainModel
+from engine.spec.used_connections import list_used_connections
 from engine.spec.variable_references import find_references
 from engine.store import safe_name
 from engine.store.state_folder import resolve_state_folder
@@ -55,6 +56,9 @@ class BundleParts:
         By path in the bundle, the files that are packed as they are, with what they are for.
     datasets, trained, estimators
         The datasets and model versions to pack by name, and the paths in the bundle of models that are files.
+    writers
+        By name of a dataset to pack that reads the rows which another one keeps: the name of that one. In the bundle
+        both are the same file, so the function of the other is not needed.
     notes
         Sentences about what those who deploy the bundle may not expect.
     """
@@ -63,7 +67,13 @@ class BundleParts:
     datasets: Mapping[str, InspectedDataset]
     trained: Mapping[str, ModelHandle]
     estimators: Mapping[str, str]
+    writers: Mapping[str, str]
     notes: tuple[str, ...]
+
+    @property
+    def included(self) -> set[str]:
+        """The names of all datasets whose rows the bundle will hold."""
+        return {*self.datasets, *self.writers.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +104,9 @@ def collect_parts(declared: Bundle, context: BuildContext) -> BundleParts:
         name: use_model(name, context) for name in include.models if isinstance(project.models[name], TrainModel)
     }
     datasets = {name: inspect_dataset(name, context) for name in include.datasets}
+    writers = {name: writer for name in include.datasets if (writer := project.find_writer(name))}
     files: dict[str, tuple[Path, Role]] = {}
-    for path, role in [*_list_spec_files(project), *_list_modules(project, include.datasets)]:
+    for path, role in [*_list_spec_files(project), *_list_modules(project, {*datasets, *writers.values()})]:
         files.setdefault(f"{PROJECT}/{_place_beside_spec(path, project)}", (path, role))
     for path in _list_other_files(project, include.files):
         files.setdefault(f"{PROJECT}/{_place_beside_spec(path, project)}", (path, "file"))
@@ -107,7 +118,7 @@ def collect_parts(declared: Bundle, context: BuildContext) -> BundleParts:
             estimators[name] = f"{MODELS}/{safe_name(name)}/{path.name}"
             files[estimators[name]] = (path, "model")
     notes = [note for name in include.datasets for note in _describe_fixed_values(name, project)]
-    return BundleParts(files, datasets, trained, estimators, tuple(notes))
+    return BundleParts(files, datasets, trained, estimators, writers, tuple(notes))
 
 
 def pack_parts(parts: BundleParts, declared: Bundle, context: BuildContext, staging: Path) -> BundleContents:
@@ -129,6 +140,9 @@ def pack_parts(parts: BundleParts, declared: Bundle, context: BuildContext, stag
         datasets[name], packed = _pack_dataset(name, inspected, context, staging)
         contents |= packed
         roles |= dict.fromkeys(packed, "data")
+        if writer := parts.writers.get(name):
+            entity = context.datasets.open(writer).entity
+            datasets[writer] = datasets[name].model_copy(update={"entity": entity})
         tables[f"dataset {name}"] = inspected.table
     trained = {}
     for name, handle in parts.trained.items():
@@ -153,7 +167,7 @@ def pack_parts(parts: BundleParts, declared: Bundle, context: BuildContext, stag
             estimators=parts.estimators,
             scenarios=tuple(project.scenarios),
             secrets=tuple(sorted(project.secrets)),
-            needs=_list_needs(project, declared),
+            needs=_list_needs(project, parts.included, declared.include.models),
         )
     except ValueError as problem:
         raise BundleError(f"the bundle cannot be made: {problem}") from problem
@@ -171,29 +185,15 @@ def _list_spec_files(project: ProjectSpec) -> Iterator[tuple[Path, Role]]:
         yield path, "spec" if path in declared else "message"
 
 
-def _list_modules(project: ProjectSpec, included: Iterable[str]) -> Iterator[tuple[Path, Role]]:
+def _list_modules(project: ProjectSpec, included: Collection[str]) -> Iterator[tuple[Path, Role]]:
     """Yield the files of the modules that the functions of the spec need; included rows need no function."""
     by_folder: dict[Path, list[str]] = {}
-    for section in ("datasets", "models", "evaluation_stores", "scenarios"):
-        for name, resource in getattr(project, section).items():
-            own = {"function"} if section == "datasets" and name in included else set[str]()
-            by_folder.setdefault(project.folder_of(section, name), []).extend(_list_functions(resource, own))
+    for section, name, function in list_functions(project):
+        dataset = project.datasets.get(name) if section == "datasets" and name in included else None
+        if not (isinstance(dataset, PythonDataset) and dataset.function == function):
+            by_folder.setdefault(project.folder_of(section, name), []).append(function)
     for folder, functions in by_folder.items():
         yield from ((path, "code") for path in list_module_files(folder, functions))
-
-
-def _list_functions(value: object, leave_out: set[str] | frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the functions that a resource names, at any depth."""
-    if isinstance(value, BaseModel):
-        for key in type(value).model_fields.keys() - leave_out:
-            inside = getattr(value, key)
-            if key == "function" and isinstance(inside, str):
-                yield inside
-            else:
-                yield from _list_functions(inside)
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _list_functions(item)
 
 
 def _list_other_files(project: ProjectSpec, patterns: Iterable[str]) -> Iterator[Path]:
@@ -266,14 +266,11 @@ def _pack_dataset(
 
 def _place_files(name: str, table: Table, project: ProjectSpec, place: str) -> tuple[str, dict[str, Path]]:
     """Return the path of a dataset of files in the bundle, and each file by its path there; no files to freeze rows."""
-    dataset = project.datasets[name]
-    of_files = isinstance(dataset, FileDataset) or (
-        isinstance(dataset, StoredDataset) and project.connections[dataset.connection].kind == "file"
-    )
+    dataset = project.find_file_dataset(name)
     was_frozen = project.revision is not None and table.fingerprint in project.revision.frozen.values()
-    if not of_files or was_frozen or table.files is None or not isinstance(dataset, FileDataset | StoredDataset):
+    if dataset is None or table.files is None or was_frozen:
         return "", {}
-    declared = project.root_of("datasets", name, dataset.connection) / (dataset.path or "")
+    declared = project.root_of("datasets", name, dataset.connection) / dataset.path
     base = declared.parent
     if declared.is_dir():
         base = declared
@@ -338,27 +335,13 @@ def _needs_held_out(name: str, project: ProjectSpec) -> bool:
     )
 
 
-def _list_needs(project: ProjectSpec, declared: Bundle) -> Needs:
+def _list_needs(project: ProjectSpec, datasets: Collection[str], trained: Collection[str]) -> Needs:
     """Return what has to be where the bundle is deployed: connections, channels, and the data that are not in it."""
-    left = {name: one for name, one in project.datasets.items() if name not in declared.include.datasets}
-    others = [one for name, one in project.models.items() if name not in declared.include.models]
-    named = set(_list_connections([*left.values(), *others, *project.scenarios.values()]))
+    left = {name: one for name, one in project.datasets.items() if name not in datasets}
+    others = [one for name, one in project.models.items() if name not in trained]
+    named = set(list_used_connections([*left.values(), *others, *project.scenarios.values()]))
     return Needs(
         connections={name: project.connections[name].kind for name in sorted(named & project.connections.keys())},
         channels={name: project.channels[name].kind for name in sorted(project.channels)},
         datasets=tuple(sorted(name for name, one in left.items() if not isinstance(one, QueryDataset))),
     )
-
-
-def _list_connections(value: object) -> Iterator[str]:
-    """Yield the connections that resources name, at any depth."""
-    if isinstance(value, BaseModel):
-        for key in type(value).model_fields:
-            inside = getattr(value, key)
-            if key == "connection" and isinstance(inside, str):
-                yield inside
-            else:
-                yield from _list_connections(inside)
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _list_connections(item)

@@ -158,8 +158,11 @@ def _store_bundle(
 
 def describe_leaving(manifest: Manifest) -> Iterator[str]:
     """Yield what of the data and models leaves the house with a bundle, as phrases."""
+    told = set()
     for name, dataset in manifest.datasets.items():
-        yield f"{dataset.rows:,} rows of {name}"
+        if dataset.path not in told:  # rows that one dataset keeps and another reads are there once
+            told.add(dataset.path)
+            yield f"{dataset.rows:,} rows of {name}"
     for name, model in manifest.models.items():
         held_out = f" with {model.held_out_rows:,} held-out rows" if model.held_out_rows else ""
         probe = f"{' and' if held_out else ' with'} {model.probe_rows:,} scored rows" if model.probe_rows else ""

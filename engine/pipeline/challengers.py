@@ -2,8 +2,9 @@
 
 A model knows the rows that it was trained on, so nothing that it predicts for them tells how good it is. Rows of the
 batch that are equal to such rows, in all columns that the batch shares with the training data, are left out of the
-comparison. What cannot be known of a model is told: which rows it was trained on if the engine did not train it, or
-where rows of the training data are so often equal that they cannot be told apart.
+comparison. What cannot be known of a model is told: which rows it was trained on if the engine did not train it or its
+training data are not there, as in a deployment; and where rows of these data are so often equal that they cannot be
+told apart.
 """
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError, StoreError
+from engine.formatting.moments import format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED, LogFiles
 from engine.scenarios.alerts import collect_condition_facts, compose_messages, deliver_waiting_messages, write_run_file
@@ -123,7 +124,7 @@ def _describe_dead_run(run: RunRecord, cause: str, context: RunContext) -> tuple
     times = [datetime.fromisoformat(line["at"]) for line in _read_log(folder)[-1:]]
     last_sign = max([run.started, *times, *(step.ended for step in run.steps)])
     died = describe_end(f"never ended: {cause}", run.started, run.steps, unfinished)
-    died += f" Its last sign of life was at {_format_time(last_sign)}."
+    died += f" Its last sign of life was at {format_second(last_sign)}."
     steps = [_make_step_result(step) for step in run.steps]
     reason = at_step if unfinished else "the run has never ended"
     evaluations = [
@@ -161,9 +162,9 @@ def describe_end(
     unfinished: tuple[str, datetime] | None,
 ) -> str:
     """Return how a run ended before its steps did, at which step, when it had started, and what it had finished."""
-    at = f" at step {unfinished[0]!r}, which had started at {_format_time(unfinished[1])}" if unfinished else ""
+    at = f" at step {unfinished[0]!r}, which had started at {format_second(unfinished[1])}" if unfinished else ""
     done = ", ".join(f"{step.name} {step.outcome}" for step in finished) or "none"
-    return f"this run {how}{at}. It had started at {_format_time(started)}. Steps that it had finished: {done}."
+    return f"this run {how}{at}. It had started at {format_second(started)}. Steps that it had finished: {done}."
 
 
 def _collect_known_facts(result: RunResult, context: RunContext) -> ConditionFacts:
@@ -213,7 +214,3 @@ def _read_log(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, TypeError, KeyError):
             continue
     return found
-
-
-def _format_time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -14,10 +14,10 @@ from os.path import normpath
 from pathlib import Path
 
 from engine import __version__
-from engine.bundles.archive_checks import MOST_MANIFEST_BYTES
 from engine.bundles.engine_range import fits_range
 from engine.bundles.manifest import (
     MANIFEST_FILE,
+    MOST_MANIFEST_BYTES,
     PROVENANCE_FILE,
     Manifest,
     Provenance,
@@ -40,6 +40,7 @@ from engine.spec import ProjectSpec, load
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.connections import Connection, DuckdbConnection, FileConnection, PostgresqlConnection
 from engine.spec.secrets import Secrets
+from engine.spec.used_connections import list_used_connections
 from engine.store import Store
 from engine.store.state_copy import copy_state
 from engine.store.state_folder import resolve_state_folder
@@ -178,9 +179,11 @@ def prove_packages(revision: Revision) -> str:
 
 
 def prove_connections(revision: Revision) -> str:
-    """Prove that each connection answers."""
+    """Prove that each connection answers that the deployment reads from or writes to."""
     project = revision.loaded
-    for name, connection in project.connections.items():
+    used = {*list_used_connections([project.datasets, project.models, project.scenarios])}
+    connections = {name: one for name, one in project.connections.items() if name in used}
+    for name, connection in connections.items():
         try:
             _open_connection(connection, project.folder_of("connections", name), Secrets(project, os.environ))
         except (EngineError, OSError) as problem:
@@ -188,7 +191,7 @@ def prove_connections(revision: Revision) -> str:
             raise ProofFailed(
                 f"{name}: {said}; mend it, or put another one in its place under `connections:` of the deployment"
             ) from None
-    return f"{join_words(project.connections, 'and')}" if project.connections else "no connections are needed"
+    return join_words(connections) if connections else "no connections are needed"
 
 
 def _open_connection(connection: Connection, folder: Path, secrets: Secrets) -> None:
@@ -234,7 +237,7 @@ def prove_models(revision: Revision) -> str:
     """Prove that each model of the release can be loaded, and gives the scores that it gave where it was packed."""
     if not revision.manifest.models:
         return "the release has no models"
-    return reproduce_models(revision.loaded, revision.manifest, revision.request.released, revision.shadow)
+    return reproduce_models(revision.loaded, revision.manifest, revision.request.released)
 
 
 def prove_channels(revision: Revision) -> str:

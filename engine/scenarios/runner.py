@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from engine.acting_user import describe_acting_user
 from engine.errors import EngineError, StoreError
+from engine.formatting.moments import format_minute
 from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
 from engine.pipeline.log import LogFiles
@@ -134,7 +135,7 @@ def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
     context.log.info(f"{begun.scenario} of {context.project.name} started, {context.trigger}")
     for mute in find_idle_mutes(context) if begun.parent is None else ():
         context.log.warning(
-            f"the mute of the check {mute.check!r} of {mute.target}, until {mute.until:%Y-%m-%d %H:%M} UTC by "
+            f"the mute of the check {mute.check!r} of {mute.target}, until {format_minute(mute.until)} by "
             f"{mute.by}, has no effect: the spec has no such check any more"
         )
     started = replace(collect_condition_facts([], context), outcome=None)

@@ -18,6 +18,7 @@ from threading import Thread
 from typing import Literal
 
 from engine.errors import StoreError, UnreachableError
+from engine.formatting.moments import format_second
 from engine.notifications.attempt import (
     UNDECLARED,
     Delivery,
@@ -158,7 +159,7 @@ class ChannelTurn:
         now = self._store.database.now()
         until = now + double_delay(self._failures) if delayed else now
         self._store.channel_states.write(ChannelState(self._name, self._failures, until, reason))
-        again = f"; it is tried again at {until:%Y-%m-%d %H:%M:%S} UTC" if delayed else ""
+        again = f"; it is tried again at {format_second(until)}" if delayed else ""
         self._tell(DeliveryEvent(self._name, "DOWN", f"{reason}{again}"))
 
     def _tell_of_message(self, delivery: Delivery) -> None:

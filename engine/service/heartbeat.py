@@ -11,9 +11,10 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from engine.errors import EngineError
+from engine.formatting.moments import format_minute
 from engine.notifications.attempt import send_directly
 from engine.service.channel_turn import DeliveryEvent, EventState
 from engine.spec import ProjectSpec
@@ -104,7 +105,7 @@ class Heartbeat:
             channel=self._channel,
             to=(channel.from_,) if isinstance(channel, MailChannel) else (),
             subject=f"{self._project.name}: engine serve is running",
-            text=f"engine serve of {self._project.name} is running since {self._began.astimezone(UTC):%Y-%m-%d %H:%M} "
-            f"UTC. If this message does not come again in {self._every}, it is not.",
+            text=f"engine serve of {self._project.name} is running since {format_minute(self._began)}. "
+            f"If this message does not come again in {self._every}, it is not.",
             created=now,
         )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from engine.formatting.moments import format_second
 from engine.outcome import Outcome
 from engine.service.fire_states import postpone_fire
 from engine.store import OPEN_STATES, Fire, FireState, RunRecord, Store, shorten_id
@@ -140,7 +141,7 @@ def _find_failure(run: RunRecord) -> str:
 
 
 def _name_fire(fire: Fire) -> str:
-    return f"{fire.scenario}, {fire.trigger} of {format_utc(fire.scheduled)}"
+    return f"{fire.scenario}, {fire.trigger} of {format_second(fire.scheduled)}"
 
 
 def _list_facts(fire: Fire) -> dict[str, object]:
@@ -152,8 +153,3 @@ def _list_facts(fire: Fire) -> dict[str, object]:
         "state": str(fire.state),
         "reason": fire.reason,
     }
-
-
-def format_utc(moment: datetime) -> str:
-    """Return a moment as texts of the server have it."""
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

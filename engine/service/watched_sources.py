@@ -107,6 +107,11 @@ def describe_unwatched(project: ProjectSpec) -> list[str]:
     said = [
         f"dataset {name}: the Python file of its function is watched, but not what the function reads" for name in made
     ]
+    said += [
+        f"dataset {name}: the table {table[1]} of connection {table[0]} is not watched, only files are"
+        for name in project.datasets
+        if (table := project.find_table(name))
+    ]
     outputs = find_outputs(project)
     said += [
         f"{source.owner}: runs write {inside}, so {source.path} is not watched"

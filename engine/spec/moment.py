@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal, TypeVar
 
 from engine.formatting.hints import find_similar
+from engine.formatting.moments import format_minute
 
 D = TypeVar("D", bound=date)
 
@@ -124,8 +125,7 @@ def find_end(until: date | datetime | timedelta, what: str, now: datetime, zone:
     except OverflowError:
         raise ValueError(f"{what} until {until} would end after the year 9999") from None
     if end <= now:
-        today = f"{now.astimezone(UTC):%Y-%m-%d %H:%M}"
-        raise ValueError(f"{what} until {end:%Y-%m-%d %H:%M} UTC would be over already: it is {today} UTC")
+        raise ValueError(f"{what} until {format_minute(end)} would be over already: it is {format_minute(now)}")
     return end
 
 

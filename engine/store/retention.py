@@ -7,10 +7,11 @@ that they own; then the folders. Whoever is killed in between leaves folders tha
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from engine.formatting.moments import format_minute
 from engine.spec import ProjectSpec
 from engine.spec.resources.checks import count_past
 from engine.spec.resources.project import Retention, RetentionLimits
@@ -223,7 +224,7 @@ class _Pruning:
         with self._store.database.begin_read() as connection:
             size = connection.scalar(select(func.sum(func.length(attachments.c.content))).where(of_messages)) or 0
         if not self._dry:
-            note = f"\n\n(Its attachments were removed by retention on {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC.)"
+            note = f"\n\n(Its attachments were removed by retention on {format_minute(now)}.)"
             refused = outbox.c.number.in_(numbers) & (outbox.c.state == MessageState.REFUSED)
             with self._store.database.begin_write() as connection:
                 connection.execute(update(outbox).where(refused).values(text=outbox.c.text + note))

@@ -45,7 +45,7 @@ class ChallengerView:
 def list_challenger_rows(evaluation: Evaluation) -> tuple[ChallengerRow, ...]:
     """Return the metrics of the challenger of an evaluation, in the order of the catalogue; none without one."""
     return tuple(
-        _describe_metric(metric, evaluation)
+        _compare_metric(metric, evaluation)
         for metric in PERFORMANCE_METRICS
         if f"advantage.{metric}" in evaluation.metrics
     )
@@ -72,7 +72,7 @@ def describe_challenger(evaluation: Evaluation, leading: str | None) -> Challeng
     )
 
 
-def _describe_metric(metric: str, evaluation: Evaluation) -> ChallengerRow:
+def _compare_metric(metric: str, evaluation: Evaluation) -> ChallengerRow:
     advantage = evaluation.metrics[f"advantage.{metric}"]
     challenger = evaluation.metrics.get(f"challenger.{metric}") or MetricValue(None)
     champion = MetricValue(None)

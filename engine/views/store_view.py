@@ -14,7 +14,7 @@ class EvaluationRow:
 
     `metrics` are those that are displayed, as far as the evaluation has them. `outcomes` gives, by check, the outcome
     when it was last applied to the evaluation; of a wildcard check, the worst. `superseded_by` and `same_data_as` are
-    ids of other evaluations.
+    ids of other evaluations, `release` is the bundle of the deployment that made it.
     """
 
     id: str
@@ -27,6 +27,7 @@ class EvaluationRow:
     time: EvaluationTime | None = None
     superseded_by: str | None = None
     same_data_as: str | None = None
+    release: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def describe_store(
                 time=one.time,
                 superseded_by=one.superseded_by,
                 same_data_as=one.same_data_as,
+                release=one.release,
             )
             for one in evaluations
         ),

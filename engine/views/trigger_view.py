@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from engine.formatting.lists import join_words
+from engine.formatting.moments import format_minute, format_second
 from engine.formatting.numbers import format_duration, format_seconds
 from engine.spec.declared_times import format_declared_time
 from engine.spec.moment import find_time_zone
@@ -102,7 +103,7 @@ def have_seconds(moments: Iterable[datetime]) -> bool:
 
 def describe_pause(pause: Pause) -> str:
     """Return who has paused a scenario, until when, and why."""
-    until = f"until {pause.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if pause.until else "until somebody resumes it"
+    until = f"until {format_minute(pause.until)}" if pause.until else "until somebody resumes it"
     return f"paused {until} by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
 
 
@@ -113,7 +114,7 @@ def tell_fire(view: FireView) -> str:
     changed = f", because {', '.join(fire.changed)} changed" if fire.changed else ""
     attempt = f", attempt {fire.attempt}" if fire.attempt > 1 else ""
     return (
-        f"{fire.number}: trigger {fire.trigger} of {fire.scenario}, for {fire.scheduled:%Y-%m-%d %H:%M:%S} UTC{local}"
+        f"{fire.number}: trigger {fire.trigger} of {fire.scenario}, for {format_second(fire.scheduled)}{local}"
         f"{changed}{attempt}, {format_duration(view.late.total_seconds())} late"
     )
 

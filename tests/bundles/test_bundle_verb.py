@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import engine
+
 from .made import CONTENTS, make_archive, make_keys
 
 ENGINE = Path(sys.executable).with_name("engine")
@@ -133,6 +135,9 @@ def test_a_damaged_bundle_is_told_in_the_list(run: Engine, tmp_path: Path) -> No
     assert done.returncode == 3
     assert done.stdout.splitlines()[-1].startswith("v1: ")
     assert "is refused" in done.stdout
+    (row,) = engine.load(tmp_path / "spec.yaml").bundles().to_dicts()
+    assert (row["name"], row["id"], row["where"], row["size"]) == ("v1", id_, "local", None)
+    assert "is refused" in row["problem"]
 
 
 @pytest.mark.parametrize("arguments", [["show", "v1.zip"], ["verify", "v1.zip"], ["diff", "v1.zip", "v1.zip"]])

@@ -1,6 +1,5 @@
 """The registry in a folder: a name is given once, whoever asks at the same time, and what is damaged is never used."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from engine.bundles.archive_checks import verify_archive
+from engine.bundles.archive_writing import write_archive
 from engine.bundles.registry import FolderRegistry, RegisteredBundle
+from engine.bundles.signatures import sign_bundle
 from engine.errors import BundleError, UsageError
 
-from .made import make_archive, make_keys
+from .made import CONTENTS, PROVENANCE, make_archive, make_keys, make_manifest
 
 RACERS = Path(__file__).with_name("racers.py")
 
@@ -126,7 +127,7 @@ def test_a_name_whose_file_was_put_in_the_place_of_another_is_told(registry: Fol
     registry.put(tmp_path / "bundle.zip")
     registry.assign("p", "v1", id_)
     (registry.folder / "names" / "p" / "v1.json").rename(registry.folder / "names" / "p" / "v2.json")
-    with pytest.raises(BundleError, match="is the file of another name"):
+    with pytest.raises(BundleError, match=r"v2\.json is damaged"):
         registry.resolve("p", "v2")
 
 
@@ -138,7 +139,7 @@ def test_signatures_are_added_and_never_lost(registry: FolderRegistry, tmp_path:
     for archive in ("plain.zip", "ada.zip", "plain.zip"):
         registry.put(tmp_path / archive)
     assert verify_archive(registry.path_of(id_), [ada, bob], 1).signers == ("ada",)
-    with pytest.raises(BundleError, match="has the same bundle with other signatures, which would be lost"):
+    with pytest.raises(BundleError, match="has the same bundle with signatures of other keys, which would be lost"):
         registry.put(tmp_path / "bob.zip")
     assert verify_archive(registry.path_of(id_), [ada, bob], 1).signers == ("ada",)
 
@@ -152,4 +153,65 @@ def test_a_registry_that_cannot_be_written_is_told(
     registry = FolderRegistry(open_folder / "registry")
     with as_nobody(), pytest.raises(BundleError, match=r"the registry .* cannot be written, .*: Permission denied"):
         registry.put(open_folder / "bundle.zip")
-    assert json.dumps(registry.list_bundles("p")) == "[]"
+    assert registry.list_bundles("p") == []
+
+
+def test_a_registry_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    open_folder: Path, as_nobody: Callable[[], AbstractContextManager[None]]
+) -> None:
+    id_ = make_archive(open_folder / "bundle.zip")
+    registry = FolderRegistry(open_folder / "registry")
+    registry.put(open_folder / "bundle.zip")
+    registry.assign("p", "v1", id_)
+    for folder in ("names/p", "blobs"):
+        (registry.folder / folder).chmod(0o700)
+    with as_nobody():
+        for ask in (
+            lambda: registry.list_bundles("p"),
+            lambda: registry.resolve("p", "v1"),
+            lambda: registry.path_of(id_),
+        ):
+            with pytest.raises(BundleError, match=r"cannot be read: Permission denied"):
+                ask()
+
+
+@pytest.mark.slow
+def test_no_signature_of_several_at_once_is_lost(tmp_path: Path) -> None:
+    names = ("ada", "bob", "eve", "dan")
+    keys = [make_keys(tmp_path, name) for name in names]
+    make_archive(tmp_path / "bundle.zip")
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from engine.bundles.archive_checks import add_signature, verify_archive\n"
+        "from engine.bundles.signatures import sign_bundle\nfound = verify_archive(Path('bundle.zip'))\n"
+        "signature = sign_bundle(found.manifest.id, found.provenance, Path(sys.argv[1]))\n"
+        "print(flush=True)\ninput()\nadd_signature(Path('bundle.zip'), signature)\n"
+    )
+    signers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, f"{name}.private.pem"], cwd=tmp_path, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
+        )
+        for name in names
+    ]  # fmt: skip
+    for signer in signers:
+        assert signer.stdout is not None
+        signer.stdout.readline()
+    for signer in signers:
+        assert signer.stdin is not None
+        signer.stdin.write("\n")
+        signer.stdin.flush()
+    for signer in signers:
+        signer.communicate()
+        assert signer.returncode == 0
+    assert set(verify_archive(tmp_path / "bundle.zip", keys, require=4).signers) == set(names)
+
+
+def test_the_same_bundle_that_is_made_and_signed_again_later_is_taken(registry: FolderRegistry, tmp_path: Path) -> None:
+    key, manifest = make_keys(tmp_path, "ada"), make_manifest()
+    for created in ("2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z"):
+        provenance = PROVENANCE.model_copy(update={"created": created})
+        signature = sign_bundle(manifest.id, provenance, tmp_path / "ada.private.pem")
+        write_archive(tmp_path / "bundle.zip", manifest, CONTENTS, provenance, [signature])
+        registry.put(tmp_path / "bundle.zip")
+    assert verify_archive(registry.path_of(manifest.id), [key], require=1).provenance.created == created

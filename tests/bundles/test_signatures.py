@@ -99,7 +99,7 @@ def test_the_envelope_is_that_of_dsse(keys: dict[str, TrustedKey], private: Path
     """Checked as its specification says, without the code of the engine."""
     id_ = make_archive(tmp_path / "bundle.zip", private=private / "ada.private.pem")
     with open_archive(tmp_path / "bundle.zip") as opened:
-        envelope = json.loads(opened.copy_own_file("signatures.json"))
+        envelope = json.loads(opened.own_files["signatures.json"])
     payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"].encode()
     assert json.loads(payload) == {"manifest": id_, "provenance": PROVENANCE.model_dump(exclude_defaults=True)}
     encoded = b" ".join([b"DSSEv1", str(len(kind)).encode(), kind, str(len(payload)).encode(), payload])

@@ -179,3 +179,10 @@ def test_it_agrees_with_what_the_system_makes_of_the_path(path: Path, parts: lis
     real = os.path.realpath(f"{home}/data/{place}/f.csv")
     outside = not real.startswith(f"{home}/")
     assert bool(list_problems(spec, place=place)) == outside
+
+
+def test_a_request_does_not_choose_the_table_of_a_database(path: Path) -> None:
+    stored = '  t: {kind: stored, connection: lake, path: a.csv, table: "sales_${place}"}\nmodels:'
+    path.write_text(path.read_text().replace("models:", stored, 1))
+    with pytest.raises(SpecError, match=r'"place" decides datasets\.t\.table, which a request may not'):
+        load(path, confined=["place"])

@@ -23,16 +23,16 @@ class Cast:
         that a count completes.
     note
         What is told of every column of this type; {type} stands for the type.
-    pushable
-        Whether polars and the database compare the values that are read in the same way, so that a query over them may
-        run in either.
+    family
+        What polars and PostgreSQL compare the values that are read as, if they do it in the same way: integer, number,
+        text (byte by byte), boolean or date. Empty if they may not.
     """
 
     expression: str = "{c}"
     dtype: pl.DataType | None = None
     exceptions: tuple[tuple[str, str], ...] = ()
     note: str = ""
-    pushable: bool = False
+    family: str = ""
 
 
 AS_TEXT_NOTED = "the type {type}, which is read as text"

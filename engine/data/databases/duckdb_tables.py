@@ -19,15 +19,14 @@ def _limit_years(type_: str, last: str, value: str = "{c}") -> Cast:
         f"CASE WHEN {value} {within} THEN {value} END",
         None,
         ((f"{value} NOT {within}", _OUTSIDE),),
-        pushable=type_ in ("DATE", "TIMESTAMP"),
     )
 
 
 _LAST = "9999-12-31 23:59:59.999999"
 _PLAIN = ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "DOUBLE")
 _CASTS = {
-    **dict.fromkeys(_PLAIN, Cast(pushable=True)),
-    "VARCHAR": Cast(pushable=True),
+    **dict.fromkeys(_PLAIN, Cast()),
+    "VARCHAR": Cast(),
     **dict.fromkeys(("UBIGINT", "FLOAT", "BLOB"), Cast()),
     **dict.fromkeys(("UUID", "JSON", "BIT", '"NULL"'), _TEXT),
     **{
@@ -70,7 +69,7 @@ def describe_duckdb_columns(session: DuckdbSession, schema: str | None, name: st
     if not session.fetch_rows(f"SELECT 1 FROM duckdb_columns() WHERE {named} LIMIT 1"):  # noqa: S608 - quoted
         return []
     rows = session.fetch_rows(f"DESCRIBE {quote_name(schema or 'main', name)}")
-    return [ColumnReading(column, type_, _choose_cast(type_)) for column, type_, *_ in rows]
+    return [ColumnReading(column, type_, _choose_duckdb_cast(type_)) for column, type_, *_ in rows]
 
 
 def list_duckdb_tables(session: DuckdbSession) -> list[str]:
@@ -82,7 +81,7 @@ def list_duckdb_tables(session: DuckdbSession) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _choose_cast(type_: str) -> Cast:
+def _choose_duckdb_cast(type_: str) -> Cast:
     if found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", type_):
         precision, scale = int(found[1]), int(found[2])
         if scale == 0 and precision <= 18:

@@ -11,27 +11,27 @@ from engine.connections.table_names import quote_name, quote_text
 from engine.data.databases.column_readings import AS_TEXT_NOTED, Cast, ColumnReading
 
 _OUTSIDE = "values outside the years 1 to 9999, or infinite ones, are read as missing"
-_TEXT = Cast("{c}::text")
+_TEXT = Cast("{c}::text", family="text")
 _DATES = "BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'"
 _TIMES = "BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
 _ZONED_TIMES = "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 
 _CASTS = {
-    "bool": Cast(pushable=True),
-    "int2": Cast(pushable=True),
-    "int4": Cast(pushable=True),
-    "int8": Cast(pushable=True),
-    "oid": Cast("{c}::int8"),
+    "bool": Cast(family="boolean"),
+    "int2": Cast(family="integer"),
+    "int4": Cast(family="integer"),
+    "int8": Cast(family="integer"),
+    "oid": Cast("{c}::int8", family="integer"),
     "float4": Cast(),
-    "float8": Cast(pushable=True),
-    "money": Cast("{c}::numeric::float8"),
-    "text": Cast(pushable=True),
-    "varchar": Cast("{c}::text", pushable=True),
+    "float8": Cast(family="number"),
+    "money": Cast("{c}::numeric::float8", family="number"),
+    "text": Cast(family="text"),
+    "varchar": Cast("{c}::text", family="text"),
     **dict.fromkeys(("bpchar", "name", "char", "uuid", "json", "jsonb", "xml", "inet", "cidr", "macaddr", "macaddr8",
                      "bit", "varbit", "enum"), _TEXT),
-    "date": Cast(f"CASE WHEN {{c}} {_DATES} THEN {{c}} END", None, ((f"{{c}} NOT {_DATES}", _OUTSIDE),), pushable=True),
+    "date": Cast(f"CASE WHEN {{c}} {_DATES} THEN {{c}} END", None, ((f"{{c}} NOT {_DATES}", _OUTSIDE),), family="date"),
     "timestamp": Cast(
-        f"CASE WHEN {{c}} {_TIMES} THEN {{c}} END", None, ((f"{{c}} NOT {_TIMES}", _OUTSIDE),), pushable=True
+        f"CASE WHEN {{c}} {_TIMES} THEN {{c}} END", None, ((f"{{c}} NOT {_TIMES}", _OUTSIDE),)
     ),
     "timestamptz": Cast(
         f"CASE WHEN {{c}} {_ZONED_TIMES} THEN {{c}} END", None, ((f"{{c}} NOT {_ZONED_TIMES}", _OUTSIDE),)
@@ -92,7 +92,7 @@ def describe_postgresql_columns(session: PostgresqlSession, schema: str | None, 
     """Return how the columns of a table or view are read, in order; none if there is no such table."""
     rows = session.fetch_rows(_DESCRIBE.format(table=quote_text(quote_name(schema, name))))
     return [
-        ColumnReading(column, declared, _choose_cast(type_, modifier, element))
+        ColumnReading(column, declared, _choose_postgresql_cast(type_, modifier, element))
         for column, declared, type_, modifier, element in rows
     ]
 
@@ -102,7 +102,7 @@ def list_postgresql_tables(session: PostgresqlSession) -> list[str]:
     return [name for (name,) in session.fetch_rows(_LIST)]
 
 
-def _choose_cast(type_: str, modifier: int, element: str | None) -> Cast:
+def _choose_postgresql_cast(type_: str, modifier: int, element: str | None) -> Cast:
     if element is not None:
         return Cast(f"{{c}}::{_LISTS.get(element, 'text[]')}", exceptions=_NESTED)
     if type_ == "numeric":
@@ -116,7 +116,7 @@ def _choose_numeric_cast(modifier: int) -> Cast:
     if scale == 0 and precision <= 18:
         return Cast("CASE WHEN {c} <> 'NaN' THEN {c}::int8 END", None, (("{c} = 'NaN'", "NaN is read as missing"),))
     if precision <= 15:
-        return Cast("{c}::float8")
+        return Cast("{c}::float8", family="number")
     # Up to three groups of four digits, which is quick to see, there is nothing to round.
     rounded = "pg_column_size({c}) > 9 AND {c}::float8::numeric <> {c}"
-    return Cast("{c}::float8", None, ((rounded, "values with more than 15 digits are rounded"),))
+    return Cast("{c}::float8", None, ((rounded, "values with more than 15 digits are rounded"),), family="number")

@@ -74,8 +74,7 @@ def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRo
     schema, name = split_table(table)
     select = ", ".join(f"{one.value} AS {quote_name(one.name)}" for one in columns)
     flags = [flag for one in columns for flag in one.flags]
-    query = f"SELECT {select}{{flags}} FROM {quote_name(schema, name)}"  # noqa: S608 - all names are quoted
-    return read_query(session, query, columns, flags, folder)
+    return read_query(session, select, f"FROM {quote_name(schema, name)}", columns, flags, folder)
 
 
 def describe_columns(session: DatabaseSession, table: str) -> list[ColumnReading]:
@@ -100,14 +99,19 @@ def list_database_tables(session: DatabaseSession) -> list[str]:
 
 
 def read_query(
-    session: DatabaseSession, query: str, columns: Sequence[ColumnReading], flags: Sequence[str], folder: Path
+    session: DatabaseSession,
+    select: str,
+    rest: str,
+    columns: Sequence[ColumnReading],
+    flags: Sequence[str],
+    folder: Path,
 ) -> DatabaseRows:
     """Read the rows of a query into a file in a folder.
 
     Parameters
     ----------
-    query
-        SQL that gives the columns, and at its place {flags} one column more per flag.
+    select, rest
+        The SQL between SELECT and FROM, which gives the columns, and from FROM on.
     columns
         How the columns are read.
     flags
@@ -121,7 +125,7 @@ def read_query(
     path = folder / "rows.parquet"
     casts = [pl.col(one.name).cast(one.cast.dtype) for one in columns if one.cast.dtype is not None]
     try:
-        with session.stream_rows(query.replace("{flags}", added)) as stream:
+        with session.stream_rows(f"SELECT {select}{added} {rest}") as stream:
             frame = pl.scan_arrow_c_stream(stream).with_columns(casts)
             frame.sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming")
     except DatabaseError as error:

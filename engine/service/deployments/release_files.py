@@ -6,7 +6,7 @@ killed process has left in `staging/` or under a name with a dot is removed by t
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 from engine.bundles.archive_checks import read_manifest, verify_archive
 from engine.bundles.extraction import extract_archive
 from engine.bundles.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from engine.bundles.replacements import collect_replacements
 from engine.errors import BundleError, UsageError
 from engine.formatting.hints import suggest_name
-from engine.pipeline.released_models import collect_replacements
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.spec.revision_file import Revision
@@ -75,8 +75,12 @@ def lay_down_release(places: DeploymentPlaces, bundle: str) -> Manifest:
     return extract_archive(places.archive_of(bundle), release, bundle)
 
 
-def write_revision_file(places: DeploymentPlaces, row: RevisionRow, manifest: Manifest) -> Path:
+def write_revision_file(
+    places: DeploymentPlaces, row: RevisionRow, manifest: Manifest, tell: Callable[[str], None]
+) -> Path:
     """Write the file of a revision, from its row and the manifest of its bundle.
+
+    `tell` is called with what is read from elsewhere although the bundle has it.
 
     Raises
     ------
@@ -85,15 +89,17 @@ def write_revision_file(places: DeploymentPlaces, row: RevisionRow, manifest: Ma
     """
     values = row.settings["values"]
     release = places.release_of(row.bundle)
-    included, frozen = collect_replacements(manifest, release)
-    replaced: dict[str, dict[str, Any]] = {section: dict(found) for section, found in frozen.items()}
+    found = collect_replacements(manifest, release, values.get("connections", {}))
+    replaced: dict[str, dict[str, Any]] = {section: dict(resources) for section, resources in found.replaced.items()}
     for section in ("variables", "connections", "channels", "secrets"):
         if values.get(section):
             replaced[section] = {**replaced.get(section, {}), **values[section]}
     replaced["state"] = {"path": "../state"}
     if values.get("server_url"):
         replaced["server"] = {"url": values["server_url"]}
-    _check_names(values, manifest, row)
+    for note in found.notes:
+        tell(note)
+    _check_names(values, manifest, found.connections, row)
     active = dict(values["scenarios"])
     if row.settings.get("off"):
         active = dict.fromkeys(manifest.scenarios, False)
@@ -103,7 +109,8 @@ def write_revision_file(places: DeploymentPlaces, row: RevisionRow, manifest: Ma
         bundle=row.bundle,
         bundle_name=row.bundle_name,
         spec=os.path.relpath(release / manifest.spec, places.revisions),
-        included=tuple(included),
+        included=found.included,
+        frozen=found.frozen,
         replaced=replaced,
         active=active,
     )
@@ -113,10 +120,10 @@ def write_revision_file(places: DeploymentPlaces, row: RevisionRow, manifest: Ma
         raise BundleError(f"the revision cannot be written into {places.revisions}: {error.strerror}") from error
 
 
-def _check_names(values: Mapping[str, Any], manifest: Manifest, row: RevisionRow) -> None:
+def _check_names(values: Mapping[str, Any], manifest: Manifest, connections: Sequence[str], row: RevisionRow) -> None:
     """Check that the bundle has what the settings replace: without it, nobody would see that a setting does nothing."""
     known = {
-        "connections": list(manifest.needs.connections),
+        "connections": connections,
         "channels": list(manifest.needs.channels),
         "scenarios": list(manifest.scenarios),
     }

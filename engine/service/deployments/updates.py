@@ -123,7 +123,7 @@ class Updater:
 
     def _lay_down(self, row: RevisionRow) -> str:
         manifest = lay_down_release(self.places, row.bundle)
-        write_revision_file(self.places, row, manifest)
+        write_revision_file(self.places, row, manifest, self._around.tell)
         return f"{len(manifest.files)} files"
 
     def _run_hook(self, argv: tuple[str, ...], seconds: float, care: Care) -> str:

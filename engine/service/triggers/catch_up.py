@@ -116,7 +116,7 @@ def _explain_skip(due: DueTrigger, scheduled: datetime) -> str:
     pause = due.pause
     if pause is not None and scheduled <= due.begin:
         if scheduled >= pause.created:
-            return describe_pause(pause, due.zone)
+            return explain_pause(pause, due.zone)
         return f"missed: {due.describe_delay(scheduled)}, and {pause.by} has paused the scenario since"
     if scheduled > due.on_time:
         return f"queue full: {MOST_WAITING} later times of the trigger wait already"
@@ -141,7 +141,7 @@ def _find_end(pause: Pause) -> datetime:
     return min(end for end in (pause.ended, pause.until) if end is not None)
 
 
-def describe_pause(pause: Pause, zone: tzinfo) -> str:
+def explain_pause(pause: Pause, zone: tzinfo) -> str:
     """Return the reason of what is SKIPPED because of a pause."""
     why = f": {pause.reason}" if pause.reason else ""
     return f"paused by {pause.by} at {format_moment(pause.created, zone)}{why}"

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.scenarios.scenario_selection import is_declared
-from engine.service.triggers.catch_up import describe_pause
+from engine.service.triggers.catch_up import explain_pause
 from engine.service.triggers.fire_keys import is_manual
 from engine.service.triggers.schedule import find_trigger, find_zone
 from engine.spec.project import ProjectSpec
@@ -107,7 +107,7 @@ def _find_obstacle(project: ProjectSpec, fire: Fire, now: datetime, pauses: Sequ
     if trigger is None or not trigger.active:
         return f"superseded: the trigger is {'not in the spec any more' if trigger is None else 'not active any more'}"
     pause = next((one for one in pauses if one.scenario == fire.scenario and one.is_in_force(now)), None)
-    return describe_pause(pause, find_zone(project, trigger)) if pause else None
+    return explain_pause(pause, find_zone(project, trigger)) if pause else None
 
 
 def _coalesce_equal(project: ProjectSpec, fires: Sequence[Fire]) -> Changes:

@@ -116,7 +116,7 @@ class EvaluationStoreSpec(Resource):
     challenger: Annotated[str, Ref("models")] | None = Field(
         None,
         description="Name of a model that is measured against `model` on the same rows of the same batch: the metrics "
-        "`advantage.<metric>` tell how much better it is. Everything else is measured of `model` alone.",
+        "`advantage.roc_auc` and so on tell how much better it is. Everything else is measured of `model` alone.",
     )
     dataset: Annotated[str, Ref("datasets")] = Field(description="Name of the dataset that is the batch.")
     evaluation: NewEvaluation = Field(

@@ -2,8 +2,8 @@
 
 Whoever may ask a server for a run may not be who wrote the spec. The values of a request fill SQL, names, labels,
 messages and arguments. A path that holds one must stay in the folder that the spec gives it: the one that its text
-begins with, or the one that it starts from. Addresses of others, receivers, secrets and the place of the state are the
-spec's alone.
+begins with, or the one that it starts from. Addresses of others, receivers, tables of databases, secrets and the place
+of the state are the spec's alone.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def check_reach(draft: Draft, findings: Findings) -> None:
         root = _find_root(draft, path)
         if root is not None:
             _check_path(draft, findings, node, root, held)
-        elif path[0] not in FILLED_SECTIONS or _is_receiver(path):
+        elif path[0] not in FILLED_SECTIONS or _is_receiver(path) or path[-1] == "table":
             message = f'the variable "{held[0].parts[0]}" decides {".".join(map(str, path))}, which a request may not'
             findings.error(node.position, "reach", message, "ask for a run without this variable")
 

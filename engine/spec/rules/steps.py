@@ -8,7 +8,14 @@ from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import select_active_checks
 from engine.spec.resources.connections import FileConnection
-from engine.spec.resources.scenarios import BuildStep, ClearStep, ExportStep, ReportStep, RunChecksStep
+from engine.spec.resources.scenarios import (
+    BuildStep,
+    ClearStep,
+    CreateBundleStep,
+    ExportStep,
+    ReportStep,
+    RunChecksStep,
+)
 from engine.spec.rules.connections import check_stored_place
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.reporters import list_read_datasets
@@ -37,6 +44,16 @@ def check_handled_warnings(draft: Draft, findings: Findings) -> None:
                 at = draft.key_position("scenarios", scenario, "steps", i, "on_warning")
                 message = "with on_failure: warn, a WARNING would make this step FAILED and a failure only WARNING"
                 findings.error(at, "on-warning", message, "remove on_failure: warn or on_warning: fail")
+
+
+def check_published_bundles(draft: Draft, findings: Findings) -> None:
+    """Check that there is a registry where a step publishes a bundle."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, step in enumerate(spec.steps):
+            if isinstance(step, CreateBundleStep) and step.publish and draft.find_node("registry") is None:
+                at = draft.key_position("scenarios", scenario, "steps", i, "publish")
+                message = "the spec has no registry to publish the bundle in"
+                findings.error(at, "needs-key", message, "add registry: {path: FOLDER}, or remove publish: true")
 
 
 def warn_about_checks_not_applied(draft: Draft, findings: Findings) -> None:

@@ -24,6 +24,7 @@ from engine.spec.resources.triggers import (
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.references import find_cycles, list_iterated_children
 from engine.spec.rules.triggers import iterate_triggers
+from engine.spec.stored_data import DatabaseTable, find_table
 from engine.spec.validator import SpecPath
 
 _LETTER = "20260101T000000Z-letter.eml"
@@ -73,13 +74,15 @@ def _find_leads(draft: Draft) -> dict[tuple[str, str], Lead]:
             found[trigger.scenario, owner] = Lead(text, (*path, "scenario"))
         for dataset in _list_watched_datasets(draft, trigger):
             place = draft.locate_dataset(dataset)
+            looks = f'"{owner}" looks at "{dataset}" (trigger "{trigger.name}")'
+            at = (*path, "dataset" if isinstance(trigger, DatasetChangedTrigger) else "sql")
             for name, files in written.items():
                 for file, what in files:
                     if place and (names_file(place, file) or place == file or names_file(file, place)):
-                        looks = f'"{owner}" looks at "{dataset}" (trigger "{trigger.name}")'
-                        text = f'"{name}" {what}, and {looks}'
-                        key = "dataset" if isinstance(trigger, DatasetChangedTrigger) else "sql"
-                        found[name, owner] = Lead(text, (*path, key))
+                        found[name, owner] = Lead(f'"{name}" {what}, and {looks}', at)
+            for name, table in _list_written_tables(draft):
+                if table == find_table(draft.spec.datasets.get(dataset), draft.spec.connections):
+                    found[name, owner] = Lead(f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}', at)
     return {pair: lead for pair, lead in found.items() if set(pair) <= draft.spec.scenarios.keys()}
 
 
@@ -91,6 +94,14 @@ def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
     elif isinstance(trigger, QueryChangedTrigger):
         named = sorted(sql.list_tables(trigger.sql))
     return list_inputs(named, draft.spec)
+
+
+def _list_written_tables(draft: Draft) -> Iterator[tuple[str, DatabaseTable]]:
+    """Yield the tables that steps write, each with the name of the scenario; what `sql` steps do cannot be known."""
+    for name, scenario in draft.spec.scenarios.items():
+        for step in scenario.steps:
+            if isinstance(step, ExportStep) and step.active and step.connection and step.table:
+                yield name, (step.connection, step.table)
 
 
 def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str]]:

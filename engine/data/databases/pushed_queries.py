@@ -1,0 +1,73 @@
+"""Reads the result of a query dataset from the database that has all of its tables, where that changes no value."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from engine.connections.postgresql import PostgresqlSession
+from engine.connections.table_names import quote_name, split_table_name
+from engine.data.databases.column_readings import ColumnReading, describe_exceptions
+from engine.data.databases.pushdown import StoredInput, translate_query
+from engine.data.databases.reading import DatabaseRows, describe_columns, read_query
+from engine.spec import ProjectSpec
+from engine.spec.opened_connections import open_connection
+from engine.spec.resources.connections import PostgresqlConnection
+from engine.spec.secrets import Secrets
+
+
+def find_query_connection(project: ProjectSpec, inputs: Sequence[str]) -> str | None:
+    """Return the connection to PostgreSQL that has all inputs of a query as tables; None if the query is computed here.
+
+    An input with a contract, metrics or checks is read itself: they are about all of its rows.
+    """
+    tables = [project.find_table(name) for name in inputs]
+    connections = {table[0] if table else None for table in tables}
+    declared = [project.datasets[name] for name in inputs]
+    if len(connections) != 1 or any(one.columns or one.checks or one.metrics for one in declared):
+        return None
+    (name,) = connections
+    return name if name is not None and isinstance(project.connections[name], PostgresqlConnection) else None
+
+
+def read_pushed_query(
+    project: ProjectSpec, query: str, inputs: Sequence[str], secrets: Secrets, make_folder: Callable[[], Path]
+) -> DatabaseRows | None:
+    """Return the rows of a query that its connection runs; None if it must be computed here.
+
+    Parameters
+    ----------
+    query
+        SQL with its variables inserted.
+    inputs
+        The datasets that it reads, for which `find_query_connection` has found a connection.
+
+    Raises
+    ------
+    DatabaseError
+        A table is missing, the user may not read it, or the connection was lost.
+    """
+    tables = {name: table for name in inputs if (table := project.find_table(name))}
+    connection = tables[inputs[0]][0]
+    with open_connection(project, connection, secrets, read_only=True) as session:
+        if not isinstance(session, PostgresqlSession):
+            return None
+        if session.fetch_rows("SELECT current_setting('server_encoding')") != [("UTF8",)]:
+            return None  # texts would be in another order
+        stored = {name: _describe_input(session, table) for name, (_, table) in tables.items()}
+        pushed = translate_query(query, stored)
+        if pushed is None:
+            return None
+        rows = read_query(session, pushed.select, pushed.rest, pushed.columns, pushed.flags, make_folder())
+        notes = [note for table, columns in pushed.filtered for note in _count_exceptions(session, table, columns)]
+        return replace(rows, notes=(*rows.notes, *(note for note in notes if note not in rows.notes)))
+
+
+def _describe_input(session: PostgresqlSession, table: str) -> StoredInput:
+    columns = tuple(describe_columns(session, table))
+    return StoredInput(quote_name(*(split_table_name(table) or (None, table))), columns)
+
+
+def _count_exceptions(session: PostgresqlSession, table: str, columns: Sequence[ColumnReading]) -> list[str]:
+    counts = ", ".join(f"count(*) FILTER (WHERE {flag})" for one in columns for flag in one.flags)
+    (found,) = session.fetch_rows(f"SELECT {counts} FROM {table}")  # noqa: S608 - all names are quoted
+    return [f"{note} (in the whole table {table})" for note in describe_exceptions(columns, found)]

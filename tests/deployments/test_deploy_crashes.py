@@ -1,0 +1,79 @@
+"""An update that is killed wherever it is: the next one concludes it, and there is one active revision at any time."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.service.deployments.deploying import conclude_node
+from engine.store.node import Node, OperationState
+
+from .deployed import check_infrastructure, make_project
+
+PROGRAM = Path(__file__).with_name("crashing_deploy.py")
+BEFORE = ("REQUESTED", "RECEIVED", "VERIFIED", "LAID_DOWN", "PRELOADED")
+AFTER = ("moved", "ACTIVE")
+
+
+def run_deploy(folder: Path, bundle: str, point: str = "never", *, seconds: float | None = None) -> int:
+    """Deploy in a process that kills itself at a point, or is killed so long after it has loaded; return its code."""
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(folder / "spec.yaml"), bundle, point], stdout=subprocess.PIPE, cwd=folder
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        if seconds is not None:
+            time.sleep(seconds)
+            process.kill()
+        return process.wait()
+
+
+def conclude(folder: Path) -> tuple[int | None, list[OperationState]]:
+    conclude_node(folder / "automation", os.environ, lambda _: None)
+    return check_infrastructure(folder / "automation")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [*BEFORE, *AFTER])
+def test_an_update_killed_at_a_state_is_concluded(tmp_path: Path, point: str) -> None:
+    project = make_project(tmp_path)
+    assert project.deploy("production", "v3", now=True).state is OperationState.HEALTHY
+    assert run_deploy(tmp_path, "v3", point) == -signal.SIGKILL
+    active, states = conclude(tmp_path)
+    concluded = OperationState.FAILED if point in BEFORE else OperationState.HEALTHY
+    assert (active, states[-1]) == (1 if point in BEFORE else 2, concluded)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["unhealthy", "rollback REQUESTED"])
+def test_a_rollback_killed_at_a_state_is_brought_to_its_end(tmp_path: Path, point: str) -> None:
+    project = make_project(tmp_path)
+    project.deploy("production", "v3", now=True)
+    assert run_deploy(tmp_path, "v4", point) == -signal.SIGKILL
+    _, states = conclude(tmp_path)
+    assert states[1] is OperationState.ROLLED_BACK
+    with Node.open(tmp_path / "automation") as node:
+        assert node.list_revisions("production")[-1].bundle_name == "v3"
+
+
+@pytest.mark.slow
+def test_a_first_update_that_is_killed_leaves_nothing_active(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    assert run_deploy(tmp_path, "v3", "LAID_DOWN") == -signal.SIGKILL
+    assert conclude(tmp_path) == (None, [OperationState.FAILED])
+
+
+@pytest.mark.slow
+def test_updates_killed_at_ten_random_times_leave_one_active_revision(tmp_path: Path) -> None:
+    chosen = random.Random(20261128)
+    project = make_project(tmp_path)
+    project.deploy("production", "v3", now=True)
+    for _ in range(10):
+        run_deploy(tmp_path, chosen.choice(["v3", "v4"]), seconds=chosen.uniform(0, 0.6))
+        active, _ = conclude(tmp_path)
+        assert active is not None
