@@ -53,7 +53,8 @@ class SpecText:
     """A text for a later pass to check.
 
     `reading` says what kind of text it is, and so which pass checks it: message, condition, sql, statement, secret,
-    metric, function, trigger, cron, or name. `sections` are the sections of the spec in one of which a name must be declared.
+    metric, function, trigger, cron, or name. `sections` are the sections of the spec in one of which a name must be
+    declared.
     """
 
     path: SpecPath

@@ -31,9 +31,16 @@ variables: {last: 4}
 connections:
   place: PLACE
 datasets:
-  made: {kind: python, function: "mine:make", arguments: {last: "${last}"}, materialize: {connection: place, path: made.parquet, table: made}}
+  made:
+    kind: python
+    function: "mine:make"
+    arguments: {last: "${last}"}
+    materialize: {connection: place, path: made.parquet, table: made}
   rows: {kind: stored, connection: place, path: made.parquet, table: made, columns: {n: {type: integer, min: 0}}}
-  few: {kind: query, sql: SELECT n FROM rows WHERE n > 1, materialize: {connection: place, path: few.parquet, table: few}}
+  few:
+    kind: query
+    sql: SELECT n FROM rows WHERE n > 1
+    materialize: {connection: place, path: few.parquet, table: few}
 scenarios:
   s: {steps: [{name: b, kind: build, target: few}, {name: again, kind: build, target: few}]}
 """
@@ -156,8 +163,8 @@ def test_rows_that_are_gone_or_were_changed_are_written_again(
 def test_rows_that_break_the_contract_of_the_dataset_do_not_replace_the_old_ones(project: Project) -> None:
     project.run()
     text = project.path.read_text().replace(
-        "materialize: {connection: place, path: made",
-        "columns: {n: {max: 3}}, materialize: {connection: place, path: made",
+        "    materialize: {connection: place, path: made",
+        "    columns: {n: {max: 3}}\n    materialize: {connection: place, path: made",
     )
     project.path.write_text(text)
     result = project.run(last=9)

@@ -63,10 +63,9 @@ EXPORT = "{name: e, kind: export, dataset: rows, connection: place, table: copie
 READ = "{name: r, kind: build, target: copied}"
 
 
-def sql(*statements: str, name: str = "q", more: str = "") -> str:
-    return f"{{name: {name}, kind: sql, connection: place, {more} statements: [{', '.join(repr(s) for s in statements)}]}}".replace(
-        '"', '"'
-    )
+def sql(*statements: str, more: str = "") -> str:
+    listed = ", ".join(map(repr, statements))
+    return f"{{name: q, kind: sql, connection: place, {more} statements: [{listed}]}}"
 
 
 def test_an_exported_table_is_read_by_a_later_step_of_the_same_run(project: Project) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -94,16 +94,18 @@ def test_whatever_is_written_reads_back_equal(
 ) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(COLUMNS)), min_size=1, max_size=8, unique=True))
     rows = data.draw(st.integers(0, 6))
-    frame = pl.DataFrame({
-        name: pl.Series(data.draw(st.lists(st.none() | COLUMNS[name][1], min_size=rows, max_size=rows)), dtype=COLUMNS[name][0])
-        for name in names
-    })  # fmt: skip
+    frame = pl.DataFrame({name: _draw_column(data, name, rows) for name in names})
     written = write(frame)
     found = written.frame.collect()
     assert written.count == found.height == rows
     for name in names:
         expected = [_plain(one) for one in frame[name].to_list()]
         assert [_plain(one) for one in found[name].to_list()] == expected, name
+
+
+def _draw_column(data: st.DataObject, name: str, rows: int) -> pl.Series:
+    dtype, values = COLUMNS[name]
+    return pl.Series(data.draw(st.lists(st.none() | values, min_size=rows, max_size=rows)), dtype=dtype)
 
 
 def _plain(value: Any) -> Any:
@@ -317,3 +319,89 @@ def test_a_server_that_restarts_is_waited_for(own_postgres: PostgresServer) -> N
             assert session.fetch_rows("SELECT 1") == [(1,)]
     finally:
         starting.join()
+
+
+@pytest.fixture
+def small_disk(open_folder: Path) -> Iterator[Path]:
+    """Give a folder on a disk of 8 MB."""
+    if os.geteuid() or os.system(f"mount -t tmpfs -o size=8m,mode=777 tmpfs {open_folder} 2>/dev/null"):
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield open_folder
+    finally:
+        os.system(f"umount -l {open_folder}")
+
+
+LARGE = pl.LazyFrame({"n": range(600_000)}).with_columns(
+    t=pl.col("n").hash(1).cast(pl.String) + pl.col("n").hash(2).cast(pl.String)
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["postgresql", "duckdb"])
+def test_a_full_disk_leaves_the_old_rows(
+    request: pytest.FixtureRequest, small_disk: Path, tmp_path: Path, place: str
+) -> None:
+    if place == "duckdb":
+        from engine.connections.duckdb import open_duckdb
+
+        def opened() -> DatabaseSession:
+            return open_duckdb(small_disk / "data.duckdb")
+    else:
+        from engine.connections.postgresql import open_postgresql
+
+        server = request.getfixturevalue("own_postgres")
+        database = server.create_database()
+        (small_disk / "tables").mkdir()
+        os.chown(small_disk / "tables", 65534, 65534)
+        database.execute(f"CREATE TABLESPACE small LOCATION '{small_disk / 'tables'}'")
+        database.execute(f"ALTER DATABASE {database.name} SET default_tablespace = small")
+
+        def opened() -> DatabaseSession:
+            return open_postgresql(database.url())
+
+    for turn, rows in enumerate((pl.LazyFrame({"n": [1], "t": ["a"]}), LARGE)):
+        (tmp_path / str(turn)).mkdir()
+        with opened() as session:
+            if turn == 0:
+                write_table(session, "kept", Table("made", rows, ""), "test", tmp_path / "0")
+                continue
+            with pytest.raises(DataError, match=r"(?i)disk.*full|no space left"):
+                write_table(session, "kept", Table("made", rows, "", rereadable=True), "test", tmp_path / "1")
+    with opened() as session:
+        assert texts(session) == [("1",)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 1.2])
+def test_a_writer_into_duckdb_that_is_killed_leaves_the_old_rows(tmp_path: Path, seconds: float) -> None:
+    pytest.importorskip("duckdb", reason="the extra duckdb is not installed")
+    from engine.connections.duckdb import open_duckdb
+
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    path = tmp_path / "data.duckdb"
+    with open_duckdb(path) as session:
+        write_table(
+            session, "kept", Table("made", pl.LazyFrame({"n": [1], "t": ["a"]}), ""), "test", tmp_path / "first"
+        )
+    process = multiprocessing.get_context("spawn").Process(
+        target=_write_long_into_duckdb, args=(path, tmp_path / "second", tmp_path / "started")
+    )
+    process.start()
+    while not (tmp_path / "started").exists() and process.is_alive():
+        time.sleep(0.01)
+    time.sleep(seconds)
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    with open_duckdb(path) as session:
+        assert texts(session) == [("1",)]
+        assert session.fetch_rows("SELECT count(*) FROM duckdb_tables()") == [(1,)]
+
+
+def _write_long_into_duckdb(path: Path, folder: Path, started: Path) -> None:
+    from engine.connections.duckdb import open_duckdb
+
+    with open_duckdb(path) as session:
+        started.touch()
+        write_table(session, "kept", Table("made", LONG, "", rereadable=True), "test", folder)

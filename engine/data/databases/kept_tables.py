@@ -131,7 +131,7 @@ def replace_table_rows(
         return retry_transient(write)
     except DatabaseError as error:
         raise DatabaseError(
-            f"dataset {table.name!r} cannot be written into {name} in {connection}, whose rows are as they were: {error}",
+            f"dataset {table.name!r} cannot be written into {name} in {connection}, which is as it was: {error}",
             error.code,
             transient=error.transient,
         ) from None

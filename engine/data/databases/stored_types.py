@@ -131,7 +131,7 @@ def _choose_column(name: str, dtype: pl.DataType, declared: Column | None, *, du
     found = (_DUCKDB if duckdb else _POSTGRESQL).get(dtype.base_type())
     if found is None:
         raise DataError(
-            f"column {name!r} is of type {dtype.base_type().__name__.lower()}, which no table keeps: convert it in a query"
+            f"column {name!r} is of type {dtype.base_type().__name__.lower()}, which no table keeps: convert it"
         )
     sql, stored = found
     return StoredColumn(name, sql, stored, stored)
