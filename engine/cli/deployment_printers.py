@@ -25,11 +25,11 @@ def print_operation(operation: OperationRow, format_: Shown) -> int:
         print(f"{operation.deployment}: {what} to revision {operation.to_revision} {operation.state}{reason}")
         for step in operation.steps:
             if not well or step.name in ("PRELOADED", "health check"):
-                _print_step(step.name, step.problem, step.log)
+                _print_operation_step(step.name, step.problem, step.log)
     return ExitCode.OK if well else ExitCode.COULD_NOT_RUN
 
 
-def _print_step(name: str, problem: str, log: str) -> None:
+def _print_operation_step(name: str, problem: str, log: str) -> None:
     print(f"  {name}: {'FAILED' if problem else 'done'}")
     for line in log.splitlines():
         print(f"    {line}")
@@ -50,7 +50,7 @@ def print_operations(operations: Sequence[OperationRow], format_: Shown) -> None
             f"{one.state} ({ended}){f': {one.reason}' if one.reason else ''}"
         )
         for step in one.steps:
-            _print_step(step.name, step.problem, step.log)
+            _print_operation_step(step.name, step.problem, step.log)
     if not operations:
         print("nothing was deployed yet")
 
