@@ -106,6 +106,7 @@ def replace_resources(root: MapNode, replaced: MapNode, active: Mapping[str, boo
         elif isinstance(entry.value, MapNode):
             for name, resource in entry.value.entries.items():
                 _replace_entry(present, name, resource, of_variable=section == "variables")
+    _leave_replaced_places(root, replaced)
     scenarios = root.get("scenarios")
     for name, started in active.items():
         scenario = scenarios.get(name) if isinstance(scenarios, MapNode) else None
@@ -113,6 +114,18 @@ def replace_resources(root: MapNode, replaced: MapNode, active: Mapping[str, boo
             at = scenario.position
             key = ScalarNode(at, "active", "active")
             scenario.entries["active"] = MapEntry(key, ScalarNode(at, started, str(started).lower()))
+
+
+def _leave_replaced_places(root: MapNode, replaced: MapNode) -> None:
+    """Keep no rows in a connection that the deployment has replaced: the data there are its own, to be read only."""
+    connections, datasets = replaced.get("connections"), root.get("datasets")
+    if not isinstance(connections, MapNode) or not isinstance(datasets, MapNode):
+        return
+    for dataset in (entry.value for entry in datasets.entries.values()):
+        kept = dataset.get("materialize") if isinstance(dataset, MapNode) else None
+        place = kept.get("connection") if isinstance(kept, MapNode) else None
+        if isinstance(dataset, MapNode) and isinstance(place, ScalarNode) and place.text in connections.entries:
+            del dataset.entries["materialize"]
 
 
 def _replace_entry(section: MapNode, name: str, entry: MapEntry, *, of_variable: bool) -> None:

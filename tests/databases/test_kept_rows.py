@@ -12,6 +12,7 @@ from engine.pipeline.actions import Action
 from engine.scenarios import session
 from engine.scenarios.session import CallResult
 from engine.spec import load
+from engine.spec.revision_file import Revision
 
 FUNCTION = """
 from pathlib import Path
@@ -195,6 +196,31 @@ def test_the_reader_has_the_fingerprint_of_what_it_reads_before_and_after_it_is_
     first, second = run_actions(project.run()), run_actions(project.run())
     assert [one.because for one in first if one.kind == "read"] == ["new", "new"]
     assert [one.because for one in second if one.kind == "read"] == ["reused", "reused"]
+
+
+def test_a_deployment_that_replaces_the_connection_reads_what_is_there_and_writes_nothing(tmp_path: Path) -> None:
+    release, node = tmp_path / "release", tmp_path / "node"
+    release.mkdir()
+    (node / "revisions").mkdir(parents=True)
+    project = Project(release, "files")
+    own = {"kind": "file", "root": str(tmp_path / "own")}
+    (tmp_path / "own").mkdir()
+    pl.DataFrame({"n": [5, 6, 7]}).write_parquet(tmp_path / "own" / "made.parquet")
+    revision = Revision(
+        "production",
+        1,
+        "id",
+        "v1",
+        "../../release/project.yaml",
+        home="../home",
+        replaced={"connections": {"place": own}},
+    )
+    project.path = node / "revisions" / "1.yaml"
+    project.path.write_text(revision.to_text())
+    result = project.run()
+    assert outcomes(result) == ["SUCCESS", "SUCCESS"]
+    assert written(run_actions(result)) == []
+    assert (project.calls, [one.name for one in (tmp_path / "own").iterdir()]) == (0, ["made.parquet"])
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from engine.outcome import Outcome
 from engine.scenarios import session
-from engine.scenarios.result import StepResult
 from engine.scenarios.plan import StepPlan
+from engine.scenarios.result import StepResult
 from engine.spec import load
 
 SPEC = """\
@@ -73,7 +73,7 @@ def test_an_exported_table_is_read_by_a_later_step_of_the_same_run(project: Proj
     steps = project.run(EXPORT, READ, sql("DELETE FROM copied WHERE n > ${limit}"), READ.replace("name: r", "name: r2"))
     assert [step.outcome for step in steps] == [Outcome.SUCCESS] * 4
     assert steps[0].reason == "wrote 3 rows into copied in place"
-    assert steps[2].reason == "1 statement in place, 1 rows affected"
+    assert steps[2].reason == "1 statement in place, 1 row affected"
     assert [action.because for step in (steps[1], steps[3]) for action in step.actions] == ["new", "changed"]
 
 
@@ -109,7 +109,7 @@ def test_a_plan_and_a_dry_run_execute_nothing(project: Project) -> None:
     assert skipped.outcome is Outcome.SKIPPED
     assert told.reason == "would write 3 rows into copied in place; a dry run does not"
     (step,) = project.run(sql("DELETE FROM notes"))
-    assert step.reason.endswith("1 rows affected")
+    assert step.reason.endswith("1 row affected")
 
 
 def test_an_export_replaces_its_own_table_and_no_other(project: Project) -> None:
@@ -123,7 +123,7 @@ def test_an_export_replaces_its_own_table_and_no_other(project: Project) -> None
 
 
 def test_a_step_with_a_timeout_works_in_a_process_of_its_own(project: Project) -> None:
-    timed = EXPORT.replace("table: copied", "table: copied, timeout: 60s")
+    timed = EXPORT.replace("name: e,", "name: e2, timeout: 60s,")
     steps = project.run(
         EXPORT, READ, sql("DELETE FROM copied", more="timeout: 60s,"), READ.replace("name: r", "name: r2"), timed
     )

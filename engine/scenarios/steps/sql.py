@@ -32,7 +32,8 @@ def run(step: SqlStep, context: RunContext) -> StepResult:
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
 
     def execute() -> StepResult:
-        reason = f"{count} in {step.connection}, {_execute_statements(step, bound, context):,} rows affected"
+        rows = _execute_statements(step, bound, context)
+        reason = f"{count} in {step.connection}, {rows:,} {'row' if rows == 1 else 'rows'} affected"
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=reason)
 
     return Decision(action, execute if context.mode == "run" else skip, skip).apply(context)
