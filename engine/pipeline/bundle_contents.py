@@ -118,6 +118,11 @@ def collect_parts(declared: Bundle, context: BuildContext) -> BundleParts:
             estimators[name] = f"{MODELS}/{safe_name(name)}/{path.name}"
             files[estimators[name]] = (path, "model")
     notes = [note for name in include.datasets for note in _describe_fixed_values(name, project)]
+    notes += [
+        f"model {name}: version {handle.trained.version} is trained for it, since no version fits the spec and the data"
+        for name, handle in trained.items()
+        if handle.trained and not handle.reused
+    ]
     return BundleParts(files, datasets, trained, estimators, writers, tuple(notes))
 
 

@@ -19,7 +19,7 @@ def test_what_a_module_imports_in_its_folder_is_found_at_any_depth_and_in_any_fo
     for name, text in {
         "start.py": "import json, numpy\nfrom tools import first\nimport plain.inside as p\n",
         "tools/__init__.py": "from .second import thing\n",
-        "tools/first.py": "def f():\n    from .deep.third import x\n    import importlib\n    importlib.import_module('late')\n",
+        "tools/first.py": "from .deep.third import x\nimport importlib\nimportlib.import_module('late')\n",
         "tools/second.py": "from . import fourth\nthing = 1\n",
         "tools/fourth.py": "from ..tools import first\n",
         "tools/deep/third.py": "from ...start import nothing\nfrom .. import fifth\n",

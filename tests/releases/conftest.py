@@ -42,7 +42,8 @@ datasets:
     columns: {age: {type: number, max: 200}}
     checks: {enough: {metric: row_count, min: 10}}
 models:
-  m: {dataset: train, task: binary_classification, target: label, algorithm: decision_tree, features: {exclude: [person]}}
+  m: {dataset: train, task: binary_classification, target: label, algorithm: decision_tree,
+      features: {exclude: [person]}}
 evaluation_stores:
   s: {model: m, dataset: batch, checks: {d: {metric: data_drift, soft_max: "${limit}"}}}
 bundles:
