@@ -261,9 +261,9 @@ def prove_channels(revision: Revision) -> str:
 def prove_state(revision: Revision) -> str:
     """Prove that the state of the deployment can be written."""
     folder = resolve_state_folder(revision.loaded)
-    folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".writable.{os.getpid()}"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"x")
     except OSError as error:
         raise ProofFailed(f"{folder} cannot be written ({error.strerror}): give this user write access to it") from None
@@ -300,9 +300,11 @@ def prove_dry_runs(revision: Revision) -> str:
             state=revision.shadow,
         )
         for run in finished.runs:
-            if run.outcome in (Outcome.FAILED, Outcome.ABORTED):
-                failed = [step for step in run.all_steps() if step.outcome is run.outcome]
-                reason = f": step {failed[0].name!r}: {failed[0].reason}" if failed else ""
+            # A check that is ERROR makes its step FAILED, but it tells of data and not of the release.
+            failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
+            broken = run.outcome is Outcome.FAILED and any(step.cause != "check" for step in failed)
+            if broken or run.outcome is Outcome.ABORTED:
+                reason = next((f": step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
                 raise ProofFailed(f"the dry run of {name!r} ended {run.outcome}{reason}")
     return f"{join_words(revision.request.dry_run, 'and')} ended well" if revision.request.dry_run else "none is wanted"
 

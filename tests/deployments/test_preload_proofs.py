@@ -1,15 +1,26 @@
 """Each proof of a preload refuses what it is for, with a message that says what to do; and in their order."""
 
 import os
+import shutil
 import sys
+from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import engine
-from engine.bundles.manifest import Provenance
+from engine.bundles.manifest import BundledFile, BundledModel, Manifest, Provenance, parse_manifest
 from engine.pipeline.actions import FrozenModel
-from engine.scenarios.preload import PROOFS, prove_revision
+from engine.scenarios.preload import (
+    PROOFS,
+    ProofFailed,
+    Revision,
+    prove_disk,
+    prove_packages,
+    prove_revision,
+    prove_state,
+)
 from engine.scenarios.requests import PreloadRequest, ProofReply
 from engine.service.deployments.hooks import run_hook
 from engine.service.deployments.preloading import PreloadError, preload_revision
@@ -18,12 +29,6 @@ from engine.spec import load
 from engine.store.node import OperationState
 
 from .deployed import make_bundle, write_spec
-
-DATA = """
-connections: {local: {kind: file, root: data}}
-datasets:
-  t: {path: t.csv, connection: local, columns: {a: {type: integer}}}
-"""
 
 
 def prove(
@@ -141,33 +146,51 @@ def test_a_channel_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_a_state_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     prove(tmp_path)
-    state = tmp_path / "automation/deployments/production/state"
-    for path in sorted(state.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    state.rmdir()
-    state.write_text("a file")
-    proofs = prove_again(tmp_path)
-    assert proofs[-1].problem
+    place = tmp_path / "automation/deployments/production"
+    shutil.rmtree(place / "state")
+    (place / "state").write_text("a file")
+    revision = make_revision(tmp_path, parse_manifest(next((place / "releases").glob("*/manifest.json")).read_bytes()))
+    revision.project = load(place / "current.yaml")
+    with pytest.raises(ProofFailed, match=r"cannot be written .*: give this user write access"):
+        prove_state(revision)
 
 
 def test_a_dry_run_that_fails_is_a_problem(tmp_path: Path) -> None:
-    path = write_spec(tmp_path, function="broken")
-    make_bundle(load(path), "v1")
-    assert engine.load(path).deploy("production", "v1", now=True).state is OperationState.HEALTHY
-    assert prove_again(tmp_path)[-1].name == "not proved"
+    more = "datasets: {t: {path: t.csv, columns: {a: {type: integer, max: 5}}}}\n"
+    spec = write_spec(tmp_path, more)
+    spec.write_text(spec.read_text().replace('kind: python, function: "mine:fine"', "kind: build, target: t"))
+    make_bundle(load(spec), "v1")
+    assert engine.load(spec).deploy("production", "v1", now=True).state is OperationState.HEALTHY
+    home = tmp_path / "automation/deployments/production/home"
+    (home / "t.csv").write_text("a\n9\n")
+    problem = get_problem(prove_again(tmp_path, dry_run=("probe",)), "dry runs")
+    assert problem.startswith("the dry run of 'probe' ended FAILED: step 'call': ")
+
+
+def make_revision(folder: Path, manifest: Manifest, packages: dict[str, str] | None = None) -> Revision:
+    """Return what the proofs share, for a bundle that is not laid down."""
+    request = PreloadRequest(spec=folder / "1.yaml", released=folder)
+    provenance = Provenance(packages=packages or {})
+    return Revision(request, lambda _: None, manifest, provenance, ExitStack())
 
 
 def test_another_major_version_of_a_package_is_refused(tmp_path: Path) -> None:
-    provenance = Provenance(packages={"scikit-learn": "0.24.1"})
-    model = {"m": {"folder": "models/m", "version": 1, "identity": "x"}}
-    path = write_spec(tmp_path)
-    from engine.bundles.manifest import BundledModel
-    from engine.scenarios.preload import prove_packages
+    file = BundledFile(size=1, sha256="0" * 64, role="spec")
+    model = BundledModel(folder="models/m", version=1, identity="x")
+    manifest = Manifest(project="p", spec="s.yaml", files={"s.yaml": file}, models={"m": model})
+    with pytest.raises(ProofFailed, match=r"made with scikit-learn 0\.24\.1, but this is scikit-learn "):
+        prove_packages(make_revision(tmp_path, manifest, {"scikit-learn": "0.24.1"}))
+    now = metadata.version("scikit-learn")
+    assert prove_packages(make_revision(tmp_path, manifest, {"scikit-learn": now})) == "the same"
+    other = f"{now.partition('.')[0]}.0.99"
+    assert "instead of" in prove_packages(make_revision(tmp_path, manifest, {"scikit-learn": other}))
 
-    make_bundle(load(path), "v1", provenance=provenance)
-    del model
-    assert BundledModel(folder="models/m", version=1, identity="x").version == 1
-    assert prove_packages is PROOFS["packages"]
+
+def test_a_disk_without_room_for_twice_the_release_is_refused(tmp_path: Path) -> None:
+    file = BundledFile(size=shutil.disk_usage(tmp_path).free, sha256="0" * 64, role="spec")
+    manifest = Manifest(project="p", spec="s.yaml", files={"s.yaml": file})
+    with pytest.raises(ProofFailed, match=r"twice the release are .* MB: free some space"):
+        prove_disk(make_revision(tmp_path, manifest))
 
 
 @pytest.mark.slow
