@@ -26,7 +26,8 @@ class ProjectStatus(FrozenModel):
     name
         The name of the deployment; that of the project, if it is not about one.
     deployment
-        HEALTHY, OUT_OF_SYNC, ERROR or UNKNOWN; None if it is not about a deployment.
+        HEALTHY, OUT_OF_SYNC, ERROR or UNKNOWN; None if it is not about a deployment. If nothing is deployed, this is
+        the only answer, and the others are None.
     model
         OK, or MISSING: a model that an evaluation store needs has no version.
     execution
@@ -38,9 +39,9 @@ class ProjectStatus(FrozenModel):
     schema_version: int = 1
     name: str
     deployment: StatusAnswer | None
-    model: StatusAnswer
-    execution: StatusAnswer
-    data: StatusAnswer
+    model: StatusAnswer | None
+    execution: StatusAnswer | None
+    data: StatusAnswer | None
 
     @property
     def well(self) -> bool:
@@ -65,13 +66,12 @@ def describe_status(name: str, deployment: DeploymentState | None, context: RunC
     context
         That of the project or of what is deployed; None if nothing is deployed.
     """
-    unknown = StatusAnswer(well=False, state="UNKNOWN", told=("nothing is deployed",))
     return ProjectStatus(
         name=name,
         deployment=None if deployment is None else describe_deployment_answer(deployment),
-        model=unknown if context is None else _describe_models(context),
-        execution=unknown if context is None else _describe_execution(context),
-        data=unknown if context is None else _describe_data(context),
+        model=None if context is None else _describe_models(context),
+        execution=None if context is None else _describe_execution(context),
+        data=None if context is None else _describe_data(context),
     )
 
 

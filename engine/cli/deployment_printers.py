@@ -22,19 +22,22 @@ def print_operation(operation: OperationRow, format_: Shown) -> int:
     else:
         what = {"deploy": "update", "rollback": "rollback", "disable": "switching off"}[operation.kind]
         reason = f": {operation.reason}" if operation.reason else ""
-        print(f"{operation.deployment}: {what} to revision {operation.to_revision} {operation.state}{reason}")
         for step in operation.steps:
             if not well or step.name in ("PRELOADED", "health check"):
-                _print_step(step.name, step.problem, step.log)
+                _print_operation_step(step.name, "FAILED" if step.problem else "done", step.log)
+        print(f"{operation.deployment}: {what} to revision {operation.to_revision} {operation.state}{reason}")
+        if operation.state is OperationState.FAILED:
+            active = operation.from_revision
+            print(
+                f"nothing has changed: {'nothing is' if active is None else f'revision {active} is'} active, as before"
+            )
     return ExitCode.OK if well else ExitCode.COULD_NOT_RUN
 
 
-def _print_step(name: str, problem: str, log: str) -> None:
-    print(f"  {name}: {'FAILED' if problem else 'done'}")
+def _print_operation_step(name: str, ended: str, log: str) -> None:
+    print(f"  {name}: {ended}")
     for line in log.splitlines():
         print(f"    {line}")
-    if problem and problem not in log:
-        print(f"    {problem}")
 
 
 def print_operations(operations: Sequence[OperationRow], format_: Shown) -> None:
@@ -50,7 +53,7 @@ def print_operations(operations: Sequence[OperationRow], format_: Shown) -> None
             f"{one.state} ({ended}){f': {one.reason}' if one.reason else ''}"
         )
         for step in one.steps:
-            _print_step(step.name, step.problem, step.log)
+            _print_operation_step(step.name, f"FAILED: {step.problem}" if step.problem else "done", step.log)
     if not operations:
         print("nothing was deployed yet")
 
@@ -88,7 +91,12 @@ def print_change(change: DeploymentChange, format_: Shown) -> None:
     before = "nothing" if change.before is None else f"{change.before_name} ({change.before[:12]})"
     same = " (the same)" if change.before == change.bundle else ""
     print(f"{change.deployment}: {before} → {change.bundle_name} ({change.bundle[:12]}){same}")
+    for line in change.release_notes.splitlines():
+        print(f"  {line}")
     for name, (old, new) in change.settings.items():
-        print(f"  {name}: {old or '-'} → {new or '-'}")
+        print(f"  {name}: {f'{old} → ' if old else ''}{new or 'as the bundle says'}")
+    print(f"  state: {'kept' if change.keeps_state else 'a new one'}")
+    for line in change.work:
+        print(f"  {line}")
     if change.quarantined:
         print(f"  refused without --again: {change.quarantined}")

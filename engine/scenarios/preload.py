@@ -126,8 +126,8 @@ def prove_spec(revision: Revision) -> str:
         )
     revision.project = load(revision.request.spec)
     redact_standard_streams(Secrets(revision.project, os.environ).redact)
-    warnings = len(revision.project.warnings)
-    return f"the spec is valid{f', with {warnings} warnings' if warnings else ''}"
+    told = _count(len(revision.project.warnings), "warning")
+    return f"the spec is valid, with {told}" if revision.project.warnings else "the spec is valid"
 
 
 def prove_secrets(revision: Revision) -> str:
@@ -143,7 +143,7 @@ def prove_secrets(revision: Revision) -> str:
             f"without a value: {join_words(found, 'and')}; provide it, or say under `secrets:` of the deployment where "
             "it is found"
         )
-    return f"{len(required)} secrets have values" if required else "no secrets are needed"
+    return f"{_count(len(required), 'secret')} with a value" if required else "no secrets are needed"
 
 
 def prove_code(revision: Revision) -> str:
@@ -156,7 +156,7 @@ def prove_code(revision: Revision) -> str:
         load_function(project.folder_of(section, name), function)
         names.add(function)
     code = [path for path, file in revision.manifest.files.items() if file.role == "code"]
-    return f"{len(names)} functions of {join_some(code)} can be imported" if names else "no code is needed"
+    return f"{_count(len(names), 'function')} of {join_some(code)} can be imported" if names else "no code is needed"
 
 
 def prove_packages(revision: Revision) -> str:
@@ -261,9 +261,9 @@ def prove_channels(revision: Revision) -> str:
 def prove_state(revision: Revision) -> str:
     """Prove that the state of the deployment can be written."""
     folder = resolve_state_folder(revision.loaded)
-    folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".writable.{os.getpid()}"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"x")
     except OSError as error:
         raise ProofFailed(f"{folder} cannot be written ({error.strerror}): give this user write access to it") from None
@@ -300,9 +300,11 @@ def prove_dry_runs(revision: Revision) -> str:
             state=revision.shadow,
         )
         for run in finished.runs:
-            if run.outcome in (Outcome.FAILED, Outcome.ABORTED):
-                failed = [step for step in run.all_steps() if step.outcome is run.outcome]
-                reason = f": step {failed[0].name!r}: {failed[0].reason}" if failed else ""
+            # A check that is ERROR makes its step FAILED, but it tells of data and not of the release.
+            failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
+            broken = run.outcome is Outcome.FAILED and any(step.cause != "check" for step in failed)
+            if broken or run.outcome is Outcome.ABORTED:
+                reason = next((f": step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
                 raise ProofFailed(f"the dry run of {name!r} ended {run.outcome}{reason}")
     return f"{join_words(revision.request.dry_run, 'and')} ended well" if revision.request.dry_run else "none is wanted"
 
@@ -333,3 +335,8 @@ def _list_enabled(revision: Revision) -> list[str]:
     ]
     named = [*revision.request.scenarios, *revision.request.dry_run, *started]
     return list(dict.fromkeys(named or [name for name in list_run_scenarios(project) if name in project.scenarios]))
+
+
+def _count(number: int, what: str) -> str:
+    """Return `1 warning`, `2 warnings`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

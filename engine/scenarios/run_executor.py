@@ -31,6 +31,7 @@ from engine.spec.resources.scenarios import (
     SendMessageStep,
     SetVariablesStep,
     SqlStep,
+    UpdateDeploymentStep,
 )
 
 
@@ -178,7 +179,7 @@ def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResul
         held_locks=context.held_locks,
         built=dict(context.built),
         turn=context.turn,
-        finished=context.finished if isinstance(step, SendMessageStep) else (),
+        finished=context.finished if isinstance(step, SendMessageStep | UpdateDeploymentStep) else (),
         delivery_seconds=context.delivery_time.left,
         deliver=context.deliver,
         trigger=context.trigger,

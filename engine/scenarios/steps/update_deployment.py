@@ -38,11 +38,5 @@ def run(step: UpdateDeploymentStep, context: RunContext) -> StepResult:
 
 def _find_made_bundle(context: RunContext) -> str | None:
     """Return the bundle that a step of this run before this one has made; None if none has."""
-    made = [
-        action.target.removeprefix("bundle ")
-        for step in context.finished
-        if step.kind == "create_bundle"
-        for action in step.actions
-        if action.kind == "write"
-    ]
+    made = [action.result for step in context.finished for action in step.actions if action.kind == "pack"]
     return made[-1] if made else None

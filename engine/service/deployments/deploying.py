@@ -2,19 +2,22 @@
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.acting_user import describe_acting_user
+from engine.bundles.archive_checks import read_manifest
 from engine.bundles.extraction import remove_extracted
 from engine.bundles.project_bundles import find_bundle
 from engine.errors import UsageError
+from engine.formatting.lists import join_words
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.settings import (
+    Care,
     find_node_folder,
     get_deployment,
     snapshot_settings,
@@ -37,8 +40,14 @@ class DeploymentChange:
     ----------
     before, before_name
         The id and the name of the bundle that is active; None if none is.
+    release_notes
+        What is new in the bundle.
+    keeps_state
+        Whether there is a state already, which is kept.
     settings
         Per setting that would change, its value before and after, as text; no secret is among them.
+    work
+        What would be done around the update, a sentence each.
     quarantined
         Why the bundle would be refused; empty if it would not.
     """
@@ -51,6 +60,9 @@ class DeploymentChange:
     revision: int | None
     settings: Mapping[str, tuple[str, str]]
     quarantined: str
+    release_notes: str
+    keeps_state: bool
+    work: Sequence[str]
 
 
 def deploy_bundle(
@@ -116,7 +128,8 @@ def plan_update(project: ProjectSpec, name: str, bundle: str | None) -> Deployme
     _refuse_inside_deployment(project)
     chosen = _choose_bundle(project, name, bundle)
     found = find_bundle(project, chosen)
-    settings = snapshot_settings(project, name)["values"]
+    snapshot = snapshot_settings(project, name)
+    settings = snapshot["values"]
     row, active = read_active(project, name)
     before = {} if active is None else active.settings["values"]
     changed = {}
@@ -127,7 +140,7 @@ def plan_update(project: ProjectSpec, name: str, bundle: str | None) -> Deployme
             earlier, later = {section: before.get(section)}, {section: after}
         for one in sorted(earlier.keys() | later.keys()):
             if earlier.get(one) != later.get(one):
-                title = f"{section}.{one}" if one != section else section
+                title = f"{_SINGULAR[section]} {one}" if one != section else "server_url"
                 changed[title] = (_show_setting(earlier.get(one)), _show_setting(later.get(one)))
     return DeploymentChange(
         deployment=name,
@@ -138,6 +151,9 @@ def plan_update(project: ProjectSpec, name: str, bundle: str | None) -> Deployme
         revision=None if active is None else active.number,
         settings=changed,
         quarantined="" if row is None else row.quarantined.get(found.id, ""),
+        release_notes=read_manifest(found.path).release_notes,
+        keeps_state=active is not None,
+        work=_describe_work(Care.from_json(snapshot["care"])),
     )
 
 
@@ -323,7 +339,32 @@ def _refuse_inside_deployment(project: ProjectSpec) -> None:
         )
 
 
+_SINGULAR = {
+    "variables": "variable",
+    "connections": "connection",
+    "channels": "channel",
+    "secrets": "secret",
+    "scenarios": "scenario",
+}
+"""What one setting of each kind is called."""
+
+
+def _describe_work(care: Care) -> list[str]:
+    """Return what is done around an update, a sentence each."""
+    computed = f", and {join_words(map(repr, care.dry_run), 'and')} computed without keeping anything"
+    checked = f": {join_words(map(repr, care.health_run), 'and')} must end well"
+    hooks = [*(argv[0] for argv, _ in care.before), *(argv[0] for argv, _ in care.after)]
+    proofs = "spec, secrets, code, packages, connections, data, models, channels, state and disk"
+    return [
+        f"before: it is proved that {proofs} allow it{computed if care.dry_run else ''}",
+        f"after: its health is checked{checked if care.health_run else ': the spec is loaded'}",
+        *([f"hooks: {join_words(hooks, 'and')}"] if hooks else []),
+    ]
+
+
 def _show_setting(value: object) -> str:
+    if isinstance(value, bool):  # of a scenario
+        return "active" if value else "inactive"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {inner}" for key, inner in value.items())
     return "" if value is None else str(value)

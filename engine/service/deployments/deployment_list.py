@@ -51,7 +51,9 @@ def describe_deployment(project: ProjectSpec, name: str) -> DeploymentState:
     declared = get_deployment(project, name)
     row, active = read_active(project, name)
     if row is None or active is None:
-        return DeploymentState(name, declared.infrastructure, "UNKNOWN", ("nothing is deployed yet",))
+        return DeploymentState(
+            name, declared.infrastructure, "UNKNOWN", (f"nothing is deployed yet; engine deploy SPEC {name} does it",)
+        )
     errors = [row.error] if row.error else []
     if not row.enabled and not errors:
         errors.append("it is switched off: triggers start nothing")

@@ -58,4 +58,4 @@ def preload_revision(spec: Path, release: Path, care: Care, environ: Mapping[str
 
 
 def _render_proof(proof: ProofReply) -> str:
-    return f"{proof.name}: FAILED: {proof.problem}" if proof.problem else f"{proof.name}: {proof.text}"
+    return f"{proof.name}: FAILED" if proof.problem else f"{proof.name}: {proof.text}"

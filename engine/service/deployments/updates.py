@@ -231,7 +231,7 @@ class Updater:
     def quarantine(self, row: RevisionRow, why: str) -> None:
         """Let the bundle of a revision be deployed here again only by people who say so."""
         now = self._node.database.now()
-        quarantined = {**self._deployment.quarantined, row.bundle: f"{why[:300]}, {now:%Y-%m-%d %H:%M} UTC"}
+        quarantined = {**self._deployment.quarantined, row.bundle: f"{why[:160]}, {now:%Y-%m-%d %H:%M} UTC"}
         self._node.change_deployment(self._name, quarantined=quarantined)
 
     def _run_back(self, order: UpdateOrder) -> OperationRow:

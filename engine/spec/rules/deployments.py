@@ -19,7 +19,7 @@ def check_infrastructures(draft: Draft, findings: Findings) -> None:
         if infrastructure.require > len(infrastructure.trusted_keys):
             at = draft.value_position("infrastructures", name, "require")
             count = len(infrastructure.trusted_keys)
-            message = f"{infrastructure.require} signatures are required, but only {count} keys are trusted"
+            message = f"signatures of {infrastructure.require} trusted keys are required, but the spec has {count}"
             findings.error(at, "needs-key", message, "list the keys under trusted_keys, or require fewer")
 
 
