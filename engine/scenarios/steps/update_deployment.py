@@ -39,10 +39,10 @@ def run(step: UpdateDeploymentStep, context: RunContext) -> StepResult:
 def _find_made_bundle(context: RunContext) -> str | None:
     """Return the bundle that a step of this run before this one has made; None if none has."""
     made = [
-        action.target.removeprefix("bundle ")
+        action.result
         for step in context.finished
         if step.kind == "create_bundle"
         for action in step.actions
-        if action.kind == "write"
+        if action.kind == "pack"
     ]
     return made[-1] if made else None
