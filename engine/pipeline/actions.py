@@ -50,12 +50,24 @@ class Action(FrozenModel):
     """One unit of work: done, or skipped because an earlier result is still valid."""
 
     kind: Literal[
-        "read", "train", "profile", "evaluate", "check", "set", "call", "write", "remove", "send", "pack", "deploy"
+        "read",
+        "train",
+        "promote",
+        "profile",
+        "evaluate",
+        "check",
+        "set",
+        "call",
+        "write",
+        "remove",
+        "send",
+        "pack",
+        "deploy",
     ] = Field(
-        description="read: verify and measure a dataset; train: a version of a model; profile: measure a reference "
-        "once and keep its profile; evaluate: a batch; check: apply checks; set: a variable; call: a function of "
-        "yours, or SQL statements; write: a file or a table; remove: the files of a dataset; send: a message; "
-        "pack: a bundle; deploy: a bundle."
+        description="read: verify and measure a dataset; train: a version of a model; promote: a version to the place "
+        "of another model; profile: measure a reference once and keep its profile; evaluate: a batch; check: apply "
+        "checks; set: a variable; call: a function of yours, or SQL statements; write: a file or a table; remove: the "
+        "files of a dataset; send: a message; pack: a bundle; deploy: a bundle."
     )
     target: str = Field(
         description="The dataset, model, evaluation store, file, variable, deployment, or the sender of a message."

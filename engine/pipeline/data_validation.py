@@ -51,8 +51,9 @@ def validate_target(target: str, evaluation: Evaluation | None, context: BuildCo
         validate_store(target, evaluation, context, findings)
     for model in sorted(models):
         spec = project.models[model]
+        built = model == target and not getattr(spec, "frozen", False)
         # The data that an active model was trained on need not be there, unless it is built itself.
-        if isinstance(spec, TrainModel) and (model == target or find_active_version(model, context)[0] is None):
+        if isinstance(spec, TrainModel) and (built or find_active_version(model, context)[0] is None):
             validate_model(model, context, findings)
             datasets |= {spec.dataset}
     for dataset in sorted(datasets):

@@ -3,8 +3,9 @@
 A matching version that the installed libraries cannot load, because others have saved it, is trained again from the
 same data. Its held-out rows stay the same, and so does what batches are compared with.
 
-In a deployment, the version of its release is active: evaluation stores use it as it is, and nothing that it was
-trained on has to be there. Only a step that builds the model itself trains another one.
+A version may be active, which then counts whatever data are there: in a deployment that of its release, elsewhere one
+that was promoted. Evaluation stores use it as it is, and nothing that it was trained on has to be there. Only a step
+that builds the model itself trains another one, unless the model is frozen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,8 @@ class TrainingData:
         tables = version.facts.get("datasets", {})
         settings = version.facts.get("spec", {}).get("dataset", {})
         # The dataset itself comes after its inputs, and may have had another name.
-        table = tables.get(spec.dataset) or next(reversed(tables.values()), None)
+        name = version.facts.get("promoted", {}).get("dataset") or spec.dataset
+        table = tables.get(name) or next(reversed(tables.values()), None)
         if table is None:
             return None
         roles = {name: column["role"] for name, column in settings.get("columns", {}).items()}
@@ -82,7 +84,7 @@ class ModelHandle:
 
 
 def use_model(name: str, context: BuildContext) -> ModelHandle:
-    """Return the version of a model that counts: the active one of a deployment as it is, else as `build_model`.
+    """Return the version of a model that counts: the active one as it is, else as `build_model`.
 
     Raises
     ------
@@ -98,14 +100,16 @@ def use_model(name: str, context: BuildContext) -> ModelHandle:
             f"model {name}: the active version {active.version} cannot be used: {obstacle.says}. Deploy a bundle whose "
             "model was made with the installed libraries, or build the model here"
         )
-    reason = "it is the active version of this deployment"
+    origin = active.facts.get("promoted")
+    where = f"promoted from {origin['model']} version {origin['version']}" if origin else "of this deployment"
+    reason = f"it is the active version{',' if origin else ''} {where}"
     result = f"version {active.version}"
     context.journal.actions.append(Action(kind="train", target=name, result=result, because="reused", reason=reason))
     return _handle_version(name, active, TrainingData.recall(spec, active), context, reused=True)
 
 
 def find_active_version(name: str, context: BuildContext) -> tuple[ModelVersion, TrainModel] | tuple[None, None]:
-    """Return the version of a model that counts in this deployment with the model's settings; else nothing."""
+    """Return the active version of a model, if there is one, with the model's settings; else nothing."""
     spec = context.project.models[name]
     active = context.store.models.find_active(name) if isinstance(spec, TrainModel) else None
     return (active, spec) if active is not None and isinstance(spec, TrainModel) else (None, None)
@@ -131,6 +135,8 @@ def build_model(name: str, context: BuildContext, *, force: bool = False) -> Mod
     if not isinstance(spec, TrainModel):
         facts = models.collect_model_facts(context.project, name, context.datasets.files)
         return ModelHandle(name, facts, models.fingerprint_model(facts))
+    if spec.frozen and not force and context.store.models.find_active(name) is not None:
+        return use_model(name, context)
     inspected = inspect_dataset(spec.dataset, context)
     fit = models.fingerprint_fit(spec, inspected.table)
     # One training at a time: a second run waits here and then finds the version of the first.

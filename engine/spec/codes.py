@@ -65,6 +65,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "except": "A check has except without * in its metric, or an exception for another metric.",
     "compare": "A comparison is not possible at this place.",
     "certain": "certain: true is used with a metric that never has a confidence interval.",
+    "promotion": "A model cannot take the place of the other one, or would be trained over there.",
     "needs-key": "A key is required because of another key.",
     "task": "A key or algorithm does not fit the task of the model.",
     "target-feature": "The target of a model is listed among its features.",

@@ -1,7 +1,7 @@
 """Versions of trained models, numbered 1, 2, 3 … per model. Their files are never overwritten.
 
 Which version counts follows from the data and the settings, but for the active ones: a deployment uses the version of
-its release, whatever data are there, until it builds another one itself.
+its release, and a model the version that was promoted to its place, whatever data there are, until it is built anew.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ class ModelVersions:
         return next(reversed(self._list_versions(model, model_versions.c.identity == identity)), None)
 
     def find_active(self, model: str) -> ModelVersion | None:
-        """Return the version of `model` that counts in this deployment; None where its data decide."""
+        """Return the version of `model` that counts whatever data are there; None where its data decide."""
         with self._database.begin_read() as connection:
             version = connection.scalar(select(active_models.c.version).where(active_models.c.model == model))
         return None if version is None else self.find(model, version)
@@ -106,7 +106,7 @@ class ModelVersions:
             return [ActiveModel(row.model, row.version, row.since, row.by) for row in connection.execute(query)]
 
     def activate(self, version: ModelVersion, by: str) -> None:
-        """Let a version count from now on, because the run `by` has built it."""
+        """Let a version count from now on, because the run `by` has built or promoted it."""
         with self._database.begin_write() as connection:
             connection.execute(delete(active_models).where(active_models.c.model == version.model))
             self._insert_active(connection, {version.model: version.version}, by)

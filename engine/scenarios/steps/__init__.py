@@ -24,6 +24,7 @@ from engine.scenarios.steps import (
     compute_metrics,
     create_bundle,
     export,
+    promote,
     python,
     report,
     run_checks,
@@ -47,6 +48,7 @@ STEP_KINDS: dict[str, Callable[[Any, RunContext], StepResult]] = {
     "export": export.run,
     "sql": sql.run,
     "clear": clear.run,
+    "promote": promote.run,
     "create_bundle": create_bundle.run,
     "update_deployment": update_deployment.run,
 }

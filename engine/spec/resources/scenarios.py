@@ -218,6 +218,17 @@ class ClearStep(Step):
         return []
 
 
+class PromoteStep(Step):
+    """Let the newest version of a candidate take the place of the model in use."""
+
+    kind: Literal["promote"] = "promote"
+    model: Annotated[str, Ref("models")] = Field(description="Name of the model in use, which is frozen.")
+    candidate: Annotated[str, Ref("models")] = Field(
+        description="Name of the model whose version takes its place: the one that an evaluation of this run has "
+        "measured, else the newest."
+    )
+
+
 class CreateBundleStep(Step):
     """Create a bundle from what the run has made so far, and put it into the local registry."""
 
@@ -256,6 +267,7 @@ AnyStep = Annotated[
     | ExportStep
     | SqlStep
     | ClearStep
+    | PromoteStep
     | CreateBundleStep
     | UpdateDeploymentStep,
     Field(discriminator="kind"),
@@ -272,6 +284,7 @@ STEP_KINDS: dict[str, type[Resource]] = {
     "export": ExportStep,
     "sql": SqlStep,
     "clear": ClearStep,
+    "promote": PromoteStep,
     "create_bundle": CreateBundleStep,
     "update_deployment": UpdateDeploymentStep,
 }

@@ -73,6 +73,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     steps.warn_about_checks_not_applied,
     steps.check_target_lists,
     steps.check_handled_warnings,
+    steps.check_promotions,
     steps.check_published_bundles,
     steps.check_written_paths,
     steps.check_cleared_datasets,

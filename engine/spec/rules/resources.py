@@ -1,6 +1,7 @@
 """Rules of single resources: keys of one dataset, model, store or secret that must fit together."""
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import date
 from urllib.parse import urlsplit
 
@@ -224,20 +225,29 @@ def _check_challenger(draft: Draft, findings: Findings, store: str) -> None:
     model, challenger = draft.model_of_store(store), draft.challenger_of_store(store)
     if model is None or challenger is None:
         return
-    for key in ("task", "target", "positive"):
-        mine, other = getattr(model, key), getattr(challenger, key)
-        # A positive class that is left out is known only when the data are read.
-        if str(mine) == str(other) or (key == "positive" and None in (mine, other)):
-            continue
-        message = (
-            f'the {_KEY_NAMES[key]} of "{declared.challenger[:60]}" is {quote_value(other)}, '
-            f'that of "{declared.model[:60]}" is {quote_value(mine)}: they cannot be compared'
-        )
+    for key, difference in list_model_differences(declared.challenger, declared.model, draft, COMPARED):
         also = draft.value_position("models", declared.challenger, key)
-        findings.error(at, "challenger", message, f"name a challenger with the same {_KEY_NAMES[key]}", also=also)
+        help_ = f"name a challenger with the same {_KEY_NAMES.get(key, key)}"
+        findings.error(at, "challenger", f"{difference}: they cannot be compared", help_, also=also)
 
 
-_KEY_NAMES = {"task": "task", "target": "target", "positive": "positive class"}
+COMPARED = ("task", "target", "positive")
+"""The settings that two models must share to be compared."""
+_KEY_NAMES = {"positive": "positive class"}
+
+
+def list_model_differences(candidate: str, model: str, draft: Draft, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of which two declared models have other values, each with the difference as a sentence."""
+    for key in keys:
+        other, mine = (getattr(draft.spec.models[name], key) for name in (candidate, model))
+        # A positive class that is left out is known only when the data are read.
+        if str(mine) != str(other) and not (key == "positive" and None in (mine, other)):
+            name = _KEY_NAMES.get(key, key)
+            difference = (
+                f'the {name} of "{candidate[:60]}" is {quote_value(other)}, '
+                f'that of "{model[:60]}" is {quote_value(mine)}'
+            )
+            yield key, difference
 
 
 def _find_strange_year(draft: Draft, path: SpecPath, time: date | TimeWindow | None) -> Position | None:

@@ -8,17 +8,20 @@ from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import select_active_checks
 from engine.spec.resources.connections import FileConnection
+from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import (
     BuildStep,
     ClearStep,
     CreateBundleStep,
     ExportStep,
+    PromoteStep,
     ReportStep,
     RunChecksStep,
 )
 from engine.spec.rules.connections import check_stored_place
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.reporters import list_read_datasets
+from engine.spec.rules.resources import COMPARED, list_model_differences
 from engine.spec.stored_data import find_file_dataset, find_kept_place, find_table
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references
@@ -44,6 +47,41 @@ def check_handled_warnings(draft: Draft, findings: Findings) -> None:
                 at = draft.key_position("scenarios", scenario, "steps", i, "on_warning")
                 message = "with on_failure: warn, a WARNING would make this step FAILED and a failure only WARNING"
                 findings.error(at, "on-warning", message, "remove on_failure: warn or on_warning: fail")
+
+
+def check_promotions(draft: Draft, findings: Findings) -> None:
+    """Check that a candidate can take the place of a model, and that nothing trains over it there."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, step in enumerate(spec.steps):
+            if isinstance(step, PromoteStep):
+                _check_promotion(draft, findings, step, ("scenarios", scenario, "steps", i))
+
+
+def _check_promotion(draft: Draft, findings: Findings, step: PromoteStep, path: SpecPath) -> None:
+    at = draft.value_position(*path, "candidate")
+    if step.candidate == step.model:
+        message = f'"{step.model[:60]}" cannot take its own place'
+        findings.error(at, "promotion", message, "name the model that is trained on newer data")
+        return
+    declared = {
+        key: draft.spec.models.get(name) for key, name in (("model", step.model), ("candidate", step.candidate))
+    }
+    for key, model in declared.items():
+        if model is not None and not isinstance(model, TrainModel):
+            name = getattr(step, key)
+            message = f'"{name[:60]}" is a model of kind {model.kind}, of which the engine has no versions'
+            also = draft.key_position("models", name)
+            findings.error(draft.value_position(*path, key), "promotion", message, "name one of kind train", also=also)
+    if not all(isinstance(model, TrainModel) for model in declared.values()):
+        return
+    for key, difference in list_model_differences(step.candidate, step.model, draft, (*COMPARED, "algorithm")):
+        also = draft.value_position("models", step.candidate, key)
+        message = f"{difference}: it cannot take its place"
+        findings.error(at, "promotion", message, f"give both the same {key}", also=also)
+    if not getattr(declared["model"], "frozen", False):
+        message = f'"{step.model[:60]}" is not frozen, so a build of it would train over what was promoted'
+        also = draft.key_position("models", step.model)
+        findings.error(draft.value_position(*path, "model"), "promotion", message, "add frozen: true to it", also=also)
 
 
 def check_published_bundles(draft: Draft, findings: Findings) -> None:

@@ -1,0 +1,89 @@
+"""Promotes a candidate: one of its versions becomes the next version of another model, which counts from then on."""
+
+import shutil
+
+from engine import models
+from engine.acting_user import describe_acting_user
+from engine.errors import ModelError
+from engine.pipeline.actions import Action
+from engine.pipeline.context import BuildContext
+from engine.pipeline.decision import Decision
+from engine.store import ModelVersion
+
+
+def plan_promotion(model: str, candidate: str, context: BuildContext) -> Decision[ModelVersion]:
+    """Plan to let a version of the candidate count as `model`: the one that this run has measured, else the newest.
+
+    A version of `model` that is the same one already counts again, and nothing is copied.
+
+    Raises
+    ------
+    ModelError
+        The candidate was never trained; or, when the promotion is executed, a file of it has changed.
+    """
+    versions = context.store.models
+    source = _find_measured(candidate, context) or versions.find_newest(candidate)
+    if source is None:
+        raise ModelError(f"model {candidate} was never trained, so it cannot be promoted: build it in a step before")
+    present = versions.find_active(model) or versions.find_newest(model)
+    origin = f"{candidate} version {source.version}"
+    if present is not None and present.identity == source.identity:
+        result = f"version {present.version}"
+        action = Action(
+            kind="promote", target=model, result=result, because="reused", reason=f"{origin} is already in use"
+        )
+        return Decision(action, lambda: present, lambda: present)
+    known = versions.find_same(model, source.identity)
+    newest = versions.find_newest(model)
+    number = known.version if known else newest.version + 1 if newest else 1
+    instead = f", in place of version {present.version}" if present else ""
+    action = Action(
+        kind="promote",
+        target=model,
+        result=f"version {number}",
+        because="changed",
+        reason=f"promoted from {origin}{instead}",
+    )
+
+    def promote() -> ModelVersion:
+        version = known or _copy_version(source, model, context)
+        versions.activate(version, f"run {context.run}" if context.run else "a promotion")
+        return version
+
+    return Decision(action, promote, promote)  # what a plan adds and activates is only supposed
+
+
+def _find_measured(candidate: str, context: BuildContext) -> ModelVersion | None:
+    """Return the version of a candidate that the last evaluation of this run has measured; None if none has."""
+    for name, evaluation in reversed(context.built.items()):
+        store = context.project.evaluation_stores[name]
+        facts = context.store.evaluations.get(evaluation).facts
+        measured = None
+        if store.challenger == candidate:
+            measured = facts["challenger"]["version"]
+        elif store.model == candidate:
+            measured = facts["model"]
+        if measured is not None:
+            return context.store.models.find(candidate, int(measured.removeprefix("version ")))
+    return None
+
+
+def _copy_version(source: ModelVersion, model: str, context: BuildContext) -> ModelVersion:
+    """Add a version of another model as the next version of `model`; its facts tell where it came from, and by whom."""
+    declared = context.project.models[source.model]
+    promoted = {
+        "model": source.model,
+        "version": source.version,
+        "dataset": getattr(declared, "dataset", None),
+        "by": describe_acting_user(),
+        "at": context.clock().isoformat(timespec="seconds"),
+    }
+    with context.store.folders.stage() as folder:
+        shutil.copytree(source.folder, folder, dirs_exist_ok=True)
+        if source.files and models.digest_files(folder) != source.files:
+            raise ModelError(
+                f"model {source.model}: a file of version {source.version} has changed since the engine wrote it, so "
+                "it is not promoted: train it again"
+            )
+        facts = {**source.facts, "held_out": source.held_out, "promoted": promoted}
+        return context.store.models.add(model, source.fingerprint, folder, facts, source.identity)
