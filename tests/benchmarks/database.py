@@ -4,7 +4,7 @@
 
 A server of its own runs on this machine, which computes as much as what reads from it: seconds are of the wall clock.
 `stream` reads all rows with the driver alone and throws them away; `read` writes them to a file, as every run does,
-with the types that are right, and their fingerprint; `compare` is the drift of that file. Each runs in a process of its own,
+with the types that are right, and their fingerprint; `compare` is the drift of that file. Each runs in its own process,
 for its peak memory. What to look at are the ratios, and that the memory does not grow with the rows.
 """
 
