@@ -35,7 +35,7 @@ def render_project(spec: ProjectResource) -> str:
 def _resource_to_dict(resource: Resource) -> dict[str, Any]:
     """Return the keys of a resource that the spec gives, and its kind. Defaults are not written."""
     types = {key: field.type for key, field in list_keys(type(resource)).items()}
-    readings = {key: (type_.values or type_).reading for key, type_ in types.items()}
+    readings = {key: (type_.values or type_.items or type_).reading for key, type_ in types.items()}
     names = {info.alias or name: name for name, info in type(resource).model_fields.items()}
     given = resource.model_fields_set
     return {

@@ -50,10 +50,10 @@ def check_dataset_cycles(draft: Draft, findings: Findings) -> None:
         if text.path[0] == "datasets"
     }
     for name, dataset in draft.spec.datasets.items():
-        writers = find_writers(dataset, draft.spec.datasets, draft.spec.connections)
-        needs.setdefault(name, {}).update(dict.fromkeys(writers, ("datasets", name)))
+        if writers := find_writers(dataset, draft.spec.datasets, draft.spec.connections):
+            needs.setdefault(name, {}).update(dict.fromkeys(writers, ("datasets", name)))
     for reader, writer in iterate_file_readers(draft):
-        needs[reader][writer] = ("datasets", reader, "path")
+        needs.setdefault(reader, {})[writer] = ("datasets", reader, "path")
     for path, chain in find_cycles(needs):
         message = f"a dataset reads itself: {' → '.join(chain)}"
         help_ = "a query can only read datasets that do not read it, nor the rows that are kept of it"
