@@ -55,7 +55,7 @@ def plan_promotion(model: str, candidate: str, context: BuildContext) -> Decisio
 
 def _find_measured(candidate: str, context: BuildContext) -> ModelVersion | None:
     """Return the version of a candidate that the last evaluation of this run has measured; None if none has."""
-    for name, evaluation in reversed(context.built.items()):
+    for name, evaluation in reversed(list(context.built.items())):
         store = context.project.evaluation_stores[name]
         facts = context.store.evaluations.get(evaluation).facts
         measured = None
