@@ -42,7 +42,7 @@ from engine.spec.stored_data import (
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value, find_references
-from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, position_at, read_data
+from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, plain_value, position_at
 
 LANGUAGE_VERSION = 1
 
@@ -215,7 +215,8 @@ class ProjectSpec:
 
     def written_data(self, *path: str | int) -> Any:
         """Return what the spec says at a path as plain data, with its references; None if it says nothing there."""
-        return read_data(node_at(self._files.root, path))
+        node = node_at(self._files.root, path)
+        return None if node is None else plain_value(node)
 
     def holds_variables(self, *path: str | int) -> bool:
         """Return whether the text at a path of the spec contains a `${…}`."""

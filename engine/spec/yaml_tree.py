@@ -357,12 +357,3 @@ def node_at(root: YamlNode, path: Iterable[str | int]) -> YamlNode | None:
         else:
             return None
     return node
-
-
-def read_data(node: YamlNode | None) -> Any:
-    """Return what a node says as plain data, with its references to variables as they are written."""
-    if isinstance(node, MapNode):
-        return {name: read_data(entry.value) for name, entry in node.entries.items()}
-    if isinstance(node, ListNode):
-        return [read_data(item) for item in node.items]
-    return None if node is None else node.value
