@@ -101,8 +101,9 @@ def find_sort_column(sort: str, frame: pl.DataFrame) -> str | None:
 
 
 def add_short_ids(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add the last part of the runs' ids, which is enough to name a run."""
+    """Add the last part of the runs' ids, which is enough to name a run, and shorten those of bundles likewise."""
     shortened = {"id": "short", "run": "run"}
+    frame = frame.with_columns(pl.col("^release$").str.replace("([0-9a-f]{12})[0-9a-f]{52}$", "$1"))
     return frame.with_columns(
         pl.col(long).str.split("-").list.last().alias(short)
         for long, short in shortened.items()
