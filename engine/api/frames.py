@@ -218,7 +218,8 @@ def tabulate_messages(found: Sequence[OutboxMessage]) -> pl.DataFrame:
 
 def tabulate_deployments(found: Sequence[DeploymentState]) -> pl.DataFrame:
     """Return deployments as a table."""
-    schema = {one.name: pl.Int64 if one.name == "revision" else pl.String for one in fields(DeploymentState)}
+    types: dict[str, Any] = {"revision": pl.Int64, "since": UTC}
+    schema = {one.name: types.get(one.name, pl.String) for one in fields(DeploymentState)}
     rows = [{**asdict(one), "reasons": "; ".join(one.reasons)} for one in found]
     return pl.DataFrame(rows, schema=schema)
 

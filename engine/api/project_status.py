@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from engine.api.trigger_history import tell_evaluation
+from engine.formatting.moments import format_minute, format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.actions import FrozenModel
 from engine.scenarios.context import RunContext
@@ -54,7 +55,9 @@ def describe_deployment_answer(state: DeploymentState) -> StatusAnswer:
     active = []
     if state.revision is not None and state.bundle is not None:
         which = f"{state.bundle_name} ({state.bundle[:12]})"
-        active = [f"revision {state.revision}, {which}, since {state.since}, by {state.by}"]
+        active = [
+            f"revision {state.revision}, {which}, since {state.since and format_second(state.since)}, by {state.by}"
+        ]
     return StatusAnswer(well=state.state == "HEALTHY", state=state.state, told=(*active, *state.reasons))
 
 
@@ -102,7 +105,7 @@ def _describe_execution(context: RunContext) -> StatusAnswer:
         last = next(iter(context.store.runs.history(name, last=1, whole=False)), None)
         if last is None:
             continue
-        told.append(f"{name}: {last.state}, {last.started:%Y-%m-%d %H:%M} UTC")
+        told.append(f"{name}: {last.state}, {format_minute(last.started)}")
         if last.outcome in (Outcome.FAILED, Outcome.ABORTED):
             state = "FAILED"
     overdue = tell_evaluation(context)

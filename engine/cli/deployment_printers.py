@@ -3,9 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Literal
 
 from engine.cli.json_output import print_json
+from engine.formatting.moments import format_second
 from engine.outcome import ExitCode
 from engine.service.deployments.deploying import DeploymentChange
 from engine.service.deployments.deployment_list import DeploymentState
@@ -18,7 +20,7 @@ def print_operation(operation: OperationRow, format_: Shown) -> int:
     """Print how an operation has ended, and return the exit code for that."""
     well = operation.state is OperationState.HEALTHY
     if format_ == "json":
-        print_json(json.dumps(_to_record(operation), indent=1, default=str))
+        print_json(_write_json(asdict(operation)))
     else:
         what = {"deploy": "update", "rollback": "rollback", "disable": "switching off"}[operation.kind]
         reason = f": {operation.reason}" if operation.reason else ""
@@ -43,13 +45,13 @@ def _print_operation_step(name: str, ended: str, log: str) -> None:
 def print_operations(operations: Sequence[OperationRow], format_: Shown) -> None:
     """Print operations, oldest first."""
     if format_ == "json":
-        print_json(json.dumps([_to_record(one) for one in operations], indent=1, default=str))
+        print_json(_write_json([asdict(one) for one in operations]))
         return
     for one in operations:
         start = "nothing" if one.from_revision is None else f"revision {one.from_revision}"
         ended = f"{(one.ended - one.started).total_seconds():.1f} s" if one.ended else "has not ended"
         print(
-            f"{one.started:%Y-%m-%d %H:%M:%S} UTC {one.kind} by {one.by}: {start} → revision {one.to_revision}, "
+            f"{format_second(one.started)} {one.kind} by {one.by}: {start} → revision {one.to_revision}, "
             f"{one.state} ({ended}){f': {one.reason}' if one.reason else ''}"
         )
         for step in one.steps:
@@ -58,24 +60,22 @@ def print_operations(operations: Sequence[OperationRow], format_: Shown) -> None
         print("nothing was deployed yet")
 
 
-def _to_record(operation: OperationRow) -> dict[str, Any]:
-    record = asdict(operation)
-    record["state"] = str(operation.state)
-    for key in ("started", "ended"):
-        record[key] = record[key] and record[key].isoformat()
-    for step in record["steps"]:
-        step["started"], step["ended"] = step["started"].isoformat(), step["ended"].isoformat()
-    return record
+def _write_json(value: Any) -> str:
+    return json.dumps(value, indent=1, default=lambda one: one.isoformat() if isinstance(one, datetime) else str(one))
 
 
 def print_deployments(found: Sequence[DeploymentState], format_: Shown) -> None:
     """Print the deployments of a spec, one each line."""
     if format_ == "json":
-        print_json(json.dumps([asdict(one) for one in found], indent=1))
+        print_json(_write_json([asdict(one) for one in found]))
         return
     for one in found:
         which = f"revision {one.revision}, {one.bundle_name} ({(one.bundle or '')[:12]})"
-        active = "nothing active" if one.revision is None else f"{which}, since {one.since}, by {one.by}"
+        active = (
+            "nothing active"
+            if one.revision is None
+            else f"{which}, since {one.since and format_second(one.since)}, by {one.by}"
+        )
         print(f"{one.name} on {one.infrastructure}: {one.state}, {active}")
         for reason in one.reasons:
             print(f"  {reason}")

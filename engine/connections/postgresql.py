@@ -175,7 +175,8 @@ def open_postgresql(
         The package is not installed, the URL is not one of PostgreSQL, the server does not answer, or it refuses the
         login. No message contains the password.
     """
-    require_package("adbc_driver_postgresql", "postgresql", "a connection to PostgreSQL")
+    for package in ("adbc_driver_postgresql", "nanoarrow"):
+        require_package(package, "postgresql", "a connection to PostgreSQL")
     import adbc_driver_manager as adbc
     import adbc_driver_postgresql as driver
 

@@ -38,9 +38,11 @@ from engine.scenarios.scenario_selection import list_run_scenarios
 from engine.scenarios.session import plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.named_functions import list_functions
-from engine.spec.resources.connections import Connection, DuckdbConnection, FileConnection, PostgresqlConnection
+from engine.spec.opened_connections import open_connection
+from engine.spec.resources.connections import Connection, DuckdbConnection, FileConnection
 from engine.spec.secrets import Secrets
 from engine.spec.used_connections import list_used_connections
+from engine.spec.variable_references import find_references
 from engine.store import Store
 from engine.store.state_copy import copy_state
 from engine.store.state_folder import resolve_state_folder
@@ -131,10 +133,12 @@ def prove_spec(revision: Revision) -> str:
 
 
 def prove_secrets(revision: Revision) -> str:
-    """Prove that each secret has a value."""
+    """Prove that each secret has a value that must have one, or without which a connection cannot be opened."""
     project = revision.loaded
     secrets = Secrets(project, os.environ)
-    required = [name for name, secret in project.secrets.items() if not secret.optional]
+    urls = [getattr(connection, "url", "") for connection in _list_needed_connections(project).values()]
+    of_connections = {one.parts[1] for url in urls for one in find_references(url) if one.parts[:1] == ("secret",)}
+    required = [name for name, secret in project.secrets.items() if not secret.optional or name in of_connections]
     absent = [name for name in required if secrets.list_absent(f"${{secret.{name}}}")]
     if absent:
         places = {name: project.secrets[name] for name in absent}
@@ -181,11 +185,10 @@ def prove_packages(revision: Revision) -> str:
 def prove_connections(revision: Revision) -> str:
     """Prove that each connection answers that the deployment reads from or writes to."""
     project = revision.loaded
-    used = {*list_used_connections([project.datasets, project.models, project.scenarios])}
-    connections = {name: one for name, one in project.connections.items() if name in used}
+    connections = _list_needed_connections(project)
     for name, connection in connections.items():
         try:
-            _open_connection(connection, project.folder_of("connections", name), Secrets(project, os.environ))
+            _try_connection(project, name, connection)
         except (EngineError, OSError) as problem:
             said = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
             raise ProofFailed(
@@ -194,27 +197,23 @@ def prove_connections(revision: Revision) -> str:
     return join_words(connections) if connections else "no connections are needed"
 
 
-def _open_connection(connection: Connection, folder: Path, secrets: Secrets) -> None:
+def _list_needed_connections(project: ProjectSpec) -> dict[str, Connection]:
+    used = {*list_used_connections([project.datasets, project.models, project.scenarios])}
+    return {name: one for name, one in project.connections.items() if name in used}
+
+
+def _try_connection(project: ProjectSpec, name: str, connection: Connection) -> None:
+    folder = project.folder_of("connections", name)
     if isinstance(connection, FileConnection):
         root = folder / connection.root
         if not root.is_dir():
             raise ProofFailed(f"the folder {root} does not exist")
         next(root.iterdir(), None)  # raises if it cannot be read
-    elif isinstance(connection, DuckdbConnection):
-        from engine.connections.duckdb import open_duckdb
-
-        path = folder / connection.path
-        if path.exists():
-            with open_duckdb(path, read_only=True):
-                return
-        if not path.parent.is_dir():
+    elif isinstance(connection, DuckdbConnection) and not (path := folder / connection.path).exists():
+        if not path.parent.is_dir():  # the file itself may be made by a step
             raise ProofFailed(f"the folder {path.parent} does not exist")
-    elif isinstance(connection, PostgresqlConnection):
-        from engine.connections.postgresql import open_postgresql
-
-        with open_postgresql(
-            secrets.reveal(connection.url) or "", schema=connection.db_schema, timeout=connection.timeout
-        ):
+    else:
+        with open_connection(project, name, Secrets(project, os.environ), read_only=True):
             return
 
 

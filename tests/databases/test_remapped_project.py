@@ -1,8 +1,12 @@
 """The project of the README with its tables in Parquet files, in PostgreSQL and in DuckDB: the numbers are the same."""
 
 import importlib.util
+import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -89,6 +93,75 @@ def test_the_numbers_are_the_same_from_files_and_from_databases(
         off = ((value - there).abs() / value.abs().clip(lower_bound=1)).max()
         assert off is not None
         assert off <= 1e-12, place
+
+
+def load_tables(tables: dict[str, pl.DataFrame], database: Database) -> None:
+    for name, frame in tables.items():
+        columns = ", ".join(f"{column} {TYPES[type(dtype)]}" for column, dtype in frame.schema.items())
+        database.load(name, columns, frame.write_csv())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_deployment_reads_its_tables_from_a_database_and_keeps_what_runs_when_a_bundle_is_refused(
+    tables: dict[str, pl.DataFrame], database: Database, tmp_path: Path
+) -> None:
+    load_tables(tables, database)
+    environment = dict(os.environ)
+
+    def command(*arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "engine", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == code, f"{arguments}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    text = (SPECS / "card_fraud.yaml").read_text()
+    for name in TABLES:  # what makes the rows of the example
+        text = re.sub(rf"  {name}_made:.*\n(?:    \{{.*\n)?", "", text)
+    text = text.replace("    bundle: v3\n    scenarios", "    connections: {local: warehouse}\n    scenarios")
+    assert "connections: {local: warehouse}" in text
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(text)
+    (tmp_path / "data").mkdir()
+    for name, frame in tables.items():
+        frame.write_parquet(tmp_path / "data" / f"{name}.parquet")
+
+    def read_metrics(*where: str) -> dict[str, float | None]:
+        shown = json.loads(command("show", "spec.yaml", "the_MES", "Q4 2017", "--format", "json", *where))
+        return {name: metric["value"] for name, metric in shown["metrics"].items()}
+
+    command("run", "spec.yaml", "Data drift monitor")
+    command("bundle", "create", "spec.yaml", "v3")
+    refused = command("deploy", "spec.yaml", "production", "--bundle", "v3", code=3)
+    assert "warehouse_url" in refused  # nobody has said where the database is
+    environment["CARD_FRAUD_WAREHOUSE_URL"] = database.url()
+    command("deploy", "spec.yaml", "production", "--bundle", "v3")
+    command("run", "spec.yaml", "Data drift monitor", "--on", "production")
+    here, there = read_metrics(), read_metrics("--on", "production")
+    assert len(here) > 50
+    assert there == pytest.approx(here, rel=1e-12, abs=1e-12)
+
+    database.execute("ALTER TABLE cardholders RENAME COLUMN fico_score TO score")
+    spec.write_text(text.replace("release_notes: adds", "release_notes: again, adds"))
+    command("bundle", "create", "spec.yaml", "v3", code=3)  # the name is taken
+    spec.write_text(spec.read_text().replace("  v3:\n", "  v4:\n"))
+    command("bundle", "create", "spec.yaml", "v4")
+    refused = command("deploy", "spec.yaml", "production", "--bundle", "v4", code=3)
+    assert "fico_score" in refused
+    (shown,) = json.loads(command("deployments", "spec.yaml", "--format", "json"))
+    assert (shown["bundle_name"], shown["state"]) == ("v3", "HEALTHY")
+    assert read_metrics("--on", "production") == there
+    written = [path for path in (tmp_path / "automation").rglob("*") if path.is_file()]
+    password = database.url().split(":")[2].split("@")[0]
+    assert not [path for path in written if password.encode() in path.read_bytes()]
 
 
 @pytest.mark.slow

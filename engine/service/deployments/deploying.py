@@ -14,6 +14,7 @@ from engine.bundles.extraction import remove_extracted
 from engine.bundles.project_bundles import find_bundle
 from engine.errors import UsageError
 from engine.formatting.lists import join_words
+from engine.formatting.moments import format_second
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.settings import (
@@ -288,7 +289,7 @@ def _hold_deployment(
 
     def tell_waiting(busy: LockBusy) -> None:
         at_work = node.operations.find_newest(name)
-        who = f"{at_work.by} since {at_work.started:%Y-%m-%d %H:%M:%S} UTC" if at_work else str(busy.holder)
+        who = f"{at_work.by} since {format_second(at_work.started)}" if at_work else str(busy.holder)
         around.tell(f"waits until another update of {name} has ended: {who}")
 
     with node.lock(name, wait=math.inf, waiting=tell_waiting):

@@ -1,6 +1,7 @@
 """The deployments of a spec as they are now, and the operations on them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from engine.service.deployments.deploying import read_active
 from engine.service.deployments.settings import (
@@ -37,7 +38,7 @@ class DeploymentState:
     revision: int | None = None
     bundle: str | None = None
     bundle_name: str | None = None
-    since: str | None = None
+    since: datetime | None = None
     by: str | None = None
 
 
@@ -74,7 +75,7 @@ def describe_deployment(project: ProjectSpec, name: str) -> DeploymentState:
         active.number,
         active.bundle,
         active.bundle_name,
-        f"{active.made:%Y-%m-%d %H:%M:%S} UTC",
+        active.made,
         active.made_by,
     )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
+from engine.formatting.moments import format_minute, format_second
 from engine.pipeline.released_models import activate_models
 from engine.service.deployments.health_check import check_health
 from engine.service.deployments.hooks import run_hook
@@ -68,7 +69,7 @@ class Updater:
         deployment = self._deployment
         if deployment.active_revision != order.expected:
             newest = self._node.find_revision(self._name, deployment.active_revision)
-            whom = f", by {newest.made_by} at {newest.made:%Y-%m-%d %H:%M:%S} UTC" if newest else ""
+            whom = f", by {newest.made_by} at {format_second(newest.made)}" if newest else ""
             raise DeploymentRefusedError(
                 f"{self._name}: revision {deployment.active_revision} is active{whom}, and not revision "
                 f"{order.expected} from which this update starts: look at it, and deploy again if that is still wanted"
@@ -231,7 +232,7 @@ class Updater:
     def quarantine(self, row: RevisionRow, why: str) -> None:
         """Let the bundle of a revision be deployed here again only by people who say so."""
         now = self._node.database.now()
-        quarantined = {**self._deployment.quarantined, row.bundle: f"{why[:160]}, {now:%Y-%m-%d %H:%M} UTC"}
+        quarantined = {**self._deployment.quarantined, row.bundle: f"{why[:160]}, {format_minute(now)}"}
         self._node.change_deployment(self._name, quarantined=quarantined)
 
     def _run_back(self, order: UpdateOrder) -> OperationRow:
