@@ -55,9 +55,8 @@ def describe_deployment_answer(state: DeploymentState) -> StatusAnswer:
     active = []
     if state.revision is not None and state.bundle is not None:
         which = f"{state.bundle_name} ({state.bundle[:12]})"
-        active = [
-            f"revision {state.revision}, {which}, since {state.since and format_second(state.since)}, by {state.by}"
-        ]
+        since = f", since {format_second(state.since)}, by {state.by}" if state.since else ""
+        active = [f"revision {state.revision}, {which}{since}"]
     return StatusAnswer(well=state.state == "HEALTHY", state=state.state, told=(*active, *state.reasons))
 
 

@@ -71,11 +71,8 @@ def print_deployments(found: Sequence[DeploymentState], format_: Shown) -> None:
         return
     for one in found:
         which = f"revision {one.revision}, {one.bundle_name} ({(one.bundle or '')[:12]})"
-        active = (
-            "nothing active"
-            if one.revision is None
-            else f"{which}, since {one.since and format_second(one.since)}, by {one.by}"
-        )
+        since = f", since {format_second(one.since)}, by {one.by}" if one.since else ""
+        active = "nothing active" if one.revision is None else f"{which}{since}"
         print(f"{one.name} on {one.infrastructure}: {one.state}, {active}")
         for reason in one.reasons:
             print(f"  {reason}")
