@@ -1,9 +1,9 @@
 """What is written into tables of real databases reads back as it was, or the column is named and nothing is changed."""
 
 import math
-import multiprocessing
 import os
-import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -229,6 +229,7 @@ def test_a_user_without_permission_is_told_and_nothing_is_changed(database: Data
 
 
 LONG = pl.LazyFrame({"n": range(3_000_000), "t": "a text of some length"})
+LONG_WRITER = Path(__file__).with_name("long_writer.py")
 
 
 @pytest.mark.slow
@@ -261,6 +262,18 @@ def _end_sessions(database: Database) -> None:
         time.sleep(0.02)
 
 
+def _kill_writer(kind: str, place: str, folder: Path, seconds: float) -> None:
+    """Write a long table in a process of its own, and kill that some time after it has opened the database."""
+    started = folder / "started"
+    with subprocess.Popen([sys.executable, LONG_WRITER, kind, place, folder / "second", started]) as process:
+        while not started.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(seconds)
+        assert process.poll() is None, "it had ended before it was killed"
+        process.kill()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.3, 0.8, 1.5])
 def test_a_writer_that_is_killed_leaves_the_old_rows_and_nothing_else(
@@ -274,15 +287,7 @@ def test_a_writer_that_is_killed_leaves_the_old_rows_and_nothing_else(
         write_table(
             session, "kept", Table("made", pl.LazyFrame({"n": [1], "t": ["a"]}), ""), "test", tmp_path / "first"
         )
-    process = multiprocessing.get_context("spawn").Process(
-        target=_write_long, args=(database.url(), tmp_path / "second", tmp_path / "started")
-    )
-    process.start()
-    while not (tmp_path / "started").exists() and process.is_alive():
-        time.sleep(0.01)
-    time.sleep(seconds)
-    os.kill(process.pid or 0, signal.SIGKILL)
-    process.join()
+    _kill_writer("postgresql", database.url(), tmp_path, seconds)
     until = time.monotonic() + 30
     while database.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'engine'") != "0":
         assert time.monotonic() < until
@@ -292,14 +297,6 @@ def test_a_writer_that_is_killed_leaves_the_old_rows_and_nothing_else(
         database.execute("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
         == "1"
     )
-
-
-def _write_long(url: str, folder: Path, started: Path) -> None:
-    from engine.connections.postgresql import open_postgresql
-
-    with open_postgresql(url) as session:
-        started.touch()
-        write_table(session, "kept", Table("made", LONG, "", rereadable=True), "test", folder)
 
 
 @pytest.mark.slow
@@ -385,23 +382,7 @@ def test_a_writer_into_duckdb_that_is_killed_leaves_the_old_rows(tmp_path: Path,
         write_table(
             session, "kept", Table("made", pl.LazyFrame({"n": [1], "t": ["a"]}), ""), "test", tmp_path / "first"
         )
-    process = multiprocessing.get_context("spawn").Process(
-        target=_write_long_into_duckdb, args=(path, tmp_path / "second", tmp_path / "started")
-    )
-    process.start()
-    while not (tmp_path / "started").exists() and process.is_alive():
-        time.sleep(0.01)
-    time.sleep(seconds)
-    os.kill(process.pid or 0, signal.SIGKILL)
-    process.join()
+    _kill_writer("duckdb", str(path), tmp_path, seconds)
     with open_duckdb(path) as session:
         assert texts(session) == [("1",)]
         assert session.fetch_rows("SELECT count(*) FROM duckdb_tables()") == [(1,)]
-
-
-def _write_long_into_duckdb(path: Path, folder: Path, started: Path) -> None:
-    from engine.connections.duckdb import open_duckdb
-
-    with open_duckdb(path) as session:
-        started.touch()
-        write_table(session, "kept", Table("made", LONG, "", rereadable=True), "test", folder)
