@@ -389,13 +389,18 @@ class Datasets:
     def forget_tables(self) -> None:
         """Read the tables of databases anew when they are opened next: something may have been written into them."""
         self._table_rows.clear()
-        self._tables.clear()
-        self._forget_opened()
+        self._forget_made()
 
     def forget_table(self, connection: str, table: str) -> None:
         """Read a table anew when it is opened next: it was written. So are queries that its database runs."""
         for key in [key for key in self._table_rows if key[:2] in ((connection, table), (connection, None))]:
             del self._table_rows[key]
+        self._forget_made()
+
+    def _forget_made(self) -> None:
+        """Forget what was made of rows that are gone: it is known by their id, which other rows may get now."""
+        self._tables.clear()
+        self._disturbed.clear()
         self._forget_opened()
 
     def _remember_rows(self, table: DatabaseTable, rows: DatabaseRows) -> None:

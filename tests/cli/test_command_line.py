@@ -334,6 +334,7 @@ def test_a_user_without_a_name_is_a_number() -> None:
     assert done.stdout.startswith("uid 54321@")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0 or not Path("/usr/bin/setpriv").exists(), reason="needs root and setpriv")
 def test_a_state_that_cannot_be_written_can_be_read(engine: Engine, tmp_path: Path) -> None:
     assert engine("run", "checked.yaml").returncode == 0

@@ -580,6 +580,7 @@ def test_a_reference_of_its_own_may_have_more_columns(options: dict[str, str], t
     assert not {"only_there", "repaid"} & project.datasets["batch"].columns.keys()
 
 
+@pytest.mark.slow
 def test_files_of_several_months_are_one_dataset(tmp_path: Path) -> None:
     for month, rows in loans().group_by("month"):
         rows.write_csv(tmp_path / f"loans-2025-{month[0]:02}.csv")

@@ -88,6 +88,7 @@ def test_a_muted_check_is_measured_and_told_but_counts_nowhere(engine: Engine, t
     assert "a repair is on its way" in text
 
 
+@pytest.mark.slow
 def test_results_and_listings_show_the_mute(engine: Engine) -> None:
     mute(engine)
     document = json.loads(engine("run", "p.yaml", "--format", "json").stdout)
@@ -118,6 +119,7 @@ def test_a_mute_ends_by_itself_and_the_first_result_says_so(engine: Engine, tmp_
     assert "expired" in engine("mute", "p.yaml", "--list").stdout
 
 
+@pytest.mark.slow
 def test_a_mute_is_ended_replaced_and_kept_in_the_history(engine: Engine) -> None:
     mute(engine)
     assert mute(engine, until="2030-07-01").returncode == 0

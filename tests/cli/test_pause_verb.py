@@ -99,6 +99,7 @@ def list_triggers(engine: Engine) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 def test_a_scenario_is_paused_until_somebody_resumes_it_and_both_are_recorded(engine: Engine) -> None:
     said = engine("pause", "p.yaml", "nightly", "--reason", "the  database\nmoves")
     assert (said.returncode, said.stderr) == (0, "")
@@ -115,6 +116,7 @@ def test_a_scenario_is_paused_until_somebody_resumes_it_and_both_are_recorded(en
     assert rows[0]["state"].startswith("ended by ada@")
 
 
+@pytest.mark.slow
 def test_a_pause_ends_by_itself_in_the_time_zone_of_the_project(engine: Engine) -> None:
     day = datetime.now(ZoneInfo("Europe/Berlin")).date() + timedelta(days=2)
     until = datetime.combine(day, time(8), ZoneInfo("Europe/Berlin")).astimezone(UTC)
@@ -131,6 +133,7 @@ def test_a_pause_ends_by_itself_in_the_time_zone_of_the_project(engine: Engine) 
     assert "a pause until 9999-12-31 23:59:00-05:00 would end after the year 9999" in late.stderr
 
 
+@pytest.mark.slow
 def test_what_cannot_be_paused_or_resumed_says_why(engine: Engine) -> None:
     assert "there is no scenario 'nigthly'; did you mean 'nightly'?" in engine("pause", "p.yaml", "nigthly").stderr
     assert "'after' is not paused; no scenario is" in engine("resume", "p.yaml", "after").stderr

@@ -132,6 +132,7 @@ def test_a_dry_run_shows_what_would_be_sent_and_keeps_nothing(engine: Engine, tm
     assert found["dry_run"]
 
 
+@pytest.mark.slow
 def test_what_stays_text_and_what_is_left_out_is_told_by_plan_run_and_report(engine: Engine, tmp_path: Path) -> None:
     for name, step in (("ref", 1), ("cur", 3)):
         (tmp_path / name / "k=a").mkdir(parents=True)

@@ -80,6 +80,7 @@ def sort_rows(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.sort(pl.all(), nulls_last=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(condition=conditions, selection=selections, join=joins)
 def test_the_database_gives_the_rows_that_polars_gives(

@@ -14,6 +14,7 @@ from tests.releases.conftest import CODE, SPEC, find_archive, run_engine, write_
 VALUES = [f"Planted-{number:02}-{'xyz' * 5}/+={number}" for number in range(20)]
 
 
+@pytest.mark.slow
 def test_a_bundle_holds_the_spec_its_code_the_rows_and_the_model(project):
     said = run_engine("bundle", "create", project, "v1")
     manifest = read_manifest(find_archive(project))
@@ -30,6 +31,7 @@ def test_a_bundle_holds_the_spec_its_code_the_rows_and_the_model(project):
     assert "v1 (the name belongs to it already: nothing has changed)" in run_engine("bundle", "create", project, "v1")
 
 
+@pytest.mark.slow
 def test_a_name_is_not_given_to_other_contents(project):
     run_engine("bundle", "create", project, "v1")
     project.write_text(project.read_text().replace("first", "second"))
@@ -138,6 +140,7 @@ def test_none_of_twenty_planted_values_is_in_a_bundle(tmp_path):
         assert not [value for value in VALUES if value in str(frame.rows())]
 
 
+@pytest.mark.slow
 def test_the_step_gives_each_day_a_bundle_of_its_own_and_a_plan_makes_none(project):
     text = project.read_text().replace("  main:", (
         "  nightly:\n    steps:\n      - {name: pack, kind: create_bundle, bundle: v1, called: \"v-${as_of}\"}\n  main:"

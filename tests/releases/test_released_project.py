@@ -27,6 +27,7 @@ def design(project) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_a_release_without_any_code_gives_the_same_numbers(design, release, tmp_path):
     text = design.read_text().replace("datasets: [batch]", "datasets: [batch, people]")
     design.write_text(text.replace("v1:", "v2:"))
@@ -49,6 +50,7 @@ def test_a_release_without_any_code_gives_the_same_numbers(design, release, tmp_
     assert f"release       {there.release}" in run_engine("show", path, "s", there.name)
 
 
+@pytest.mark.slow
 def test_a_model_of_a_release_needs_no_training_data_until_it_is_built_itself(design, release, tmp_path):
     path = release(find_archive(design))
     for code in (tmp_path / "node").rglob("*.py"):
@@ -86,6 +88,7 @@ def test_a_model_that_is_built_there_counts_until_the_next_activation(design, re
     assert "train m version 1" in run_engine("plan", path, "main")
 
 
+@pytest.mark.slow
 def test_an_included_dataset_keeps_what_it_declares_and_its_variables_stay_variables(design, release):
     path = release(find_archive(design))
     declared = engine.load(path).spec.datasets["batch"]
@@ -122,6 +125,7 @@ def read_rows(path: Path, name: str) -> list[tuple[object, ...]]:
         return sorted(context.datasets.open(name).frame.collect().rows())
 
 
+@pytest.mark.slow
 def test_a_model_that_computes_something_else_is_refused_and_the_versions_are_named(design, release, tmp_path):
     path = release(find_archive(design))
     version = tmp_path / "changed"

@@ -116,17 +116,20 @@ def test_child_runs_steps_in_a_process_and_messages_have_the_moment_of_their_run
     ]
 
 
+@pytest.mark.slow
 def test_conditions_know_the_moment(folder: Path) -> None:
     assert run_night(folder, "2026-11-22")["runs"][0]["steps"][1]["outcome"] == "SKIPPED"
     assert run_night(folder, "2026-11-23")["runs"][0]["steps"][1]["outcome"] == "SUCCESS"
 
 
+@pytest.mark.slow
 def test_the_plan_is_that_of_the_same_moment(folder: Path) -> None:
     run_night(folder, "2026-11-23")
     assert "nothing to compute" in call(folder, "plan", "s.yaml", "--as-of", "2026-11-23")
     assert "evaluate watched 2026-11-23" in call(folder, "plan", "s.yaml", "--as-of", "2026-11-24")
 
 
+@pytest.mark.slow
 def test_a_run_that_died_tells_with_the_moment_that_it_stood_for(folder: Path) -> None:
     run_night(folder, "2026-11-22")
     database = sqlite3.connect(folder / ".engine" / "nightly" / "state.db")

@@ -228,6 +228,7 @@ def test_a_run_without_a_timeout_tells_what_its_function_has_left(
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_the_command_ends_although_a_thread_does_not(
     spec: Callable[[str], Path], module: Callable[[str], None], tmp_path: Path
 ) -> None:

@@ -262,6 +262,7 @@ def test_a_marker_says_that_all_other_files_are_complete(watch: Watch, tmp_path:
     assert {"b.csv", "c.csv"} <= watching.wait()
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_removed_and_made_again_is_watched_on(watch: Watch, tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "data"
     folder.mkdir(parents=True)
@@ -309,6 +310,7 @@ def test_a_new_file_of_a_pattern_and_one_that_is_gone_are_changes(watch: Watch, 
     assert watching.wait() == {"a.csv"}
 
 
+@pytest.mark.slow
 def test_a_checkout_of_500_files_is_one_change_and_one_back_at_once_none(watch: Watch, tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         names = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=one"]
