@@ -103,4 +103,4 @@ class ProjectThreads:
         self._tell("delivery", f"{what}: {event.state}{f': {event.text}' if event.text else ''}", **facts)
 
     def _tell_maintenance(self, level: str, text: str) -> None:
-        self._tell("maintenance" if level == "info" else "problem", text)
+        self._tell({"info": "maintenance", "warning": "problem"}.get(level, level), text)

@@ -25,7 +25,7 @@ MEASURE_EVERY = timedelta(days=1)
 LOOK_SECONDS = 5.0
 """How often the thread looks whether something is due."""
 
-Tell = Callable[[Literal["info", "warning"], str], None]
+Tell = Callable[[Literal["info", "warning", "recovered"], str], None]
 
 
 class StateMaintenance:
@@ -51,6 +51,7 @@ class StateMaintenance:
         self._busy = False
         self._stopped = threading.Event()
         self._due: dict[str, datetime] = {}
+        self._failing: set[str] = set()
         self._thread = threading.Thread(target=self._work, name="state maintenance", daemon=True)
 
     def start(self) -> None:
@@ -103,6 +104,12 @@ class StateMaintenance:
             self._tell("warning", f"{failure}: {problem}")
         except Exception as bug:  # noqa: BLE001 - the boundary: nothing may end the maintenance
             self._tell("warning", f"{failure}: internal error: {type(bug).__name__}: {bug}")
+        else:
+            if failure in self._failing:
+                self._tell("recovered", f"this is over: {failure}")
+            self._failing.discard(failure)
+            return
+        self._failing.add(failure)
 
     def _prune(self, store: Store, now: datetime) -> None:
         if self._project.resources.retention is None:

@@ -172,15 +172,16 @@ class ProjectScheduler:
             if self.is_leader:
                 self._advance(looks, dispatching)
         except EngineError as problem:
-            self._note_problem(str(problem))
+            self.note_problem(str(problem))
         except Exception as bug:  # noqa: BLE001 - other projects go on, and this one is tried again
-            self._note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
+            self.note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
         else:
             if self.store_problem and was_leader:  # one that begins now says so itself
                 self._tell("recovered", "this problem is over, it goes on")
             self.store_problem = ""
 
-    def _note_problem(self, text: str, details: str = "") -> None:
+    def note_problem(self, text: str, details: str = "") -> None:
+        """Tell a problem of the state, once; the first tick without one tells that it is over."""
         if text != self.store_problem:
             self._tell("problem", f"{text}:\n{details}" if details else text)
         self.store_problem = text

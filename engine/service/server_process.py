@@ -279,7 +279,7 @@ class Server:
         try:
             yield
         except EngineError as problem:
-            self._listener.tell("problem", f"{project.name}: {problem}", project=project.name)
+            project.note_problem(str(problem))
 
     def _find_pause(self) -> float:
         times = [time for project in self._projects.all if (time := project.wakes_at) is not None]

@@ -137,3 +137,17 @@ def test_what_nobody_has_thought_of_is_told_and_the_rest_goes_on(store: Store, t
     assert [level for level, _ in told] == ["warning"]
     assert told[0][1].startswith("the retention could not be applied: ")
     assert not (store.folder / "state.db-wal").stat().st_size
+
+
+def test_what_works_again_is_told_once(store: Store, tmp_path: Path) -> None:
+    told: Told = []
+    project = load_project(tmp_path, "{runs: {keep: 1}}")
+    upkeep = StateMaintenance(store.folder, project, lambda *told_of: told.append(told_of), lambda: NOW)
+    add_run(store, 1)
+    (store.folder / "evaluations").rename(store.folder / "moved")
+    upkeep.tick(store, NOW, busy=False)
+    (store.folder / "moved").rename(store.folder / "evaluations")
+    for hours in (1, 2):
+        upkeep.tick(store, NOW + timedelta(hours=hours), busy=False)
+    assert [level for level, _ in told] == ["warning", "recovered"]
+    assert told[1][1] == "this is over: the retention could not be applied"
