@@ -643,11 +643,11 @@ class Project:
         name, infrastructure, state (HEALTHY, OUT_OF_SYNC, ERROR, UNKNOWN), reasons, revision, bundle, bundle_name,
         since, by.
         """
-        return frames.tabulate_deployments(list_deployments(self.spec))
+        return frames.tabulate_deployments(list_deployments(self.spec, self.environ))
 
     def updates(self, deployment: str) -> list[Update]:
         """Return the operations on a deployment, oldest first; raises UsageError if the spec has no such deployment."""
-        return list_operations(self.spec, deployment)
+        return list_operations(self.spec, deployment, self.environ)
 
     def status(self, deployment: str | None = None) -> list[ProjectStatus]:
         """Return how the deployments of the spec stand (one of them, or all); without any, how the project stands.
@@ -664,7 +664,7 @@ class Project:
         return [self._describe_deployed(name) for name in names]
 
     def _describe_deployed(self, name: str) -> ProjectStatus:
-        state = describe_deployment(self.spec, name)
+        state = describe_deployment(self.spec, name, self.environ)
         if state.revision is None:
             return describe_status(name, state, None)
         with self.on(name).open_session() as context:

@@ -44,7 +44,7 @@ def command(
     from engine.service.deployments.deploying import deploy_bundle, plan_update
 
     if plan:
-        deployment_printers.print_change(plan_update(project, deployment, bundle), format_)
+        deployment_printers.print_change(plan_update(project, deployment, bundle, os.environ), format_)
         return ExitCode.OK
     treat_signals_as_interruptions()
     done = deploy_bundle(

@@ -39,15 +39,15 @@ def command(
     from engine.service.deployments.deployment_list import list_deployments, list_operations
 
     if action is None or deployment is None:
-        deployment_printers.print_deployments(list_deployments(project), format_)
+        deployment_printers.print_deployments(list_deployments(project, os.environ), format_)
     elif action == "show":
-        deployment_printers.print_operations(list_operations(project, deployment), format_)
+        deployment_printers.print_operations(list_operations(project, deployment, os.environ), format_)
     elif action == "disable":
         if not _is_confirmed(f"Let triggers start nothing of {deployment} any more?", yes=yes):
             return ExitCode.OK
         return deployment_printers.print_operation(disable_deployment(project, deployment, environ=os.environ), format_)
     elif _is_confirmed(f"Delete {deployment} with its state, its evaluations and its files?", yes=yes):
-        folder = delete_deployment(project, deployment)
+        folder = delete_deployment(project, deployment, os.environ)
         print(
             f"{deployment}: removed {folder}" if folder else f"{deployment}: nothing is deployed, nothing was removed"
         )

@@ -35,6 +35,7 @@ from engine.spec.include import read_files
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.bundles import Bundle
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset, StoredDataset
+from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.spec.resources.evaluation_stores import ModelTestReference
 from engine.spec.resources.models import SkopsModel, TrainModel
 from engine.spec.used_connections import list_used_connections
@@ -205,7 +206,8 @@ def _list_other_files(project: ProjectSpec, patterns: Iterable[str]) -> Iterator
     """Yield the files that patterns name, without what the engine writes; raise a BundleError where there are none."""
     folder = project.folder
     written = [resolve_state_folder(project), *(registry.folder for registry in list_registries(project).values())]
-    written += [project.home / one.path for one in project.resources.infrastructures.values()]
+    infrastructures = project.resources.infrastructures.values()
+    written += [project.home / one.path for one in infrastructures if isinstance(one, DirectoryInfrastructure)]
     own = [Path(os.path.normpath(one.absolute())) for one in (*written, project.home / project.state.path)]
     for pattern in patterns:
         found = [folder / name for name in glob(pattern, root_dir=folder, recursive=True)]  # noqa: PTH207  no hidden files

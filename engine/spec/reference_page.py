@@ -25,6 +25,7 @@ from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
 from engine.spec.resources.connections import CONNECTION_KINDS
 from engine.spec.resources.datasets import DATASET_KINDS
+from engine.spec.resources.deployments import INFRASTRUCTURE_KINDS
 from engine.spec.resources.evaluation_stores import REFERENCE_KINDS
 from engine.spec.resources.models import MODEL_KINDS
 from engine.spec.resources.project import ProjectResource
@@ -44,6 +45,7 @@ KINDS_BY_SECTION: dict[str, dict[str, type[Resource]]] = {
     "channels": CHANNEL_KINDS,
     "steps": STEP_KINDS,
     "triggers": TRIGGER_KINDS,
+    "infrastructures": INFRASTRUCTURE_KINDS,
 }
 
 _MARKER = re.compile(r"<!-- (\w[\w ]*?)(?:: ([\w ]+))? -->")

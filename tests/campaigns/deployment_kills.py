@@ -20,7 +20,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from engine.service.deployments.deploying import conclude_node, deploy_bundle
+from engine.service.deployments.deploying import deploy_bundle
+from engine.service.deployments.directory_target import conclude_directory
 from engine.spec import ProjectSpec, load
 from engine.store.node import OperationState
 
@@ -79,7 +80,7 @@ def main() -> None:
             with suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
             killed += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
-            conclude_node(folder / "automation", os.environ, lambda _: None)
+            conclude_directory(folder / "automation", os.environ, lambda _: None)
             active, states = check_infrastructure(folder / "automation")
             assert active is not None
             if number % 20 == 19:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.service.deployments.deploying import conclude_node
+from engine.service.deployments.directory_target import conclude_directory
 from engine.store.node import Node, OperationState
 
 from .deployed import check_infrastructure, make_project
@@ -34,7 +34,7 @@ def run_deploy(folder: Path, bundle: str, point: str = "never", *, seconds: floa
 
 
 def conclude(folder: Path) -> tuple[int | None, list[OperationState]]:
-    conclude_node(folder / "automation", os.environ, lambda _: None)
+    conclude_directory(folder / "automation", os.environ, lambda _: None)
     return check_infrastructure(folder / "automation")
 
 

@@ -171,9 +171,9 @@ def test_a_deployment_can_be_switched_off_and_deleted(tmp_path: Path) -> None:
     check_infrastructure(tmp_path / "automation")
     asked = run_engine(tmp_path, "deployments", "spec.yaml", "delete", "production")
     assert (asked.returncode, "use --yes" in asked.stderr) == (2, True)
-    folder = delete_deployment(project.spec, "production")
-    assert folder is not None
-    assert not folder.exists()
+    folder = delete_deployment(project.spec, "production", {})
+    assert folder == str(tmp_path / "automation" / "deployments" / "production")
+    assert not Path(folder).exists()
     assert check_infrastructure(tmp_path / "automation") == (None, [])
 
 
@@ -210,7 +210,7 @@ def test_a_plan_says_what_would_change_in_the_words_of_the_spec(tmp_path: Path) 
     write_spec(
         tmp_path, "variables: {quarter: Q1}\n", deployment="variables: {quarter: Q4}\nscenarios: {probe: inactive}"
     )
-    change = plan_update(load(tmp_path / "spec.yaml"), "production", "v4")
+    change = plan_update(load(tmp_path / "spec.yaml"), "production", "v4", {})
     assert change.settings == {"variable quarter": ("", "Q4"), "scenario probe": ("active", "inactive")}
     assert (change.before_name, change.bundle_name, change.keeps_state) == ("v3", "v4", True)
     assert len(project.updates("production")) == 1

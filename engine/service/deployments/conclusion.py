@@ -44,9 +44,9 @@ def _find_node(path: Path) -> Path | None:
 
 def main() -> None:
     """Conclude what has no end in the infrastructure whose folder is given."""
-    from engine.service.deployments.deploying import conclude_node
+    from engine.service.deployments.directory_target import conclude_directory
 
-    conclude_node(Path(sys.argv[1]), os.environ, print)
+    conclude_directory(Path(sys.argv[1]), os.environ, print)
 
 
 if __name__ == "__main__":

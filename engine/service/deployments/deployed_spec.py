@@ -4,13 +4,17 @@ from pathlib import Path
 
 from engine.errors import UsageError
 from engine.service.deployments.places import DeploymentPlaces
-from engine.service.deployments.settings import find_node_folder, get_deployment
+from engine.service.deployments.settings import get_deployment
+from engine.service.deployments.targets import find_directory
 from engine.spec import ProjectSpec
 
 
 def find_deployed_spec(project: ProjectSpec, name: str) -> Path:
     """Return the file by which commands take the active revision of a deployment; UsageError if there is none."""
-    folder = find_node_folder(project, get_deployment(project, name).infrastructure)
+    infrastructure = get_deployment(project, name).infrastructure
+    folder = find_directory(project, infrastructure)
+    if folder is None:
+        raise UsageError(f"{name}: its files are on the node {infrastructure!r}; engine pull SPEC {name} brings them")
     pointer = DeploymentPlaces(folder, name).pointer
     if not pointer.exists():
         raise UsageError(f"{name}: nothing is deployed yet; engine deploy SPEC {name} --bundle NAME does it")

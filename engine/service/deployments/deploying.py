@@ -1,36 +1,18 @@
 """Deploys bundles, goes back, switches off and removes: what the verbs of deployments do, from a spec."""
 
-import math
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engine.acting_user import describe_acting_user
 from engine.bundles.archive_checks import read_manifest
-from engine.bundles.extraction import remove_extracted
 from engine.bundles.project_bundles import find_bundle
 from engine.errors import UsageError
 from engine.formatting.lists import join_words
-from engine.formatting.moments import format_second
-from engine.service.deployments.places import DeploymentPlaces
-from engine.service.deployments.release_retention import has_running_runs
-from engine.service.deployments.settings import (
-    Care,
-    find_node_folder,
-    get_deployment,
-    snapshot_settings,
-)
-from engine.service.deployments.update_order import DeploymentRefusedError, Surroundings, UpdateOrder
-from engine.service.deployments.updates import Updater, find_healthy
+from engine.service.deployments.settings import Care, get_deployment, snapshot_settings
+from engine.service.deployments.targets import DeploymentTarget, open_target
+from engine.service.deployments.update_order import UpdateOrder
 from engine.spec import ProjectSpec
-from engine.store import LockBusy
-from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow, RevisionState
-
-if TYPE_CHECKING:
-    from engine.bundles.signatures import TrustedKey
+from engine.store.node import OperationRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,37 +83,33 @@ def deploy_bundle(
     _refuse_inside_deployment(project)
     chosen = _choose_bundle(project, name, bundle)
     found = find_bundle(project, chosen)
-    settings = snapshot_settings(project, name)
-    with _open_node(project, name) as node:
-        before = node.find_deployment(name)
-        if key is not None and (known := node.operations.find_by_key(key)) is not None:
-            return known
-        order = UpdateOrder(
-            deployment=name,
-            project=project.name,
-            bundle=found.id,
-            bundle_name=chosen,
-            settings=settings,
-            archive=found.path,
-            expected=None if before is None else before.active_revision,
-            by=describe_acting_user(),
-            again=again,
-            now=now,
-            key=key,
-        )
-        around = _surround(project, name, environ, tell, checkpoint)
-        with _hold_deployment(node, name, project.name, around, order.expected) as updater:
-            return updater.update(order)
+    target = _open_target(project, name, environ, tell, checkpoint)
+    before = target.find(name)
+    order = UpdateOrder(
+        deployment=name,
+        project=project.name,
+        bundle=found.id,
+        bundle_name=chosen,
+        settings=snapshot_settings(project, name),
+        archive=found.path,
+        expected=None if before is None else before.row.active_revision,
+        by=describe_acting_user(),
+        again=again,
+        now=now,
+        key=key,
+    )
+    return target.update(order)
 
 
-def plan_update(project: ProjectSpec, name: str, bundle: str | None) -> DeploymentChange:
+def plan_update(project: ProjectSpec, name: str, bundle: str | None, environ: Mapping[str, str]) -> DeploymentChange:
     """Return what deploying a bundle would change; nothing is changed. Raises as `deploy_bundle`."""
     _refuse_inside_deployment(project)
     chosen = _choose_bundle(project, name, bundle)
     found = find_bundle(project, chosen)
     snapshot = snapshot_settings(project, name)
     settings = snapshot["values"]
-    row, active = read_active(project, name)
+    found_there = _open_target(project, name, environ).find(name)
+    row, active = (None, None) if found_there is None else (found_there.row, found_there.active)
     before = {} if active is None else active.settings["values"]
     changed = {}
     for section, after in settings.items():
@@ -178,28 +156,8 @@ def roll_back_deployment(
     DeploymentRefusedError
         There is no healthy revision to go back to.
     """
-    with _open_node(project, name) as node:
-        deployment = node.find_deployment(name)
-        if deployment is None or deployment.active_revision is None:
-            raise UsageError(f"{name}: nothing is deployed yet, so there is nothing to go back to")
-        around = _surround(project, name, environ, tell, checkpoint)
-        with _hold_deployment(node, name, project.name, around, deployment.active_revision) as updater:
-            active = node.find_revision(name, deployment.active_revision)
-            if active is None:
-                raise RuntimeError(f"{name} has no row of its active revision")
-            target = find_healthy(node, name, before=active.number, unlike=active)
-            if target is None:
-                raise DeploymentRefusedError(
-                    f"{name}: there is no healthy revision before revision {active.number} to go back to; engine "
-                    f"deployments SPEC disable {name} lets its triggers start nothing"
-                )
-            by = describe_acting_user()
-            done = updater.update(updater.order_back(target, active.number, by, now=now))
-            if str(done.state) == "HEALTHY":
-                node.set_revision_state(name, active.number, RevisionState.ROLLED_BACK)
-                if target.bundle != active.bundle:
-                    updater.quarantine(active, f"rolled back by {by}")
-            return done
+    target = _open_target(project, name, environ, tell, checkpoint)
+    return target.roll_back(name, by=describe_acting_user(), now=now)
 
 
 def disable_deployment(
@@ -216,18 +174,11 @@ def disable_deployment(
     UsageError
         The spec has no such deployment, or nothing is deployed.
     """
-    with _open_node(project, name) as node:
-        deployment = node.find_deployment(name)
-        active = None if deployment is None else node.find_revision(name, deployment.active_revision)
-        if active is None:
-            raise UsageError(f"{name}: nothing is deployed yet")
-        around = _surround(project, name, environ, tell, lambda _: None)
-        with _hold_deployment(node, name, project.name, around, active.number) as updater:
-            return updater.update(updater.order_off(active, describe_acting_user()))
+    return _open_target(project, name, environ, tell).disable(name, by=describe_acting_user())
 
 
-def delete_deployment(project: ProjectSpec, name: str) -> Path | None:
-    """Remove a deployment with its releases, its state and what it has written; return its folder, None if none was.
+def delete_deployment(project: ProjectSpec, name: str, environ: Mapping[str, str]) -> str:
+    """Remove a deployment with its releases, its state and what it has written; return where it was, empty if nowhere.
 
     Raises
     ------
@@ -236,93 +187,17 @@ def delete_deployment(project: ProjectSpec, name: str) -> Path | None:
     LockBusy
         Another process works on it.
     """
-    with _open_node(project, name) as node:
-        if node.find_deployment(name) is None:
-            return None
-        with node.lock(name, wait=False):
-            places = DeploymentPlaces(node.folder, name)
-            if has_running_runs(places):
-                raise UsageError(f"{name}: runs of it are at work; wait until they have ended, or abort them")
-            for release in places.releases.glob("*"):
-                remove_extracted(release)
-            if places.folder.exists():
-                shutil.rmtree(places.folder)
-            node.delete_deployment(name)
-        return places.folder
+    return _open_target(project, name, environ).delete(name)
 
 
-def conclude_node(folder: Path, environ: Mapping[str, str], tell: Callable[[str], None]) -> None:
-    """Conclude the operations that a killed process has left in an infrastructure; those at work are left alone."""
-    with Node.open(folder) as node:
-        for name in dict.fromkeys(one.deployment for one in node.operations.list_open()):
-            deployment = node.find_deployment(name)
-            if deployment is None:
-                continue
-            try:
-                with node.lock(name, wait=False):
-                    Updater(node, deployment, Surroundings(environ=environ, tell=tell)).conclude_interrupted()
-            except LockBusy:
-                continue
-
-
-def read_active(project: ProjectSpec, name: str) -> tuple[DeploymentRow | None, RevisionRow | None]:
-    """Return the rows of a deployment and of its active revision; None if nothing is deployed."""
-    folder = find_node_folder(project, get_deployment(project, name).infrastructure)
-    if not (folder / "node.db").exists():
-        return None, None
-    with Node.open(folder) as node:
-        row = node.find_deployment(name)
-        return row, None if row is None else node.find_revision(name, row.active_revision)
-
-
-@contextmanager
-def _open_node(project: ProjectSpec, name: str) -> Iterator[Node]:
-    with Node.open(find_node_folder(project, get_deployment(project, name).infrastructure)) as node:
-        yield node
-
-
-@contextmanager
-def _hold_deployment(
-    node: Node, name: str, project: str, around: Surroundings, expected: int | None
-) -> Iterator[Updater]:
-    """Hold the lock of a deployment, with what killed processes have left concluded; raises DeploymentRefusedError."""
-
-    def tell_waiting(busy: LockBusy) -> None:
-        at_work = node.operations.find_newest(name)
-        who = f"{at_work.by} since {format_second(at_work.started)}" if at_work else str(busy.holder)
-        around.tell(f"waits until another update of {name} has ended: {who}")
-
-    with node.lock(name, wait=math.inf, waiting=tell_waiting):
-        updater = Updater(node, node.ensure_deployment(name, project), around)
-        updater.conclude_interrupted()
-        yield updater
-
-
-def _surround(
+def _open_target(
     project: ProjectSpec,
     name: str,
     environ: Mapping[str, str],
-    tell: Callable[[str], None],
-    checkpoint: Callable[[str], None],
-) -> Surroundings:
-    infrastructure = get_deployment(project, name).infrastructure
-    declared = project.resources.infrastructures[infrastructure]
-    return Surroundings(
-        environ=environ,
-        tell=tell,
-        keys=_load_keys(project, infrastructure),
-        require=declared.require,
-        checkpoint=checkpoint,
-    )
-
-
-def _load_keys(project: ProjectSpec, infrastructure: str) -> "list[TrustedKey]":
-    declared = project.resources.infrastructures[infrastructure]
-    if not declared.trusted_keys:
-        return []
-    from engine.bundles.signatures import load_trusted_keys
-
-    return load_trusted_keys(declared.trusted_keys, project.folder_of("infrastructures", infrastructure))
+    tell: Callable[[str], None] = lambda _: None,
+    checkpoint: Callable[[str], None] = lambda _: None,
+) -> DeploymentTarget:
+    return open_target(project, get_deployment(project, name).infrastructure, environ, tell, checkpoint)
 
 
 def _choose_bundle(project: ProjectSpec, name: str, bundle: str | None) -> str:

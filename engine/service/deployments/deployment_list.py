@@ -1,17 +1,13 @@
 """The deployments of a spec as they are now, and the operations on them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from engine.service.deployments.deploying import read_active
-from engine.service.deployments.settings import (
-    digest_settings,
-    find_node_folder,
-    get_deployment,
-    snapshot_settings,
-)
+from engine.service.deployments.settings import digest_settings, get_deployment, snapshot_settings
+from engine.service.deployments.targets import DeployedState, open_target
 from engine.spec import ProjectSpec
-from engine.store.node import Node, OperationRow, RevisionState
+from engine.store.node import OperationRow, RevisionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +38,24 @@ class DeploymentState:
     by: str | None = None
 
 
-def list_deployments(project: ProjectSpec) -> list[DeploymentState]:
+def list_deployments(project: ProjectSpec, environ: Mapping[str, str]) -> list[DeploymentState]:
     """Return the deployments that a spec declares; nothing is changed, and nothing is concluded."""
-    return [describe_deployment(project, name) for name in project.resources.deployments]
+    return [describe_deployment(project, name, environ) for name in project.resources.deployments]
 
 
-def describe_deployment(project: ProjectSpec, name: str) -> DeploymentState:
+def describe_deployment(project: ProjectSpec, name: str, environ: Mapping[str, str]) -> DeploymentState:
     """Return a deployment as it is now; raises UsageError if the spec has none of that name."""
     declared = get_deployment(project, name)
-    row, active = read_active(project, name)
-    if row is None or active is None:
+    found = open_target(project, declared.infrastructure, environ).find(name)
+    row, active = (None, None) if found is None else (found.row, found.active)
+    if found is None or row is None or active is None:
         return DeploymentState(
             name, declared.infrastructure, "UNKNOWN", (f"nothing is deployed yet; engine deploy SPEC {name} does it",)
         )
     errors = [row.error] if row.error else []
     if not row.enabled and not errors:
         errors.append("it is switched off: triggers start nothing")
-    unknown = _describe_open(project, name)
+    unknown = _describe_open(found)
     if active.state is RevisionState.NEW and not unknown:
         unknown = ["its health was not checked"]
     differences = []
@@ -80,24 +77,20 @@ def describe_deployment(project: ProjectSpec, name: str) -> DeploymentState:
     )
 
 
-def _describe_open(project: ProjectSpec, name: str) -> list[str]:
-    with Node.open(find_node_folder(project, get_deployment(project, name).infrastructure)) as node:
-        for operation in node.operations.list_open(name):
-            if node.is_locked(name):
-                return [f"an update to revision {operation.to_revision} is at work, by {operation.by}"]
-            what = f"an update to revision {operation.to_revision} was interrupted after {operation.state}"
-            return [f"{what}; the next engine deploy, rollback or serve concludes it"]
-    return []
+def _describe_open(found: DeployedState) -> list[str]:
+    operation = found.open_operation
+    if operation is None:
+        return []
+    if found.at_work:
+        return [f"an update to revision {operation.to_revision} is at work, by {operation.by}"]
+    what = f"an update to revision {operation.to_revision} was interrupted after {operation.state}"
+    return [f"{what}; the next engine deploy, rollback or serve concludes it"]
 
 
 def _is_bundle(named: str, id_: str, name: str) -> bool:
     return named == name or id_.startswith(named)
 
 
-def list_operations(project: ProjectSpec, name: str) -> list[OperationRow]:
+def list_operations(project: ProjectSpec, name: str, environ: Mapping[str, str]) -> list[OperationRow]:
     """Return the operations on a deployment, oldest first, each with its steps and their logs."""
-    folder = find_node_folder(project, get_deployment(project, name).infrastructure)
-    if not (folder / "node.db").exists():
-        return []
-    with Node.open(folder) as node:
-        return node.operations.list_all(name)
+    return open_target(project, get_deployment(project, name).infrastructure, environ).list_operations(name)

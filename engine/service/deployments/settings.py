@@ -8,7 +8,6 @@ is ever in it, and a variable has the value that it has in the deployment.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from engine.digests import digest_json
@@ -71,12 +70,6 @@ def get_deployment(project: ProjectSpec, name: str) -> Deployment:
         hint = suggest_name(name, list(declared))
         raise UsageError(f"the spec declares no deployment {name!r}{hint or f' (declared: {known})'}")
     return declared[name]
-
-
-def find_node_folder(project: ProjectSpec, infrastructure: str) -> Path:
-    """Return the folder of an infrastructure of kind `directory`."""
-    declared = project.resources.infrastructures[infrastructure]
-    return (project.folder_of("infrastructures", infrastructure) / declared.path).resolve()
 
 
 def snapshot_settings(project: ProjectSpec, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
-from engine.spec.resources.resource import Duration, Names, Ref, Resource, Scalar
+from engine.spec.resources.resource import Duration, Names, Ref, Resource, Scalar, SecretText
 
 
 class TrustedKeyFile(Resource):
@@ -30,6 +30,27 @@ class DirectoryInfrastructure(Resource):
         "key is trusted until a day.",
     )
     require: int = Field(0, ge=0, description="How many of the trusted keys must have signed a bundle.")
+
+
+class NodeInfrastructure(Resource):
+    """An automation node, a server of its own that is asked by HTTP: `engine serve --node`."""
+
+    kind: Literal["node"] = "node"
+    url: str = Field(description="Address of the node: https://node.example.com:7320.")
+    token: SecretText = Field(
+        description="The token that the node has given to you, from `engine node token create`. Usually a "
+        "${secret.name}."
+    )
+    certificate: str | None = Field(
+        None,
+        description="File with the certificate (PEM) of the node, or of who has signed it, relative to the spec, if "
+        "this machine does not trust it anyway.",
+    )
+    timeout: float = Field(30, gt=0, le=600, description="How many seconds to wait for an answer of the node.")
+
+
+Infrastructure = Annotated[DirectoryInfrastructure | NodeInfrastructure, Field(discriminator="kind")]
+INFRASTRUCTURE_KINDS: dict[str, type[Resource]] = {"directory": DirectoryInfrastructure, "node": NodeInfrastructure}
 
 
 class HealthCheck(Resource):

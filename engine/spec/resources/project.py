@@ -9,7 +9,7 @@ from engine.spec.resources.bundles import Bundle, Registry
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.datasets import AnyDataset
-from engine.spec.resources.deployments import Deployment, DirectoryInfrastructure
+from engine.spec.resources.deployments import Deployment, Infrastructure
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.resource import Names, Ref, Resource, Scalar
@@ -100,5 +100,5 @@ class ProjectResource(Resource):
     scenarios: dict[str, Scenario] = Field({}, description="Steps to run and messages to send, by name.")
     registry: Registry | None = Field(None, description="Where bundles are published.")
     bundles: dict[str, Bundle] = Field({}, description="Versions of the project to carry elsewhere, by name.")
-    infrastructures: dict[str, DirectoryInfrastructure] = Field({}, description="Where deployments live, by name.")
+    infrastructures: dict[str, Infrastructure] = Field({}, description="Where deployments live, by name.")
     deployments: dict[str, Deployment] = Field({}, description="Bundles that run with settings of their own, by name.")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings
+from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.spec.resources.scenarios import RunScenarioStep, UpdateDeploymentStep
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.references import describe_section, list_iterated_children
@@ -16,7 +17,9 @@ REPLACED = ("variables", "connections", "channels", "secrets", "scenarios")
 def check_infrastructures(draft: Draft, findings: Findings) -> None:
     """Check that as many keys are trusted as signatures are required."""
     for name, infrastructure in draft.spec.infrastructures.items():
-        if infrastructure.require > len(infrastructure.trusted_keys):
+        if isinstance(infrastructure, DirectoryInfrastructure) and infrastructure.require > len(
+            infrastructure.trusted_keys
+        ):
             at = draft.value_position("infrastructures", name, "require")
             count = len(infrastructure.trusted_keys)
             message = f"signatures of {infrastructure.require} trusted keys are required, but the spec has {count}"

@@ -1,0 +1,172 @@
+"""Deployments in a folder of this machine."""
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.bundles.extraction import remove_extracted
+from engine.errors import UsageError
+from engine.formatting.moments import format_second
+from engine.service.deployments.places import DeploymentPlaces
+from engine.service.deployments.release_retention import has_running_runs
+from engine.service.deployments.targets import DeployedState
+from engine.service.deployments.update_order import DeploymentRefusedError, Surroundings, UpdateOrder
+from engine.service.deployments.updates import Updater, find_healthy
+from engine.spec.resources.deployments import DirectoryInfrastructure
+from engine.store import LockBusy
+from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow, RevisionState
+
+if TYPE_CHECKING:
+    from engine.bundles.signatures import TrustedKey
+
+
+class DirectoryTarget:
+    """The deployments in a folder.
+
+    Parameters
+    ----------
+    declared
+        Which keys are trusted there, in files relative to `spec_folder`.
+    tell
+        Called with what is being done, a sentence at a time.
+    checkpoint
+        Called with the name of each point at which a crash must do no harm; tests end the process there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        declared: DirectoryInfrastructure,
+        spec_folder: Path,
+        environ: Mapping[str, str],
+        tell: Callable[[str], None] = lambda _: None,
+        checkpoint: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.folder = folder
+        self._declared, self._spec_folder = declared, spec_folder
+        self._environ, self._tell, self._checkpoint = environ, tell, checkpoint
+
+    def find(self, deployment: str) -> DeployedState | None:
+        """Return a deployment as it is; None if nothing was deployed under that name. Nothing is changed."""
+        if not (self.folder / "node.db").exists():
+            return None
+        with Node.open(self.folder) as node:
+            row = node.find_deployment(deployment)
+            if row is None:
+                return None
+            active = node.find_revision(deployment, row.active_revision)
+            opened = next(iter(node.operations.list_open(deployment)), None)
+            return DeployedState(row, active, opened, opened is not None and node.is_locked(deployment))
+
+    def list_operations(self, deployment: str) -> list[OperationRow]:
+        """Return the operations on a deployment, oldest first, each with its steps and their logs."""
+        if not (self.folder / "node.db").exists():
+            return []
+        with Node.open(self.folder) as node:
+            return node.operations.list_all(deployment)
+
+    def update(self, order: UpdateOrder) -> OperationRow:
+        """Carry out an update and return its operation, which has ended; raises DeploymentRefusedError."""
+        with Node.open(self.folder) as node:
+            if order.key is not None and (known := node.operations.find_by_key(order.key)) is not None:
+                return known
+            with self._hold(node, order.deployment, order.project) as updater:
+                return updater.update(order)
+
+    def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
+        """Go back to the last healthy revision before the active one, with its settings of then.
+
+        The bundle that was active is quarantined there, if the other revision has another one.
+        """
+        with Node.open(self.folder) as node:
+            row, active = self._get_active(
+                node, deployment, "nothing is deployed yet, so there is nothing to go back to"
+            )
+            with self._hold(node, deployment, row.project) as updater:
+                target = find_healthy(node, deployment, before=active.number, unlike=active)
+                if target is None:
+                    raise DeploymentRefusedError(
+                        f"{deployment}: there is no healthy revision before revision {active.number} to go back to; "
+                        f"engine deployments SPEC disable {deployment} lets its triggers start nothing"
+                    )
+                done = updater.update(updater.order_back(target, active.number, by, now=now))
+                if str(done.state) == "HEALTHY":
+                    node.set_revision_state(deployment, active.number, RevisionState.ROLLED_BACK)
+                    if target.bundle != active.bundle:
+                        updater.quarantine(active, f"rolled back by {by}")
+                return done
+
+    def disable(self, deployment: str, *, by: str) -> OperationRow:
+        """Let the triggers of a deployment start nothing any more."""
+        with Node.open(self.folder) as node:
+            row, active = self._get_active(node, deployment, "nothing is deployed yet")
+            with self._hold(node, deployment, row.project) as updater:
+                return updater.update(updater.order_off(active, by))
+
+    def delete(self, deployment: str) -> str:
+        """Remove a deployment with all that it has; return its folder, empty if there was none."""
+        with Node.open(self.folder) as node:
+            if node.find_deployment(deployment) is None:
+                return ""
+            with node.lock(deployment, wait=False):
+                places = DeploymentPlaces(node.folder, deployment)
+                if has_running_runs(places):
+                    raise UsageError(f"{deployment}: runs of it are at work; wait until they have ended, or abort them")
+                for release in places.releases.glob("*"):
+                    remove_extracted(release)
+                if places.folder.exists():
+                    shutil.rmtree(places.folder)
+                node.delete_deployment(deployment)
+            return str(places.folder)
+
+    def _get_active(self, node: Node, deployment: str, without: str) -> tuple[DeploymentRow, RevisionRow]:
+        row = node.find_deployment(deployment)
+        active = None if row is None else node.find_revision(deployment, row.active_revision)
+        if row is None or active is None:
+            raise UsageError(f"{deployment}: {without}")
+        return row, active
+
+    @contextmanager
+    def _hold(self, node: Node, deployment: str, project: str) -> Iterator[Updater]:
+        """Hold the lock of a deployment, with what killed processes have left concluded."""
+        around = Surroundings(
+            environ=self._environ,
+            tell=self._tell,
+            keys=self._load_keys(),
+            require=self._declared.require,
+            checkpoint=self._checkpoint,
+        )
+
+        def tell_waiting(busy: LockBusy) -> None:
+            at_work = node.operations.find_newest(deployment)
+            who = f"{at_work.by} since {format_second(at_work.started)}" if at_work else str(busy.holder)
+            self._tell(f"waits until another update of {deployment} has ended: {who}")
+
+        with node.lock(deployment, wait=math.inf, waiting=tell_waiting):
+            updater = Updater(node, node.ensure_deployment(deployment, project), around)
+            updater.conclude_interrupted()
+            yield updater
+
+    def _load_keys(self) -> "list[TrustedKey]":
+        if not self._declared.trusted_keys:
+            return []
+        from engine.bundles.signatures import load_trusted_keys
+
+        return load_trusted_keys(self._declared.trusted_keys, self._spec_folder)
+
+
+def conclude_directory(folder: Path, environ: Mapping[str, str], tell: Callable[[str], None]) -> None:
+    """Conclude the operations that a killed process has left in an infrastructure; those at work are left alone."""
+    with Node.open(folder) as node:
+        for name in dict.fromkeys(one.deployment for one in node.operations.list_open()):
+            deployment = node.find_deployment(name)
+            if deployment is None:
+                continue
+            try:
+                with node.lock(name, wait=False):
+                    Updater(node, deployment, Surroundings(environ=environ, tell=tell)).conclude_interrupted()
+            except LockBusy:
+                continue

@@ -1,0 +1,118 @@
+"""Where deployments live: a folder of this machine, or a node that is asked by HTTP. Both are asked the same."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from engine.service.deployments.update_order import UpdateOrder
+from engine.spec import ProjectSpec
+from engine.spec.resources.deployments import DirectoryInfrastructure
+from engine.store.node import DeploymentRow, OperationRow, RevisionRow
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedState:
+    """A deployment as it is where it lives.
+
+    Attributes
+    ----------
+    row
+        The deployment itself.
+    active
+        Its active revision; None if none is.
+    open_operation
+        An operation on it that has no end yet; None if there is none.
+    at_work
+        Whether a process works on that operation.
+    """
+
+    row: DeploymentRow
+    active: RevisionRow | None
+    open_operation: OperationRow | None = None
+    at_work: bool = False
+
+
+class DeploymentTarget(Protocol):
+    """Where deployments live."""
+
+    def find(self, deployment: str) -> DeployedState | None:
+        """Return a deployment as it is; None if nothing was deployed under that name. Nothing is changed."""
+        ...
+
+    def list_operations(self, deployment: str) -> list[OperationRow]:
+        """Return the operations on a deployment, oldest first, each with its steps and their logs."""
+        ...
+
+    def update(self, order: UpdateOrder) -> OperationRow:
+        """Carry out an update and return its operation, which has ended.
+
+        The same key is the same operation, however often it is asked for.
+
+        Raises
+        ------
+        DeploymentRefusedError
+            It was refused before it began.
+        """
+        ...
+
+    def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
+        """Go back to the last healthy revision before the active one, with its settings of then.
+
+        Raises
+        ------
+        UsageError
+            Nothing is deployed.
+        DeploymentRefusedError
+            There is no healthy revision to go back to.
+        """
+        ...
+
+    def disable(self, deployment: str, *, by: str) -> OperationRow:
+        """Let the triggers of a deployment start nothing any more; raises UsageError if nothing is deployed."""
+        ...
+
+    def delete(self, deployment: str) -> str:
+        """Remove a deployment with all that it has; return where it was, empty if there was none.
+
+        Raises
+        ------
+        UsageError
+            Runs of it are at work.
+        LockBusy
+            Another process works on it.
+        """
+        ...
+
+
+def open_target(
+    project: ProjectSpec,
+    infrastructure: str,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None] = lambda _: None,
+    checkpoint: Callable[[str], None] = lambda _: None,
+) -> DeploymentTarget:
+    """Return an infrastructure that a spec declares.
+
+    Parameters
+    ----------
+    tell
+        Called with what is being done, a sentence at a time.
+    checkpoint
+        Called with the name of each point at which a crash must do no harm.
+    """
+    declared = project.resources.infrastructures[infrastructure]
+    folder = project.folder_of("infrastructures", infrastructure)
+    if isinstance(declared, DirectoryInfrastructure):
+        from engine.service.deployments.directory_target import DirectoryTarget
+
+        return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
+    raise NotImplementedError
+
+
+def find_directory(project: ProjectSpec, infrastructure: str) -> Path | None:
+    """Return the folder of an infrastructure; None if it is a node, whose folder is on another machine."""
+    declared = project.resources.infrastructures[infrastructure]
+    if not isinstance(declared, DirectoryInfrastructure):
+        return None
+    return (project.folder_of("infrastructures", infrastructure) / declared.path).resolve()
