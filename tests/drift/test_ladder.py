@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from engine.drift import Numerical, Role, compare, profile
 from engine.drift.distributions.columns import Moments
 from engine.drift.distributions.quantile_grid import QuantileGrid
-from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds
+from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds, ks_wasserstein_by_segments
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.value_tables import search_sorted
 from engine.drift.profiles.accumulators import ExactAccumulator, GridAccumulator
@@ -182,6 +182,19 @@ def test_exact_columns_merge_exactly(both):
     assert merged.values.tolist() == whole.values.tolist()
     assert merged.counts.tolist() == whole.counts.tolist()
     assert astuple(merged.moments) == pytest.approx(astuple(whole.moments), rel=0, abs=0, nan_ok=True)
+
+
+@given(sides, st.integers(0, 2**32), st.sampled_from([0, 0.02, 0.5]))
+def test_distances_by_segments_are_those_of_the_sweep(both, seed, moved):
+    random = np.random.default_rng(seed)
+    n, m = random.integers(1, 3000, 2)
+    many = random.standard_normal(n).round(random.integers(1, 9)), random.standard_normal(m).round(3) + moved
+    for a, b in (tuple(map(exact, both)), tuple(map(exact, many)), tuple(map(exact, reversed(many)))):
+        gap, area = ks_wasserstein(a.values, a.counts, b.values, b.counts)
+        same, found = ks_wasserstein_by_segments(a.values, a.counts, b.values, b.counts)
+        assert same == gap
+        if np.isfinite(area) and np.abs(np.append(a.values, b.values).astype(np.float64)).max() < 1e150:
+            assert found == pytest.approx(area, rel=1e-11, abs=1e-300)
 
 
 @given(sides)

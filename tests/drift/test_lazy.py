@@ -255,6 +255,7 @@ ARGUMENTS = {
     value_tables.merge_tables: both(for_apart),
     text_merge.merge_texts: [texts],
     cdf_distance.ks_wasserstein: both(for_apart),
+    cdf_distance.ks_wasserstein_by_segments: both(for_apart),
     boosting.assign_bins: [
         lambda random: (np.append(some_values(random, "f8"), np.nan), np.unique(some_values(random, "f8", 200)[:250]))
     ],

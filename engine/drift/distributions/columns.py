@@ -226,7 +226,13 @@ class Numerical:
     def round_to_float32(self) -> "Numerical":
         """Return the exact column as 32-bit floats hold its values; the counts of those that become equal are added."""
         with np.errstate(over="ignore"):  # beyond the largest one a value becomes infinite, as in the other sample
-            return self._convert_exact(self.values.astype(np.float32))
+            rounded = self.values.astype(np.float32)
+        of_entities = self.entity_rows is None or np.array_equal(
+            self.entity_rows.values, self.entity_rows.values.astype(np.float32)
+        )
+        if self.values.dtype == np.float64 and of_entities and np.array_equal(self.values, rounded):
+            return self  # they were 32-bit floats
+        return self._convert_exact(rounded)
 
     def _convert_exact(self, converted: NDArray[np.floating[Any]]) -> "Numerical":
         """Return the exact column with its values converted, which keeps their order, and may make some equal."""

