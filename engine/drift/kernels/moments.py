@@ -6,16 +6,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.drift.kernels.cdf_distance import subtract_as_float
-from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.lazy import helper, kernel
 from engine.drift.kernels.value_tables import Counts, Values
 
 VALUES_PER_STRETCH = 2048
 """Values per stretch. The second pass over a stretch finds its values in the processor's cache."""
 
 
-def _sum_in_order(terms: NDArray[np.float64]) -> float:
-    """Return the sum, added from the first to the last term as a loop does; `np.sum` adds pairwise."""
-    return float(np.cumsum(terms)[-1])
+@helper()
+def _sum_lanes(terms: NDArray[np.float64], size: int) -> Any:
+    """Return the sum of the first `size` terms: of eight sums of every eighth, which do not wait for each other."""
+    a = b = c = d = e = f = g = h = 0.0
+    for i in range(0, size - 7, 8):
+        a += terms[i]
+        b += terms[i + 1]
+        c += terms[i + 2]
+        d += terms[i + 3]
+        e += terms[i + 4]
+        f += terms[i + 5]
+        g += terms[i + 6]
+        h += terms[i + 7]
+    for i in range(size // 8 * 8, size):
+        a += terms[i]
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+def _sum_lanes_in_numpy(terms: NDArray[np.float64]) -> float:
+    """Return the same as `_sum_lanes`, to the last bit; `np.sum` adds in another order."""
+    full = len(terms) // 8 * 8
+    lanes = np.cumsum(terms[:full].reshape(-1, 8), axis=0)[-1].tolist() if full else [0.0] * 8
+    a, b, c, d, e, f, g, h = lanes
+    for term in terms[full:].tolist():
+        a += term
+    return float(((a + b) + (c + d)) + ((e + f) + (g + h)))
 
 
 def _mean_and_squares_in_numpy(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
@@ -27,9 +50,9 @@ def _mean_and_squares_in_numpy(values: Values, counts: Counts, centre: Any) -> t
         wrapped = (exact >= 0) != (stretch >= centre)
         centred = np.where(wrapped, stretch.astype(np.float64) - np.float64(centre), exact)
         times = counts[start : start + VALUES_PER_STRETCH].astype(np.float64) if len(counts) else np.ones(len(stretch))
-        new_rows = _sum_in_order(times)
-        mean = _sum_in_order(times * centred) / new_rows
-        new_squares = _sum_in_order(times * (centred - mean) * (centred - mean))
+        new_rows = _sum_lanes_in_numpy(times)
+        mean = _sum_lanes_in_numpy(times * centred) / new_rows
+        new_squares = _sum_lanes_in_numpy(times * (centred - mean) * (centred - mean))
         difference = mean - offset
         rows += new_rows
         offset += difference * (new_rows / rows)
@@ -48,9 +71,10 @@ def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float
 
     Each value occurs once if `counts` is empty. Stretches are merged by the formula of Chan, Golub and LeVeque (1979).
     """
-    # the values of a stretch minus the centre, and their counts
+    # the values of a stretch minus the centre, their counts, and what is added up
     centred = np.empty(VALUES_PER_STRETCH)
     times = np.ones(VALUES_PER_STRETCH)
+    terms = np.empty(VALUES_PER_STRETCH)
     rows = offset = squares = 0.0
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = min(VALUES_PER_STRETCH, len(values) - start)
@@ -58,14 +82,13 @@ def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float
             centred[i] = subtract_as_float(values[start + i], centre)
         for i in range(n if len(counts) else 0):
             times[i] = counts[start + i]
-        new_rows = total = 0.0
         for i in range(n):
-            new_rows += times[i]
-            total += times[i] * centred[i]
-        mean = total / new_rows
-        new_squares = 0.0
+            terms[i] = times[i] * centred[i]
+        new_rows = _sum_lanes(times, n) if len(counts) else np.float64(n)
+        mean = _sum_lanes(terms, n) / new_rows
         for i in range(n):
-            new_squares += times[i] * (centred[i] - mean) * (centred[i] - mean)
+            terms[i] = times[i] * (centred[i] - mean) * (centred[i] - mean)
+        new_squares = _sum_lanes(terms, n)
         # merge n_1 rows with n_2 new ones: with d = mean_2 - mean_1 the mean moves by d * n_2 / n, and the squared
         # deviations grow by d^2 * n_1 * n_2 / n
         difference = mean - offset
