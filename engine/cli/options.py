@@ -2,14 +2,16 @@
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from engine import spec
 from engine.formatting.redacted_output import redact_standard_streams
 from engine.spec.moment import parse_moment
-from engine.spec.value_types import parse_duration
+
+if TYPE_CHECKING:
+    from engine.spec import ProjectSpec
 
 Format = Annotated[
     Literal["text", "json", "github"],
@@ -49,7 +51,7 @@ AsOf = Annotated[
 
 def load_project(
     path: Path, variables: list[str] | None, as_of: str | None = None, on: str | None = None
-) -> spec.ProjectSpec:
+) -> "ProjectSpec":
     """Read and validate a spec; from now on the values of its secrets are masked in everything that is printed.
 
     Parameters
@@ -102,6 +104,8 @@ def parse_pairs(given: list[str] | None, option: str, form: str) -> dict[str, st
 
 def parse_end(text: str) -> date | datetime | timedelta:
     """Parse the value of `--until`: a date, a time, or a duration from now on; raises typer.BadParameter otherwise."""
+    from engine.spec.value_types import parse_duration
+
     try:
         return parse_duration(text.strip()) or parse_moment(text.strip())
     except ValueError:

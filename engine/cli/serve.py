@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from engine.cli import restore_garbage_collection
-from engine.spec.value_types import parse_duration
 
 if TYPE_CHECKING:
     from engine.cli.serve_printers import ServePrinter
@@ -79,6 +78,7 @@ def command(
     from engine.service.deployments.conclusion import conclude_before_serving
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.server_process import RESTARTED_FOR, ServeOptions, Server
+    from engine.spec.value_types import parse_duration
 
     restore_garbage_collection()
     printer = ServePrinter(format_, verbose=verbose)

@@ -11,8 +11,6 @@ from engine.cli.options import AsOf, Format, Variables, load_project
 from engine.errors import Diagnostic, SpecError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
-from engine.spec.channel_urls import check_channel_urls
-from engine.spec.rules.switched_off import list_inactive
 
 
 def command(
@@ -22,6 +20,9 @@ def command(
     format_: Format = "text",
 ) -> int:
     """Check spec files and show every problem with its position. Reads no data."""
+    from engine.spec.channel_urls import check_channel_urls
+    from engine.spec.rules.switched_off import list_inactive
+
     found: list[Diagnostic] = []
     inactive: list[str] = []
     wrong = False
