@@ -114,7 +114,7 @@ def _feed_blocks(readers: Mapping[str, Accumulator], frame: pl.LazyFrame, readin
     return rows
 
 
-class _ScratchArrays(local):
+class _ScratchFloats(local):
     """Where the floats of a block are normalized, per thread: new memory for each would cost more than the counting."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class _ScratchArrays(local):
         return self.values[:size]
 
 
-_scratch = _ScratchArrays()
+_scratch = _ScratchFloats()
 
 
 def present_values(block: pl.Series) -> Values:

@@ -8,7 +8,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from engine.formatting.hints import find_similar
@@ -120,11 +120,14 @@ def parse_sql(sql: str) -> "exp.Query":
     return cast("exp.Query", sqlglot.parse_one(sql, read=_load_dialect(), error_message_context=MAX_SQL_LENGTH))
 
 
-@cache  # the rules, a plan and every iteration of a loop read the same queries; callers must not change the tree
+@lru_cache(maxsize=256)
+def list_references(sql: str) -> tuple[VariableReference, ...]:
+    """Return the references outside comments, texts and quoted names; none of an SQL that is too long."""
+    return () if len(sql) > MAX_SQL_LENGTH else _scan_references(sql)[0]
+
+
 def read_query(sql: str) -> SqlQuery:
     """Parse the SQL of a query dataset."""
-    from sqlglot.errors import ParseError, TokenError
-
     if len(sql) > MAX_SQL_LENGTH:
         message = f"the SQL has {len(sql)} characters, but at most {MAX_SQL_LENGTH} are allowed"
         return SqlQuery(sql, (), None, (Problem(0, len(sql), "sql-too-big", message, "shorten the query"),))
@@ -135,6 +138,8 @@ def read_query(sql: str) -> SqlQuery:
         found.append(Problem(references[-1].offset, references[-1].length, "sql-too-big", message, "shorten the query"))
     if found:
         return SqlQuery(sql, references, None, tuple(found))
+    from sqlglot.errors import ParseError, TokenError
+
     try:
         tree = parse_sql(insert_placeholders(sql, references))
         problem = check_depth(sql, tree) or _check_statement(sql, tree) or _check_placeholders(sql, references, tree)

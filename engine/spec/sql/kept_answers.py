@@ -1,0 +1,63 @@
+"""What parsing has told of a text, kept in the user's cache folder by the hash of the text.
+
+Importing sqlglot and parsing take most of the time of a short command, and what they tell depends on nothing but the
+text, the version of sqlglot and this code. So all of these are in the hash, and an answer is never out of date.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from engine.user_cache import find_user_cache
+
+MOST_ANSWERS = 2_000
+"""Answers that are kept: about 2 MB. When there are more, the older half is removed."""
+
+
+def keep_answer(question: str, text: str, find: Callable[[], Any]) -> Any:
+    """Return the JSON-ready answer of `find` to a question about a text, or the one that was kept.
+
+    Nothing depends on whether it can be kept: a folder that is read-only or full, or a damaged file, costs time alone.
+    """
+    folder = find_user_cache()
+    if folder is None:
+        return find()
+    hashed = hashlib.sha256(json.dumps([question, text, _describe_code()]).encode("utf-8", "surrogatepass")).hexdigest()
+    path = folder / "sql" / f"{hashed}.json"
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):  # it is not there, or it is damaged
+        pass
+    answer = find()
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, exist_ok=True)  # answers hold texts of specs
+        part.write_text(json.dumps(answer))
+        part.replace(path)
+        _remove_old(path.parent)
+    return answer
+
+
+def _remove_old(folder: Path) -> None:
+    found = list(folder.iterdir())
+    if len(found) > MOST_ANSWERS:
+        with suppress(OSError):  # another process removes them at the same time
+            for path in sorted(found, key=lambda one: one.stat().st_mtime)[: len(found) // 2]:
+                path.unlink(missing_ok=True)
+
+
+@cache
+def _describe_code() -> list[str]:
+    """Return what an answer depends on beside the text."""
+    try:
+        parser = version("sqlglot")
+    except PackageNotFoundError:
+        parser = ""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return [parser, hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()]
