@@ -16,14 +16,14 @@ from engine.store.node import Node, OperationState
 from .deployed import check_infrastructure, make_project
 
 PROGRAM = Path(__file__).with_name("crashing_deploy.py")
-BEFORE = ("REQUESTED", "RECEIVED", "VERIFIED", "LAID_DOWN", "PRELOADED")
+BEFORE = ("REQUESTED", "RECEIVED", "VERIFIED", "LAID_DOWN", "PRELOADED", "models set")
 AFTER = ("moved", "ACTIVE")
 
 
-def run_deploy(folder: Path, bundle: str, point: str = "never", *, seconds: float | None = None) -> int:
+def run_deploy(spec: Path, bundle: str, point: str = "never", *, seconds: float | None = None) -> int:
     """Deploy in a process that kills itself at a point, or is killed so long after it has loaded; return its code."""
     with subprocess.Popen(
-        [sys.executable, str(PROGRAM), str(folder / "spec.yaml"), bundle, point], stdout=subprocess.PIPE, cwd=folder
+        [sys.executable, str(PROGRAM), str(spec), bundle, point], stdout=subprocess.PIPE, cwd=spec.parent
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -43,7 +43,7 @@ def conclude(folder: Path) -> tuple[int | None, list[OperationState]]:
 def test_an_update_killed_at_a_state_is_concluded(tmp_path: Path, point: str) -> None:
     project = make_project(tmp_path)
     assert project.deploy("production", "v3", now=True).state is OperationState.HEALTHY
-    assert run_deploy(tmp_path, "v3", point) == -signal.SIGKILL
+    assert run_deploy(tmp_path / "spec.yaml", "v3", point) == -signal.SIGKILL
     active, states = conclude(tmp_path)
     concluded = OperationState.FAILED if point in BEFORE else OperationState.HEALTHY
     assert (active, states[-1]) == (1 if point in BEFORE else 2, concluded)
@@ -54,7 +54,7 @@ def test_an_update_killed_at_a_state_is_concluded(tmp_path: Path, point: str) ->
 def test_a_rollback_killed_at_a_state_is_brought_to_its_end(tmp_path: Path, point: str) -> None:
     project = make_project(tmp_path)
     project.deploy("production", "v3", now=True)
-    assert run_deploy(tmp_path, "v4", point) == -signal.SIGKILL
+    assert run_deploy(tmp_path / "spec.yaml", "v4", point) == -signal.SIGKILL
     _, states = conclude(tmp_path)
     assert states[1] is OperationState.ROLLED_BACK
     with Node.open(tmp_path / "automation") as node:
@@ -64,7 +64,7 @@ def test_a_rollback_killed_at_a_state_is_brought_to_its_end(tmp_path: Path, poin
 @pytest.mark.slow
 def test_a_first_update_that_is_killed_leaves_nothing_active(tmp_path: Path) -> None:
     make_project(tmp_path)
-    assert run_deploy(tmp_path, "v3", "LAID_DOWN") == -signal.SIGKILL
+    assert run_deploy(tmp_path / "spec.yaml", "v3", "LAID_DOWN") == -signal.SIGKILL
     assert conclude(tmp_path) == (None, [OperationState.FAILED])
 
 
@@ -74,6 +74,6 @@ def test_updates_killed_at_ten_random_times_leave_one_active_revision(tmp_path: 
     project = make_project(tmp_path)
     project.deploy("production", "v3", now=True)
     for _ in range(10):
-        run_deploy(tmp_path, chosen.choice(["v3", "v4"]), seconds=chosen.uniform(0, 0.6))
+        run_deploy(tmp_path / "spec.yaml", chosen.choice(["v3", "v4"]), seconds=chosen.uniform(0, 0.6))
         active, _ = conclude(tmp_path)
         assert active is not None

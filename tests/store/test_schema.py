@@ -243,6 +243,30 @@ def test_a_state_of_before_triggers_keeps_everything_and_knows_in_which_order_ru
         assert [end.run for end in store.run_ends.list_after(3)] == ["at work"]
 
 
+def test_a_model_that_was_active_before_revisions_were_recorded_counts_until_the_next_activation(folder: Path) -> None:
+    (folder / "locks").mkdir(parents=True)
+    old = Database(locate_database(folder), folder)
+    prepare_schema(old, target="0009")
+    with old.begin_write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO model_versions VALUES (1, 'm', 1, 'f', '2026-11-20 12:00:00', 'models/m/1', '{}', 'i')"
+        )
+        connection.exec_driver_sql("INSERT INTO active_models VALUES ('m', 1, '2026-11-20 12:00:00', 'v1')")
+    old.close()
+    with Store.open(folder) as store:
+
+        def find_active(revision: int) -> int | None:
+            found = store.models.find_active("m", revision)
+            return None if found is None else found.version
+
+        assert [find_active(number) for number in (0, 7)] == [1, 1]
+        store.models.replace_active({}, "v2", 8)
+        assert [find_active(number) for number in (7, 8)] == [1, None]
+        store.models.replace_active({"m": 1}, "v3", 8)
+        store.models.continue_active(8, 9)
+        assert [(one.version, one.by) for one in store.models.list_active(9)] == [(1, "v3")]
+
+
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
     store.evaluations.add(make_evaluation())
     store.close()

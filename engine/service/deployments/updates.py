@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.formatting.moments import format_minute, format_second
-from engine.pipeline.released_models import activate_models
+from engine.pipeline.released_models import activate_models, continue_models
 from engine.service.deployments.health_check import check_health
 from engine.service.deployments.hooks import run_hook
 from engine.service.deployments.places import DeploymentPlaces
@@ -159,11 +159,27 @@ class Updater:
     def _switch_over(self, operation: OperationRow) -> OperationRow:
         """Let the revision of an operation be the active one, and check its health."""
         try:
+            self._set_models(operation)
+            self._around.checkpoint("models set")
             self.places.move_pointer(operation.to_revision)
+        except EngineError as problem:
+            return self._fail(operation, str(problem))
         except OSError as error:
             return self._fail(operation, f"the link {self.places.pointer} cannot be moved: {error.strerror}")
         self._around.checkpoint("moved")
         return self.settle(operation)
+
+    def _set_models(self, operation: OperationRow) -> None:
+        """Record which model versions count in the revision, before a run can see it.
+
+        A revision that is switched off goes on with those of the one before, also if they were built here.
+        """
+        row = self._row_of(operation)
+        spec = self.places.revision_of(row.number)
+        if operation.kind != "disable":
+            activate_models(spec, self.places.release_of(row.bundle), self._around.environ)
+        elif operation.from_revision is not None:
+            continue_models(spec, operation.from_revision, self._around.environ)
 
     def settle(self, operation: OperationRow) -> OperationRow:
         """Bring an operation whose revision is active to its end: healthy, or rolled back.
@@ -191,7 +207,6 @@ class Updater:
         spec, care = self.places.revision_of(row.number), Care.from_json(row.settings["care"])
         self._around.tell(f"revision {row.number} is active; checks its health")
         try:
-            activate_models(spec, self.places.release_of(row.bundle), self._around.environ)
             said = check_health(spec, care, self._around.environ, started, self._around.tell)
         except EngineError as problem:
             self._node.operations.add_step(operation, "health check", started, problem=str(problem))
