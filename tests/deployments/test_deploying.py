@@ -20,7 +20,9 @@ from engine.service.deployments.deploying import (
 )
 from engine.service.deployments.update_order import DeploymentRefusedError
 from engine.spec import load
+from engine.store.database import Database, locate_database
 from engine.store.node import Node, OperationState, RevisionState
+from engine.store.schema import REVISION, prepare_schema
 
 from .deployed import HEALTH, check_infrastructure, make_bundle, make_project, write_spec
 
@@ -125,6 +127,7 @@ import os, sys, time
 from pathlib import Path
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.updates import Updater
+from engine.store.database import Database, locate_database
 from engine.store.node import Node
 folder = Path(sys.argv[1]) / "automation"
 with Node.open(folder) as node:
@@ -245,3 +248,17 @@ def test_a_revision_that_is_active_is_healthy_in_the_rows(tmp_path: Path) -> Non
     project.deploy("production", "v3", now=True)
     with Node.open(tmp_path / "automation") as node:
         assert [row.state for row in node.list_revisions("production")] == [RevisionState.HEALTHY]
+
+
+def test_an_update_tells_that_it_has_migrated_the_state_and_where_the_copy_is(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    state = tmp_path / "automation/deployments/production/state/tiny"
+    (state / "locks").mkdir(parents=True)
+    prepare_schema(Database(locate_database(state), state), target="0009")
+    told: list[str] = []
+    done = deploy_bundle(project.spec, "production", "v3", environ=os.environ, now=True, tell=told.append)
+    assert done.state is OperationState.HEALTHY
+    copy = state / "state.db.0009"
+    assert copy.is_file()
+    assert f"the tables of state.db were migrated from 0009 to {REVISION}" in told[0]
+    assert str(copy) in told[0]

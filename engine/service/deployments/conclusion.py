@@ -22,6 +22,8 @@ def conclude_before_serving(paths: Sequence[Path], environ: Mapping[str, str], t
     """
     for folder in dict.fromkeys(filter(None, map(_find_node, paths))):
         with Node.open(folder) as node:
+            if node.database.migration:
+                tell(node.database.migration)
             left = [one for one in node.operations.list_open() if not node.is_locked(one.deployment)]
         if left:
             done = subprocess.run(  # noqa: S603 - the program is Python, the arguments are ours

@@ -177,7 +177,7 @@ class Updater:
         row = self._row_of(operation)
         spec = self.places.revision_of(row.number)
         if operation.kind != "disable":
-            activate_models(spec, self.places.release_of(row.bundle), self._around.environ)
+            activate_models(spec, self.places.release_of(row.bundle), self._around.environ, self._around.tell)
         elif operation.from_revision is not None:
             continue_models(spec, operation.from_revision, self._around.environ)
 
