@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from engine.service.deployments.directory_target import conclude_directory
+from engine.spec import load
 from engine.store.node import Node, OperationState
 
-from .deployed import check_infrastructure, make_project
+from ..service.served import is_alive, list_descendants, wait_until  # noqa: TID252 - one way for all tests
+from .deployed import check_infrastructure, make_bundle, make_project, write_spec
 
 PROGRAM = Path(__file__).with_name("crashing_deploy.py")
 BEFORE = ("REQUESTED", "RECEIVED", "VERIFIED", "LAID_DOWN", "PRELOADED", "models set")
@@ -59,6 +61,41 @@ def test_a_rollback_killed_at_a_state_is_brought_to_its_end(tmp_path: Path, poin
     assert states[1] is OperationState.ROLLED_BACK
     with Node.open(tmp_path / "automation") as node:
         assert node.list_revisions("production")[-1].bundle_name == "v3"
+
+
+SLEEP = "setsid sleep 300 & sleep 300 & echo $! $$ > pids; wait"
+"""Of three processes, one leaves the process group."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "care",
+    [
+        f"hooks: {{before: [{{argv: [sh, -c, '{SLEEP}']}}]}}",
+        f"hooks: {{after: [{{argv: [sh, -c, '{SLEEP}']}}]}}",
+        "health: {run: [probe]}",
+    ],
+    ids=["hook before", "hook after", "run of the health check"],
+)
+def test_what_a_killed_update_has_started_ends_with_it(tmp_path: Path, care: str) -> None:
+    spec = write_spec(tmp_path, care=care, function="sleep")
+    (tmp_path / "mine.py").write_text(
+        f"import subprocess\ndef sleep():\n    subprocess.run(['sh', '-c', 'cd {tmp_path}; {SLEEP}'], check=True)\n"
+    )
+    make_bundle(load(spec), "v1")
+    with subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(spec), "v1", "never"], stdout=subprocess.DEVNULL, cwd=tmp_path
+    ) as deployer:
+        wait_until(lambda: len(read_pids(tmp_path)) == 2, "nothing was started")
+        started = list_descendants(deployer.pid)
+        assert len(started) >= 3
+        deployer.kill()
+    wait_until(lambda: not any(map(is_alive, started)), "processes of a killed update live on")
+
+
+def read_pids(folder: Path) -> list[str]:
+    path = folder / "pids"
+    return path.read_text().split() if path.exists() else []
 
 
 @pytest.mark.slow
