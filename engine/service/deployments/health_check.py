@@ -1,8 +1,8 @@
 """Checks whether a revision that has become active is healthy.
 
-It is, if its spec can be loaded, its triggers have times or causes to wait for, the hooks after the update have ended
-well, and the scenarios of `health:` have ended, and not FAILED or ABORTED. The outcomes of checks do not count: they
-tell of data, and a month that drifts must not undo a good release.
+It is, if its spec can be loaded, its triggers have times or causes to wait for, the server that serves it (if one does)
+looks at them, the hooks after the update have ended well, and the scenarios of `health:` have ended, and not FAILED or
+ABORTED. The outcomes of checks do not count: they tell of data, and a month that drifts must not undo a good release.
 """
 
 import time
@@ -15,6 +15,7 @@ from engine.outcome import Outcome
 from engine.scenarios.process import run_in_process
 from engine.scenarios.requests import RunRequest
 from engine.service.deployments.hooks import run_hook
+from engine.service.deployments.served_revision import NOT_SERVED, NotArmedError, await_server
 from engine.service.deployments.settings import Care
 from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import load
@@ -27,8 +28,24 @@ class UnhealthyError(EngineError):
     """The active revision is not healthy."""
 
 
-def check_health(spec: Path, care: Care, environ: Mapping[str, str], now: datetime, tell: Callable[[str], None]) -> str:
+def check_health(
+    spec: Path,
+    care: Care,
+    environ: Mapping[str, str],
+    now: datetime,
+    infrastructure: Path,
+    tell: Callable[[str], None],
+) -> str:
     """Check a revision, and return what was found, one line each.
+
+    Parameters
+    ----------
+    now
+        The time from which its triggers count.
+    infrastructure
+        The folder that the deployment is in.
+    tell
+        Called with what is being done, and with what people must know of it, a sentence at a time.
 
     Raises
     ------
@@ -44,6 +61,13 @@ def check_health(spec: Path, care: Care, environ: Mapping[str, str], now: dateti
     active = [one for one in project.scenarios.values() if one.active]
     triggers = sum(trigger.active for one in active for trigger in one.triggers)
     found.append(f"loaded; {triggers} of {len(armed)} triggers are active")
+    try:
+        served = await_server(project, infrastructure, care.health_seconds)
+    except NotArmedError as error:
+        raise UnhealthyError(str(error)) from error
+    found.append(served or NOT_SERVED)
+    if triggers and not served:
+        tell(NOT_SERVED)
     for argv, seconds in care.after:
         try:
             printed = run_hook(argv, seconds, Path(care.hook_folder), environ)

@@ -28,8 +28,10 @@ from engine.service.deployments.release_files import (
     write_revision_file,
 )
 from engine.service.deployments.release_retention import remove_old_releases
+from engine.service.deployments.served_revision import NOT_SERVED, await_server
 from engine.service.deployments.settings import Care, digest_settings
 from engine.service.deployments.update_order import DeploymentRefusedError, Surroundings, UpdateOrder
+from engine.spec import load
 from engine.store.node import DeploymentRow, Node, OperationRow, OperationState, RevisionRow, RevisionState
 
 
@@ -191,8 +193,7 @@ class Updater:
         self._around.checkpoint("ACTIVE")
         row = self._row_of(operation)
         if off:
-            self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.OFF)
-            return self._node.operations.get(operation.id)
+            return self._conclude_off(operation)
         problem = operation.reason or self._find_health_problem(operation, row)
         if problem:
             return self._undo(operation, row, problem)
@@ -201,13 +202,28 @@ class Updater:
         remove_old_releases(self._node, self.places, self._name, Care.from_json(row.settings["care"]).keep)
         return self._node.operations.get(operation.id)
 
+    def _conclude_off(self, operation: OperationRow) -> OperationRow:
+        """Wait until triggers start nothing any more, and record the end of switching off."""
+        started = self._node.database.now()
+        try:
+            project = load(self.places.revision_of(operation.to_revision), environ=self._around.environ)
+            said = await_server(project, self._node.folder, Care().health_seconds)
+        except EngineError as problem:
+            reason = f"it is switched off, but {problem}"
+            self._node.operations.add_step(operation, "switching off", started, problem=str(problem))
+            self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.OFF, reason, error=reason)
+        else:
+            self._node.operations.add_step(operation, "switching off", started, said or NOT_SERVED)
+            self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.OFF)
+        return self._node.operations.get(operation.id)
+
     def _find_health_problem(self, operation: OperationRow, row: RevisionRow) -> str:
         """Return why the revision is not healthy; empty if it is."""
         started = self._node.database.now()
         spec, care = self.places.revision_of(row.number), Care.from_json(row.settings["care"])
         self._around.tell(f"revision {row.number} is active; checks its health")
         try:
-            said = check_health(spec, care, self._around.environ, started, self._around.tell)
+            said = check_health(spec, care, self._around.environ, started, self._node.folder, self._around.tell)
         except EngineError as problem:
             self._node.operations.add_step(operation, "health check", started, problem=str(problem))
             # Kept at once, so that whoever comes after a crash rolls back and does not check again.
