@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import engine
-from engine.service.deployments.deploying import deploy_bundle, disable_deployment
+from engine.service.deployments.deploying import disable_deployment
 from engine.spec import load
 from engine.store.node import OperationRow, OperationState
 
@@ -161,5 +161,3 @@ def test_a_running_server_concludes_an_update_that_was_killed(tmp_path: Path) ->
         assert done.state is OperationState.HEALTHY
         assert f"(process {server.process.pid})" in find_log(done, "health check")
         assert server.end() == 0, server.describe()
-        # an operation at which a process works is left alone: nothing is concluded while a lock is held
-        assert len(server.list_told("deployment")) == 3, server.describe()
