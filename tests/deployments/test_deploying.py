@@ -24,6 +24,7 @@ from engine.store.database import Database, locate_database
 from engine.store.node import Node, OperationState, RevisionState
 from engine.store.schema import REVISION, prepare_schema
 
+from ..service.served import wait_until  # noqa: TID252 - one way to wait for all tests
 from .deployed import HEALTH, check_infrastructure, make_bundle, make_project, write_spec
 
 
@@ -191,6 +192,42 @@ def test_releases_beyond_keep_are_removed_but_not_those_in_use(tmp_path: Path) -
     assert len(list((tmp_path / "automation/bundles").iterdir())) == 2
     with Node.open(tmp_path / "automation") as node:
         assert len(node.list_revisions("production")) == 5
+    check_infrastructure(tmp_path / "automation")
+
+
+@pytest.mark.slow
+def test_a_running_run_keeps_its_release_and_no_other_one(tmp_path: Path) -> None:
+    project = make_project(tmp_path, care="hooks: {}\nkeep: 1")
+    (tmp_path / "mine.py").write_text(
+        f"import time\nfrom pathlib import Path\ndef fine():\n    here = Path({str(tmp_path)!r})\n"
+        "    (here / 'begun').touch()\n    while not (here / 'go').exists():\n        time.sleep(0.05)\n"
+        "    from later import done\n    return done\n"
+    )
+    ids = {}
+    for name in ("a", "b", "c", "d", "e"):
+        files = {"more.md": ("file", name.encode()), "later.py": ("code", b"done = 'done'\n")}
+        ids[name] = make_bundle(project.spec, name, files)
+
+    def list_releases() -> set[str]:
+        found = {path.name for path in (tmp_path / "automation/deployments/production/releases").iterdir()}
+        return {name for name, id_ in ids.items() if id_ in found}
+
+    project.deploy("production", "a", now=True)
+    current = tmp_path / "automation/deployments/production/current.yaml"
+    run = subprocess.Popen([sys.executable, "-m", "engine", "run", str(current), "probe"], cwd=tmp_path)
+    try:
+        wait_until((tmp_path / "begun").exists, "the run has not begun")
+        for name in ("b", "c", "d"):
+            assert project.deploy("production", name, now=True).state is OperationState.HEALTHY
+        assert list_releases() == {"a", "c", "d"}  # of the run, active before, active
+        (tmp_path / "go").touch()
+        assert run.wait() == 0
+    finally:
+        run.kill()
+    project.deploy("production", "e", now=True)
+    assert list_releases() == {"d", "e"}
+    assert project.roll_back("production", now=True).state is OperationState.HEALTHY
+    assert list(project.deployments()["bundle_name"]) == ["d"]
     check_infrastructure(tmp_path / "automation")
 
 

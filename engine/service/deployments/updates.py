@@ -199,7 +199,10 @@ class Updater:
             return self._undo(operation, row, problem)
         self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.HEALTHY, error="")
         self._around.checkpoint("HEALTHY")
-        remove_old_releases(self._node, self.places, self._name, Care.from_json(row.settings["care"]).keep)
+        try:
+            remove_old_releases(self._node, self.places, self._name, Care.from_json(row.settings["care"]).keep)
+        except (EngineError, OSError) as problem:  # the update has ended well all the same
+            self._around.tell(f"old releases could not be removed, which the next update tries again: {problem}")
         return self._node.operations.get(operation.id)
 
     def _conclude_off(self, operation: OperationRow) -> OperationRow:
