@@ -299,3 +299,43 @@ def test_an_update_tells_that_it_has_migrated_the_state_and_where_the_copy_is(tm
     assert copy.is_file()
     assert f"the tables of state.db were migrated from 0009 to {REVISION}" in told[0]
     assert str(copy) in told[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "used", "found"),
+    [
+        ("variables: {quarter: null}\n", "quarter", "scenario 'probe' uses quarter, and that has no value"),
+        (
+            'variables: {quarter: "${env.NOT_SET_HERE}"}\n',
+            "quarter",
+            "the environment variable NOT_SET_HERE is not set",
+        ),
+    ],
+)
+def test_a_health_check_that_cannot_run_is_refused_before_anything_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, found: str
+) -> None:
+    monkeypatch.setenv("NOT_SET_HERE", "Q1")
+    spec = write_spec(tmp_path, f"variables: {{quarter: {value}}}\n", care=HEALTH)
+    spec.write_text(spec.read_text().replace('"mine:fine"', '"mine:fine", arguments: {q: "${quarter}"}'))
+    make_bundle(load(spec), "v1")
+    project = engine.load(spec)
+    monkeypatch.delenv("NOT_SET_HERE")
+    done = deploy_bundle(project.spec, "production", "v1", environ={**os.environ}, now=True)
+    assert done.state is OperationState.FAILED
+    assert found in done.reason
+    assert check_infrastructure(tmp_path / "automation") == (None, [OperationState.FAILED])
+
+
+def test_a_scenario_of_the_health_check_that_the_bundle_does_not_have_is_named(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    spec = write_spec(tmp_path, care="health: {run: [prove]}")
+    spec.write_text(
+        spec.read_text().replace(
+            "  probe:", '  prove: {steps: [{name: call, kind: python, function: "mine:fine"}]}\n  probe:'
+        )
+    )
+    done = engine.load(spec).deploy("production", "v3", now=True)
+    assert (done.state, "the bundle has no scenario 'prove'; did you mean" in done.reason) == (
+        OperationState.FAILED, True
+    ), done.reason  # fmt: skip

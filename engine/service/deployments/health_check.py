@@ -5,12 +5,15 @@ looks at them, the hooks after the update have ended well, and the scenarios of 
 ABORTED. The outcomes of checks do not count: they tell of data, and a month that drifts must not undo a good release.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from engine.errors import EngineError
+from engine.errors import EngineError, UsageError
+from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_words
 from engine.outcome import Outcome
 from engine.scenarios.process import run_in_process
 from engine.scenarios.requests import RunRequest
@@ -19,6 +22,7 @@ from engine.service.deployments.served_revision import NOT_SERVED, NotArmedError
 from engine.service.deployments.settings import Care
 from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import load
+from engine.spec.variable_references import find_references
 
 HEALTH_TRIGGER = "health check"
 """What starts the runs of a health check, as conditions and messages name it."""
@@ -26,6 +30,35 @@ HEALTH_TRIGGER = "health check"
 
 class UnhealthyError(EngineError):
     """The active revision is not healthy."""
+
+
+def check_runnable(spec: Path, care: Care, environ: Mapping[str, str]) -> None:
+    """Check that the scenarios of `health:` can be started in a revision that is not active yet.
+
+    They are started without values of variables, so a variable whose value is null in the deployment has none.
+
+    Raises
+    ------
+    SpecError
+        The spec cannot be loaded here.
+    UsageError
+        It has no such scenario, or one uses a variable without a value.
+    """
+    project = load(spec, environ=environ)
+    for name in care.health_run:
+        scenario = project.scenarios.get(name)
+        if scenario is None:
+            hint = suggest_name(name, list(project.scenarios)) or f" (it has {', '.join(project.scenarios) or 'none'})"
+            raise UsageError(f"health: run: the bundle has no scenario {name!r}{hint}")
+        given = set(scenario.variables).union(*scenario.for_each or ())
+        used = {one.parts[0] for one in find_references(json.dumps(project.written_data("scenarios", name)))}
+        empty = [one for one in sorted(used - given) if one in project.variables and project.variables[one] is None]
+        if empty:
+            raise UsageError(
+                f"health: run: scenario {name!r} uses {join_words(empty, 'and')}, and that has no value in this "
+                f"deployment: give it one under `variables:` of the deployment or of the scenario, or check the health "
+                "with another scenario"
+            )
 
 
 def check_health(

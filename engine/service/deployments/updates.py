@@ -17,7 +17,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.formatting.moments import format_minute, format_second
 from engine.pipeline.released_models import activate_models, continue_models
-from engine.service.deployments.health_check import check_health
+from engine.service.deployments.health_check import check_health, check_runnable
 from engine.service.deployments.hooks import run_hook
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.preloading import PreloadError, preload_revision
@@ -112,6 +112,8 @@ class Updater:
             )
             self._do(operation, OperationState.LAID_DOWN, lambda: self._lay_down(row))
         spec, release = self.places.revision_of(row.number), self.places.release_of(row.bundle)
+        if order.kind != "disable":
+            check_runnable(spec, care, self._around.environ)
         if order.now or order.kind == "disable":
             self._do(operation, OperationState.PRELOADED, lambda: "left out")
         else:
