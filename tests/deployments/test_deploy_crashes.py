@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from engine.errors import StoreError
+from engine.service.deployments.deploying import deploy_bundle
 from engine.service.deployments.directory_target import conclude_directory
 from engine.spec import load
 from engine.store.node import Node, OperationState
 
 from ..service.served import is_alive, list_descendants, wait_until  # noqa: TID252 - one way for all tests
-from .deployed import check_infrastructure, make_bundle, make_project, write_spec
+from .deployed import HOOK, check_infrastructure, make_bundle, make_project, write_spec
 
 PROGRAM = Path(__file__).with_name("crashing_deploy.py")
 BEFORE = ("REQUESTED", "RECEIVED", "VERIFIED", "LAID_DOWN", "PRELOADED", "models set")
@@ -91,6 +94,47 @@ def test_what_a_killed_update_has_started_ends_with_it(tmp_path: Path, care: str
         assert len(started) >= 3
         deployer.kill()
     wait_until(lambda: not any(map(is_alive, started)), "processes of a killed update live on")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a disk that is full")
+def test_where_the_disk_is_full_nothing_is_half_made_and_it_is_told(tmp_path: Path) -> None:
+    place = tmp_path / "automation"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        project = load(make_project(tmp_path, care=f"{HOOK}\nkeep: 1").spec.path)
+        assert deploy_bundle(project, "production", "v3", environ=os.environ, now=True).state is OperationState.HEALTHY
+        ends, told = {}, []
+        for point in [*BEFORE, *AFTER, "unhealthy", "rollback REQUESTED"]:
+            bundle = "v3" if point in (*BEFORE, *AFTER) else "v4"
+            filler = place / "filler"
+
+            def fill(at: str, point: str = point, filler: Path = filler) -> None:
+                if at == point:
+                    with filler.open("wb", buffering=0) as file, suppress(OSError):
+                        while file.write(bytes(4096)) == 4096:
+                            pass
+
+            try:
+                done = deploy_bundle(
+                    project, "production", bundle, environ=os.environ, now=True, again=True, checkpoint=fill
+                )
+                told.append((point, done.reason))
+            except StoreError as problem:
+                told.append((point, str(problem)))
+            filler.unlink()
+            ends[point] = conclude(tmp_path)[1][-1]
+        assert set(ends.values()) <= {OperationState.FAILED, OperationState.HEALTHY}, ends
+        assert {ends[point] for point in ("REQUESTED", "RECEIVED", "VERIFIED")} == {OperationState.FAILED}, ends
+        assert {ends[point] for point in AFTER} == {OperationState.HEALTHY}, ends
+        full = [text for _, text in told if "the disk is full" in text or "No space left" in text]
+        assert len(full) >= 3, told
+        unrecorded = [text for text in full if "its end cannot be recorded" in text]
+        assert all("is active; the next update, or the server that serves it" in text for text in unrecorded)
+        assert unrecorded, told
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def read_pids(folder: Path) -> list[str]:

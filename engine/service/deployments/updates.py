@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
+from engine.errors import EngineError, StoreError
 from engine.formatting.moments import format_minute, format_second
 from engine.pipeline.released_models import activate_models, continue_models
 from engine.service.deployments.health_check import check_health, check_runnable
@@ -58,14 +58,31 @@ class Updater:
         self._refuse_unexpected(order)
         operation = self._begin(order)
         self._around.checkpoint("REQUESTED")
+        return self.carry_out(operation, order)
+
+    def carry_out(self, operation: OperationRow, order: UpdateOrder) -> OperationRow:
+        """Bring an operation that has begun to its end, and return it.
+
+        Raises
+        ------
+        StoreError
+            Its end cannot be recorded, because the disk is full, for instance.
+        """
         try:
-            self._prepare(operation, order)
-        except EngineError as problem:
-            return self._fail(operation, str(problem))
-        except KeyboardInterrupt:
-            self._fail(operation, "it was interrupted")
-            raise
-        return self._switch_over(operation)
+            try:
+                self._prepare(operation, order)
+            except EngineError as problem:
+                return self._fail(operation, str(problem))
+            except KeyboardInterrupt:
+                self._fail(operation, "it was interrupted")
+                raise
+            return self._switch_over(operation)
+        except StoreError as problem:
+            raise StoreError(
+                f"{self._name}: the update to revision {operation.to_revision} has begun, but its end cannot be "
+                f"recorded: {problem} Revision {self.places.read_pointer() or 'none'} is active; the next update, or "
+                "the server that serves it, brings this one to its end"
+            ) from problem
 
     def _refuse_unexpected(self, order: UpdateOrder) -> None:
         deployment = self._deployment
