@@ -75,7 +75,7 @@ def command(
     """
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
-    from engine.service.deployments.conclusion import conclude_before_serving
+    from engine.service.deployments.conclusion import ServedInfrastructures, conclude_before_serving
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.server_process import RESTARTED_FOR, ServeOptions, Server
     from engine.spec.value_types import parse_duration
@@ -88,7 +88,11 @@ def command(
     heartbeat = HeartbeatOptions(heartbeat_channel, every) if heartbeat_channel else None
     options = ServeOptions(at_once or max(1, (os.cpu_count() or 1) // 2), drain, reload, heartbeat)
     environ = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}  # runs inherit it
-    conclude_before_serving(specs, environ, lambda text: printer.tell("deployment", text))
+
+    def tell(text: str) -> None:
+        printer.tell("deployment", text)
+
+    conclude_before_serving(specs, environ, tell)
     server = Server(specs, options, printer, environ=environ)
     listener = create_listener(
         server,
@@ -96,7 +100,7 @@ def command(
         os.environ,
         lambda text: printer.tell("problem", text),
     )
-    other_release = server.serve([_ToldListener(listener, printer)])
+    other_release = server.serve([_ToldListener(listener, printer), ServedInfrastructures(specs, environ, tell)])
     if other_release:
         sys.stdout.flush()
         os.dup2(sys.stdout.fileno(), 1)  # the program finds its streams as this one has found them

@@ -111,7 +111,11 @@ def use_model(name: str, context: BuildContext) -> ModelHandle:
 def find_active_version(name: str, context: BuildContext) -> tuple[ModelVersion, TrainModel] | tuple[None, None]:
     """Return the active version of a model, if there is one, with the model's settings; else nothing."""
     spec = context.project.models[name]
-    active = context.store.models.find_active(name) if isinstance(spec, TrainModel) else None
+    active = (
+        context.store.models.find_active(name, context.project.revision_number)
+        if isinstance(spec, TrainModel)
+        else None
+    )
     return (active, spec) if active is not None and isinstance(spec, TrainModel) else (None, None)
 
 
@@ -135,7 +139,7 @@ def build_model(name: str, context: BuildContext, *, force: bool = False) -> Mod
     if not isinstance(spec, TrainModel):
         facts = models.collect_model_facts(context.project, name, context.datasets.files)
         return ModelHandle(name, facts, models.fingerprint_model(facts))
-    if spec.frozen and not force and context.store.models.find_active(name) is not None:
+    if spec.frozen and not force and find_active_version(name, context)[0] is not None:
         return use_model(name, context)
     inspected = inspect_dataset(spec.dataset, context)
     fit = models.fingerprint_fit(spec, inspected.table)
@@ -143,10 +147,11 @@ def build_model(name: str, context: BuildContext, *, force: bool = False) -> Mod
     with context.lock(f"model {name}"):
         decision = plan_training(name, spec, inspected, fit, context, force=force)
         trained = decision.apply(context)
-        active = context.store.models.find_active(name)
+        active, _ = find_active_version(name, context)
         if active is not None and active.version != trained.version:
             context.log.info(f"model {name}: version {trained.version} takes the place of version {active.version}")
-            context.store.models.activate(trained, f"run {context.run}" if context.run else "a build")
+            by = f"run {context.run}" if context.run else "a build"
+            context.store.models.activate(trained, by, context.project.revision_number)
     if decision.action.reused:
         context.log.info(f"model {name}: {decision.action.reason}; version {trained.version} is reused")
     table = inspected.table

@@ -25,7 +25,7 @@ def plan_promotion(model: str, candidate: str, context: BuildContext) -> Decisio
     source = _find_measured(candidate, context) or versions.find_newest(candidate)
     if source is None:
         raise ModelError(f"model {candidate} was never trained, so it cannot be promoted: build it in a step before")
-    present = versions.find_active(model) or versions.find_newest(model)
+    present = versions.find_active(model, context.project.revision_number) or versions.find_newest(model)
     origin = f"{candidate} version {source.version}"
     if present is not None and present.identity == source.identity:
         result = f"version {present.version}"
@@ -47,7 +47,8 @@ def plan_promotion(model: str, candidate: str, context: BuildContext) -> Decisio
 
     def promote() -> ModelVersion:
         version = known or _copy_version(source, model, context)
-        versions.activate(version, f"run {context.run}" if context.run else "a promotion")
+        by = f"run {context.run}" if context.run else "a promotion"
+        versions.activate(version, by, context.project.revision_number)
         return version
 
     return Decision(action, promote, promote)  # what a plan adds and activates is only supposed

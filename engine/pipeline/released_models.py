@@ -1,7 +1,7 @@
 """Model versions of a release in the state of its deployment, where nothing is trained for them."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,17 @@ def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path) ->
     return join_words(proved)
 
 
-def import_models(project: ProjectSpec, manifest: Manifest, release: Path, state: Path) -> dict[str, int]:
+def import_models(
+    project: ProjectSpec,
+    manifest: Manifest,
+    release: Path,
+    state: Path,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, int]:
     """Let the model versions of a release count in a state; they are added where they are not there yet.
 
-    Of models that the release does not have, data decide again which version counts.
+    Of models that the release does not have, data decide again which version counts. `tell` is called if the tables of
+    the state have been migrated.
 
     Returns
     -------
@@ -59,23 +66,39 @@ def import_models(project: ProjectSpec, manifest: Manifest, release: Path, state
     """
     saved_by, numbers = _read_libraries(release), {}
     with Store.open(state) as store:
+        if migration := store.database.migration:
+            tell(migration)
         for name, bundled in manifest.models.items():
-            with store.locks.hold(f"model {name}"):
-                present = store.models.find_same(name, bundled.identity)
-                if present is None:
-                    spec = _find_trained(project, name)
-                    reproduce_model(name, spec, release / bundled.folder, saved_by)
-                    present = _add_version(name, bundled, store, release / bundled.folder)
-                numbers[name] = present.version
-        store.models.replace_active(numbers, project.revision.release if project.revision else manifest.id)
+            # Not under the lock of the model, for which a training of hours would be waited for: only updates add
+            # versions of releases, and only one of a deployment is at work.
+            present = store.models.find_same(name, bundled.identity)
+            if present is None:
+                spec = _find_trained(project, name)
+                reproduce_model(name, spec, release / bundled.folder, saved_by)
+                present = _add_version(name, bundled, store, release / bundled.folder)
+            numbers[name] = present.version
+        by = project.revision.release if project.revision else manifest.id
+        store.models.replace_active(numbers, by, project.revision_number)
     return numbers
 
 
-def activate_models(spec: Path, release: Path, environ: Mapping[str, str]) -> dict[str, int]:
-    """Let the model versions of a release count in the state of its deployment; `spec` is the file of the revision."""
+def activate_models(
+    spec: Path, release: Path, environ: Mapping[str, str], tell: Callable[[str], None] = lambda _: None
+) -> dict[str, int]:
+    """Let the model versions of a release count in a revision of its deployment; `spec` is the file of the revision.
+
+    To be called before the revision is the active one: nothing changes for the revision that is active until then.
+    """
     project = load(spec, environ=environ)
     manifest = parse_manifest((release / MANIFEST_FILE).read_bytes())
-    return import_models(project, manifest, release, resolve_state_folder(project))
+    return import_models(project, manifest, release, resolve_state_folder(project), tell)
+
+
+def continue_models(spec: Path, before: int, environ: Mapping[str, str]) -> None:
+    """Let in a revision, whose file is `spec`, the model versions count that do so in the revision `before`."""
+    project = load(spec, environ=environ)
+    with Store.open(resolve_state_folder(project)) as store:
+        store.models.continue_active(before, project.revision_number)
 
 
 def _find_trained(project: ProjectSpec, name: str) -> TrainModel:

@@ -235,6 +235,8 @@ def open_session(
         store.database.unwritable = unwritable
         if lost := store.describe_lost_history():
             log.warning(f"state folder {resolve_state_folder(project)}: {lost}")
+        if migration := store.database.migration:
+            log.warning(f"state folder {folder}: {migration}")
         hashes = TouchedFileHashes(store.file_hashes)
         context = RunContext(
             project=project,

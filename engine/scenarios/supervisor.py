@@ -1,6 +1,7 @@
 """The supervisor of the process of a step or of runs: `python -m engine.scenarios.supervisor PID`, where PID starts it.
 
-It forks. The child does the work (`worker.py`); the parent stays, small, and waits for one of three things: the child
+It forks. The child does the work (`worker.py`), or is the program whose name and arguments follow PID, which prints to
+standard error only; the parent stays, small, and waits for one of three things: the child
 has ended, the process that started it asks for the end (SIGTERM), or that process has died, however it died. Then it
 kills the child and everything that the child has started, and ends. So no process of a step outlives the step, and none
 outlives its run. An interruption (SIGINT) is passed to the child, whose runs then end in order.
@@ -21,6 +22,8 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from typing import NoReturn
 
 from engine.scenarios.child_processes import list_children, read_process_name
 
@@ -37,7 +40,7 @@ KILL_SECONDS = 5.0
 """A killed process that the system cannot end at once, because a disk does not answer, is waited for this long."""
 
 
-def _supervise(starter: int) -> None:
+def _supervise(starter: int, program: Sequence[str]) -> None:
     """Fork the worker, and end all that belongs to it when it ends, or when `starter` asks for it or dies."""
     awake, wake = os.pipe()
     os.set_blocking(awake, False)
@@ -51,7 +54,7 @@ def _supervise(starter: int) -> None:
     supervisor = os.getpid()
     worker = os.fork()
     if worker == 0:
-        _become_worker(supervisor)
+        _become_worker(supervisor, program)
         return
     signal.signal(signal.SIGINT, lambda number, _frame: _pass_signal(number, worker))
     # Only the worker reads the request: if it dies before, its starter must see a closed pipe.
@@ -69,18 +72,31 @@ def _supervise(starter: int) -> None:
     os._exit(0)
 
 
-def _become_worker(supervisor: int) -> None:
-    """Do the work in this process, which is the child of the fork."""
+def _become_worker(supervisor: int, program: Sequence[str]) -> None:
+    """Do the work in this process, which is the child of the fork, or let it be the program, if one is given."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have let it be ignored
     os.setsid()
     _call_prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == supervisor:  # else it has died before this process could ask for the signal
-        from engine.scenarios import worker
+    if os.getppid() != supervisor:  # it has died before this process could ask for the signal
+        return
+    if program:
+        _become_program(program)
+    from engine.scenarios import worker
 
-        worker.main()
+    worker.main()
+
+
+def _become_program(program: Sequence[str]) -> NoReturn:
+    replies = os.dup(1)  # it is closed when the program takes this process over
+    os.dup2(2, 1)
+    try:
+        os.execvp(program[0], list(program))  # noqa: S606 - without a shell, as its author has written it
+    except OSError as error:
+        os.write(replies, json.dumps({"kind": "failure", "text": str(error)}).encode() + b"\n")
+    os._exit(127)
 
 
 def _pass_signal(number: int, worker: int) -> None:
@@ -130,4 +146,4 @@ def _kill_descendants(worker: int, ended: dict[int, int]) -> None:
 
 
 if __name__ == "__main__":
-    _supervise(int(sys.argv[1]))
+    _supervise(int(sys.argv[1]), sys.argv[2:])

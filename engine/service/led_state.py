@@ -63,10 +63,16 @@ class LedState:
             self.triggers = ProjectTriggers(self.store, project, self._clock())
             self.threads = self._make_threads(self.store, project)
             self.threads.start()
+            self.note_revision(project)
         except BaseException:
             self.close(0.0)
             raise
         return self.triggers
+
+    def note_revision(self, project: ProjectSpec) -> None:
+        """Let others know that this server looks at the triggers as this project has them."""
+        if self._lock is not None:
+            self._lock.note_revision(project.revision_number)
 
     def close(self, seconds: float) -> None:
         """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""

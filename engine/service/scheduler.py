@@ -408,6 +408,7 @@ class ProjectScheduler:
             self._get_triggers().replace_project(project, self._clock())
             if self._state.threads is not None:
                 self._state.threads.replace_project(project)
+            self._state.note_revision(project)
             before, self._project = self._project, project
             if before is None or project.digest != before.digest:
                 self._tell_triggers("spec", f"goes by {self.spec.path} as it is now")

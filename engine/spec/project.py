@@ -91,6 +91,11 @@ class ProjectSpec:
         return self._files.revision
 
     @property
+    def revision_number(self) -> int:
+        """The number of that revision, from 1; 0 if this project is not deployed."""
+        return self.revision.number if self.revision else 0
+
+    @property
     def overrides(self) -> Mapping[str, Value]:
         """The values that replace those of the spec."""
         return self._overrides

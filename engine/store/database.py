@@ -102,6 +102,8 @@ class Database:
         self.read_only = read_only
         self.unwritable: Path | None = None
         """The state that may only be read, if this is a temporary copy of it for that reason."""
+        self.migration = ""
+        """What to tell if its tables have been migrated now, and where the copy from before is; else empty."""
         self.now = now
         self._readers = create_database_engine(url, patience)
         self._writers = self._readers.execution_options(writes=True)

@@ -92,6 +92,11 @@ def name_original(copy: Path, original: Path) -> Iterator[None]:
         del _copies[copy]
 
 
+def is_temporary_copy(folder: Path) -> bool:
+    """Return whether a state is a temporary copy of another one."""
+    return folder in _copies
+
+
 def check_database_file(folder: Path) -> None:
     """Check that state.db is a file or can become one: SQLite says only that it cannot open what it is not.
 

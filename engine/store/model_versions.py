@@ -2,9 +2,11 @@
 
 Which version counts follows from the data and the settings, but for the active ones: a deployment uses the version of
 its release, and a model the version that was promoted to its place, whatever data there are, until it is built anew.
+They are kept by revision of the deployment, so that those of the next one can be written before it is active.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -93,33 +95,51 @@ class ModelVersions:
         """Return the first version of `model` with that identity, or None; training it again may give the same."""
         return next(reversed(self._list_versions(model, model_versions.c.identity == identity)), None)
 
-    def find_active(self, model: str) -> ModelVersion | None:
-        """Return the version of `model` that counts whatever data are there; None where its data decide."""
-        with self._database.begin_read() as connection:
-            version = connection.scalar(select(active_models.c.version).where(active_models.c.model == model))
+    def find_active(self, model: str, revision: int) -> ModelVersion | None:
+        """Return the version of `model` that counts whatever data are there; None where its data decide.
+
+        `revision` is that of the deployment; 0 for a project that is not deployed.
+        """
+        version = next((one.version for one in self.list_active(revision) if one.model == model), None)
         return None if version is None else self.find(model, version)
 
-    def list_active(self) -> list[ActiveModel]:
-        """Return the versions that count in this deployment, by the names of their models."""
-        query = select(active_models).order_by(active_models.c.model)
+    def list_active(self, revision: int) -> list[ActiveModel]:
+        """Return which versions count in a revision of a deployment, by the names of the models."""
         with self._database.begin_read() as connection:
-            return [ActiveModel(row.model, row.version, row.since, row.by) for row in connection.execute(query)]
+            return _read_active(connection, revision)
 
-    def activate(self, version: ModelVersion, by: str) -> None:
-        """Let a version count from now on, because the run `by` has built or promoted it."""
+    def activate(self, version: ModelVersion, by: str, revision: int) -> None:
+        """Let a version count in a revision from now on, because the run `by` has built or promoted it."""
         with self._database.begin_write() as connection:
-            connection.execute(delete(active_models).where(active_models.c.model == version.model))
-            self._insert_active(connection, {version.model: version.version}, by)
+            self._write_active(connection, {version.model: version.version}, by, revision)
 
-    def replace_active(self, versions: Mapping[str, int], by: str) -> None:
-        """Let the versions of the release `by` count from now on, and of other models the data decide again."""
+    def replace_active(self, versions: Mapping[str, int], by: str, revision: int) -> None:
+        """Let the versions of the release `by` count in a revision, and of other models the data decide again.
+
+        What counts in other revisions stays, so the models change in the moment in which the revision does.
+        """
         with self._database.begin_write() as connection:
-            connection.execute(delete(active_models))
-            self._insert_active(connection, versions, by)
+            without = dict.fromkeys(one.model for one in _read_active(connection, revision))
+            self._write_active(connection, {**without, **versions}, by, revision)
 
-    def _insert_active(self, connection: Connection, versions: Mapping[str, int], by: str) -> None:
-        now = self._database.now()
-        rows = [{"model": name, "version": number, "since": now, "by": by} for name, number in versions.items()]
+    def continue_active(self, before: int, revision: int) -> None:
+        """Let in a revision the versions count that do so in the one before."""
+        with self._database.begin_write() as connection:
+            for one in _read_active(connection, before):
+                self._write_active(connection, {one.model: one.version}, one.by, revision, one.since)
+
+    def _write_active(
+        self,
+        connection: Connection,
+        versions: Mapping[str, int | None],
+        by: str,
+        revision: int,
+        since: datetime | None = None,
+    ) -> None:
+        of_revision = active_models.c.revision == revision
+        connection.execute(delete(active_models).where(of_revision & active_models.c.model.in_(versions)))
+        at = {"revision": revision, "since": since or self._database.now(), "by": by}
+        rows = [{"model": name, "version": number, **at} for name, number in versions.items()]
         if rows:
             connection.execute(insert(active_models), rows)
 
@@ -146,3 +166,11 @@ class ModelVersions:
             )
             for row in rows
         ]
+
+
+def _read_active(connection: Connection, revision: int) -> list[ActiveModel]:
+    """Return what is known of active versions in a revision; rows of 0 are older than the numbers of revisions."""
+    query = select(active_models).where(active_models.c.revision.in_((0, revision)))
+    rows = connection.execute(query.order_by(active_models.c.model, active_models.c.revision)).all()
+    newest = {row.model: ActiveModel(row.model, row.version, row.since, row.by) for row in rows}
+    return list(newest.values())

@@ -218,10 +218,13 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class ActiveModel:
-    """The version of a model that counts in a deployment: of the release `by`, or of the run `by` that has built it."""
+    """The version of a model that counts in a deployment: of the release `by`, or of the run `by` that has built it.
+
+    None: the data decide.
+    """
 
     model: str
-    version: int
+    version: int | None
     since: datetime
     by: str
 

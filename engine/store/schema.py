@@ -1,7 +1,8 @@
 """Create or migrate the tables of a state.
 
 The revision is read by plain SQL, because alembic is slow to import and is needed only for a migration. All migrations
-and the new revision are one transaction, and a lock lets one process at a time migrate.
+and the new revision are one transaction, and a lock lets one process at a time migrate. Before that, every database is
+copied, not only those of deployments: this costs the disk what the rows take, and is the only way back.
 """
 
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from engine.store.database import Database, create_database_engine
-from engine.store.errors import build_store_error, check_database_file, translate_errors
+from engine.store.errors import build_store_error, check_database_file, is_temporary_copy, translate_errors
 from engine.store.locks import hold_file_lock
+from engine.store.migration_copies import describe_way_back, keep_copy
 
-REVISION = "0009"
+REVISION = "0010"
 FOREIGN_DATABASE = "foreign"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -27,7 +29,7 @@ def read_revision(connection: Connection) -> str | None:
 
 
 def prepare_schema(database: Database, migrations: Path = MIGRATIONS, target: str = REVISION) -> None:
-    """Create the tables of a database, or migrate them to the revision `target`.
+    """Create the tables of a database, or migrate them to the revision `target`, with a copy of how it was before.
 
     Raises
     ------
@@ -72,6 +74,7 @@ def _migrate_schema(database: Database, migrations: Path, target: str) -> None:
 
     scripts = ScriptDirectory(migrations, version_locations=[migrations / "versions"])
     revisions = {script.revision for script in scripts.walk_revisions()}
+    path = Path(database.url.database or "")
     engine = create_database_engine(database.url, database.patience, migrating=True)
     try:
         with engine.execution_options(writes=True).begin() as connection:
@@ -80,7 +83,14 @@ def _migrate_schema(database: Database, migrations: Path, target: str) -> None:
                 raise build_store_error(
                     database.folder,
                     f"state.db was written by a newer engine (schema {found}; this engine knows up to {target})",
-                    "use that engine, or upgrade this one: pip install --upgrade engine",
+                    "use that engine, or upgrade this one: pip install --upgrade engine"
+                    + describe_way_back(path, revisions),
+                )
+            if found is not None and not is_temporary_copy(database.folder):
+                copy = keep_copy(path, found, revisions)
+                database.migration = (
+                    f"the tables of {path.name} were migrated from {found} to {target}; how it was before is kept as "
+                    f"{copy}, for the way back to an older version of the engine"
                 )
             context = MigrationContext.configure(
                 connection, opts={"fn": lambda now, context: scripts._upgrade_revs(target, now)}

@@ -160,11 +160,11 @@ class _SupposedModelVersions(ModelVersions):
     def confirm(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
         """Record nothing."""
 
-    def find_active(self, model: str) -> ModelVersion | None:
-        """Return the version of `model` that counts in this deployment; None where its data decide."""
-        return self._active.get(model) or super().find_active(model)
+    def find_active(self, model: str, revision: int) -> ModelVersion | None:
+        """Return the version of `model` that counts in a revision; None where its data decide."""
+        return self._active.get(model) or super().find_active(model, revision)
 
-    def activate(self, version: ModelVersion, by: str) -> None:
+    def activate(self, version: ModelVersion, by: str, revision: int) -> None:
         """Suppose that a version counts from now on."""
         self._active[version.model] = version
 

@@ -207,12 +207,14 @@ model_versions = Table(
     UniqueConstraint("model", "version"),
 )
 
-# In a deployment: the version of a model that counts, whatever the data are that it was trained on.
+# The version of a model that counts, whatever the data are that it was trained on, in a revision of a deployment; 0 is
+# a project that is not deployed. None: the data decide.
 active_models = Table(
     "active_models",
     metadata,
     Column("model", String, primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer),
     Column("since", UtcDateTime, nullable=False),
     Column("by", String, nullable=False),
 )

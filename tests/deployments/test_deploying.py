@@ -20,8 +20,11 @@ from engine.service.deployments.deploying import (
 )
 from engine.service.deployments.update_order import DeploymentRefusedError
 from engine.spec import load
+from engine.store.database import Database, locate_database
 from engine.store.node import Node, OperationState, RevisionState
+from engine.store.schema import REVISION, prepare_schema
 
+from ..service.served import wait_until  # noqa: TID252 - one way to wait for all tests
 from .deployed import HEALTH, check_infrastructure, make_bundle, make_project, write_spec
 
 
@@ -125,6 +128,7 @@ import os, sys, time
 from pathlib import Path
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.updates import Updater
+from engine.store.database import Database, locate_database
 from engine.store.node import Node
 folder = Path(sys.argv[1]) / "automation"
 with Node.open(folder) as node:
@@ -191,6 +195,42 @@ def test_releases_beyond_keep_are_removed_but_not_those_in_use(tmp_path: Path) -
     check_infrastructure(tmp_path / "automation")
 
 
+@pytest.mark.slow
+def test_a_running_run_keeps_its_release_and_no_other_one(tmp_path: Path) -> None:
+    project = make_project(tmp_path, care="hooks: {}\nkeep: 1")
+    (tmp_path / "mine.py").write_text(
+        f"import time\nfrom pathlib import Path\ndef fine():\n    here = Path({str(tmp_path)!r})\n"
+        "    (here / 'begun').touch()\n    while not (here / 'go').exists():\n        time.sleep(0.05)\n"
+        "    from later import done\n    return done\n"
+    )
+    ids = {}
+    for name in ("a", "b", "c", "d", "e"):
+        files = {"more.md": ("file", name.encode()), "later.py": ("code", b"done = 'done'\n")}
+        ids[name] = make_bundle(project.spec, name, files)
+
+    def list_releases() -> set[str]:
+        found = {path.name for path in (tmp_path / "automation/deployments/production/releases").iterdir()}
+        return {name for name, id_ in ids.items() if id_ in found}
+
+    project.deploy("production", "a", now=True)
+    current = tmp_path / "automation/deployments/production/current.yaml"
+    run = subprocess.Popen([sys.executable, "-m", "engine", "run", str(current), "probe"], cwd=tmp_path)
+    try:
+        wait_until((tmp_path / "begun").exists, "the run has not begun")
+        for name in ("b", "c", "d"):
+            assert project.deploy("production", name, now=True).state is OperationState.HEALTHY
+        assert list_releases() == {"a", "c", "d"}  # of the run, active before, active
+        (tmp_path / "go").touch()
+        assert run.wait() == 0
+    finally:
+        run.kill()
+    project.deploy("production", "e", now=True)
+    assert list_releases() == {"d", "e"}
+    assert project.roll_back("production", now=True).state is OperationState.HEALTHY
+    assert list(project.deployments()["bundle_name"]) == ["d"]
+    check_infrastructure(tmp_path / "automation")
+
+
 def test_what_the_bundle_does_not_have_cannot_be_set(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     write_spec(
@@ -245,3 +285,53 @@ def test_a_revision_that_is_active_is_healthy_in_the_rows(tmp_path: Path) -> Non
     project.deploy("production", "v3", now=True)
     with Node.open(tmp_path / "automation") as node:
         assert [row.state for row in node.list_revisions("production")] == [RevisionState.HEALTHY]
+
+
+def test_an_update_tells_that_it_has_migrated_the_state_and_where_the_copy_is(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    state = tmp_path / "automation/deployments/production/state/tiny"
+    (state / "locks").mkdir(parents=True)
+    prepare_schema(Database(locate_database(state), state), target="0009")
+    told: list[str] = []
+    done = deploy_bundle(project.spec, "production", "v3", environ=os.environ, now=True, tell=told.append)
+    assert done.state is OperationState.HEALTHY
+    copy = state / "state.db.0009"
+    assert copy.is_file()
+    assert f"the tables of state.db were migrated from 0009 to {REVISION}" in told[0]
+    assert str(copy) in told[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("null", "scenario 'probe' uses quarter, and that has no value"),
+        ('"${env.NOT_SET_HERE}"', "the environment variable NOT_SET_HERE is not set"),
+    ],
+)
+def test_a_health_check_that_cannot_run_is_refused_before_anything_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, found: str
+) -> None:
+    monkeypatch.setenv("NOT_SET_HERE", "Q1")
+    spec = write_spec(tmp_path, f"variables: {{quarter: {value}}}\n", care=HEALTH)
+    spec.write_text(spec.read_text().replace('"mine:fine"', '"mine:fine", arguments: {q: "${quarter}"}'))
+    make_bundle(load(spec), "v1")
+    project = engine.load(spec)
+    monkeypatch.delenv("NOT_SET_HERE")
+    done = deploy_bundle(project.spec, "production", "v1", environ={**os.environ}, now=True)
+    assert done.state is OperationState.FAILED
+    assert found in done.reason
+    assert check_infrastructure(tmp_path / "automation") == (None, [OperationState.FAILED])
+
+
+def test_a_scenario_of_the_health_check_that_the_bundle_does_not_have_is_named(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    spec = write_spec(tmp_path, care="health: {run: [prove]}")
+    spec.write_text(
+        spec.read_text().replace(
+            "  probe:", '  prove: {steps: [{name: call, kind: python, function: "mine:fine"}]}\n  probe:'
+        )
+    )
+    done = engine.load(spec).deploy("production", "v3", now=True)
+    assert (done.state, "the bundle has no scenario 'prove'; did you mean" in done.reason) == (
+        OperationState.FAILED, True
+    ), done.reason  # fmt: skip

@@ -79,7 +79,7 @@ def test_a_model_that_is_built_there_counts_until_the_next_activation(design, re
 
     def find_active() -> tuple[int, str]:
         with Store.open(resolve_state_folder(spec.load(path))) as store:
-            return next((one.version, one.by.partition(" ")[0]) for one in store.models.list_active())
+            return next((one.version, one.by.partition(" ")[0]) for one in store.models.list_active(1))
 
     assert find_active() == (2, "run")
     assert "train m version 2" in run_engine("plan", path, "main")

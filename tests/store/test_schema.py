@@ -1,8 +1,10 @@
 """Making and migrating the database: once, whole, quickly, whoever opens it first."""
 
+import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,7 @@ sys.exit(sum(os.waitpid(child, 0)[1] for child in children) != 0)
 """
 OPEN = """
 import sys
+from contextlib import suppress
 from pathlib import Path
 from engine.store import Store
 Store.open(Path(sys.argv[1])).close()
@@ -243,6 +246,30 @@ def test_a_state_of_before_triggers_keeps_everything_and_knows_in_which_order_ru
         assert [end.run for end in store.run_ends.list_after(3)] == ["at work"]
 
 
+def test_a_model_that_was_active_before_revisions_were_recorded_counts_until_the_next_activation(folder: Path) -> None:
+    (folder / "locks").mkdir(parents=True)
+    old = Database(locate_database(folder), folder)
+    prepare_schema(old, target="0009")
+    with old.begin_write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO model_versions VALUES (1, 'm', 1, 'f', '2026-11-20 12:00:00', 'models/m/1', '{}', 'i')"
+        )
+        connection.exec_driver_sql("INSERT INTO active_models VALUES ('m', 1, '2026-11-20 12:00:00', 'v1')")
+    old.close()
+    with Store.open(folder) as store:
+
+        def find_active(revision: int) -> int | None:
+            found = store.models.find_active("m", revision)
+            return None if found is None else found.version
+
+        assert [find_active(number) for number in (0, 7)] == [1, 1]
+        store.models.replace_active({}, "v2", 8)
+        assert [find_active(number) for number in (7, 8)] == [1, None]
+        store.models.replace_active({"m": 1}, "v3", 8)
+        store.models.continue_active(8, 9)
+        assert [(one.version, one.by) for one in store.models.list_active(9)] == [(1, "v3")]
+
+
 def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluation: type[Evaluation]) -> None:
     store.evaluations.add(make_evaluation())
     store.close()
@@ -250,6 +277,56 @@ def test_a_migration_keeps_the_data(store: Store, tmp_path: Path, make_evaluatio
     assert found(store.folder, "SELECT version_num FROM alembic_version") == ["next"]
     assert found(store.folder, "SELECT mood FROM evaluations") == ["calm"]
     assert found(store.folder, "SELECT count(*) FROM evaluation_metrics") == [2]
+
+
+def test_a_state_can_go_back_to_how_it_was_before_a_migration(
+    store: Store, tmp_path: Path, make_evaluation: type[Evaluation]
+) -> None:
+    evaluation = make_evaluation()
+    store.evaluations.add(evaluation)  # what is in the write-ahead log only is in the copy too
+    for number in (1, 2):
+        (store.folder / f"state.db.000{number}").touch()
+        os.utime(store.folder / f"state.db.000{number}", (number, number))
+    (store.folder / "state.db.part").write_bytes(b"half a copy")
+    (store.folder / "state.db.bak").touch()  # of somebody else
+    prepare_schema(store.database, with_second_migration(tmp_path), "next")
+    copy = store.folder / f"state.db.{REVISION}"
+    assert f"migrated from {REVISION} to next; how it was before is kept as {copy}" in store.database.migration
+    assert sorted(path.name for path in store.folder.glob("state.db.*")) == ["state.db.0002", copy.name, "state.db.bak"]
+    store.close()
+    with pytest.raises(StoreError, match=rf"or go back .* rename state\.db\.{REVISION} to state\.db\."):
+        Store.open(store.folder)
+    for name in ("state.db-wal", "state.db-shm"):
+        (store.folder / name).unlink(missing_ok=True)
+    copy.rename(store.folder / "state.db")
+    with Store.open(store.folder) as again:
+        assert again.evaluations.history("the_MES") == [evaluation]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a disk that is full")
+def test_a_state_is_not_migrated_where_no_copy_has_room(
+    folder: Path, tmp_path: Path, make_evaluation: type[Evaluation]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        with Store.open(folder) as store:
+            store.evaluations.add(make_evaluation())
+            store.database.merge_log(whole=True)
+            before = found(folder, "SELECT version_num FROM alembic_version")
+            with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+                while True:
+                    filler.write(bytes(4096))
+            with pytest.raises(StoreError, match="the disk is full"):
+                prepare_schema(store.database, with_second_migration(tmp_path), "next")
+            assert list(folder.glob("state.db.*")) == []
+        (folder / "filler").unlink()
+        assert found(folder, "SELECT version_num FROM alembic_version") == before
+        with Store.open(folder) as again:
+            assert len(again.evaluations.history("the_MES")) == 1
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_migration_that_fails_changes_nothing(

@@ -53,7 +53,7 @@ class DirectoryTarget:
         """Return a deployment as it is; None if nothing was deployed under that name. Nothing is changed."""
         if not (self.folder / "node.db").exists():
             return None
-        with Node.open(self.folder) as node:
+        with self._open() as node:
             row = node.find_deployment(deployment)
             if row is None:
                 return None
@@ -65,12 +65,12 @@ class DirectoryTarget:
         """Return the operations on a deployment, oldest first, each with its steps and their logs."""
         if not (self.folder / "node.db").exists():
             return []
-        with Node.open(self.folder) as node:
+        with self._open() as node:
             return node.operations.list_all(deployment)
 
     def update(self, order: UpdateOrder) -> OperationRow:
         """Carry out an update and return its operation, which has ended; raises DeploymentRefusedError."""
-        with Node.open(self.folder) as node:
+        with self._open() as node:
             if order.key is not None and (known := node.operations.find_by_key(order.key)) is not None:
                 return known
             with self._hold(node, order.deployment, order.project) as updater:
@@ -81,7 +81,7 @@ class DirectoryTarget:
 
         The bundle that was active is quarantined there, if the other revision has another one.
         """
-        with Node.open(self.folder) as node:
+        with self._open() as node:
             row, active = self._get_active(
                 node, deployment, "nothing is deployed yet, so there is nothing to go back to"
             )
@@ -101,14 +101,14 @@ class DirectoryTarget:
 
     def disable(self, deployment: str, *, by: str) -> OperationRow:
         """Let the triggers of a deployment start nothing any more."""
-        with Node.open(self.folder) as node:
+        with self._open() as node:
             row, active = self._get_active(node, deployment, "nothing is deployed yet")
             with self._hold(node, deployment, row.project) as updater:
                 return updater.update(updater.order_off(active, by))
 
     def delete(self, deployment: str) -> str:
         """Remove a deployment with all that it has; return its folder, empty if there was none."""
-        with Node.open(self.folder) as node:
+        with self._open() as node:
             if node.find_deployment(deployment) is None:
                 return ""
             with node.lock(deployment, wait=False):
@@ -121,6 +121,12 @@ class DirectoryTarget:
                     shutil.rmtree(places.folder)
                 node.delete_deployment(deployment)
             return str(places.folder)
+
+    def _open(self) -> Node:
+        node = Node.open(self.folder)
+        if node.database.migration:
+            self._tell(node.database.migration)
+        return node
 
     def _get_active(self, node: Node, deployment: str, without: str) -> tuple[DeploymentRow, RevisionRow]:
         row = node.find_deployment(deployment)

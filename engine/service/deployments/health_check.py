@@ -1,23 +1,28 @@
 """Checks whether a revision that has become active is healthy.
 
-It is, if its spec can be loaded, its triggers have times or causes to wait for, the hooks after the update have ended
-well, and the scenarios of `health:` have ended, and not FAILED or ABORTED. The outcomes of checks do not count: they
-tell of data, and a month that drifts must not undo a good release.
+It is, if its spec can be loaded, its triggers have times or causes to wait for, the server that serves it (if one does)
+looks at them, the hooks after the update have ended well, and the scenarios of `health:` have ended, and not FAILED or
+ABORTED. The outcomes of checks do not count: they tell of data, and a month that drifts must not undo a good release.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from engine.errors import EngineError
+from engine.errors import EngineError, UsageError
+from engine.formatting.hints import suggest_name
+from engine.formatting.lists import join_words
 from engine.outcome import Outcome
 from engine.scenarios.process import run_in_process
 from engine.scenarios.requests import RunRequest
 from engine.service.deployments.hooks import run_hook
+from engine.service.deployments.served_revision import NOT_SERVED, NotArmedError, await_server
 from engine.service.deployments.settings import Care
 from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import load
+from engine.spec.variable_references import find_references
 
 HEALTH_TRIGGER = "health check"
 """What starts the runs of a health check, as conditions and messages name it."""
@@ -27,8 +32,53 @@ class UnhealthyError(EngineError):
     """The active revision is not healthy."""
 
 
-def check_health(spec: Path, care: Care, environ: Mapping[str, str], now: datetime, tell: Callable[[str], None]) -> str:
+def check_runnable(spec: Path, care: Care, environ: Mapping[str, str]) -> None:
+    """Check that the scenarios of `health:` can be started in a revision that is not active yet.
+
+    They are started without values of variables, so a variable whose value is null in the deployment has none.
+
+    Raises
+    ------
+    SpecError
+        The spec cannot be loaded here.
+    UsageError
+        It has no such scenario, or one uses a variable without a value.
+    """
+    project = load(spec, environ=environ)
+    for name in care.health_run:
+        scenario = project.scenarios.get(name)
+        if scenario is None:
+            hint = suggest_name(name, list(project.scenarios)) or f" (it has {', '.join(project.scenarios) or 'none'})"
+            raise UsageError(f"health: run: the bundle has no scenario {name!r}{hint}")
+        given = set(scenario.variables).union(*scenario.for_each or ())
+        used = {one.parts[0] for one in find_references(json.dumps(project.written_data("scenarios", name)))}
+        empty = [one for one in sorted(used - given) if one in project.variables and project.variables[one] is None]
+        if empty:
+            raise UsageError(
+                f"health: run: scenario {name!r} uses {join_words(empty, 'and')}, and that has no value in this "
+                f"deployment: give it one under `variables:` of the deployment or of the scenario, or check the health "
+                "with another scenario"
+            )
+
+
+def check_health(
+    spec: Path,
+    care: Care,
+    environ: Mapping[str, str],
+    now: datetime,
+    infrastructure: Path,
+    tell: Callable[[str], None],
+) -> str:
     """Check a revision, and return what was found, one line each.
+
+    Parameters
+    ----------
+    now
+        The time from which its triggers count.
+    infrastructure
+        The folder that the deployment is in.
+    tell
+        Called with what is being done, and with what people must know of it, a sentence at a time.
 
     Raises
     ------
@@ -44,6 +94,13 @@ def check_health(spec: Path, care: Care, environ: Mapping[str, str], now: dateti
     active = [one for one in project.scenarios.values() if one.active]
     triggers = sum(trigger.active for one in active for trigger in one.triggers)
     found.append(f"loaded; {triggers} of {len(armed)} triggers are active")
+    try:
+        served = await_server(project, infrastructure, care.health_seconds)
+    except NotArmedError as error:
+        raise UnhealthyError(str(error)) from error
+    found.append(served or NOT_SERVED)
+    if triggers and not served:
+        tell(NOT_SERVED)
     for argv, seconds in care.after:
         try:
             printed = run_hook(argv, seconds, Path(care.hook_folder), environ)

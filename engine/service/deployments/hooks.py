@@ -3,13 +3,15 @@
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from engine.errors import EngineError
+from engine.scenarios.process import END_LIMIT, SUPERVISOR
+from engine.scenarios.requests import REPLY, EndReply, FailureReply
 
 MOST_TOLD = 4000
 """Characters of what a hook has printed that are kept: the last ones."""
@@ -22,7 +24,8 @@ class HookError(EngineError):
 def run_hook(argv: Sequence[str], seconds: float, folder: Path, environ: Mapping[str, str]) -> str:
     """Run a program and return the end of what it has printed.
 
-    What it has left running when it ends is killed too, as long as that has stayed in its process group.
+    What it has left running when it ends is killed, and it is killed itself if this process dies, however that dies:
+    a supervisor does both.
 
     Raises
     ------
@@ -32,36 +35,49 @@ def run_hook(argv: Sequence[str], seconds: float, folder: Path, environ: Mapping
     name = argv[0]
     with tempfile.TemporaryFile() as printed:
         try:
-            process = subprocess.Popen(  # noqa: S603 - the program is named by the author of the spec
-                list(argv),
+            supervisor = subprocess.Popen(  # noqa: S603 - the program is named by the author of the spec
+                # -P: modules in the folder of the hook take the place of no module of Python
+                [sys.executable, "-P", *SUPERVISOR, str(os.getpid()), *argv],
                 cwd=folder,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.STDOUT,
+                stdout=subprocess.PIPE,
+                stderr=printed,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             raise HookError(f"hook {name!r} cannot be started: {error}") from None
         try:
-            code = process.wait(seconds)
+            replies, _ = supervisor.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            _kill_group(process)
+            _end(supervisor)
             raise HookError(f"hook {name!r} was killed after {seconds:g} s{_quote_end(printed)}") from None
         except BaseException:
-            _kill_group(process)
+            _end(supervisor)
             raise
-        _kill_group(process)
+        code: int | None = None
+        for line in replies.split(b"\n"):
+            match REPLY.validate_json(line) if line else None:
+                case FailureReply(text=text):
+                    raise HookError(f"hook {name!r} cannot be started: {text}")
+                case EndReply(code=code):
+                    pass
+        if code is None:
+            raise HookError(f"hook {name!r} was ended from outside{_quote_end(printed)}")
         if code:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise HookError(f"hook {name!r} ended with {how}{_quote_end(printed)}")
         return _read_end(printed)
 
 
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _end(supervisor: "subprocess.Popen[bytes]") -> None:
+    """Let the supervisor end all that it has started, and then itself."""
+    supervisor.terminate()
+    try:
+        supervisor.communicate(timeout=END_LIMIT)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.communicate()
 
 
 def _quote_end(printed: IO[bytes]) -> str:

@@ -1,7 +1,8 @@
 """Removes releases that a deployment needs no more.
 
-Kept are the newest releases as `keep:` says, the active one, the last healthy one, the one that failed last, and those
-of runs that are at work.
+Kept are the newest releases as `keep:` says, the active one, the one that was active before, the last healthy one, the
+one that failed last, and those of runs that are at work. A run that has begun just now may not be recorded yet: it is
+one of the release that was active before.
 """
 
 from contextlib import suppress
@@ -10,7 +11,7 @@ from engine.bundles.extraction import remove_extracted
 from engine.errors import EngineError
 from engine.service.deployments.places import DeploymentPlaces
 from engine.spec import load
-from engine.store import Store
+from engine.store import RunRecord, Store
 from engine.store.node import Node, RevisionRow, RevisionState
 from engine.store.state_folder import resolve_state_folder
 
@@ -20,10 +21,9 @@ def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, k
 
     The rows of their revisions stay: they are the history. An archive stays as long as a deployment has its release.
     """
-    if has_running_runs(places):
-        return []  # a run keeps to the release that it has begun with, and does not say which; the next update removes
-    rows = node.list_revisions(deployment)
-    kept = _list_kept(rows, places.read_pointer(), keep)
+    rows, newest = node.list_revisions(deployment), node.operations.find_newest(deployment)
+    active = {places.read_pointer(), newest.from_revision if newest else None}
+    kept = _list_kept(rows, active, keep) | _list_releases_at_work(places)
     removed = []
     for folder in sorted(places.releases.glob("*")):
         if folder.name not in kept and folder.is_dir():
@@ -42,10 +42,10 @@ def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, k
     return removed
 
 
-def _list_kept(rows: list[RevisionRow], active: int | None, keep: int) -> set[str]:
+def _list_kept(rows: list[RevisionRow], active: set[int | None], keep: int) -> set[str]:
     newest_first = list(dict.fromkeys(row.bundle for row in reversed(rows)))
     kept = set(newest_first[:keep])
-    kept |= {row.bundle for row in rows if row.number == active}
+    kept |= {row.bundle for row in rows if row.number in active}
     for state in (RevisionState.HEALTHY, RevisionState.FAILED, RevisionState.ROLLED_BACK):
         kept |= {row.bundle for row in [row for row in rows if row.state is state][-1:]}
     return kept
@@ -54,9 +54,18 @@ def _list_kept(rows: list[RevisionRow], active: int | None, keep: int) -> set[st
 def has_running_runs(places: DeploymentPlaces) -> bool:
     """Return whether runs of a deployment are at work."""
     with suppress(EngineError):
-        folder = resolve_state_folder(load(places.pointer))
-        if not (folder / "state.db").exists():
-            return False
-        with Store.open(folder) as store:
-            return any(store.runs.is_alive(run.id) for run in store.runs.list_running())
+        return bool(_list_running(places))
     return False
+
+
+def _list_releases_at_work(places: DeploymentPlaces) -> set[str]:
+    """Return the ids of the bundles that runs at work use: a run keeps to the release that it has begun with."""
+    return {run.release.split()[-1] for run in _list_running(places) if run.release}
+
+
+def _list_running(places: DeploymentPlaces) -> list[RunRecord]:
+    folder = resolve_state_folder(load(places.pointer))
+    if not (folder / "state.db").exists():
+        return []
+    with Store.open(folder) as store:
+        return [run for run in store.runs.list_running() if store.runs.is_alive(run.id)]

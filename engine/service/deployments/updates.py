@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.errors import EngineError
+from engine.errors import EngineError, StoreError
 from engine.formatting.moments import format_minute, format_second
-from engine.pipeline.released_models import activate_models
-from engine.service.deployments.health_check import check_health
+from engine.pipeline.released_models import activate_models, continue_models
+from engine.service.deployments.health_check import check_health, check_runnable
 from engine.service.deployments.hooks import run_hook
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.preloading import PreloadError, preload_revision
@@ -28,8 +28,10 @@ from engine.service.deployments.release_files import (
     write_revision_file,
 )
 from engine.service.deployments.release_retention import remove_old_releases
+from engine.service.deployments.served_revision import NOT_SERVED, await_server
 from engine.service.deployments.settings import Care, digest_settings
 from engine.service.deployments.update_order import DeploymentRefusedError, Surroundings, UpdateOrder
+from engine.spec import load
 from engine.store.node import DeploymentRow, Node, OperationRow, OperationState, RevisionRow, RevisionState
 
 
@@ -56,14 +58,31 @@ class Updater:
         self._refuse_unexpected(order)
         operation = self._begin(order)
         self._around.checkpoint("REQUESTED")
+        return self.carry_out(operation, order)
+
+    def carry_out(self, operation: OperationRow, order: UpdateOrder) -> OperationRow:
+        """Bring an operation that has begun to its end, and return it.
+
+        Raises
+        ------
+        StoreError
+            Its end cannot be recorded, because the disk is full, for instance.
+        """
         try:
-            self._prepare(operation, order)
-        except EngineError as problem:
-            return self._fail(operation, str(problem))
-        except KeyboardInterrupt:
-            self._fail(operation, "it was interrupted")
-            raise
-        return self._switch_over(operation)
+            try:
+                self._prepare(operation, order)
+            except EngineError as problem:
+                return self._fail(operation, str(problem))
+            except KeyboardInterrupt:
+                self._fail(operation, "it was interrupted")
+                raise
+            return self._switch_over(operation)
+        except StoreError as problem:
+            raise StoreError(
+                f"{self._name}: the update to revision {operation.to_revision} has begun, but its end cannot be "
+                f"recorded: {problem} Revision {self.places.read_pointer() or 'none'} is active; the next update, or "
+                "the server that serves it, brings this one to its end"
+            ) from problem
 
     def _refuse_unexpected(self, order: UpdateOrder) -> None:
         deployment = self._deployment
@@ -110,6 +129,8 @@ class Updater:
             )
             self._do(operation, OperationState.LAID_DOWN, lambda: self._lay_down(row))
         spec, release = self.places.revision_of(row.number), self.places.release_of(row.bundle)
+        if order.kind != "disable":
+            check_runnable(spec, care, self._around.environ)
         if order.now or order.kind == "disable":
             self._do(operation, OperationState.PRELOADED, lambda: "left out")
         else:
@@ -159,11 +180,27 @@ class Updater:
     def _switch_over(self, operation: OperationRow) -> OperationRow:
         """Let the revision of an operation be the active one, and check its health."""
         try:
+            self._set_models(operation)
+            self._around.checkpoint("models set")
             self.places.move_pointer(operation.to_revision)
+        except EngineError as problem:
+            return self._fail(operation, str(problem))
         except OSError as error:
             return self._fail(operation, f"the link {self.places.pointer} cannot be moved: {error.strerror}")
         self._around.checkpoint("moved")
         return self.settle(operation)
+
+    def _set_models(self, operation: OperationRow) -> None:
+        """Record which model versions count in the revision, before a run can see it.
+
+        A revision that is switched off goes on with those of the one before, also if they were built here.
+        """
+        row = self._row_of(operation)
+        spec = self.places.revision_of(row.number)
+        if operation.kind != "disable":
+            activate_models(spec, self.places.release_of(row.bundle), self._around.environ, self._around.tell)
+        elif operation.from_revision is not None:
+            continue_models(spec, operation.from_revision, self._around.environ)
 
     def settle(self, operation: OperationRow) -> OperationRow:
         """Bring an operation whose revision is active to its end: healthy, or rolled back.
@@ -175,14 +212,31 @@ class Updater:
         self._around.checkpoint("ACTIVE")
         row = self._row_of(operation)
         if off:
-            self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.OFF)
-            return self._node.operations.get(operation.id)
+            return self._conclude_off(operation)
         problem = operation.reason or self._find_health_problem(operation, row)
         if problem:
             return self._undo(operation, row, problem)
         self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.HEALTHY, error="")
         self._around.checkpoint("HEALTHY")
-        remove_old_releases(self._node, self.places, self._name, Care.from_json(row.settings["care"]).keep)
+        try:
+            remove_old_releases(self._node, self.places, self._name, Care.from_json(row.settings["care"]).keep)
+        except (EngineError, OSError) as problem:  # the update has ended well all the same
+            self._around.tell(f"old releases could not be removed, which the next update tries again: {problem}")
+        return self._node.operations.get(operation.id)
+
+    def _conclude_off(self, operation: OperationRow) -> OperationRow:
+        """Wait until triggers start nothing any more, and record the end of switching off."""
+        started = self._node.database.now()
+        try:
+            project = load(self.places.revision_of(operation.to_revision), environ=self._around.environ)
+            said = await_server(project, self._node.folder, Care().health_seconds)
+        except EngineError as problem:
+            reason = f"it is switched off, but {problem}"
+            self._node.operations.add_step(operation, "switching off", started, problem=str(problem))
+            self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.OFF, reason, error=reason)
+        else:
+            self._node.operations.add_step(operation, "switching off", started, said or NOT_SERVED)
+            self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.OFF)
         return self._node.operations.get(operation.id)
 
     def _find_health_problem(self, operation: OperationRow, row: RevisionRow) -> str:
@@ -191,8 +245,7 @@ class Updater:
         spec, care = self.places.revision_of(row.number), Care.from_json(row.settings["care"])
         self._around.tell(f"revision {row.number} is active; checks its health")
         try:
-            activate_models(spec, self.places.release_of(row.bundle), self._around.environ)
-            said = check_health(spec, care, self._around.environ, started, self._around.tell)
+            said = check_health(spec, care, self._around.environ, started, self._node.folder, self._around.tell)
         except EngineError as problem:
             self._node.operations.add_step(operation, "health check", started, problem=str(problem))
             # Kept at once, so that whoever comes after a crash rolls back and does not check again.
