@@ -10,8 +10,9 @@ once.
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 import polars as pl
@@ -77,24 +78,65 @@ def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
     DataError
         A column holds Python objects, which have no hash of their content.
     """
-    schema = frame.collect_schema()
-    check_hashable(schema)
-    sums = (
-        frame.lazy()
-        .map_batches(_hash_rows, schema=dict.fromkeys("01", pl.UInt64), streamable=True)
-        .select(pl.len(), pl.col("0", "1").sum())  # modulo 2**64: a sum of unsigned integers wraps around
-        .collect(engine="streaming")
-        .row(0)
-    )
-    return digest_texts(*(f"{name}:{dtype}" for name, dtype in schema.items()), *map(str, sums))
+    hasher = FrameHasher()
+    hasher.watch(frame.lazy()).select(pl.len()).collect(engine="streaming")
+    return hasher.digest()
+
+
+class FrameHasher:
+    """Computes the digest of a frame while its rows pass on their way to where they are needed: see `hash_frame`.
+
+    Attributes
+    ----------
+    left_out
+        Names of columns that are no part of the digest.
+    count
+        The number of rows that have passed.
+    """
+
+    def __init__(self, left_out: Collection[str] = ()) -> None:
+        self.left_out = left_out
+        self.count = 0
+        self._schema: Mapping[str, pl.DataType] = {}
+        self._sums = [0, 0]
+        self._lock = Lock()
+
+    def watch(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return a frame with the same rows, to be read once: they are added to the digest then.
+
+        Raises
+        ------
+        DataError
+            A column holds Python objects, which have no hash of their content.
+        """
+        schema = frame.collect_schema()
+        self._schema = {name: dtype for name, dtype in schema.items() if name not in self.left_out}
+        check_hashable(self._schema)
+        # All rows and columns pass, also those that nobody needs afterwards.
+        return frame.map_batches(
+            self._add,
+            streamable=True,
+            schema=schema,
+            predicate_pushdown=False,
+            projection_pushdown=False,
+            slice_pushdown=False,
+        )
+
+    def digest(self) -> str:
+        """Return the digest of the rows that have passed."""
+        texts = (f"{name}:{dtype}" for name, dtype in self._schema.items())
+        return digest_texts(*texts, *map(str, (self.count, *self._sums)))
+
+    def _add(self, batch: pl.DataFrame) -> pl.DataFrame:
+        rows = batch.drop(self.left_out)
+        sums = [int(hash_rows(rows, seed).sum()) for seed in (0, 1)]
+        with self._lock:  # batches may come from several threads
+            self.count += len(batch)
+            self._sums = [(one + more) % 2**64 for one, more in zip(self._sums, sums, strict=True)]
+        return batch
 
 
 def check_hashable(schema: Mapping[str, pl.DataType]) -> None:
     """Raise a DataError if a column holds Python objects, which have no hash of their content."""
     if objects := [name for name, dtype in schema.items() if dtype == pl.Object]:
         raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
-
-
-def _hash_rows(batch: pl.DataFrame) -> pl.DataFrame:
-    """Return two 64-bit hashes of each row, with the seeds 0 and 1 as column names."""
-    return pl.DataFrame({str(seed): hash_rows(batch, seed) for seed in (0, 1)})

@@ -2,7 +2,8 @@
 
     python tests/benchmarks/database.py --rows 3_000_000
 
-A server of its own runs on this machine, which computes as much as what reads from it: seconds are of the wall clock.
+A server of its own runs on this machine, which computes as much as what reads from it: seconds of CPU are given for
+both together, beside those of the wall clock, which other work on the machine lengthens. Medians of several turns.
 `stream` reads all rows with the driver alone and throws them away; `read` writes them to a file, as every run does,
 with the types that are right, and their fingerprint; `compare` is the drift of that file. Each runs in its own process,
 for its peak memory. What to look at are the ratios, and that the memory does not grow with the rows.
@@ -10,11 +11,18 @@ for its peak memory. What to look at are the ratios, and that the memory does no
 
 import argparse
 import json
+import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
 
 from timing import alone, cost, machine, memory
+
+if TYPE_CHECKING:
+    from engine.connections.postgresql import PostgresqlSession
 
 HERE = Path(__file__).parent
 COLUMNS = (
@@ -29,30 +37,40 @@ COLUMNS = (
 )
 
 
+def measure(url: str, task: Callable[["PostgresqlSession"], object]) -> dict[str, float]:
+    """Run a task with a session; the seconds of CPU are those of this process and of its server process."""
+    from engine.connections.postgresql import open_postgresql
+
+    with open_postgresql(url, read_only=True) as session:
+        [(backend,)] = session.fetch_rows("SELECT pg_backend_pid()")
+        before = cpu_of(backend)
+        spent = cost(lambda: task(session))
+        return {"seconds": spent.wall, "cpu": spent.cpu + cpu_of(backend) - before, "peak": memory()}
+
+
+def cpu_of(process: int) -> float:
+    """Return the seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def stream(url: str) -> dict[str, float]:
     """Read the rows and throw them away."""
     import nanoarrow
 
-    from engine.connections.postgresql import open_postgresql
-
-    def read() -> None:
-        with open_postgresql(url, read_only=True) as session, session.stream_rows("SELECT * FROM rows") as rows:
+    def read_all(session: "PostgresqlSession") -> None:
+        with session.stream_rows("SELECT * FROM rows") as rows:
             for _ in nanoarrow.ArrayStream(rows).iter_chunks():
                 pass
 
-    return {"seconds": cost(read).wall, "peak": memory()}
+    return measure(url, read_all)
 
 
 def read(url: str, folder: Path) -> dict[str, float]:
     """Read the rows into a file."""
-    from engine.connections.postgresql import open_postgresql
     from engine.data.databases.reading import read_table
 
-    def copy() -> None:
-        with open_postgresql(url, read_only=True) as session:
-            read_table(session, "rows", folder)
-
-    return {"seconds": cost(copy).wall, "peak": memory()}
+    return measure(url, lambda session: read_table(session, "rows", folder))
 
 
 def compare(folder: Path) -> dict[str, float]:
@@ -63,10 +81,11 @@ def compare(folder: Path) -> dict[str, float]:
 
     frame = pl.scan_parquet(folder / "rows.parquet").select(pl.exclude(r"^exception.*$"))
     reference = drift.profile(frame.head(100_000).collect())
-    return {"seconds": cost(lambda: drift.compare(reference, frame)).wall, "peak": memory()}
+    spent = cost(lambda: drift.compare(reference, frame))
+    return {"seconds": spent.wall, "cpu": spent.cpu, "peak": memory()}
 
 
-def main(rows: int) -> None:
+def main(rows: int, turns: int) -> None:
     """Make the table, and print what each part takes."""
     sys.path.insert(0, str(HERE.parent / "databases"))
     from postgres_server import PostgresServer, find_programs
@@ -79,22 +98,28 @@ def main(rows: int) -> None:
         made = f"SELECT {', '.join(COLUMNS)} FROM generate_series(1, {rows})"
         database.execute(f"CREATE UNLOGGED TABLE rows AS {made}; ANALYZE rows")
         print(f"{rows:,} rows x {len(COLUMNS)} columns; {machine()}")
+        parts = {"stream": ("--stream", database.url()), "read": ("--read", database.url(), folder)}
+        parts["compare"] = ("--compare", folder)
+        runs = [{name: alone(__file__, *part) for name, part in parts.items()} for _ in range(turns)]
         found = {
-            "stream": alone(__file__, "--stream", database.url()),
-            "read": alone(__file__, "--read", database.url(), folder),
-            "compare": alone(__file__, "--compare", folder),
+            name: {key: median(run[name][key] for run in runs) for key in ("seconds", "cpu", "peak")} for name in parts
         }
         size = (Path(folder) / "rows.parquet").stat().st_size / 1e6
         for name, one in found.items():
-            print(f"{name:8} {one['seconds']:7.1f} s  {one['peak']:6.0f} MB peak")
-        bare, whole = found["stream"]["seconds"], found["read"]["seconds"] + found["compare"]["seconds"]
-        print(f"the file has {size:.0f} MB; read / stream = {found['read']['seconds'] / bare:.2f}")
-        print(f"(read + compare) / stream = {whole / bare:.2f}")
+            print(f"{name:8} {one['seconds']:7.1f} s  {one['cpu']:7.1f} s of CPU  {one['peak']:6.0f} MB peak")
+        print(f"the file has {size:.0f} MB")
+        for key, what in (("seconds", "wall"), ("cpu", "CPU")):
+            bare, copied, compared = (found[name][key] for name in parts)
+            ratios = (
+                f"read / stream = {copied / bare:.2f}, (read + compare) / stream = {(copied + compared) / bare:.2f}"
+            )
+            print(f"{what}: {ratios}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--turns", type=int, default=3)
     for part in ("--stream", "--read", "--compare"):
         parser.add_argument(part, nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -105,4 +130,4 @@ if __name__ == "__main__":
     elif given.compare:
         print(json.dumps(compare(Path(given.compare[0]))))
     else:
-        main(given.rows)
+        main(given.rows, given.turns)

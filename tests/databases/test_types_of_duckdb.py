@@ -12,6 +12,7 @@ import pytest
 
 from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import open_duckdb
+from engine.data.fingerprints import hash_frame
 
 from .conftest import OpenDatasets
 
@@ -72,6 +73,7 @@ def test_each_type_is_read_as_what_it_means_or_is_told_of(open_datasets: OpenDat
     schema = {f"c{i}": dtype for i, (_, _, dtype, *_) in enumerate(TYPES)}
     assert dict(rows.schema) == schema
     assert rows.row(0) == tuple(expected for *_, expected, _ in TYPES)
+    assert table.fingerprint == hash_frame(rows)
     told = [
         f"column 'c{i}' {said}" if said.startswith("has") else f"column 'c{i}': {said}"
         for i, (*_, said) in enumerate(TYPES)

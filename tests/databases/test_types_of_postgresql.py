@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from engine.data import column_type
+from engine.data.fingerprints import hash_frame
 
 from .conftest import OpenDatasets
 from .postgres_server import Database
@@ -92,6 +93,7 @@ def test_each_type_is_read_as_what_it_means_or_is_told_of(open_tables: OpenDatas
     rows = table.frame.collect()
     assert dict(rows.schema) == {f"c{i}": dtype for i, (_, _, dtype, *_) in enumerate(TYPES)}
     assert rows.row(0) == tuple(expected for *_, expected, _ in TYPES)
+    assert table.fingerprint == hash_frame(rows)
     notes = [note for note in table.notes if note]
     told = [
         f"column 'c{i}' {said}" if said.startswith("has") else f"column 'c{i}': {said}"

@@ -18,7 +18,7 @@ from engine.data.contract import refuse_pattern_names
 from engine.data.databases.column_readings import ColumnReading, describe_exceptions
 from engine.data.databases.duckdb_tables import describe_duckdb_columns, list_duckdb_tables
 from engine.data.databases.postgresql_tables import describe_postgresql_columns, list_postgresql_tables
-from engine.data.fingerprints import hash_frame
+from engine.data.fingerprints import FrameHasher
 from engine.data.materialise import ROW_GROUP_SIZE
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.formatting.hints import suggest_name
@@ -127,15 +127,16 @@ def read_query(
     try:
         with session.stream_rows(f"SELECT {select}{added} {rest}") as stream:
             frame = pl.scan_arrow_c_stream(stream).with_columns(casts)
-            frame.sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming")
+            # In one pass: hashing the rows of the file would read it once more after all have arrived.
+            hasher = FrameHasher(left_out=names)
+            hasher.watch(frame).sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming")
     except DatabaseError as error:
         raise _name_numeric_columns(error, columns) from None
     except READ_ERRORS as error:
         raise _name_numeric_columns(_explain_read_error(error, session), columns) from None
-    written = pl.scan_parquet(path, glob=False)
-    count, *exceptions = written.select(pl.len(), pl.col(names).sum()).collect().row(0)
+    exceptions = pl.scan_parquet(path, glob=False).select(pl.col(names).sum()).collect().row(0) if names else ()
     notes = describe_exceptions(columns, exceptions)
-    return DatabaseRows(path, tuple(names), hash_frame(written.drop(names)), count, tuple(notes))
+    return DatabaseRows(path, tuple(names), hasher.digest(), hasher.count, tuple(notes))
 
 
 def split_table(table: str) -> tuple[str | None, str]:
