@@ -28,6 +28,26 @@ def check_connections(draft: Draft, findings: Findings) -> None:
             findings.warning(at, "password", "this url contains a password", help_)
 
 
+def check_state(draft: Draft, findings: Findings) -> None:
+    """Check that the rows of the state are in a database to which several processes can write at once."""
+    state = draft.spec.state
+    if state.connection is None:
+        if state.db_schema is not None:
+            message, help_ = "a schema is in a database", "add connection: with the name of a connection to PostgreSQL"
+            findings.error(draft.key_position("state", "schema"), "needs-key", message, help_)
+        return
+    declared = draft.spec.connections.get(state.connection)
+    if declared is not None and not isinstance(declared, PostgresqlConnection):
+        message = f'the connection "{state.connection[:60]}" is of the kind {declared.kind}'
+        also = draft.key_position("connections", state.connection)
+        help_ = "name one of the kind postgresql, or leave connection out: the rows are then in the folder"
+        findings.error(draft.value_position("state", "connection"), "connection", message, help_, also=also)
+    if state.db_schema is not None and (state.db_schema.startswith("pg_") or len(state.db_schema.encode()) > 63):
+        message = f"{quote_value(state.db_schema)} cannot be the name of a schema"
+        help_ = "write a name of at most 63 bytes that does not begin with pg_"
+        findings.error(draft.value_position("state", "schema"), "wrong-value", message, help_)
+
+
 def check_stored_data(draft: Draft, findings: Findings) -> None:
     """Check that what is read from a connection says where it is in a connection of its kind."""
     for name, dataset in draft.spec.datasets.items():
