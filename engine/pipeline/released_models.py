@@ -21,7 +21,7 @@ from engine.models.bundled_versions import PROBE_FILE, reproduce_model
 from engine.spec import ProjectSpec, load
 from engine.spec.resources.models import TrainModel
 from engine.store import ModelVersion, Store
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state_location import StateLocation, locate_state
 
 
 def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path) -> str:
@@ -41,7 +41,9 @@ def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path) ->
     return join_words(proved)
 
 
-def import_models(project: ProjectSpec, manifest: Manifest, release: Path, state: Path) -> dict[str, int]:
+def import_models(
+    project: ProjectSpec, manifest: Manifest, release: Path, state: Path | StateLocation
+) -> dict[str, int]:
     """Let the model versions of a release count in a state; they are added where they are not there yet.
 
     Of models that the release does not have, data decide again which version counts.
@@ -75,7 +77,7 @@ def activate_models(spec: Path, release: Path, environ: Mapping[str, str]) -> di
     """Let the model versions of a release count in the state of its deployment; `spec` is the file of the revision."""
     project = load(spec, environ=environ)
     manifest = parse_manifest((release / MANIFEST_FILE).read_bytes())
-    return import_models(project, manifest, release, resolve_state_folder(project))
+    return import_models(project, manifest, release, locate_state(project, environ))
 
 
 def _find_trained(project: ProjectSpec, name: str) -> TrainModel:

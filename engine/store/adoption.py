@@ -39,7 +39,7 @@ class Adoption:
     copied: int | None
 
 
-def adopt_state(location: StateLocation, *, now: Callable[[], datetime] = utc_now) -> Adoption:
+def adopt_rows(location: StateLocation, *, now: Callable[[], datetime] = utc_now) -> Adoption:
     """Make the folder of a state the owner of its rows on a server.
 
     If there are none yet and the folder has rows in `state.db`, these are copied there first: all of them or none.

@@ -135,6 +135,10 @@ class Database(ABC):
     def end_migration(self, connection: Connection) -> None:
         """Check, in the transaction of a migration, what it has left, and complete it."""
 
+    def owns(self) -> bool:
+        """Return whether the rows belong to this folder, or to nobody; raises StoreError if they cannot be read."""
+        return True
+
     def check_owner(self) -> None:  # noqa: B027 - a database in the folder belongs to it
         """Check that the rows belong to this folder, so that they can be written; raises StoreError."""
 
@@ -175,7 +179,8 @@ def replace_parameters(engine: Engine, replace: Callable[[Any], Any]) -> None:
     def replace_all(
         _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
     ) -> tuple[str, Any]:
-        return statement, [replace_row(row) for row in parameters] if many else replace_row(parameters)
+        several = many and isinstance(parameters, list)  # else they are one row for a statement with all values
+        return statement, [replace_row(row) for row in parameters] if several else replace_row(parameters)
 
     def replace_row(row: Any) -> Any:
         if isinstance(row, Mapping):

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engine.store.database_files import copy_database
+from engine.store.database_files import copy_database, is_writable_state
 from engine.store.errors import name_original, translate_errors
 from engine.store.records import utc_now
 from engine.store.row_copy import copy_server_rows
@@ -41,6 +41,17 @@ def copy_state(place: Path | StateLocation) -> Iterator[Path]:
         else:
             copy_server_rows(location, copy)
         yield copy
+
+
+def can_write(location: StateLocation) -> bool:
+    """Tell whether this user can write a state, which need not exist yet; raises StoreError if its rows are absent."""
+    if not is_writable_state(location.folder):
+        return False
+    database = location.open_database()
+    try:
+        return database.owns()
+    finally:
+        database.close()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from engine.store.errors import build_store_error
 from engine.store.folders import safe_name
 from engine.store.postgresql import MOST_NAME_BYTES, PostgresqlDatabase
 from engine.store.records import utc_now
+from engine.store.schema import is_current_schema
 from engine.store.sqlite import SqliteDatabase
 from engine.store.state_folder import resolve_state_folder
 
@@ -125,3 +126,12 @@ def name_schema(project: ProjectSpec) -> str:
     if len(name) <= MOST_NAME_BYTES:
         return name
     return re.sub(r"[^a-z0-9]", "_", safe_name(" ".join(parts)))[:MOST_NAME_BYTES]
+
+
+def has_rows(location: StateLocation) -> bool:
+    """Return whether a state has the tables of this engine; raises StoreError if it cannot be asked."""
+    database = location.open_database()
+    try:
+        return is_current_schema(database)
+    finally:
+        database.close()

@@ -50,6 +50,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.location = StateLocation(database.folder)
         self.folders = folders = Folders(database)
         self.locks = Locks(database.folder, database.now)
         self.evaluations = Evaluations(database, folders)
@@ -95,7 +96,10 @@ class Store:
             The folder or the database cannot be used, or the rows belong to another folder; the message gives the
             reason and what to do.
         """
-        return cls.connect(as_location(place).open_database(now=now, patience=patience))
+        location = as_location(place)
+        store = cls.connect(location.open_database(now=now, patience=patience))
+        store.location = location
+        return store
 
     @classmethod
     def connect(cls, database: Database) -> Self:

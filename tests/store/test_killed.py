@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from engine.evaluation.record import MetricValue
 from engine.store import Store
+from engine.store.state_location import StateLocation
 with Store.open(Path(sys.argv[1])) as store:
     for number in range(40):
         with store.folders.stage() as files:
@@ -26,6 +27,12 @@ with Store.open(Path(sys.argv[1])) as store:
             store.models.add("authorization", sys.argv[2], files)
         store.measurements.add("t", sys.argv[2], {"row_count": MetricValue(float(number))}, None)
 """
+
+
+@pytest.fixture
+def location(folder: Path) -> StateLocation:
+    """Give a state of the kind that this module is about."""
+    return StateLocation(folder)
 
 
 def check_whole(folder: Path) -> list[str]:

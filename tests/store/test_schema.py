@@ -27,6 +27,8 @@ from alembic import op
 revision, down_revision = "next", "{before}"
 
 
+
+
 def upgrade():
     with op.batch_alter_table("evaluations") as table:
         table.add_column(sa.Column("mood", sa.String, nullable=False, server_default="calm"))
@@ -54,9 +56,16 @@ OPEN = """
 import sys
 from pathlib import Path
 from engine.store import Store
+from engine.store.state_location import StateLocation
 Store.open(Path(sys.argv[1])).close()
 print("alembic" in sys.modules)
 """
+
+
+@pytest.fixture
+def location(folder: Path) -> StateLocation:
+    """Give a state of the kind that this module is about."""
+    return StateLocation(folder)
 
 
 def with_second_migration(tmp_path: Path, more: str = "") -> Path:

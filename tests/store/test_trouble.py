@@ -23,6 +23,7 @@ import sqlalchemy.dialects.sqlite.pysqlite  # all imports before: nobody may be 
 from pathlib import Path
 from engine.errors import StoreError
 from engine.store import Store
+from engine.store.state_location import StateLocation
 if os.getuid() == 0:
     os.setuid(65534)
 try:
@@ -30,6 +31,12 @@ try:
 except StoreError as error:
     print(error)
 """
+
+
+@pytest.fixture
+def location(folder: Path) -> StateLocation:
+    """Give a state of the kind that this module is about."""
+    return StateLocation(folder)
 
 
 def refusal(folder: Path) -> str:

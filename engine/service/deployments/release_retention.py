@@ -12,7 +12,7 @@ from engine.service.deployments.places import DeploymentPlaces
 from engine.spec import load
 from engine.store import Store
 from engine.store.node import Node, RevisionRow, RevisionState
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state_location import has_rows, locate_state
 
 
 def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, keep: int) -> list[str]:
@@ -53,10 +53,12 @@ def _list_kept(rows: list[RevisionRow], active: int | None, keep: int) -> set[st
 
 def has_running_runs(places: DeploymentPlaces) -> bool:
     """Return whether runs of a deployment are at work."""
+    location = None
     with suppress(EngineError):
-        folder = resolve_state_folder(load(places.pointer))
-        if not (folder / "state.db").exists():
+        location = locate_state(load(places.pointer))
+        if not has_rows(location):
             return False
-        with Store.open(folder) as store:
+        with Store.open(location) as store:
             return any(store.runs.is_alive(run.id) for run in store.runs.list_running())
-    return False
+    # a server that cannot be asked says nothing of its runs, which go on without it for a while
+    return location is not None and location.rows is not None
