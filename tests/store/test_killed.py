@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from engine.outcome import Outcome
 from engine.store import EvaluationFilter, Store
+from engine.store.state_location import StateLocation
 from engine.store.tables import unfinished_folders
 
 WRITERS = Path(__file__).with_name("killed_writers.py")
@@ -19,7 +20,6 @@ import sys
 from pathlib import Path
 from engine.evaluation.record import MetricValue
 from engine.store import Store
-from engine.store.state_location import StateLocation
 with Store.open(Path(sys.argv[1])) as store:
     for number in range(40):
         with store.folders.stage() as files:

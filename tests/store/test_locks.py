@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.store import LockBusy, Store
+from engine.store.state_location import StateLocation
 
 HOLD = """
 import sys
@@ -24,7 +25,6 @@ UNDER = """
 import sys
 from pathlib import Path
 from engine.store import LockBusy, Store
-from engine.store.state_location import StateLocation
 with Store.open(Path(sys.argv[1])) as store:
     for under in ([sys.argv[2]], ["another"]):
         try:

@@ -189,7 +189,7 @@ LOOK_UPS: dict[str, Callable[[Store, Evaluation], object]] = {
     "metric": lambda store, one: store.evaluations.metric_history(one.store, "data_drift", 3),
     "metrics": lambda store, one: store.evaluations.history(one.store, 3, metrics=["data_drift"]),
     "outcomes": lambda store, one: store.checks.list_outcomes(one.store, [one.id]),
-    "last OK": lambda store, one: store.checks.find_last_ok(one.store, one.created),
+    "last OK": lambda store, one: store.checks.find_last_ok(one.store, one.id),
     "judged": lambda store, one: store.checks.have_judged(one.store, one.id),
     "results": lambda store, one: store.checks.history(one.store, evaluation=one.id),
     "last results": lambda store, one: store.checks.history(one.store, last=3),

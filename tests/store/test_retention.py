@@ -419,7 +419,8 @@ def test_it_stops_before_the_next_transaction_and_goes_on_the_next_time(state: S
 def test_the_room_of_what_was_removed_is_free_and_vacuum_gives_it_back(state: State) -> None:
     for days in range(300):
         state.evaluation(days, notes=("x" * 2000,))
-    assert state.prune("{evaluations: {keep: 1}}").free_bytes > 500_000
+    free = state.prune("{evaluations: {keep: 1}}").free_bytes
+    assert free > 500_000 if state.store.location.rows is None else free == 0  # a server does not tell
     before = describe_size(state.store).database_bytes
     state.store.database.vacuum()
     assert describe_size(state.store).database_bytes < before - 500_000

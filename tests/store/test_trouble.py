@@ -15,6 +15,7 @@ from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
 from engine.store import OutboxMessage, RunRecord, Store, generate_id
+from engine.store.state_location import StateLocation
 
 MakeEvaluation = Callable[..., Evaluation]
 AS_NOBODY = """
@@ -23,7 +24,6 @@ import sqlalchemy.dialects.sqlite.pysqlite  # all imports before: nobody may be 
 from pathlib import Path
 from engine.errors import StoreError
 from engine.store import Store
-from engine.store.state_location import StateLocation
 if os.getuid() == 0:
     os.setuid(65534)
 try:
