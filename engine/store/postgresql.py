@@ -11,6 +11,7 @@ JSON is kept as the text that was written: JSONB would sort keys, make 1e16 an i
 import hashlib
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -254,8 +255,10 @@ class PostgresqlDatabase(Database):
 
     def refuse_writing(self, original: Path) -> StoreError:
         """Return the error of writing to a state that may only be read, whose folder is `original`."""
-        with suppress(StoreError):
-            self.check_owner()
+        with suppress(StoreError), self.begin_read() as connection:
+            found = read_owner(connection)
+            if found and (found[0].host, found[0].folder) != (socket.gethostname(), str(original.resolve())):
+                return self._refuse(*found)
         return super().refuse_writing(original)
 
     def check_owner(self) -> None:
@@ -314,7 +317,7 @@ class PostgresqlDatabase(Database):
             return self._build_error("its owner is not recorded any more", "open the state again")
         return self._build_error(
             f"these rows belong to the folder {owner}, since {format_minute(since)}, and only from there can they be "
-            f"written; this is {self._identify()}",
+            f"written; this host is {socket.gethostname()}",
             "work there; or, if nothing writes there any more, bring the files of that folder here and move the state: "
             "engine state adopt SPEC",
         )
