@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine, event, text, update
@@ -44,9 +44,6 @@ from engine.store.ownership import (
 )
 from engine.store.records import utc_now
 from engine.store.tables import serialize_json
-
-if TYPE_CHECKING:
-    from psycopg import Connection as PsycopgConnection
 
 MOST_NAME_BYTES = 63
 """Longer names of schemas are cut by PostgreSQL, without an error."""
@@ -146,7 +143,6 @@ class PostgresqlDatabase(Database):
         """Return an engine with few connections, whose transactions are those that the promises need."""
         engine = create_engine(
             "postgresql+psycopg://",
-            creator=self._connect,
             pool_size=IDLE_CONNECTIONS,
             max_overflow=MOST_CONNECTIONS - IDLE_CONNECTIONS,
             hide_parameters=True,
@@ -160,6 +156,14 @@ class PostgresqlDatabase(Database):
         # READ COMMITTED: what is read after the lock was got is what the writer before has left
         writing = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {settings}; {patience}"
 
+        @event.listens_for(engine, "do_connect")
+        def connect(_dialect: object, _record: object, _arguments: object, given: dict[str, Any]) -> object:
+            import psycopg
+
+            # autocommit: transactions are begun by `begin`. The address is libpq's own affair, so that no object of
+            # SQLAlchemy has the password; `given` says how values are written.
+            return psycopg.connect(self._url, autocommit=True, prepare_threshold=None, **given)
+
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             if not connection.get_execution_options().get("writes", False):
@@ -172,12 +176,6 @@ class PostgresqlDatabase(Database):
         replace_parameters(engine, _make_value_storable)
         _engines.add(engine)
         return engine
-
-    def _connect(self) -> "PsycopgConnection[Any]":
-        import psycopg
-
-        # autocommit: transactions are begun by `begin`
-        return psycopg.connect(self._url, autocommit=True, prepare_threshold=None)
 
     @contextmanager
     def open_transaction(self, engine: Engine) -> Iterator[Connection]:
