@@ -1,4 +1,4 @@
-"""Compares the queries of histories on PostgreSQL with those on SQLite: `server_rows.py [EVALUATIONS]`, 10,000 if left out.
+"""Compares the queries of histories on PostgreSQL with those on SQLite: `server_rows.py [EVALUATIONS]`.
 
 A server of its own is started, as for the tests. What counts is the ratio: both have the same rows.
 """

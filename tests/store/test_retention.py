@@ -424,7 +424,8 @@ def test_the_room_of_what_was_removed_is_free_and_vacuum_gives_it_back(state: St
     before = describe_size(state.store).database_bytes
     state.store.database.vacuum()
     assert describe_size(state.store).database_bytes < before - 500_000
-    assert not (state.store.folder / "state.db-wal").stat().st_size
+    if state.store.location.rows is None:
+        assert not (state.store.folder / "state.db-wal").stat().st_size
 
 
 def test_the_size_of_a_state_counts_rows_and_files(state: State) -> None:
