@@ -540,8 +540,8 @@ class Project:
             if running := context.store.runs.list_running():
                 which = join_some(f"{shorten_id(run.id)} of {run.scenario}" for run in running)
                 raise UsageError(
-                    f"state.db cannot be written anew while runs are at work, since they could not write: {which}; "
-                    "wait until they have ended"
+                    f"{context.store.database.name} cannot be written anew while runs are at work, since they could "
+                    f"not write: {which}; wait until they have ended"
                 )
             before = describe_size(context.store).database_bytes
             context.store.database.vacuum()

@@ -41,6 +41,7 @@ from engine.cli import (
     schema,
     serve,
     show,
+    state,
     status,
     unmute,
     validate,
@@ -84,7 +85,7 @@ VERBS = (
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 
-for group in (bundle,):
+for group in (bundle, state):
     verbs = typer.Typer(help=group.__doc__, rich_markup_mode=None)
     for name, command in group.COMMANDS.items():
         verbs.command(name, cls=_Verb)(command)

@@ -16,7 +16,8 @@ def command(
     vacuum: Annotated[
         bool,
         typer.Option(
-            "--vacuum", help="Write state.db anew, without the room of what was removed. Not while runs are at work."
+            "--vacuum",
+            help="Write the database anew, without the room of removed rows. Not while runs are at work.",
         ),
     ] = False,
     var: Variables = None,
@@ -50,5 +51,5 @@ def command(
             )
     if vacuum:
         before, after = project.vacuum()
-        print(f"  state.db was written anew: {format_bytes(before)} before, {format_bytes(after)} now")
+        print(f"  the database was written anew: {format_bytes(before)} before, {format_bytes(after)} now")
     return ExitCode.OK

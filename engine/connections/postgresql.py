@@ -184,7 +184,7 @@ def open_postgresql(
     place = describe_place(url)
     given = dict(settings or {}) | ({} if schema is None else {"search_path": quote_name(schema)})
     try:
-        database = driver.connect(_add_parameters(url, {"connect_timeout": max(2, ceil(timeout)), **_KEEPALIVES}))
+        database = driver.connect(complete_url(url, timeout))
         try:
             connection = adbc.AdbcConnection(database)
         except adbc.Error:
@@ -214,8 +214,9 @@ def describe_place(url: str) -> str:
     return f"database {name!r} at {host}" if name else f"the server at {host}"
 
 
-def _add_parameters(url: str, parameters: Mapping[str, object]) -> str:
-    """Return the URL with further parameters; those that it has stay."""
+def complete_url(url: str, timeout: float) -> str:
+    """Return a URL with the limits of time of a connection, as far as it does not say them itself."""
+    parameters = {"connect_timeout": max(2, ceil(timeout)), **_KEEPALIVES}
     given = parse_qs(urlsplit(url).query)
     added = "&".join(f"{key}={quote(str(value))}" for key, value in parameters.items() if key not in given)
     return f"{url}{'&' if urlsplit(url).query else '?'}{added}" if added else url

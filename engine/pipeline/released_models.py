@@ -21,7 +21,7 @@ from engine.models.bundled_versions import PROBE_FILE, reproduce_model
 from engine.spec import ProjectSpec, load
 from engine.spec.resources.models import TrainModel
 from engine.store import ModelVersion, Store
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state_location import StateLocation, locate_state
 
 
 def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path) -> str:
@@ -45,7 +45,7 @@ def import_models(
     project: ProjectSpec,
     manifest: Manifest,
     release: Path,
-    state: Path,
+    state: Path | StateLocation,
     tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, int]:
     """Let the model versions of a release count in a state; they are added where they are not there yet.
@@ -91,13 +91,13 @@ def activate_models(
     """
     project = load(spec, environ=environ)
     manifest = parse_manifest((release / MANIFEST_FILE).read_bytes())
-    return import_models(project, manifest, release, resolve_state_folder(project), tell)
+    return import_models(project, manifest, release, locate_state(project, environ), tell)
 
 
 def continue_models(spec: Path, before: int, environ: Mapping[str, str]) -> None:
     """Let in a revision, whose file is `spec`, the model versions count that do so in the revision `before`."""
     project = load(spec, environ=environ)
-    with Store.open(resolve_state_folder(project)) as store:
+    with Store.open(locate_state(project, environ)) as store:
         store.models.continue_active(before, project.revision_number)
 
 

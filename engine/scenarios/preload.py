@@ -46,6 +46,7 @@ from engine.spec.variable_references import find_references
 from engine.store import Store
 from engine.store.state_copy import copy_state
 from engine.store.state_folder import resolve_state_folder
+from engine.store.state_location import locate_state
 
 DECIDING_PACKAGES = ("scikit-learn", "skops", "numpy", "polars")
 """The packages that decide what a model computes: another major version of one is refused."""
@@ -79,7 +80,7 @@ class Revision:
     def shadow(self) -> Path:
         """A copy of the state of the deployment, with the models of the release in it."""
         if self.state is None:
-            self.state = self.stack.enter_context(copy_state(resolve_state_folder(self.loaded)))
+            self.state = self.stack.enter_context(copy_state(locate_state(self.loaded)))
             Store.open(self.state).close()
             import_models(self.loaded, self.manifest, self.request.released, self.state)
         return self.state
@@ -198,7 +199,7 @@ def prove_connections(revision: Revision) -> str:
 
 
 def _list_needed_connections(project: ProjectSpec) -> dict[str, Connection]:
-    used = {*list_used_connections([project.datasets, project.models, project.scenarios])}
+    used = {*list_used_connections([project.datasets, project.models, project.scenarios, project.state])}
     return {name: one for name, one in project.connections.items() if name in used}
 
 
@@ -269,10 +270,13 @@ def prove_state(revision: Revision) -> str:
     finally:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
-    if (folder / "state.db").exists():
-        with Store.open(folder) as store:
-            store.database.prove_writable()
-    return f"{normpath(folder)} can be written"
+    database = locate_state(revision.loaded).open_database()
+    try:
+        database.prove_usable()
+    finally:
+        database.close()
+    rows = "" if database.name == "state.db" else f", and so can {database.name}"
+    return f"{normpath(folder)} can be written{rows}"
 
 
 def prove_disk(revision: Revision) -> str:

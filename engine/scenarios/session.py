@@ -29,9 +29,9 @@ from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
-from engine.store.database_files import is_writable_state
-from engine.store.state_copy import copy_state
+from engine.store.state_copy import can_write, copy_state, open_for_reading
 from engine.store.state_folder import resolve_state_folder
+from engine.store.state_location import locate_state
 from engine.store.suppositions import open_supposing
 from engine.views.store_view import StoreView, describe_store
 
@@ -224,19 +224,20 @@ def open_session(
     log = RunLog(None, "", clock, secrets.redact, listeners)
     with ExitStack() as stack:
         stack.push(_mask_exception(secrets))
-        folder = state or resolve_state_folder(project)
-        unwritable = folder.absolute() if reading and not is_writable_state(folder) else None
+        location = locate_state(project, environ, state)
+        writable = not reading or can_write(location)
         if mode == "plan":
-            store = stack.enter_context(open_supposing(folder, now=clock))
+            store = stack.enter_context(open_supposing(location, now=clock))
+        elif state is None and mode == "dry run":
+            store = stack.enter_context(Store.open(stack.enter_context(copy_state(location)), now=clock))
+        elif writable:
+            store = stack.enter_context(Store.open(location, now=clock))
         else:
-            if state is None and (mode == "dry run" or unwritable):
-                folder = stack.enter_context(copy_state(folder))
-            store = stack.enter_context(Store.open(folder, now=clock))
-        store.database.unwritable = unwritable
+            store = stack.enter_context(open_for_reading(location, now=clock))
         if lost := store.describe_lost_history():
             log.warning(f"state folder {resolve_state_folder(project)}: {lost}")
         if migration := store.database.migration:
-            log.warning(f"state folder {folder}: {migration}")
+            log.warning(f"state folder {resolve_state_folder(project)}: {migration}")
         hashes = TouchedFileHashes(store.file_hashes)
         context = RunContext(
             project=project,
@@ -254,7 +255,7 @@ def open_session(
             hashes=hashes,
             deliver=deliver,
         )
-        if mode == "run" and state is None and unwritable is None and preview is None:
+        if mode == "run" and state is None and writable and preview is None:
             tell_dead_runs(context)
         yield context
 

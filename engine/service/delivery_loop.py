@@ -19,6 +19,7 @@ from engine.service.channel_turn import ChannelTurn, DeliveryEvent, find_moment
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
 from engine.store import Store, utc_now
+from engine.store.state_location import StateLocation
 
 MOST_AT_ONCE = 4
 """Channels that are sent through at the same time."""
@@ -31,12 +32,12 @@ FAULT_SECONDS = 10.0
 
 
 class DeliveryLoop:
-    """Sends what is in the outbox of a state folder through the channels of a project.
+    """Sends what is in the outbox of a state through the channels of a project.
 
     Parameters
     ----------
-    folder
-        The state folder; it is opened by `start`.
+    place
+        Where the state is; it is opened by `start`.
     environ
         The environment variables that secrets refer to.
     tell
@@ -47,14 +48,14 @@ class DeliveryLoop:
 
     def __init__(
         self,
-        folder: Path,
+        place: Path | StateLocation,
         project: ProjectSpec,
         environ: Mapping[str, str] = os.environ,
         *,
         tell: Callable[[DeliveryEvent], None],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._folder, self._environ, self._tell, self._clock = folder, environ, tell, clock
+        self._place, self._environ, self._tell, self._clock = place, environ, tell, clock
         self._project = project
         self._changed = threading.Condition()
         self._repaired: set[str] = set()
@@ -74,7 +75,7 @@ class DeliveryLoop:
         StoreError
             The state cannot be opened.
         """
-        self._store = Store.open(self._folder, now=self._clock)
+        self._store = Store.open(self._place, now=self._clock)
         self._thread.start()
 
     def wake(self) -> None:

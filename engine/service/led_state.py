@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 from engine.service.leader_lock import LeaderLock, refuse_network_folder
 from engine.service.project_threads import ProjectThreads
 from engine.service.project_triggers import ProjectTriggers
 from engine.spec import ProjectSpec
 from engine.store import Store
-from engine.store.database import Database, locate_database
 from engine.store.schema import is_current_schema
 from engine.store.state_folder import resolve_state_folder
+from engine.store.state_location import locate_state
 
 
 class LedState:
@@ -59,7 +58,7 @@ class LedState:
     def open(self, project: ProjectSpec) -> ProjectTriggers:
         """Open the state, whose tables must be current, and start the threads; return the triggers."""
         try:
-            self.store = Store.open(resolve_state_folder(project), now=self._clock)
+            self.store = Store.open(locate_state(project), now=self._clock)
             self.triggers = ProjectTriggers(self.store, project, self._clock())
             self.threads = self._make_threads(self.store, project)
             self.threads.start()
@@ -90,8 +89,7 @@ class LedState:
 
 def has_current_tables(project: ProjectSpec) -> bool:
     """Return whether the state can be opened as it is; a process of its own makes or migrates its tables."""
-    folder: Path = resolve_state_folder(project)
-    database = Database(locate_database(folder), folder)
+    database = locate_state(project).open_database()
     try:
         return is_current_schema(database)
     finally:

@@ -47,8 +47,8 @@ class ProjectThreads:
         self._store, self._environ, self._options = store, environ, heartbeat
         self._find_trouble, self._tell = find_trouble, tell
         now = store.database.now
-        self.deliveries = DeliveryLoop(store.folder, project, environ, tell=self._tell_delivery, clock=now)
-        self._maintenance = StateMaintenance(store.folder, project, self._tell_maintenance, now)
+        self.deliveries = DeliveryLoop(store.location, project, environ, tell=self._tell_delivery, clock=now)
+        self._maintenance = StateMaintenance(store.location, project, self._tell_maintenance, now)
         self._heartbeat: Heartbeat | None = None
         self._project = project
 

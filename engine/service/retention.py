@@ -15,6 +15,7 @@ from engine.formatting.numbers import format_bytes
 from engine.spec import ProjectSpec
 from engine.store import Store, utc_now
 from engine.store.retention import Pruned, prune_state
+from engine.store.state_location import StateLocation
 from engine.store.state_size import StateSize, describe_size
 
 MERGE_EVERY = timedelta(minutes=1)
@@ -33,8 +34,8 @@ class StateMaintenance:
 
     Parameters
     ----------
-    folder
-        The folder of the state.
+    place
+        Where the state is.
     project
         The project, whose retention is applied.
     tell
@@ -43,8 +44,14 @@ class StateMaintenance:
         Gives aware datetimes.
     """
 
-    def __init__(self, folder: Path, project: ProjectSpec, tell: Tell, clock: Callable[[], datetime] = utc_now) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        place: Path | StateLocation,
+        project: ProjectSpec,
+        tell: Tell,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._place = place
         self._project = project
         self._tell = tell
         self._clock = clock
@@ -84,7 +91,7 @@ class StateMaintenance:
 
     def _work(self) -> None:
         while not self._stopped.is_set():
-            with suppress(StoreError), Store.open(self._folder, now=self._clock) as store:
+            with suppress(StoreError), Store.open(self._place, now=self._clock) as store:
                 while not self._stopped.wait(LOOK_SECONDS):
                     self.tick(store, self._clock(), busy=self._busy)
             self._stopped.wait(LOOK_SECONDS)  # the state could not be opened, which the server tells
@@ -145,7 +152,9 @@ def describe_pruned(pruned: Pruned) -> str:
 def describe_state_size(size: StateSize) -> str:
     """Return how large a state is: `1,204,331 rows, 812 MB in state.db and 3.1 GB of files`."""
     rows = f"{size.rows:,} {'row' if size.rows == 1 else 'rows'}"
-    return f"{rows}, {format_bytes(size.database_bytes)} in state.db and {format_bytes(size.folder_bytes)} of files"
+    return (
+        f"{rows}, {format_bytes(size.database_bytes)} in {size.database} and {format_bytes(size.folder_bytes)} of files"
+    )
 
 
 def warn_of_size(size: StateSize) -> str:

@@ -1,112 +1,78 @@
-"""The database of a state: its URL, its clock, the folder of files and locks; reading and writing as transactions.
+"""The database of a state, whatever its kind: its clock, the folder of files and locks; reading and writing.
 
-All that depends on the kind of database, which is SQLite, stands here, in `schema`, `errors` and `database_files`. It
-runs in WAL mode, so readers never wait for a writer. Writing transactions begin with BEGIN IMMEDIATE: otherwise a
-transaction that first reads and then writes fails at once when another process has written in between. Commits are
-synced to disk, so a result that was reported survives a loss of power. A forked process must open the state again.
+All that depends on the kind stands in `sqlite` and `postgresql`, which keep the same promises: a reader has one
+consistent view and waits for no writer; there is one writer at a time, so that what it has read stays true until it
+commits; a commit is whole or not at all, and survives a loss of power. Numbers, places and versions are therefore
+counted without locks on rows. A forked process must open the state again.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, Table, create_engine, event, select
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, event, select
 
-from engine.formatting.control_characters import make_encodable
-from engine.store.errors import UNWRITABLE, build_store_error, translate_errors
+from engine.errors import StoreError
+from engine.store.errors import UNWRITABLE, build_store_error
 from engine.store.records import utc_now
-from engine.store.tables import serialize_json
 
 T = TypeVar("T")
-
-LOG_BYTES = 64 * 1024**2
-"""To so much the write-ahead log is cut when it begins anew: a long transaction may have made it larger."""
 
 ROWS_PER_STATEMENT = 500
 """Rows that one statement asks for: databases limit the number of parameters."""
 
 
-def locate_database(folder: Path) -> URL:
-    """Return the URL of the database in a state folder that names no other one."""
-    return URL.create("sqlite", database=str(folder / "state.db"))
-
-
-def create_database_engine(url: URL, patience: float, *, migrating: bool = False) -> Engine:
-    """Return an engine for a URL; wait `patience` seconds for a locked database."""
-    engine = create_engine(url, connect_args={"timeout": patience}, json_serializer=serialize_json)
-
-    @event.listens_for(engine, "connect")
-    def set_up(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # Python's sqlite3 would begin too late, and not before DDL
-        # A migration rebuilds a table by dropping it: enforced foreign keys would delete the rows that refer to it.
-        connection.execute(f"PRAGMA foreign_keys = {'OFF' if migrating else 'ON'}")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        if migrating:
-            connection.execute("PRAGMA journal_mode = WAL")  # the database file keeps this setting
-
-    @event.listens_for(engine, "before_cursor_execute", retval=True)
-    def make_encodable_parameters(
-        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
-    ) -> tuple[str, Any]:
-        return statement, [_make_encodable(row) for row in parameters] if many else _make_encodable(parameters)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _make_encodable(row: Sequence[Any]) -> Sequence[Any]:
-    """Return the parameters of a statement; one text that cannot be encoded must not lose the other values."""
-    if all(not isinstance(value, str) or value.isascii() for value in row):
-        return row
-    return tuple(make_encodable(value) if isinstance(value, str) else value for value in row)
-
-
-class Database:
+class Database(ABC):
     """An open database, from which every part of the store is derived.
 
     Parameters
     ----------
-    url
-        Where the rows are.
     folder
-        The state folder, where files and locks are, whatever the URL.
+        The state folder, where files and locks are.
     now
         The clock, giving aware datetimes.
     patience
         Seconds to wait for a database that another process has locked.
     read_only
         Whether nothing may be written, because the state is opened for a plan.
+
+    Attributes
+    ----------
+    name
+        What holds the rows, for messages: `state.db`, or a schema of a server.
+    has_live_locks
+        Whether the locks in the folder tell which runs are alive: not where only a copy of the rows is here, or the
+        runs have their locks in a folder elsewhere.
     """
+
+    name: str
 
     def __init__(
         self,
-        url: URL,
         folder: Path,
         *,
         now: Callable[[], datetime] = utc_now,
         patience: float = 10.0,
         read_only: bool = False,
     ) -> None:
-        self.url = url
         self.folder = folder
         self.patience = patience
         self.read_only = read_only
         self.unwritable: Path | None = None
-        """The state that may only be read, if this is a temporary copy of it for that reason."""
+        """The state that may only be read, if this is opened in a temporary folder for that reason."""
         self.migration = ""
         """What to tell if its tables have been migrated now, and where the copy from before is; else empty."""
+        self.has_live_locks = True
         self.now = now
-        self._readers = create_database_engine(url, patience)
+        self._readers = self.create_engine()
         self._writers = self._readers.execution_options(writes=True)
+
+    @abstractmethod
+    def create_engine(self, *, migrating: bool = False) -> Engine:
+        """Return an engine; one that is `migrating` may change tables that other tables refer to."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,7 +81,7 @@ class Database:
     @contextmanager
     def begin_read(self) -> Iterator[Connection]:
         """Open a transaction with one consistent view, which never waits for a writer."""
-        with translate_errors(self.folder), self._readers.begin() as connection:
+        with self.translate_errors(), self.open_transaction(self._readers) as connection:
             yield connection
 
     @contextmanager
@@ -124,38 +90,112 @@ class Database:
         if self.read_only:
             raise RuntimeError("a plan must not write to the state")
         if self.unwritable is not None:
-            raise build_store_error(self.unwritable, *UNWRITABLE)
-        with translate_errors(self.folder), self._writers.begin() as connection:
+            raise self.refuse_writing(self.unwritable)
+        with self.translate_errors(), self.open_transaction(self._writers) as connection:
             yield connection
 
+    def refuse_writing(self, original: Path) -> StoreError:
+        """Return the error of writing to a state that may only be read, whose folder is `original`."""
+        return build_store_error(original, *UNWRITABLE)
+
+    @contextmanager
+    def open_transaction(self, engine: Engine) -> Iterator[Connection]:
+        """Open a transaction of an engine, which ends with the block."""
+        with engine.begin() as connection:
+            yield connection
+
+    @abstractmethod
+    def translate_errors(self) -> AbstractContextManager[None]:
+        """Raise the errors of the database and of the file system as StoreError, in a `with`."""
+
+    # --- the schema
+
+    @abstractmethod
+    def check_place(self) -> None:
+        """Check that what is there is a database or can become one; raises StoreError."""
+
+    def check_new(self) -> None:  # noqa: B027 - a file has no other rows that could be meant
+        """Check that a database without tables may get some; raises StoreError."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Return whether there is a database, with or without tables."""
+
+    @abstractmethod
+    def list_tables(self, connection: Connection) -> list[str]:
+        """Return the names of the tables of the state."""
+
+    @abstractmethod
+    def build_foreign_error(self) -> StoreError:
+        """Return the error for tables that are not those of a state."""
+
+    def keep_copy(self, revision: str, known: Collection[str]) -> str:
+        """Keep a copy of the tables of a revision before a migration; return where it is, empty if none is kept."""
+        return ""
+
+    def describe_way_back(self, known: Collection[str]) -> str:
+        """Return what to do to go back to a copy with tables of a `known` revision; empty without one."""
+        return ""
+
+    @abstractmethod
+    def begin_migration(self, connection: Connection) -> None:
+        """Prepare, in the transaction of a migration, what must be there before the first table."""
+
+    @abstractmethod
+    def end_migration(self, connection: Connection) -> None:
+        """Check, in the transaction of a migration, what it has left, and complete it."""
+
+    def owns(self) -> bool:
+        """Return whether the rows belong to this folder, or to nobody; raises StoreError if they cannot be read."""
+        return True
+
+    def check_owner(self) -> None:  # noqa: B027 - a database in the folder belongs to it
+        """Check that the rows belong to this folder, so that they can be written; raises StoreError."""
+
+    # --- care
+
+    @abstractmethod
+    def prove_writable(self) -> None:
+        """Write something that changes nothing; raises StoreError if that fails."""
+
+    @abstractmethod
+    def prove_usable(self) -> None:
+        """Prove that the state can be opened for writing, and leave nothing behind; raises StoreError if not."""
+
+    @abstractmethod
     def merge_log(self, *, whole: bool) -> None:
-        """Write what the write-ahead log holds into the database, as far as no reader needs it there.
+        """Write what a write-ahead log of ours holds into the database, as far as no reader needs it there.
 
         With `whole`, wait for readers and writers as long as the patience is, and empty the log.
         """
-        self._execute_alone(f"PRAGMA wal_checkpoint({'TRUNCATE' if whole else 'PASSIVE'})")
 
+    @abstractmethod
     def vacuum(self) -> None:
-        """Write the database anew, without the pages that hold nothing; nobody can write meanwhile."""
-        self._execute_alone("VACUUM")
-        self.merge_log(whole=True)
+        """Write the database anew, without the room of removed rows; nobody can write meanwhile."""
 
-    def _execute_alone(self, statement: str) -> None:
-        """Execute a statement that SQLite takes only outside of a transaction."""
-        with translate_errors(self.folder), closing(self._readers.raw_connection()) as connection:
-            connection.cursor().execute(statement)
+    @abstractmethod
+    def measure_bytes(self) -> int:
+        """Return the size of the database."""
 
-    def prove_writable(self) -> None:
-        """Write something that changes nothing.
+    @abstractmethod
+    def count_free_bytes(self) -> int:
+        """Return the size of what holds nothing in the database, and which new rows fill; 0 where nobody counts it."""
 
-        Raises
-        ------
-        StoreError
-            Nothing can be written: the disk is full, or the folder is read-only, for instance.
-        """
-        with self.begin_write() as connection:
-            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-            connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
+
+def replace_parameters(engine: Engine, replace: Callable[[Any], Any]) -> None:
+    """Let `replace` have each value that a statement of an engine is given."""
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def replace_all(
+        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> tuple[str, Any]:
+        several = many and isinstance(parameters, list)  # else they are one row for a statement with all values
+        return statement, [replace_row(row) for row in parameters] if several else replace_row(parameters)
+
+    def replace_row(row: Any) -> Any:
+        if isinstance(row, Mapping):
+            return {name: replace(value) for name, value in row.items()}
+        return tuple(replace(value) for value in row)
 
 
 def child_rows(

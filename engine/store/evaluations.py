@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, cast, delete, func, insert, select, update
 
 from engine.evaluation.evaluation_json import DETAILS, details_to_json, read_details
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
@@ -123,7 +123,8 @@ class Evaluations:
     def list_names(self, store: str) -> list[str]:
         """Return the names of the evaluations of a store, each once, newest first."""
         names = select(evaluations.c.name).where(evaluations.c.store == store).group_by(evaluations.c.name)
-        newest = (func.max(column).desc() for column in HISTORY_ORDER)
+        timed, *later = HISTORY_ORDER
+        newest = (func.max(column).desc() for column in (cast(timed, Integer), *later))
         with self._database.begin_read() as connection:
             return list(connection.scalars(names.order_by(*newest)))
 

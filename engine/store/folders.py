@@ -94,10 +94,9 @@ class Folders:
         with hold_file_lock(self._database.folder, "files", shared=True):
             with self._database.begin_write() as connection:
                 yield connection, paths
-                if paths:
-                    # one that was killed may have recorded a path already
-                    recorded = insert(unfinished_folders).prefix_with("OR IGNORE", dialect="sqlite")
-                    connection.execute(recorded, [{"path": path} for path in paths])
+                known = set(connection.scalars(select(unfinished_folders.c.path)))  # of one that was killed
+                if new := [{"path": path} for path in paths if path not in known]:
+                    connection.execute(insert(unfinished_folders), new)
             self._discard_folders(paths)
 
     def _discard_folders(self, paths: Sequence[str]) -> None:

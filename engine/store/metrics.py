@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, insert, or_
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, insert, or_
 
 from engine.evaluation.record import MetricValue
 from engine.store.database import child_rows
@@ -45,8 +45,9 @@ def read_metrics(
 
 
 def _match_metrics(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
-    families = [name.removesuffix("*") for name in names if name.endswith(".*")]
-    return or_(table.c.metric.in_(names), *(table.c.metric.startswith(family, autoescape=True) for family in families))
+    families = [name.removesuffix(".*") for name in names if name.endswith(".*")]
+    of = table.c.metric  # a range, since LIKE takes capitals for small letters in some databases; "/" follows "."
+    return or_(of.in_(names), *(and_(of > f"{family}.", of < f"{family}/") for family in families))
 
 
 def _metric_fields(value: MetricValue) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from engine.store.folders import safe_name
 from engine.store.locks import LockBusy
 from engine.store.needed_evaluations import find_needed_evaluations
 from engine.store.records import MessageState
-from engine.store.state_size import count_free_bytes, measure_folder
+from engine.store.state_size import measure_folder
 from engine.store.store import Store
 from engine.store.tables import (
     attachments,
@@ -119,7 +119,7 @@ def prune_state(
         pruning.remove_fires(numbers)
     for numbers in split_rows(expired.attachments):
         pruning.remove_attachments(numbers, now)
-    return Pruned(**pruning.counts, free_bytes=count_free_bytes(store), busy=tuple(sorted(pruning.busy)))
+    return Pruned(**pruning.counts, free_bytes=store.database.count_free_bytes(), busy=tuple(sorted(pruning.busy)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class _Pruning:
             return
         of_messages = attachments.c.message.in_(numbers)
         with self._store.database.begin_read() as connection:
-            size = connection.scalar(select(func.sum(func.length(attachments.c.content))).where(of_messages)) or 0
+            size = int(connection.scalar(select(func.sum(func.length(attachments.c.content))).where(of_messages)) or 0)
         if not self._dry:
             note = f"\n\n(Its attachments were removed by retention on {format_minute(now)}.)"
             refused = outbox.c.number.in_(numbers) & (outbox.c.state == MessageState.REFUSED)

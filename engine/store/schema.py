@@ -1,108 +1,114 @@
 """Create or migrate the tables of a state.
 
 The revision is read by plain SQL, because alembic is slow to import and is needed only for a migration. All migrations
-and the new revision are one transaction, and a lock lets one process at a time migrate. Before that, every database is
-copied, not only those of deployments: this costs the disk what the rows take, and is the only way back.
+and the new revision are one transaction, and a lock lets one process at a time migrate. Before that, every
+file of SQLite is copied, not only those of deployments: this costs the disk what the rows take, and is the only way
+back. A server of databases has its own copies.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 
-from engine.store.database import Database, create_database_engine
-from engine.store.errors import build_store_error, check_database_file, is_temporary_copy, translate_errors
+from engine.store.database import Database
+from engine.store.errors import build_store_error
 from engine.store.locks import hold_file_lock
-from engine.store.migration_copies import describe_way_back, keep_copy
 
 REVISION = "0010"
-FOREIGN_DATABASE = "foreign"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def read_revision(connection: Connection) -> str | None:
-    """Return the revision of the schema; None for an empty database, FOREIGN for the database of another program."""
-    tables = inspect(connection).get_table_names()
-    if "alembic_version" in tables:
-        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return found
-    return FOREIGN_DATABASE if tables else None
-
-
-def prepare_schema(database: Database, migrations: Path = MIGRATIONS, target: str = REVISION) -> None:
+def prepare_schema(
+    database: Database,
+    migrations: Path = MIGRATIONS,
+    target: str = REVISION,
+    *,
+    fill: Callable[[Connection], object] | None = None,
+) -> None:
     """Create the tables of a database, or migrate them to the revision `target`, with a copy of how it was before.
+
+    `fill` adds rows to new tables, in the same transaction.
 
     Raises
     ------
     StoreError
         The database is newer than this engine, is not a state, or cannot be used.
     """
-    check_database_file(database.folder)
-    with translate_errors(database.folder):
-        if _find_revision(database) != target:
+    database.check_place()
+    with database.translate_errors():
+        if find_revision(database) != target:
             with hold_file_lock(database.folder, "schema"):
-                if _find_revision(database) != target:  # another process may have done it while this one waited
-                    _migrate_schema(database, migrations, target)
+                found = find_revision(database)  # another process may have done it while this one waited
+                if found is None and fill is None:
+                    database.check_new()
+                if found != target:
+                    _migrate_schema(database, migrations, found, target, fill)
 
 
 def is_current_schema(database: Database) -> bool:
     """Return whether the database exists and has the tables of this engine; raises StoreError as above."""
-    check_database_file(database.folder)
-    with translate_errors(database.folder):
-        return _find_revision(database) == REVISION
+    database.check_place()
+    with database.translate_errors():
+        return find_revision(database) == REVISION
 
 
-def _find_revision(database: Database) -> str | None:
-    path = Path(database.url.database or "")
-    # Another process is creating an empty file just now: reading it would disturb the change to WAL mode.
-    if not path.exists() or not path.stat().st_size:
+def find_revision(database: Database) -> str | None:
+    """Return the revision of the tables; None if there are none.
+
+    Raises
+    ------
+    StoreError
+        There are tables, but not those of a state.
+    """
+    if not database.exists():
         return None
     with database.begin_read() as connection:
-        found = read_revision(connection)
-    if found == FOREIGN_DATABASE:
-        raise build_store_error(
-            database.folder,
-            "state.db is a database, but not the state of a project",
-            "choose another folder with `state: {path: …}`",
-        )
-    return found
+        tables = database.list_tables(connection)
+        if "alembic_version" in tables:
+            found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return found
+    if tables:
+        raise database.build_foreign_error()
+    return None
 
 
-def _migrate_schema(database: Database, migrations: Path, target: str) -> None:
+def _migrate_schema(
+    database: Database,
+    migrations: Path,
+    found: str | None,
+    target: str,
+    fill: Callable[[Connection], object] | None,
+) -> None:
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory(migrations, version_locations=[migrations / "versions"])
     revisions = {script.revision for script in scripts.walk_revisions()}
-    path = Path(database.url.database or "")
-    engine = create_database_engine(database.url, database.patience, migrating=True)
+    if found is not None and found not in revisions:
+        raise build_store_error(
+            database.folder,
+            f"{database.name} was written by a newer engine (schema {found}; this engine knows up to {target})",
+            "use that engine, or upgrade this one: pip install --upgrade engine"
+            + database.describe_way_back(revisions),
+        )
+    engine = database.create_engine(migrating=True)
     try:
-        with engine.execution_options(writes=True).begin() as connection:
-            found = read_revision(connection)
-            if found is not None and found not in revisions:
-                raise build_store_error(
-                    database.folder,
-                    f"state.db was written by a newer engine (schema {found}; this engine knows up to {target})",
-                    "use that engine, or upgrade this one: pip install --upgrade engine"
-                    + describe_way_back(path, revisions),
-                )
-            if found is not None and not is_temporary_copy(database.folder):
-                copy = keep_copy(path, found, revisions)
+        with database.open_transaction(engine.execution_options(writes=True)) as connection:
+            database.begin_migration(connection)
+            if found is not None and (kept := database.keep_copy(found, revisions)):
                 database.migration = (
-                    f"the tables of {path.name} were migrated from {found} to {target}; how it was before is kept as "
-                    f"{copy}, for the way back to an older version of the engine"
+                    f"the tables of {database.name} were migrated from {found} to {target}; how it was before is kept "
+                    f"as {kept}, for the way back to an older version of the engine"
                 )
             context = MigrationContext.configure(
                 connection, opts={"fn": lambda now, context: scripts._upgrade_revs(target, now)}
             )
             with Operations.context(context):
                 context.run_migrations()
-            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-            if broken is not None:
-                raise build_store_error(
-                    database.folder,
-                    f"migrating would leave rows of {broken[0]} without an owner",
-                    "report this as a bug",
-                )
+            database.end_migration(connection)
+            if fill is not None:
+                fill(connection)
     finally:
         engine.dispose()

@@ -19,11 +19,15 @@ LARGE_ROWS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class StateSize:
-    """How large a state is: the bytes of its database, with the log of what was written last, and of its folders."""
+    """How large a state is: the bytes of its database, with the log of what was written last, and of its folders.
+
+    `database` is the name of the database for messages.
+    """
 
     database_bytes: int
     folder_bytes: int
     rows: int
+    database: str = "state.db"
 
     @property
     def is_large(self) -> bool:
@@ -37,18 +41,9 @@ def describe_size(store: Store) -> StateSize:
         rows = sum(
             connection.scalars(select(func.count()).select_from(table)).one() for table in metadata.sorted_tables
         )
-    files = [Path(f"{store.folder / 'state.db'}{part}") for part in ("", "-wal")]
     with translate_errors(store.folder):
-        database = sum(path.stat().st_size for path in files if path.exists())
         folders = sum(measure_folder(store.folder / part) for part in SUBFOLDERS)
-    return StateSize(database, folders, rows)
-
-
-def count_free_bytes(store: Store) -> int:
-    """Return the size of the pages of the database that hold nothing: new rows fill them."""
-    with store.database.begin_read() as connection:
-        pages = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-        return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+    return StateSize(store.database.measure_bytes(), folders, rows, store.database.name)
 
 
 def measure_folder(folder: Path) -> int:

@@ -21,7 +21,7 @@ from engine.formatting.lists import join_words
 from engine.store.batch_rows import BatchRows
 from engine.store.channel_states import ChannelStates
 from engine.store.checks import Checks
-from engine.store.database import Database, locate_database
+from engine.store.database import Database
 from engine.store.errors import translate_errors
 from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
@@ -41,10 +41,8 @@ from engine.store.run_ends import RunEnds
 from engine.store.runs import Runs
 from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
+from engine.store.state_location import PATIENCE_SECONDS, StateLocation, as_location
 from engine.store.tables import evaluations, model_versions, removals, unfinished_folders
-
-PATIENCE_SECONDS = 10.0
-"""How long a database is waited for that another process has locked."""
 
 
 class Store:
@@ -52,6 +50,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.location = StateLocation(database.folder)
         self.folders = folders = Folders(database)
         self.locks = Locks(database.folder, database.now)
         self.evaluations = Evaluations(database, folders)
@@ -73,11 +72,19 @@ class Store:
         self.file_hashes = FileHashCache(database)
 
     @classmethod
-    def open(cls, folder: Path, *, now: Callable[[], datetime] = utc_now, patience: float = PATIENCE_SECONDS) -> Self:
-        """Open the state in `folder`: create or migrate it if needed, and remove what killed processes left.
+    def open(
+        cls,
+        place: Path | StateLocation,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        patience: float = PATIENCE_SECONDS,
+    ) -> Self:
+        """Open the state at a place: create or migrate it if needed, and remove what killed processes left.
 
         Parameters
         ----------
+        place
+            A folder that has the rows too, or where both are.
         now
             The clock, giving aware datetimes.
         patience
@@ -86,20 +93,22 @@ class Store:
         Raises
         ------
         StoreError
-            The folder or the database cannot be used; the message gives the reason and what to do.
+            The folder or the database cannot be used, or the rows belong to another folder; the message gives the
+            reason and what to do.
         """
-        folder = folder.absolute()
-        return cls.connect(Database(locate_database(folder), folder, now=now, patience=patience))
+        location = as_location(place)
+        store = cls.connect(location.open_database(now=now, patience=patience))
+        store.location = location
+        return store
 
     @classmethod
     def connect(cls, database: Database) -> Self:
         """Open the state whose rows are in `database`, as `open` does; raises StoreError as that."""
-        with translate_errors(database.folder):
-            for part in SUBFOLDERS:
-                (database.folder / part).mkdir(parents=True, exist_ok=True)
+        make_subfolders(database)
         store = cls(database)
         try:
             prepare_schema(database)
+            database.check_owner()
             store.folders.remove_leftovers()
         except BaseException:
             store.close()
@@ -122,8 +131,9 @@ class Store:
         if unfinished or not orphans:
             return ""
         return (
-            "state.db was missing or empty, so a new one was made, and the history of evaluations, checks and runs is "
-            f"lost; files of it are still in {join_words(orphans)}. If you have a backup of state.db, put it back"
+            f"{self.database.name} was missing or empty, so a new one was made, and the history of evaluations, checks "
+            f"and runs is lost; files of it are still in {join_words(orphans)}. If you have a backup of "
+            f"{self.database.name}, put it back"
         )
 
     def close(self) -> None:
@@ -138,3 +148,10 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def make_subfolders(database: Database) -> None:
+    """Make the folders of a state that are missing; raises StoreError."""
+    with translate_errors(database.folder):
+        for part in SUBFOLDERS:
+            (database.folder / part).mkdir(parents=True, exist_ok=True)

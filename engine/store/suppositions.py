@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.evaluation.record import CheckResult, Evaluation, MetricValue
 from engine.store.checks import Checks
-from engine.store.database import Database, locate_database
+from engine.store.database import Database
 from engine.store.database_files import is_writable_state
 from engine.store.errors import translate_errors
 from engine.store.evaluation_filter import EvaluationFilter
@@ -28,15 +28,16 @@ from engine.store.records import KeptRows, ModelVersion, PastFacts, utc_now
 from engine.store.schema import is_current_schema
 from engine.store.snapshots import Snapshots
 from engine.store.state_copy import copy_state
+from engine.store.state_location import StateLocation, as_location
 from engine.store.store import Store
 
 
 @contextmanager
-def open_supposing(folder: Path, *, now: Callable[[], datetime] = utc_now) -> Iterator[Store]:
-    """Open the state in `folder` for a plan, which changes nothing in it.
+def open_supposing(place: Path | StateLocation, *, now: Callable[[], datetime] = utc_now) -> Iterator[Store]:
+    """Open a state for a plan, which changes nothing in it.
 
-    A state is copied first if it does not exist yet, has the tables of an earlier version, or cannot be written by this
-    user: then SQLite may not be able to read it either.
+    A state is copied first if it does not exist yet, has the tables of an earlier version, or is a file that this user
+    cannot write: then SQLite may not be able to read it either.
 
     Raises
     ------
@@ -45,13 +46,14 @@ def open_supposing(folder: Path, *, now: Callable[[], datetime] = utc_now) -> It
     """
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True)))
-        folder = folder.absolute()
-        database = Database(locate_database(folder), folder, now=now, read_only=True)
-        if not (is_writable_state(folder) and is_current_schema(database)):
+        location = as_location(place)
+        database = location.open_database(now=now, read_only=True)
+        readable = location.rows is not None or is_writable_state(location.folder.absolute())
+        if not (readable and is_current_schema(database)):
             database.close()
-            folder = stack.enter_context(copy_state(folder))
-            Store.open(folder, now=now).close()
-            database = Database(locate_database(folder), folder, now=now, read_only=True)
+            copy = StateLocation(stack.enter_context(copy_state(location)))
+            Store.open(copy, now=now).close()
+            database = copy.open_database(now=now, read_only=True)
         yield stack.enter_context(_SupposingStore(database, temporary))
 
 

@@ -1,8 +1,8 @@
 """The tables of the state, as the newest migration leaves them.
 
 They are SQLAlchemy Core tables, not ORM classes: a row is written once and read whole, so identity maps and lazy
-loading would bring nothing. Only types that SQLite and PostgreSQL share are used: JSON (JSONB on PostgreSQL), times in
-UTC, no database enums. `number` keeps the order in which rows were inserted, since a clock can be set back; an index
+loading would bring nothing. Only types that SQLite and PostgreSQL share are used: JSON as text, times in UTC, no
+database enums. `number` keeps the order in which rows were inserted, since a clock can be set back; an index
 ends in it where the newest rows of a kind are looked up. `short_id` is the last part of an id, which people write.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import JSON as PLAIN_JSON
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -31,7 +31,6 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -48,7 +47,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+        return value if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def serialize_json(value: object) -> str:
@@ -82,7 +81,7 @@ def _replace_infinite(value: object) -> object:
     return value if value is None or isinstance(value, str | int) else _serialize_value(value)
 
 
-JSON_TYPE = PLAIN_JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+JSON_TYPE = JSON(none_as_null=True)
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -18,8 +18,8 @@ from sqlalchemy import insert
 
 from engine import spec
 from engine.store import Store
-from engine.store.database import Database
 from engine.store.retention import prune_state
+from engine.store.sqlite import SqliteDatabase
 from engine.store.state_size import describe_size
 from engine.store.tables import (
     evaluation_details,
@@ -133,7 +133,7 @@ def fill_evaluations(store: Store, count: int) -> None:
             (folder / "columns.profile").write_text("x" * 1000)
 
 
-class TimedDatabase(Database):
+class TimedDatabase(SqliteDatabase):
     """A database that keeps how long its longest writing transaction took."""
 
     longest = 0.0
@@ -158,9 +158,7 @@ def main() -> None:
             return spec.load(path, {}, {})
 
         Store.open(Path(folder, "state")).close()
-        from engine.store.database import locate_database
-
-        database = TimedDatabase(locate_database(Path(folder, "state")), Path(folder, "state"))
+        database = TimedDatabase(Path(folder, "state"))
         with Store.connect(database) as store:
             fill_runs(store, run_count)
             fill_evaluations(store, evaluation_count)

@@ -108,11 +108,12 @@ class PostgresServer:
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def create_database(self) -> "Database":
-        """Return a new database."""
+    def create_database(self, template: "Database | None" = None) -> "Database":
+        """Return a new database, which is a copy of a `template` that nobody is connected to, if there is one."""
         self._databases += 1
         name = f"test_{self._databases}"
-        Database(self, "postgres").execute(f"CREATE DATABASE {name}")
+        copied = "" if template is None else f" TEMPLATE {template.name} STRATEGY FILE_COPY"
+        Database(self, "postgres").execute(f"CREATE DATABASE {name}{copied}")
         return Database(self, name)
 
     def _run(self, command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:

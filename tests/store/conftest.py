@@ -9,6 +9,9 @@ import pytest
 
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.store import Store, generate_id
+from engine.store.state_location import PostgresqlSchema, StateLocation
+from tests.databases.postgres_server import Database as PostgresDatabase
+from tests.databases.postgres_server import PostgresServer
 
 
 @dataclass
@@ -34,9 +37,43 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
+SCHEMA = "engine_test"
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+"""The kinds of databases. The second one is slow: what differs between them is tested by `test_server_rows.py`."""
+
+
+@pytest.fixture(scope="session")
+def empty_database(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> PostgresDatabase:
+    """Give a database with the tables of a state, which belongs to nobody: a copy of it takes no time."""
+    database = postgres.create_database()
+    folder = tmp_path_factory.mktemp("template")
+    Store.open(StateLocation(folder, PostgresqlSchema(database.url(), SCHEMA))).close()
+    database.execute(f"DELETE FROM {SCHEMA}.state_owner")
+    return database
+
+
 @pytest.fixture
-def store(folder: Path, clock: Clock) -> Iterator[Store]:
-    with Store.open(folder, now=clock) as opened:
+def server_location(postgres: PostgresServer, empty_database: PostgresDatabase, folder: Path) -> StateLocation:
+    """Give where a state is whose rows are in a schema."""
+    database = postgres.create_database(empty_database)
+    return StateLocation(folder, PostgresqlSchema(database.url(), SCHEMA))
+
+
+@pytest.fixture(params=BOTH)
+def location(request: pytest.FixtureRequest, folder: Path) -> StateLocation:
+    """Give where a state is that does not exist yet: in a folder, or in a folder and a schema.
+
+    A module whose tests are about one kind has a fixture of the same name.
+    """
+    if request.param == "sqlite":
+        return StateLocation(folder)
+    found: StateLocation = request.getfixturevalue("server_location")
+    return found
+
+
+@pytest.fixture
+def store(location: StateLocation, clock: Clock) -> Iterator[Store]:
+    with Store.open(location, now=clock) as opened:
         yield opened
 
 

@@ -107,13 +107,11 @@ def test_removals_leave_one_evaluation_of_each_time_in_the_history(
         assert {one.id: one.superseded_by for one in every} == followers
 
 
-def test_a_plan_supposes_evaluations_at_their_place_in_time(
-    store: Store, folder: Path, make_evaluation: MakeEvaluation
-) -> None:
+def test_a_plan_supposes_evaluations_at_their_place_in_time(store: Store, make_evaluation: MakeEvaluation) -> None:
     for day in (1, 3, 5):
         store.evaluations.add(make_evaluation(f"d{day}", time=at(day)))
     (third,) = store.evaluations.history("the_MES", where=EvaluationFilter(at=at(3)))
-    with open_supposing(folder) as plan:
+    with open_supposing(store.location) as plan:
         plan.evaluations.add(make_evaluation("d2", time=at(2)))
         plan.evaluations.add(make_evaluation("new d3", time=at(3)), supersedes=third.id)
         assert names(plan.evaluations.history("the_MES")) == ["d1", "d2", "new d3", "d5"]

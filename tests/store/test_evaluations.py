@@ -17,6 +17,7 @@ from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.models.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
 from engine.store import MetricPoint, Store
 from engine.store.folders import safe_name
+from engine.store.state_location import StateLocation
 from engine.store.tables import serialize_json
 
 MakeEvaluation = Callable[..., Evaluation]
@@ -246,11 +247,11 @@ def test_different_names_have_different_safe_folder_names(one: str, other: str) 
         assert Path(name).name == name
 
 
-def test_a_store_that_was_closed_remembers(folder: Path, make_evaluation: MakeEvaluation) -> None:
+def test_a_store_that_was_closed_remembers(location: StateLocation, make_evaluation: MakeEvaluation) -> None:
     evaluation = make_evaluation()
-    with Store.open(folder) as store:
+    with Store.open(location) as store:
         store.evaluations.add(evaluation)
-    with Store.open(folder) as store:
+    with Store.open(location) as store:
         assert store.evaluations.history("the_MES") == [evaluation]
 
 

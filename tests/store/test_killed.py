@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from engine.outcome import Outcome
 from engine.store import EvaluationFilter, Store
+from engine.store.state_location import StateLocation
 from engine.store.tables import unfinished_folders
 
 WRITERS = Path(__file__).with_name("killed_writers.py")
@@ -26,6 +27,12 @@ with Store.open(Path(sys.argv[1])) as store:
             store.models.add("authorization", sys.argv[2], files)
         store.measurements.add("t", sys.argv[2], {"row_count": MetricValue(float(number))}, None)
 """
+
+
+@pytest.fixture
+def location(folder: Path) -> StateLocation:
+    """Give a state of the kind that this module is about."""
+    return StateLocation(folder)
 
 
 def check_whole(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.store import LockBusy, Store
+from engine.store.state_location import StateLocation
 
 HOLD = """
 import sys
@@ -32,6 +33,12 @@ with Store.open(Path(sys.argv[1])) as store:
         except LockBusy as busy:
             print(busy.holder.pid)
 """
+
+
+@pytest.fixture
+def location(folder: Path) -> StateLocation:
+    """Give a state of the kind that this module is about."""
+    return StateLocation(folder)
 
 
 @contextmanager

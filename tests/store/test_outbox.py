@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +11,7 @@ from sqlalchemy import delete, select
 
 from engine.store import Attachment, Claim, MessageState, OutboxMessage, RunRecord, Store
 from engine.store.outbox import insert_messages
+from engine.store.state_location import StateLocation
 from engine.store.tables import attachments, outbox
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -218,9 +218,9 @@ class Deliveries(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_deliveries_in_any_order(folder: Path) -> None:
+def test_deliveries_in_any_order(location: StateLocation) -> None:
     clock = Clock()
-    with Store.open(folder, now=clock) as one, Store.open(folder, now=clock) as other:
+    with Store.open(location, now=clock) as one, Store.open(location, now=clock) as other:
         machine = type("OnOneStore", (Deliveries,), {"senders": (one, other), "clock": clock})
         run_state_machine_as_test(  # type: ignore[no-untyped-call]
             machine, settings=settings(max_examples=25, stateful_step_count=20)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -103,9 +102,9 @@ def test_an_id_is_taken_once(store: Store) -> None:
         store.runs.start(RUN)
 
 
-def test_a_living_run_is_not_aborted_a_dead_one_is(store: Store, folder: Path) -> None:
+def test_a_living_run_is_not_aborted_a_dead_one_is(store: Store) -> None:
     store.runs.start(RUN)
-    with Store.open(folder) as other:
+    with Store.open(store.location) as other:
         other.runs.start(replace(RUN, id="run 2"))
         assert store.runs.abort_dead() == []
         assert other.runs.abort_dead() == []

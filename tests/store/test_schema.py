@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_mock_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from engine.errors import StoreError
@@ -19,8 +19,9 @@ from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.file_identity import FileIdentity
 from engine.store import Store
-from engine.store.database import Database, create_database_engine, locate_database
-from engine.store.schema import MIGRATIONS, REVISION, prepare_schema, read_revision
+from engine.store.schema import MIGRATIONS, REVISION, find_revision, prepare_schema
+from engine.store.sqlite import SqliteDatabase
+from engine.store.state_location import StateLocation
 from engine.store.tables import metadata
 
 SECOND = """
@@ -62,6 +63,12 @@ print("alembic" in sys.modules)
 """
 
 
+@pytest.fixture
+def location(folder: Path) -> StateLocation:
+    """Give a state of the kind that this module is about."""
+    return StateLocation(folder)
+
+
 def with_second_migration(tmp_path: Path, more: str = "") -> Path:
     migrations = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, migrations)
@@ -70,7 +77,7 @@ def with_second_migration(tmp_path: Path, more: str = "") -> Path:
 
 
 def found(folder: Path, query: str) -> list[object]:
-    engine = create_database_engine(locate_database(folder), 1.0)
+    engine = SqliteDatabase(folder).create_engine()
     with engine.begin() as connection:
         rows = list(connection.scalars(text(query)))
     engine.dispose()
@@ -81,15 +88,8 @@ def test_the_migrations_lead_to_the_tables(store: Store) -> None:
     with store.database.begin_read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-        assert read_revision(connection) == REVISION
+    assert find_revision(store.database) == REVISION
     assert ScriptDirectory(MIGRATIONS, version_locations=[MIGRATIONS / "versions"]).get_heads() == [REVISION]
-
-
-def test_the_tables_are_postgresql_too() -> None:
-    said: list[str] = []
-    engine = create_mock_engine("postgresql://", lambda sql, *_: said.append(str(sql.compile(dialect=engine.dialect))))
-    metadata.create_all(engine)
-    assert any("labels JSONB NOT NULL" in sql and "created TIMESTAMP WITH TIME ZONE NOT NULL" in sql for sql in said)
 
 
 def test_the_database_is_as_it_should_be(store: Store) -> None:
@@ -126,9 +126,9 @@ def test_a_state_of_the_first_revision_is_read_and_its_files_are_hashed_once_mor
     folder: Path, make_evaluation: type[Evaluation]
 ) -> None:
     (folder / "locks").mkdir(parents=True)
-    prepare_schema(Database(locate_database(folder), folder), target="0001")
+    prepare_schema(SqliteDatabase(folder), target="0001")
     assert "inode" not in str(found(folder, "SELECT sql FROM sqlite_master WHERE name = 'file_hashes'"))
-    engine = create_database_engine(locate_database(folder), 1.0)
+    engine = SqliteDatabase(folder).create_engine()
     with engine.execution_options(writes=True).begin() as connection:
         connection.execute(text("INSERT INTO file_hashes VALUES ('/data/a.csv', 10, 7, 'h')"))
     engine.dispose()
@@ -159,7 +159,7 @@ def test_a_state_of_before_the_details_were_apart_is_migrated_without_loss(
     folder: Path, make_evaluation: type[Evaluation]
 ) -> None:
     (folder / "locks").mkdir(parents=True)
-    old = Database(locate_database(folder), folder)
+    old = SqliteDatabase(folder)
     prepare_schema(old, target="0003")
     ids = {1: "20261123-120000-000000-aaaa1111", 2: "-odd id-", 3: "no hyphen"}
     with old.begin_write() as connection:
@@ -226,7 +226,7 @@ OLDER_ROWS = [
 
 def test_a_state_of_before_triggers_keeps_everything_and_knows_in_which_order_runs_ended(folder: Path) -> None:
     (folder / "locks").mkdir(parents=True)
-    old = Database(locate_database(folder), folder)
+    old = SqliteDatabase(folder)
     prepare_schema(old, target="0007")
     with old.begin_write() as connection:
         for statement in OLDER_ROWS:
@@ -248,7 +248,7 @@ def test_a_state_of_before_triggers_keeps_everything_and_knows_in_which_order_ru
 
 def test_a_model_that_was_active_before_revisions_were_recorded_counts_until_the_next_activation(folder: Path) -> None:
     (folder / "locks").mkdir(parents=True)
-    old = Database(locate_database(folder), folder)
+    old = SqliteDatabase(folder)
     prepare_schema(old, target="0009")
     with old.begin_write() as connection:
         connection.exec_driver_sql(

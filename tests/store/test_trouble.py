@@ -15,6 +15,7 @@ from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
 from engine.store import OutboxMessage, RunRecord, Store, generate_id
+from engine.store.state_location import StateLocation
 
 MakeEvaluation = Callable[..., Evaluation]
 AS_NOBODY = """
@@ -30,6 +31,12 @@ try:
 except StoreError as error:
     print(error)
 """
+
+
+@pytest.fixture
+def location(folder: Path) -> StateLocation:
+    """Give a state of the kind that this module is about."""
+    return StateLocation(folder)
 
 
 def refusal(folder: Path) -> str:

@@ -112,7 +112,8 @@ def plan_update(project: ProjectSpec, name: str, bundle: str | None, environ: Ma
     row, active = (None, None) if found_there is None else (found_there.row, found_there.active)
     before = {} if active is None else active.settings["values"]
     changed = {}
-    for section, after in settings.items():
+    for section in {**before, **settings}:
+        after = settings.get(section)
         earlier = before.get(section) or {}
         later = after or {}
         if not isinstance(later, Mapping) or not isinstance(earlier, Mapping):
@@ -221,6 +222,7 @@ _SINGULAR = {
     "channels": "channel",
     "secrets": "secret",
     "scenarios": "scenario",
+    "state": "state",
 }
 """What one setting of each kind is called."""
 

@@ -22,6 +22,9 @@ from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.spec.revision_file import Revision
 from engine.store.node import Node, OperationRow, ReceivedBundle, RevisionRow
 
+STATE_CONNECTION = "state of the deployment"
+"""The connection to the rows of the state: no connection of a bundle, which must not choose them, nor read them."""
+
 
 def receive_bundle(node: Node, places: DeploymentPlaces, operation: OperationRow, order: UpdateOrder) -> str:
     """Copy the archive of a bundle into the infrastructure, unless it is there; return what was done."""
@@ -95,6 +98,10 @@ def write_revision_file(
         if values.get(section):
             replaced[section] = {**replaced.get(section, {}), **values[section]}
     replaced["state"] = {"path": "../state"}
+    if state := values.get("state"):
+        replaced["connections"] = {**replaced.get("connections", {}), STATE_CONNECTION: state["connection"]}
+        schema = {"schema": state["schema"]} if state.get("schema") else {}
+        replaced["state"] |= {"connection": STATE_CONNECTION, **schema}
     if values.get("server_url"):
         replaced["server"] = {"url": values["server_url"]}
     for note in found.notes:

@@ -13,7 +13,7 @@ from engine.service.deployments.places import DeploymentPlaces
 from engine.spec import load
 from engine.store import RunRecord, Store
 from engine.store.node import Node, RevisionRow, RevisionState
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state_location import StateLocation, has_rows, locate_state
 
 
 def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, keep: int) -> list[str]:
@@ -23,7 +23,10 @@ def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, k
     """
     rows, newest = node.list_revisions(deployment), node.operations.find_newest(deployment)
     active = {places.read_pointer(), newest.from_revision if newest else None}
-    kept = _list_kept(rows, active, keep) | _list_releases_at_work(places)
+    try:
+        kept = _list_kept(rows, active, keep) | _list_releases_at_work(places)
+    except EngineError:  # a state that cannot be asked: its runs may use any release, so the next update removes them
+        return []
     removed = []
     for folder in sorted(places.releases.glob("*")):
         if folder.name not in kept and folder.is_dir():
@@ -53,19 +56,21 @@ def _list_kept(rows: list[RevisionRow], active: set[int | None], keep: int) -> s
 
 def has_running_runs(places: DeploymentPlaces) -> bool:
     """Return whether runs of a deployment are at work."""
+    location = None
     with suppress(EngineError):
-        return bool(_list_running(places))
-    return False
+        location = locate_state(load(places.pointer))
+        return bool(_list_running(location))
+    # a server that cannot be asked says nothing of its runs, which go on without it for a while
+    return location is not None and location.rows is not None
 
 
 def _list_releases_at_work(places: DeploymentPlaces) -> set[str]:
     """Return the ids of the bundles that runs at work use: a run keeps to the release that it has begun with."""
-    return {run.release.split()[-1] for run in _list_running(places) if run.release}
+    return {run.release.split()[-1] for run in _list_running(locate_state(load(places.pointer))) if run.release}
 
 
-def _list_running(places: DeploymentPlaces) -> list[RunRecord]:
-    folder = resolve_state_folder(load(places.pointer))
-    if not (folder / "state.db").exists():
+def _list_running(location: StateLocation) -> list[RunRecord]:
+    if not has_rows(location):
         return []
-    with Store.open(folder) as store:
+    with Store.open(location) as store:
         return [run for run in store.runs.list_running() if store.runs.is_alive(run.id)]

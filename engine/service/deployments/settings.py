@@ -83,7 +83,8 @@ def snapshot_settings(project: ProjectSpec, name: str) -> dict[str, Any]:
     for section, resources in replaced.items():
         for own in getattr(deployment, section):
             resources[own] = _read_replacement(project, name, section, own)
-    used = {one for resources in replaced.values() for one in _list_secrets(resources)}
+    state = _read_state(project, deployment)
+    used = {one for resources in (*replaced.values(), state) for one in _list_secrets(resources)}
     secrets = {one: _read_secret(project, one) for one in sorted(used & project.secrets.keys())}
     for one, source in deployment.secrets.items():
         declared = project.secrets.get(one)
@@ -94,7 +95,8 @@ def snapshot_settings(project: ProjectSpec, name: str) -> dict[str, Any]:
         **replaced,
         "secrets": secrets,
         "server_url": deployment.server_url,
-        "scenarios": {one: state == "active" for one, state in deployment.scenarios.items() if state != "unchanged"},
+        "scenarios": {one: word == "active" for one, word in deployment.scenarios.items() if word != "unchanged"},
+        **({"state": state} if state else {}),
     }
     return {"values": values, "care": _collect_care(project, name, deployment).to_json()}
 
@@ -141,6 +143,15 @@ def _read_replacement(project: ProjectSpec, deployment: str, section: str, own: 
     elif isinstance(resource, DuckdbConnection):
         written["path"] = str((folder / resource.path).resolve())
     return written
+
+
+def _read_state(project: ProjectSpec, deployment: Deployment) -> dict[str, Any]:
+    """Return where the rows of the state are: the declaration of the connection, and the schema if one is named."""
+    declared = deployment.state
+    if declared is None:
+        return {}
+    connection = {**project.written_data("connections", declared.connection), "kind": "postgresql"}
+    return {"connection": connection, **({"schema": declared.db_schema} if declared.db_schema else {})}
 
 
 def _read_secret(project: ProjectSpec, name: str) -> dict[str, Any]:

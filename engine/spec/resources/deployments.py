@@ -91,6 +91,22 @@ class DeployedSecret(Resource):
     file: str | None = Field(None, description="File that holds the secret; an absolute path.")
 
 
+class DeployedState(Resource):
+    """Where the rows of the state of a deployment are; files and locks are in its folder."""
+
+    connection: Annotated[str, Ref("connections")] = Field(
+        description="Connection of the kind postgresql that has the rows: one declared in this file."
+    )
+    db_schema: str | None = Field(
+        None,
+        alias="schema",
+        min_length=1,
+        max_length=63,
+        description="Schema of the rows, which is made if missing; engine_, the name of the project and that of the "
+        "deployment if left out.",
+    )
+
+
 class Deployment(Resource):
     """A bundle that runs on an infrastructure with settings of its own, which win over those of the bundle."""
 
@@ -107,6 +123,9 @@ class Deployment(Resource):
         {}, description="What takes the place of a channel: the name of another one of the spec, or a declaration."
     )
     secrets: dict[str, DeployedSecret] = Field({}, description="Where this deployment finds secret values.")
+    state: DeployedState | None = Field(
+        None, description="Where the rows of its state are; in its folder if left out, whatever the bundle says."
+    )
     server_url: str | None = Field(
         None, description="Address of the server there, with which ${scenarioRunURL} starts."
     )

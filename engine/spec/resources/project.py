@@ -37,6 +37,18 @@ class State(Resource):
     path: str = Field(
         ".engine", description="Folder for the results, relative to the spec. Each project has a subfolder in it."
     )
+    connection: Annotated[str, Ref("connections")] | None = Field(
+        None,
+        description="Connection of the kind postgresql that has the rows; files and locks stay in the folder, the "
+        "rows too if left out.",
+    )
+    db_schema: str | None = Field(
+        None,
+        alias="schema",
+        min_length=1,
+        max_length=63,
+        description="Schema of the rows, which is made if missing; engine_ and the name of the project if left out.",
+    )
 
 
 class Server(Resource):

@@ -63,6 +63,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_server,
     resources.check_retention,
     connections.check_connections,
+    connections.check_state,
     connections.check_stored_data,
     channels.check_channels,
     channels.check_receivers,

@@ -6,7 +6,9 @@ from engine.connections.table_names import split_table_name
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.connections import FileConnection, PostgresqlConnection
 from engine.spec.resources.datasets import FileDataset, StoredDataset
+from engine.spec.resources.deployments import DeployedState
 from engine.spec.resources.models import SkopsModel
+from engine.spec.resources.project import State
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references, quote_value
@@ -26,6 +28,34 @@ def check_connections(draft: Draft, findings: Findings) -> None:
         if ":" in connection.url.split("//", 1)[1].rpartition("@")[0]:
             help_ = "put the url into a secret, and write ${secret.name}"
             findings.warning(at, "password", "this url contains a password", help_)
+
+
+def check_state(draft: Draft, findings: Findings) -> None:
+    """Check that the rows of the state are in a database to which several processes can write at once."""
+    for name, deployment in draft.spec.deployments.items():
+        if deployment.state is not None:
+            _check_rows(draft, findings, deployment.state, ("deployments", name, "state"))
+    state = draft.spec.state
+    if state.connection is None:
+        if state.db_schema is not None:
+            message, help_ = "a schema is in a database", "add connection: with the name of a connection to PostgreSQL"
+            findings.error(draft.key_position("state", "schema"), "needs-key", message, help_)
+        return
+    _check_rows(draft, findings, state, ("state",))
+
+
+def _check_rows(draft: Draft, findings: Findings, state: State | DeployedState, path: SpecPath) -> None:
+    name, schema = state.connection or "", state.db_schema
+    declared = draft.spec.connections.get(name)
+    if declared is not None and not isinstance(declared, PostgresqlConnection):
+        message = f'the connection "{name[:60]}" is of the kind {declared.kind}'
+        also = draft.key_position("connections", name)
+        help_ = "name one of the kind postgresql, or leave connection out: the rows are then in the folder"
+        findings.error(draft.value_position(*path, "connection"), "connection", message, help_, also=also)
+    if schema is not None and (schema.startswith("pg_") or len(schema.encode()) > 63):
+        message = f"{quote_value(schema)} cannot be the name of a schema"
+        help_ = "write a name of at most 63 bytes that does not begin with pg_"
+        findings.error(draft.value_position(*path, "schema"), "wrong-value", message, help_)
 
 
 def check_stored_data(draft: Draft, findings: Findings) -> None:

@@ -5,20 +5,20 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import Connection
 
 from engine.errors import StoreError
-from engine.store.database import Database
 from engine.store.errors import translate_errors
 from engine.store.records import utc_now
 from engine.store.schema import prepare_schema
+from engine.store.sqlite import SqliteDatabase
 
 NODE_REVISION = "0001"
 NODE_MIGRATIONS = Path(__file__).parent / "migrations"
 PATIENCE_SECONDS = 30.0
 
 
-class NodeDatabase(Database):
+class NodeDatabase(SqliteDatabase):
     """The database of an infrastructure; its errors name node.db."""
 
     @contextmanager
@@ -43,9 +43,7 @@ def open_node_database(folder: Path, now: Callable[[], datetime] = utc_now) -> N
         They cannot be used.
     """
     folder = folder.absolute()
-    database = NodeDatabase(
-        URL.create("sqlite", database=str(folder / "node.db")), folder, now=now, patience=PATIENCE_SECONDS
-    )
+    database = NodeDatabase(folder, file="node.db", now=now, patience=PATIENCE_SECONDS)
     with name_node():
         with translate_errors(folder):
             for part in ("locks", "staging", "bundles", "deployments"):

@@ -7,14 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 from engine.store.tables import metadata
 
 revision = "0001"
 down_revision = None
 
-JSON_TYPE = sa.JSON().with_variant(JSONB(), "postgresql")
+JSON_TYPE = sa.JSON()
 TIME = sa.DateTime(timezone=True)
 
 

@@ -5,7 +5,6 @@ Versions of before have the identity that their evaluations were made with, so n
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0004"
 down_revision = "0003"
@@ -55,7 +54,7 @@ def _move_details() -> None:
                 "evaluations.number", ondelete="CASCADE", name="fk_evaluation_details_evaluation_evaluations"
             ),
         ),
-        *(sa.Column(name, sa.JSON().with_variant(JSONB(), "postgresql"), nullable=False) for name in DETAILS),
+        *(sa.Column(name, sa.JSON(), nullable=False) for name in DETAILS),
         sa.PrimaryKeyConstraint("evaluation", name="pk_evaluation_details"),
     )
     wide = ", ".join(f'"{name}"' for name in DETAILS)

@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0007"
 down_revision = "0006"
@@ -10,7 +9,7 @@ down_revision = "0006"
 
 def upgrade() -> None:
     """Make the tables, empty, and the column, null."""
-    json_type = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    json_type = sa.JSON(none_as_null=True)
     op.add_column("check_results", sa.Column("mute", json_type))
     op.create_table(
         "reporter_states",

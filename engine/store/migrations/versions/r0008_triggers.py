@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0008"
 down_revision = "0007"
@@ -10,7 +9,7 @@ down_revision = "0007"
 
 def upgrade() -> None:
     """Make the tables, empty but for the ends of the runs that have ended; the new columns are null."""
-    json_type = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    json_type = sa.JSON(none_as_null=True)
     time = sa.DateTime(timezone=True)
     op.add_column("runs", sa.Column("fire", sa.Integer))
     op.add_column("runs", sa.Column("spec", sa.String))
