@@ -20,9 +20,9 @@ from engine.service.deployments.deploying import (
 )
 from engine.service.deployments.update_order import DeploymentRefusedError
 from engine.spec import load
-from engine.store.database import Database, locate_database
 from engine.store.node import Node, OperationState, RevisionState
 from engine.store.schema import REVISION, prepare_schema
+from engine.store.sqlite import SqliteDatabase
 
 from ..service.served import wait_until  # noqa: TID252 - one way to wait for all tests
 from .deployed import HEALTH, check_infrastructure, make_bundle, make_project, write_spec
@@ -128,7 +128,7 @@ import os, sys, time
 from pathlib import Path
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.updates import Updater
-from engine.store.database import Database, locate_database
+from engine.store.sqlite import SqliteDatabase
 from engine.store.node import Node
 folder = Path(sys.argv[1]) / "automation"
 with Node.open(folder) as node:
@@ -291,7 +291,7 @@ def test_an_update_tells_that_it_has_migrated_the_state_and_where_the_copy_is(tm
     project = make_project(tmp_path)
     state = tmp_path / "automation/deployments/production/state/tiny"
     (state / "locks").mkdir(parents=True)
-    prepare_schema(Database(locate_database(state), state), target="0009")
+    prepare_schema(SqliteDatabase(state), target="0009")
     told: list[str] = []
     done = deploy_bundle(project.spec, "production", "v3", environ=os.environ, now=True, tell=told.append)
     assert done.state is OperationState.HEALTHY
