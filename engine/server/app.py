@@ -26,6 +26,7 @@ from engine.server.metrics import ServerMetrics
 from engine.server.requests import ProjectRequests
 from engine.server.tokens import TokenCheck
 from engine.service.control import RefusedRequestError, ServerControl
+from engine.service.served_node import ServedNode
 from engine.store import utc_now
 
 THREADS = 8
@@ -34,7 +35,9 @@ THREADS = 8
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], None]) -> ASGIApp:
+def build_app(
+    control: ServerControl, tokens: TokenCheck, tell: Callable[[str], None], node: ServedNode | None = None
+) -> ASGIApp:
     """Return the application.
 
     Parameters
@@ -43,9 +46,11 @@ def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], 
         Knows whose the token of a request is.
     tell
         Called with what went wrong inside the server, which whoever asked cannot know.
+    node
+        The node that the server is; None if it is none.
     """
     metrics = ServerMetrics(control, utc_now())
-    requests = ProjectRequests(control, utc_now)
+    requests = ProjectRequests(control, utc_now, node)
     threads = _Threads()
 
     def read(answer: Callable[[Request], Response]) -> Endpoint:
@@ -58,7 +63,7 @@ def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], 
         return answer(control)  # not in a thread: it must not wait for requests that do
 
     def answer_health(_request: Request) -> Response:
-        return build_answer(describe_health(control, utc_now()))
+        return build_answer(describe_health(control, utc_now(), node))
 
     def answer_metrics(request: Request) -> Response:
         content, kind = metrics.write(request.headers.get("accept", ""))
@@ -69,7 +74,7 @@ def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], 
     run = f"{project}/runs/{{run}}"
     routes = [
         Route("/livez", partial(answer_open, answer_liveness), methods=["GET"]),
-        Route("/readyz", partial(answer_open, answer_readiness), methods=["GET"]),
+        Route("/readyz", partial(answer_open, partial(answer_readiness, needs_project=node is None)), methods=["GET"]),
         GuardedRoute("/healthz", read(answer_health), Role.VIEWER),
         GuardedRoute("/metrics", read(answer_metrics), Role.VIEWER),
         GuardedRoute("/reload", change(requests.reload_specs), Role.ADMIN, "POST"),
@@ -93,7 +98,9 @@ def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], 
         },
     )
     app.router.redirect_slashes = False
-    return AccessGuard(app, tokens, partial(_list_hosts, control), time.monotonic)  # outermost: also around faults
+    return AccessGuard(
+        app, tokens, partial(_list_hosts, control, node), time.monotonic
+    )  # outermost: also around faults
 
 
 class _Threads:
@@ -117,10 +124,14 @@ async def _answer_changing(
     return await threads.run(answer, request, await read_body(request))
 
 
-def _list_hosts(control: ServerControl) -> set[str]:
-    """Return the names under which the specs say that the server is reached."""
-    specs = [project.spec for project in control.list_projects()]
-    return {urlsplit(spec.server.url).hostname or "" for spec in specs if spec and spec.server} - {""}
+def _list_hosts(control: ServerControl, node: ServedNode | None) -> set[str]:
+    """Return the names under which the specs say that the server is reached; only its own file says it of a node."""
+    if node is not None:
+        urls = [node.spec.resources.url or ""]
+    else:
+        specs = [project.spec for project in control.list_projects()]
+        urls = [spec.server.url for spec in specs if spec and spec.server]
+    return {urlsplit(url).hostname or "" for url in urls} - {""}
 
 
 async def _answer_problem(_request: Request, problem: Exception) -> Response:

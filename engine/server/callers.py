@@ -51,7 +51,7 @@ class GuardedRoute(Route):
         """Answer a request; raises AnswerError if the role of the caller is too low."""
         caller: Caller = scope["caller"]
         if caller.role < self.role:
-            message = f'this needs the role {self.role.word}; the token "{caller.name}" is of a {caller.role.word}'
+            message = f'this needs the role {self.role.word}; the token "{caller.name}" has the role {caller.role.word}'
             help_ = f"who runs the node makes such tokens: engine node token create NODE NAME --role {self.role.word}"
             raise AnswerError(403, message, help_)
         await super().handle(scope, receive, send)
