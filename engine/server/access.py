@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
+from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute
+from starlette.types import Message, Receive, Scope, Send
 
 from engine.server.answers import AnswerError, build_error_answer
 from engine.server.bodies import CLOSE
@@ -67,6 +69,8 @@ class AccessGuard:
 
     Parameters
     ----------
+    app
+        What answers them, with its routes.
     tokens
         Knows whose a token is.
     list_hosts
@@ -74,13 +78,18 @@ class AccessGuard:
     """
 
     def __init__(
-        self, app: ASGIApp, tokens: TokenCheck, list_hosts: Callable[[], Collection[str]], clock: Callable[[], float]
+        self, app: Starlette, tokens: TokenCheck, list_hosts: Callable[[], Collection[str]], clock: Callable[[], float]
     ) -> None:
         self._app = app
         self._tokens = tokens
         self._list_hosts = list_hosts
         self._limit = FailureLimit(clock)
         self._threads: anyio.CapacityLimiter | None = None
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """What may be asked."""
+        return self._app.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_protected(message: Message) -> None:

@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from engine.errors import EngineError
 from engine.server.access import AccessGuard
@@ -37,7 +36,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def build_app(
     control: ServerControl, tokens: TokenCheck, tell: Callable[[str], None], node: ServedNode | None = None
-) -> ASGIApp:
+) -> AccessGuard:
     """Return the application.
 
     Parameters
