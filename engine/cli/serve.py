@@ -109,7 +109,7 @@ def command(
         node, listens = None, ListenerOptions(listen, token_file, behind_proxy, tls_cert, tls_key)
     else:
         _refuse_options_of_node(context, specs)
-        node = ServedNode(node_file, printer)
+        node = ServedNode(node_file, os.environ, printer)
         listens = ListenerOptions.of_node(node.spec)
         specs, at_once = [node.spec.node_folder], node.spec.resources.limits.runs_at_once
     options = ServeOptions(at_once or _count_usual_runs(), drain, reload, heartbeat)

@@ -104,7 +104,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AskedNode]:
 def list_routes(folder: Path) -> list[Route]:
     """Return the routes that a node has."""
     control = SmallServer(write_small_spec(folder))
-    node = ServedNode(write_node(folder), Silent())
+    node = ServedNode(write_node(folder), {}, Silent())
     try:
         guard = build_app(control, NodeTokens(node.node.tokens, print), print, node)
         return [route for route in guard.routes if isinstance(route, Route)]
@@ -212,6 +212,31 @@ def test_who_has_asked_stands_in_what_was_done_and_no_token_stands_anywhere(tmp_
         for token in asked.tokens.values():
             secret = token.split("_", 2)[2].encode()
             assert not [text for text in [*shown, *kept] if secret in text]
+    finally:
+        asked.server.process.kill()
+        asked.server.process.wait()
+
+
+def test_two_servers_are_not_one_node(asked: AskedNode) -> None:
+    refused = run_engine(asked.folder, "serve", "--node", "node.yaml")
+    assert refused.returncode == 2
+    assert "another server is the node of" in refused.stderr
+
+
+def test_a_source_without_a_value_is_told_at_the_start(tmp_path: Path) -> None:
+    more = (
+        "secrets: {there: {env: PATH}, gone: {env: ENGINE_TEST_GONE}, lost: {file: /nowhere/token}}\n"
+        "deployments: {staging: {environment: {LANGUAGE: ENGINE_TEST_GONE}}}\n"
+    )
+    asked = AskedNode(tmp_path, more)
+    try:
+        asked.server.wait_for("warning", 3)
+        assert [one["text"].partition(": ")[2] for one in asked.server.list_told("warning")] == [
+            'the secret "gone" has no value: the variable ENGINE_TEST_GONE is not set',
+            'the secret "lost" has no value: the file /nowhere/token cannot be read or is empty',
+            "${env.LANGUAGE} of staging has no value: the variable ENGINE_TEST_GONE is not set",
+        ]
+        asked.end()
     finally:
         asked.server.process.kill()
         asked.server.process.wait()
