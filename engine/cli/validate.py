@@ -1,4 +1,4 @@
-"""`engine validate`: checks spec files, without reading data and without importing user code."""
+"""`engine validate`: checks spec files and files of nodes, without reading data and without importing user code."""
 
 import os
 import sys
@@ -14,13 +14,17 @@ from engine.spec import diagnostics
 
 
 def command(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Spec files.", show_default=False)],
+    specs: Annotated[
+        list[Path],
+        typer.Argument(metavar="SPEC", help="Spec files, and files of nodes (node.yaml).", show_default=False),
+    ],
     var: Variables = None,
     as_of: AsOf = None,
     format_: Format = "text",
 ) -> int:
     """Check spec files and show every problem with its position. Reads no data."""
     from engine.spec.channel_urls import check_channel_urls
+    from engine.spec.node_file import load_node, names_node
     from engine.spec.rules.switched_off import list_inactive
 
     found: list[Diagnostic] = []
@@ -28,6 +32,9 @@ def command(
     wrong = False
     for path in specs:
         try:
+            if names_node(path):
+                found += load_node(path).warnings
+                continue
             project = load_project(path, var, as_of)
             found += project.warnings
             inactive += list_inactive(project.resources)

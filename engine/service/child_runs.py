@@ -113,6 +113,8 @@ class ChildRuns:
         The processes that answer a request.
     ready
         The process that waits for the next run.
+    at_once
+        How many runs may be at work at the same time; may be changed.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class ChildRuns:
     ) -> None:
         threads = str(max(1, (os.cpu_count() or 1) // at_once))
         self._environ = {**dict.fromkeys(THREAD_VARIABLES, threads), **environ}
-        self._at_once, self._wake, self._show_line, self._program = at_once, wake, show_line, program
+        self.at_once, self._wake, self._show_line, self._program = at_once, wake, show_line, program
         self.ready = ReadyProcess(self._environ, program)
         self._news: queue.SimpleQueue[ChildNews] = queue.SimpleQueue()
         self.active: list[ChildProcess] = []
@@ -133,7 +135,7 @@ class ChildRuns:
     @property
     def free(self) -> int:
         """How many more runs may begin now."""
-        return self._at_once - sum(child.fire is not None for child in self.active)
+        return self.at_once - sum(child.fire is not None for child in self.active)
 
     def start(self, owner: str, request: RunRequest | TellRequest) -> ChildProcess:
         """Start a process for a request; raises OSError if the system has none left."""

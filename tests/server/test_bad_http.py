@@ -197,7 +197,8 @@ def test_no_bytes_make_a_fault(client: httpx2.Client, body: bytes) -> None:
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"]),
 )
 def test_no_path_makes_a_fault(client: httpx2.Client, path: list[str], query: dict[str, str], method: str) -> None:
-    target = "/" + "/".join(part if part in ("..", "%2e") else quote(part, safe="") for part in path)
+    parts = "/".join(part if part in ("..", "%2e") else quote(part, safe="") for part in path)
+    target = f"/{parts.lstrip('/')}"  # the client sends no path that begins with //
     encoded = "&".join(f"{quote(name)}={quote(value)}" for name, value in query.items())
     answer = client.request(method, f"{target}?{encoded}")
     assert answer.status_code in (200, 404, 405, 422), (answer.status_code, answer.text)

@@ -14,6 +14,7 @@ import pytest
 from engine.errors import UsageError
 from engine.server.listener import Listener, ListenerOptions, create_listener
 
+from .certificates import make_certificate
 from .small_server import SmallServer
 
 LOCAL = ListenerOptions("127.0.0.1:0")
@@ -129,36 +130,6 @@ def test_it_starts_again_on_the_same_address(served: SmallServer) -> None:
     second.start()
     assert httpx2.get(f"{second.url}/livez").status_code == 200
     second.stop()
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    from datetime import UTC, datetime, timedelta
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "cert.pem", folder / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    paths[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
-    )
-    return paths
 
 
 def test_with_a_certificate_it_speaks_tls_alone(served: SmallServer, tmp_path: Path) -> None:

@@ -90,14 +90,16 @@ class Served:
         self.folder = folder
         self.out, self.err = folder / f"out-{time.monotonic_ns()}.txt", folder / "err.txt"
         program = [sys.executable, "-m", "engine"] if crash_at is None else [sys.executable, str(ENTRY)]
-        options = ["--format", "json", "--listen", "127.0.0.1:0"]
+        of_node = "--node" in arguments  # its file says where it listens, and it has tokens of its own
+        options = ["--format", "json", *([] if of_node else ["--listen", "127.0.0.1:0"])]
+        token = {} if of_node else {"ENGINE_SERVE_TOKEN": TOKEN}
         with self.out.open("wb") as out, self.err.open("ab") as err:
             self.process = subprocess.Popen(
                 [*before, *program, "serve", *(arguments or ["served.yaml"]), *options],
                 cwd=folder,
                 stdout=out,
                 stderr=err,
-                env={**os.environ, "ENGINE_SERVE_TOKEN": TOKEN, **(environ or {}), **_name_crash(folder, crash_at)},
+                env={**os.environ, **token, **(environ or {}), **_name_crash(folder, crash_at)},
                 start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - the tests have no threads when they start a server
             )

@@ -1,0 +1,120 @@
+"""The automation node that a server is: its file as it was last valid, and its open database."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from engine.errors import Severity, SpecError, UsageError
+from engine.service.leader_lock import LeaderLock, refuse_network_folder
+from engine.service.serve_listener import ServeListener
+from engine.spec.node_file import NodeSpec, load_node
+from engine.store.node import Node
+
+FROM_THE_START = ("folder", "listen", "behind_proxy")
+"""Keys of the file that count from the next start of the server."""
+
+
+class ServedNode:
+    """A node whose server runs.
+
+    Attributes
+    ----------
+    spec
+        Its file, as it was last valid. Another one takes its place at once, so threads may read it.
+    node
+        Its database.
+    problems
+        The errors of the file as it was last read, as text; empty if it is valid.
+    followers
+        Each is called with the file when a new one has become valid, by the thread that has read it. What one says, if
+        it cannot follow, is told.
+    """
+
+    def __init__(self, path: Path, environ: Mapping[str, str], listener: ServeListener) -> None:
+        """Read the file and open the database, which is made if it is missing.
+
+        Raises
+        ------
+        SpecError
+            The file is not valid.
+        EngineError
+            The folder cannot be used, or another server is the node of it.
+        """
+        self._environ, self._listener = environ, listener
+        self.spec = self._started = load_node(path)
+        self.problems: tuple[str, ...] = ()
+        self.followers: list[Callable[[NodeSpec], str]] = []
+        folder = self.spec.node_folder
+        refuse_network_folder(folder, "the folder of the node", f"set `folder:` in {path} to one")
+        self.node = Node.open(folder)
+        self._lock = LeaderLock(folder)
+        if not self._lock.try_take():
+            self.node.close()
+            raise UsageError(f"another server is the node of {folder}: end that one first, or choose another `folder:`")
+        self._tell_findings()
+
+    def close(self) -> None:
+        """Close the database, and let another server be the node."""
+        self.node.close()
+        self._lock.release()
+
+    def read_again(self) -> None:
+        """Read the file again. If it is not valid, that is told, and what was valid before stays in force."""
+        path = self.spec.path
+        try:
+            self.spec = load_node(path)
+        except SpecError as wrong:
+            self.problems = tuple(str(SpecError((one,))) for one in wrong.diagnostics if one.severity is Severity.ERROR)
+            self._listener.show_findings(wrong.diagnostics)
+            how = "correct it; then SIGHUP or POST /reload lets it be read again"
+            text = f"{path} is invalid: what it said when it was last valid stays in force; {how}"
+            self._listener.tell("invalid node", text, node=str(path))
+            return
+        was_invalid, self.problems = bool(self.problems), ()
+        valid = " and is valid again" if was_invalid else ""
+        self._listener.tell("node", f"{path} was read again{valid}", node=str(path))
+        self._tell_findings()
+        if waiting := self._list_waiting_keys():
+            text = f"{path}: {', '.join(waiting)} is another now, which counts from the next start of this server"
+            self._listener.tell("warning", text)
+        for follow in self.followers:
+            if problem := follow(self.spec):
+                self._listener.tell("problem", problem)
+
+    def _list_waiting_keys(self) -> list[str]:
+        """Return the keys that are not what they were when the server started, and need another start."""
+        now, then = self.spec.resources, self._started.resources
+        found = [key for key in FROM_THE_START if getattr(now, key) != getattr(then, key)]
+        return found + (["tls"] if (now.tls is None) != (then.tls is None) else [])
+
+    def _tell_findings(self) -> None:
+        """Tell what is odd in the file, and what it names and is not there: a bundle would miss it only at a run."""
+        if self.spec.warnings:
+            self._listener.show_findings(self.spec.warnings)
+        for absent in find_absent_sources(self.spec, self._environ):
+            self._listener.tell("warning", f"{self.spec.path}: {absent}")
+
+
+def find_absent_sources(spec: NodeSpec, environ: Mapping[str, str]) -> list[str]:
+    """Return which secrets and environment variables of the file of a node have no value now, as sentences."""
+    found: list[str] = []
+    given = {"": spec.resources, **{f" of {name}": one for name, one in spec.resources.deployments.items()}}
+    for whose, resources in given.items():
+        for name, source in resources.secrets.items():
+            if source.env is not None and not environ.get(source.env):
+                found.append(f'the secret "{name}"{whose} has no value: the variable {source.env} is not set')
+            elif source.file is not None and not _has_content(Path(source.file)):
+                found.append(
+                    f'the secret "{name}"{whose} has no value: the file {source.file} cannot be read or is empty'
+                )
+        for name, read in resources.environment.items():
+            if read not in environ:
+                found.append(f"${{env.{name}}}{whose} has no value: the variable {read} is not set")
+    return found
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0 and os.access(path, os.R_OK)
+    except OSError:
+        return False
