@@ -91,7 +91,7 @@ class DeployedSecret(Resource):
     file: str | None = Field(None, description="File that holds the secret; an absolute path.")
 
 
-class DeployedState(Resource):
+class StateRows(Resource):
     """Where the rows of the state of a deployment are; files and locks are in its folder."""
 
     connection: Annotated[str, Ref("connections")] = Field(
@@ -123,7 +123,7 @@ class Deployment(Resource):
         {}, description="What takes the place of a channel: the name of another one of the spec, or a declaration."
     )
     secrets: dict[str, DeployedSecret] = Field({}, description="Where this deployment finds secret values.")
-    state: DeployedState | None = Field(
+    state: StateRows | None = Field(
         None, description="Where the rows of its state are; in its folder if left out, whatever the bundle says."
     )
     server_url: str | None = Field(

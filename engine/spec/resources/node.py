@@ -10,7 +10,7 @@ from pydantic import Field
 
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
-from engine.spec.resources.deployments import DeployedSecret, DeployedState, TrustedKeyFile
+from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
 from engine.spec.resources.resource import Resource, Scalar
 
 
@@ -41,9 +41,6 @@ class GivenResources(Resource):
     secrets: dict[str, DeployedSecret] = Field({}, description="Where the values of secrets are found.")
     connections: dict[str, Connection] = Field({}, description="What takes the place of connections.")
     channels: dict[str, Channel] = Field({}, description="What takes the place of channels.")
-    state: DeployedState | None = Field(
-        None, description="Where the rows of states are; in the folders of the deployments if left out."
-    )
 
 
 class NodeResource(GivenResources):

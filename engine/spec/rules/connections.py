@@ -6,7 +6,7 @@ from engine.connections.table_names import split_table_name
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.connections import FileConnection, PostgresqlConnection
 from engine.spec.resources.datasets import FileDataset, StoredDataset
-from engine.spec.resources.deployments import DeployedState
+from engine.spec.resources.deployments import StateRows
 from engine.spec.resources.models import SkopsModel
 from engine.spec.resources.project import State
 from engine.spec.rules.draft import Draft
@@ -44,7 +44,7 @@ def check_state(draft: Draft, findings: Findings) -> None:
     _check_rows(draft, findings, state, ("state",))
 
 
-def _check_rows(draft: Draft, findings: Findings, state: State | DeployedState, path: SpecPath) -> None:
+def _check_rows(draft: Draft, findings: Findings, state: State | StateRows, path: SpecPath) -> None:
     name, schema = state.connection or "", state.db_schema
     declared = draft.spec.connections.get(name)
     if declared is not None and not isinstance(declared, PostgresqlConnection):
