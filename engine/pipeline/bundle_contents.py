@@ -34,6 +34,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.include import read_files
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.bundles import Bundle
+from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.spec.resources.evaluation_stores import ModelTestReference
@@ -275,7 +276,8 @@ def _place_files(name: str, table: Table, project: ProjectSpec, place: str) -> t
     """Return the path of a dataset of files in the bundle, and each file by its path there; no files to freeze rows."""
     dataset = project.find_file_dataset(name)
     was_frozen = project.revision is not None and table.fingerprint in project.revision.frozen.values()
-    if dataset is None or table.files is None or was_frozen:
+    of_store = isinstance(project.connections.get((dataset and dataset.connection) or ""), S3Connection)
+    if dataset is None or table.files is None or was_frozen or of_store:
         return "", {}
     declared = project.root_of("datasets", name, dataset.connection) / dataset.path
     base = declared.parent
