@@ -30,6 +30,9 @@ MOST_OBJECTS = 1_000_000
 _READ_BYTES, _WRITTEN_BYTES = 4 * 1024 * 1024, 16 * 1024 * 1024
 """The pieces in which objects are fetched and sent: 10,000 of the second are the largest object."""
 
+_MOST_CONDITIONAL_BYTES = 256 * 1024 * 1024
+"""A put under a condition is one request, which is held in memory."""
+
 _LONGEST_TRANSFER = timedelta(days=1)
 
 
@@ -220,16 +223,26 @@ class ObjectFolder:
         except _MissingError:
             return None
 
-    def upload(self, file: Path, path: str) -> StoredObject:
+    def upload(self, file: Path, path: str, *, replaced: StoredObject | None = None) -> StoredObject:
         """Put a file in the place of an object; the object appears when all of it has arrived.
+
+        Parameters
+        ----------
+        replaced
+            The object that is to be replaced, and no other; a file that is too large for one request replaces any.
 
         Raises
         ------
+        ObjectChangedError
+            There is another object than `replaced`.
         ObjectStoreError
             The store refuses it, or cannot be reached.
         """
         with self._explain(path):
-            put = self._store.put(path, file, chunk_size=_WRITTEN_BYTES, max_concurrency=4)
+            if replaced is not None and replaced.etag and file.stat().st_size <= _MOST_CONDITIONAL_BYTES:
+                put = self._store.put(path, file, mode={"e_tag": replaced.etag}, use_multipart=False)
+            else:
+                put = self._store.put(path, file, chunk_size=_WRITTEN_BYTES, max_concurrency=4)
         modified = datetime.now(UTC)
         return StoredObject(path, file.stat().st_size, put["e_tag"] or "", "", modified)
 

@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import polars as pl
 
+from engine.connections.object_copies import ObjectCopies
+from engine.connections.object_store import ObjectChangedError
 from engine.data import queries
 from engine.data.contract import check_schema
 from engine.data.databases.kept_tables import KeptTable
@@ -26,12 +28,10 @@ from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
 from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
 from engine.data.files import DatasetFiles
-from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
+from engine.data.fingerprints import FileChangedError, FileHashes, check_hashable, hash_file, hash_frame
 from engine.data.kept_files import KeptFile
 from engine.data.kept_objects import KeptObject
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
-from engine.data.object_cache import ObjectCache
-from engine.data.object_copies import ObjectCopies, open_object_copies
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
@@ -44,7 +44,7 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.disturbances import Drill
-from engine.spec.opened_connections import describe_connection, open_connection
+from engine.spec.opened_connections import describe_connection, open_connection, open_object_copies
 from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.resource import Scalar
@@ -268,9 +268,12 @@ class Datasets:
         if copies is None:
             root = self.project.root_of("datasets", name, declared.connection)
             return root, find_files(declared, root, self.project.as_of, self._found_files, watch)
-        with copies.explain():
-            tree = copies.list_tree(declared.path)
-            files = find_files(declared, copies.root, self.project.as_of, self._found_files, watch, tree)
+        try:
+            with copies.explain():
+                tree = copies.list_tree(declared.path)
+                files = find_files(declared, copies.root, self.project.as_of, self._found_files, watch, tree)
+        except ObjectChangedError as error:
+            raise FileChangedError(str(error)) from error
         told = copies.describe_fetched(declared.path)
         key = (id(files), told)
         if told and key not in self._told_files:
@@ -286,14 +289,19 @@ class Datasets:
             self._copies[key] = open_object_copies(self.project, connection, self._secrets, self._make_cache())
         return self._copies[key]
 
-    def _make_cache(self) -> ObjectCache:
-        """Return the copies of objects; those of a state that cannot be written are made for this run alone."""
+    def name_object(self, path: Path) -> str:
+        """Return the object whose copy a file is, as messages name it; an empty text for any other file."""
+        of = [one for one in self._copies.values() if path.is_relative_to(one.root)]
+        return of[0].name_objects(str(path)) if of else ""
+
+    def _make_cache(self) -> Path:
+        """Return the folder of the copies of objects: of this run alone if the state cannot be written."""
         with suppress(OSError):
             if self._objects is not None:
                 self._objects.mkdir(parents=True, exist_ok=True)
                 if os.access(self._objects, os.W_OK):
-                    return ObjectCache(self._objects)
-        return ObjectCache(self._scratch() / "objects")
+                    return self._objects
+        return self._scratch() / "objects"
 
     def _prepare_function_table(
         self, name: str, dataset: PythonDataset

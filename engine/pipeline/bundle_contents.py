@@ -19,6 +19,7 @@ from engine import __version__, models
 from engine.bundles.archive_writing import describe_content
 from engine.bundles.manifest import BundledDataset, BundledFile, BundledModel, Manifest, Needs, Role
 from engine.bundles.project_bundles import list_registries
+from engine.bundles.registry import FolderRegistry
 from engine.data import Table
 from engine.data.frozen_rows import freeze_rows
 from engine.data.module_files import list_module_files
@@ -203,10 +204,14 @@ def _list_modules(project: ProjectSpec, included: Collection[str]) -> Iterator[t
         yield from ((path, "code") for path in list_module_files(folder, functions))
 
 
+def _list_registry_folders(project: ProjectSpec) -> Iterator[Path]:
+    return (one.folder for one in list_registries(project).values() if isinstance(one, FolderRegistry))
+
+
 def _list_other_files(project: ProjectSpec, patterns: Iterable[str]) -> Iterator[Path]:
     """Yield the files that patterns name, without what the engine writes; raise a BundleError where there are none."""
     folder = project.folder
-    written = [resolve_state_folder(project), *(registry.folder for registry in list_registries(project).values())]
+    written = [resolve_state_folder(project), *_list_registry_folders(project)]
     infrastructures = project.resources.infrastructures.values()
     written += [project.home / one.path for one in infrastructures if isinstance(one, DirectoryInfrastructure)]
     own = [Path(os.path.normpath(one.absolute())) for one in (*written, project.home / project.state.path)]

@@ -4,8 +4,11 @@ from pathlib import Path
 
 from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import DuckdbSession, open_duckdb
+from engine.connections.object_cache import ObjectCache
+from engine.connections.object_copies import ObjectCopies
 from engine.connections.object_store import ObjectFolder, ObjectStoreError, ObjectStoreLogin
 from engine.connections.postgresql import PostgresqlSession, open_postgresql
+from engine.digests import digest_texts
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection, S3Connection
 from engine.spec.secrets import Secrets
@@ -98,6 +101,22 @@ def open_object_folder(project: ProjectSpec, name: str, secrets: Secrets) -> Obj
         )
     except ObjectStoreError as error:
         raise ObjectStoreError(f"connection {name!r}: {error}") from None
+
+
+def open_object_copies(project: ProjectSpec, name: str, secrets: Secrets, cache: Path) -> ObjectCopies:
+    """Return the objects of a connection of kind s3, with the copies of them in a folder; no request is made yet.
+
+    Raises
+    ------
+    ObjectStoreError, SpecError
+        As `open_object_folder`.
+    """
+    declared = project.connections[name]
+    source = open_object_folder(project, name, secrets)
+    assert isinstance(declared, S3Connection)  # noqa: S101 - else it was not opened
+    place = digest_texts(source.endpoint or "", declared.region, source.bucket, source.prefix)[:16]
+    root = cache.absolute() / f"{source.bucket}.{place}"  # two connections of the same place share their copies
+    return ObjectCopies(source, ObjectCache(cache), root, round(declared.cache_gb * 1e9))
 
 
 def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:

@@ -5,16 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.connections.object_store import ObjectChangedError, ObjectFolder, StoredObject
+from engine.connections.object_cache import ObjectCache
+from engine.connections.object_store import ObjectFolder, StoredObject
 from engine.connections.object_tree import ObjectTree, list_object_tree
-from engine.data.fingerprints import FileChangedError
-from engine.data.object_cache import ObjectCache
-from engine.digests import digest_texts
 from engine.errors import DataError
-from engine.spec import ProjectSpec
-from engine.spec.opened_connections import open_object_folder
-from engine.spec.resources.connections import S3Connection
-from engine.spec.secrets import Secrets
 
 
 @dataclass(slots=True)
@@ -43,15 +37,12 @@ class ObjectCopies:
         Raises
         ------
         DataError
-            The store cannot be reached or refuses the request, or a copy cannot be written; FileChangedError, when it
-            is opened, for an object that has changed since.
+            The store cannot be reached or refuses the request, or a copy cannot be written. If an object has changed
+            since, an ObjectChangedError when it is opened.
         """
 
         def fetch(objects: Sequence[StoredObject]) -> None:
-            try:
-                size = self.cache.fetch(self.source, self.root, objects, self.limit)
-            except ObjectChangedError as error:
-                raise FileChangedError(str(error)) from None
+            size = self.cache.fetch(self.source, self.root, objects, self.limit)
             if size:
                 before = self.fetched.get(path, (0, 0))
                 self.fetched[path] = len(objects), before[1] + size
@@ -96,20 +87,3 @@ class ObjectCopies:
             yield
         except DataError as error:
             raise type(error)(self.name_objects(str(error))) from error.__cause__
-
-
-def open_object_copies(project: ProjectSpec, name: str, secrets: Secrets, cache: ObjectCache) -> ObjectCopies:
-    """Return the objects of a connection; no request is made yet.
-
-    Raises
-    ------
-    DataError
-        The connection cannot be used.
-    """
-    declared = project.connections[name]
-    if not isinstance(declared, S3Connection):
-        raise TypeError(f"connection {name} is no object store")
-    source = open_object_folder(project, name, secrets)
-    place = digest_texts(source.endpoint or "", declared.region, source.bucket, source.prefix)[:16]
-    folder = f"{source.bucket}.{place}"  # two connections of the same place share their copies
-    return ObjectCopies(source, cache, cache.folder.absolute() / folder, round(declared.cache_gb * 1e9))
