@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.bundles.archive_checks import open_archive, read_manifest
-from engine.bundles.registry import FolderRegistry
+from engine.bundles.object_registry import ObjectRegistry
+from engine.bundles.registry import BundleRegistry, FolderRegistry
+from engine.connections.object_store import normalize_object_path
 from engine.errors import BundleError, UsageError
 from engine.spec import ProjectSpec
+from engine.spec.opened_connections import open_object_copies
+from engine.spec.resources.bundles import Registry
+from engine.spec.resources.connections import S3Connection
+from engine.spec.secrets import Secrets
 from engine.store.state_folder import resolve_state_folder
 
 LOCAL, PUBLISHED = "local", "published"
@@ -50,14 +56,14 @@ class ListedBundle:
 
 def list_project_bundles(project: ProjectSpec) -> list[ListedBundle]:
     """Return the named bundles of a project by name, of both registries; BundleError if a name is damaged."""
-    places: dict[tuple[str, str], dict[str, FolderRegistry]] = {}
+    places: dict[tuple[str, str], dict[str, BundleRegistry]] = {}
     for where, registry in list_registries(project).items():
         for one in registry.list_bundles(project.name):
             places.setdefault((one.name, one.id), {})[where] = registry
     return [_describe_listed(name, id_, found) for (name, id_), found in sorted(places.items())]
 
 
-def _describe_listed(name: str, id_: str, found: dict[str, FolderRegistry]) -> ListedBundle:
+def _describe_listed(name: str, id_: str, found: dict[str, BundleRegistry]) -> ListedBundle:
     where = ", ".join(found)
     try:
         with contextlib.ExitStack() as opened:
@@ -77,19 +83,36 @@ def _describe_listed(name: str, id_: str, found: dict[str, FolderRegistry]) -> L
         return ListedBundle(name, id_, where, problem=str(error))
 
 
-def list_registries(project: ProjectSpec) -> dict[str, FolderRegistry]:
+def list_registries(project: ProjectSpec) -> dict[str, BundleRegistry]:
     """Return the registries of a project: that of its state as `local`, that of `registry:` as `published`."""
-    found = {LOCAL: FolderRegistry(resolve_state_folder(project) / "bundles")}
+    found: dict[str, BundleRegistry] = {LOCAL: FolderRegistry(resolve_state_folder(project) / "bundles")}
     if project.resources.registry is not None:
-        found[PUBLISHED] = FolderRegistry(project.home / project.resources.registry.path)
+        found[PUBLISHED] = _open_published(project, project.resources.registry)
     return found
 
 
-def require_published(project: ProjectSpec) -> FolderRegistry:
+def _open_published(project: ProjectSpec, declared: Registry) -> BundleRegistry:
+    folder = declared.path or ""
+    if declared.connection is None:
+        return FolderRegistry(project.home / folder)
+    connection = project.connections[declared.connection]
+    if not isinstance(connection, S3Connection):
+        return FolderRegistry(project.root_of("connections", declared.connection, declared.connection) / folder)
+    folder = normalize_object_path(folder)
+    place = "/".join(one for one in ("s3:/", connection.bucket, connection.prefix.strip("/"), folder) if one)
+    cache = resolve_state_folder(project) / "objects"
+    name = declared.connection
+    return ObjectRegistry(place, folder, lambda: open_object_copies(project, name, Secrets(project), cache))
+
+
+def require_published(project: ProjectSpec) -> BundleRegistry:
     """Return the registry in which bundles are published; UsageError if the spec has none."""
     registry = list_registries(project).get(PUBLISHED)
     if registry is None:
-        raise UsageError(f"{project.path} has no registry to publish in: add registry: {{path: FOLDER}}")
+        raise UsageError(
+            f"{project.path} has no registry to publish in: add registry: {{path: FOLDER}}, or {{connection: NAME}} "
+            "of kind s3"
+        )
     return registry
 
 
@@ -156,5 +179,5 @@ def import_bundle(project: ProjectSpec, archive: Path, name: str) -> str:
     return id_
 
 
-def _list_names(registry: FolderRegistry, project: str) -> str:
+def _list_names(registry: BundleRegistry, project: str) -> str:
     return ", ".join(one.name for one in registry.list_bundles(project)) or "there is none yet"

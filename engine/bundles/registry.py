@@ -1,4 +1,4 @@
-"""A registry of bundles in a folder: archives by id, and names that are given once.
+"""A registry of bundles: archives by id, and names that are given once; here in a folder.
 
     blobs/<id>.zip   names/<project>/<name>.json
 
@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ SHORTEST_ID = 8
 """Digits of an id that are enough to name a bundle, if no other begins with them."""
 LONGEST_PUT = 86_400
 """Seconds after which an unfinished file is one of a killed process."""
-_MOST_NAME_BYTES = 16_384
+MOST_NAME_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +42,27 @@ class RegisteredBundle:
     id: str
 
 
-class FolderRegistry:
-    """A registry in a folder, which is made at the first writing."""
+class BundleRegistry(ABC):
+    """What registries have in common, wherever they keep archives and names.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Attributes
+    ----------
+    place
+        The registry as messages name it.
+    """
 
+    place: str
+
+    @abstractmethod
     def put(self, archive: Path) -> str:
         """Store an archive and return its id; one that is there stays, unless the new one has more signatures.
 
         Raises
         ------
         BundleError
-            The archive is damaged, the folder cannot be written, or the stored archive of the same bundle has
+            The archive is damaged, the registry cannot be written, or the stored archive of the same bundle has
             signatures that the new one lacks.
         """
-        with self._translate_errors(), self._stage(".zip") as part:
-            id_, signed = _copy_checked(archive, part)
-            target = self._blob(id_)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            sync_path(part)
-            try:
-                os.link(part, target)
-            except FileExistsError:
-                with hold_folder(target.parent):
-                    self._replace(target, part, signed)
-            sync_path(target.parent)
-        return id_
 
     def assign(self, project: str, name: str, id_: str) -> None:
         """Give a name to a bundle that was put; the same name for the same bundle is given twice without harm.
@@ -75,23 +70,16 @@ class FolderRegistry:
         Raises
         ------
         BundleError
-            The name belongs to another bundle, or the bundle is not in the registry, or the folder cannot be written.
+            The name belongs to another bundle, or the bundle is not in the registry, which may not be written either.
         """
         self.path_of(id_)
-        target = self._name_file(project, name)
         content = canonical_json({"project": project, "name": name, "id": id_}) + "\n"
-        with self._translate_errors(), self._stage(".json") as part:
-            part.write_text(content, encoding="utf-8")
-            sync_path(part)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(part, target)
-            except FileExistsError:
-                present = _read_name(target)
-                if present is not None and present != RegisteredBundle(project, name, id_):
-                    message = f'the name "{name}" belongs to the bundle {present.id[:12]}… and is never given again'
-                    raise BundleError(f"{message}: choose another name") from None
-            sync_path(target.parent)
+        if self._create_name(safe_name(project), safe_name(name), content.encode()):
+            return
+        present = self._find_name(project, name)
+        if present is not None and present != RegisteredBundle(project, name, id_):
+            message = f'the name "{name}" belongs to the bundle {present.id[:12]}… and is never given again'
+            raise BundleError(f"{message}: choose another name")
 
     def resolve(self, project: str, name_or_id: str) -> str:
         """Return the id of a bundle by a name of the project, by its id or by the first digits of it.
@@ -103,7 +91,7 @@ class FolderRegistry:
         BundleError
             The file of the name is damaged.
         """
-        if named := _read_name(self._name_file(project, name_or_id)):
+        if named := self._find_name(project, name_or_id):
             return named.id
         if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_ID},64}}", name_or_id):
             found = [name.removesuffix(".zip") for name in self._list_files("blobs", f"{name_or_id}*.zip")]
@@ -112,7 +100,7 @@ class FolderRegistry:
             if found:
                 raise UsageError(f'the ids of {len(found)} bundles begin with "{name_or_id}": give more digits')
         known = ", ".join(one.name for one in self.list_bundles(project)) or "none"
-        raise UsageError(f'there is no bundle "{name_or_id}" of {project} in {self.folder} (known: {known})')
+        raise UsageError(f'there is no bundle "{name_or_id}" of {project} in {self.place} (known: {known})')
 
     def path_of(self, id_: str) -> Path:
         """Return the path of an archive.
@@ -125,9 +113,11 @@ class FolderRegistry:
         BundleError
             It is not there, or damaged, or was swapped for another one.
         """
-        path = self._blob(id_)
-        if not self._list_files("blobs", path.name):
-            raise BundleError(f"the bundle {id_[:12]}… is not in {self.folder}")
+        if not re.fullmatch(r"[0-9a-f]{64}", id_):
+            raise UsageError(f'"{id_[:80]}" is not the id of a bundle, which has 64 hexadecimal digits')
+        path = self._find_archive(id_)
+        if path is None:
+            raise BundleError(f"the bundle {id_[:12]}… is not in {self.place}")
         found = read_manifest(path).id
         if found != id_:
             raise BundleError(f"{path} is refused: it holds another bundle, {found[:12]}…")
@@ -135,12 +125,82 @@ class FolderRegistry:
 
     def list_bundles(self, project: str) -> list[RegisteredBundle]:
         """Return the names of a project, in alphabetical order; BundleError if the file of one is damaged."""
-        folder = f"names/{safe_name(project)}"
-        found = (_read_name(self.folder / folder / name) for name in self._list_files(folder, "*.json"))
+        folder = safe_name(project)
+        names = [file.removesuffix(".json") for file in self._list_files(f"names/{folder}", "*.json")]
+        found = (self._read_name(folder, name) for name in names)
         return sorted((one for one in found if one is not None), key=lambda one: one.name)
 
+    def _find_name(self, project: str, name: str) -> RegisteredBundle | None:
+        return self._read_name(safe_name(project), safe_name(name))
+
+    @abstractmethod
+    def _find_archive(self, id_: str) -> Path | None:
+        """Return the path of an archive, which is not checked yet; None if there is none."""
+
+    @abstractmethod
     def _list_files(self, folder: str, pattern: str) -> list[str]:
         """Return the names of files; none if there is no such folder yet. One that cannot be read is an error."""
+
+    @abstractmethod
+    def _read_name(self, folder: str, stem: str) -> RegisteredBundle | None:
+        """Return what the file of a name says; None if there is no such file."""
+
+    @abstractmethod
+    def _create_name(self, folder: str, stem: str, content: bytes) -> bool:
+        """Create the file of a name, with its content, and return True; False if there is one."""
+
+
+class FolderRegistry(BundleRegistry):
+    """A registry in a folder, which is made at the first writing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.place = folder, str(folder)
+
+    def put(self, archive: Path) -> str:
+        """Store an archive and return its id."""
+        with self._translate_errors(), self._stage(".zip") as part:
+            id_, signed = copy_checked(archive, part)
+            target = self._blob(id_)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sync_path(part)
+            try:
+                os.link(part, target)
+            except FileExistsError:
+                with hold_folder(target.parent):
+                    self._replace(target, part, signed)
+            sync_path(target.parent)
+        return id_
+
+    def _create_name(self, folder: str, stem: str, content: bytes) -> bool:
+        target = self.folder / "names" / folder / f"{stem}.json"
+        with self._translate_errors(), self._stage(".json") as part:
+            part.write_bytes(content)
+            sync_path(part)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(part, target)
+            except FileExistsError:
+                return False
+            finally:
+                sync_path(target.parent)
+        return True
+
+    def _read_name(self, folder: str, stem: str) -> RegisteredBundle | None:
+        file = self.folder / "names" / folder / f"{stem}.json"
+        try:
+            with file.open("rb") as opened:
+                content = opened.read(MOST_NAME_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BundleError(f"{file} cannot be read: {error.strerror}") from None
+        return parse_name(content, folder, stem, str(file))
+
+    def _find_archive(self, id_: str) -> Path | None:
+        path = self._blob(id_)
+        return path if self._list_files("blobs", path.name) else None
+
+    def _list_files(self, folder: str, pattern: str) -> list[str]:
         try:
             names = [path.name for path in (self.folder / folder).iterdir()]  # Path.glob hides what it cannot read
             return fnmatch.filter(names, pattern)
@@ -150,29 +210,12 @@ class FolderRegistry:
             raise BundleError(f"the registry {self.folder / folder} cannot be read: {error.strerror}") from None
 
     def _blob(self, id_: str) -> Path:
-        if not re.fullmatch(r"[0-9a-f]{64}", id_):
-            raise UsageError(f'"{id_[:80]}" is not the id of a bundle, which has 64 hexadecimal digits')
         return self.folder / "blobs" / f"{id_}.zip"
-
-    def _name_file(self, project: str, name: str) -> Path:
-        return self.folder / "names" / safe_name(project) / f"{safe_name(name)}.json"
 
     def _replace(self, target: Path, part: Path, signed: set[Signature]) -> None:
         """Put a checked archive in the place of a damaged one, or of one of the same bundle with fewer signatures."""
-        try:
-            with open_archive(target) as stored:
-                verify_open_archive(stored)
-                before = set(stored.envelope.signatures) if stored.id == target.stem else None
-        except BundleError:
-            before = None
-        if before is not None:
-            old, new = ({signature.keyid for signature in some} for some in (before, signed))
-            if signed <= before or new < old:
-                return
-            if not old <= new:
-                message = f"{target} has the same bundle with signatures of other keys, which would be lost"
-                raise BundleError(f"{message}: export it, sign it, and put that")
-        part.replace(target)
+        if brings_signatures(target, target.stem, signed, str(target)):
+            part.replace(target)
 
     @contextmanager
     def _stage(self, suffix: str) -> Iterator[Path]:
@@ -210,12 +253,12 @@ def copy_archive(archive: Path, target: Path) -> str:
         raise BundleError(f"{target} is already there: name a new file")
     try:
         with replace_file(target) as part:
-            return _copy_checked(archive, part)[0]
+            return copy_checked(archive, part)[0]
     except OSError as error:
         raise BundleError(f"{target} cannot be written: {error.strerror}") from error
 
 
-def _copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
+def copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
     """Copy an archive and check the copy, which nobody else writes; return its id and its signatures."""
     read_manifest(archive)  # what is no bundle, or too large, is not copied
     try:
@@ -227,19 +270,41 @@ def _copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
         raise BundleError(str(error).replace(str(part), str(archive))) from None
 
 
-def _read_name(file: Path) -> RegisteredBundle | None:
-    """Return what the file of a name says; None if there is no such file."""
+def brings_signatures(stored: Path, id_: str, signed: set[Signature], place: str) -> bool:
+    """Tell whether an archive with these signatures shall replace a stored one of the same id.
+
+    It shall if that is damaged, or lacks some of them.
+
+    Raises
+    ------
+    BundleError
+        The stored archive has signatures of other keys.
+    """
     try:
-        with file.open("rb") as opened:
-            content = json.loads(opened.read(_MOST_NAME_BYTES))
-        registered = RegisteredBundle(**content)
-        place = (safe_name(registered.project), safe_name(registered.name))
-        if place != (file.parent.name, file.stem) or not re.fullmatch("[0-9a-f]{64}", registered.id):
+        with open_archive(stored) as opened:
+            verify_open_archive(opened)
+            before = set(opened.envelope.signatures) if opened.id == id_ else None
+    except BundleError:
+        before = None
+    if before is None:
+        return True
+    old, new = ({signature.keyid for signature in some} for some in (before, signed))
+    if signed <= before or new < old:
+        return False
+    if not old <= new:
+        message = f"{place} has the same bundle with signatures of other keys, which would be lost"
+        raise BundleError(f"{message}: export it, sign it, and put that")
+    return True
+
+
+def parse_name(content: bytes, folder: str, stem: str, place: str) -> RegisteredBundle:
+    """Return what the file of a name says; raise a BundleError if it is damaged, or of another place."""
+    try:
+        registered = RegisteredBundle(**json.loads(content))
+        of = (safe_name(registered.project), safe_name(registered.name))
+        if of != (folder, stem) or not re.fullmatch("[0-9a-f]{64}", registered.id):
             raise ValueError  # a file that was put in the place of another one
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise BundleError(f"{file} cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise BundleError(f"{file} is damaged: it must give a name of a project the id of a bundle") from None
+        message = f"{place} is damaged: it must give a name of a project the id of a bundle"
+        raise BundleError(message) from None
     return registered

@@ -175,7 +175,7 @@ def publish_named(path: SpecFile, name: Name, var: Variables = None) -> int:
     from engine.bundles.project_bundles import publish_bundle, require_published
 
     id_ = publish_bundle(project, name)
-    print(f"{name}: published in {require_published(project).folder} as {id_}")
+    print(f"{name}: published in {require_published(project).place} as {id_}")
     return ExitCode.OK
 
 

@@ -6,8 +6,9 @@ themselves, so that their schemas are read once. The cache ends with the object:
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from datetime import date
@@ -17,6 +18,8 @@ from typing import Any, Self
 
 import polars as pl
 
+from engine.connections.object_copies import ObjectCopies
+from engine.connections.object_store import ObjectChangedError
 from engine.data import queries
 from engine.data.contract import check_schema
 from engine.data.databases.kept_tables import KeptTable
@@ -25,8 +28,9 @@ from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
 from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
 from engine.data.files import DatasetFiles
-from engine.data.fingerprints import FileHashes, check_hashable, hash_file, hash_frame
+from engine.data.fingerprints import FileChangedError, FileHashes, check_hashable, hash_file, hash_frame
 from engine.data.kept_files import KeptFile
+from engine.data.kept_objects import KeptObject
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
@@ -40,7 +44,8 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.disturbances import Drill
-from engine.spec.opened_connections import describe_connection, open_connection
+from engine.spec.opened_connections import describe_connection, open_connection, open_object_copies
+from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.resource import Scalar
 from engine.spec.secrets import Secrets
@@ -63,6 +68,8 @@ class Datasets:
         Those that the connections of the project need; made from the environment if not given.
     records
         What `materialize` has written before; nothing by default.
+    objects
+        The folder of the copies of objects of stores; if not given, they are made in `scratch`.
 
     Attributes
     ----------
@@ -79,6 +86,7 @@ class Datasets:
         scratch: Callable[[], Path],
         secrets: Secrets | None = None,
         records: KeptRowsRecords | None = None,
+        objects: Path | None = None,
     ) -> None:
         self.project = project
         self._secrets = secrets or Secrets(project)
@@ -89,6 +97,9 @@ class Datasets:
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
         self._table_rows: dict[tuple[object, ...], DatabaseRows | None] = {}
         self._found_files: FoundBefore = {}
+        self._objects = objects
+        self._copies: dict[tuple[str, str], ObjectCopies] = {}
+        self._told_files: dict[tuple[int, str], tuple[DatasetFiles, DatasetFiles]] = {}
         self._opened: dict[str, Table] | None = None
         self._tables: dict[tuple[object, ...], Table] = {}
         self._disturbed: dict[tuple[object, ...], Table] = {}
@@ -220,14 +231,7 @@ class Datasets:
         if isinstance(dataset, StoredDataset) and inputs:
             return (id(inputs[0]),), lambda: _read_kept_rows(name, dataset, inputs[0])
         if declared := self.project.find_file_dataset(name):
-            root = self.project.root_of("datasets", name, declared.connection)
-            files = find_files(
-                declared,
-                root,
-                self.project.as_of,
-                self._found_files,
-                lambda path: self.files.watch(path, f"dataset {name!r}"),
-            )
+            root, files = self._find_files(name, declared)
             digests = files.hash_each(self.files)
             frozen = self.project.revision.frozen if self.project.revision else {}
             made_of = (root, id(files), *digests.values())
@@ -253,6 +257,51 @@ class Datasets:
             return (id(rows),), lambda: _open_rows(name, dataset, rows)
         assert isinstance(dataset, PythonDataset)  # noqa: S101 - what is left: files come first
         return self._prepare_function_table(name, dataset)
+
+    def _find_files(self, name: str, declared: FileDataset) -> tuple[Path, DatasetFiles]:
+        """Return the folder that the path of a dataset starts from, and its files; those of a store are fetched."""
+
+        def watch(path: Path) -> None:
+            self.files.watch(path, f"dataset {name!r}")
+
+        copies = self.find_copies(declared.connection)
+        if copies is None:
+            root = self.project.root_of("datasets", name, declared.connection)
+            return root, find_files(declared, root, self.project.as_of, self._found_files, watch)
+        try:
+            with copies.explain():
+                tree = copies.list_tree(declared.path)
+                files = find_files(declared, copies.root, self.project.as_of, self._found_files, watch, tree)
+        except ObjectChangedError as error:
+            raise FileChangedError(str(error)) from error
+        told = copies.describe_fetched(declared.path)
+        key = (id(files), told)
+        if told and key not in self._told_files:
+            self._told_files[key] = files, replace(files, notes=(*files.notes, told))
+        return copies.root, self._told_files[key][1] if told else files
+
+    def find_copies(self, connection: str | None) -> ObjectCopies | None:
+        """Return the objects of a connection with their copies; None if it is no object store."""
+        if connection is None or not isinstance(self.project.connections[connection], S3Connection):
+            return None
+        key = (connection, describe_connection(self.project, connection))
+        if key not in self._copies:
+            self._copies[key] = open_object_copies(self.project, connection, self._secrets, self._make_cache())
+        return self._copies[key]
+
+    def name_object(self, path: Path) -> str:
+        """Return the object whose copy a file is, as messages name it; an empty text for any other file."""
+        of = [one for one in self._copies.values() if path.is_relative_to(one.root)]
+        return of[0].name_objects(str(path)) if of else ""
+
+    def _make_cache(self) -> Path:
+        """Return the folder of the copies of objects: of this run alone if the state cannot be written."""
+        with suppress(OSError):
+            if self._objects is not None:
+                self._objects.mkdir(parents=True, exist_ok=True)
+                if os.access(self._objects, os.W_OK):
+                    return self._objects
+        return self._scratch() / "objects"
 
     def _prepare_function_table(
         self, name: str, dataset: PythonDataset
@@ -293,8 +342,11 @@ class Datasets:
             return None
         kept: KeptPlace
         if place.key == "path":
-            root = self.project.root_of("datasets", name, place.connection)
-            kept = KeptFile(root, place.name, self.project.name, self.files.hashes)
+            named = (place.name, self.project.name, self.files.hashes)
+            if copies := self.find_copies(place.connection):
+                kept = KeptObject(copies.root, *named, copies)
+            else:
+                kept = KeptFile(self.project.root_of("datasets", name, place.connection), *named)
         else:
             table = (place.connection, place.name)
             kept = KeptTable(

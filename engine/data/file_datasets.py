@@ -7,6 +7,7 @@ dates, and the files must agree in their columns and types.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from os.path import normpath
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from engine.data.common_types import find_common_dtype
 from engine.data.files import DatasetFiles
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.text_columns import find_doubtful_columns, sample_columns
+from engine.discovery.file_trees import DISK, FileTree
 from engine.discovery.listing import KeyValue, list_data_files, split_folders
 from engine.drift.reading.column_families import name_type, storage_type
 from engine.drift.reading.csv_recognition import recognize_csv_columns
@@ -36,6 +38,7 @@ def find_files(
     as_of: datetime,
     known: FoundBefore | None = None,
     watch: Callable[[Path], None] = lambda _: None,
+    tree: FileTree = DISK,
 ) -> DatasetFiles:
     """Return the files of a dataset.
 
@@ -51,6 +54,8 @@ def find_files(
         Results for files that have not changed since are taken from here, and new ones kept.
     watch
         Called with each file before anything is read.
+    tree
+        Where the files are looked for.
 
     Raises
     ------
@@ -60,7 +65,10 @@ def find_files(
     """
     _check_csv_characters(dataset.csv)
     found = list_data_files(
-        root / dataset.path, dataset.format, newest_until=as_of if dataset.pick == "newest" else None
+        Path(normpath(root / dataset.path)) if tree is not DISK else root / dataset.path,
+        dataset.format,
+        newest_until=as_of if dataset.pick == "newest" else None,
+        tree=tree,
     )
     if found.format != "csv" and "csv" in dataset.model_fields_set:
         raise DataError(f"csv settings are only for CSV files, but {found.paths[0]} is a {found.format} file")

@@ -1,6 +1,7 @@
 """Parquet files that keep the rows of a dataset. A file has the name of its project, so that no other is replaced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,18 @@ class KeptFile:
         if not known or self.path.is_dir():
             self._check_owner()
 
+    @contextmanager
+    def replace(self) -> Iterator[Path]:
+        """Give the path of a new file, which takes the place of the present one at the end of the block."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(self.path) as part:
+            yield part
+
+    @property
+    def place(self) -> str:
+        """The file as messages name it."""
+        return str(self.path)
+
     def _check_owner(self) -> None:
         """Raise a DataError if there is a file that this project has not written."""
         if not self.path.exists():
@@ -87,7 +100,7 @@ class KeptFile:
         if owner != self.project:
             whose = f"was written for the project {owner!r}" if owner else "was not written by engine"
             raise DataError(
-                f"{self.path} exists and {whose}, so it is not replaced: remove it, or give materialize another path"
+                f"{self.place} exists and {whose}, so it is not replaced: remove it, or give materialize another path"
             )
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:
@@ -105,17 +118,16 @@ class KeptFile:
             The table cannot be read, or the file cannot be written.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replace_file(self.path) as part:
+            with self.replace() as part:
                 try:
                     table.frame.sink_parquet(part, engine="streaming", metadata={OWNER_KEY: self.project})
                 except READ_ERRORS as error:
                     with explain_read_errors(table):
                         for _ in table.frame.collect_batches(maintain_order=False):
                             pass  # reading is the test
-                    raise DataError(f"{self.path} cannot be written: {describe_error(error)}") from error
+                    raise DataError(f"{self.place} cannot be written: {describe_error(error)}") from error
                 verify()
             rows = self.read_rows()[0].select(pl.len()).collect().item()
             return hash_file(self.path, self.hashes), int(rows)
         except OSError as error:
-            raise DataError(f"{self.path} cannot be written: {error.strerror or error}") from error
+            raise DataError(f"{self.place} cannot be written: {error.strerror or error}") from error

@@ -11,12 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
-from glob import glob, has_magic
-from os import walk
+from glob import has_magic
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from urllib.parse import unquote
 
+from engine.discovery.file_trees import DISK, FileTree
 from engine.discovery.formats import detect_format, read_head, recognize_format, recognize_signature
 from engine.discovery.newest import pick_newest
 from engine.errors import DataError
@@ -52,7 +51,12 @@ class FoundFiles:
     notes: tuple[str, ...] = ()
 
 
-def list_data_files(path: Path, declared_format: str | None = None, newest_until: datetime | None = None) -> FoundFiles:
+def list_data_files(
+    path: Path,
+    declared_format: str | None = None,
+    newest_until: datetime | None = None,
+    tree: FileTree = DISK,
+) -> FoundFiles:
     """Return the files of a path.
 
     Parameters
@@ -64,6 +68,8 @@ def list_data_files(path: Path, declared_format: str | None = None, newest_until
         The format of the files; None if their names and first bytes tell it.
     newest_until
         If given, only the newest file of a folder or pattern is taken, as `pick_newest` finds it.
+    tree
+        Where the files are looked for.
 
     Raises
     ------
@@ -73,51 +79,56 @@ def list_data_files(path: Path, declared_format: str | None = None, newest_until
         whose files alone are not its rows.
     """
     try:
-        if path.is_file() or not (path.is_dir() or has_magic(str(path))):
-            _check_regular(path)
+        if _names_one_file(path, tree):
+            tree.provide([path])
             return FoundFiles((path,), declared_format or recognize_format(path))
-        base = path if path.is_dir() else find_fixed_folder(path)
-        _refuse_table_formats(base)
-        candidates, hidden = _list_candidates(path, base)
-        files = [one for one in candidates if one.stat().st_size]
-        for one in files:
-            _check_regular(one)
-        notes = _describe_left_out(base, hidden, [one for one in candidates if one not in set(files)])
+        base = path if tree.is_folder(path) else find_fixed_folder(path)
+        _refuse_table_formats(base, tree)
+        candidates, hidden = _list_candidates(path, base, tree)
+        files = [one for one in candidates if tree.read_size(one)]
+        empty = set(candidates) - set(files)
+        notes = _describe_left_out(base, hidden, [one for one in candidates if one in empty])
         if not files and candidates:
             raise DataError(f"{candidates[0]} is empty (0 bytes)")
-        if path.is_dir():
+        if tree.is_folder(path):
+            tree.provide([one for one in files if not detect_format(one.name)])  # their first bytes decide
             files, others = _select_data_files(files, declared_format)
             notes += _describe_others(base, others)
         if not files:
-            hint = "" if notes or path.is_dir() else _suggest_file(path)
-            what = f"the folder {path} holds no data files" if path.is_dir() else f"no file matches {path}"
+            hint = "" if notes or tree.is_folder(path) else _suggest_file(path, tree)
+            what = f"the folder {path} holds no data files" if tree.is_folder(path) else f"no file matches {path}"
             raise DataError("; ".join([what + hint, *notes]))
         if newest_until is not None:
-            files, picked = pick_newest(files, base, newest_until)
+            files, picked = pick_newest(files, base, newest_until, tree)
             notes += picked
+        tree.provide(files)
         format_ = declared_format or _common_format(files)
     except FileNotFoundError as error:
         missing = Path(error.filename or path)
-        raise DataError(f"there is no file {missing}{_suggest_file(missing)}") from None
+        raise DataError(f"there is no file {missing}{_suggest_file(missing, tree)}") from None
     except OSError as error:
         raise DataError(f"{error.filename or path} cannot be opened: {error.strerror}") from error
     return FoundFiles(tuple(files), format_, _read_folder_keys(base, files), tuple(notes))
 
 
-def list_candidate_files(path: Path) -> list[Path]:
+def list_candidate_files(path: Path, tree: FileTree = DISK) -> list[Path]:
     """Return the files that a path stands for now, of any format and without opening them; none if there are none."""
-    if path.is_file() or not (path.is_dir() or has_magic(str(path))):
+    if _names_one_file(path, tree):
         return [path]
-    return _list_candidates(path, path if path.is_dir() else find_fixed_folder(path))[0]
+    return _list_candidates(path, path if tree.is_folder(path) else find_fixed_folder(path), tree)[0]
 
 
-def list_named_files(path: Path, declared_format: str | None = None) -> list[Path]:
+def list_named_files(path: Path, declared_format: str | None = None, tree: FileTree = DISK) -> list[Path]:
     """Return the files of a path, folder or pattern, also empty ones and such of several formats.
 
     In a folder those are left out that are no data, as when it is read.
     """
-    found = [one for one in list_candidate_files(path) if one.is_file() or one.is_symlink()]
-    return _select_data_files(found, declared_format)[0] if path.is_dir() else found
+    found = [one for one in list_candidate_files(path, tree) if tree.is_file(one) or one.is_symlink()]
+    return _select_data_files(found, declared_format)[0] if tree.is_folder(path) else found
+
+
+def _names_one_file(path: Path, tree: FileTree) -> bool:
+    return tree.is_file(path) or not (tree.is_folder(path) or has_magic(str(path)))
 
 
 def names_file(path: Path, file: Path) -> bool:
@@ -127,15 +138,16 @@ def names_file(path: Path, file: Path) -> bool:
     """
     if not has_magic(str(path)):
         return file == path or path in file.parents
-    return _match_parts(path.parts, file.parts)
+    return match_parts(path.parts, file.parts)
 
 
-def _match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+def match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    """Tell whether the parts of a path match those of a pattern; `**` stands for any number of folders."""
     if not pattern:
         return not parts
     if pattern[0] == "**":
-        return any(_match_parts(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _match_parts(pattern[1:], parts[1:])
+        return any(match_parts(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and match_parts(pattern[1:], parts[1:])
 
 
 def find_fixed_folder(pattern: Path) -> Path:
@@ -145,22 +157,16 @@ def find_fixed_folder(pattern: Path) -> Path:
     return Path(*parts[:magic]) if magic else Path()
 
 
-def _list_candidates(path: Path, base: Path) -> tuple[list[Path], list[Path]]:
+def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path], list[Path]]:
     """Return the files of a folder or pattern in order of their paths: those that are data, and those that are not.
 
     A pattern that itself names what starts with `_` or `.` is followed.
     """
-    if path.is_dir():
-        found = [Path(folder) / name for folder, _, names in walk(path) for name in names]
-        said = ""
+    if tree.is_folder(path):
+        files, said = sorted(tree.list_files(path)), ""
     else:
-        found = [
-            Path(one)
-            for one in dict.fromkeys(glob(str(path), recursive=True, include_hidden=True))  # noqa: PTH207  # Path.glob refuses absolute patterns
-        ]
-        said = "".join(part[:1] for part in path.parts[len(base.parts) :])
+        files, said = sorted(tree.match_files(path)), "".join(part[:1] for part in path.parts[len(base.parts) :])
     marks = tuple(mark for mark in "_." if mark not in said)
-    files = sorted(one for one in found if one.is_file() or not one.exists())
     hidden = [one for one in files if any(_is_mark(part, marks) for part in one.relative_to(base).parts)]
     refused = set(hidden)
     return [one for one in files if one not in refused], hidden
@@ -171,21 +177,10 @@ def _is_mark(part: str, marks: tuple[str, ...]) -> bool:
     return part.startswith(marks) and not (part.startswith("_") and "=" in part) if marks else False
 
 
-def _check_regular(path: Path) -> None:
-    """Refuse what is not a regular file, and an empty one."""
-    state = path.stat()
-    if S_ISDIR(state.st_mode) or not S_ISREG(state.st_mode):
-        raise DataError(f"{path} is not a regular file: a pipe or device cannot be read twice, as a dataset must be")
-    with path.open("rb"):
-        pass
-    if not state.st_size:
-        raise DataError(f"{path} is empty (0 bytes)")
-
-
-def _refuse_table_formats(base: Path) -> None:
+def _refuse_table_formats(base: Path, tree: FileTree) -> None:
     for mark, table, function in (("_delta_log", "Delta Lake", "scan_delta"), ("metadata", "Iceberg", "scan_iceberg")):
         folder = base / mark
-        if folder.is_dir() and (mark == "_delta_log" or next(folder.glob("*.metadata.json"), None)):
+        if tree.is_folder(folder) and (mark == "_delta_log" or tree.match_files(folder / "*.metadata.json")):
             raise DataError(
                 f"{base} is a table of {table}: its files also hold rows that were deleted or replaced; read it in a "
                 f"function of yours with kind: python, which returns polars.{function}(…)"
@@ -207,7 +202,7 @@ def _select_data_files(files: list[Path], declared: str | None) -> tuple[list[Pa
 def _is_signed(path: Path) -> bool:
     try:
         return recognize_signature(path, read_head(path)) is not None
-    except DataError:
+    except (DataError, FileNotFoundError):  # an object of which there is no copy
         return False
 
 
@@ -244,14 +239,14 @@ def _show_files(base: Path, files: list[Path]) -> str:
     return join_some([str(one.relative_to(base)) for one in files], _SHOWN_FILES)
 
 
-def _suggest_file(path: Path) -> str:
+def _suggest_file(path: Path, tree: FileTree) -> str:
     """Return the help for a file that does not exist: a missing folder, or the likely file in the folder."""
     folder = path.parent
     if has_magic(str(folder)):
         return ""
-    if not folder.is_dir():
+    if not tree.is_folder(folder):
         return f"; there is no folder {folder} either"
-    names = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
+    names = {one for one in tree.list_names(folder) if not one.startswith(".")}
     return suggest_name(path.name, sorted(names - {path.name}))
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
+from engine.discovery.file_trees import DISK, FileTree
 from engine.errors import DataError
 from engine.formatting.lists import join_some
 
@@ -19,7 +20,9 @@ _WEEK = re.compile(r"(?<!\d)((?:19|2[01])\d\d)-?W(\d\d)(?!\d)")
 _MONTH = re.compile(r"(?<!\d)((?:19|2[01])\d\d)[-_.](\d\d)(?!\d)")
 
 
-def pick_newest(files: Sequence[Path], base: Path, as_of: datetime) -> tuple[list[Path], list[str]]:
+def pick_newest(
+    files: Sequence[Path], base: Path, as_of: datetime, tree: FileTree = DISK
+) -> tuple[list[Path], list[str]]:
     """Return the newest file of those that are not later than the date of `as_of`, and how it was found, as sentences.
 
     If the dates are in the names of the folders alone, all files of the newest date are returned: they are its parts.
@@ -30,6 +33,8 @@ def pick_newest(files: Sequence[Path], base: Path, as_of: datetime) -> tuple[lis
         The files in order of their paths; at least one.
     base
         The folder below which they were found; only what comes after it in a path is searched for dates.
+    tree
+        Where they are.
 
     Raises
     ------
@@ -41,7 +46,7 @@ def pick_newest(files: Sequence[Path], base: Path, as_of: datetime) -> tuple[lis
     by_folder = any(day is None for day in named.values())
     days = in_folders if by_folder else named
     if any(day is None for day in days.values()):
-        return _pick_last_changed(files, as_of)
+        return _pick_last_changed(files, as_of, tree)
     dated = {one: day for one, day in days.items() if day is not None}
     newest = max((day for day in dated.values() if day <= as_of.date()), default=None)
     if newest is None:
@@ -53,8 +58,8 @@ def pick_newest(files: Sequence[Path], base: Path, as_of: datetime) -> tuple[lis
     )
 
 
-def _pick_last_changed(files: Sequence[Path], as_of: datetime) -> tuple[list[Path], list[str]]:
-    changed = {one: one.stat().st_mtime_ns for one in files}
+def _pick_last_changed(files: Sequence[Path], as_of: datetime, tree: FileTree) -> tuple[list[Path], list[str]]:
+    changed = {one: tree.read_changed(one) for one in files}
     end = datetime.combine(as_of.date() + timedelta(days=1), time(), as_of.tzinfo).astimezone(UTC).timestamp()
     in_time = [one for one in files if changed[one] < end * 1e9]
     if not in_time:

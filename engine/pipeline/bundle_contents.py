@@ -19,6 +19,7 @@ from engine import __version__, models
 from engine.bundles.archive_writing import describe_content
 from engine.bundles.manifest import BundledDataset, BundledFile, BundledModel, Manifest, Needs, Role
 from engine.bundles.project_bundles import list_registries
+from engine.bundles.registry import FolderRegistry
 from engine.data import Table
 from engine.data.frozen_rows import freeze_rows
 from engine.data.module_files import list_module_files
@@ -34,6 +35,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.include import read_files
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.bundles import Bundle
+from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.spec.resources.evaluation_stores import ModelTestReference
@@ -202,10 +204,14 @@ def _list_modules(project: ProjectSpec, included: Collection[str]) -> Iterator[t
         yield from ((path, "code") for path in list_module_files(folder, functions))
 
 
+def _list_registry_folders(project: ProjectSpec) -> Iterator[Path]:
+    return (one.folder for one in list_registries(project).values() if isinstance(one, FolderRegistry))
+
+
 def _list_other_files(project: ProjectSpec, patterns: Iterable[str]) -> Iterator[Path]:
     """Yield the files that patterns name, without what the engine writes; raise a BundleError where there are none."""
     folder = project.folder
-    written = [resolve_state_folder(project), *(registry.folder for registry in list_registries(project).values())]
+    written = [resolve_state_folder(project), *_list_registry_folders(project)]
     infrastructures = project.resources.infrastructures.values()
     written += [project.home / one.path for one in infrastructures if isinstance(one, DirectoryInfrastructure)]
     own = [Path(os.path.normpath(one.absolute())) for one in (*written, project.home / project.state.path)]
@@ -275,7 +281,8 @@ def _place_files(name: str, table: Table, project: ProjectSpec, place: str) -> t
     """Return the path of a dataset of files in the bundle, and each file by its path there; no files to freeze rows."""
     dataset = project.find_file_dataset(name)
     was_frozen = project.revision is not None and table.fingerprint in project.revision.frozen.values()
-    if dataset is None or table.files is None or was_frozen:
+    of_store = isinstance(project.connections.get((dataset and dataset.connection) or ""), S3Connection)
+    if dataset is None or table.files is None or was_frozen or of_store:
         return "", {}
     declared = project.root_of("datasets", name, dataset.connection) / dataset.path
     base = declared.parent

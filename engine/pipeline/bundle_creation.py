@@ -49,7 +49,7 @@ class CreatedBundle:
     existed
         Whether the name belonged to this bundle already.
     published
-        The folder of the registry in which it was published; None if it was not.
+        The registry in which it was published; None if it was not.
     """
 
     name: str
@@ -59,7 +59,7 @@ class CreatedBundle:
     leaving: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     existed: bool = False
-    published: Path | None = None
+    published: str | None = None
 
     def describe(self) -> str:
         """Return what was made as one line."""
@@ -151,7 +151,7 @@ def _store_bundle(
         registries[LOCAL].assign(project.name, name, manifest.id)
         if publish:
             publish_bundle(project, name)
-            published = registries[PUBLISHED].folder
+            published = registries[PUBLISHED].place
     leaving = tuple(describe_leaving(manifest))
     return CreatedBundle(name, manifest.id, size, manifest, leaving, parts.notes, existed, published)
 

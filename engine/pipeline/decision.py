@@ -47,7 +47,9 @@ def list_sources(table: Table, context: BuildContext, rows: float | None = None)
         ReadSource(
             dataset=source.name,
             rows=source.frame.select(pl.len()).collect().item() or None if source.rereadable else None,
-            files=[relpath(path, here) for path in source.files.paths] if source.files else [],
+            files=[context.datasets.name_object(path) or relpath(path, here) for path in source.files.paths]
+            if source.files
+            else [],
             place=source.place,
         )
         for source in table.lineage().values()

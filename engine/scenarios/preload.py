@@ -38,8 +38,8 @@ from engine.scenarios.scenario_selection import list_run_scenarios
 from engine.scenarios.session import plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.named_functions import list_functions
-from engine.spec.opened_connections import open_connection
-from engine.spec.resources.connections import Connection, DuckdbConnection, FileConnection
+from engine.spec.opened_connections import open_connection, open_object_folder
+from engine.spec.resources.connections import Connection, DuckdbConnection, FileConnection, S3Connection
 from engine.spec.secrets import Secrets
 from engine.spec.used_connections import list_used_connections
 from engine.spec.variable_references import find_references
@@ -137,7 +137,11 @@ def prove_secrets(revision: Revision) -> str:
     """Prove that each secret has a value that must have one, or without which a connection cannot be opened."""
     project = revision.loaded
     secrets = Secrets(project, os.environ)
-    urls = [getattr(connection, "url", "") for connection in _list_needed_connections(project).values()]
+    urls = [
+        getattr(connection, key, None) or ""
+        for connection in _list_needed_connections(project).values()
+        for key in ("url", "access_key", "secret_key", "session_token")
+    ]
     of_connections = {one.parts[1] for url in urls for one in find_references(url) if one.parts[:1] == ("secret",)}
     required = [name for name, secret in project.secrets.items() if not secret.optional or name in of_connections]
     absent = [name for name in required if secrets.list_absent(f"${{secret.{name}}}")]
@@ -210,6 +214,8 @@ def _try_connection(project: ProjectSpec, name: str, connection: Connection) -> 
         if not root.is_dir():
             raise ProofFailed(f"the folder {root} does not exist")
         next(root.iterdir(), None)  # raises if it cannot be read
+    elif isinstance(connection, S3Connection):
+        open_object_folder(project, name, Secrets(project, os.environ)).list_names()
     elif isinstance(connection, DuckdbConnection) and not (path := folder / connection.path).exists():
         if not path.parent.is_dir():  # the file itself may be made by a step
             raise ProofFailed(f"the folder {path.parent} does not exist")

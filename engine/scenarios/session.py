@@ -242,7 +242,12 @@ def open_session(
         context = RunContext(
             project=project,
             datasets=Datasets(
-                project, hashes, lambda: stack.enter_context(store.folders.stage()), secrets, store.kept_rows
+                project,
+                hashes,
+                lambda: stack.enter_context(store.folders.stage()),
+                secrets,
+                store.kept_rows,
+                resolve_state_folder(project) / "objects",
             ),
             store=store,
             secrets=secrets,

@@ -6,24 +6,43 @@ step sets during the run are not known before it.
 """
 
 import math
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from glob import has_magic
 from os import walk
+from os.path import normpath
 from pathlib import Path
 
-from engine.discovery.listing import list_named_files
+from engine.connections.object_store import ObjectFolder, StoredObject
+from engine.connections.object_tree import list_object_tree
+from engine.digests import digest_file, digest_texts
+from engine.discovery.listing import find_fixed_folder, list_named_files
 from engine.discovery.newest import pick_newest
+from engine.errors import DataError
+from engine.file_identity import FileIdentity
+from engine.service.ignored_files import is_temporary
 from engine.service.watched_sources import WatchedSource, is_of_several_files
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_inputs
 from engine.spec.moment import list_moment_values
-from engine.spec.resources.connections import FileConnection
+from engine.spec.opened_connections import open_object_folder
+from engine.spec.resources.connections import FileConnection, S3Connection
 from engine.spec.resources.datasets import PythonDataset, QueryDataset
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
+from engine.spec.secrets import Secrets
+from engine.spec.stored_data import name_object_root
 from engine.spec.variable_references import find_references
 
 DataTrigger = DatasetChangedTrigger | QueryChangedTrigger
+
+States = dict[Path, FileIdentity]
+"""The states of files, in the order in which the files are listed: that of their paths."""
+
+_PLACE_KEYS = ("root", "endpoint", "bucket", "prefix")
+"""The keys of connections that say where files are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,18 @@ class DatasetSource(WatchedSource):
         base = self.path if self.path.is_dir() else self.folder
         return pick_newest(filled, base, self.newest_until)[0] if filled else []
 
+    def read_states(self) -> States:
+        """Return the states of the files; raises OSError and DataError as `list_files` does."""
+        return read_file_states(self.list_files())
+
+    def read_marker(self) -> FileIdentity | None:
+        """Return the state of the marker; None if there is none."""
+        return read_file_states([self.marker_path]).get(self.marker_path) if self.marker_path else None
+
+    def digest(self, path: Path, state: FileIdentity) -> str:
+        """Return the digest of the content of a file."""
+        return digest_file(path)
+
     def _check_folders(self) -> None:
         """Raise an OSError if a folder cannot be read: its files would seem to be gone."""
         base = self.path if self.path.is_dir() else self.folder
@@ -79,11 +110,119 @@ def _raise_unless_missing(error: OSError) -> None:
         raise error
 
 
-def make_dataset_source(project: ProjectSpec, name: str, now: datetime) -> DatasetSource:
-    """Return the files of a dataset of files, for a run that starts now."""
+@dataclass(frozen=True, slots=True)
+class ObjectSource(DatasetSource):
+    """The objects of a store that a dataset reads now; their paths only stand for them.
+
+    What a list says of an object is its state, and its ETag stands for its content: nothing is fetched.
+    """
+
+    root: Path = Path()
+    store: ObjectFolder | None = field(default=None, compare=False)
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which, or below which, the objects are."""
+        if has_magic(str(self.path)):
+            return find_fixed_folder(self.path)
+        return self.path if self.several else self.path.parent
+
+    def read_states(self) -> States:
+        """Return the states of the objects; raises DataError if the store cannot be asked."""
+        tree = list_object_tree(self._opened, self.root, self.declared)
+        path = self.path
+        found = [one for one in list_named_files(path, self.format, tree) if tree.is_file(one)]
+        found = [one for one in found if one != self.marker_path]
+        if self.newest_until is not None and len(found) > 1:
+            base = path if tree.is_folder(path) else find_fixed_folder(path)
+            filled = [one for one in found if tree.read_size(one)]
+            found = pick_newest(filled, base, self.newest_until, tree)[0] if filled else []
+        return {one: _describe_state(tree.objects[one]) for one in found}
+
+    def read_marker(self) -> FileIdentity | None:
+        """Return the state of the marker; None if there is none."""
+        if self.marker_path is None:
+            return None
+        found = self._opened.find_object(self.marker_path.relative_to(self.root).as_posix())
+        return None if found is None else _describe_state(found)
+
+    def digest(self, path: Path, state: FileIdentity) -> str:
+        """Return what stands for the content of an object."""
+        return f"{state.inode:x} {state.size}"
+
+    @property
+    def _opened(self) -> ObjectFolder:
+        if self.store is None:
+            raise TypeError("a source of objects needs their store")
+        return self.store
+
+
+def _describe_state(one: StoredObject) -> FileIdentity:
+    """Return the state of an object as that of a file, with a number of its ETag in the place of the inode."""
+    changed = round(one.modified.timestamp() * 1e9)
+    return FileIdentity(int(digest_texts(one.state)[:12], 16), one.size, changed, changed)
+
+
+def read_file_states(paths: list[Path]) -> States:
+    """Return the states of files; those that have gone meanwhile have none.
+
+    Raises
+    ------
+    OSError
+        A file cannot be looked at.
+    DataError
+        One is a pipe, a device or a folder.
+    """
+    states = {}
+    for path in paths:
+        if is_temporary(path.name):
+            continue
+        try:
+            found = os.stat(path)  # noqa: PTH116 - much faster than Path.stat, for 10,000 files
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError(f"{path} is not a regular file")
+        states[path] = FileIdentity.from_stat(found)
+    return states
+
+
+def make_dataset_source(
+    project: ProjectSpec, name: str, now: datetime, environ: Mapping[str, str] = os.environ
+) -> DatasetSource:
+    """Return the files of a dataset of files, for a run that starts now.
+
+    Parameters
+    ----------
+    environ
+        The environment variables with the secrets of connections.
+
+    Raises
+    ------
+    EngineError
+        The connection to its store cannot be opened.
+    """
     dataset = project.find_file_dataset(name)
     if dataset is None:
         raise TypeError(f"dataset {name} has no files of its own")
+    settle = dataset.settle.total_seconds() if dataset.settle is not None else None
+    newest_until = now.astimezone(project.as_of.tzinfo) if dataset.pick == "newest" else None
+    of_store = project.connections[dataset.connection] if dataset.connection else None
+    if dataset.connection and isinstance(of_store, S3Connection):
+        return ObjectSource(
+            "data",
+            Path(normpath(name_object_root(of_store) / dataset.path)),
+            f"dataset {name}",
+            has_magic(dataset.path) or "." not in Path(dataset.path).name,
+            settle,
+            dataset.marker,
+            whole=True,
+            declared=dataset.path,
+            format=dataset.format,
+            newest_until=newest_until,
+            root=name_object_root(of_store),
+            store=open_object_folder(project, dataset.connection, Secrets(project, environ)),
+        )
     path = project.root_of("datasets", name, dataset.connection) / dataset.path
     connection = project.connections[dataset.connection] if dataset.connection else None
     root = connection.root if isinstance(connection, FileConnection) else ""
@@ -92,11 +231,11 @@ def make_dataset_source(project: ProjectSpec, name: str, now: datetime) -> Datas
         path,
         f"dataset {name}",
         is_of_several_files(path),
-        dataset.settle.total_seconds() if dataset.settle is not None else None,
+        settle,
         dataset.marker,
         declared=str(Path(root) / dataset.path),
         format=dataset.format,
-        newest_until=now.astimezone(project.as_of.tzinfo) if dataset.pick == "newest" else None,
+        newest_until=newest_until,
     )
 
 
@@ -172,6 +311,6 @@ def _uses_variables(project: ProjectSpec, trigger: DataTrigger) -> bool:
     connections = {one.connection for name in files if (one := project.find_file_dataset(name))}
     return (
         any(project.holds_variables("datasets", name, key) for name in files for key in ("path", "table"))
-        or any(project.holds_variables("connections", name, "root") for name in connections if name)
+        or any(project.holds_variables("connections", name, key) for name in connections if name for key in _PLACE_KEYS)
         or (isinstance(trigger, QueryChangedTrigger) and any(map(find_references, _list_queries(project, trigger))))
     )

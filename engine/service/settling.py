@@ -46,7 +46,7 @@ def choose_settling(source: WatchedSource, path: Path, state: FileIdentity | Non
         return Settling(QUIET_SECONDS, LONGEST_SPEC_SECONDS)
     if state is None:
         return Settling(max(MISSING_SECONDS, source.settle or 0.0), LONGEST_DATA_SECONDS)
-    proven = _find_proof(path)
+    proven = True if source.whole else _find_proof(path)
     if proven is False:
         return Settling(math.inf, LONGEST_DATA_SECONDS)
     if source.settle is not None:

@@ -6,24 +6,18 @@ before it is read, because nobody knows which of them is new.
 """
 
 import math
-import os
-import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.digests import digest_file, digest_json
+from engine.digests import digest_json
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
-from engine.service.dataset_sources import DatasetSource
+from engine.service.dataset_sources import DatasetSource, States
 from engine.service.file_set import HASHED_BYTES, INCOMPLETE_SECONDS, ChangedFile, hold_for_markers, note_change
-from engine.service.ignored_files import is_temporary
 from engine.service.settling import NEVER
 from engine.service.triggers.seen_files import SeenFiles
-
-States = dict[Path, FileIdentity]
-"""The states of files, in the order in which the files are listed: that of their paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +66,8 @@ class SettlingFiles:
     def look(self, source: DatasetSource, known: SeenFiles | None) -> FilesLook:
         """Look at the files now; compare them with those that were known at the last look that has found them all."""
         try:
-            states = _read_states(source.list_files())
-            marker = _read_marker(source)
+            states = source.read_states()
+            marker = source.read_marker()
             return self._compare(source, known, states, marker)
         except OSError as error:
             return FilesLook(error=f"{source.owner}: {error.filename or source.path} cannot be read: {error.strerror}")
@@ -102,7 +96,7 @@ class SettlingFiles:
             return FilesLook(error=f"{source.owner}: there is no file {source.path} any more")
         content = self._digest_content(source, states)
         overdue = any(now - one.first >= one.settling.longest for one in self._noted.values())
-        if not overdue and _read_states(source.list_files()) != states:
+        if not overdue and source.read_states() != states:
             return FilesLook(wait=0.0, writing=True, waits_for=f"{source.owner}: files change while they are read")
         changed = {path: states.get(path) for path in self._noted if path != source.marker_path}
         self._still, self._noted = (signature, states), {}
@@ -144,41 +138,13 @@ class SettlingFiles:
         kept = {path: one for path, one in self._digests.items() if path in states}
         for path, state in states.items():
             if state.size <= HASHED_BYTES and kept.get(path, (None,))[0] != state:
-                kept[path] = state, digest_file(path)
+                kept[path] = state, source.digest(path, state)
         self._digests = kept
         parts = [
             [_name_below(path, source), kept[path][1] if state.size <= HASHED_BYTES else [state.size, state.mtime_ns]]
             for path, state in states.items()
         ]
         return digest_json(parts)
-
-
-def _read_states(paths: list[Path]) -> States:
-    """Return the states of files; those that have gone meanwhile have none.
-
-    Raises
-    ------
-    OSError
-        A file cannot be looked at.
-    DataError
-        One is a pipe, a device or a folder.
-    """
-    states = {}
-    for path in paths:
-        if is_temporary(path.name):
-            continue
-        try:
-            found = os.stat(path)  # noqa: PTH116 - much faster than Path.stat, for 10,000 files
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        if not stat.S_ISREG(found.st_mode):
-            raise DataError(f"{path} is not a regular file")
-        states[path] = FileIdentity.from_stat(found)
-    return states
-
-
-def _read_marker(source: DatasetSource) -> FileIdentity | None:
-    return _read_states([source.marker_path]).get(source.marker_path) if source.marker_path else None
 
 
 def _show_marker(state: FileIdentity | None) -> str:

@@ -107,8 +107,7 @@ class TriggerFiles:
             if present.find_table(name):
                 looks[name] = self._look_at_table(present, name, known)
                 continue
-            files = self._files.setdefault(name, SettlingFiles(self._clock))
-            looks[name] = files.look(make_dataset_source(present, name, now), known)
+            looks[name] = self._look_at_files(present, name, known, now)
         found = TriggerFound(
             DatasetsFound(
                 sources,
@@ -129,6 +128,13 @@ class TriggerFiles:
             request=QueryRequest(spec=present.path, variables=dict(present.overrides), as_of=now, sql=trigger.sql),
             always=reads_functions(present, trigger),
         )
+
+    def _look_at_files(self, project: ProjectSpec, name: str, known: SeenFiles | None, now: datetime) -> FilesLook:
+        files = self._files.setdefault(name, SettlingFiles(self._clock))
+        try:
+            return files.look(make_dataset_source(project, name, now, self._environ), known)
+        except EngineError as error:  # the connection to its store cannot be opened
+            return FilesLook(error=f"dataset {name}: {error}")
 
     def _look_at_table(self, project: ProjectSpec, name: str, known: SeenFiles | None) -> FilesLook:
         try:

@@ -15,6 +15,7 @@ from engine.discovery.listing import find_fixed_folder, list_candidate_files
 from engine.scenarios.run_reasons import ChangedPart
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import DatasetChannel, FileChannel
+from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import FileDataset, PythonDataset
 from engine.spec.resources.models import SkopsModel
 from engine.spec.resources.resource import Resource
@@ -36,6 +37,8 @@ class WatchedSource:
         The seconds that the spec declares for which a changed file must stay as it is; None if it declares none.
     marker
         The name of the file that is written when all others are complete, or None.
+    whole
+        Whether a file appears with all of its content, as an object of a store does.
     """
 
     part: ChangedPart
@@ -44,6 +47,7 @@ class WatchedSource:
     several: bool = False
     settle: float | None = None
     marker: str | None = None
+    whole: bool = False
 
     @property
     def folder(self) -> Path:
@@ -83,7 +87,8 @@ def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
     sources = [WatchedSource("spec", path) for path in project.files]
     sources += [WatchedSource("code", folder) for folder in sorted(folders)]
     for name in project.datasets:
-        if dataset := project.find_file_dataset(name):
+        dataset = project.find_file_dataset(name)
+        if dataset is not None and not is_in_store(project, dataset):
             path = _make_pattern(project, ("datasets", name), dataset, varying)
             several = is_of_several_files(project.root_of("datasets", name, dataset.connection) / dataset.path)
             settle = dataset.settle.total_seconds() if dataset.settle is not None else None
@@ -94,6 +99,11 @@ def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
                 WatchedSource("data", _make_pattern(project, ("models", name), model, varying), f"model {name}")
             )
     return sources
+
+
+def is_in_store(project: ProjectSpec, dataset: FileDataset) -> bool:
+    """Tell whether the files of a dataset are objects of a store."""
+    return dataset.connection is not None and isinstance(project.connections[dataset.connection], S3Connection)
 
 
 def is_of_several_files(path: Path) -> bool:
@@ -111,6 +121,11 @@ def describe_unwatched(project: ProjectSpec) -> list[str]:
         f"dataset {name}: the table {table[1]} of connection {table[0]} is not watched, only files are"
         for name in project.datasets
         if (table := project.find_table(name))
+    ]
+    said += [
+        f"dataset {name}: the objects of connection {dataset.connection} are not watched, only files are"
+        for name in project.datasets
+        if (dataset := project.find_file_dataset(name)) and is_in_store(project, dataset)
     ]
     outputs = find_outputs(project)
     said += [

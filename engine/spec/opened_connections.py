@@ -1,12 +1,16 @@
-"""Opens the connections to databases that a project declares."""
+"""Opens the connections to databases and object stores that a project declares."""
 
 from pathlib import Path
 
 from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import DuckdbSession, open_duckdb
+from engine.connections.object_cache import ObjectCache
+from engine.connections.object_copies import ObjectCopies
+from engine.connections.object_store import ObjectFolder, ObjectStoreError, ObjectStoreLogin
 from engine.connections.postgresql import PostgresqlSession, open_postgresql
+from engine.digests import digest_texts
 from engine.spec.project import ProjectSpec
-from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection
+from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection, S3Connection
 from engine.spec.secrets import Secrets
 from engine.spec.variable_references import find_references
 
@@ -48,6 +52,71 @@ def open_connection(project: ProjectSpec, name: str, secrets: Secrets, *, read_o
         raise DatabaseError(f"connection {name!r}: {error}", error.code, transient=error.transient) from None
     session.place = f"connection {name!r}: {session.place}"
     return session
+
+
+def open_object_folder(project: ProjectSpec, name: str, secrets: Secrets) -> ObjectFolder:
+    """Return the objects of a connection of kind s3; no request is made yet.
+
+    Raises
+    ------
+    ObjectStoreError
+        The extra is not installed, or a setting cannot be used; the message names the connection.
+    SpecError
+        A secret of the connection has no value.
+    """
+    declared = project.connections[name]
+    if not isinstance(declared, S3Connection):
+        raise TypeError(f"connection {name} is no object store")
+    of_project = secrets.with_project(project)
+
+    def reveal(key: str) -> str | None:
+        written = getattr(declared, key)
+        if written is None:
+            return None
+        value = of_project.reveal(written)
+        if value is None:
+            raise ObjectStoreError(f"the secret {', '.join(secrets.list_absent(written))} in its {key} has no value")
+        return value
+
+    try:
+        access_key, secret_key, token = (reveal(key) for key in ("access_key", "secret_key", "session_token"))
+        login = ObjectStoreLogin(access_key, secret_key, token) if access_key and secret_key else None
+        certificate = None
+        if declared.certificate is not None:
+            file = project.folder_of("connections", name) / declared.certificate
+            try:
+                certificate = file.read_bytes()
+            except OSError as error:
+                raise ObjectStoreError(f"its certificate {file} cannot be read: {error.strerror}") from None
+        return ObjectFolder(
+            declared.bucket,
+            declared.prefix,
+            endpoint=declared.endpoint,
+            region=declared.region,
+            login=login,
+            path_style=declared.path_style,
+            allow_http=declared.allow_http,
+            certificate=certificate,
+            timeout=declared.timeout,
+        )
+    except ObjectStoreError as error:
+        raise ObjectStoreError(f"connection {name!r}: {error}") from None
+
+
+def open_object_copies(project: ProjectSpec, name: str, secrets: Secrets, cache: Path) -> ObjectCopies:
+    """Return the objects of a connection of kind s3, with the copies of them in a folder; no request is made yet.
+
+    Raises
+    ------
+    ObjectStoreError, SpecError
+        As `open_object_folder`.
+    """
+    declared = project.connections[name]
+    source = open_object_folder(project, name, secrets)
+    assert isinstance(declared, S3Connection)  # noqa: S101 - else it was not opened
+    place = digest_texts(source.endpoint or "", declared.region, source.bucket, source.prefix)[:16]
+    root = cache.absolute() / f"{source.bucket}.{place}"  # two connections of the same place share their copies
+    return ObjectCopies(source, ObjectCache(cache), root, round(declared.cache_gb * 1e9))
 
 
 def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:

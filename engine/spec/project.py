@@ -23,7 +23,7 @@ from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import Channel
-from engine.spec.resources.connections import Connection, FileConnection
+from engine.spec.resources.connections import Connection, FileConnection, S3Connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
@@ -38,6 +38,7 @@ from engine.spec.stored_data import (
     find_kept_place,
     find_table,
     find_writers,
+    name_object_root,
 )
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
@@ -245,20 +246,26 @@ class ProjectSpec:
         return self.folder_of("connections", connection) / declared.root
 
     def locate_written_file(self, scenario: str, step: ReportStep | ExportStep) -> Path | None:
-        """Return the path of the file that a step writes; None if it writes a table."""
+        """Return the path of the file that a step writes, in an object store one that stands for it; else None."""
         if step.path is None:
             return None
         connection = getattr(step, "connection", None)
         if connection is None:
             return self.home_of("scenarios", scenario) / step.path
-        of_folder = isinstance(self.connections[connection], FileConnection)
+        declared = self.connections[connection]
+        if isinstance(declared, S3Connection):
+            return name_object_root(declared) / step.path
+        of_folder = isinstance(declared, FileConnection)
         return self.root_of("scenarios", scenario, connection) / step.path if of_folder else None
 
     def locate_kept_file(self, name: str) -> Path | None:
-        """Return the path of the file that keeps the rows of a dataset; None if none does."""
+        """Return the path of the file that keeps the rows of a dataset, or one that stands for it; else None."""
         place = self.find_kept_place(name)
         if place is None or place.key != "path":
             return None
+        declared = self.connections[place.connection]
+        if isinstance(declared, S3Connection):
+            return name_object_root(declared) / place.name
         return self.root_of("datasets", name, place.connection) / place.name
 
     def find_file_dataset(self, name: str) -> FileDataset | None:

@@ -5,9 +5,10 @@ A dataset with `materialize:` writes its rows there. A stored dataset that names
 
 from collections.abc import Mapping
 from os.path import normpath
+from pathlib import Path
 from typing import NamedTuple
 
-from engine.spec.resources.connections import Connection, FileConnection
+from engine.spec.resources.connections import Connection, FilesConnection, S3Connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset, FileReading, Materialize, StoredDataset
 
 DatabaseTable = tuple[str, str]
@@ -15,7 +16,7 @@ DatabaseTable = tuple[str, str]
 
 
 class StoredPlace(NamedTuple):
-    """A file of a connection that is a folder, or a table of one that is a database. `key` says which of the two."""
+    """A file of a folder or an object store, or a table of a database. `key` says which of the two."""
 
     connection: str
     key: str
@@ -25,12 +26,16 @@ class StoredPlace(NamedTuple):
 def find_file_dataset(dataset: AnyDataset | None, connections: Mapping[str, Connection]) -> FileDataset | None:
     """Return the dataset of files that a declared one is, as one of kind `file`; None if it reads no files.
 
-    A stored dataset reads files if its connection is a folder. One that lacks a part, which is reported elsewhere,
-    reads nothing.
+    A stored dataset reads files if its connection is a folder or an object store. One that lacks a part, which is
+    reported elsewhere, reads nothing.
     """
     if isinstance(dataset, FileDataset):
-        return None if dataset.connection and not _is_folder(dataset.connection, connections) else dataset
-    if isinstance(dataset, StoredDataset) and dataset.path is not None and _is_folder(dataset.connection, connections):
+        return None if dataset.connection and not _holds_files(dataset.connection, connections) else dataset
+    if (
+        isinstance(dataset, StoredDataset)
+        and dataset.path is not None
+        and _holds_files(dataset.connection, connections)
+    ):
         keys = {*FileReading.model_fields, "connection", "path"}
         values = {key: getattr(dataset, key) for key in keys}
         return FileDataset.model_construct(dataset.model_fields_set & keys, **values)
@@ -41,7 +46,7 @@ def find_table(dataset: AnyDataset | None, connections: Mapping[str, Connection]
     """Return the table that a declared dataset reads; None if it reads no table of a database."""
     if not isinstance(dataset, StoredDataset) or dataset.table is None or dataset.connection not in connections:
         return None
-    return None if _is_folder(dataset.connection, connections) else (dataset.connection, dataset.table)
+    return None if _holds_files(dataset.connection, connections) else (dataset.connection, dataset.table)
 
 
 def find_kept_place(dataset: AnyDataset | None, connections: Mapping[str, Connection]) -> StoredPlace | None:
@@ -66,10 +71,15 @@ def _find_place(
 ) -> StoredPlace | None:
     if connection not in connections:
         return None
-    if _is_folder(connection, connections):
+    if _holds_files(connection, connections):
         return StoredPlace(connection, "path", normpath(path)) if path and path.strip() else None
     return StoredPlace(connection, "table", table) if table else None
 
 
-def _is_folder(name: str, connections: Mapping[str, Connection]) -> bool:
-    return isinstance(connections.get(name), FileConnection)
+def _holds_files(name: str, connections: Mapping[str, Connection]) -> bool:
+    return isinstance(connections.get(name), FilesConnection)
+
+
+def name_object_root(connection: S3Connection) -> Path:
+    """Return a path that stands for the prefix of a bucket where paths are only compared; there is no such folder."""
+    return Path("/s3:", connection.endpoint or "aws", connection.bucket, connection.prefix.strip("/"))

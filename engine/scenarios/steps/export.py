@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
+from engine.connections.object_store import normalize_object_path
 from engine.data import materialise
 from engine.data.databases.kept_tables import replace_table_rows
 from engine.data.databases.writing import check_column_types
@@ -36,6 +37,8 @@ def run(step: ExportStep, context: RunContext) -> StepResult:
 def _export_dataset(step: ExportStep, context: RunContext) -> StepResult:
     inspected = inspect_dataset(step.dataset, context)
     write = _plan_file if context.project.locate_written_file(context.log.scenario, step) else _plan_table
+    if context.datasets.find_copies(step.connection) is not None:
+        write = _plan_object
     target, form, execute = write(step, inspected, context)
     action = Action(
         kind="write",
@@ -65,19 +68,46 @@ def _plan_file(
     check_exportable(inspected.table, format_)
     path = _resolve_path(step, written, inspected, context)
 
-    def write() -> str:
-        separator = "\t" if path.suffix.lower() == ".tsv" and "csv" not in step.model_fields_set else step.csv.separator
-        size = export_table(
-            inspected.table,
-            path,
-            format_,
-            separator=separator,
-            null_value=step.csv.null_value,
-            verify=context.datasets.files.verify,
-        )
-        return f", {size:,} bytes,"
+    return written, format_, lambda: _write_file(step, inspected, context, path, format_)
 
-    return written, format_, write
+
+def _write_file(step: ExportStep, inspected: InspectedDataset, context: RunContext, path: Path, format_: str) -> str:
+    separator = "\t" if path.suffix.lower() == ".tsv" and "csv" not in step.model_fields_set else step.csv.separator
+    size = export_table(
+        inspected.table,
+        path,
+        format_,
+        separator=separator,
+        null_value=step.csv.null_value,
+        verify=context.datasets.files.verify,
+    )
+    return f", {size:,} bytes,"
+
+
+def _plan_object(
+    step: ExportStep, inspected: InspectedDataset, context: RunContext
+) -> tuple[str, str, Callable[[], str]]:
+    """Return the object that is written, its format, and the function that writes it and returns how many bytes.
+
+    The file is written here, and is sent when it is complete: the object appears as a whole.
+    """
+    written = normalize_object_path(step.path or "")
+    format_ = step.format or ENDINGS[Path(written).suffix.lower()]
+    check_exportable(inspected.table, format_)
+    copies = context.datasets.find_copies(step.connection)
+    assert copies is not None  # noqa: S101 - the caller has asked for it
+    read = [file for table in inspected.table.lineage().values() if table.files for file in table.files.paths]
+    if copies.root / written in read:
+        raise DataError(f"{copies.source.name(written)} is an object that dataset {step.dataset!r} is read from")
+
+    def write() -> str:
+        with context.store.folders.stage() as folder:
+            file = folder / Path(written).name
+            said = _write_file(step, inspected, context, file, format_)
+            copies.source.upload(file, written)
+        return said
+
+    return copies.source.name(written), format_, write
 
 
 def _plan_table(

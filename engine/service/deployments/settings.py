@@ -14,7 +14,7 @@ from engine.digests import digest_json
 from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec
-from engine.spec.resources.connections import DuckdbConnection, FileConnection
+from engine.spec.resources.connections import DuckdbConnection, FileConnection, S3Connection
 from engine.spec.resources.deployments import Deployment, Hook
 from engine.spec.variable_references import find_references
 
@@ -142,6 +142,8 @@ def _read_replacement(project: ProjectSpec, deployment: str, section: str, own: 
         written["root"] = str((folder / resource.root).resolve())
     elif isinstance(resource, DuckdbConnection):
         written["path"] = str((folder / resource.path).resolve())
+    elif isinstance(resource, S3Connection) and resource.certificate is not None:
+        written["certificate"] = str((folder / resource.certificate).resolve())
     return written
 
 

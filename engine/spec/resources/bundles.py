@@ -28,6 +28,9 @@ class Bundle(Resource):
 
 
 class Registry(Resource):
-    """The folder in which bundles are published, for other machines and people."""
+    """The folder or the object store in which bundles are published, for other machines and people."""
 
-    path: str = Field(description="Path of the folder, relative to the spec.")
+    connection: Annotated[str, Ref("connections")] | None = Field(
+        None, description="A connection of kind s3 or file in which the folder is; that of the spec if left out."
+    )
+    path: str | None = Field(None, description="Path of the folder, relative to the spec or in the connection.")

@@ -38,9 +38,60 @@ class DuckdbConnection(Resource):
     path: str = Field(description="Path of the file, relative to the file that declares the connection.")
 
 
-Connection = Annotated[FileConnection | PostgresqlConnection | DuckdbConnection, Field(discriminator="kind")]
+class S3Connection(Resource):
+    """A bucket of an object store that speaks S3, with data files; needs the extra `s3`."""
+
+    kind: Literal["s3"] = "s3"
+    bucket: str = Field(min_length=3, max_length=63, description="Name of the bucket.")
+    prefix: str = Field(
+        "", description="The folder in the bucket that paths start from; the bucket itself if left out."
+    )
+    endpoint: str | None = Field(
+        None,
+        description="Address of the server, as https://s3.example.com or https://10.0.0.5:9000; that of AWS in the "
+        "region if left out.",
+    )
+    region: str = Field("us-east-1", min_length=1, description="Region of the bucket; most other servers ignore it.")
+    access_key: SecretText | None = Field(
+        None,
+        description="Id of the key, usually a ${secret.name}. Without it the keys are those of the environment "
+        "(AWS_ACCESS_KEY_ID, …) or of the machine.",
+    )
+    secret_key: SecretText | None = Field(None, description="The secret of the key: a ${secret.name}.")
+    session_token: SecretText | None = Field(None, description="The token of temporary keys: a ${secret.name}.")
+    path_style: bool = Field(
+        False,
+        description="Whether the bucket is named behind the host, as https://host/bucket, and not before it, as "
+        "https://bucket.host. Servers other than AWS often need this.",
+    )
+    allow_http: bool = Field(
+        False, description="Whether the endpoint may be without encryption: whoever listens sees the data."
+    )
+    certificate: str | None = Field(
+        None,
+        description="File of certificates (PEM) that are trusted besides the usual ones, relative to the file that "
+        "declares the connection.",
+    )
+    timeout: float = Field(
+        10, gt=0, le=120, description="How many seconds to wait for a connection to the server, and for more data."
+    )
+    cache_gb: float = Field(
+        20,
+        gt=0,
+        description="GB of copies of objects that are kept in the state folder; the longest unused are removed first, "
+        "but none that was used within the last hour.",
+    )
+
+
+FilesConnection = FileConnection | S3Connection
+"""The kinds that hold files."""
+
+Connection = Annotated[
+    FileConnection | PostgresqlConnection | DuckdbConnection | S3Connection, Field(discriminator="kind")
+]
 CONNECTION_KINDS: dict[str, type[Resource]] = {
     "file": FileConnection,
     "postgresql": PostgresqlConnection,
     "duckdb": DuckdbConnection,
+    "s3": S3Connection,
 }

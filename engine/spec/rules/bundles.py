@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from engine.spec.diagnostics import Findings
+from engine.spec.resources.connections import FilesConnection, S3Connection
 from engine.spec.resources.models import PythonModel, ScoredModel
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.variable_references import quote_value
@@ -30,10 +31,25 @@ def check_bundles(draft: Draft, findings: Findings) -> None:
 
 
 def check_registry(draft: Draft, findings: Findings) -> None:
-    """Check that the registry has a folder."""
+    """Check that the registry has a folder, or a connection with one."""
     registry = draft.spec.registry
-    if registry is not None and not registry.path.strip():
+    if registry is None:
+        return
+    connection = draft.spec.connections.get(registry.connection or "")
+    if connection is not None and not isinstance(connection, FilesConnection):
+        message = f'the connection "{(registry.connection or "")[:60]}" is a database, which holds no bundles'
+        at, also = (
+            draft.value_position("registry", "connection"),
+            draft.key_position("connections", registry.connection or ""),
+        )
+        findings.error(at, "connection", message, "name a connection of kind s3 or file", also=also)
+    if registry.path is None and registry.connection is None:
+        at = draft.key_position("registry")
+        findings.error(at, "missing-key", "the registry has no place", "add path: FOLDER, or a connection of kind s3")
+    elif registry.path is not None and not registry.path.strip():
         findings.error(draft.value_position("registry", "path"), "path", "the path is empty")
+    elif ".." in (registry.path or "").split("/") and isinstance(connection, S3Connection):
+        findings.error(draft.value_position("registry", "path"), "path", "the path leads out of the bucket")
 
 
 def _check_files(draft: Draft, findings: Findings, name: str, files: Sequence[str]) -> None:

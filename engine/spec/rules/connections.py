@@ -1,10 +1,11 @@
-"""Rules of connections, and of what reads from them: folders hold files, databases hold tables."""
+"""Rules of connections, and of what reads from them: folders and object stores hold files, databases hold tables."""
 
 from engine.connections.database_errors import DatabaseError
+from engine.connections.object_store import find_address_problem
 from engine.connections.postgresql_errors import check_postgresql_url
 from engine.connections.table_names import split_table_name
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.connections import FileConnection, PostgresqlConnection
+from engine.spec.resources.connections import FileConnection, FilesConnection, PostgresqlConnection, S3Connection
 from engine.spec.resources.datasets import FileDataset, StoredDataset
 from engine.spec.resources.deployments import StateRows
 from engine.spec.resources.models import SkopsModel
@@ -15,8 +16,10 @@ from engine.spec.variable_references import find_references, quote_value
 
 
 def check_connections(draft: Draft, findings: Findings) -> None:
-    """Check that the address of each database is legal, and that its password is no part of the spec."""
+    """Check that the address of each database and store is legal, and that no password is a part of the spec."""
     for name, connection in draft.spec.connections.items():
+        if isinstance(connection, S3Connection):
+            check_object_store(draft, findings, connection, ("connections", name))
         if not isinstance(connection, PostgresqlConnection) or find_references(connection.url):
             continue
         at = draft.value_position("connections", name, "url")
@@ -58,6 +61,26 @@ def _check_rows(draft: Draft, findings: Findings, state: State | StateRows, path
         findings.error(draft.value_position(*path, "schema"), "wrong-value", message, help_)
 
 
+def check_object_store(draft: Draft, findings: Findings, connection: S3Connection, path: SpecPath) -> None:
+    """Check that the address of an object store can be used, and that its key is complete and no part of the spec."""
+    address = find_address_problem(
+        connection.bucket, connection.endpoint, path_style=connection.path_style, allow_http=connection.allow_http
+    )
+    if address:
+        key = "endpoint" if "endpoint" in address else "bucket"
+        findings.error(draft.value_position(*path, key), "url", address)
+    if ".." in connection.prefix.split("/"):
+        findings.error(draft.value_position(*path, "prefix"), "path", "the prefix leads out of the bucket")
+    given = {key for key in ("access_key", "secret_key", "session_token") if getattr(connection, key) is not None}
+    for lacking in {"access_key", "secret_key"} - given if given else ():
+        message = f"without {lacking}, the key of the store is not complete"
+        findings.error(draft.key_position(*path), "needs-key", message, f"add {lacking}: ${{secret.name}}")
+    for key in sorted(given - {"access_key"}):
+        if not find_references(getattr(connection, key)):
+            help_ = "put it into a secret, and write ${secret.name}"
+            findings.warning(draft.value_position(*path, key), "password", f"the {key} stands in the spec", help_)
+
+
 def check_stored_data(draft: Draft, findings: Findings) -> None:
     """Check that what is read from a connection says where it is in a connection of its kind."""
     for name, dataset in draft.spec.datasets.items():
@@ -75,9 +98,10 @@ def check_stored_place(
 ) -> None:
     """Check that a place in a connection is told by the key that the kind of the connection needs."""
     declared = draft.spec.connections.get(connection)
-    needed = "path" if isinstance(declared, FileConnection) else "table"
+    needed = "path" if isinstance(declared, FilesConnection) else "table"
     if declared is not None and (file if needed == "path" else table) is None:
-        what = "a folder, so path must say which files" if needed == "path" else "a database, so table must say which"
+        what = "an object store" if isinstance(declared, S3Connection) else "a folder"
+        what = f"{what}, so path must say which files" if needed == "path" else "a database, so table must say which"
         message = f'the connection "{connection[:60]}" is {what}'
         also = draft.key_position("connections", connection)
         findings.error(draft.key_position(*path, "connection"), "needs-key", message, f"add {needed}: …", also=also)
@@ -89,9 +113,15 @@ def check_stored_place(
 
 def _check_folder(draft: Draft, findings: Findings, connection: str | None, path: SpecPath) -> None:
     declared = draft.spec.connections.get(connection or "")
+    of_store = isinstance(declared, S3Connection)
     if declared is None or connection is None or isinstance(declared, FileConnection):
+        return
+    if of_store and path[0] == "datasets":
         return
     message = f'the connection "{connection[:60]}" is a database, which holds no files'
     help_ = "write kind: stored, and table: with the name of a table" if path[0] == "datasets" else None
+    if of_store:
+        message = f'the connection "{connection[:60]}" is an object store, and models are read from folders'
+        help_ = "copy the file of the model into a folder, or pack it into a bundle"
     at, also = draft.value_position(*path, "connection"), draft.key_position("connections", connection)
     findings.error(at, "connection", message, help_, also=also)

@@ -13,11 +13,11 @@ from engine.spec.diagnostics import Findings
 from engine.spec.include import SpecFiles, find_home
 from engine.spec.problem import Problem
 from engine.spec.resolver import VariableResolver
-from engine.spec.resources.connections import FileConnection
+from engine.spec.resources.connections import FileConnection, S3Connection
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import ExportStep, Reporter, ReportStep, SendMessageStep
-from engine.spec.stored_data import find_file_dataset, find_kept_place
+from engine.spec.stored_data import find_file_dataset, find_kept_place, name_object_root
 from engine.spec.validator import SpecPath, SpecText
 from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
@@ -71,10 +71,12 @@ class Draft:
         return find_home(self.files, self.folder_of(section, name))
 
     def root_of(self, dataset: str, connection: str | None) -> Path | None:
-        """Return the folder that the path of a dataset starts from; None if its connection is no folder."""
+        """Return the folder that the path of a dataset starts from; None if its connection holds no files."""
         if connection is None:
             return self.folder_of("datasets", dataset)
         declared = self.spec.connections.get(connection)
+        if isinstance(declared, S3Connection):
+            return name_object_root(declared)
         if not isinstance(declared, FileConnection):
             return None
         return self.folder_of("connections", connection) / declared.root
@@ -89,10 +91,10 @@ class Draft:
         """Return the path of the file that a step writes; None if it writes a table, or its keys are not valid."""
         root = self.home_of("scenarios", scenario)
         if isinstance(step, ExportStep) and step.connection is not None:
-            declared = self.spec.connections.get(step.connection)
-            if not isinstance(declared, FileConnection):
+            of_connection = self.root_of("", step.connection)
+            if of_connection is None:
                 return None
-            root = self.folder_of("connections", step.connection) / declared.root
+            root = of_connection
         return None if step.path is None else locate_path(root, step.path)
 
     def locate_kept_file(self, name: str) -> Path | None:

@@ -11,8 +11,9 @@ from glob import has_magic
 from pathlib import Path
 
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.connections import FileConnection
+from engine.spec.resources.connections import FileConnection, S3Connection
 from engine.spec.rules.draft import Draft
+from engine.spec.stored_data import name_object_root
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import (
     VariableReference,
@@ -72,6 +73,8 @@ def _find_root(draft: Draft, path: SpecPath) -> Path | None:
         case ("datasets" | "models" as section, str(name), "path"):
             declared = getattr(draft.spec, section).get(name)
             connection = draft.spec.connections.get(getattr(declared, "connection", None) or "")
+            if isinstance(connection, S3Connection):
+                return name_object_root(connection)
             if not isinstance(connection, FileConnection):
                 return draft.folder_of(section, name)
             return draft.folder_of("connections", declared.connection) / connection.root

@@ -7,7 +7,7 @@ from engine.discovery.listing import names_file
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import select_active_checks
-from engine.spec.resources.connections import FileConnection
+from engine.spec.resources.connections import FilesConnection
 from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import (
     BuildStep,
@@ -154,7 +154,7 @@ def _check_export_place(draft: Draft, findings: Findings, step: ExportStep, path
     if step.connection is not None:
         check_stored_place(draft, findings, step.connection, step.path, step.table, path)
         declared = draft.spec.connections.get(step.connection)
-        if declared is not None and not isinstance(declared, FileConnection):
+        if declared is not None and not isinstance(declared, FilesConnection):
             for key in ("format", "csv"):
                 if key in step.model_fields_set:
                     message = f"{key} is only for files, but this writes a table"

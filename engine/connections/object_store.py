@@ -1,0 +1,410 @@
+"""Object stores that speak S3: a bucket, or what is below a prefix in it, as objects with paths.
+
+The library obstore does the requests. What it says of a failed one is put into words here, and it is imported with the
+first use, so that `engine validate` and the loop of `engine serve` never load it.
+"""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine.connections.database_errors import require_package
+from engine.errors import DataError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+EXPLICIT_CREDENTIALS = "ENGINE_EXPLICIT_CREDENTIALS"
+"""The environment variable that forbids connections without keys: those of the machine are not for everybody."""
+
+MOST_OBJECTS = 1_000_000
+"""Objects below the folder of a path; more are refused, because each of them is kept in memory."""
+
+_READ_BYTES, _WRITTEN_BYTES = 4 * 1024 * 1024, 16 * 1024 * 1024
+"""The pieces in which objects are fetched and sent: 10,000 of the second are the largest object."""
+
+_MOST_CONDITIONAL_BYTES = 256 * 1024 * 1024
+"""A put under a condition is one request, which is held in memory."""
+
+_LONGEST_TRANSFER = timedelta(days=1)
+
+
+class ObjectStoreError(DataError):
+    """An object store cannot be reached, or does not do what is asked of it."""
+
+
+class ObjectChangedError(ObjectStoreError):
+    """An object is not the one any more that was listed."""
+
+
+class StoredObject(NamedTuple):
+    """An object as a list has found it; `path` is below the prefix."""
+
+    path: str
+    size: int
+    etag: str
+    version: str
+    modified: datetime
+
+    @property
+    def state(self) -> str:
+        """What tells this content of the object from any other; a store without ETags tells it by the time alone."""
+        return f"{self.etag} {self.version} {'' if self.etag else self.modified.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStoreLogin:
+    """Keys that are written in the spec."""
+
+    access_key: str
+    secret_key: str
+    session_token: str | None = None
+
+
+class ObjectFolder:
+    """The objects below a prefix of a bucket.
+
+    Parameters
+    ----------
+    endpoint
+        The address of the server; None stands for that of AWS in the region.
+    login
+        The keys; None stands for those that the environment or the machine gives.
+    certificate
+        The certificates, as PEM, of those who are trusted besides the usual ones.
+    timeout
+        Seconds in which a connection must be made, and in which more data must come.
+
+    Raises
+    ------
+    ObjectStoreError
+        The extra is not installed, or the settings cannot be used.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint: str | None = None,
+        region: str,
+        login: ObjectStoreLogin | None,
+        path_style: bool = False,
+        allow_http: bool = False,
+        certificate: bytes | None = None,
+        timeout: float = 10,
+    ) -> None:
+        require_package("obstore", "s3", "a connection of kind s3")
+        if login is None and os.environ.get(EXPLICIT_CREDENTIALS):
+            raise ObjectStoreError(
+                "it has no access_key and secret_key, and those of the machine may not be used here: declare both as "
+                "secrets of the connection"
+            )
+        self.bucket, self.prefix, self.endpoint = bucket, prefix.strip("/"), endpoint
+        if problem := find_address_problem(bucket, endpoint, path_style=path_style, allow_http=allow_http):
+            raise ObjectStoreError(problem)
+        self.place = f"s3://{posixpath.join(bucket, self.prefix)}"
+        self._store = self._open(region, login, path_style, allow_http, certificate, timeout)
+
+    def _open(
+        self,
+        region: str,
+        login: ObjectStoreLogin | None,
+        path_style: bool,
+        allow_http: bool,
+        certificate: bytes | None,
+        timeout: float,
+    ) -> "S3Store":
+        from obstore.exceptions import BaseError
+        from obstore.store import S3Store
+
+        wait = timedelta(seconds=timeout)
+        client: Any = {
+            "allow_http": allow_http,
+            "connect_timeout": wait,
+            "read_timeout": wait,
+            "timeout": _LONGEST_TRANSFER,
+        }
+        if certificate is not None:
+            client["root_certificate"] = certificate
+        settings: dict[str, Any] = {"region": region, "virtual_hosted_style_request": not path_style}
+        address = self.endpoint or (f"https://s3.{region}.amazonaws.com" if login is not None else None)
+        if address is not None:
+            scheme, _, host = address.partition("://")
+            settings["endpoint"] = address if path_style else f"{scheme}://{self.bucket}.{host}"
+        if login is not None:  # nothing is left to the environment, whose token or settings may be those of others
+            settings |= {"skip_signature": False, "credential_provider": _GivenCredentials(login)}
+        try:
+            return S3Store(
+                self.bucket,
+                prefix=self.prefix or None,
+                client_options=client,
+                retry_config={"max_retries": 3, "retry_timeout": 2 * wait},
+                **settings,
+            )
+        except (BaseError, ValueError) as error:
+            raise ObjectStoreError(f"{self.place}: {_shorten(str(error))}") from None
+
+    def list_objects(self, folder: str = "") -> Iterator[StoredObject]:
+        """Yield the objects below a folder, page by page, in no order; marks of folders, which end in /, are left out.
+
+        Raises
+        ------
+        ObjectStoreError
+            The store cannot be reached, refuses the request, or has more than `MOST_OBJECTS` there.
+        """
+        with self._explain(folder):
+            pages = self._store.list(folder.strip("/") or None, chunk_size=1000)
+            found = 0
+            for page in pages:
+                found += len(page)
+                if found > MOST_OBJECTS:
+                    raise ObjectStoreError(f"{self.name(folder)} has more than {MOST_OBJECTS:,} objects")
+                yield from (_describe_object(one) for one in page if not _is_folder_mark(one))
+
+    def list_names(self, folder: str = "") -> list[str]:
+        """Return the names of what is directly in a folder; raises ObjectStoreError."""
+        with self._explain(folder):
+            found = self._store.list_with_delimiter(folder.strip("/") or None)
+        paths = [*(one["path"] for one in found["objects"]), *found["common_prefixes"]]
+        return [posixpath.basename(one.rstrip("/")) for one in paths]
+
+    def find_object(self, path: str) -> StoredObject | None:
+        """Return what the store says of an object; None if there is none; raises ObjectStoreError."""
+        try:
+            with self._explain(path):
+                return _describe_object(self._store.head(path))
+        except _MissingError:
+            return None
+
+    def download(self, one: StoredObject, target: Path) -> None:
+        """Write an object into a new file, piece by piece.
+
+        Raises
+        ------
+        ObjectChangedError
+            It is another object by now, or gone.
+        ObjectStoreError
+            It cannot be read to its end.
+        OSError
+            The file cannot be written.
+        """
+        try:
+            with target.open("wb") as file:
+                for piece in self._read_pieces(one):
+                    file.write(piece)
+                received = file.tell()
+        except _MissingError:
+            raise ObjectChangedError(f"{self.name(one.path)} was removed while it was read") from None
+        if received != one.size:
+            raise ObjectChangedError(f"{self.name(one.path)} has {received:,} bytes instead of {one.size:,}")
+
+    def _read_pieces(self, one: StoredObject) -> Iterator[Any]:
+        with self._explain(one.path):
+            options = {"if_match": one.etag} if one.etag else {}
+            result = self._store.get(one.path, options=options)  # type: ignore[arg-type]  # a TypedDict
+            yield from result.stream(_READ_BYTES)
+
+    def read_bytes(self, path: str, most: int) -> bytes | None:
+        """Return the content of a small object, at most so many bytes of it; None if there is none."""
+        found = self.find_object(path)
+        if found is None or not found.size:
+            return None if found is None else b""
+        try:
+            with self._explain(path):
+                return bytes(self._store.get_range(path, start=0, length=min(most, found.size)))
+        except _MissingError:
+            return None
+
+    def upload(self, file: Path, path: str, *, replaced: StoredObject | None = None) -> StoredObject:
+        """Put a file in the place of an object; the object appears when all of it has arrived.
+
+        Parameters
+        ----------
+        replaced
+            The object that is to be replaced, and no other; a file that is too large for one request replaces any.
+
+        Raises
+        ------
+        ObjectChangedError
+            There is another object than `replaced`.
+        ObjectStoreError
+            The store refuses it, or cannot be reached.
+        """
+        with self._explain(path):
+            if replaced is not None and replaced.etag and file.stat().st_size <= _MOST_CONDITIONAL_BYTES:
+                put = self._store.put(path, file, mode={"e_tag": replaced.etag}, use_multipart=False)
+            else:
+                put = self._store.put(path, file, chunk_size=_WRITTEN_BYTES, max_concurrency=4)
+        modified = datetime.now(UTC)
+        return StoredObject(path, file.stat().st_size, put["e_tag"] or "", "", modified)
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Put a small object unless there is one; return whether this call has put it.
+
+        An answer that got lost is asked for again, and then finds the own object. So False says that there is an
+        object, not that it is another one's.
+        """
+        try:
+            with self._explain(path):
+                self._store.put(path, content, mode="create", use_multipart=False)
+        except _ExistsError:
+            return False
+        return True
+
+    def remove(self, path: str) -> None:
+        """Remove an object; that there is none is no error."""
+        with self._explain(path):
+            self._store.delete(path)
+
+    def name(self, path: str) -> str:
+        """Return an object or a folder as messages name it."""
+        return posixpath.join(self.place, path) if path else self.place
+
+    @contextmanager
+    def _explain(self, path: str) -> Iterator[None]:
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        try:
+            yield
+        except AlreadyExistsError:
+            raise _ExistsError(self.name(path)) from None
+        except PreconditionError:
+            raise ObjectChangedError(f"{self.name(path)} changed while it was read") from None
+        except BaseException as error:
+            of_obstore = isinstance(error, BaseError | OSError | ValueError) and getattr(error, "errno", None) is None
+            if not of_obstore and type(error).__name__ != "PanicException":  # a fault of its own, which is no Exception
+                raise
+            text = str(error)
+            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in text:
+                raise _MissingError(f"{self.name(path)}: there is no such object") from None
+            raise ObjectStoreError(f"{self.name(path)}: {explain_store_error(text, self)}") from None
+
+
+class _MissingError(ObjectStoreError):
+    """There is no such object."""
+
+
+class _ExistsError(ObjectStoreError):
+    """There is such an object already."""
+
+
+class _GivenCredentials:
+    """Gives the keys of the spec to obstore, which else would mix them with those of the environment."""
+
+    def __init__(self, login: ObjectStoreLogin) -> None:
+        self._login = login
+
+    def __call__(self) -> Any:
+        return {
+            "access_key_id": self._login.access_key,
+            "secret_access_key": self._login.secret_key,
+            "token": self._login.session_token,
+            "expires_at": None,
+        }
+
+
+def find_address_problem(bucket: str, endpoint: str | None, *, path_style: bool, allow_http: bool) -> str:
+    """Return why a bucket cannot be reached under an address; an empty text if nothing speaks against it."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", bucket) or ".." in bucket:
+        return f"{bucket[:63]!r} is no name of a bucket"
+    if endpoint is None:
+        return ""
+    found = re.fullmatch(r"(https?)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?", endpoint)
+    if found is None or not 0 < int((found[3] or ":443")[1:]) < 65_536:
+        return f"the endpoint {endpoint[:80]!r} must be written https://host or https://host:port"
+    host, numeric = found[2].strip("[]"), False
+    with suppress(ValueError):
+        numeric = bool(ip_address(host).version)
+    labels = host.split(".")
+    if not numeric and (":" in host or labels[-1].isdigit() or not all(0 < len(one) < 64 for one in labels)):
+        return f"the host of the endpoint {endpoint[:80]!r} is no address and no name"
+    if numeric and not path_style:
+        return (
+            f"the endpoint {endpoint[:80]!r} has no name, before which that of the bucket could stand: write "
+            "path_style: true"
+        )
+    if found[1] == "http" and not allow_http:
+        return f"the endpoint {endpoint[:80]!r} is not encrypted: write https, or allow_http: true if that is meant"
+    return ""
+
+
+def normalize_object_path(path: str) -> str:
+    """Return a path below the prefix without `.` and `..`; raises ObjectStoreError if it leads out of the prefix."""
+    normal = posixpath.normpath(path)
+    if normal.startswith(("..", "/")):
+        raise ObjectStoreError(f"the path {path[:80]!r} leads out of the bucket and its prefix")
+    return "" if normal == "." else normal
+
+
+def explain_store_error(text: str, of: ObjectFolder) -> str:
+    """Return in words what obstore says of a request that has failed.
+
+    Parameters
+    ----------
+    text
+        The message of obstore, with the answer of the server if there was one.
+    of
+        Where the request went.
+    """
+    where = of.endpoint or "AWS"
+    for pattern, meaning in _MEANINGS.items():
+        if re.search(pattern, text):
+            return meaning.format(where=where, bucket=of.bucket, prefix=of.prefix)
+    return _shorten(text)
+
+
+_MEANINGS = {
+    r"169\.254\.\d+\.\d+": "no keys were found in the environment or on the machine: declare access_key and "
+    "secret_key, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    r"<Code>NoSuchBucket": "there is no bucket {bucket!r} at {where}",
+    r"<Code>InvalidAccessKeyId": "the store does not know the access_key",
+    r"<Code>SignatureDoesNotMatch": "the store does not accept the secret_key",
+    r"<Code>(?:RequestTimeTooSkewed|RequestExpired)": "the clock of this machine and that of the store differ by more "
+    "than the store allows: set this machine's clock",
+    r"<Code>(?:ExpiredToken|TokenRefreshRequired)": "the session_token has expired",
+    r"<Code>InvalidToken": "the store does not accept the session_token",
+    r"<Code>(?:PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)|301 Moved": "the "
+    "bucket {bucket!r} is in another region: set region: of the connection",
+    r"<Code>(?:AccessDenied|AllAccessDisabled)|403 Forbidden|401 Unauthorized": "the store refuses this: the key needs "
+    "s3:ListBucket for the bucket {bucket!r} and s3:GetObject for its objects, and s3:PutObject to write",
+    r"<Code>(?:SlowDown|ServiceUnavailable)|503 Service|429 Too": "the store is overloaded: try again later",
+    r"(?i:invalid path|illegal character|Error parsing Path)": "an object there has a name that no file can have (an "
+    "empty part, . or ..): rename it, or name a folder without it",
+    r"(?i:invalid peer certificate|certificate|InvalidContentType|HandshakeFailure)": "the TLS certificate of {where} "
+    "cannot be trusted, or there is no TLS: set certificate: to the file of who has signed it",
+    r"(?i:dns error|failed to lookup|name resolution)": "the host of {where} cannot be found (DNS); with path_style: "
+    "false, the name of the bucket comes before it",
+    r"(?i:connection refused)": "{where} cannot be reached: connection refused. Is it running?",
+    r"timed out|TimedOut|deadline has elapsed": "{where} does not answer in the given time; raise timeout: of the "
+    "connection if it is slow",
+    r"(?i:connection reset|connection closed|IncompleteMessage|error decoding|end of file|broken pipe|"
+    r"error sending request|unexpected eof)": "the connection to {where} was lost",
+}
+"""Patterns of what obstore says, in the order in which they are looked for, and what they mean."""
+
+
+def _shorten(text: str) -> str:
+    """Return the first line of a message, without the answer of the server around its own words."""
+    line = text.partition("\n\nDebug source")[0]
+    if said := re.search(r"<Message>(.*?)</Message>", line, re.DOTALL):
+        code = re.search(r"<Code>(\w+)</Code>", line)
+        return f"{said[1].strip()[:300]} ({code[1]})" if code else said[1].strip()[:300]
+    return " ".join(line.split())[:300]
+
+
+def _describe_object(found: Any) -> StoredObject:
+    return StoredObject(
+        found["path"], found["size"], found["e_tag"] or "", found["version"] or "", found["last_modified"]
+    )
+
+
+def _is_folder_mark(found: Any) -> bool:
+    return bool(found["path"].endswith("/"))

@@ -1,0 +1,115 @@
+"""The objects of a store as files in folders, so that they are found by the rules of `engine.discovery`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from glob import has_magic
+from pathlib import Path, PurePosixPath
+
+from engine.connections.object_store import ObjectFolder, StoredObject, normalize_object_path
+from engine.discovery.listing import find_fixed_folder, match_parts
+from engine.errors import DataError
+
+
+class ObjectTree:
+    """Objects, each at the path that its copy has or would have.
+
+    Parameters
+    ----------
+    root
+        The folder that stands for the prefix of the connection.
+    beside
+        The folder of a file that is not there, and the names of what is in it, for a hint.
+    fetch
+        Makes copies of objects.
+
+    Attributes
+    ----------
+    objects
+        The objects by path.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        objects: Iterable[StoredObject],
+        fetch: Callable[[Sequence[StoredObject]], None] = lambda _: None,
+        beside: tuple[Path, Sequence[str]] | None = None,
+    ) -> None:
+        self.objects = {root / one.path: one for one in objects}
+        self._fetch, self._beside = fetch, beside
+        self._folders = {root} | ({beside[0]} if beside and beside[1] else set())
+        for path in self.objects:
+            for folder in path.parents:
+                if folder in self._folders:
+                    break
+                self._folders.add(folder)
+        for folder in self._folders & self.objects.keys():
+            if not self.objects[folder].size:  # some tools leave such an object where they make a folder
+                del self.objects[folder]
+
+    def is_file(self, path: Path) -> bool:
+        """Tell whether there is an object."""
+        return path in self.objects
+
+    def is_folder(self, path: Path) -> bool:
+        """Tell whether there are objects below a path."""
+        return path in self._folders
+
+    def list_files(self, folder: Path) -> list[Path]:
+        """Return the objects below a folder."""
+        return [path for path in self.objects if folder in path.parents]
+
+    def match_files(self, pattern: Path) -> list[Path]:
+        """Return the objects that match a pattern."""
+        return [path for path in self.objects if match_parts(pattern.parts, path.parts)]
+
+    def list_names(self, folder: Path) -> list[str]:
+        """Return the names of what is in a folder."""
+        return list(self._beside[1]) if self._beside else [one.name for one in self.objects if one.parent == folder]
+
+    def read_size(self, path: Path) -> int:
+        """Return the bytes of an object."""
+        return self._get(path).size
+
+    def read_changed(self, path: Path) -> int:
+        """Return when an object was last written, in nanoseconds, as far as the store tells: whole seconds."""
+        return round(self._get(path).modified.timestamp() * 1e9)
+
+    def provide(self, paths: Sequence[Path]) -> None:
+        """Fetch objects; raises DataError for an empty one, FileNotFoundError for one that is not there."""
+        wanted = [self._get(path) for path in paths]
+        for path, one in zip(paths, wanted, strict=True):
+            if not one.size:
+                raise DataError(f"{path} is empty (0 bytes)")
+        self._fetch(wanted)
+
+    def _get(self, path: Path) -> StoredObject:
+        if path not in self.objects:
+            raise FileNotFoundError(2, "No such object", str(path))
+        return self.objects[path]
+
+
+def list_object_tree(
+    source: ObjectFolder,
+    root: Path,
+    path: str,
+    fetch: Callable[[Sequence[StoredObject]], None] = lambda _: None,
+) -> ObjectTree:
+    """Return the objects that a path, folder or pattern of a dataset may stand for, with one paged list at most.
+
+    Raises
+    ------
+    ObjectStoreError
+        The store cannot be reached, refuses the request, or the path leads out of the prefix.
+    """
+    path = normalize_object_path(path)
+    if has_magic(path):
+        fixed = find_fixed_folder(Path(path)).as_posix()
+        return ObjectTree(root, source.list_objects("" if fixed == "." else fixed), fetch)
+    if path and (found := source.find_object(path)) is not None and found.size:
+        return ObjectTree(root, [found], fetch)
+    tree = ObjectTree(root, source.list_objects(path), fetch)
+    if not tree.objects and path:
+        above = PurePosixPath(path).parent.as_posix()
+        names = source.list_names("" if above == "." else above)
+        tree = ObjectTree(root, [found] if found else [], fetch, (root / above, names))
+    return tree

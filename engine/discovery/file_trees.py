@@ -1,0 +1,103 @@
+"""Where the files of a path are looked for: on the disk, or in a list of the objects of a store.
+
+The rules of `listing.py` are the same for both. They ask a tree what there is, and it provides those files that are
+opened: a tree of objects fetches them then.
+"""
+
+from collections.abc import Sequence
+from glob import glob
+from os import walk
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import Protocol
+
+from engine.errors import DataError
+
+
+class FileTree(Protocol):
+    """Files in folders; each path begins with that of the tree."""
+
+    def is_file(self, path: Path) -> bool:
+        """Tell whether there is a file."""
+
+    def is_folder(self, path: Path) -> bool:
+        """Tell whether there is a folder."""
+
+    def list_files(self, folder: Path) -> list[Path]:
+        """Return the files below a folder at any depth, also links that lead nowhere."""
+
+    def match_files(self, pattern: Path) -> list[Path]:
+        """Return the files that match a pattern, also links that lead nowhere."""
+
+    def list_names(self, folder: Path) -> list[str]:
+        """Return the names of what is in a folder."""
+
+    def read_size(self, path: Path) -> int:
+        """Return the bytes of a file; raises FileNotFoundError."""
+
+    def read_changed(self, path: Path) -> int:
+        """Return when a file was last changed, in nanoseconds; raises FileNotFoundError."""
+
+    def provide(self, paths: Sequence[Path]) -> None:
+        """Make sure that files can be opened.
+
+        Raises
+        ------
+        DataError
+            One is empty, no regular file, or cannot be fetched.
+        OSError
+            One is not there, or cannot be opened.
+        """
+
+
+class DiskTree:
+    """The files of this machine."""
+
+    def is_file(self, path: Path) -> bool:
+        """Tell whether there is a file."""
+        return path.is_file()
+
+    def is_folder(self, path: Path) -> bool:
+        """Tell whether there is a folder."""
+        return path.is_dir()
+
+    def list_files(self, folder: Path) -> list[Path]:
+        """Return the files below a folder."""
+        return _keep_files([Path(inside) / name for inside, _, names in walk(folder) for name in names])
+
+    def match_files(self, pattern: Path) -> list[Path]:
+        """Return the files that match a pattern."""
+        found = glob(str(pattern), recursive=True, include_hidden=True)  # noqa: PTH207  # Path.glob refuses absolute patterns
+        return _keep_files([Path(one) for one in dict.fromkeys(found)])
+
+    def list_names(self, folder: Path) -> list[str]:
+        """Return the names of what is in a folder."""
+        return [one.name for one in folder.iterdir()]
+
+    def read_size(self, path: Path) -> int:
+        """Return the bytes of a file."""
+        return path.stat().st_size
+
+    def read_changed(self, path: Path) -> int:
+        """Return when a file was last changed."""
+        return path.stat().st_mtime_ns
+
+    def provide(self, paths: Sequence[Path]) -> None:
+        """Refuse what is not a regular file, and an empty one."""
+        for path in paths:
+            state = path.stat()
+            if S_ISDIR(state.st_mode) or not S_ISREG(state.st_mode):
+                raise DataError(
+                    f"{path} is not a regular file: a pipe or device cannot be read twice, as a dataset must be"
+                )
+            with path.open("rb"):
+                pass
+            if not state.st_size:
+                raise DataError(f"{path} is empty (0 bytes)")
+
+
+def _keep_files(found: list[Path]) -> list[Path]:
+    return [one for one in found if one.is_file() or not one.exists()]
+
+
+DISK = DiskTree()
