@@ -80,6 +80,8 @@ class ObjectCache:
             source.download(one, part)
             with replace_file(target) as copy:
                 part.rename(copy)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):  # made at the same time
+            raise _build_clash_error(source, one, target) from None
         finally:
             part.unlink(missing_ok=True)
         return one
@@ -181,13 +183,13 @@ def _is_copied(path: Path, state: str | None, one: StoredObject) -> bool:
 
 def _make_place(source: ObjectFolder, one: StoredObject, target: Path) -> None:
     """Make the folder of a copy; raise a DataError if the names of two objects cannot both be those of files."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        clash = target.is_dir()
-    except (FileExistsError, NotADirectoryError):
-        clash = True
-    if clash:
-        raise DataError(
-            f"{source.name(one.path)} cannot be copied to {target}, because another object has the name of its folder, "
-            f"or is below it: rename one; if one is gone by now, remove {target.parent}"
-        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise _build_clash_error(source, one, target)
+
+
+def _build_clash_error(source: ObjectFolder, one: StoredObject, target: Path) -> DataError:
+    return DataError(
+        f"{source.name(one.path)} cannot be copied to {target}, because another object has the name of its folder, or "
+        f"is below it: rename one; if one is gone by now, remove {target.parent}"
+    )

@@ -110,7 +110,7 @@ class ObjectFolder:
         self.bucket, self.prefix, self.endpoint = bucket, prefix.strip("/"), endpoint
         if problem := find_address_problem(bucket, endpoint, path_style=path_style, allow_http=allow_http):
             raise ObjectStoreError(problem)
-        self.place = f"s3://{posixpath.join(bucket, self.prefix)}"
+        self.place = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self._store = self._open(region, login, path_style, allow_http, certificate, timeout)
 
     def _open(

