@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.errors import Severity, SpecError, UsageError
+from engine.formatting.lists import join_words
 from engine.service.leader_lock import LeaderLock, refuse_network_folder
 from engine.service.serve_listener import ServeListener
 from engine.spec.node_file import NodeSpec, load_node
@@ -12,6 +13,19 @@ from engine.store.node import Node
 
 FROM_THE_START = ("folder", "listen", "behind_proxy")
 """Keys of the file that count from the next start of the server."""
+
+
+NOT_APPLIED = (
+    "variables",
+    "environment",
+    "secrets",
+    "connections",
+    "channels",
+    "deployments",
+    "trusted_keys",
+    "folders",
+)
+"""Keys of the file that this version reads and checks, and does not apply yet."""
 
 
 class ServedNode:
@@ -42,6 +56,11 @@ class ServedNode:
         """
         self._environ, self._listener = environ, listener
         self.spec = self._started = load_node(path)
+        if given := [key for key in NOT_APPLIED if getattr(self.spec.resources, key)]:
+            raise UsageError(
+                f"{path}: this version does not apply {join_words(given, 'and')} yet, so bundles would run without "
+                "what the file says: leave them out, or serve the folder with engine serve FOLDER"
+            )
         self.problems: tuple[str, ...] = ()
         self.followers: list[Callable[[NodeSpec], str]] = []
         folder = self.spec.node_folder

@@ -14,7 +14,7 @@ def find_deployed_spec(project: ProjectSpec, name: str) -> Path:
     infrastructure = get_deployment(project, name).infrastructure
     folder = find_directory(project, infrastructure)
     if folder is None:
-        raise UsageError(f"{name}: its files are on the node {infrastructure!r}; engine pull SPEC {name} brings them")
+        raise UsageError(f"{name}: its files are on the node {infrastructure!r}, and not here")
     pointer = DeploymentPlaces(folder, name).pointer
     if not pointer.exists():
         raise UsageError(f"{name}: nothing is deployed yet; engine deploy SPEC {name} --bundle NAME does it")

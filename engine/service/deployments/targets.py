@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from engine.errors import UsageError
 from engine.service.deployments.update_order import UpdateOrder
 from engine.spec import ProjectSpec
 from engine.spec.resources.deployments import DirectoryInfrastructure
@@ -107,7 +108,10 @@ def open_target(
         from engine.service.deployments.directory_target import DirectoryTarget
 
         return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
-    raise NotImplementedError
+    raise UsageError(
+        f"the infrastructure {infrastructure!r} is of kind node, to which this version cannot deploy yet: choose one of "
+        "kind directory"
+    )
 
 
 def find_directory(project: ProjectSpec, infrastructure: str) -> Path | None:
