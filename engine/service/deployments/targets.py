@@ -109,8 +109,8 @@ def open_target(
 
         return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
     raise UsageError(
-        f"the infrastructure {infrastructure!r} is of kind node, to which this version cannot deploy yet: choose one of "
-        "kind directory"
+        f"the infrastructure {infrastructure!r} is of kind node, to which this version cannot deploy yet: choose "
+        "one of kind directory"
     )
 
 
