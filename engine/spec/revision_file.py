@@ -17,6 +17,7 @@ from engine.spec.source import Source
 from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
 REVISIONS_FOLDER = "revisions"
+RELEASES_FOLDER = "releases"
 _KEY = "revision_of"
 _START = f'{{\n  "{_KEY}"'
 
@@ -44,6 +45,10 @@ class Revision:
         `variables` they are values. A section without names, such as `state` or `server`, is replaced completely.
     active
         By name of a scenario, whether triggers start it; those that are left out are as the spec says.
+    node
+        Path of the node.yaml by which the deployment is confined (`confinement.py`); empty on no node.
+    signers
+        By name of a key of the node that has signed the bundle: the digest of the key's file.
     """
 
     deployment: str
@@ -56,6 +61,8 @@ class Revision:
     frozen: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     active: Mapping[str, bool] = field(default_factory=dict)
+    node: str = ""
+    signers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def release(self) -> str:

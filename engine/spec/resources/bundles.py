@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Names, Ref, Resource
+from engine.spec.resources.resource import DataPlace, ReadPath, Ref, Resource
 
 
 class BundleContent(Resource):
@@ -16,7 +16,7 @@ class BundleContent(Resource):
     models: list[Annotated[str, Ref("models")]] = Field(
         [], description="Models whose newest version is part of the bundle; they are not trained again."
     )
-    files: Names = Field([], description="Other files or patterns beside the spec, which code reads.")
+    files: list[ReadPath] = Field([], description="Other files or patterns beside the spec, which code reads.")
 
 
 class Bundle(Resource):
@@ -30,4 +30,4 @@ class Bundle(Resource):
 class Registry(Resource):
     """The folder in which bundles are published, for other machines and people."""
 
-    path: str = Field(description="Path of the folder, relative to the spec.")
+    path: DataPlace = Field(description="Path of the folder, relative to the spec.")
