@@ -157,7 +157,7 @@ def prove_code(revision: Revision) -> str:
     for section, name, function in list_functions(project):
         if section == "datasets" and name in included:
             continue  # the release has its rows
-        load_function(project.folder_of(section, name), function)
+        load_function(project.code_of(section, name), function)
         names.add(function)
     code = [path for path, file in revision.manifest.files.items() if file.role == "code"]
     return f"{_count(len(names), 'function')} of {join_some(code)} can be imported" if names else "no code is needed"

@@ -84,7 +84,10 @@ def make_dataset_source(project: ProjectSpec, name: str, now: datetime) -> Datas
     dataset = project.find_file_dataset(name)
     if dataset is None:
         raise TypeError(f"dataset {name} has no files of its own")
-    path = project.root_of("datasets", name, dataset.connection) / dataset.path
+    root_of = project.root_of("datasets", name, dataset.connection)
+    path = project.check_path(root_of / dataset.path)
+    if dataset.marker:
+        project.check_path((path if path.is_dir() else path.parent) / dataset.marker)
     connection = project.connections[dataset.connection] if dataset.connection else None
     root = connection.root if isinstance(connection, FileConnection) else ""
     return DatasetSource(

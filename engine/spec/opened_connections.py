@@ -43,7 +43,9 @@ def open_connection(project: ProjectSpec, name: str, secrets: Secrets, *, read_o
                 url, schema=declared.db_schema, timeout=declared.timeout, read_only=read_only
             )
         else:
-            session = open_duckdb(locate_duckdb_file(project, name), read_only=read_only)
+            session = open_duckdb(
+                project.check_path(locate_duckdb_file(project, name), writes=not read_only), read_only=read_only
+            )
     except DatabaseError as error:
         raise DatabaseError(f"connection {name!r}: {error}", error.code, transient=error.transient) from None
     session.place = f"connection {name!r}: {session.place}"

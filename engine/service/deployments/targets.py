@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from engine.errors import UsageError
 from engine.service.deployments.update_order import UpdateOrder
 from engine.spec import ProjectSpec
 from engine.spec.resources.deployments import DirectoryInfrastructure
@@ -104,6 +105,10 @@ def open_target(
     declared = project.resources.infrastructures[infrastructure]
     folder = project.folder_of("infrastructures", infrastructure)
     if isinstance(declared, DirectoryInfrastructure):
+        if project.confinement is not None:
+            raise UsageError(
+                f"infrastructure {infrastructure!r} is a folder: what is deployed on a node deploys to nodes alone"
+            )
         from engine.service.deployments.directory_target import DirectoryTarget
 
         return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
@@ -115,4 +120,4 @@ def find_directory(project: ProjectSpec, infrastructure: str) -> Path | None:
     declared = project.resources.infrastructures[infrastructure]
     if not isinstance(declared, DirectoryInfrastructure):
         return None
-    return (project.folder_of("infrastructures", infrastructure) / declared.path).resolve()
+    return project.check_path(project.folder_of("infrastructures", infrastructure) / declared.path).resolve()
