@@ -4,11 +4,11 @@ from pathlib import Path
 
 from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import DuckdbSession, open_duckdb
-from engine.connections.postgresql import PostgresqlSession, open_postgresql
+from engine.connections.postgresql import PostgresqlSession, confine_postgresql_url, open_postgresql
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection
 from engine.spec.secrets import Secrets
-from engine.spec.variable_references import find_references
+from engine.spec.variable_references import find_only_reference, find_references
 
 DatabaseSession = PostgresqlSession | DuckdbSession
 
@@ -39,6 +39,9 @@ def open_connection(project: ProjectSpec, name: str, secrets: Secrets, *, read_o
             if url is None:
                 absent = ", ".join(secrets.list_absent(declared.url))
                 raise DatabaseError(f"the secret {absent} in its url has no value")
+            confinement = project.confinement
+            if confinement is not None and ("connections", name) not in confinement.given and not _is_secret(declared):
+                url = confine_postgresql_url(url)
             session: DatabaseSession = open_postgresql(
                 url, schema=declared.db_schema, timeout=declared.timeout, read_only=read_only
             )
@@ -52,12 +55,18 @@ def open_connection(project: ProjectSpec, name: str, secrets: Secrets, *, read_o
     return session
 
 
+def _is_secret(declared: PostgresqlConnection) -> bool:
+    """Tell whether the url is a secret as a whole, which on a node only its owner gives."""
+    only = find_only_reference(declared.url)
+    return only is not None and only.parts[:1] == ("secret",)
+
+
 def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:
-    """Return the path of the file of a connection of kind duckdb."""
+    """Return the path of the file of a connection of kind duckdb; raises RefusedPathError."""
     declared = project.connections[name]
     if not isinstance(declared, DuckdbConnection):
         raise TypeError(f"connection {name} is no database")
-    return project.folder_of("connections", name) / declared.path
+    return project.check_path(project.folder_of("connections", name) / declared.path)
 
 
 def describe_connection(project: ProjectSpec, name: str) -> str:

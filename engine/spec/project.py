@@ -264,6 +264,10 @@ class ProjectSpec:
             return ""
         return self.confinement.find_code_refusal(of_settings=(section, name) in self.confinement.of_settings)
 
+    def select_environment(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the environment for processes of the project: on a node, only what it gives to the deployment."""
+        return environ if self.confinement is None else self.confinement.select_environment(environ)
+
     def check_path(self, path: Path, *, writes: bool = False) -> Path:
         """Return the path of a file that is about to be opened.
 
