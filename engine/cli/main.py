@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from engine.cli import (
     drill,
     init,
     mute,
+    node,
     outbox,
     pause,
     plan,
@@ -84,11 +86,20 @@ VERBS = (
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
 
-for group in (bundle,):
-    verbs = typer.Typer(help=group.__doc__, rich_markup_mode=None)
-    for name, command in group.COMMANDS.items():
-        verbs.command(name, cls=_Verb)(command)
-    app.add_typer(verbs, name=group.__name__.rpartition(".")[2])
+
+def _add_group(parent: typer.Typer, name: str, about: str | None, commands: Mapping[str, Any]) -> None:
+    """Add a verb that has verbs, or groups of them, of its own."""
+    group = typer.Typer(help=about, rich_markup_mode=None)
+    for inner, command in commands.items():
+        if isinstance(command, Mapping):
+            _add_group(group, inner, about, command)
+        else:
+            group.command(inner, cls=_Verb)(command)
+    parent.add_typer(group, name=name)
+
+
+for module in (bundle, node):
+    _add_group(app, module.__name__.rpartition(".")[2], module.__doc__, module.COMMANDS)
 
 
 def _print_version(wanted: bool) -> None:

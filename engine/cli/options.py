@@ -100,12 +100,12 @@ def parse_pairs(given: list[str] | None, option: str, form: str) -> dict[str, st
     return {name.strip(): value for name, _, value in parts}
 
 
-def parse_end(text: str) -> date | datetime | timedelta:
-    """Parse the value of `--until`: a date, a time, or a duration from now on; raises typer.BadParameter otherwise."""
+def parse_end(text: str, option: str = "--until") -> date | datetime | timedelta:
+    """Parse the value of an option: a date, a time, or a duration from now on; raises typer.BadParameter otherwise."""
     try:
         return parse_duration(text.strip()) or parse_moment(text.strip())
     except ValueError:
         message = (
             f"{text[:60]!r} is not a date such as 2026-12-01, a time such as 2026-12-01T09:30 or a duration such as 7d"
         )
-        raise typer.BadParameter(message, param_hint="--until") from None
+        raise typer.BadParameter(message, param_hint=option) from None

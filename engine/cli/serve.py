@@ -2,31 +2,47 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from engine.cli import restore_garbage_collection
+from engine.cli.options import GIVEN_OPTIONS
 from engine.spec.value_types import parse_duration
 
 if TYPE_CHECKING:
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import Listener
+    from engine.service.served_node import ServedNode
+    from engine.service.server_process import Server
     from engine.spec import ProjectSpec
+    from engine.spec.node_file import NodeSpec
 
 
 def command(
+    context: typer.Context,
     specs: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            metavar="SPEC|FOLDER",
+            metavar="[SPEC|FOLDER]...",
             help="Spec files, folders of them, or folders of infrastructures.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    node_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--node",
+            metavar="FILE",
+            help="Be the automation node of this file (node.yaml), on which others deploy, and serve all deployments.",
+            show_default=False,
+        ),
+    ] = None,
     at_once: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Runs at the same time; by default 1 for 2 cores.", show_default=False),
@@ -71,13 +87,14 @@ def command(
 ) -> int:
     """Serve the triggers of scenarios: start what is due, tell what has become of it, until Ctrl-C or SIGTERM.
 
-    SIGHUP reads the specs again. When it ends, runs may take some time to end; a second signal kills them. What was
-    due while nothing ran is made up for as `catch_up:` of the trigger says.
+    SIGHUP reads the specs, or the file of the node, again. When it ends, runs may take some time to end; a second
+    signal kills them. What was due while nothing ran is made up for as `catch_up:` of the trigger says.
     """
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
     from engine.service.deployments.conclusion import conclude_before_serving
     from engine.service.project_threads import HeartbeatOptions
+    from engine.service.served_node import ServedNode
     from engine.service.server_process import RESTARTED_FOR, ServeOptions, Server
 
     restore_garbage_collection()
@@ -86,24 +103,70 @@ def command(
     if every is None or every <= timedelta(0):
         raise typer.BadParameter(f"{heartbeat_every!r} is not a duration, such as 5m", param_hint="--heartbeat-every")
     heartbeat = HeartbeatOptions(heartbeat_channel, every) if heartbeat_channel else None
-    options = ServeOptions(at_once or max(1, (os.cpu_count() or 1) // 2), drain, reload, heartbeat)
+    if node_file is None:
+        if not specs:
+            raise typer.BadParameter("name a spec or a folder to serve, or the file of a node: --node node.yaml")
+        node, listens = None, ListenerOptions(listen, token_file, behind_proxy, tls_cert, tls_key)
+    else:
+        _refuse_options_of_node(context, specs)
+        node = ServedNode(node_file, printer)
+        listens = ListenerOptions.of_node(node.spec)
+        specs, at_once = [node.spec.node_folder], node.spec.resources.limits.runs_at_once
+    options = ServeOptions(at_once or _count_usual_runs(), drain, reload, heartbeat)
     environ = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}  # runs inherit it
-    conclude_before_serving(specs, environ, lambda text: printer.tell("deployment", text))
-    server = Server(specs, options, printer, environ=environ)
-    listener = create_listener(
-        server,
-        ListenerOptions(listen, token_file, behind_proxy, tls_cert, tls_key),
-        os.environ,
-        lambda text: printer.tell("problem", text),
-    )
-    other_release = server.serve([_ToldListener(listener, printer)])
+    conclude_before_serving(specs or (), environ, lambda text: printer.tell("deployment", text))
+    read_settings = node.read_again if node else _keep_settings
+    server = Server(specs or (), options, printer, environ=environ, read_settings=read_settings)
+    listener = create_listener(server, listens, os.environ, lambda text: printer.tell("problem", text), node)
+    if node:
+        node.followers += [listener.read_certificate, partial(_limit_runs, server)]
+    other_release = server.serve([_ToldListener(listener, printer, node)])
+    if node:
+        node.close()
     if other_release:
         sys.stdout.flush()
         os.dup2(sys.stdout.fileno(), 1)  # the program finds its streams as this one has found them
         # what was printed or given as the token stays valid
-        same = {**os.environ, TOKEN_VARIABLE: listener.token, RESTARTED_FOR: other_release}
+        token = {TOKEN_VARIABLE: listener.token} if listener.token else {}
+        same = {**os.environ, **token, RESTARTED_FOR: other_release}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], same)  # noqa: S606 - the same command
     return 0
+
+
+OPTIONS_OF_NODE = {
+    "at_once": "the key limits.runs_at_once of its file decides this",
+    "listen": "the key listen of its file decides this",
+    "behind_proxy": "the key behind_proxy of its file decides this",
+    "tls_cert": "the key tls.certificate of its file decides this",
+    "tls_key": "the key tls.key of its file decides this",
+    "token_file": "a node has tokens of its own: engine node token create NODE NAME --role ROLE makes one",
+    "reload": "a node takes over each deployment by itself, and SIGHUP lets it read its file again",
+}
+"""Options that are not for a node, and why."""
+
+
+def _refuse_options_of_node(context: typer.Context, specs: Sequence[Path] | None) -> None:
+    """Refuse what the file of a node decides."""
+    if specs:
+        message = f"{specs[0]} was given too, but a node serves what is deployed on it, and nothing else"
+        raise typer.BadParameter(message, param_hint="--node")
+    for name in context.meta.get(GIVEN_OPTIONS, ()):
+        if why := OPTIONS_OF_NODE.get(name):
+            raise typer.BadParameter(f"not with --node: {why}", param_hint=f"--{name.replace('_', '-')}")
+
+
+def _keep_settings() -> None:
+    """Read nothing: what the command line says stays as it is."""
+
+
+def _count_usual_runs() -> int:
+    """Return how many runs may be at work if nobody says it: 1 for 2 cores."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def _limit_runs(server: "Server", node: "NodeSpec") -> str:
+    server.limit_runs(node.resources.limits.runs_at_once or _count_usual_runs())
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +175,15 @@ class _ToldListener:
 
     listener: "Listener"
     printer: "ServePrinter"
+    node: "ServedNode | None"
 
     def start(self) -> None:
         self.listener.start()
-        self.printer.tell("listening", f"answers at {self.listener.url}", url=self.listener.url)
+        who = f"node {self.node.spec.name}: " if self.node else ""
+        self.printer.tell("listening", f"{who}answers at {self.listener.url}", url=self.listener.url)
+        url = self.node.spec.resources.url if self.node else None
+        if url and (mismatch := self.listener.find_mismatch(url, "url")):
+            self.printer.tell("warning", mismatch)
         if (shown := self.listener.choose_shown_url(to_person=sys.stderr.isatty())) != self.listener.url:
             self.printer.show_to_person(f"open {shown}")  # not told to programs: what they keep is read by many
 
@@ -123,5 +191,7 @@ class _ToldListener:
         self.listener.stop()
 
     def find_mismatch(self, project: "ProjectSpec") -> str:
+        if self.node:
+            return ""  # the links of a node begin with its own address, whatever a bundle says
         server = project.resources.server
         return self.listener.find_mismatch(server.url) if server else ""

@@ -14,6 +14,7 @@ from engine import __version__
 from engine.errors import StoreError
 from engine.server.answers import build_answer
 from engine.service.control import LONGEST_TICK_SECONDS, NextTimes, RefusedRequestError, ServedProject, ServerControl
+from engine.service.served_node import ServedNode
 from engine.spec import ProjectSpec
 from engine.store import Store, TriggerState
 
@@ -32,21 +33,22 @@ def answer_liveness(control: ServerControl) -> Response:
     return build_answer({"alive": alive, "seconds_since_tick": round(seconds, 1)}, 200 if alive else 503)
 
 
-def answer_readiness(control: ServerControl) -> Response:
+def answer_readiness(control: ServerControl, *, needs_project: bool = True) -> Response:
     """Answer whether the server does its work for all its projects: 200, or 503 with the reasons.
 
-    Anybody may ask this, so the reasons tell no paths and no texts of others.
+    Anybody may ask this, so the reasons tell no paths and no texts of others. A node is ready without a project too
+    (`needs_project` is False): else nobody would be let through who brings it one.
     """
-    reasons = list_obstacles(control)
+    reasons = list_obstacles(control, needs_project=needs_project)
     return build_answer({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
 
-def list_obstacles(control: ServerControl) -> list[str]:
+def list_obstacles(control: ServerControl, *, needs_project: bool = True) -> list[str]:
     """Return why the server is not ready, as sentences; none if it is."""
     reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the loop stands still"]
     reasons += ["the server is about to end"] if control.is_draining() else []
     projects = control.list_projects()
-    reasons += [] if projects else ["no project is served yet"]
+    reasons += [] if projects or not needs_project else ["no project is served yet"]
     return reasons + [f"{project.name}: {reason}" for project in projects for reason in explain_unready(project)]
 
 
@@ -62,17 +64,29 @@ def explain_unready(project: ServedProject) -> list[str]:
     return reasons if project.leader else ["this server has not begun to run it yet", *reasons]
 
 
-def describe_health(control: ServerControl, now: datetime) -> dict[str, Any]:
+def describe_health(control: ServerControl, now: datetime, node: ServedNode | None = None) -> dict[str, Any]:
     """Return what a person wants to know of the server, JSON-ready but for dates."""
+    obstacles = list_obstacles(control, needs_project=node is None)
     return {
         "version": __version__,
         "alive": control.measure_tick_age() < LONGEST_TICK_SECONDS,
         "seconds_since_tick": round(control.measure_tick_age(), 1),
-        "ready": not list_obstacles(control),
-        "reasons": list_obstacles(control),
+        "ready": not obstacles,
+        "reasons": obstacles,
         "draining": control.is_draining(),
         "time": now,
+        **({} if node is None else {"node": describe_node(node)}),
         "projects": [_describe_project(project, control, now) for project in control.list_projects()],
+    }
+
+
+def describe_node(node: ServedNode) -> dict[str, Any]:
+    """Return the name of a node, and what is wrong with its file."""
+    return {
+        "name": node.spec.name,
+        "file": str(node.spec.path),
+        "valid": not node.problems,
+        "problems": node.problems,
     }
 
 

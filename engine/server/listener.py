@@ -5,7 +5,6 @@ no signal: it installs its handlers in a main thread alone.
 """
 
 import errno
-import ipaddress
 import os
 import socket
 import ssl
@@ -13,19 +12,26 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
+from typing import Self
 from urllib.parse import urlsplit
 
 import uvicorn
 
 from engine.errors import UsageError
-from engine.server.access import HEADER_BYTES, check_token, make_token
+from engine.server.access import HEADER_BYTES
 from engine.server.app import build_app
 from engine.server.connections import TimedConnection
+from engine.server.tokens import NodeTokens, OneToken, check_token, make_token
 from engine.service.control import ServerControl
+from engine.service.served_node import ServedNode
+from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
+from engine.spec.node_file import NodeSpec
 
 TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name
 MOST_CONNECTIONS = 200
 STOP_SECONDS = 2
+_KEYS = {"--tls-cert": "tls.certificate", "--tls-key": "tls.key"}
+"""Keys of the file of a node that have other names than the options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class ListenerOptions:
         Whether a proxy in front of the server ends TLS.
     tls_cert, tls_key
         Files of the certificate and its key.
+    file
+        The file of a node that says all this; None if the command line does.
     """
 
     listen: str = "127.0.0.1:7310"
@@ -49,6 +57,46 @@ class ListenerOptions:
     behind_proxy: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    file: Path | None = None
+
+    @classmethod
+    def of_node(cls, node: NodeSpec) -> Self:
+        """Return what the file of a node says."""
+        found, tls = node.resources, node.resources.tls
+        return cls(
+            listen=found.listen,
+            behind_proxy=found.behind_proxy,
+            tls_cert=node.resolve_path(tls.certificate) if tls else None,
+            tls_key=node.resolve_path(tls.key) if tls else None,
+            file=node.path,
+        )
+
+    def name_option(self, option: str) -> str:
+        """Return how to name an option where it was written: `--tls-key`, or `tls.key` of a file."""
+        if self.file is None:
+            return option
+        return f"{self.file}: {_KEYS.get(option, option.removeprefix('--'))}"
+
+    def load_certificate(self) -> ssl.SSLContext | None:
+        """Return what is needed to speak TLS; None without a certificate. Raises UsageError if it cannot be used."""
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        names = {option: self.name_option(option) for option in ("--tls-cert", "--tls-key")}
+        for name, path in zip(names.values(), (self.tls_cert, self.tls_key), strict=True):
+            if not path.is_file():
+                raise UsageError(f"{name} {path} is not a file")
+        try:
+            context.load_cert_chain(self.tls_cert, self.tls_key, password="")
+        except (ssl.SSLError, OSError) as problem:
+            reason = getattr(problem, "reason", None) or problem.strerror or "they are not PEM"
+            pair = f"{names['--tls-cert']} {self.tls_cert} and {names['--tls-key']} {self.tls_key}"
+            raise UsageError(
+                f"{pair} cannot be used: {reason}; they must be PEM files that belong together, the key without a "
+                "password"
+            ) from None
+        return context
 
 
 class Listener:
@@ -59,28 +107,24 @@ class Listener:
     url
         The address of the server, once it is started.
     token
-        What each request must carry.
+        What each request must carry; empty for a node, which has tokens of its own.
     """
 
     def __init__(
         self,
         control: ServerControl,
-        address: tuple[str, int],
+        options: ListenerOptions,
         given_token: str | None,
-        tls: ssl.SSLContext | None,
         tell: Callable[[str], None],
-        *,
-        behind_proxy: bool = False,
+        node: ServedNode | None,
     ) -> None:
-        self._control = control
-        self._address = address
-        self._tls = tls
-        self._tell = tell
+        self._control, self._options, self._tell, self._node = control, options, tell, node
+        self._tls = options.load_certificate()
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
-        self._behind_proxy = behind_proxy
         self._token_is_given = given_token is not None
-        self.token = given_token or make_token()
+        self.token = "" if node else given_token or make_token()
+        self._tokens = NodeTokens(node.node.tokens, tell) if node else OneToken(self.token)
         self.url = ""
 
     @property
@@ -94,22 +138,39 @@ class Listener:
         With the token if it was made here, so that nobody else knows it, or if a person reads it (`to_person`, at a
         terminal). Logs are kept and read by many, so a token that was given does not belong there.
         """
-        return self.health_url if to_person or not self._token_is_given else self.url
+        return self.health_url if self.token and (to_person or not self._token_is_given) else self.url
 
-    def find_mismatch(self, server_url: str) -> str:
-        """Return that `server.url` of a spec leads to another port, once started; empty if not, or if a proxy may.
+    def find_mismatch(self, server_url: str, key: str = "server.url") -> str:
+        """Return that an address leads to another port, once started; empty if not, or if a proxy may lead here.
 
-        The links in messages begin with that address.
+        The links in messages begin with that address, which stands under `key`.
         """
         named, own = urlsplit(server_url), urlsplit(self.url)
         port = named.port or {"http": 80, "https": 443}.get(named.scheme)
-        if self._behind_proxy or port == own.port:
+        if self._options.behind_proxy or port == own.port:
             return ""
+        proxy = "behind_proxy: true" if self._options.file else "--behind-proxy"
+        listen = self._options.name_option("--listen")
         return (
-            f"`server.url` is {server_url}, but this server answers at port {own.port}, so links in messages lead "
-            f"elsewhere. What to do: correct one of the two (`--listen` chooses the port), or add --behind-proxy if a "
+            f"`{key}` is {server_url}, but this server answers at port {own.port}, so links in messages lead "
+            f"elsewhere. What to do: correct one of the two (`{listen}` chooses the port), or add {proxy} if a "
             "proxy leads from there to here"
         )
+
+    def read_certificate(self, node: NodeSpec) -> str:
+        """Take the certificate that the file of a node names now, for new connections; return why that is impossible.
+
+        A certificate ends, and its next one must not need another start.
+        """
+        options = ListenerOptions.of_node(node)
+        if self._tls is None or options.tls_cert is None:
+            return ""  # whether there is TLS counts from the next start
+        try:
+            options.load_certificate()  # first into a context of its own, so that the one in use stays whole
+            self._tls.load_cert_chain(options.tls_cert, options.tls_key, password="")
+        except (UsageError, OSError) as problem:
+            return f"the certificate in use stays: {problem}"
+        return ""
 
     def start(self) -> None:
         """Bind the address, and answer from now on.
@@ -119,11 +180,11 @@ class Listener:
         UsageError
             The address is in use, or is none of this machine.
         """
-        bound = _bind(*self._address)
+        bound = _bind(*_parse_option(self._options.listen), self._options.name_option("--listen"))
         host, port = bound.getsockname()[:2]
         self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         config = uvicorn.Config(
-            build_app(self._control, self.token, self._tell),
+            build_app(self._control, self._tokens, self._tell, self._node),
             loop="asyncio",
             http=TimedConnection,
             ws="none",
@@ -163,7 +224,11 @@ class Listener:
 
 
 def create_listener(
-    control: ServerControl, options: ListenerOptions, environ: MutableMapping[str, str], tell: Callable[[str], None]
+    control: ServerControl,
+    options: ListenerOptions,
+    environ: MutableMapping[str, str],
+    tell: Callable[[str], None],
+    node: ServedNode | None = None,
 ) -> Listener:
     """Return the listener of a server, which is not started yet.
 
@@ -173,23 +238,27 @@ def create_listener(
         Where ENGINE_SERVE_TOKEN is looked up. It is taken out of it, because the runs of the server inherit the rest.
     tell
         Called with what goes wrong while it answers, as text for people.
+    node
+        The node that the server is; None if it is none.
 
     Raises
     ------
     UsageError
         An option is wrong, or others could read what the clients send.
     """
-    address = _parse_address(options.listen)
+    host, _ = _parse_option(options.listen)
     if (options.tls_cert is None) != (options.tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together: give both")
-    if not (_is_loopback(address[0]) or options.behind_proxy or options.tls_cert):
+    if not (is_loopback(host) or options.behind_proxy or options.tls_cert):
         raise UsageError(
             f"--listen {options.listen} can be reached from other machines, and the token would travel readable: add "
             "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
         )
-    tls = _load_certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     token = _take_token(options.token_file, environ)
-    return Listener(control, address, token, tls, tell, behind_proxy=options.behind_proxy)
+    if node is not None and token is not None:
+        help_ = f"unset it, and make tokens by engine node token create {node.spec.path} NAME --role ROLE"
+        raise UsageError(f"{TOKEN_VARIABLE} is set, but a node has tokens of its own: {help_}")
+    return Listener(control, options, token, tell, node)
 
 
 def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:
@@ -204,49 +273,23 @@ def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | N
     return None if given is None else check_token(given, TOKEN_VARIABLE)
 
 
-def _parse_address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    name = host.removeprefix("[").removesuffix("]")
-    is_six = host != name
-    if colon and name and (is_six or ":" not in host) and port.isdecimal() and len(port) <= 5 and int(port) < 65536:
-        return name, int(port)
-    raise UsageError(f"--listen {text} is not an address: write HOST:PORT, such as 127.0.0.1:7310 or [::1]:7310")
-
-
-def _is_loopback(host: str) -> bool:
+def _parse_option(text: str) -> tuple[str, int]:
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return parse_listen_address(text)
     except ValueError:
-        return False
+        raise UsageError(f"--listen {text} is not an address: {EXAMPLES}") from None
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, option: str) -> socket.socket:
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         bound = socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
     except OSError as problem:
-        help_ = "end what uses it, or choose another one: --listen HOST:PORT, port 0 for any that is free"
+        help_ = f"end what uses it, or choose another one: {option} HOST:PORT, port 0 for any that is free"
         known = problem.errno in errno.errorcode  # the text of an error of the name service stands in it alone
         reason = os.strerror(problem.errno or 0) if known else problem.strerror
         raise UsageError(f"cannot listen on {shown}: {reason}; {help_}") from None
     # asyncio sets this only where the protocol is named; without it, the body of an answer waits 40 ms for the client
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound
-
-
-def _load_certificate(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
-        if not path.is_file():
-            raise UsageError(f"{option} {path} is not a file")
-    try:
-        context.load_cert_chain(certificate, key, password="")
-    except (ssl.SSLError, OSError) as problem:
-        reason = getattr(problem, "reason", None) or problem.strerror or "they are not PEM"
-        message = f"--tls-cert {certificate} and --tls-key {key} cannot be used: {reason}"
-        raise UsageError(
-            f"{message}; they must be PEM files that belong together, the key without a password"
-        ) from None
-    return context

@@ -17,9 +17,11 @@ from engine.errors import StoreError
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys
-from engine.server.health import explain_unready
+from engine.server.callers import get_caller
+from engine.server.health import describe_node, explain_unready
 from engine.server.variables import read_variables
 from engine.service.control import ServedProject, ServerControl
+from engine.service.served_node import ServedNode
 from engine.spec import ProjectSpec
 from engine.spec.moment import find_end, parse_moment
 from engine.spec.value_types import parse_duration
@@ -41,6 +43,7 @@ class ProjectRequests:
 
     control: ServerControl
     clock: Callable[[], datetime]
+    node: ServedNode | None = None
 
     def request_run(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Record that a run is asked for; the loop starts it."""
@@ -138,13 +141,15 @@ class ProjectRequests:
         return build_answer({"resumed": self.control.resume(project.name, scenario, _read_name(request, body))})
 
     def reload_specs(self, _request: Request, body: Mapping[str, Any]) -> Response:
-        """Read the specs again; 422 if one is not valid, so that its last valid one stays in force."""
+        """Read the specs, and the file of a node, again; 422 if one is not valid: its last valid one stays in force."""
         check_keys(dict(body), ())
         found = [
             {"project": one.name, "spec": str(one.path), "valid": not one.spec_problems, "problems": one.spec_problems}
             for one in self.control.reload()
         ]
-        return build_answer({"projects": found}, 200 if all(one["valid"] for one in found) else 422)
+        of_node = {} if self.node is None else {"node": describe_node(self.node)}
+        valid = all(one["valid"] for one in [*found, *of_node.values()])
+        return build_answer({"projects": found, **of_node}, 200 if valid else 422)
 
     def _find_project(self, request: Request) -> ServedProject:
         wanted, projects = request.path_params["project"], self.control.list_projects()
@@ -196,8 +201,9 @@ def _read_count(request: Request, name: str, default: int, least: int, most: int
 
 
 def _read_name(request: Request, body: Mapping[str, Any]) -> str:
-    """Return who asks, as far as is known."""
-    address = f"http {request.client.host}" if request.client else "http"
+    """Return who asks: the name of their token, their address, and whom they say they ask for."""
+    caller = get_caller(request).name
+    address = f"{caller} {request.client.host}" if request.client else caller
     name = body.get("by", "")
     if not isinstance(name, str) or len(name) > 100 or not name.isprintable():
         raise AnswerError(422, '"by" is not a name', "write up to 100 characters on one line")

@@ -114,6 +114,8 @@ class ChildRuns:
         The processes that answer a request.
     ready
         The process that waits for the next run.
+    at_once
+        How many runs may be at work at the same time; may be changed.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class ChildRuns:
     ) -> None:
         threads = str(max(1, (os.cpu_count() or 1) // at_once))
         self._environ = {**dict.fromkeys(THREAD_VARIABLES, threads), **environ}
-        self._at_once, self._wake, self._show_line, self._program = at_once, wake, show_line, program
+        self.at_once, self._wake, self._show_line, self._program = at_once, wake, show_line, program
         self.ready = ReadyProcess(self._environ, program)
         self._news: queue.SimpleQueue[ChildNews] = queue.SimpleQueue()
         self.active: list[ChildProcess] = []
@@ -134,7 +136,7 @@ class ChildRuns:
     @property
     def free(self) -> int:
         """How many more runs may begin now."""
-        return self._at_once - sum(child.fire is not None for child in self.active)
+        return self.at_once - sum(child.fire is not None for child in self.active)
 
     def select_environment(self, project: ProjectSpec | None) -> Mapping[str, str]:
         """Return the environment of the processes of a project."""

@@ -42,8 +42,10 @@ class LeaderLock:
             self._lock = None
 
 
-def refuse_network_folder(folder: Path) -> None:
-    """Check that a state folder is on a disk of this machine.
+def refuse_network_folder(
+    folder: Path, what: str = "state folder", remedy: str = "set `state: {path: …}` to a folder"
+) -> None:
+    """Check that a folder of a state, or of another database, is on a disk of this machine.
 
     Raises
     ------
@@ -53,6 +55,6 @@ def refuse_network_folder(folder: Path) -> None:
     kind = find_network_type(folder.resolve(), read_mounts())
     if kind is not None:
         raise EngineError(
-            f"state folder {folder} is on a file system of type {kind}, where the locks of a server and the journal of "
-            "its database do not hold. What to do: set `state: {path: …}` to a folder on a disk of this machine"
+            f"{what} {folder} is on a file system of type {kind}, where the locks of a server and the journal of "
+            f"its database do not hold. What to do: {remedy} on a disk of this machine"
         )

@@ -106,6 +106,8 @@ class Server:
         Called with the name of each point at which a crash must do no harm.
     program
         The program of the supervisor of a run's process.
+    read_settings
+        Reads again by what the server works besides its specs, before these are read again.
     """
 
     def __init__(
@@ -119,7 +121,9 @@ class Server:
         monotonic: Callable[[], float] = time.monotonic,
         checkpoint: Callable[[str], None] = lambda _: None,
         program: Sequence[str] = SUPERVISOR,
+        read_settings: Callable[[], None] = lambda: None,
     ) -> None:
+        self._read_settings = read_settings
         self._options, self._listener = options, listener
         self._clock, self._monotonic, self._checkpoint = clock, monotonic, checkpoint
         self._release = describe_release()
@@ -235,8 +239,10 @@ class Server:
         self._look_at_clock()
         self._take_news()
         self._answer_calls()
-        if self._reload_wanted or self._have_specs_changed():
+        if self._reload_wanted:
             self._reload_wanted = False
+            self._reload()
+        elif self._have_specs_changed():
             self._projects.read_again()
         served = self._projects.served
         self._first = (self._first + 1) % max(1, len(served))  # so that each has the first choice at times
@@ -357,6 +363,10 @@ class Server:
         """Return how many seconds ago the loop began its last tick."""
         return self._monotonic() - self._ticked
 
+    def limit_runs(self, at_once: int) -> None:
+        """Let so many runs be at work at the same time from now on; those that are at work go on."""
+        self._runs.at_once = at_once
+
     def is_draining(self) -> bool:
         """Return whether the server is about to end, so it starts no runs any more."""
         return self._draining or self._asked_to_end > 0
@@ -374,6 +384,7 @@ class Server:
         return self._call(self._reload)
 
     def _reload(self) -> Sequence[ServedProject]:
+        self._read_settings()
         self._projects.read_again()
         return self.list_projects()
 
