@@ -8,24 +8,26 @@ A file that is opened is checked where it really is, after all links: the text o
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.digests import digest_file, digest_texts
+from engine.digests import digest_file
 from engine.errors import Position
-from engine.spec.diagnostics import Findings
-from engine.spec.resolver import VariableResolver
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
-from engine.spec.resources.node import GivenResources, NodeResource
+from engine.spec.resources.node import GivenResources
 from engine.spec.resources.resource import Scalar
 from engine.spec.revision_file import Revision
-from engine.spec.source import read_source
-from engine.spec.validator import SpecValidator
-from engine.spec.value_types import ValueType
 from engine.spec.variable_references import find_references
-from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, parse_yaml, walk_values
+from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
+
+if TYPE_CHECKING:
+    from engine.spec.node_file import NodeSpec
+
+REPLACED_RESOURCES = ("connections", "channels")
+"""The sections of which a node, or the settings of a deployment, replace whole resources."""
 
 PASSED_VARIABLES = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
@@ -121,13 +123,18 @@ class Confinement:
 
     def select_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of the processes of the deployment, from that of the node."""
-        given = {*self.environment.values(), *(one.env for one in self.secrets.values() if one.env)}
-        passed = {
-            name: value
-            for name, value in environ.items()
-            if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES) or name in given
-        }
-        return {**CLOSED_VARIABLES, **passed}
+        return select_variables(self, environ)
+
+
+def select_variables(given: Confinement | GivenResources, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of an environment that a deployment gets: how programs run, and what it is given."""
+    named = {*given.environment.values(), *(one.env for one in given.secrets.values() if one.env)}
+    passed = {
+        name: value
+        for name, value in environ.items()
+        if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES) or name in named
+    }
+    return {**CLOSED_VARIABLES, **passed}
 
 
 def _resolve_path(path: Path) -> Path:
@@ -137,51 +144,7 @@ def _resolve_path(path: Path) -> Path:
     return real
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFile:
-    """A node.yaml as it was read: its resources, the tree that they were read from, and the digest of its text."""
-
-    path: Path
-    node: NodeResource
-    tree: MapNode
-    digest: str
-
-    def give(self, deployment: str) -> GivenResources:
-        """Return what is given to a deployment: what is its own wins over what is given to all."""
-        own = self.node.deployments.get(deployment, GivenResources.model_construct())
-        values = {key: {**getattr(self.node, key), **getattr(own, key)} for key in GivenResources.model_fields}
-        return GivenResources.model_construct(None, **values)
-
-    def find_entries(self, deployment: str, section: str) -> dict[str, MapEntry]:
-        """Return what a section gives to a deployment, as it is written."""
-        found: dict[str, MapEntry] = {}
-        for place in ((section,), ("deployments", deployment, section)):
-            node: object = self.tree
-            for key in place:
-                node = node.get(key) if isinstance(node, MapNode) else None
-            found.update(node.entries if isinstance(node, MapNode) else {})
-        return found
-
-
-def read_node_file(path: Path, findings: Findings) -> NodeFile | None:
-    """Read node.yaml; None, with findings, if that is not possible."""
-    before = len(findings)
-    source = read_source(path, findings)
-    tree = parse_yaml(source, findings) if source else None
-    if tree is not None and not isinstance(tree, MapNode):
-        findings.error(tree.position, "wrong-value", "a node.yaml must be a mapping of keys to values")
-    if not isinstance(tree, MapNode):
-        return None
-    validator = SpecValidator(VariableResolver(None, {}, {}, {}, findings), findings)
-    node = validator.validate_node(ValueType(resources=(NodeResource,)), tree, (), Position(str(path)))
-    if len(findings) > before or not isinstance(node, NodeResource):
-        return None
-    return NodeFile(path, node, tree, digest_texts(source.text if source else ""))
-
-
-def confine_deployment(
-    found: NodeFile, revision: Revision, release: Path, home: Path, findings: Findings
-) -> Confinement:
+def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home: Path) -> Confinement:
     """Return what a revision may reach.
 
     Parameters
@@ -189,82 +152,91 @@ def confine_deployment(
     release, home
         The folder of the release, and that of what the deployment writes.
     """
-    node, folder = found.node, found.path.parent
-    given = found.give(revision.deployment)
-    names = frozenset((section, name) for section in ("connections", "channels") for name in getattr(given, section))
-    for section, name in sorted(names):
-        entry = found.find_entries(revision.deployment, section)[name]
-        for _, text in walk_values((), entry.value):
-            for reference in find_references(text.text):
-                if reference.parts[:1] != ("secret",) or reference.parts[1] not in given.secrets:
-                    at = text.position_of(reference.offset, reference.length)
-                    message = f"{reference.text} is not a secret that this file gives"
-                    findings.error(at, "undeclared-variable", message, "give it under secrets:, or write the value")
+    given = merge_given(node, revision.deployment)
+    names = _name_resources({section: getattr(given, section) for section in REPLACED_RESOURCES})
     roots = [getattr(one, "root", getattr(one, "path", None)) for one in given.connections.values()]
-    secret_files = [one.file for one in given.secrets.values() if one.file]
-    tls = [node.tls.certificate, node.tls.key] if node.tls else []
-    withheld = [found.path, folder / node.folder, *(folder / one for one in (*secret_files, *tls))]
-    replaced = revision.replaced
+    tls = node.resources.tls
+    withheld = [
+        node.path,
+        node.node_folder,
+        *(Path(one.file) for one in given.secrets.values() if one.file),
+        *((node.resolve_path(tls.certificate), node.resolve_path(tls.key)) if tls else ()),
+    ]
     return Confinement(
-        node_file=found.path,
+        node_file=node.path,
         release=release.resolve(),
         home=home.resolve(),
-        folders=tuple((folder / one).resolve() for one in (*node.folders, *filter(None, roots))),
+        folders=tuple(node.resolve_path(one).resolve() for one in (*node.resources.folders, *filter(None, roots))),
         withheld=tuple(one.resolve() for one in withheld),
         variables=given.variables,
         environment=given.environment,
         secrets=given.secrets,
         given=names,
-        of_settings=frozenset((section, name) for section in ("connections", "channels")
-                              for name in replaced.get(section, {})) - names,
-        allow_code=node.allow_code,
-        signers=tuple(name for name, digest in revision.signers.items() if _is_trusted(found, name, digest)),
-    )  # fmt: skip
+        of_settings=_name_resources(revision.replaced) - names,
+        allow_code=node.resources.allow_code,
+        signers=tuple(name for name, digest in revision.signers.items() if _is_trusted(node, name, digest)),
+    )
 
 
-def digest_trusted_keys(found: NodeFile, names: Iterator[str] | tuple[str, ...]) -> dict[str, str]:
+def merge_given(node: "NodeSpec", deployment: str) -> GivenResources:
+    """Return what is given to a deployment: what is its own wins over what is given to all."""
+    levels = node.list_given(deployment)
+    values = {
+        key: {n: v for one in levels for n, v in getattr(one, key).items()} for key in GivenResources.model_fields
+    }
+    return GivenResources.model_construct(None, **values)
+
+
+def _name_resources(sections: Mapping[str, Mapping[str, object]]) -> frozenset[tuple[str, str]]:
+    return frozenset((section, name) for section in REPLACED_RESOURCES for name in sections.get(section, {}))
+
+
+def digest_trusted_keys(node: "NodeSpec", names: Iterable[str]) -> dict[str, str]:
     """Return the digests of the files of trusted keys, by name."""
-    digests = {}
-    for name in names:
-        file = _locate_key(found, name)
-        if file is not None and file.is_file():
-            digests[name] = digest_file(file)
-    return digests
+    files = {name: _locate_key(node, name) for name in names}
+    return {name: digest_file(file) for name, file in files.items() if file is not None}
 
 
-def _locate_key(found: NodeFile, name: str) -> Path | None:
-    declared = found.node.trusted_keys.get(name)
+def _locate_key(node: "NodeSpec", name: str) -> Path | None:
+    declared = node.resources.trusted_keys.get(name)
     if declared is None:
         return None
-    return found.path.parent / (declared.path if isinstance(declared, TrustedKeyFile) else declared)
+    return node.resolve_path(declared.path if isinstance(declared, TrustedKeyFile) else declared)
 
 
-def _is_trusted(found: NodeFile, name: str, digest: str) -> bool:
+def _is_trusted(node: "NodeSpec", name: str, digest: str) -> bool:
     """Tell whether a key that has signed a bundle is trusted still: it may have been withdrawn or exchanged since."""
-    declared = found.node.trusted_keys.get(name)
+    declared = node.resources.trusted_keys.get(name)
     if isinstance(declared, TrustedKeyFile) and declared.not_after and declared.not_after < datetime.now(UTC).date():
         return False
+    file = _locate_key(node, name)
     try:
-        file = _locate_key(found, name)
         return file is not None and digest_file(file) == digest
     except OSError:
         return False
 
 
-def select_given(found: NodeFile, deployment: str, root: MapNode) -> MapNode:
+def _find_entries(node: "NodeSpec", deployment: str, section: str) -> dict[str, MapEntry]:
+    """Return what a section gives to a deployment, as it is written."""
+    levels = (node.find_node(section), node.find_node("deployments", deployment, section))
+    return {name: entry for one in levels if isinstance(one, MapNode) for name, entry in one.entries.items()}
+
+
+def select_given(node: "NodeSpec", deployment: str, root: MapNode) -> MapNode:
     """Return, by section, what node.yaml puts in the place of resources that a spec declares.
 
     A secret is among them only if it is needed by what node.yaml gives, and the spec does not declare it.
     """
-    replaced = MapNode(found.tree.position)
-    for section in ("variables", "connections", "channels"):
+    at = Position(str(node.path))
+    replaced = MapNode(at)
+    for section in ("variables", *REPLACED_RESOURCES):
         declared = root.get(section)
         names = declared.entries if isinstance(declared, MapNode) else {}
-        entries = {name: one for name, one in found.find_entries(deployment, section).items() if name in names}
-        replaced.entries[section] = _make_section(section, entries, found.tree)
+        entries = {name: one for name, one in _find_entries(node, deployment, section).items() if name in names}
+        replaced.entries[section] = _make_section(section, entries, at)
     needed = {
         reference.parts[1]
-        for section in ("connections", "channels")
+        for section in REPLACED_RESOURCES
         for _, text in walk_values((), replaced.entries[section].value)
         for reference in find_references(text.text)
         if reference.parts[:1] == ("secret",) and len(reference.parts) > 1
@@ -273,13 +245,12 @@ def select_given(found: NodeFile, deployment: str, root: MapNode) -> MapNode:
     declared_secrets = secrets.entries if isinstance(secrets, MapNode) else {}
     added = {
         name: one
-        for name, one in found.find_entries(deployment, "secrets").items()
+        for name, one in _find_entries(node, deployment, "secrets").items()
         if name in needed and name not in declared_secrets
     }
-    replaced.entries["secrets"] = _make_section("secrets", added, found.tree)
+    replaced.entries["secrets"] = _make_section("secrets", added, at)
     return replaced
 
 
-def _make_section(name: str, entries: Mapping[str, MapEntry], tree: MapNode) -> MapEntry:
-    at = tree.position
+def _make_section(name: str, entries: Mapping[str, MapEntry], at: Position) -> MapEntry:
     return MapEntry(ScalarNode(at, name, name), MapNode(at, dict(entries)))

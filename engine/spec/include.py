@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_origin
 
-from engine.digests import digest_texts
-from engine.errors import Position
-from engine.spec.confinement import Confinement, confine_deployment, read_node_file, select_given
+from engine.digests import digest_json, digest_texts
+from engine.errors import Position, SpecError
+from engine.spec.confinement import Confinement, confine_deployment, select_given
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.project import ProjectResource
 from engine.spec.revision_file import RELEASES_FOLDER, Revision, is_revision_text, parse_revision, replace_resources
@@ -177,14 +177,20 @@ def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findi
 
 def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
     """Let what node.yaml gives take the place of what the spec and its settings declare."""
-    node = read_node_file(Path(os.path.normpath(folder / revision.node)), findings)
-    if node is None:
+    from engine.spec.node_file import load_node  # which reads the files of a spec as this module does
+
+    try:
+        node = load_node(Path(os.path.normpath(folder.absolute() / revision.node)))
+    except SpecError as wrong:
+        findings += wrong.diagnostics
         files.complete = False
         return
-    files.digests.append(node.digest)  # but it is not among the files of the project, which a bundle would hold
+    files.digests.append(
+        digest_json(node.written_data())
+    )  # but it is not among the files of the project, which a bundle would hold
     given = select_given(node, revision.deployment, files.root)
     replace_resources(files.root, given, {})
-    files.confinement = confine_deployment(node, revision, release, files.home, findings)
+    files.confinement = confine_deployment(node, revision, release, files.home)
     for place in files.confinement.given:
         files.folders[place] = node.path.parent
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from engine.errors import Position
+from engine.errors import Diagnostic, Position, SpecError
 from engine.spec.diagnostics import Findings
 from engine.spec.source import Source
 from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
@@ -86,6 +86,22 @@ def follow_link(path: Path) -> Path:
 def is_revision_text(text: str) -> bool:
     """Return whether the text of a file is that of a revision, and not of a spec."""
     return text.startswith(_START)
+
+
+def find_node_path(path: Path) -> Path | None:
+    """Return the node.yaml by which the revision of a file is confined; None if it is by none.
+
+    Raises
+    ------
+    SpecError
+        The file cannot be read as that of a revision.
+    """
+    try:
+        node = json.loads(path.read_text(encoding="utf-8"))[_KEY].get("node", "")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        message = "this file of a deployed revision is damaged"
+        raise SpecError((Diagnostic(Position(str(path)), "file", message, "deploy again: engine deploy"),)) from None
+    return Path(os.path.normpath(path.parent.absolute() / node)) if node else None
 
 
 def parse_revision(source: Source, findings: Findings) -> tuple[Revision, MapNode] | None:
