@@ -81,7 +81,9 @@ def list_registries(project: ProjectSpec) -> dict[str, FolderRegistry]:
     """Return the registries of a project: that of its state as `local`, that of `registry:` as `published`."""
     found = {LOCAL: FolderRegistry(resolve_state_folder(project) / "bundles")}
     if project.resources.registry is not None:
-        found[PUBLISHED] = FolderRegistry(project.home / project.resources.registry.path)
+        found[PUBLISHED] = FolderRegistry(
+            project.check_path(project.home / project.resources.registry.path, writes=True)
+        )
     return found
 
 

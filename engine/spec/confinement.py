@@ -56,6 +56,8 @@ class Confinement:
         The real folders of the deployment: what it reads, and what it also writes.
     folders
         The real folders that node.yaml lists, or names in a connection that it gives.
+    node_folder
+        The real folder of the node.
     withheld
         Real folders and files of the node itself: never part of `folders`, whatever these are.
     variables, environment, secrets
@@ -72,6 +74,7 @@ class Confinement:
     release: Path
     home: Path
     folders: tuple[Path, ...]
+    node_folder: Path
     withheld: tuple[Path, ...]
     variables: Mapping[str, Scalar]
     environment: Mapping[str, str]
@@ -90,7 +93,10 @@ class Confinement:
         if real.is_relative_to(self.home) or (real.is_relative_to(self.release) and not writes):
             return ""
         withheld = any(real.is_relative_to(one) for one in self.withheld)
-        if not withheld and any(real.is_relative_to(folder) for folder in self.folders):
+        # A folder around that of the node does not give what is in the node's.
+        of_node = real.is_relative_to(self.node_folder)
+        folders = [one for one in self.folders if not (of_node and self.node_folder.is_relative_to(one))]
+        if not withheld and any(real.is_relative_to(folder) for folder in folders):
             return ""
         if real.is_relative_to(self.release):
             return f"{path} lies in the release, which nothing is written to; write to a path relative to the spec"
@@ -158,7 +164,7 @@ def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home
     tls = node.resources.tls
     withheld = [
         node.path,
-        node.node_folder,
+        *(node.node_folder / name for name in ("bundles", "deployments", "staging")),
         *(Path(one.file) for one in given.secrets.values() if one.file),
         *((node.resolve_path(tls.certificate), node.resolve_path(tls.key)) if tls else ()),
     ]
@@ -167,6 +173,7 @@ def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home
         release=release.resolve(),
         home=home.resolve(),
         folders=tuple(node.resolve_path(one).resolve() for one in (*node.resources.folders, *filter(None, roots))),
+        node_folder=node.node_folder.resolve(),
         withheld=tuple(one.resolve() for one in withheld),
         variables=given.variables,
         environment=given.environment,

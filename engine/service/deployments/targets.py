@@ -112,6 +112,8 @@ def open_target(
         from engine.service.deployments.directory_target import DirectoryTarget
 
         return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
+    if declared.certificate:
+        project.check_path(folder / declared.certificate)
     raise NotImplementedError
 
 
