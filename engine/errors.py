@@ -57,6 +57,10 @@ class DataError(EngineError):
     """A dataset cannot be read, or violates its contract."""
 
 
+class RefusedPathError(DataError):
+    """A path of a deployment leads to what its node has not given to it."""
+
+
 class ModelError(EngineError):
     """A model cannot be trained, loaded or used."""
 

@@ -14,7 +14,7 @@ from engine.bundles.manifest import BundledDataset, Manifest
 from engine.digests import digest_file
 from engine.errors import BundleError
 from engine.spec.diagnostics import Findings
-from engine.spec.include import SpecFiles, read_files
+from engine.spec.include import SpecFiles, read_released_files
 from engine.spec.resources.datasets import Dataset, FileReading
 from engine.spec.variable_references import escape_references
 from engine.spec.yaml_tree import MapNode, node_at, plain_value
@@ -50,7 +50,7 @@ def collect_replacements(manifest: Manifest, release: Path, remapped: Collection
         The spec cannot be read, or lacks what the manifest names.
     """
     findings = Findings()
-    files = read_files(release / manifest.spec, findings)
+    files = read_released_files(release / manifest.spec, release, findings)
     if not files.complete:
         problems = findings.sorted_by_position()
         raise BundleError(

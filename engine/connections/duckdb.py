@@ -146,6 +146,7 @@ def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SE
         try:
             session = DuckdbSession(duckdb.connect(str(path), read_only=read_only, config=config), place)
             session.execute("SET TimeZone TO 'UTC'")
+            session.execute("SET lock_configuration TO true")
             session.execute("BEGIN TRANSACTION")
         except duckdb.Error as error:
             locked = "Could not set lock" in str(error)

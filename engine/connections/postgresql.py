@@ -3,14 +3,15 @@
 The driver is called without its layer for Python programs, which would load pyarrow wherever that is installed.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from engine.connections.database_errors import require_package
+from engine.connections.database_errors import DatabaseError, require_package
 from engine.connections.postgresql_errors import check_postgresql_url, explain_postgresql_error, explain_stream_error
 from engine.connections.table_names import quote_name
 
@@ -146,6 +147,12 @@ class PostgresqlSession:
             raise explain_postgresql_error(str(error), error.sqlstate, self.place) from None
 
 
+FILE_PARAMETERS = frozenset(
+    {"passfile", "service", "servicefile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "sslkeylogfile"}
+)
+"""The parameters of a URL in which libpq takes the path of a file, or what stands in one."""
+
+
 def open_postgresql(
     url: str,
     *,
@@ -216,7 +223,32 @@ def describe_place(url: str) -> str:
 
 def complete_url(url: str, timeout: float) -> str:
     """Return a URL with the limits of time of a connection, as far as it does not say them itself."""
-    parameters = {"connect_timeout": max(2, ceil(timeout)), **_KEEPALIVES}
+    return _add_parameters(url, {"connect_timeout": max(2, ceil(timeout)), **_KEEPALIVES})
+
+
+def confine_postgresql_url(url: str) -> str:
+    """Return the URL with what keeps the client from using logins and files of the user that it runs as.
+
+    Raises
+    ------
+    DatabaseError
+        The URL names a file, a service or a socket of this machine.
+    """
+    parts = urlsplit(url)
+    given = parse_qs(parts.query, keep_blank_values=True)
+    named = sorted(FILE_PARAMETERS & given.keys())
+    hosts = [parts.netloc.rpartition("@")[2], *given.get("host", ())]
+    local = not any(hosts) or any(unquote(one).lstrip().startswith(("/", "@")) for host in hosts
+                                  for one in host.split(",") if one)  # fmt: skip
+    if named or local:
+        what = f"{named[0]}= of its url names what is on this machine" if named else "its url names no server"
+        raise DatabaseError(f"{what}: let the owner of the node give the whole url in a secret, or the connection")
+    login = parts.netloc.rpartition("@")[0]
+    return _add_parameters(url, {"passfile": os.devnull, **({} if ":" in login else {"password": ""})})
+
+
+def _add_parameters(url: str, parameters: Mapping[str, object]) -> str:
+    """Return the URL with further parameters; those that it has stay."""
     given = parse_qs(urlsplit(url).query)
     added = "&".join(f"{key}={quote(str(value))}" for key, value in parameters.items() if key not in given)
     return f"{url}{'&' if urlsplit(url).query else '?'}{added}" if added else url

@@ -42,6 +42,7 @@ from engine.drift.reading.row_hash import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
+from engine.spec.code_folder import CodeFolder
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.disturbances import Drill
 from engine.spec.opened_connections import describe_connection, open_connection, open_object_copies
@@ -262,11 +263,12 @@ class Datasets:
         """Return the folder that the path of a dataset starts from, and its files; those of a store are fetched."""
 
         def watch(path: Path) -> None:
-            self.files.watch(path, f"dataset {name!r}")
+            self.files.watch(self.project.check_path(path), f"dataset {name!r}")
 
         copies = self.find_copies(declared.connection)
         if copies is None:
             root = self.project.root_of("datasets", name, declared.connection)
+            self.project.check_path(root / declared.path)
             return root, find_files(declared, root, self.project.as_of, self._found_files, watch)
         try:
             with copies.explain():
@@ -322,16 +324,16 @@ class Datasets:
             rows, files = self._open_kept_rows(kept)
             return kept.key, lambda: _open_frame(name, dataset, rows, fingerprint, facts, kept, files)
         if key not in self._function_results:
-            self._function_results[key] = self._call_function(folder, dataset)
+            self._function_results[key] = self._call_function(self.project.code_of("datasets", name), dataset)
             hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
         frame, digest = self._function_results[key]
         made_of = (id(self._function_results[key]), kept and kept.key)
         return made_of, lambda: _open_frame(name, dataset, frame, digest, facts, kept)
 
-    def _call_function(self, folder: Path, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str]:
+    def _call_function(self, code: CodeFolder, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str]:
         """Return the function's frame, and the frame's fingerprint."""
-        frame = call_frame_function(folder, dataset.function, dataset.arguments)
-        with translate_user_code_errors(folder, f"reading what {dataset.function} returned"):
+        frame = call_frame_function(code, dataset.function, dataset.arguments)
+        with translate_user_code_errors(code.path.absolute(), f"reading what {dataset.function} returned"):
             frame = self._copy_rows(frame) if isinstance(frame, pl.LazyFrame) else frame
             return frame, hash_frame(frame)
 
@@ -346,7 +348,9 @@ class Datasets:
             if copies := self.find_copies(place.connection):
                 kept = KeptObject(copies.root, *named, copies)
             else:
-                kept = KeptFile(self.project.root_of("datasets", name, place.connection), *named)
+                root = self.project.root_of("datasets", name, place.connection)
+                self.project.check_path(root / place.name, writes=True)
+                kept = KeptFile(root, *named)
         else:
             table = (place.connection, place.name)
             kept = KeptTable(

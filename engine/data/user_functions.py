@@ -24,6 +24,7 @@ import polars as pl
 from engine.data.polars_errors import describe_error
 from engine.errors import DataError, EngineError
 from engine.formatting.hints import suggest_name
+from engine.spec.code_folder import CodeFolder
 
 
 def find_module_file(folder: Path, name: str) -> Path:
@@ -49,8 +50,8 @@ class _UncachedLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
-def load_function(folder: Path, reference: str) -> Callable[..., Any]:
-    """Return the function that `reference`, "module:function", names in `folder`.
+def load_function(code: CodeFolder, reference: str) -> Callable[..., Any]:
+    """Return the function that `reference`, "module:function", names in the folder of `code`.
 
     When called, the function can import the modules of the folder, and an exception that it raises becomes a DataError
     that names the user's file and line.
@@ -58,10 +59,12 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     Raises
     ------
     DataError
-        The module or the function does not exist, or importing the module fails.
+        The module or the function does not exist, or importing the module fails; or its code does not run here.
     """
+    if code.refusal:
+        raise DataError(f"{reference} is not called here: {code.refusal}")
     module_name, _, name = reference.partition(":")
-    folder = folder.absolute()
+    folder = code.path.absolute()
     path = find_module_file(folder, module_name)
     modules: dict[str, ModuleType] = {}
     importing = translate_user_code_errors(folder, f"importing {path.name}")
@@ -89,7 +92,7 @@ def load_function(folder: Path, reference: str) -> Callable[..., Any]:
     return call
 
 
-def call_frame_function(folder: Path, reference: str, arguments: Mapping[str, Any]) -> pl.DataFrame | pl.LazyFrame:
+def call_frame_function(code: CodeFolder, reference: str, arguments: Mapping[str, Any]) -> pl.DataFrame | pl.LazyFrame:
     """Call a user's function and return the frame of a `python` dataset.
 
     Raises
@@ -97,7 +100,7 @@ def call_frame_function(folder: Path, reference: str, arguments: Mapping[str, An
     DataError
         The function cannot be loaded, raises, or returns something other than a polars DataFrame or LazyFrame.
     """
-    frame = load_function(folder, reference)(**arguments)
+    frame = load_function(code, reference)(**arguments)
     if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
         kind = f"{type(frame).__module__}.{type(frame).__name__}".removeprefix("builtins.")
         convertible = kind.partition(".")[0] in ("pandas", "pyarrow")

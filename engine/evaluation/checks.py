@@ -7,7 +7,6 @@ computed gives ERROR, a metric without a value gives EMPTY, each with the reason
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose
-from pathlib import Path
 
 from engine.data import load_function
 from engine.errors import DataError, Position
@@ -19,6 +18,7 @@ from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_figure, format_number, format_seconds
 from engine.outcome import CheckOutcome
+from engine.spec.code_folder import CodeFolder
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
 
@@ -44,7 +44,7 @@ class CheckTarget:
     """The metrics that checks are applied to: those of a dataset or of one evaluation.
 
     `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
-    first: of the latest ones, as many as `count_past` tells, or all. Functions of python checks are found in `folder`,
+    first: of the latest ones, as many as `count_past` tells, or all. Functions of python checks are found in `code`,
     and their messages pass through `redact`, which masks secrets. `evaluation` is the id of the evaluation, if there is
     one, `rows` are the numbers of rows of batch and reference, and `confidence` is the level of its intervals.
     `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be found 4 times in 5.
@@ -54,7 +54,7 @@ class CheckTarget:
     name: str
     metrics: MetricsByName
     past: Sequence[MetricsByName]
-    folder: Path
+    code: CodeFolder
     redact: Callable[[str], str]
     evaluation: str | None = None
     in_seconds: Collection[str] = ()
@@ -278,7 +278,7 @@ def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFindin
     """Call the function of a python check with {metric: value}; it returns an outcome, or (outcome, reason)."""
     values = {name: metric.value for name, metric in target.metrics.items()}
     try:
-        returned = load_function(target.folder, check.function)(values, **check.arguments)
+        returned = load_function(target.code, check.function)(values, **check.arguments)
     except DataError as error:
         return CheckFinding(CheckOutcome.ERROR, target.redact(str(error)))
     outcome, reason = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, "")

@@ -6,36 +6,36 @@ A function that raises gives a failed metric with its reason, so that checks of 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
 from engine.data import load_function
 from engine.errors import DataError
 from engine.evaluation.record import MetricValue
+from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import PythonMetric
 
 
 def compute_custom_metrics(
-    declared: Mapping[str, PythonMetric], frame: pl.LazyFrame, folder: Path, redact: Callable[[str], str]
+    declared: Mapping[str, PythonMetric], frame: pl.LazyFrame, code: CodeFolder, redact: Callable[[str], str]
 ) -> dict[str, MetricValue]:
     """Compute each declared metric on a frame.
 
     Parameters
     ----------
-    folder
+    code
         The folder of the functions' modules.
     redact
         Masks secrets in the reasons, which quote the error messages of the functions.
     """
-    found = {name: _compute_custom_metric(metric, frame, folder) for name, metric in declared.items()}
+    found = {name: _compute_custom_metric(metric, frame, code) for name, metric in declared.items()}
     return {name: replace(value, reason=value.reason and redact(value.reason)) for name, value in found.items()}
 
 
-def _compute_custom_metric(metric: PythonMetric, frame: pl.LazyFrame, folder: Path) -> MetricValue:
+def _compute_custom_metric(metric: PythonMetric, frame: pl.LazyFrame, code: CodeFolder) -> MetricValue:
     """Call the function of one metric and check what it returns."""
     try:
-        returned = load_function(folder, metric.function)(frame, **metric.arguments)
+        returned = load_function(code, metric.function)(frame, **metric.arguments)
     except DataError as error:
         return MetricValue(None, reason=str(error), failed=True)
     if returned is None:

@@ -103,4 +103,4 @@ def fingerprint_model(facts: Mapping[str, Any]) -> str:
 
 def find_skops_file(project: ProjectSpec, name: str, spec: SkopsModel) -> Path:
     """Return the path of a skops model's file, from its connection's folder or else from that of the spec."""
-    return project.root_of("models", name, spec.connection) / spec.path
+    return project.check_path(project.root_of("models", name, spec.connection) / spec.path)

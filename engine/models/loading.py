@@ -30,6 +30,7 @@ from engine.models.persistence import load_trained
 from engine.models.predictions import PredictionParser
 from engine.models.skops_files import MAX_MODEL_BYTES, load_estimator
 from engine.spec import ProjectSpec
+from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel
 
 
@@ -67,11 +68,13 @@ def load_model(
                 raise ModelError(f"{where} is not trained yet: train it with `engine run`")
             return load_trained(name, spec, version, digests or {})
         case SkopsModel():
+            if spec.allow and (refusal := project.find_code_refusal("models", name)):
+                raise ModelError(f"{where}: the types of allow: are not loaded here, as they run code: {refusal}")
             return _load_skops(name, spec, find_skops_file(project, name, spec), table, where)
         case ScoredModel():
             return _load_scored(name, spec, table, reference_classes, where)
         case PythonModel():
-            return _load_python(name, spec, project.folder_of("models", name), table, reference_classes, where)
+            return _load_python(name, spec, project.code_of("models", name), table, reference_classes, where)
     raise TypeError(f"no loader for {type(spec).__name__}")
 
 
@@ -223,11 +226,11 @@ class FunctionPredictor:
 
 
 def _load_python(
-    name: str, spec: PythonModel, folder: Path, table: Table, reference: Sequence[ClassValue], where: str
+    name: str, spec: PythonModel, code: CodeFolder, table: Table, reference: Sequence[ClassValue], where: str
 ) -> FittedModel:
     """Return a model that calls a user's function."""
     try:
-        function = load_function(folder, spec.function)
+        function = load_function(code, spec.function)
     except DataError as error:
         raise ModelError(f"{where}: {error}") from error
     columns = table.frame.collect_schema().names()

@@ -10,6 +10,7 @@ sends is told with the error, so that the channel is not used again before it ha
 """
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from typing import TypeVar
 from engine.errors import DeliveryError, EngineError, UnreachableError
 from engine.formatting.control_characters import single_line
 from engine.formatting.moments import format_minute
+from engine.notifications.channel_reach import find_channel_refusal
 from engine.notifications.channels import limit_sending, send_message
 from engine.notifications.envelope import DelayedError, RefusedError
 from engine.notifications.mime import create_html_part, is_html_part
@@ -121,11 +123,16 @@ def send_directly(
     channel = project.channels.get(message.channel)
     if channel is None:
         raise DeliveryError(UNDECLARED)
+    if refusal := find_channel_refusal(project, message.channel, secrets):
+        raise UnreachableError(refusal)
     folder, home = project.folder_of("channels", message.channel), project.home_of("channels", message.channel)
     cuts: list[Callable[[], None]] = []
 
     def send() -> str:
-        return send_message(channel, message, secrets, folder, home, project.name, seconds, outcome, reached, cuts)
+        environ = project.select_environment(os.environ)
+        return send_message(
+            channel, message, secrets, folder, home, project.name, seconds, outcome, reached, cuts, environ
+        )
 
     return _call_within(seconds, send, cuts)
 

@@ -4,7 +4,8 @@ A kind is a module with `send` and `describe`, and a line in `CHANNEL_KINDS`. Th
 revealed here, just before use, and masked here in the replies of servers.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,6 +61,7 @@ def send_message(
     outcome: Outcome | None = None,
     reached: list[str] | None = None,
     cuts: list[Callable[[], None]] | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> str:
     """Send `message` through `channel`, or through its `fallback` where its secret is absent.
 
@@ -83,6 +85,8 @@ def send_message(
         Each receiver is added as soon as it has taken the message, also if the sending fails later.
     cuts
         Functions are added that cut the sending off, from another thread.
+    environ
+        The environment of a program that gets the message.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def send_message(
         used, url, headers = _resolve_channel(channel, secrets)
         sent_to = [] if reached is None else reached
         cut = [] if cuts is None else cuts
-        post = Envelope(message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut)
+        post = Envelope(message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut, environ)
         CHANNEL_KINDS[used.kind].send(used, post)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)

@@ -42,6 +42,7 @@ def send(channel: CommandChannel, post: Envelope) -> None:
             process = subprocess.Popen(  # noqa: S603  (the spec names the program, and no shell reads it)
                 channel.argv,
                 cwd=post.folder,
+                env=dict(post.environ),
                 stdin=body,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

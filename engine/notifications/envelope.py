@@ -1,5 +1,6 @@
 """A message together with what a channel needs, beside its settings, to send it; and the answer that it is refused."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -26,7 +27,7 @@ class Envelope:
     outcome, None before its end. The channel adds each receiver to `reached` as soon as it has taken the message, so
     that it does not get it again if another one fails. `headers` are HTTP headers with secrets revealed. The sending
     may take `seconds`; the channel adds to `cuts` what closes its connection, which is called from another thread when
-    they are over.
+    they are over. `environ` is the environment of a program that gets the message.
     """
 
     message: OutboxMessage
@@ -40,6 +41,7 @@ class Envelope:
     headers: Mapping[str, str] = field(default_factory=dict)
     seconds: float = inf
     cuts: list[Callable[[], None]] = field(default_factory=list)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
 class DelayedError(DeliveryError):

@@ -130,7 +130,7 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         name=name,
         metrics=evaluation.metrics,
         past=[earlier.metrics for earlier in past],
-        folder=context.project.folder_of("evaluation_stores", name),
+        code=context.project.code_of("evaluation_stores", name),
         redact=context.secrets.redact,
         evaluation=evaluation.id,
         rows=(evaluation.rows_used, evaluation.reference_rows),

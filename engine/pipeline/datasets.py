@@ -213,7 +213,7 @@ def _measure_dataset(
     if "repeated_share" in wanted:
         values["repeated_share"] = _compare_with_batch_before(table, context)
     values |= compute_custom_metrics(
-        spec.metrics, table.frame, context.project.folder_of("datasets", table.name), context.secrets.redact
+        spec.metrics, table.frame, context.project.code_of("datasets", table.name), context.secrets.redact
     )
     context.datasets.files.verify()
     return values
@@ -259,7 +259,7 @@ def check_dataset(name: str, metrics: dict[str, MetricValue], context: BuildCont
         name=name,
         metrics=metrics,
         past=context.store.measurements.list_earlier(name, context.run, count_past(checks.values())),
-        folder=context.project.folder_of("datasets", name),
+        code=context.project.code_of("datasets", name),
         redact=context.secrets.redact,
         in_seconds=in_seconds,
     )

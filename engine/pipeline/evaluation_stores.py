@@ -313,7 +313,7 @@ def _evaluate_batch(
         own_metrics = compute_custom_metrics(
             spec.metrics,
             _join_predictions(comparable, seen),
-            _find_store_folder(name, context),
+            context.project.code_of("evaluation_stores", name),
             context.secrets.redact,
         )
         importance = model.importance if model else None
@@ -369,7 +369,3 @@ def _join_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
     schema = table.frame.collect_schema()
     predicted = seen.scored.select(column for column in seen.scored.columns if column not in schema)
     return pl.concat([table.frame, predicted.lazy()], how="horizontal")
-
-
-def _find_store_folder(name: str, context: BuildContext) -> Any:
-    return context.project.folder_of("evaluation_stores", name)

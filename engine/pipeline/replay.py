@@ -180,7 +180,7 @@ def _build_past_target(section: str, target: str, one: _Past, context: BuildCont
         evaluation=one.name if is_store else None,
         metrics=one.metrics,
         past=one.past,
-        folder=context.project.folder_of(section, target),
+        code=context.project.code_of(section, target),
         redact=context.secrets.redact,
         in_seconds=() if is_store else select_metrics_in_seconds(target, one.metrics, context),
         rows=one.rows,

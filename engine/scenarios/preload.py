@@ -28,6 +28,7 @@ from engine.data.user_functions import load_function
 from engine.errors import DeliveryError, EngineError, Severity, SpecError
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.redacted_output import redact_standard_streams
+from engine.notifications.channel_reach import find_channel_refusal
 from engine.notifications.channels import describe_channel, greet_channel
 from engine.outcome import Outcome
 from engine.pipeline.actions import FrozenModel
@@ -148,6 +149,9 @@ def prove_secrets(revision: Revision) -> str:
     if absent:
         places = {name: project.secrets[name] for name in absent}
         found = [f"{name} ({f'variable {one.env}' if one.env else f'file {one.file}'})" for name, one in places.items()]
+        if project.confinement is not None:
+            where = f"give it in {project.confinement.node_file} under secrets:"
+            raise ProofFailed(f"without a value: {join_words(absent, 'and')}; {where}")
         raise ProofFailed(
             f"without a value: {join_words(found, 'and')}; provide it, or say under `secrets:` of the deployment where "
             "it is found"
@@ -156,16 +160,29 @@ def prove_secrets(revision: Revision) -> str:
 
 
 def prove_code(revision: Revision) -> str:
-    """Prove that each function that the spec names can be imported from the release."""
+    """Prove that each function that the spec names may run here, and can be imported from the release."""
     project, names = revision.loaded, set[str]()
     included = set(revision.manifest.datasets)
-    for section, name, function in list_functions(project):
-        if section == "datasets" and name in included:
-            continue  # the release has its rows
-        load_function(project.folder_of(section, name), function)
+    found = [one for one in list_functions(project) if one[0] != "datasets" or one[1] not in included]
+    _prove_allowed(project, found)
+    for section, name, function in found:
+        load_function(project.code_of(section, name), function)
         names.add(function)
     code = [path for path, file in revision.manifest.files.items() if file.role == "code"]
     return f"{_count(len(names), 'function')} of {join_some(code)} can be imported" if names else "no code is needed"
+
+
+def _prove_allowed(project: ProjectSpec, functions: list[tuple[str, str, str]]) -> None:
+    """Prove that all code that the spec names runs here: functions, programs, and types that run code when loaded."""
+    code = [*functions]
+    code += [("channels", name, one.argv[0]) for name, one in project.channels.items() if one.kind == "command"]
+    code += [("models", name, "allow:") for name, one in project.models.items() if one.kind == "skops" and one.allow]
+    refused: dict[str, list[str]] = {}
+    for section, name, what in code:
+        if refusal := project.find_code_refusal(section, name):
+            refused.setdefault(refusal, []).append(f"{what} of {section}: {name}")
+    if refused:
+        raise ProofFailed("; ".join(f"{join_some(named)}: {refusal}" for refusal, named in refused.items()))
 
 
 def prove_packages(revision: Revision) -> str:
@@ -252,6 +269,8 @@ def prove_channels(revision: Revision) -> str:
     secrets = Secrets(project, os.environ)
     for name, channel in project.channels.items():
         try:
+            if refusal := find_channel_refusal(project, name, secrets):
+                raise DeliveryError(refusal)
             text = describe_channel(channel, secrets)
             if revision.request.probe_channels:
                 text += greet_channel(channel, secrets, project.folder_of("channels", name))

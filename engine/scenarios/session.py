@@ -220,6 +220,7 @@ def open_session(
     deliver
         Whether messages are sent; without it they are committed only.
     """
+    environ = project.select_environment(environ)
     secrets = Secrets(project, environ)
     log = RunLog(None, "", clock, secrets.redact, listeners)
     with ExitStack() as stack:

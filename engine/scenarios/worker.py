@@ -195,6 +195,12 @@ def _load_early(request: LoadRequest) -> None:
             load_kernel(module, name, index)
 
 
+def _leave_variables(project: ProjectSpec) -> None:
+    """Leave only the variables of the environment that are the project's, whatever this process was started with."""
+    for name in set(os.environ) - set(project.select_environment(os.environ)):
+        del os.environ[name]
+
+
 def _send_line(line: LogLine, send: Send) -> None:
     send(LineReply(line=line))
 
@@ -231,6 +237,7 @@ def main() -> None:
             return
         confined = request.confined if isinstance(request, StepRequest | RunRequest) else ()
         project = load(request.spec, request.variables, as_of=request.as_of, confined=confined)
+        _leave_variables(project)
         redact_standard_streams(Secrets(project, os.environ).redact)
         if isinstance(request, StepRequest):
             send(_answer_step(request, project, send))

@@ -16,6 +16,7 @@ from engine.scenarios.process import SUPERVISOR, Conversation, RunProcess
 from engine.scenarios.requests import RunRequest, TellRequest
 from engine.service.exit_causes import count_memory_kills, describe_process_end
 from engine.service.ready_process import ReadyProcess
+from engine.spec import ProjectSpec
 
 KILL_SECONDS = 10.0
 """A supervisor that has not ended its processes after that many seconds is killed itself."""
@@ -137,14 +138,19 @@ class ChildRuns:
         """How many more runs may begin now."""
         return self.at_once - sum(child.fire is not None for child in self.active)
 
-    def start(self, owner: str, request: RunRequest | TellRequest) -> ChildProcess:
-        """Start a process for a request; raises OSError if the system has none left."""
+    def select_environment(self, project: ProjectSpec | None) -> Mapping[str, str]:
+        """Return the environment of the processes of a project."""
+        return self._environ if project is None else project.select_environment(self._environ)
+
+    def start(self, owner: str, request: RunRequest | TellRequest, project: ProjectSpec | None = None) -> ChildProcess:
+        """Start a process for a request of a project; raises OSError if the system has none left."""
+        environ = self.select_environment(project)
         fire, run = (request.fire, request.run or "") if isinstance(request, RunRequest) else (None, "")
         kills = count_memory_kills()
         if isinstance(request, RunRequest):
-            process = self.ready.take()
+            process = self.ready.take(environ)
         else:  # nobody waits for what it does
-            process = RunProcess(self._environ, program=self._program)
+            process = RunProcess(environ, program=self._program)
         child = ChildProcess(owner, fire, run, process, memory_kills=kills)
         child.thread = threading.Thread(target=self._follow, args=(child, request), name=f"run {run}", daemon=True)
         try:

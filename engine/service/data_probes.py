@@ -108,6 +108,7 @@ class DataProbes:
         self._ends: SimpleQueue[ProbeEnd] = SimpleQueue()
         self._watched: dict[Key, _WatchedTrigger] = {}
         self._processes: set[RunProcess] = set()
+        self._variables = environ
         self._spec: tuple[ProjectSpec, str] | None = None
         self.chains = RunChains()
 
@@ -131,6 +132,7 @@ class DataProbes:
         The states that have changed, each with the fires that belong to it: both are to be stored in one transaction.
         """
         self._threads.add_threads()
+        self._variables = project.select_environment(self._environ)
         triggers = _list_data_triggers(project)
         known = {key: state for state in states if (key := (state.scenario, state.trigger)) in triggers}
         news = []
@@ -192,7 +194,7 @@ class DataProbes:
             return
         watched.begun = state
         try:
-            process = RunProcess(self._environ)
+            process = RunProcess(self._variables)
         except OSError as error:  # the system may be out of memory or of processes
             self._ends.put(ProbeEnd((self, *key), error=error))
             return

@@ -223,7 +223,9 @@ def make_dataset_source(
             root=name_object_root(of_store),
             store=open_object_folder(project, dataset.connection, Secrets(project, environ)),
         )
-    path = project.root_of("datasets", name, dataset.connection) / dataset.path
+    path = project.check_path(project.root_of("datasets", name, dataset.connection) / dataset.path)
+    if dataset.marker:
+        project.check_path((path if path.is_dir() else path.parent) / dataset.marker)
     connection = project.connections[dataset.connection] if dataset.connection else None
     root = connection.root if isinstance(connection, FileConnection) else ""
     return DatasetSource(

@@ -48,6 +48,7 @@ class ReadyProcess:
         self._load: LoadRequest | None = None
         self._process: RunProcess | None = None
         self._code: object = None
+        self._variables: dict[str, str] = {}
         self._wanted_at = 0.0
         self._not_before = -RETRY_SECONDS
 
@@ -55,27 +56,43 @@ class ReadyProcess:
         """Let the next process load early what a run has needed."""
         self._load = LoadRequest(modules=reply.modules, kernels=reply.kernels)
 
-    def prepare(self) -> None:
-        """Have a process wait, because a run is expected soon."""
+    def prepare(self, environ: Mapping[str, str] | None = None) -> None:
+        """Have a process wait, because a run is expected soon.
+
+        A process that waits with another environment stays: the run that it is of may come first.
+
+        Parameters
+        ----------
+        environ
+            The environment of its process, if not the usual one.
+        """
         self._wanted_at = self._clock()
         if self._process is not None and not self._is_usable(self._process):
             self.end()
             self._not_before = self._wanted_at + RETRY_SECONDS
         if self._process is None and self._wanted_at >= self._not_before:
             code = _identify_code()
+            self._variables = dict(self._environ if environ is None else environ)
             try:
-                self._process, self._code = RunProcess(self._environ, self._load, self._program), code
+                self._process, self._code = RunProcess(self._variables, self._load, self._program), code
             except OSError:  # the run that needs a process will try again, and tell it
                 self._not_before = self._wanted_at + RETRY_SECONDS
 
-    def take(self) -> RunProcess:
-        """Return the process that waits, or a new one; the caller ends it. Raises OSError if none can be started."""
-        process, self._process = self._process, None
-        if process is not None:
+    def take(self, environ: Mapping[str, str] | None = None) -> RunProcess:
+        """Return the process that waits, or a new one; the caller ends it. Raises OSError if none can be started.
+
+        Parameters
+        ----------
+        environ
+            The environment that the process must have, if not the usual one.
+        """
+        wanted = dict(self._environ if environ is None else environ)
+        if self._process is not None and self._variables == wanted:
+            process, self._process = self._process, None
             if self._is_usable(process):
                 return process
             process.end()
-        return RunProcess(self._environ, program=self._program)
+        return RunProcess(wanted, program=self._program)
 
     def end_unused(self) -> None:
         """End the process if no run has been expected for a while."""

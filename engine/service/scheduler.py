@@ -253,7 +253,7 @@ class ProjectScheduler:
         )
         self._probes.chains.begin_run(run, fire, now)
         try:
-            self._runs.start(self.key, request)
+            self._runs.start(self.key, request, self.spec.project)
         except OSError as error:
             self._open.postpone(self._open.find(fire.number) or fire, f"its process could not be started: {error}")
         self._checkpoint("after spawn")
@@ -340,7 +340,7 @@ class ProjectScheduler:
         ):
             return
         self._next_tell = self._monotonic() + LOOK_SECONDS
-        self._runs.start(self.key, TellRequest(spec=self.spec.path, release=self._release))
+        self._runs.start(self.key, TellRequest(spec=self.spec.path, release=self._release), self.spec.project)
 
     def _end_overtime(self) -> None:
         for child in self._runs.active:

@@ -3,9 +3,11 @@
 import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import EngineError, Severity, SpecError, UsageError
+from engine.file_identity import FileIdentity
 from engine.service.deployments.places import POINTER
 from engine.service.file_set import FileSet
 from engine.service.serve_listener import ServeListener
@@ -43,13 +45,13 @@ class ServedSpec:
         self._files = FileSet(time.monotonic)
         self._told: tuple[str, ...] = ()
         self._sources: list[WatchedSource] = []
-        self._revision = ""
+        self._revision: tuple[str, FileIdentity | None] = ("", None)
 
     def read(self) -> bool:
         """Read the files; return whether the project differs from the one before. What is wrong is told once."""
-        before = self.project
+        before, node_file = self.project, self._node_file
         if self.is_deployment:
-            self._revision = str(self.path.readlink())
+            self._revision = self._identify_revision()
         try:
             self.project = load(self.path)
         except SpecError as wrong:
@@ -61,6 +63,8 @@ class ServedSpec:
         else:
             self._listener.mask_secrets(self.project)
             self.problems = ()
+            if self._node_file != node_file:
+                self._revision = self._revision[0], self._identify_revision()[1]
         if self.problems and self.problems != self._told:
             self._listener.tell("invalid spec", self._explain_invalid(), spec=str(self.path))
         elif self._told and not self.problems:
@@ -84,13 +88,27 @@ class ServedSpec:
         """Whether this is what is active in a deployment, which an update may replace at any time."""
         return self.path.name == POINTER and self.path.is_symlink()
 
+    @property
+    def _node_file(self) -> Path | None:
+        """The node.yaml of the project as it was last valid."""
+        return self.project.confinement.node_file if self.project and self.project.confinement else None
+
+    def _identify_revision(self) -> tuple[str, FileIdentity | None]:
+        """Return what differs when another revision is active, or the node.yaml of this one has changed."""
+        found = None
+        if node_file := self._node_file:
+            with suppress(OSError):
+                found = FileIdentity.from_stat(node_file.stat())
+        return str(self.path.readlink()), found
+
     def has_changed(self) -> bool:
         """Return whether one of the files has another content than when it was read, and has settled.
 
-        Of a deployment, whether another revision is active: a revision and its release never change.
+        Of a deployment, whether another revision is active, or its node.yaml has changed: a revision and its release
+        never change.
         """
         if self.is_deployment:
-            return str(self.path.readlink()) != self._revision
+            return self._identify_revision() != self._revision
         self._files.look(self._sources, lambda _: False)
         return self._files.wait_seconds("spec") <= 0 and bool(self._files.take("spec"))
 

@@ -252,8 +252,9 @@ class Server:
 
     def _expect_runs(self) -> None:
         """Have a process wait for a run that may begin soon."""
-        if not self._draining and any(project.expects_run for project in self._projects.served):
-            self._runs.ready.prepare()
+        expecting = next((one for one in self._projects.served if one.expects_run), None)
+        if not self._draining and expecting is not None:
+            self._runs.ready.prepare(self._runs.select_environment(expecting.spec.project))
         else:
             self._runs.ready.end_unused()
 

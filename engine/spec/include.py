@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_origin
 
-from engine.digests import digest_texts
-from engine.errors import Position
+from engine.digests import digest_json, digest_texts
+from engine.errors import Position, SpecError
+from engine.spec.confinement import Confinement, confine_deployment, select_given
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.project import ProjectResource
-from engine.spec.revision_file import Revision, is_revision_text, parse_revision, replace_resources
+from engine.spec.revision_file import RELEASES_FOLDER, Revision, is_revision_text, parse_revision, replace_resources
 from engine.spec.source import Source, read_source
 from engine.spec.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
@@ -27,7 +28,8 @@ class SpecFiles:
     """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
 
     `folder` is that of the spec. What is written goes to `home` instead, which is another folder in a deployment alone.
-    `revision` is that of the deployment, if the spec was released. `missing` are files that are named, but cannot be
+    `revision` is that of the deployment, if the spec was released, and `confinement` what it may reach, if it is on a
+    node. `missing` are files that are named, but cannot be
     read. `digests` are those of the texts that were read, in order.
     `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
     """
@@ -36,6 +38,7 @@ class SpecFiles:
     folder: Path
     home: Path
     revision: Revision | None = None
+    confinement: Confinement | None = None
     paths: list[Path] = field(default_factory=list)
     missing: list[Path] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
@@ -50,6 +53,21 @@ def read_files(path: Path, findings: Findings) -> SpecFiles:
     return files
 
 
+def read_released_files(path: Path, release: Path, findings: Findings) -> SpecFiles:
+    """Read the spec of a release, and all files that it includes; none of them may lie elsewhere."""
+    files = SpecFiles(MapNode(Position(str(path))), path.parent, path.parent)
+    _read_into(path, None, files, (), findings, release.resolve())
+    return files
+
+
+def leads_inside(path: Path, folder: Path) -> bool:
+    """Tell whether a path, with all links followed, lies in a real folder."""
+    try:
+        return path.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a NUL in the name
+        return False
+
+
 def find_home(files: SpecFiles, folder: Path) -> Path:
     """Return the folder that takes what would be written to a folder of the spec, or to one below it."""
     inside = Path(os.path.relpath(folder, files.folder))
@@ -57,12 +75,17 @@ def find_home(files: SpecFiles, folder: Path) -> Path:
 
 
 def _read_into(
-    path: Path, included_at: Position | None, files: SpecFiles, chain: tuple[Path, ...], findings: Findings
+    path: Path,
+    included_at: Position | None,
+    files: SpecFiles,
+    chain: tuple[Path, ...],
+    findings: Findings,
+    release: Path | None = None,
 ) -> None:
     """Read a file into `files`, and then the files that it includes.
 
     `included_at` is the entry of `include:` that names the file, None for the spec itself. `chain` holds the files
-    from the spec to the one that includes this one.
+    from the spec to the one that includes this one. `release` is the folder of a release, in which all must lie.
     """
     real = _make_absolute(path)
     if real in chain:
@@ -79,6 +102,11 @@ def _read_into(
         findings.error(included_at or Position(str(path)), "include", f"a project may have at most {MAX_FILES} files")
         files.complete = False
         return
+    if release is not None and not leads_inside(path, release):
+        message = f"{path} is not part of the release {release}: a spec includes only files of its bundle"
+        findings.error(included_at or Position(str(path)), "reach", message, "pack the file into the bundle")
+        files.complete = False
+        return
     # A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
     reading = Findings()
     source = read_source(path, reading)
@@ -91,7 +119,13 @@ def _read_into(
     findings += reading
     files.paths.append(path)
     files.digests.append(digest_texts(source.text if source else ""))
-    if source is not None and not chain and is_revision_text(source.text):
+    if (
+        source is not None
+        and not chain
+        and release is None
+        and files.revision is None
+        and is_revision_text(source.text)
+    ):
         _read_released(path, source, files, findings)
         return
     tree = parse_yaml(source, findings) if source else None
@@ -121,7 +155,7 @@ def _read_into(
         else:
             _add_unique_entry(files.root, entry, f'"{key}"', findings)
     for item in _list_included_files(tree):
-        _read_into(path.parent / item.text, item.position, files, (*chain, real), findings)
+        _read_into(path.parent / item.text, item.position, files, (*chain, real), findings, release)
 
 
 def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findings) -> None:
@@ -133,9 +167,32 @@ def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findi
     files.revision, replaced = found
     spec, files.home = (Path(os.path.normpath(path.parent / one)) for one in (files.revision.spec, files.revision.home))
     files.folder = spec.parent
-    _read_into(spec, None, files, (), findings)
+    release = path.parent / ".." / RELEASES_FOLDER / files.revision.bundle
+    _read_into(spec, None, files, (), findings, release.resolve() if files.revision.node else None)
     replace_resources(files.root, replaced, files.revision.active)
     _place_data(files, files.revision)
+    if files.revision.node:
+        _confine(files, files.revision, path.parent, release, findings)
+
+
+def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
+    """Let what node.yaml gives take the place of what the spec and its settings declare."""
+    from engine.spec.node_file import load_node  # which reads the files of a spec as this module does
+
+    try:
+        node = load_node(Path(os.path.normpath(folder.absolute() / revision.node)))
+    except SpecError as wrong:
+        findings += wrong.diagnostics
+        files.complete = False
+        return
+    files.digests.append(
+        digest_json(node.written_data())
+    )  # but it is not among the files of the project, which a bundle would hold
+    given = select_given(node, revision.deployment, files.root)
+    replace_resources(files.root, given, {})
+    files.confinement = confine_deployment(node, revision, release, files.home)
+    for place in files.confinement.given:
+        files.folders[place] = node.path.parent
 
 
 def _place_data(files: SpecFiles, revision: Revision) -> None:

@@ -40,6 +40,10 @@ def _read_message_file(owner: MapNode, scenario: str, files: SpecFiles, findings
     if message is not None:
         findings.error(node.position, "message-file", message, help_)
         return
+    refusal = files.confinement.find_path_refusal(path) if files.confinement else ""
+    if refusal:
+        findings.error(node.position, "reach", refusal, "pack the file into the bundle")
+        return
     reading = Findings()
     source = read_source(path, reading)
     if source is not None:

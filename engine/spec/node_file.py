@@ -87,6 +87,10 @@ class NodeSpec:
         """Return the position in the file of a key or a list item, or of the nearest one above if it does not exist."""
         return find_position(self._root, path)
 
+    def find_node(self, *path: str | int) -> YamlNode | None:
+        """Return what the file says at a path, as it is written; None if it says nothing there."""
+        return node_at(self._root, path)
+
     def written_data(self, *path: str | int) -> Any:
         """Return what the file says at a path as plain data, with its references; None if it says nothing there.
 

@@ -7,12 +7,12 @@ from engine.connections.duckdb import DuckdbSession, open_duckdb
 from engine.connections.object_cache import ObjectCache
 from engine.connections.object_copies import ObjectCopies
 from engine.connections.object_store import ObjectFolder, ObjectStoreError, ObjectStoreLogin
-from engine.connections.postgresql import PostgresqlSession, open_postgresql
+from engine.connections.postgresql import PostgresqlSession, confine_postgresql_url, open_postgresql
 from engine.digests import digest_texts
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection, S3Connection
 from engine.spec.secrets import Secrets
-from engine.spec.variable_references import find_references
+from engine.spec.variable_references import find_only_reference, find_references
 
 DatabaseSession = PostgresqlSession | DuckdbSession
 
@@ -43,11 +43,16 @@ def open_connection(project: ProjectSpec, name: str, secrets: Secrets, *, read_o
             if url is None:
                 absent = ", ".join(secrets.list_absent(declared.url))
                 raise DatabaseError(f"the secret {absent} in its url has no value")
+            confinement = project.confinement
+            if confinement is not None and ("connections", name) not in confinement.given and not _is_secret(declared):
+                url = confine_postgresql_url(url)
             session: DatabaseSession = open_postgresql(
                 url, schema=declared.db_schema, timeout=declared.timeout, read_only=read_only
             )
         else:
-            session = open_duckdb(locate_duckdb_file(project, name), read_only=read_only)
+            session = open_duckdb(
+                project.check_path(locate_duckdb_file(project, name), writes=not read_only), read_only=read_only
+            )
     except DatabaseError as error:
         raise DatabaseError(f"connection {name!r}: {error}", error.code, transient=error.transient) from None
     session.place = f"connection {name!r}: {session.place}"
@@ -83,7 +88,7 @@ def open_object_folder(project: ProjectSpec, name: str, secrets: Secrets) -> Obj
         login = ObjectStoreLogin(access_key, secret_key, token) if access_key and secret_key else None
         certificate = None
         if declared.certificate is not None:
-            file = project.folder_of("connections", name) / declared.certificate
+            file = project.check_path(project.folder_of("connections", name) / declared.certificate)
             try:
                 certificate = file.read_bytes()
             except OSError as error:
@@ -119,12 +124,18 @@ def open_object_copies(project: ProjectSpec, name: str, secrets: Secrets, cache:
     return ObjectCopies(source, ObjectCache(cache), root, round(declared.cache_gb * 1e9))
 
 
+def _is_secret(declared: PostgresqlConnection) -> bool:
+    """Tell whether the url is a secret as a whole, which on a node only its owner gives."""
+    only = find_only_reference(declared.url)
+    return only is not None and only.parts[:1] == ("secret",)
+
+
 def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:
-    """Return the path of the file of a connection of kind duckdb."""
+    """Return the path of the file of a connection of kind duckdb; raises RefusedPathError."""
     declared = project.connections[name]
     if not isinstance(declared, DuckdbConnection):
         raise TypeError(f"connection {name} is no database")
-    return project.folder_of("connections", name) / declared.path
+    return project.check_path(project.folder_of("connections", name) / declared.path)
 
 
 def describe_connection(project: ProjectSpec, name: str) -> str:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.digests import digest_texts
-from engine.errors import Diagnostic, Position, Severity, SpecError, UsageError
+from engine.errors import Diagnostic, Position, RefusedPathError, Severity, SpecError, UsageError
 from engine.formatting.hints import did_you_mean
+from engine.spec.code_folder import CodeFolder
+from engine.spec.confinement import Confinement
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles, find_home, read_files
 from engine.spec.message_files import read_message_files
@@ -42,10 +44,18 @@ from engine.spec.stored_data import (
 )
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
-from engine.spec.variable_references import Value, find_references
+from engine.spec.variable_references import Value, find_references, format_value
 from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, plain_value, position_at
 
 LANGUAGE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where the value of a secret is found: in a variable of the environment, or in a file."""
+
+    env: str | None
+    file: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,11 @@ class ProjectSpec:
     def revision_number(self) -> int:
         """The number of that revision, from 1; 0 if this project is not deployed."""
         return self.revision.number if self.revision else 0
+
+    @property
+    def confinement(self) -> Confinement | None:
+        """What it may reach on the node that it is deployed to; None if it is on no node."""
+        return self._files.confinement
 
     @property
     def overrides(self) -> Mapping[str, Value]:
@@ -180,7 +195,7 @@ class ProjectSpec:
 
     def resolve_variables(self, moment: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the values that the variables have at another moment, given the values of its names."""
-        return _resolve_variables(self._files.root, self._overrides, self._environ, moment, Findings()).values
+        return _resolve_variables(self._files, self._overrides, self._environ, moment, Findings()).values
 
     def with_check_settings(self, section: str, owner: str, tried: TriedSettings) -> "ProjectSpec":
         """Return the project with other settings of the checks of a dataset or an evaluation store.
@@ -244,6 +259,50 @@ class ProjectSpec:
         if not isinstance(declared, FileConnection):
             raise TypeError(f"connection {connection} is no folder")
         return self.folder_of("connections", connection) / declared.root
+
+    def code_of(self, section: str, name: str) -> CodeFolder:
+        """Return the folder of the functions that a resource names, with whether they may be called."""
+        return CodeFolder(self.folder_of(section, name), self.find_code_refusal(section, name))
+
+    def find_code_refusal(self, section: str, name: str) -> str:
+        """Return why the code that a resource brings does not run here; empty if it does."""
+        if self.confinement is None or (section, name) in self.confinement.given:
+            return ""
+        return self.confinement.find_code_refusal(of_settings=(section, name) in self.confinement.of_settings)
+
+    def select_environment(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the environment for processes of the project: on a node, only what it gives to the deployment."""
+        return environ if self.confinement is None else self.confinement.select_environment(environ)
+
+    def check_path(self, path: Path, *, writes: bool = False) -> Path:
+        """Return the path of a file that is about to be opened.
+
+        Raises
+        ------
+        RefusedPathError
+            The project is a deployment on a node, and the path leads to what the node has not given to it.
+        """
+        refusal = self.confinement.find_path_refusal(path, writes=writes) if self.confinement else ""
+        if refusal:
+            raise RefusedPathError(refusal)
+        return path
+
+    def find_secret_source(self, name: str) -> SecretSource | None:
+        """Return where the value of a secret is found; None if the node gives none to this deployment."""
+        if self.confinement is None:
+            declared = self.secrets[name]
+            folder = self.folder_of("secrets", name)
+        elif name in self.confinement.secrets:
+            given = self.confinement.secrets[name]
+            declared, folder = Secret.model_construct(env=given.env, file=given.file), self.confinement.node_file.parent
+        else:
+            return None
+        return SecretSource(declared.env, None if declared.file is None else folder / declared.file)
+
+    def list_secret_names(self) -> list[str]:
+        """Return the names of all secrets that the project may reveal."""
+        given = self.confinement.secrets if self.confinement else {}
+        return list(dict.fromkeys([*self.secrets, *given]))
 
     def locate_written_file(self, scenario: str, step: ReportStep | ExportStep) -> Path | None:
         """Return the path of the file that a step writes, in an object store one that stands for it; else None."""
@@ -345,9 +404,9 @@ def _read_project(
             read_message_files(files, findings)
         if not files.complete or report_newer_version(files.root, "spec", findings):
             raise SpecError(findings.sorted_by_position())
-        _report_unknown_overrides(files.root, overrides, findings)
+        _report_unknown_overrides(files, overrides, findings)
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
-        resolver = _resolve_variables(files.root, overrides, environ, list_moment_values(moment), findings)
+        resolver = _resolve_variables(files, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
         spec = _switch_off_triggers(reader.validate_project(files.root))
         check_rules(Draft(path, files, spec, resolver, reader.texts, confined), findings)
@@ -360,14 +419,18 @@ def _read_project(
 
 
 def _resolve_variables(
-    root: MapNode,
+    files: SpecFiles,
     overrides: Mapping[str, Value],
     environ: Mapping[str, str],
     moment: Mapping[str, Value],
     findings: Findings,
 ) -> VariableResolver:
-    declared = root.get("variables")
-    return VariableResolver(declared if isinstance(declared, MapNode) else None, overrides, environ, moment, findings)
+    declared = files.root.get("variables")
+    found = declared if isinstance(declared, MapNode) else None
+    if files.confinement is None:
+        return VariableResolver(found, overrides, environ, moment, findings)
+    given = files.confinement.read_environment(environ)
+    return VariableResolver(found, overrides, given, moment, findings, "give it in node.yaml under environment:")
 
 
 def _switch_off_triggers(spec: ProjectResource) -> ProjectResource:
@@ -404,9 +467,15 @@ def report_newer_version(root: MapNode, document: str, findings: Findings) -> bo
     return True
 
 
-def _report_unknown_overrides(root: MapNode, overrides: Mapping[str, Value], findings: Findings) -> None:
-    """Report given values of variables that the spec does not declare."""
+def _report_unknown_overrides(files: SpecFiles, overrides: Mapping[str, Value], findings: Findings) -> None:
+    """Report given values of variables that the spec does not declare, or that are the node's."""
+    root = files.root
     declared = root.get("variables")
+    for name, value in files.confinement.variables.items() if files.confinement else ():
+        if name in overrides and overrides[name] != value and format_value(overrides[name]) != format_value(value):
+            at = position_at(root, ("variables", name))
+            message = f'a value was given for the variable "{name[:60]}", but node.yaml gives it one'
+            findings.error(at, "variable-value", message, "leave it out: what node.yaml gives stays as it is")
     names = declared.entries if isinstance(declared, MapNode) else {}
     for name in sorted(overrides.keys() - names.keys()):
         help_ = did_you_mean(name, names, "the variables are") if names else "declare it under variables:"

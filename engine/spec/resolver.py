@@ -96,6 +96,11 @@ class VariableResolver:
         Names of variables that something refers to. The passes over the spec add to it.
     declarations
         The entries of `variables:`.
+
+    Parameters
+    ----------
+    absent_help
+        What to do about a variable of the environment that is not set; to set it, if left out.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class VariableResolver:
         environ: Mapping[str, str],
         moment: Mapping[str, Value],
         findings: Findings,
+        absent_help: str = "",
     ) -> None:
         self.values: dict[str, Value] = {}
         self.names: Mapping[str, Value] = ChainMap(self.values, dict(moment))
@@ -114,6 +120,7 @@ class VariableResolver:
         self._overrides = overrides
         self._environ = environ
         self._findings = findings
+        self._absent_help = absent_help
         self._in_progress: list[str] = []
         for name in self.declarations:
             self._resolve_variable(name)
@@ -205,7 +212,7 @@ class VariableResolver:
             case ("env", name):
                 if name in self._environ or reference.default is not None:
                     return self._environ.get(name) or reference.default or ""
-                help_ = f"set it, or give a default: ${{env.{name}:-…}}"
+                help_ = f"{self._absent_help or 'set it'}, or give a default: ${{env.{name}:-…}}"
                 self._findings.error(at, "environment", f"the environment variable {name} is not set", help_)
             case ("secret", *_):
                 self._findings.error(

@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from engine.errors import Position
+from engine.errors import Diagnostic, Position, SpecError
 from engine.spec.diagnostics import Findings
 from engine.spec.source import Source
 from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
 REVISIONS_FOLDER = "revisions"
+RELEASES_FOLDER = "releases"
 _KEY = "revision_of"
 _START = f'{{\n  "{_KEY}"'
 
@@ -44,6 +45,10 @@ class Revision:
         `variables` they are values. A section without names, such as `state` or `server`, is replaced completely.
     active
         By name of a scenario, whether triggers start it; those that are left out are as the spec says.
+    node
+        Path of the node.yaml by which the deployment is confined (`confinement.py`); empty on no node.
+    signers
+        By name of a key of the node that has signed the bundle: the digest of the key's file.
     """
 
     deployment: str
@@ -56,6 +61,8 @@ class Revision:
     frozen: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     active: Mapping[str, bool] = field(default_factory=dict)
+    node: str = ""
+    signers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def release(self) -> str:
@@ -79,6 +86,22 @@ def follow_link(path: Path) -> Path:
 def is_revision_text(text: str) -> bool:
     """Return whether the text of a file is that of a revision, and not of a spec."""
     return text.startswith(_START)
+
+
+def find_node_path(path: Path) -> Path | None:
+    """Return the node.yaml by which the revision of a file is confined; None if it is by none.
+
+    Raises
+    ------
+    SpecError
+        The file cannot be read as that of a revision.
+    """
+    try:
+        node = json.loads(path.read_text(encoding="utf-8"))[_KEY].get("node", "")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        message = "this file of a deployed revision is damaged"
+        raise SpecError((Diagnostic(Position(str(path)), "file", message, "deploy again: engine deploy"),)) from None
+    return Path(os.path.normpath(path.parent.absolute() / node)) if node else None
 
 
 def parse_revision(source: Source, findings: Findings) -> tuple[Revision, MapNode] | None:

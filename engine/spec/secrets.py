@@ -13,7 +13,6 @@ from engine.errors import Diagnostic, SpecError
 from engine.formatting.control_characters import make_encodable
 from engine.spec.project import ProjectSpec
 from engine.spec.redaction import Redactor, SecretSearch, redact_values
-from engine.spec.resources.project import Secret
 from engine.spec.variable_references import fill_references, find_references
 
 MAX_SECRET_BYTES = 1 << 16
@@ -34,8 +33,8 @@ class Secrets:
         self._project = project
         self._environ = environ
         self._redactor = Redactor()
-        for name, secret in project.secrets.items():
-            if value := self._read_secret(name, secret):
+        for name in project.list_secret_names():
+            if value := self._read_secret(name):
                 self._redactor.add(value)
 
     def reveal(self, text: str) -> str | None:
@@ -50,7 +49,7 @@ class Secrets:
         for reference in find_references(text):
             if reference.parts[0] == "secret":
                 name = reference.parts[1]
-                value = self._read_secret(name, self._project.secrets[name])
+                value = self._read_secret(name)
                 if value is None and self._project.secrets[name].optional:
                     return None
                 if value is None:
@@ -72,11 +71,11 @@ class Secrets:
     def list_absent(self, text: str) -> list[str]:
         """Return the names of the secrets in a text that have no value."""
         names = [reference.parts[1] for reference in find_references(text) if reference.parts[0] == "secret"]
-        return [name for name in names if self._read_secret(name, self._project.secrets[name]) is None]
+        return [name for name in names if self._read_secret(name) is None]
 
     def search(self) -> SecretSearch:
         """Return a search for the values that the secrets have now."""
-        found = {name: self._read_secret(name, secret) for name, secret in self._project.secrets.items()}
+        found = {name: self._read_secret(name) for name in self._project.list_secret_names()}
         return SecretSearch({name: value for name, value in found.items() if value})
 
     def redact(self, text: str) -> str:
@@ -90,12 +89,12 @@ class Secrets:
         """Return JSON-ready data with the secret values in all of its texts masked."""
         return redact_values(value, self.redact)
 
-    def _read_secret(self, name: str, secret: Secret) -> str | None:
-        if secret.env is not None:
-            return self._environ.get(secret.env) or None
-        path = self._project.folder_of("secrets", name) / (secret.file or "")
+    def _read_secret(self, name: str) -> str | None:
+        source = self._project.find_secret_source(name)
+        if source is None or source.file is None:
+            return (self._environ.get(source.env) or None) if source and source.env else None
         try:
-            with path.open("rb") as stream:
+            with source.file.open("rb") as stream:
                 raw = stream.read(MAX_SECRET_BYTES)
         except OSError:
             return None
@@ -103,7 +102,9 @@ class Secrets:
 
     def _diagnose_absence(self, name: str) -> Diagnostic:
         secret = self._project.secrets[name]
-        if secret.env is not None:
+        if self._project.confinement is not None:
+            what, help_ = "it has no value on this node", "give it in node.yaml under secrets:"
+        elif secret.env is not None:
             what, help_ = f"the environment variable {secret.env} is not set", f"set {secret.env}"
         else:
             what, help_ = f"the file {secret.file} cannot be read or is empty", f"write the value to {secret.file}"

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
 
-from engine.spec.resources.resource import Reading, Ref, Resource
+from engine.spec.resources.resource import Opens, Reading, Ref, Resource
 from engine.spec.variable_references import INVALID, Value, format_value, parse_iso_date
 
 Constraint = Ge | Gt | Le | Lt | MinLen | MaxLen
@@ -231,6 +231,8 @@ def _parse_annotation(hint: Any, metadata: Iterable[Any] = ()) -> ValueType:
             made = replace(made, reading=mark.name)
         elif isinstance(mark, Ref):
             made = replace(made, sections=mark.sections)
+        elif isinstance(mark, Opens):
+            pass  # any text may be a path; `rules/reach.py` checks where it leads
         else:
             raise TypeError(f"no code checks the marker {mark!r} of a resource")
     return made

@@ -328,6 +328,20 @@ def walk_scalars(node: YamlNode) -> Iterator[ScalarNode]:
             yield from walk_scalars(entry.value)
 
 
+def walk_values(
+    path: tuple[str | int, ...], node: YamlNode | None
+) -> Iterator[tuple[tuple[str | int, ...], ScalarNode]]:
+    """Yield each scalar in a node with its path, which starts with the given one."""
+    if isinstance(node, ScalarNode):
+        yield path, node
+    elif isinstance(node, MapNode):
+        for key, entry in node.entries.items():
+            yield from walk_values((*path, key), entry.value)
+    elif isinstance(node, ListNode):
+        for place, item in enumerate(node.items):
+            yield from walk_values((*path, place), item)
+
+
 def position_at(root: MapNode, path: Iterable[str | int]) -> Position:
     """Return the position of what a path of keys and list indices leads to.
 

@@ -10,6 +10,7 @@ import pytest
 
 from engine.data import InMemoryFileHashes, WatchedFiles, load_function, verify_contract
 from engine.errors import DataError
+from engine.spec.code_folder import CodeFolder
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_siblings_are_importable_and_nothing_is_left_behind(project, module, tmp
     module("VALUE = 2\n", "late")
     module("import helpers\ndef value():\n    import late\n    return helpers.VALUE + late.VALUE\n")
     path, modules = list(sys.path), set(sys.modules)
-    value = load_function(tmp_path, "made:value")
+    value = load_function(CodeFolder(tmp_path), "made:value")
     assert value() == 3
     assert value() == 3
     assert sys.path == path
@@ -116,7 +117,7 @@ def test_two_folders_have_their_own_modules_of_the_same_name(tmp_path):
         (folder / "made.py").write_text(
             "from helpers import VALUE\ndef value():\n    import helpers\n    return VALUE, helpers.VALUE\n"
         )
-        functions.append(load_function(folder, "made:value"))
+        functions.append(load_function(CodeFolder(folder), "made:value"))
     assert [function() for function in functions] == [(1, 1), (2, 2)]
 
 
@@ -128,7 +129,7 @@ def test_a_module_of_a_package(tmp_path):
     )
     (tmp_path / "package" / "other.py").write_text("ONE = 1\n")
     before = set(sys.modules)
-    assert load_function(tmp_path, "package.made:value")() == 2
+    assert load_function(CodeFolder(tmp_path), "package.made:value")() == 2
     assert set(sys.modules) == before
 
 
@@ -136,7 +137,7 @@ def test_a_module_already_imported_under_the_same_name_is_put_back(tmp_path, mod
     module("def value():\n    return 'mine'\n", "colorsys")
     import colorsys
 
-    assert load_function(tmp_path, "colorsys:value")() == "mine"
+    assert load_function(CodeFolder(tmp_path), "colorsys:value")() == "mine"
     assert sys.modules["colorsys"] is colorsys
 
 
@@ -146,12 +147,12 @@ def test_dataclasses_and_annotations_work_in_a_module(tmp_path, module):
         "@dataclass\nclass A:\n    x: int = 1\n"
         "def value():\n    return typing.get_type_hints(A)['x'] is int and A().x\n"
     )
-    assert load_function(tmp_path, "made:value")() == 1
+    assert load_function(CodeFolder(tmp_path), "made:value")() == 1
 
 
 def failure(folder, reference, *arguments):
     with pytest.raises(DataError) as caught:
-        load_function(folder, reference)(*arguments)
+        load_function(CodeFolder(folder), reference)(*arguments)
     return str(caught.value)
 
 

@@ -18,6 +18,7 @@ from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
+from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import Check
 
 OK, EMPTY, WARNING, ERROR = CheckOutcome.OK, CheckOutcome.EMPTY, CheckOutcome.WARNING, CheckOutcome.ERROR
@@ -39,7 +40,12 @@ def apply(
         return {name: one if isinstance(one, MetricValue) else MetricValue(one) for name, one in values.items()}
 
     known = CheckTarget(
-        "mes", as_metrics(metrics), list(map(as_metrics, past)), folder, str, **{"evaluation": "e1", **target}
+        "mes",
+        as_metrics(metrics),
+        list(map(as_metrics, past)),
+        CodeFolder(folder),
+        str,
+        **{"evaluation": "e1", **target},
     )
     return apply_check("it", check, known, Position("spec.yaml"))
 
@@ -322,7 +328,7 @@ def test_a_function_gets_every_metric_and_its_arguments(judges: Path) -> None:
 
 def test_a_function_cannot_change_the_metrics_that_others_see(judges: Path) -> None:
     metrics = {"m": MetricValue(1.0)}
-    target = CheckTarget("mes", metrics, [], judges, str, "e1")
+    target = CheckTarget("mes", metrics, [], CodeFolder(judges), str, "e1")
     spoil = DECLARED.validate_python({"kind": "python", "function": "judges:spoil"})
     assert apply_check("it", spoil, target, Position("spec.yaml"))[0].outcome is OK
     assert metrics == {"m": MetricValue(1.0)}

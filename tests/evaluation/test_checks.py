@@ -12,6 +12,7 @@ from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.checks import CheckTarget, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
+from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck
 
 OK, WARNING, ERROR, EMPTY = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.ERROR, CheckOutcome.EMPTY
@@ -25,7 +26,7 @@ def found(
     folder: Path = Path(),
 ) -> list[CheckResult]:
     earlier = [{name: MetricValue(value) for name, value in metrics.items()} for metrics in past]
-    return apply_check("the check", check, CheckTarget("store", metrics, earlier, folder, mask, "e1"), HERE)
+    return apply_check("the check", check, CheckTarget("store", metrics, earlier, CodeFolder(folder), mask, "e1"), HERE)
 
 
 def mask(text: str) -> str:

@@ -12,6 +12,7 @@ import engine
 from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.record import MetricValue
 from engine.outcome import CheckOutcome, Outcome
+from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import PythonMetric
 
 ROWS = pl.DataFrame({"x": [1.0, 2.0, 6.0], "kind": ["a", "b", "a"]})
@@ -21,7 +22,7 @@ def compute(folder: Path, body: str, arguments: dict[str, object] | None = None,
     """Return the metric that a function with this body and the parameters frame, *, a, b computes on ROWS."""
     (folder / "own.py").write_text(f"import decimal, math\nimport polars as pl\ndef it(frame, a=0, b=0):\n    {body}\n")
     metric = PythonMetric.model_validate({"function": "own:it", "arguments": arguments or {}})
-    return compute_custom_metrics({"mine": metric}, ROWS.lazy(), folder, redact)["mine"]
+    return compute_custom_metrics({"mine": metric}, ROWS.lazy(), CodeFolder(folder), redact)["mine"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_one_function_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("def fine(frame):\n    return 4\ndef bad(frame):\n    raise OSError('gone')\n")
     names = {"first": "own:fine", "second": "own:bad", "third": "nowhere:x", "fourth": "own:lost", "fifth": "own:fine"}
     declared = {name: PythonMetric(function=function) for name, function in names.items()}
-    found = compute_custom_metrics(declared, ROWS.lazy(), tmp_path, str)
+    found = compute_custom_metrics(declared, ROWS.lazy(), CodeFolder(tmp_path), str)
     assert list(found) == list(names)
     assert [metric.value for metric in found.values()] == [4, None, None, None, 4]
     assert [metric.failed for metric in found.values()] == [False, True, True, True, False]
@@ -113,7 +114,7 @@ def test_a_function_sees_the_rows_as_they_are(values: list[float], tmp_path_fact
     folder.mkdir(exist_ok=True)
     (folder / "own.py").write_text("def total(frame):\n    return frame.collect()['x'].max()\n")
     frame = pl.LazyFrame({"x": values})
-    found = compute_custom_metrics({"top": PythonMetric(function="own:total")}, frame, folder, str)
+    found = compute_custom_metrics({"top": PythonMetric(function="own:total")}, frame, CodeFolder(folder), str)
     assert found["top"].value == max(values)
 
 

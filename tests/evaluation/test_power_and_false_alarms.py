@@ -20,6 +20,7 @@ from engine.evaluation.false_alarms import describe_false_alarms, estimate_evalu
 from engine.evaluation.record import CheckResult, Evaluation, MetricValue
 from engine.models.intervals import wilson_interval
 from engine.outcome import CheckOutcome
+from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, ValuesCheck
 
 Compare = Callable[..., Evaluation]
@@ -33,7 +34,9 @@ def share(successes: float, rows: int, z: float = Z) -> MetricValue:
 def check(
     metric: str, metrics: Mapping[str, MetricValue], drifts: dict[str, Any] | None = None, **of: Any
 ) -> CheckResult:
-    target = CheckTarget("mes", metrics, [], Path(), str, "e1", rows=(60, 2000), detectable_drifts=drifts or {})
+    target = CheckTarget(
+        "mes", metrics, [], CodeFolder(Path()), str, "e1", rows=(60, 2000), detectable_drifts=drifts or {}
+    )
     (found,) = apply_check("it", RangeCheck(metric=metric, **of), target, Position("spec.yaml"))
     return found
 

@@ -17,6 +17,7 @@ from engine.evaluation.detail import ColumnDetail, Histogram
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.outcome import CheckOutcome
+from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import RangeCheck, build_bounds
 from engine.views import EvaluationFacts, describe_evaluation, render_page
 from engine.views.metric_text import format_metric
@@ -81,7 +82,7 @@ def test_a_value_lies_where_its_check_says(edges, named, value):
     }
     assume(all(abs(value - edge) > 1e-6 or value == edge for edge in bounds.values()))
     check = RangeCheck(metric="mine", **bounds)
-    subject = CheckTarget("s", {"mine": MetricValue(value)}, [], Path(), str)
+    subject = CheckTarget("s", {"mine": MetricValue(value)}, [], CodeFolder(Path()), str)
     [result] = apply_check("c", check, subject, Position("s.yaml"))
     applied = AppliedRange(build_bounds(bounds))
     start, end = choose_scale("mine", applied, [value])

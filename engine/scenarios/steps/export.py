@@ -142,7 +142,7 @@ def _resolve_path(step: ExportStep, written: str, inspected: InspectedDataset, c
     folder = context.project.home_of("scenarios", scenario)
     if step.connection is not None:
         folder = context.project.root_of("scenarios", scenario, step.connection)
-    path = folder / written
+    path = context.project.check_path(folder / written, writes=True)
     number = [one.name for one in context.get_scenario(scenario).steps].index(step.name)
     real = path.parent.resolve() / path.name
     varies = context.project.holds_variables("scenarios", scenario, "steps", number, "path")

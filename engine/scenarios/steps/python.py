@@ -33,7 +33,7 @@ def run(step: PythonStep, context: RunContext) -> StepResult:
 
 def _call_function(step: PythonStep, context: RunContext) -> StepResult:
     """Call the function. It may return nothing, an outcome, a text for the log, or an outcome and a text."""
-    function = load_function(context.project.folder_of("scenarios", context.log.scenario), step.function)
+    function = load_function(context.project.code_of("scenarios", context.log.scenario), step.function)
     before = set(list_children())
     returned = function(**step.arguments)
     if left := [read_process_name(child) for child in list_children() if child not in before]:

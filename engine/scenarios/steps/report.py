@@ -13,6 +13,7 @@ from engine.spec.resources.scenarios import ReportStep
 def run(step: ReportStep, context: RunContext) -> StepResult:
     """Write the file; in a dry run or a plan, only say so."""
     path = context.project.home_of("scenarios", context.log.scenario) / step.path
+    context.project.check_path(path, writes=True)
     evaluation = find_current_evaluation(step.target, context)
     about = f"evaluation {evaluation.name} of {step.target}"
     done = StepResult(name=step.name, kind=step.kind, outcome=Outcome.SUCCESS, reason=step.path)

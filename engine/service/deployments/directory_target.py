@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.bundles.extraction import remove_extracted
-from engine.errors import UsageError
+from engine.errors import EngineError, UsageError
 from engine.formatting.moments import format_second
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
@@ -176,3 +176,5 @@ def conclude_directory(folder: Path, environ: Mapping[str, str], tell: Callable[
                     Updater(node, deployment, Surroundings(environ=environ, tell=tell)).conclude_interrupted()
             except LockBusy:
                 continue
+            except EngineError as problem:  # such as a node.yaml with errors: the others are concluded all the same
+                tell(f"{name}: what was interrupted cannot be concluded yet: {problem}")

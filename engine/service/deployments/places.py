@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.atomic_files import replace_file
 from engine.bundles.extraction import remove_extracted
-from engine.spec.revision_file import REVISIONS_FOLDER, Revision
+from engine.spec.revision_file import RELEASES_FOLDER, REVISIONS_FOLDER, Revision
 from engine.store import safe_name
 
 POINTER = "current.yaml"
@@ -33,7 +33,7 @@ class DeploymentPlaces:
     def __init__(self, node_folder: Path, deployment: str) -> None:
         self.node_folder = node_folder
         self.folder = node_folder / "deployments" / safe_name(deployment)
-        self.releases = self.folder / "releases"
+        self.releases = self.folder / RELEASES_FOLDER
         self.revisions = self.folder / REVISIONS_FOLDER
         self.pointer = self.folder / POINTER
         self.home = self.folder / "home"

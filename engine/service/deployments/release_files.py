@@ -6,7 +6,7 @@ killed process has left in `staging/` or under a name with a dot is removed by t
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from engine.bundles.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from engine.bundles.replacements import collect_replacements
 from engine.errors import BundleError, UsageError
 from engine.formatting.hints import suggest_name
+from engine.service.deployments.node_surroundings import check_hooks, describe_confinement
 from engine.service.deployments.places import DeploymentPlaces
+from engine.service.deployments.settings import Care
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.spec.revision_file import Revision
 from engine.store.node import Node, OperationRow, ReceivedBundle, RevisionRow
@@ -79,20 +81,23 @@ def lay_down_release(places: DeploymentPlaces, bundle: str) -> Manifest:
 
 
 def write_revision_file(
-    places: DeploymentPlaces, row: RevisionRow, manifest: Manifest, tell: Callable[[str], None]
+    node: Node, places: DeploymentPlaces, row: RevisionRow, manifest: Manifest, around: Surroundings
 ) -> Path:
     """Write the file of a revision, from its row and the manifest of its bundle.
 
-    `tell` is called with what is read from elsewhere although the bundle has it.
+    It is told what is read from elsewhere although the bundle has it.
 
     Raises
     ------
     UsageError
-        The settings name what the bundle does not have.
+        The settings name what the bundle does not have, or have hooks that may not run here.
     """
     values = row.settings["values"]
+    check_hooks(around.node_file, Care.from_json(row.settings["care"]))
+    signers = next((one.signers for one in node.list_bundles() if one.id == row.bundle), ())
+    confinement = describe_confinement(around, places, row.deployment, signers)
     release = places.release_of(row.bundle)
-    found = collect_replacements(manifest, release, values.get("connections", {}))
+    found = collect_replacements(manifest, release, {*values.get("connections", {}), *confinement.connections})
     replaced: dict[str, dict[str, Any]] = {section: dict(resources) for section, resources in found.replaced.items()}
     for section in ("variables", "connections", "channels", "secrets"):
         if values.get(section):
@@ -105,7 +110,7 @@ def write_revision_file(
     if values.get("server_url"):
         replaced["server"] = {"url": values["server_url"]}
     for note in found.notes:
-        tell(note)
+        around.tell(note)
     _check_names(values, manifest, found.connections, row)
     active = dict(values["scenarios"])
     if row.settings.get("off"):
@@ -120,6 +125,8 @@ def write_revision_file(
         frozen=found.frozen,
         replaced=replaced,
         active=active,
+        node=confinement.node,
+        signers=confinement.signers,
     )
     try:
         return places.write_revision(revision)

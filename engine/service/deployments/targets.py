@@ -105,9 +105,15 @@ def open_target(
     declared = project.resources.infrastructures[infrastructure]
     folder = project.folder_of("infrastructures", infrastructure)
     if isinstance(declared, DirectoryInfrastructure):
+        if project.confinement is not None:
+            raise UsageError(
+                f"infrastructure {infrastructure!r} is a folder: what is deployed on a node deploys to nodes alone"
+            )
         from engine.service.deployments.directory_target import DirectoryTarget
 
         return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
+    if declared.certificate:
+        project.check_path(folder / declared.certificate)
     raise UsageError(
         f"the infrastructure {infrastructure!r} is of kind node, to which this version cannot deploy yet: choose "
         "one of kind directory"
@@ -119,4 +125,4 @@ def find_directory(project: ProjectSpec, infrastructure: str) -> Path | None:
     declared = project.resources.infrastructures[infrastructure]
     if not isinstance(declared, DirectoryInfrastructure):
         return None
-    return (project.folder_of("infrastructures", infrastructure) / declared.path).resolve()
+    return project.check_path(project.folder_of("infrastructures", infrastructure) / declared.path).resolve()

@@ -64,6 +64,9 @@ class Surroundings:
         Called with what is being done, a sentence at a time.
     keys, require
         The keys that are trusted, and how many of them must have signed a bundle.
+    node_file
+        The node.yaml of the node that the deployments are on; None on no node. Then `keys`, `require` and `environ` are
+        taken from there, see `node_surroundings.py`.
     checkpoint
         Called with the name of each point at which a crash must do no harm; tests end the process there.
     """
@@ -72,4 +75,5 @@ class Surroundings:
     tell: Callable[[str], None] = lambda _: None
     keys: Sequence["TrustedKey"] = ()
     require: int = 0
+    node_file: Path | None = None
     checkpoint: Callable[[str], None] = lambda _: None

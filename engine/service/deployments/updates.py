@@ -10,6 +10,7 @@ The link of the deployment decides which revision is active; moving it is one re
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from engine.formatting.moments import format_minute, format_second
 from engine.pipeline.released_models import activate_models, continue_models
 from engine.service.deployments.health_check import check_health, check_runnable
 from engine.service.deployments.hooks import run_hook
+from engine.service.deployments.node_surroundings import confine_surroundings
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.preloading import PreloadError, preload_revision
 from engine.service.deployments.release_files import (
@@ -39,9 +41,10 @@ class Updater:
     """Carries out operations on one deployment, whose lock the caller holds."""
 
     def __init__(self, node: Node, deployment: DeploymentRow, around: Surroundings) -> None:
-        self._node, self._name, self._around = node, deployment.name, around
+        self._node, self._name = node, deployment.name
         self._project = deployment.project
         self.places = DeploymentPlaces(node.folder, deployment.name)
+        self._around = confine_surroundings(around, self.places, deployment.name)
 
     @property
     def _deployment(self) -> DeploymentRow:
@@ -119,7 +122,7 @@ class Updater:
 
     def _prepare(self, operation: OperationRow, order: UpdateOrder) -> None:
         row = self._row_of(operation)
-        care = Care.from_json(row.settings["care"])
+        care = self._read_care(row)
         with self._node.lock_archives():
             self._do(
                 operation, OperationState.RECEIVED, lambda: receive_bundle(self._node, self.places, operation, order)
@@ -145,7 +148,7 @@ class Updater:
 
     def _lay_down(self, row: RevisionRow) -> str:
         manifest = lay_down_release(self.places, row.bundle)
-        write_revision_file(self.places, row, manifest, self._around.tell)
+        write_revision_file(self._node, self.places, row, manifest, self._around)
         return f"{len(manifest.files)} files"
 
     def _run_hook(self, argv: tuple[str, ...], seconds: float, care: Care) -> str:
@@ -242,7 +245,7 @@ class Updater:
     def _find_health_problem(self, operation: OperationRow, row: RevisionRow) -> str:
         """Return why the revision is not healthy; empty if it is."""
         started = self._node.database.now()
-        spec, care = self.places.revision_of(row.number), Care.from_json(row.settings["care"])
+        spec, care = self.places.revision_of(row.number), self._read_care(row)
         self._around.tell(f"revision {row.number} is active; checks its health")
         try:
             said = check_health(spec, care, self._around.environ, started, self._node.folder, self._around.tell)
@@ -334,6 +337,11 @@ class Updater:
             by=by,
             kind="disable",
         )
+
+    def _read_care(self, row: RevisionRow) -> Care:
+        """Return what is done around an update; on a node, hooks start in the home of the deployment."""
+        care = Care.from_json(row.settings["care"])
+        return care if self._around.node_file is None else replace(care, hook_folder=str(self.places.home))
 
     def _row_of(self, operation: OperationRow) -> RevisionRow:
         row = self._node.find_revision(self._name, operation.to_revision)

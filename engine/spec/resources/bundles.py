@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Names, Ref, Resource
+from engine.spec.resources.resource import DataPlace, ReadPath, Ref, Resource
 
 
 class BundleContent(Resource):
@@ -16,7 +16,7 @@ class BundleContent(Resource):
     models: list[Annotated[str, Ref("models")]] = Field(
         [], description="Models whose newest version is part of the bundle; they are not trained again."
     )
-    files: Names = Field([], description="Other files or patterns beside the spec, which code reads.")
+    files: list[ReadPath] = Field([], description="Other files or patterns beside the spec, which code reads.")
 
 
 class Bundle(Resource):
@@ -33,4 +33,4 @@ class Registry(Resource):
     connection: Annotated[str, Ref("connections")] | None = Field(
         None, description="A connection of kind s3 or file in which the folder is; that of the spec if left out."
     )
-    path: str | None = Field(None, description="Path of the folder, relative to the spec or in the connection.")
+    path: DataPlace | None = Field(None, description="Path of the folder, relative to the spec or in the connection.")

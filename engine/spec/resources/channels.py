@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Names, Resource, SecretText
+from engine.spec.resources.resource import Names, Resource, SecretText, WrittenPath
 
 
 class FileChannel(Resource):
     """A folder in which each message becomes a file."""
 
     kind: Literal["file"] = "file"
-    path: str = Field(description="Folder for the messages, relative to the spec; created if missing.")
+    path: WrittenPath = Field(description="Folder for the messages, relative to the spec; created if missing.")
 
 
 class MailChannel(Resource):
@@ -69,7 +69,9 @@ class DatasetChannel(Resource):
     """A file in which each message becomes a row, so that a dataset can read all of them."""
 
     kind: Literal["dataset"] = "dataset"
-    path: str = Field(description="File, relative to the spec, that ends in .csv or .ndjson; created if missing.")
+    path: WrittenPath = Field(
+        description="File, relative to the spec, that ends in .csv or .ndjson; created if missing."
+    )
 
 
 Channel = Annotated[

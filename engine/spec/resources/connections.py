@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Resource, SecretText
+from engine.spec.resources.resource import DataPlace, Resource, SecretText
 
 
 class FileConnection(Resource):
     """A folder with data files."""
 
     kind: Literal["file"] = "file"
-    root: str = Field(description="Folder with the data, relative to the file that declares the connection.")
+    root: DataPlace = Field(description="Folder with the data, relative to the file that declares the connection.")
 
 
 class PostgresqlConnection(Resource):
@@ -35,7 +35,7 @@ class DuckdbConnection(Resource):
     """A DuckDB file; needs the extra `duckdb`."""
 
     kind: Literal["duckdb"] = "duckdb"
-    path: str = Field(description="Path of the file, relative to the file that declares the connection.")
+    path: DataPlace = Field(description="Path of the file, relative to the file that declares the connection.")
 
 
 class S3Connection(Resource):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.spec.resources.checks import Check, PythonMetric
-from engine.spec.resources.resource import Duration, Function, Ref, Resource, Scalar, Sql
+from engine.spec.resources.resource import Duration, Function, ReadPath, Ref, Resource, Scalar, Sql, WrittenPath
 
 ColumnType = Literal["integer", "number", "text", "boolean", "date", "datetime", "duration"]
 ColumnRole = Literal["numerical", "categorical", "identifier", "ignore"]
@@ -101,7 +101,7 @@ class FileReading(Dataset):
         "If left out: 30s for CSV and NDJSON, which do not show their end; 5s for several Parquet or Arrow files; at "
         "once for one of these that shows its end.",
     )
-    marker: str | None = Field(
+    marker: ReadPath | None = Field(
         None,
         min_length=1,
         description="Name of a file in the folder of the data, such as _SUCCESS, that is written anew when all other "
@@ -116,7 +116,9 @@ class FileDataset(FileReading):
     connection: Annotated[str, Ref("connections")] | None = Field(
         None, description="Connection whose folder path starts from; the folder of the spec if left out."
     )
-    path: str = Field(description="Path of a file, of a folder of files, or a pattern such as transactions/*.parquet.")
+    path: ReadPath = Field(
+        description="Path of a file, of a folder of files, or a pattern such as transactions/*.parquet."
+    )
 
 
 class StoredDataset(FileReading):
@@ -127,7 +129,7 @@ class StoredDataset(FileReading):
 
     kind: Literal["stored"] = "stored"
     connection: Annotated[str, Ref("connections")] = Field(description="Name of the connection.")
-    path: str | None = Field(
+    path: ReadPath | None = Field(
         None,
         description="Where the connection is a folder: path of a file, of a folder of files, or a pattern such as "
         "transactions/*.parquet.",
@@ -143,7 +145,7 @@ class Materialize(Resource):
     """Where the rows of a dataset are kept, so that they are computed once."""
 
     connection: Annotated[str, Ref("connections")] = Field(description="Name of the connection.")
-    path: str | None = Field(
+    path: WrittenPath | None = Field(
         None, description="File to write, where the connection is a folder; its ending tells the format."
     )
     table: str | None = Field(

@@ -7,13 +7,13 @@ from pydantic import Field
 
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
-from engine.spec.resources.resource import Duration, Names, Ref, Resource, Scalar, SecretText
+from engine.spec.resources.resource import DataPlace, Duration, Names, ReadPath, Ref, Resource, Scalar, SecretText
 
 
 class TrustedKeyFile(Resource):
     """A public key that is trusted until a day."""
 
-    path: str = Field(description="File with the public Ed25519 key (PEM), relative to the spec.")
+    path: ReadPath = Field(description="File with the public Ed25519 key (PEM), relative to the spec.")
     not_after: date | None = Field(
         None, description="Last day on which its signatures count, also those that it made before."
     )
@@ -23,8 +23,8 @@ class DirectoryInfrastructure(Resource):
     """A folder of this machine in which deployments live."""
 
     kind: Literal["directory"] = "directory"
-    path: str = Field(description="Path of the folder, relative to the spec; created if missing.")
-    trusted_keys: dict[str, str | TrustedKeyFile] = Field(
+    path: DataPlace = Field(description="Path of the folder, relative to the spec; created if missing.")
+    trusted_keys: dict[str, ReadPath | TrustedKeyFile] = Field(
         {},
         description="Files with public Ed25519 keys (PEM), by a name of yours, relative to the spec; a mapping if a "
         "key is trusted until a day.",
@@ -41,7 +41,7 @@ class NodeInfrastructure(Resource):
         description="The token that the node has given to you, from `engine node token create`. Usually a "
         "${secret.name}."
     )
-    certificate: str | None = Field(
+    certificate: ReadPath | None = Field(
         None,
         description="File with the certificate (PEM) of the node, or of who has signed it, relative to the spec, if "
         "this machine does not trust it anyway.",
@@ -88,7 +88,7 @@ class DeployedSecret(Resource):
     """Where a deployment finds a secret value."""
 
     env: str | None = Field(None, description="Environment variable that holds the secret.")
-    file: str | None = Field(None, description="File that holds the secret; an absolute path.")
+    file: ReadPath | None = Field(None, description="File that holds the secret; an absolute path.")
 
 
 class StateRows(Resource):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.spec.resources.resource import Function, Names, Ref, Resource, Scalar, Share
+from engine.spec.resources.resource import Function, Names, ReadPath, Ref, Resource, Scalar, Share
 
 Task = Literal["binary_classification", "multiclass_classification", "regression"]
 Algorithm = Literal[
@@ -109,7 +109,7 @@ class SkopsModel(Model):
     connection: Annotated[str, Ref("connections")] | None = Field(
         None, description="Connection whose folder path starts from; the folder of the spec if left out."
     )
-    path: str = Field(description="Path of the .skops file.")
+    path: ReadPath = Field(description="Path of the .skops file.")
     allow: Names = Field([], description="Full names of types to trust in addition to those that skops trusts.")
     features: Features = Field(
         Features.model_construct(), description="Columns to pass to the estimator, in the order of include."

@@ -12,7 +12,7 @@ from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.deployments import Deployment, Infrastructure
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
-from engine.spec.resources.resource import Names, Ref, Resource, Scalar
+from engine.spec.resources.resource import DataPlace, ReadPath, Ref, Resource, Scalar
 from engine.spec.resources.scenarios import Scenario
 
 
@@ -27,14 +27,16 @@ class Secret(Resource):
     """Where to find a secret value."""
 
     env: str | None = Field(None, description="Environment variable that holds the secret.")
-    file: str | None = Field(None, description="File that holds the secret, relative to the file that declares it.")
+    file: ReadPath | None = Field(
+        None, description="File that holds the secret, relative to the file that declares it."
+    )
     optional: bool = Field(False, description="Whether the secret may be absent; a channel then uses its fallback.")
 
 
 class State(Resource):
     """Where evaluations, model versions and runs are stored."""
 
-    path: str = Field(
+    path: DataPlace = Field(
         ".engine", description="Folder for the results, relative to the spec. Each project has a subfolder in it."
     )
     connection: Annotated[str, Ref("connections")] | None = Field(
@@ -93,7 +95,7 @@ class ProjectResource(Resource):
         description="Time zone of the dates that a run stands for, ${as_of} and the like, and of times without an "
         "offset: a name such as Europe/Berlin.",
     )
-    include: Names = Field([], description="Files to include, whose sections are added to those of this file.")
+    include: list[ReadPath] = Field([], description="Files to include, whose sections are added to those of this file.")
     run: Annotated[str, Ref("scenarios")] | list[Annotated[str, Ref("scenarios")]] | None = Field(
         None, description="Scenarios that engine run executes when none is named on the command line."
     )

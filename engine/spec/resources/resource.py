@@ -5,7 +5,7 @@ The type of a field decides how its text is read. A plain `str` has its variable
 `Statement` keeps its text as written: the values of a message are known only during a run, a condition names variables
 directly, and a variable in SQL becomes a literal. A `FireValue` of a trigger is kept until the trigger starts a run.
 `Ref("datasets")` marks the name of a resource in that section, so that one
-pass can check them all.
+pass can check them all. `Opens` marks the path of what the engine opens.
 """
 
 from collections.abc import Set
@@ -61,6 +61,20 @@ class Reading:
 
     name: Literal["message", "condition", "sql", "statement", "secret", "function", "metric", "trigger", "cron"]
 
+
+@dataclass(frozen=True, slots=True)
+class Opens:
+    """Marks the path of what the engine opens. On a node it must not lead out of what a deployment may reach.
+
+    `places` is for a folder or a database whose content is read and written.
+    """
+
+    how: Literal["reads", "writes", "places"]
+
+
+ReadPath = Annotated[str, Opens("reads")]
+WrittenPath = Annotated[str, Opens("writes")]
+DataPlace = Annotated[str, Opens("places")]
 
 Message = Annotated[str, Reading("message")]
 Condition = Annotated[str, Reading("condition")]

@@ -10,10 +10,12 @@ from engine.spec.resources.resource import (
     Function,
     Message,
     Names,
+    ReadPath,
     Ref,
     Resource,
     Scalar,
     Statement,
+    WrittenPath,
 )
 from engine.spec.resources.triggers import AnyTrigger
 
@@ -38,7 +40,7 @@ class MessageContent(Resource):
         "${errorsEventsSummary}\n${warningsEventsSummary}\n${changesSummary}\n",
         description="Text of the message.",
     )
-    message_file: str | None = Field(
+    message_file: ReadPath | None = Field(
         None,
         description="File that holds the text instead of message, relative to the file that declares the scenario.",
     )
@@ -140,7 +142,7 @@ class ReportStep(Step):
     target: Annotated[str, Ref("evaluation_stores")] = Field(
         description="Name of the store whose evaluation to report."
     )
-    path: str = Field(
+    path: WrittenPath = Field(
         description="File to write, relative to the spec; missing folders are created. Becomes a self-contained HTML "
         "page, or a chart if the path ends in .png."
     )
@@ -177,7 +179,7 @@ class ExportStep(Step):
     connection: Annotated[str, Ref("connections")] | None = Field(
         None, description="Connection to write into; the folder of the spec if left out."
     )
-    path: str | None = Field(
+    path: WrittenPath | None = Field(
         None,
         description="File to write, relative to the spec or to the folder of the connection; missing folders are "
         "created, and a file of that name is replaced. A path with a ${variable} must stay in its folder.",

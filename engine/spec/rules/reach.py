@@ -1,4 +1,7 @@
-"""Variables whose values come from a request: what they may not change.
+"""Where paths lead: those of a deployment on a node, and those that hold variables of a request.
+
+What a deployment on a node opens must lie in its release, in its home or in what the node gives to it, whatever its
+paths are made of; see `confinement.py`. The same is checked once more where a file is opened, since links may change.
 
 Whoever may ask a server for a run may not be who wrote the spec. The values of a request fill SQL, names, labels,
 messages and arguments. A path that holds one must stay in the folder that the spec gives it: the one that its text
@@ -8,12 +11,16 @@ of the state are the spec's alone.
 
 from collections.abc import Iterator
 from glob import has_magic
+from itertools import takewhile
 from pathlib import Path
 
 from engine.spec.diagnostics import Findings
+from engine.spec.opened_paths import CHECKED_WHEN_OPENED, list_opened_paths
 from engine.spec.resources.connections import FileConnection, S3Connection
+from engine.spec.resources.scenarios import ExportStep
 from engine.spec.rules.draft import Draft
 from engine.spec.stored_data import name_object_root
+from engine.spec.used_connections import list_used_connections
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import (
     VariableReference,
@@ -22,7 +29,7 @@ from engine.spec.variable_references import (
     format_value,
     quote_value,
 )
-from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode
+from engine.spec.yaml_tree import ScalarNode, walk_values
 
 FILLED_SECTIONS = ("project", "description", "variables", "datasets", "models", "evaluation_stores", "scenarios")
 """The top-level keys whose texts a request may fill."""
@@ -31,11 +38,12 @@ RECEIVERS = {"to", "cc", "bcc", "from"}
 
 
 def check_reach(draft: Draft, findings: Findings) -> None:
-    """Check that the values of a request lead out of no folder and change no address."""
+    """Check that paths lead to nothing that is withheld from a deployment, and values of a request nowhere else."""
+    _check_confined_paths(draft, findings)
     if not draft.confined:
         return
     given = _find_given_variables(draft)
-    for path, node in _walk_scalars((), draft.files.root):
+    for path, node in walk_values((), draft.files.root):
         held = [one for one in find_references(node.text) if one.parts and one.parts[0] in given]
         if not held:
             continue
@@ -47,16 +55,47 @@ def check_reach(draft: Draft, findings: Findings) -> None:
             findings.error(node.position, "reach", message, "ask for a run without this variable")
 
 
+def _check_confined_paths(draft: Draft, findings: Findings) -> None:
+    """Check that what a deployment on a node opens is within its reach.
+
+    A connection that nothing uses may lead anywhere, as it is not opened. A dataset of a path of its own may be part of
+    how a model was trained elsewhere: it is a warning, and an error where a run needs the dataset.
+    """
+    confinement = draft.files.confinement
+    if confinement is None:
+        return
+    used = set(list_used_connections([draft.spec.datasets, draft.spec.models, draft.spec.scenarios]))
+    for one in list_opened_paths(draft.spec):
+        unused = one.section == "connections" and one.resource[1] not in used
+        if one.section in CHECKED_WHEN_OPENED or one.resource in confinement.given or unused:
+            continue
+        root = _find_root(draft, one.place)
+        if root is None:
+            continue  # it stands for nothing, as the path of a dataset whose rows are in a table
+        path = root / _cut_pattern(one.path)
+        if refusal := confinement.find_path_refusal(path, writes=one.how == "writes"):
+            at = draft.value_position(*one.place)
+            report = findings.warning if one.section == "datasets" and one.place[2:] == ("path",) else findings.error
+            report(at, "reach", refusal)
+
+
+def _cut_pattern(path: str) -> str:
+    """Return the path of the folder in which the names vary that a pattern stands for; a path without one as it is."""
+    parts = path.split("/")
+    fixed = list(takewhile(lambda part: not has_magic(part), parts))
+    return path if len(fixed) == len(parts) else "/".join(fixed) or ("/" if path.startswith("/") else ".")
+
+
 def _find_given_variables(draft: Draft) -> set[str]:
     """Return the variables of the request, and those whose values are made of theirs anywhere in the spec."""
     made = [
         (str(path[-1]), {one.parts[0] for one in find_references(node.text) if one.parts})
-        for path, node in _walk_scalars((), draft.files.root)
+        for path, node in walk_values((), draft.files.root)
         if "variables" in path[-2:-1] or "for_each" in path[-3:-2]
     ]
     made += [
         (str(path[1]), {one.parts[0] for one in find_references(node.text) if one.parts})
-        for path, node in _walk_scalars(("variables",), draft.find_node("variables"))
+        for path, node in walk_values(("variables",), draft.find_node("variables"))
         if len(path) == 3
     ]
     given = set(draft.confined)
@@ -70,17 +109,36 @@ def _find_root(draft: Draft, path: SpecPath) -> Path | None:
     match path:
         case ("connections", str(name), "root" | "path"):
             return draft.folder_of("connections", name)
-        case ("datasets" | "models" as section, str(name), "path"):
+        case ("datasets" | "models" as section, str(name), *inside, "path" | "marker"):
             declared = getattr(draft.spec, section).get(name)
-            connection = draft.spec.connections.get(getattr(declared, "connection", None) or "")
-            if isinstance(connection, S3Connection):
-                return name_object_root(connection)
-            if not isinstance(connection, FileConnection):
+            declared = getattr(declared, "materialize", None) if inside == ["materialize"] else declared
+            connection = getattr(declared, "connection", None)
+            if connection is None:
                 return draft.folder_of(section, name)
-            return draft.folder_of("connections", declared.connection) / connection.root
-        case ("channels" | "scenarios" as section, str(name), *_, "path"):
-            return draft.folder_of(section, name)
+            return _find_connected_root(draft, connection) or draft.folder_of(section, name)
+        case ("channels", str(name), *_, "path"):
+            return draft.home_of("channels", name)
+        case ("scenarios", str(name), *inside, "path"):
+            step = next((one for one in _list_steps(draft, name, inside) if isinstance(one, ExportStep)), None)
+            connection = step.connection if step else None
+            return _find_connected_root(draft, connection or "") or draft.home_of("scenarios", name)
     return None
+
+
+def _find_connected_root(draft: Draft, connection: str) -> Path | None:
+    """Return the folder of a connection, or what stands for that of an object store; None if it has none."""
+    declared = draft.spec.connections.get(connection)
+    if isinstance(declared, S3Connection):
+        return name_object_root(declared)
+    return draft.folder_of("connections", connection) / declared.root if isinstance(declared, FileConnection) else None
+
+
+def _list_steps(draft: Draft, scenario: str, inside: list[str | int]) -> Iterator[object]:
+    """Yield the step at a place in a scenario, if one is there whose shape is valid."""
+    declared = draft.spec.scenarios.get(scenario)
+    match inside:
+        case ["steps", int(number)] if declared and number < len(declared.steps):
+            yield declared.steps[number]
 
 
 def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, held: list[VariableReference]) -> None:
@@ -111,14 +169,3 @@ def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, 
 def _is_receiver(path: SpecPath) -> bool:
     """Tell whether an address stands at a place, as `to` of a reporter or a step or in its list."""
     return path[0] == "scenarios" and len(path) > 4 and not RECEIVERS.isdisjoint(path[4:])
-
-
-def _walk_scalars(path: SpecPath, node: YamlNode | None) -> Iterator[tuple[SpecPath, ScalarNode]]:
-    if isinstance(node, ScalarNode):
-        yield path, node
-    elif isinstance(node, MapNode):
-        for key, entry in node.entries.items():
-            yield from _walk_scalars((*path, key), entry.value)
-    elif isinstance(node, ListNode):
-        for place, item in enumerate(node.items):
-            yield from _walk_scalars((*path, place), item)

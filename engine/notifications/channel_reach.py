@@ -1,0 +1,80 @@
+"""Channels of deployments on a node: which of them must not be used, because they reach what the node has not given.
+
+A URL that is one secret of the node, and a channel that node.yaml declares, are the words of the node's owner. In any
+other URL a bundle could name a file of the node, which a service would read and send.
+"""
+
+from urllib.parse import parse_qs, urlsplit
+
+from engine.errors import DeliveryError, SpecError
+from engine.spec import ProjectSpec
+from engine.spec.apprise_url import split_urls
+from engine.spec.resources.channels import (
+    AppriseChannel,
+    CommandChannel,
+    DatasetChannel,
+    FileChannel,
+    MailChannel,
+)
+from engine.spec.secrets import Secrets
+from engine.spec.smtp_url import SmtpServer
+from engine.spec.variable_references import find_only_reference
+
+FILE_PARAMETERS = frozenset({"template", "keyfile", "subfile", "pgpkey", "pgp", "pem", "key", "ca", "cert", "config"})
+"""The parameters of Apprise's URLs in which services take the path of a file."""
+
+LOCAL_SERVICES = frozenset({"dbus", "gio", "glib", "gnome", "kde", "qt", "macosx", "windows", "syslog", "blink1"})
+"""The services that act on this machine itself."""
+
+
+def find_channel_refusal(project: ProjectSpec, name: str, secrets: Secrets) -> str:
+    """Return why a channel must not be used, and what to do; empty if it may be."""
+    channel, confinement = project.channels[name], project.confinement
+    if confinement is None or ("channels", name) in confinement.given:
+        return ""
+    if isinstance(channel, CommandChannel):
+        refusal = project.find_code_refusal("channels", name)
+        return f"the program {channel.argv[0]} is not started here: {refusal}" if refusal else ""
+    home = project.home_of("channels", name)
+    for one in (channel, getattr(channel, "fallback", None)):
+        if isinstance(one, FileChannel | DatasetChannel):
+            refusal = confinement.find_path_refusal(home / one.path, writes=True)
+            if refusal:
+                return refusal
+    if not isinstance(channel, MailChannel | AppriseChannel) or _is_of_node(channel.url):
+        return ""
+    try:
+        url = secrets.reveal(channel.url)
+    except SpecError:
+        return ""  # without the secret nothing is sent, which is told where it is sent
+    if url is None:
+        return ""
+    if isinstance(channel, AppriseChannel):
+        return _find_service_refusal(url)
+    try:
+        ca = SmtpServer.parse(url).ca
+    except DeliveryError:
+        return ""  # told where it is used
+    return confinement.find_path_refusal(project.folder_of("channels", name) / ca) if ca else ""
+
+
+def _is_of_node(url: str) -> bool:
+    """Tell whether a URL is a secret as a whole, which only the node gives."""
+    only = find_only_reference(url)
+    return only is not None and only.parts[:1] == ("secret",)
+
+
+def _find_service_refusal(text: str) -> str:
+    for url in split_urls(text):
+        try:
+            parts = urlsplit(url)
+            named = FILE_PARAMETERS & {key.lower().lstrip("+-:") for key in parse_qs(parts.query, True)}
+        except ValueError:
+            return "its URL cannot be read: let the owner of the node give the whole URL in a secret"
+        found = f"{sorted(named)[0]}=" if named else parts.scheme if parts.scheme.lower() in LOCAL_SERVICES else ""
+        if found:
+            return (
+                f"its URL has {found}, which reaches what is on the node itself: let the owner of the node give the "
+                "whole URL in a secret"
+            )
+    return ""
