@@ -212,8 +212,11 @@ class VariableResolver:
             case ("env", name):
                 if name in self._environ or reference.default is not None:
                     return self._environ.get(name) or reference.default or ""
-                help_ = f"{self._absent_help or 'set it'}, or give a default: ${{env.{name}:-…}}"
-                self._findings.error(at, "environment", f"the environment variable {name} is not set", help_)
+                what = f"the environment variable {name} is not set"
+                help_ = f"set it, or give a default: ${{env.{name}:-…}}"
+                if self._absent_help:
+                    what, help_ = f"{what}: {self._absent_help}", f"or give a default: ${{env.{name}:-…}}"
+                self._findings.error(at, "environment", what, help_)
             case ("secret", *_):
                 self._findings.error(
                     at,

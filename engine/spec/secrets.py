@@ -103,7 +103,8 @@ class Secrets:
     def _diagnose_absence(self, name: str) -> Diagnostic:
         secret = self._project.secrets[name]
         if self._project.confinement is not None:
-            what, help_ = "it has no value on this node", "give it in node.yaml under secrets:"
+            what = "it has no value on this node: give it in node.yaml under secrets:"
+            help_ = "let the owner of the node give it"
         elif secret.env is not None:
             what, help_ = f"the environment variable {secret.env} is not set", f"set {secret.env}"
         else:

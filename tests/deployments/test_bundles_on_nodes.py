@@ -25,7 +25,7 @@ NODE = """
 version: 1
 node: test
 folder: node
-folders: ["{root}/shared", "{root}"]
+folders: ["{root}/shared", "{root}/node"]
 trusted_keys: {{release: release.pem}}
 environment: {{REGION: NODE_REGION}}
 variables: {{region: north}}
@@ -241,7 +241,11 @@ def test_a_hostile_bundle_gets_nothing(planted: Planted, name: str) -> None:
     assert way.told in " ".join(done.said), done.said
 
 
-@pytest.mark.parametrize("name", [name for name in WAYS if "another" not in name])
+LEADS_NOWHERE = {"included file", "path by a variable", "secret from a database", "secret from node.yaml itself"}
+"""Ways that give nothing elsewhere either: a bundle includes its own files alone, and a header is one line."""
+
+
+@pytest.mark.parametrize("name", [name for name in WAYS if "another" not in name and name not in LEADS_NOWHERE])
 def test_the_same_bundle_gets_it_where_there_is_no_node(planted: Planted, name: str) -> None:
     done, leaks = ask(planted, WAYS[name], confined=False)
-    assert leaks, done.said
+    assert leaks, "\n".join(done.said)[-600:]
