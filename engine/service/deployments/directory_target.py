@@ -13,11 +13,12 @@ from engine.formatting.moments import format_second
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.targets import DeployedState
-from engine.service.deployments.update_order import DeploymentRefusedError, Surroundings, UpdateOrder
-from engine.service.deployments.updates import Updater, find_healthy
+from engine.service.deployments.update_order import Surroundings, UpdateOrder
+from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
+from engine.service.deployments.updates import Updater
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.store import LockBusy
-from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow, RevisionState
+from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
 
 if TYPE_CHECKING:
     from engine.bundles.signatures import TrustedKey
@@ -86,25 +87,15 @@ class DirectoryTarget:
                 node, deployment, "nothing is deployed yet, so there is nothing to go back to"
             )
             with self._hold(node, deployment, row.project) as updater:
-                target = find_healthy(node, deployment, before=active.number, unlike=active)
-                if target is None:
-                    raise DeploymentRefusedError(
-                        f"{deployment}: there is no healthy revision before revision {active.number} to go back to; "
-                        f"engine deployments SPEC disable {deployment} lets its triggers start nothing"
-                    )
-                done = updater.update(updater.order_back(target, active.number, by, now=now))
-                if str(done.state) == "HEALTHY":
-                    node.set_revision_state(deployment, active.number, RevisionState.ROLLED_BACK)
-                    if target.bundle != active.bundle:
-                        updater.quarantine(active, f"rolled back by {by}")
-                return done
+                target = find_rollback_target(node, active)
+                return updater.update(order_back(row, target, active.number, by, now=now))
 
     def disable(self, deployment: str, *, by: str) -> OperationRow:
         """Let the triggers of a deployment start nothing any more."""
         with Node.open(self.folder) as node:
             row, active = self._get_active(node, deployment, "nothing is deployed yet")
             with self._hold(node, deployment, row.project) as updater:
-                return updater.update(updater.order_off(active, by))
+                return updater.update(order_off(row, active, by))
 
     def delete(self, deployment: str) -> str:
         """Remove a deployment with all that it has; return its folder, empty if there was none."""
