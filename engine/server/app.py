@@ -20,9 +20,11 @@ from engine.errors import EngineError
 from engine.server.access import AccessGuard
 from engine.server.answers import AnswerError, build_answer, build_error_answer
 from engine.server.bodies import read_body
+from engine.server.callers import GuardedRoute, Role
 from engine.server.health import answer_liveness, answer_readiness, describe_health
 from engine.server.metrics import ServerMetrics
 from engine.server.requests import ProjectRequests
+from engine.server.tokens import TokenCheck
 from engine.service.control import RefusedRequestError, ServerControl
 from engine.store import utc_now
 
@@ -32,13 +34,13 @@ THREADS = 8
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -> ASGIApp:
+def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], None]) -> ASGIApp:
     """Return the application.
 
     Parameters
     ----------
-    token
-        What each request must carry.
+    tokens
+        Knows whose the token of a request is.
     tell
         Called with what went wrong inside the server, which whoever asked cannot know.
     """
@@ -68,17 +70,17 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
     routes = [
         Route("/livez", partial(answer_open, answer_liveness), methods=["GET"]),
         Route("/readyz", partial(answer_open, answer_readiness), methods=["GET"]),
-        Route("/healthz", read(answer_health), methods=["GET"]),
-        Route("/metrics", read(answer_metrics), methods=["GET"]),
-        Route("/reload", change(requests.reload_specs), methods=["POST"]),
-        Route(f"{project}/fires", read(requests.list_fires), methods=["GET"]),
-        Route(f"{project}/fires/{{number:int}}", read(requests.show_fire), methods=["GET"]),
-        Route(f"{project}/triggers", read(requests.list_triggers), methods=["GET"]),
-        Route(run, read(requests.show_run), methods=["GET"]),
-        Route(f"{run}/abort", change(requests.abort_run), methods=["POST"]),
-        Route(f"{scenario}/runs", change(requests.request_run), methods=["POST"]),
-        Route(f"{scenario}/pause", change(requests.pause_scenario), methods=["POST"]),
-        Route(f"{scenario}/resume", change(requests.resume_scenario), methods=["POST"]),
+        GuardedRoute("/healthz", read(answer_health), Role.VIEWER),
+        GuardedRoute("/metrics", read(answer_metrics), Role.VIEWER),
+        GuardedRoute("/reload", change(requests.reload_specs), Role.ADMIN, "POST"),
+        GuardedRoute(f"{project}/fires", read(requests.list_fires), Role.VIEWER),
+        GuardedRoute(f"{project}/fires/{{number:int}}", read(requests.show_fire), Role.VIEWER),
+        GuardedRoute(f"{project}/triggers", read(requests.list_triggers), Role.VIEWER),
+        GuardedRoute(run, read(requests.show_run), Role.VIEWER),
+        GuardedRoute(f"{run}/abort", change(requests.abort_run), Role.OPERATOR, "POST"),
+        GuardedRoute(f"{scenario}/runs", change(requests.request_run), Role.OPERATOR, "POST"),
+        GuardedRoute(f"{scenario}/pause", change(requests.pause_scenario), Role.OPERATOR, "POST"),
+        GuardedRoute(f"{scenario}/resume", change(requests.resume_scenario), Role.OPERATOR, "POST"),
     ]
     app = Starlette(
         routes=routes,
@@ -91,7 +93,7 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
         },
     )
     app.router.redirect_slashes = False
-    return AccessGuard(app, token, partial(_list_hosts, control), time.monotonic)  # outermost: also around faults
+    return AccessGuard(app, tokens, partial(_list_hosts, control), time.monotonic)  # outermost: also around faults
 
 
 class _Threads:

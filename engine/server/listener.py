@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from engine.errors import UsageError
-from engine.server.access import HEADER_BYTES, check_token, make_token
+from engine.server.access import HEADER_BYTES
 from engine.server.app import build_app
 from engine.server.connections import TimedConnection
+from engine.server.tokens import OneToken, TokenCheck, check_token, make_token
 from engine.service.control import ServerControl
 
 TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name
@@ -59,7 +60,7 @@ class Listener:
     url
         The address of the server, once it is started.
     token
-        What each request must carry.
+        What each request must carry; empty if there are tokens of several callers.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Listener:
         control: ServerControl,
         address: tuple[str, int],
         given_token: str | None,
+        tokens: TokenCheck | None,
         tls: ssl.SSLContext | None,
         tell: Callable[[str], None],
         *,
@@ -80,7 +82,8 @@ class Listener:
         self._thread: Thread | None = None
         self._behind_proxy = behind_proxy
         self._token_is_given = given_token is not None
-        self.token = given_token or make_token()
+        self.token = "" if tokens else given_token or make_token()
+        self._tokens = tokens or OneToken(self.token)
         self.url = ""
 
     @property
@@ -94,7 +97,7 @@ class Listener:
         With the token if it was made here, so that nobody else knows it, or if a person reads it (`to_person`, at a
         terminal). Logs are kept and read by many, so a token that was given does not belong there.
         """
-        return self.health_url if to_person or not self._token_is_given else self.url
+        return self.health_url if self.token and (to_person or not self._token_is_given) else self.url
 
     def find_mismatch(self, server_url: str) -> str:
         """Return that `server.url` of a spec leads to another port, once started; empty if not, or if a proxy may.
@@ -123,7 +126,7 @@ class Listener:
         host, port = bound.getsockname()[:2]
         self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         config = uvicorn.Config(
-            build_app(self._control, self.token, self._tell),
+            build_app(self._control, self._tokens, self._tell),
             loop="asyncio",
             http=TimedConnection,
             ws="none",
@@ -163,7 +166,11 @@ class Listener:
 
 
 def create_listener(
-    control: ServerControl, options: ListenerOptions, environ: MutableMapping[str, str], tell: Callable[[str], None]
+    control: ServerControl,
+    options: ListenerOptions,
+    environ: MutableMapping[str, str],
+    tell: Callable[[str], None],
+    tokens: TokenCheck | None = None,
 ) -> Listener:
     """Return the listener of a server, which is not started yet.
 
@@ -173,6 +180,8 @@ def create_listener(
         Where ENGINE_SERVE_TOKEN is looked up. It is taken out of it, because the runs of the server inherit the rest.
     tell
         Called with what goes wrong while it answers, as text for people.
+    tokens
+        Knows whose the token of a request is; None for one token alone, which is given or made.
 
     Raises
     ------
@@ -189,7 +198,7 @@ def create_listener(
         )
     tls = _load_certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     token = _take_token(options.token_file, environ)
-    return Listener(control, address, token, tls, tell, behind_proxy=options.behind_proxy)
+    return Listener(control, address, token, tokens, tls, tell, behind_proxy=options.behind_proxy)
 
 
 def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:

@@ -17,6 +17,7 @@ from engine.store.node.node_database import NodeDatabase, name_node, open_node_d
 from engine.store.node.operations import Operations
 from engine.store.node.records import DeploymentRow, ReceivedBundle, RevisionRow, RevisionState
 from engine.store.node.tables import bundles, deployments, revisions
+from engine.store.node.tokens import Tokens
 from engine.store.records import utc_now
 
 
@@ -26,6 +27,7 @@ class Node:
     def __init__(self, database: NodeDatabase) -> None:
         self.database = database
         self.operations = Operations(database)
+        self.tokens = Tokens(database)
         self._locks = Locks(database.folder, database.now)
 
     @classmethod
