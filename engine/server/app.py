@@ -7,8 +7,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,18 +21,19 @@ from engine.server.bodies import read_body
 from engine.server.callers import GuardedRoute, Role
 from engine.server.health import answer_liveness, answer_readiness, describe_health
 from engine.server.metrics import ServerMetrics
+from engine.server.node_api.application import NodeApi
+from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
 from engine.server.tokens import TokenCheck
 from engine.service.control import RefusedRequestError, ServerControl
 from engine.store import utc_now
 
-THREADS = 8
-"""Requests that are answered at once; one that waits for the database holds a thread."""
-
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], None]) -> ASGIApp:
+def build_app(
+    control: ServerControl, tokens: TokenCheck, tell: Callable[[str], None], node: NodeApi | None = None
+) -> ASGIApp:
     """Return the application.
 
     Parameters
@@ -43,10 +42,12 @@ def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], 
         Knows whose the token of a request is.
     tell
         Called with what went wrong inside the server, which whoever asked cannot know.
+    node
+        What answers the requests to an automation node; None if the server is none.
     """
-    metrics = ServerMetrics(control, utc_now())
+    metrics = ServerMetrics(control, utc_now(), node.node if node else None)
     requests = ProjectRequests(control, utc_now)
-    threads = _Threads()
+    threads = RequestThreads()
 
     def read(answer: Callable[[Request], Response]) -> Endpoint:
         return partial(_answer_reading, threads, answer)
@@ -67,7 +68,7 @@ def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], 
     project = "/projects/{project}"
     scenario = f"{project}/scenarios/{{scenario}}"
     run = f"{project}/runs/{{run}}"
-    routes = [
+    routes: list[Route] = [
         Route("/livez", partial(answer_open, answer_liveness), methods=["GET"]),
         Route("/readyz", partial(answer_open, answer_readiness), methods=["GET"]),
         GuardedRoute("/healthz", read(answer_health), Role.VIEWER),
@@ -82,6 +83,8 @@ def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], 
         GuardedRoute(f"{scenario}/pause", change(requests.pause_scenario), Role.OPERATOR, "POST"),
         GuardedRoute(f"{scenario}/resume", change(requests.resume_scenario), Role.OPERATOR, "POST"),
     ]
+    if node is not None:
+        routes += node.build_routes(threads)
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -96,23 +99,12 @@ def build_app(control: ServerControl, tokens: TokenCheck, tell: Callable[[str], 
     return AccessGuard(app, tokens, partial(_list_hosts, control), time.monotonic)  # outermost: also around faults
 
 
-class _Threads:
-    """The threads in which requests are answered; few, because each may hold a connection to a database."""
-
-    def __init__(self) -> None:
-        self._limiter: anyio.CapacityLimiter | None = None
-
-    async def run(self, answer: Callable[..., Response], *arguments: Any) -> Response:
-        self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
-        return await anyio.to_thread.run_sync(answer, *arguments, limiter=self._limiter)
-
-
-async def _answer_reading(threads: _Threads, answer: Callable[[Request], Response], request: Request) -> Response:
+async def _answer_reading(threads: RequestThreads, answer: Callable[[Request], Response], request: Request) -> Response:
     return await threads.run(answer, request)
 
 
 async def _answer_changing(
-    threads: _Threads, answer: Callable[[Request, Mapping[str, Any]], Response], request: Request
+    threads: RequestThreads, answer: Callable[[Request, Mapping[str, Any]], Response], request: Request
 ) -> Response:
     return await threads.run(answer, request, await read_body(request))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,14 +48,12 @@ class ProjectRequests:
         scenario = _find_scenario(request, spec)
         check_keys(dict(body), ("variables",))
         values = read_variables(body.get("variables", {}), spec)
-        id_ = request.headers.get("idempotency-key") or secrets.token_hex(16)
-        if not _REQUEST_ID.fullmatch(id_):
-            raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
+        id_ = read_key(request)
         made = self.control.request_run(project.name, scenario, values, id_)
         if not made.new and dict(made.fire.values) != values:
             message = "Idempotency-Key was used before, for a run with other variables"
             raise AnswerError(409, message, "take a new key for another request")
-        place = f"/projects/{quote(project.name, safe='')}/fires/{made.fire.number}"
+        place = f"{request.scope['raw_path'].decode('ascii').partition('/scenarios/')[0]}/fires/{made.fire.number}"
         content = {"fire": _describe_fire(made.fire), "new": made.new}
         return build_answer(content, 202, {"location": place})
 
@@ -71,7 +68,7 @@ class ProjectRequests:
         """Return one fire."""
         fire = self._find_store(request).fires.get(request.path_params["number"])
         if fire is None:
-            raise AnswerError(404, "there is no fire of this number", "list them: GET /projects/PROJECT/fires")
+            raise AnswerError(404, "there is no fire of this number", "the answer to a request for a run has it")
         return build_answer(_describe_fire(fire))
 
     def list_triggers(self, request: Request) -> Response:
@@ -176,8 +173,16 @@ class ProjectRequests:
         except StoreError:
             if request.path_params["run"] in store.runs.find_ids(request.path_params["run"]):
                 raise  # it is there, but cannot be read
-            help_ = "its id stands in its fire: GET /projects/PROJECT/fires; it has none before its process has begun"
+            help_ = "its id stands in its fire, from the moment at which its process has begun"
             raise AnswerError(404, "there is no run of this id", help_) from None
+
+
+def read_key(request: Request) -> str:
+    """Return the key of a request, which makes it one however often it is sent; a new one if it has none."""
+    key = request.headers.get("idempotency-key") or secrets.token_hex(16)
+    if not _REQUEST_ID.fullmatch(key):
+        raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
+    return key
 
 
 def _find_scenario(request: Request, spec: ProjectSpec) -> str:

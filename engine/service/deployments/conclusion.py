@@ -24,16 +24,25 @@ def conclude_before_serving(paths: Sequence[Path], environ: Mapping[str, str], t
         with Node.open(folder) as node:
             left = [one for one in node.operations.list_open() if not node.is_locked(one.deployment)]
         if left:
-            done = subprocess.run(  # noqa: S603 - the program is Python, the arguments are ours
-                [sys.executable, "-m", "engine.service.deployments.conclusion", str(folder)],
-                env=dict(environ),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            for line in (done.stdout + done.stderr).splitlines():
-                tell(line)
+            conclude_in_process(folder, environ, tell)
+
+
+def conclude_in_process(folder: Path, environ: Mapping[str, str], tell: Callable[[str], None]) -> bool:
+    """Conclude what has no end in an infrastructure, by a process; return whether that has ended well.
+
+    `tell` is called with what it says, a line at a time.
+    """
+    done = subprocess.run(  # noqa: S603 - the program is Python, the arguments are ours
+        [sys.executable, "-m", "engine.service.deployments.conclusion", str(folder)],
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for line in (done.stdout + done.stderr).splitlines():
+        tell(line)
+    return done.returncode == 0
 
 
 def _find_node(path: Path) -> Path | None:

@@ -163,7 +163,8 @@ class Updater:
             self._leave_revision(operation, row)
         self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.HEALTHY, error="")
         self._around.checkpoint("HEALTHY")
-        remove_old_releases(self._node, self.places, self._name, Care.from_json(row.settings["care"]).keep)
+        keep = Care.from_json(row.settings["care"]).keep
+        remove_old_releases(self._node, self.places, self._name, keep, self._around.keep_bundles)
         return self._node.operations.get(operation.id)
 
     def _leave_revision(self, operation: OperationRow, row: RevisionRow) -> None:
