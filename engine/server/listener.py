@@ -5,7 +5,6 @@ no signal: it installs its handlers in a main thread alone.
 """
 
 import errno
-import ipaddress
 import os
 import socket
 import ssl
@@ -23,6 +22,7 @@ from engine.server.app import build_app
 from engine.server.connections import TimedConnection
 from engine.server.tokens import OneToken, TokenCheck, check_token, make_token
 from engine.service.control import ServerControl
+from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
 
 TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name
 MOST_CONNECTIONS = 200
@@ -188,10 +188,10 @@ def create_listener(
     UsageError
         An option is wrong, or others could read what the clients send.
     """
-    address = _parse_address(options.listen)
+    address = _parse_option(options.listen)
     if (options.tls_cert is None) != (options.tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together: give both")
-    if not (_is_loopback(address[0]) or options.behind_proxy or options.tls_cert):
+    if not (is_loopback(address[0]) or options.behind_proxy or options.tls_cert):
         raise UsageError(
             f"--listen {options.listen} can be reached from other machines, and the token would travel readable: add "
             "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
@@ -213,20 +213,11 @@ def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | N
     return None if given is None else check_token(given, TOKEN_VARIABLE)
 
 
-def _parse_address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    name = host.removeprefix("[").removesuffix("]")
-    is_six = host != name
-    if colon and name and (is_six or ":" not in host) and port.isdecimal() and len(port) <= 5 and int(port) < 65536:
-        return name, int(port)
-    raise UsageError(f"--listen {text} is not an address: write HOST:PORT, such as 127.0.0.1:7310 or [::1]:7310")
-
-
-def _is_loopback(host: str) -> bool:
+def _parse_option(text: str) -> tuple[str, int]:
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return parse_listen_address(text)
     except ValueError:
-        return False
+        raise UsageError(f"--listen {text} is not an address: {EXAMPLES}") from None
 
 
 def _bind(host: str, port: int) -> socket.socket:

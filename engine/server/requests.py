@@ -100,14 +100,14 @@ class ProjectRequests:
 
     def show_run(self, request: Request) -> Response:
         """Return what is known of a run, and its log from a byte on."""
-        store, run = self._find_run(request)
+        store, run = self.find_run(request)
         start = _read_count(request, "from", 0, 0, 1 << 50)
-        return build_answer({"run": _describe_run(run), "log": _read_log(store.runs.path_of(run.id), start)})
+        return build_answer({"run": _describe_run(run), "log": read_log(store.runs.path_of(run.id), start)})
 
     def abort_run(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Ask a run to end."""
         check_keys(dict(body), ("by",))
-        _, run = self._find_run(request)
+        _, run = self.find_run(request)
         if run.outcome is not None:
             raise AnswerError(409, f"the run has ended {run.outcome} already")
         if not self.control.abort_run(request.path_params["project"], run.id, _read_name(request, body)):
@@ -166,7 +166,8 @@ class ProjectRequests:
             raise AnswerError(503, "; ".join(explain_unready(project)), help_)
         return project.store
 
-    def _find_run(self, request: Request) -> tuple[Store, RunRecord]:
+    def find_run(self, request: Request) -> tuple[Store, RunRecord]:
+        """Return a run and the state that it is in; raises AnswerError if there is none of that id."""
         store = self._find_store(request)
         try:
             return store, store.runs.get(request.path_params["run"])
@@ -245,7 +246,7 @@ def _describe_run(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _read_log(folder: Path, start: int) -> dict[str, Any]:
+def read_log(folder: Path, start: int) -> dict[str, Any]:
     """Return the entries of a run's log from a byte on, as far as they are whole, and where the next ones begin."""
     try:
         with (folder / "log.jsonl").open("rb") as file:

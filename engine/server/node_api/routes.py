@@ -1,7 +1,7 @@
 """The routes of the API as one table, from which both the server and its OpenAPI document are made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 

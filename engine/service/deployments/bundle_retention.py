@@ -11,14 +11,14 @@ def list_used_bundles(node: Node) -> set[str]:
     return used | wanted
 
 
-def remove_spare_bundles(node: Node, keep: int) -> None:
+def remove_spare_bundles(node: Node, keep: int, *, keeping: str = "") -> None:
     """Remove the oldest bundles that nothing needs, as far as there are more than `keep`.
 
-    The caller holds the lock of the archives.
+    The caller holds the lock of the archives. The bundle `keeping` stays in any case.
     """
     received = node.list_bundles()
     used = list_used_bundles(node)
-    spare = [one for one in received if one.id not in used]
+    spare = [one for one in received if one.id not in used | {keeping}]
     for bundle in spare[: max(0, len(received) - keep)]:
         remove_bundle(node, bundle.id)
 

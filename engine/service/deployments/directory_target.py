@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.bundles.extraction import remove_extracted
 from engine.errors import UsageError
 from engine.formatting.moments import format_second
+from engine.service.deployments.node_surroundings import read_surroundings
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.targets import DeployedState
@@ -149,15 +150,27 @@ class DirectoryTarget:
         return load_trusted_keys(self._declared.trusted_keys, self._spec_folder)
 
 
-def conclude_directory(folder: Path, environ: Mapping[str, str], tell: Callable[[str], None]) -> None:
-    """Conclude the operations that a killed process has left in an infrastructure; those at work are left alone."""
+def conclude_directory(
+    folder: Path, environ: Mapping[str, str], tell: Callable[[str], None], node_file: Path | None = None
+) -> None:
+    """Conclude the operations that a killed process has left in an infrastructure; those at work are left alone.
+
+    What is said is recorded with the newest operation of each deployment; `node_file` is that of a node.
+    """
     with Node.open(folder) as node:
         for name in dict.fromkeys(one.deployment for one in node.operations.list_open()):
             deployment = node.find_deployment(name)
             if deployment is None:
                 continue
+
+            def tell_and_record(text: str, name: str = name) -> None:
+                tell(f"{name}: {text}")
+                if (newest := node.operations.find_newest(name)) is not None:
+                    node.operations.add_event(newest, text)
+
             try:
                 with node.lock(name, wait=False):
-                    Updater(node, deployment, Surroundings(environ=environ, tell=tell)).conclude_interrupted()
+                    around = read_surroundings(node_file, environ, tell_and_record)
+                    Updater(node, deployment, around).conclude_interrupted()
             except LockBusy:
                 continue

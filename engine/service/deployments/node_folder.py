@@ -166,22 +166,29 @@ class NodeFolder:
             An operation on it is at work.
         """
         with self.node.lock(name, wait=LOCK_SECONDS):
-            places, active = DeploymentPlaces(self.node.folder, name), None
-            if has_running_runs(places):
-                raise UsageError(f"{name}: runs of it are at work; wait until they have ended, or abort them")
+            places = DeploymentPlaces(self.node.folder, name)
             active = places.read_pointer()
-            places.pointer.unlink(missing_ok=True)
-            try:
-                reload()
-            except BaseException:
-                if active is not None:
-                    places.move_pointer(active)
-                raise
+            if active is not None:
+                self._let_go(name, places, active, reload)
             gone = self._staging / f"{DELETED}{secrets.token_hex(8)}"
             if places.folder.exists():
                 places.folder.rename(gone)
             self.node.delete_deployment(name)
         self._remove_later([gone])
+
+    def _let_go(self, name: str, places: DeploymentPlaces, active: int, reload: Callable[[], object]) -> None:
+        """Let the server serve a deployment no more; raises UsageError if runs of it are at work."""
+        working = UsageError(f"{name}: runs of it are at work; wait until they have ended, or abort them")
+        if has_running_runs(places):
+            raise working
+        places.pointer.unlink()
+        try:
+            reload()
+            if has_running_runs(places, places.revision_of(active)):  # a trigger was faster
+                raise working
+        except BaseException:
+            places.move_pointer(active)
+            raise
 
     # --- what was left
 

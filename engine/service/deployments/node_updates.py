@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from engine.errors import EngineError
 from engine.formatting.moments import format_second
@@ -61,6 +62,8 @@ class NodeUpdates:
         Returns whether the server is about to end.
     tell
         Called with what those who run the node must know, as text; from any thread.
+    node_file
+        The file of the node, which the processes read.
     program
         The program that carries out an operation, as arguments of Python.
     """
@@ -72,11 +75,12 @@ class NodeUpdates:
         is_draining: Callable[[], bool],
         tell: Callable[[str], None],
         *,
+        node_file: Path | None = None,
         at_once: int = AT_ONCE,
         program: Sequence[str] = UPDATE_PROCESS,
     ) -> None:
         self._node, self._environ, self._is_draining, self._tell = node, environ, is_draining, tell
-        self._program = program
+        self._node_file, self._program = node_file, program
         self._free = threading.Semaphore(at_once)
         self._beginning = threading.Lock()
         self._stopping = threading.Event()
@@ -88,8 +92,13 @@ class NodeUpdates:
 
     # --- beginning
 
-    def begin(self, order: UpdateOrder) -> tuple[OperationRow, bool]:
+    def begin(self, order: UpdateOrder, prepare: Callable[[], None] = lambda: None) -> tuple[OperationRow, bool]:
         """Begin an operation, and return it and whether this call has begun it: the same key is the same operation.
+
+        Parameters
+        ----------
+        prepare
+            Called before a new operation is recorded; what it raises refuses the operation.
 
         Raises
         ------
@@ -109,6 +118,7 @@ class NodeUpdates:
                 return known, False
             if self._stopping.is_set() or self._is_draining():
                 raise RefusedRequestError("this node is about to end: ask again when it runs again")
+            prepare()
             lock = self._take_lock(order.deployment)
             try:
                 operation = self._record(order)
@@ -175,7 +185,7 @@ class NodeUpdates:
                         [
                             sys.executable,
                             *self._program,
-                            *write_arguments(self._node.folder, operation, lock, now=now),
+                            *write_arguments(self._node.folder, operation, lock, self._node_file, now=now),
                         ],
                         env=dict(self._environ),
                         stdin=subprocess.DEVNULL,
@@ -246,7 +256,7 @@ class NodeUpdates:
         ]
         if not left:
             return
-        conclude_in_process(self._node.folder, self._environ, self._tell)
+        conclude_in_process(self._node.folder, self._environ, self._tell, self._node_file)
         still = {one.id for one in self._node.operations.list_open()}
         self._tries = {one.id: time.monotonic() + RETRY_SECONDS for one in left if one.id in still}
 

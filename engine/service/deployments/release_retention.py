@@ -5,6 +5,7 @@ of runs that are at work.
 """
 
 from contextlib import suppress
+from pathlib import Path
 
 from engine.bundles.extraction import remove_extracted
 from engine.errors import EngineError
@@ -50,10 +51,10 @@ def _list_kept(rows: list[RevisionRow], active: int | None, keep: int) -> set[st
     return kept
 
 
-def has_running_runs(places: DeploymentPlaces) -> bool:
-    """Return whether runs of a deployment are at work."""
+def has_running_runs(places: DeploymentPlaces, spec: Path | None = None) -> bool:
+    """Return whether runs of a deployment are at work; `spec` is a revision of it, the active one if left out."""
     with suppress(EngineError):
-        folder = resolve_state_folder(load(places.pointer))
+        folder = resolve_state_folder(load(spec or places.pointer))
         if not (folder / "state.db").exists():
             return False
         with Store.open(folder) as store:

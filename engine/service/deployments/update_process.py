@@ -10,20 +10,26 @@ it: before its revision is active it ends FAILED, after that it is left to be co
 import os
 import signal
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from engine.service.deployments.update_order import Surroundings, UpdateOrder
-from engine.store.node import Node, OperationRow, OperationState
+from engine.errors import EngineError
+from engine.service.deployments.node_surroundings import read_surroundings
+from engine.service.deployments.update_order import UpdateOrder
+from engine.store.node import Node, OperationRow, OperationState, RevisionState
 
 UPDATE_PROCESS = ("-m", "engine.service.deployments.update_process")
 """The program, as arguments of Python."""
 
 
-def write_arguments(folder: Path, operation: OperationRow, lock: int, *, now: bool) -> list[str]:
+def write_arguments(
+    folder: Path, operation: OperationRow, lock: int, node_file: Path | None, *, now: bool
+) -> list[str]:
     """Return the arguments of the program for an operation."""
-    return [str(folder), operation.id, str(lock), *(["--now"] if now else [])]
+    file = ["--node", str(node_file)] if node_file else []
+    return [str(folder), operation.id, str(lock), *file, *(["--now"] if now else [])]
 
 
 def carry_out_operation(
@@ -33,9 +39,16 @@ def carry_out_operation(
     signal.signal(signal.SIGTERM, _interrupt_process)
     from engine.service.deployments.updates import Updater
 
-    with Node.open(Path(arguments[0])) as node:
-        operation = node.operations.get(arguments[1])
-        with node.adopt_lock(operation.deployment, int(arguments[2])):
+    parser = ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("operation")
+    parser.add_argument("lock", type=int)
+    parser.add_argument("--node", type=Path)
+    parser.add_argument("--now", action="store_true")
+    given = parser.parse_args(arguments)
+    with Node.open(given.folder) as node:
+        operation = node.operations.get(given.operation)
+        with node.adopt_lock(operation.deployment, given.lock):
 
             def tell(text: str) -> None:
                 node.operations.add_event(operation, text)
@@ -45,12 +58,10 @@ def carry_out_operation(
                     tell(f"reached {name}")
                 checkpoint(name)
 
-            deployment, row = node.find_deployment(operation.deployment), None
-            if deployment is not None:
-                row = node.find_revision(operation.deployment, operation.to_revision)
+            deployment = node.find_deployment(operation.deployment)
+            row = node.find_revision(operation.deployment, operation.to_revision)
             if deployment is None or row is None:
                 raise RuntimeError(f"the operation {operation.id} has no revision")
-            around = Surroundings(environ=environ, tell=tell, checkpoint=note_point)
             order = UpdateOrder(
                 deployment=operation.deployment,
                 project=deployment.project,
@@ -61,10 +72,14 @@ def carry_out_operation(
                 expected=operation.from_revision,
                 by=operation.by,
                 kind=operation.kind,
-                now="--now" in arguments,
+                now=given.now,
             )
-            updater = Updater(node, deployment, around)
-            updater.carry_out(operation, order)
+            try:
+                around = read_surroundings(given.node, environ, tell, note_point)
+            except EngineError as problem:
+                node.operations.conclude(operation, OperationState.FAILED, RevisionState.FAILED, str(problem))
+                return
+            Updater(node, deployment, around).carry_out(operation, order)
 
 
 def _interrupt_process(_number: int, _frame: FrameType | None) -> None:

@@ -54,7 +54,7 @@ def _check_name(draft: Draft, findings: Findings, *path: str) -> None:
 
 
 def explain_illegal_name(name: str) -> str | None:
-    """Return why a text cannot be a name, as a sentence that begins with "it"; None if it can."""
+    """Return why a text cannot be a name; None if it can."""
     if not name.strip():
         return "it is empty"
     if name != name.strip():
