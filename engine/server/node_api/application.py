@@ -9,8 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from engine.bundles.archive_records import MOST_ARCHIVE_BYTES
-from engine.bundles.signatures import load_trusted_keys
 from engine.errors import BundleError, UsageError
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys, read_body
@@ -41,32 +39,27 @@ class NodeApi:
 
     Parameters
     ----------
-    settings
-        The file of the node.
+    node
+        The open infrastructure.
+    get_settings
+        Returns the file of the node as it was last valid.
     environ
         The environment of the processes that carry out operations.
     tell
         Called with what those who run the node must know, as text; from any thread.
-
-    Attributes
-    ----------
-    node
-        The open infrastructure.
     """
 
     def __init__(
-        self, control: ServerControl, settings: NodeSpec, environ: Mapping[str, str], tell: Callable[[str], None]
+        self,
+        control: ServerControl,
+        node: Node,
+        get_settings: Callable[[], NodeSpec],
+        environ: Mapping[str, str],
+        tell: Callable[[str], None],
     ) -> None:
-        self.node = Node.open(settings.node_folder)
-        limits = settings.resources.limits
-        self._folder = NodeFolder(
-            self.node,
-            most_bytes=min(int(limits.bundle_megabytes * 1e6), MOST_ARCHIVE_BYTES),
-            most_bundles=limits.bundles,
-            keys=load_trusted_keys(settings.resources.trusted_keys, settings.folder),
-            require=settings.resources.require,
-        )
-        self.updates = NodeUpdates(self.node, environ, control.is_draining, tell, node_file=settings.path)
+        self.node = node
+        self._folder = NodeFolder(node, get_settings)
+        self.updates = NodeUpdates(node, environ, control.is_draining, tell, node_file=get_settings().path)
         self._control = control
 
     def start(self) -> None:
@@ -77,7 +70,6 @@ class NodeApi:
     def stop(self) -> None:
         """Bring the operations to an end."""
         self.updates.stop()
-        self.node.close()
 
     def find_mismatch(self, _project: ProjectSpec) -> str:
         """Return nothing: every spec fits a node."""

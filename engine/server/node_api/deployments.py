@@ -25,7 +25,7 @@ from engine.service.deployments.node_requests import (
     UpdateRequest,
 )
 from engine.service.deployments.node_updates import NodeUpdates
-from engine.service.deployments.targets import DeployedState
+from engine.service.deployments.targets import find_deployed
 from engine.service.deployments.update_order import DeploymentRefusedError, UpdateOrder
 from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
 from engine.spec.rules.names import explain_illegal_name
@@ -43,13 +43,16 @@ class DeploymentRequests:
 
     def list_deployments(self, _request: Request) -> Response:
         """Return all deployments."""
-        found = [describe_deployed(self.node, row) for row in self.node.list_deployments()]
-        return answer_model(DeploymentList(deployments=found))
+        found = [find_deployed(self.node, row.name) for row in self.node.list_deployments()]
+        return answer_model(DeploymentList(deployments=[one for one in found if one is not None]))
 
     def show_deployment(self, request: Request) -> Response:
         """Return one deployment."""
-        row = find_deployment_row(self.node, request.path_params["name"])
-        return answer_model(DeploymentAnswer(state=describe_deployed(self.node, row)))
+        name = request.path_params["name"]
+        found = find_deployed(self.node, name)
+        if found is None:
+            raise explain_unknown_deployment(self.node, name)
+        return answer_model(DeploymentAnswer(state=found))
 
     def delete_deployment(self, request: Request) -> Response:
         """Remove a deployment."""
@@ -143,18 +146,16 @@ class DeploymentRequests:
 
 def find_deployment_row(node: Node, name: str) -> DeploymentRow:
     """Return a deployment; raises AnswerError if there is none of that name."""
-    known = {row.name: row for row in node.list_deployments()}
-    if name not in known:
-        help_ = did_you_mean(name, known, "the deployments are")
-        raise AnswerError(404, f'there is no deployment "{name[:60]}" on this node', help_)
-    return known[name]
+    found = node.find_deployment(name)
+    if found is None:
+        raise explain_unknown_deployment(node, name)
+    return found
 
 
-def describe_deployed(node: Node, row: DeploymentRow) -> DeployedState:
-    """Return a deployment as it is now."""
-    opened = next(iter(node.operations.list_open(row.name)), None)
-    active = node.find_revision(row.name, row.active_revision)
-    return DeployedState(row, active, opened, opened is not None and node.is_locked(row.name))
+def explain_unknown_deployment(node: Node, name: str) -> AnswerError:
+    """Return the error that there is no deployment of a name."""
+    help_ = did_you_mean(name, (row.name for row in node.list_deployments()), "the deployments are")
+    return AnswerError(404, f'there is no deployment "{name[:60]}" on this node', help_)
 
 
 def _compare_expected(active: RevisionRow, expected: int) -> None:

@@ -3,14 +3,15 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, create_model
 
 from engine.server.node_api.routes import ROUTES, ApiRoute, describe_status_code
 from engine.service.deployments.node_requests import ErrorAnswer
 
 DOCUMENT_FILE = "node-api.v1.json"
+_JSON = "application/json"
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -66,33 +67,38 @@ def _describe_route(route: ApiRoute, schemas: dict[str, Any]) -> dict[str, Any]:
             for one in route.parameters
         ]
     if route.body == "stream":
-        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-        found["requestBody"] = {"required": True, "content": content}
+        binary = {"type": "string", "format": "binary"}
+        found["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": binary}}}
     elif route.body is not None:
         required = any(field.is_required() for field in route.body.model_fields.values())
         schema = _describe_model(route.body, schemas, answer=False)
-        found["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
-    responses: dict[str, Any] = {}
+        found["requestBody"] = {"required": required, "content": {_JSON: {"schema": schema}}}
+    error = {_JSON: {"schema": _describe_model(ErrorAnswer, schemas, answer=True)}}
+    contents: dict[int, dict[str, Any]] = {}
     for status, model in route.answers.items():
-        content: dict[str, Any] = {"application/json": {"schema": _describe_model(model, schemas, answer=True)}}
+        contents[status] = {_JSON: {"schema": _describe_model(model, schemas, answer=True)}}
         if route.events:
-            content["text/event-stream"] = {"schema": {"type": "string"}}
-        responses[str(status)] = {"description": describe_status_code(status), "content": content}
-    error = _describe_model(ErrorAnswer, schemas, answer=True)
-    for status in route.list_errors():
-        content = {"application/json": {"schema": error}}
-        responses[str(status)] = {"description": describe_status_code(status), "content": content}
-    return found | {"responses": responses}
+            contents[status]["text/event-stream"] = {"schema": {"type": "string"}}
+    contents |= dict.fromkeys(route.list_errors(), error)
+    found["responses"] = {
+        str(status): {"description": describe_status_code(status), "content": content}
+        for status, content in contents.items()
+    }
+    return found
 
 
 def _describe_model(model: type[Any], schemas: dict[str, Any], *, answer: bool) -> dict[str, Any]:
     """Return the schema of a body or an answer; the models that it refers to are added to `schemas`."""
     if model in (dict, BaseModel):
         return {"type": "object"} if answer else {"type": "object", "maxProperties": 0}
-    mode = "serialization" if answer else "validation"
-    schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_REFERENCE)
-    inner = schema.pop("$defs", {})
-    for name, one in {**inner, model.__name__: schema}.items():
+    mode: Literal["serialization", "validation"] = "serialization" if answer else "validation"
+    if issubclass(model, BaseModel):
+        schema = model.model_json_schema(mode=mode, ref_template=_REFERENCE)
+        found = {**schema.pop("$defs", {}), model.__name__: schema}
+    else:  # a row is described as it is inside a model, which has no other fields
+        holder = create_model("Holder", __config__=ConfigDict(extra="forbid"), row=(model, ...))
+        found = holder.model_json_schema(mode=mode, ref_template=_REFERENCE)["$defs"]
+    for name, one in found.items():
         if schemas.setdefault(name, one) != one:
             raise ValueError(f"two schemas are named {name}")
     return {"$ref": _REFERENCE.format(model=model.__name__)}

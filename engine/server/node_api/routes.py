@@ -22,7 +22,6 @@ from engine.service.deployments.node_requests import (
     FireState,
     LogPart,
     OperationList,
-    OperationRow,
     PauseAnswer,
     PauseRequest,
     RequestedRunAnswer,
@@ -34,6 +33,7 @@ from engine.service.deployments.node_requests import (
     UpdateRequest,
 )
 from engine.service.project_status import ProjectStatus
+from engine.store.node import OperationRow
 
 BUNDLE_ID = "[0-9a-f]{64}"
 OPERATION_ID = "[0-9A-Za-z_-]{1,64}"

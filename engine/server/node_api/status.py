@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.server.node_api.deployments import describe_deployed, find_deployment_row
+from engine.server.node_api.deployments import find_deployment_row
 from engine.server.node_api.model_answers import answer_model
 from engine.service.control import ServerControl
 from engine.service.deployments.deployment_list import describe_found
 from engine.service.deployments.node_requests import StatusAnswers
 from engine.service.deployments.places import DeploymentPlaces
+from engine.service.deployments.targets import find_deployed
 from engine.service.project_status import ProjectState, ProjectStatus, describe_status
 from engine.store import utc_now
 from engine.store.node import DeploymentRow, Node
@@ -37,4 +38,4 @@ class StatusRequests:
         found = None
         if served is not None and served.spec is not None and served.store is not None:
             found = ProjectState(served.spec, served.store, utc_now())
-        return describe_status(row.name, describe_found(row.name, "", describe_deployed(self.node, row)), found)
+        return describe_status(row.name, describe_found(row.name, "", find_deployed(self.node, row.name)), found)

@@ -13,7 +13,7 @@ from engine.formatting.moments import format_second
 from engine.service.deployments.node_surroundings import read_surroundings
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
-from engine.service.deployments.targets import DeployedState
+from engine.service.deployments.targets import DeployedState, find_deployed
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
 from engine.service.deployments.updates import Updater
@@ -56,12 +56,7 @@ class DirectoryTarget:
         if not (self.folder / "node.db").exists():
             return None
         with Node.open(self.folder) as node:
-            row = node.find_deployment(deployment)
-            if row is None:
-                return None
-            active = node.find_revision(deployment, row.active_revision)
-            opened = next(iter(node.operations.list_open(deployment)), None)
-            return DeployedState(row, active, opened, opened is not None and node.is_locked(deployment))
+            return find_deployed(node, deployment)
 
     def list_operations(self, deployment: str) -> list[OperationRow]:
         """Return the operations on a deployment, oldest first, each with its steps and their logs."""

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.bundles.archive_checks import verify_archive
+from engine.bundles.archive_records import MOST_ARCHIVE_BYTES
 from engine.bundles.extraction import remove_extracted
-from engine.bundles.signatures import TrustedKey
+from engine.bundles.signatures import load_trusted_keys
 from engine.errors import BundleError, EngineError, UsageError
 from engine.formatting.numbers import format_bytes
 from engine.service.deployments.bundle_retention import list_used_bundles, remove_bundle, remove_spare_bundles
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
+from engine.spec.node_file import NodeSpec
 from engine.store.node import Node, ReceivedBundle
 
 SPARE_BYTES = 256 * 1024**2
@@ -64,21 +66,15 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class NodeFolder:
-    """The folder of a node.
-
-    Attributes
-    ----------
-    most_bytes, most_bundles
-        The size of the largest bundle, and how many are kept.
-    keys, require
-        The keys that are trusted, and how many of them must have signed a bundle.
-    """
+    """The folder of a node; `get_settings` returns the file of the node as it was last valid."""
 
     node: Node
-    most_bytes: int
-    most_bundles: int
-    keys: list[TrustedKey]
-    require: int
+    get_settings: Callable[[], NodeSpec]
+
+    @property
+    def most_bytes(self) -> int:
+        """The size of the largest bundle that is taken."""
+        return min(int(self.get_settings().resources.limits.bundle_megabytes * 1e6), MOST_ARCHIVE_BYTES)
 
     @property
     def _staging(self) -> Path:
@@ -112,8 +108,10 @@ class NodeFolder:
             It is not a bundle, or another one, or it is not signed as it must be.
         """
         upload.finish()
+        settings = self.get_settings()
+        keys = load_trusted_keys(settings.resources.trusted_keys, settings.folder)
         try:
-            verified = verify_archive(upload.path, self.keys, self.require)
+            verified = verify_archive(upload.path, keys, settings.resources.require)
         except BundleError as problem:  # where it is on the disk of the node is of no use to whoever has sent it
             text = str(problem).replace(str(upload.path), "the bundle").replace("the bundle the bundle", "the bundle")
             raise BundleError(text) from None
@@ -135,7 +133,7 @@ class NodeFolder:
             self.node.add_bundle(bundle)
             upload.path.replace(self._get_archive(upload.id))
             _sync_folder(self.node.folder / "bundles")
-            remove_spare_bundles(self.node, self.most_bundles, keeping=upload.id)
+            remove_spare_bundles(self.node, settings.resources.limits.bundles, keeping=upload.id)
         return bundle, True
 
     def delete_bundle(self, id_: str) -> None:

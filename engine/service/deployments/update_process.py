@@ -2,9 +2,9 @@
 
     python -m engine.service.deployments.update_process FOLDER OPERATION LOCK [--node FILE] [--now]
 
-is the program. LOCK is the number of the inherited descriptor that holds the lock of the deployment, so nobody else can take the
-operation for one that was left. What the operation says is recorded in node.db; nothing is printed. SIGTERM interrupts
-it: before its revision is active it ends FAILED, after that it is left to be concluded.
+is the program. LOCK is the number of the inherited descriptor that holds the lock of the deployment, so nobody else can
+take the operation for one that was left. What the operation says is recorded in node.db; nothing is printed. SIGTERM
+interrupts it: before its revision is active it ends FAILED, after that it is left to be concluded.
 """
 
 import os
