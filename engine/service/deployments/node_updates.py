@@ -80,7 +80,7 @@ class NodeUpdates:
         program: Sequence[str] = UPDATE_PROCESS,
     ) -> None:
         self._node, self._environ, self._is_draining, self._tell = node, environ, is_draining, tell
-        self._node_file, self._program = node_file, program
+        self._node_file, self.program = node_file, program
         self._free = threading.Semaphore(at_once)
         self._beginning = threading.Lock()
         self._stopping = threading.Event()
@@ -184,7 +184,7 @@ class NodeUpdates:
                     process = subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
                         [
                             sys.executable,
-                            *self._program,
+                            *self.program,
                             *write_arguments(self._node.folder, operation, lock, self._node_file, now=now),
                         ],
                         env=dict(self._environ),
