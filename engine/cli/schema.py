@@ -1,4 +1,4 @@
-"""`engine schema`: writes the JSON Schemas of specs and messages, and the reference page of the spec language."""
+"""`engine schema`: writes the JSON Schemas of specs and messages, the reference page, the document of a node's API."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +11,11 @@ from engine.outcome import ExitCode
 def command(
     folder: Annotated[Path, typer.Argument(help="The folder to write to.")] = Path("schemas"),
 ) -> int:
-    """Write the JSON Schema and the reference page of the spec language, and the schema of messages to webhooks."""
+    """Write the JSON Schemas, the reference page of the spec language, and the document of the API of a node."""
     from engine.notifications import write_message_schema
+    from engine.server.node_api.openapi import write_api_document
     from engine.spec import json_schema
 
-    for written in (*json_schema.write_schema_files(folder), write_message_schema(folder)):
+    for written in (*json_schema.write_schema_files(folder), write_message_schema(folder), write_api_document(folder)):
         print(written)
     return ExitCode.OK

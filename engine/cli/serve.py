@@ -91,10 +91,11 @@ def command(
     """
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
+    from engine.server.node_api.application import NodeApi
     from engine.service.deployments.conclusion import ServedInfrastructures, conclude_before_serving
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.served_node import ServedNode
-    from engine.service.server_process import RESTARTED_FOR, ServeOptions, Server
+    from engine.service.server_process import RESTARTED_FOR, Companion, ServeOptions, Server
     from engine.spec.value_types import parse_duration
 
     restore_garbage_collection()
@@ -118,14 +119,20 @@ def command(
     def tell(text: str) -> None:
         printer.tell("deployment", text)
 
-    conclude_before_serving(specs or (), environ, tell)
+    conclude_before_serving(specs or (), environ, tell, node.spec.path if node else None)
     read_settings = node.read_again if node else _keep_settings
     server = Server(specs or (), options, printer, environ=environ, read_settings=read_settings)
-    listener = create_listener(server, listens, os.environ, lambda text: printer.tell("problem", text), node)
+
+    def tell_problem(text: str) -> None:
+        printer.tell("problem", text)
+
+    api = NodeApi(server, node.node, lambda: node.spec, environ, tell_problem) if node else None
+    listener = create_listener(server, listens, os.environ, tell_problem, node, api)
     if node:
         node.followers += [listener.read_certificate, partial(_limit_runs, server)]
     infrastructures = ServedInfrastructures(specs or (), environ, tell)
-    other_release = server.serve([_ToldListener(listener, printer, node), infrastructures])
+    companions: list[Companion] = [_ToldListener(listener, printer, node), infrastructures, *([api] if api else [])]
+    other_release = server.serve(companions)
     if node:
         node.close()
     if other_release:

@@ -7,8 +7,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,20 +20,23 @@ from engine.server.bodies import read_body
 from engine.server.callers import GuardedRoute, Role
 from engine.server.health import answer_liveness, answer_readiness, describe_health
 from engine.server.metrics import ServerMetrics
+from engine.server.node_api.application import NodeApi
+from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
 from engine.server.tokens import TokenCheck
 from engine.service.control import RefusedRequestError, ServerControl
 from engine.service.served_node import ServedNode
 from engine.store import utc_now
 
-THREADS = 8
-"""Requests that are answered at once; one that waits for the database holds a thread."""
-
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(
-    control: ServerControl, tokens: TokenCheck, tell: Callable[[str], None], node: ServedNode | None = None
+    control: ServerControl,
+    tokens: TokenCheck,
+    tell: Callable[[str], None],
+    node: ServedNode | None = None,
+    api: NodeApi | None = None,
 ) -> AccessGuard:
     """Return the application.
 
@@ -47,10 +48,12 @@ def build_app(
         Called with what went wrong inside the server, which whoever asked cannot know.
     node
         The node that the server is; None if it is none.
+    api
+        What answers the requests about deployments on that node.
     """
-    metrics = ServerMetrics(control, utc_now())
+    metrics = ServerMetrics(control, utc_now(), api.node if api else None)
     requests = ProjectRequests(control, utc_now, node)
-    threads = _Threads()
+    threads = RequestThreads()
 
     def read(answer: Callable[[Request], Response]) -> Endpoint:
         return partial(_answer_reading, threads, answer)
@@ -71,7 +74,7 @@ def build_app(
     project = "/projects/{project}"
     scenario = f"{project}/scenarios/{{scenario}}"
     run = f"{project}/runs/{{run}}"
-    routes = [
+    routes: list[Route] = [
         Route("/livez", partial(answer_open, answer_liveness), methods=["GET"]),
         Route("/readyz", partial(answer_open, partial(answer_readiness, needs_project=node is None)), methods=["GET"]),
         GuardedRoute("/healthz", read(answer_health), Role.VIEWER),
@@ -86,6 +89,8 @@ def build_app(
         GuardedRoute(f"{scenario}/pause", change(requests.pause_scenario), Role.OPERATOR, "POST"),
         GuardedRoute(f"{scenario}/resume", change(requests.resume_scenario), Role.OPERATOR, "POST"),
     ]
+    if api is not None:
+        routes += api.build_routes(threads)
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -102,23 +107,12 @@ def build_app(
     )  # outermost: also around faults
 
 
-class _Threads:
-    """The threads in which requests are answered; few, because each may hold a connection to a database."""
-
-    def __init__(self) -> None:
-        self._limiter: anyio.CapacityLimiter | None = None
-
-    async def run(self, answer: Callable[..., Response], *arguments: Any) -> Response:
-        self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
-        return await anyio.to_thread.run_sync(answer, *arguments, limiter=self._limiter)
-
-
-async def _answer_reading(threads: _Threads, answer: Callable[[Request], Response], request: Request) -> Response:
+async def _answer_reading(threads: RequestThreads, answer: Callable[[Request], Response], request: Request) -> Response:
     return await threads.run(answer, request)
 
 
 async def _answer_changing(
-    threads: _Threads, answer: Callable[[Request, Mapping[str, Any]], Response], request: Request
+    threads: RequestThreads, answer: Callable[[Request, Mapping[str, Any]], Response], request: Request
 ) -> Response:
     return await threads.run(answer, request, await read_body(request))
 

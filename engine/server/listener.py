@@ -21,6 +21,7 @@ from engine.errors import UsageError
 from engine.server.access import HEADER_BYTES
 from engine.server.app import build_app
 from engine.server.connections import TimedConnection
+from engine.server.node_api.application import NodeApi
 from engine.server.tokens import NodeTokens, OneToken, check_token, make_token
 from engine.service.control import ServerControl
 from engine.service.served_node import ServedNode
@@ -117,8 +118,9 @@ class Listener:
         given_token: str | None,
         tell: Callable[[str], None],
         node: ServedNode | None,
+        api: NodeApi | None,
     ) -> None:
-        self._control, self._options, self._tell, self._node = control, options, tell, node
+        self._control, self._options, self._tell, self._node, self._api = control, options, tell, node, api
         self._tls = options.load_certificate()
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
@@ -184,7 +186,7 @@ class Listener:
         host, port = bound.getsockname()[:2]
         self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         config = uvicorn.Config(
-            build_app(self._control, self._tokens, self._tell, self._node),
+            build_app(self._control, self._tokens, self._tell, self._node, self._api),
             loop="asyncio",
             http=TimedConnection,
             ws="none",
@@ -229,6 +231,7 @@ def create_listener(
     environ: MutableMapping[str, str],
     tell: Callable[[str], None],
     node: ServedNode | None = None,
+    api: NodeApi | None = None,
 ) -> Listener:
     """Return the listener of a server, which is not started yet.
 
@@ -240,6 +243,8 @@ def create_listener(
         Called with what goes wrong while it answers, as text for people.
     node
         The node that the server is; None if it is none.
+    api
+        What answers the requests about deployments on that node.
 
     Raises
     ------
@@ -258,7 +263,7 @@ def create_listener(
     if node is not None and token is not None:
         help_ = f"unset it, and make tokens by engine node token create {node.spec.path} NAME --role ROLE"
         raise UsageError(f"{TOKEN_VARIABLE} is set, but a node has tokens of its own: {help_}")
-    return Listener(control, options, token, tell, node)
+    return Listener(control, options, token, tell, node, api)
 
 
 def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:

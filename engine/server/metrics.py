@@ -22,30 +22,32 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from engine import __version__
-from engine.digests import digest_texts
 from engine.errors import StoreError
-from engine.formatting.control_characters import single_line
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
+from engine.server.deployment_metrics import DeploymentCollector
 from engine.server.health import find_next_times, list_failing_triggers
+from engine.server.metric_labels import shorten_label
 from engine.server.run_counts import SECONDS_BOUNDS, RunCounts
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
 from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.store import FireState, Store
+from engine.store.node import Node
 
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 FINAL_OUTCOMES = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
 FINAL_STATES = (FireState.DONE, FireState.COALESCED, FireState.SKIPPED)
 METRICS_PER_STORE = 50
-LONGEST_LABEL = 200
 
 
 class ServerMetrics:
     """The registry of a server, made of what its control and the states of its projects tell; it counts since then."""
 
-    def __init__(self, control: ServerControl, started: datetime) -> None:
+    def __init__(self, control: ServerControl, started: datetime, node: Node | None = None) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_ServerCollector(control, started))
+        if node is not None:
+            self._registry.register(DeploymentCollector(node))
         ProcessCollector(registry=self._registry)
 
     def write(self, accept: str) -> tuple[bytes, str]:
@@ -79,9 +81,9 @@ class _ServerCollector(Collector):
         yield from families
 
     def _collect_project(self, project: ServedProject, families: "_Families") -> None:
-        families.leader.add_metric([_label(project.name)], float(project.leader))
+        families.leader.add_metric([shorten_label(project.name)], float(project.leader))
         valid = project.spec is not None and not project.spec_problems
-        families.spec_valid.add_metric([_label(project.name)], float(valid))
+        families.spec_valid.add_metric([shorten_label(project.name)], float(valid))
         counts = self._count_project(project)
         readable = counts is not None
         if project.store is not None:
@@ -91,12 +93,12 @@ class _ServerCollector(Collector):
                 readable = False
             else:
                 found.add_to(families)
-        families.state_readable.add_metric([_label(project.name)], float(readable and not project.store_problem))
+        families.state_readable.add_metric([shorten_label(project.name)], float(readable and not project.store_problem))
         if project.spec is not None and counts is not None:
             families.add_counts(project.name, project.spec, counts)
         for one in find_next_times(project, self._control):
             if one.times:
-                labels = [_label(project.name), _label(one.scenario), _label(one.trigger)]
+                labels = [shorten_label(project.name), shorten_label(one.scenario), shorten_label(one.trigger)]
                 families.next_fire.add_metric(labels, one.times[0].timestamp())
 
     def _count_project(self, project: ServedProject) -> RunCounts | None:
@@ -192,13 +194,19 @@ class _Families:
         """Add what has been counted; what has not happened yet counts 0, so that the first time shows as a change."""
         known = dict.fromkeys((name, outcome) for name in spec.scenarios for outcome in map(str, FINAL_OUTCOMES))
         for scenario, outcome in [*known, *(counts.runs.keys() - known.keys())]:
-            self.runs.add_metric([_label(project), _label(scenario), outcome.lower()], counts.runs[scenario, outcome])
+            self.runs.add_metric(
+                [shorten_label(project), shorten_label(scenario), outcome.lower()], counts.runs[scenario, outcome]
+            )
         for (scenario, outcome), ended in counts.last_ends.items():
-            self.last_end.add_metric([_label(project), _label(scenario), outcome.lower()], ended.timestamp())
+            self.last_end.add_metric(
+                [shorten_label(project), shorten_label(scenario), outcome.lower()], ended.timestamp()
+            )
         for scenario, classes in counts.classes.items():
             bounds = [*map(repr, SECONDS_BOUNDS), "+Inf"]
             cumulated = [(bound, float(sum(classes[: i + 1]))) for i, bound in enumerate(bounds)]
-            self.run_seconds.add_metric([_label(project), _label(scenario)], cumulated, counts.seconds[scenario])
+            self.run_seconds.add_metric(
+                [shorten_label(project), shorten_label(scenario)], cumulated, counts.seconds[scenario]
+            )
         triggers = dict.fromkeys(
             (name, trigger.name, state)
             for name, scenario in spec.scenarios.items()
@@ -206,7 +214,7 @@ class _Families:
             for state in map(str, FINAL_STATES)
         )
         for scenario, trigger, state in [*triggers, *(counts.fires.keys() - triggers.keys())]:
-            labels = [_label(project), _label(scenario), _label(trigger), state.lower()]
+            labels = [shorten_label(project), shorten_label(scenario), shorten_label(trigger), state.lower()]
             self.fires.add_metric(labels, counts.fires[scenario, trigger, state])
 
 
@@ -214,7 +222,7 @@ class _StateFamilies:
     """What is read from the state of a project, all of it before any is added: an error leaves nothing half told."""
 
     def __init__(self, project: ServedProject, store: Store) -> None:
-        self._name = _label(project.name)
+        self._name = shorten_label(project.name)
         self._spec = project.spec
         self._running = store.operation.list_running()
         self._open = store.fires.list_open()
@@ -238,37 +246,39 @@ class _StateFamilies:
     def _add_runs(self, families: _Families) -> None:
         running = [run.scenario for run in self._running]
         for scenario in dict.fromkeys([*self._list_scenarios(), *running]):
-            families.running.add_metric([self._name, _label(scenario)], running.count(scenario))
+            families.running.add_metric([self._name, shorten_label(scenario)], running.count(scenario))
 
     def _add_triggers(self, families: _Families) -> None:
         found = [(fire.scenario, fire.state) for fire in self._open]
         for scenario, state in dict.fromkeys(found):
-            labels = [self._name, _label(scenario), state.lower()]
+            labels = [self._name, shorten_label(scenario), state.lower()]
             families.fires_open.add_metric(labels, found.count((scenario, state)))
         for name, declared in self._spec.scenarios.items() if self._spec else ():
-            families.paused.add_metric([self._name, _label(name)], float(name in self._paused))
+            families.paused.add_metric([self._name, shorten_label(name)], float(name in self._paused))
             for trigger in declared.triggers:
-                labels = [self._name, _label(name), _label(trigger.name)]
+                labels = [self._name, shorten_label(name), shorten_label(trigger.name)]
                 families.trigger_failing.add_metric(labels, float((name, trigger.name) in self._failing))
 
     def _add_messages(self, families: _Families) -> None:
         declared = self._spec.channels if self._spec else {}
         for channel in dict.fromkeys([*declared, *self._undelivered]):
-            labels, one = [self._name, _label(channel)], self._undelivered.get(channel)
+            labels, one = [self._name, shorten_label(channel)], self._undelivered.get(channel)
             families.undelivered.add_metric(labels, one.waiting if one else 0)
             families.refused.add_metric(labels, one.refused if one else 0)
 
     def _add_evaluations(self, families: _Families) -> None:
         for store, evaluation in self._evaluations.items():
-            labels = [self._name, _label(store)]
+            labels = [self._name, shorten_label(store)]
             families.evaluated.add_metric(labels, evaluation.created.timestamp())
             for metric, measured in evaluation.metrics.items():
                 if measured.value is not None:
-                    families.evaluation.add_metric([*labels, _label(metric)], measured.value)
+                    families.evaluation.add_metric([*labels, shorten_label(metric)], measured.value)
             for check, outcomes in self._outcomes[store].items():
                 worst = worst_check_outcome(outcomes)
                 for outcome in CheckOutcome:
-                    families.checks.add_metric([*labels, _label(check), outcome.lower()], float(outcome is worst))
+                    families.checks.add_metric(
+                        [*labels, shorten_label(check), outcome.lower()], float(outcome is worst)
+                    )
 
     def _list_scenarios(self) -> Iterable[str]:
         return self._spec.scenarios if self._spec else ()
@@ -277,9 +287,3 @@ class _StateFamilies:
 def _list_metrics(spec: ProjectSpec, store: str) -> list[str]:
     """Return the metrics that a store displays, as many as there may be series of a store."""
     return list_displayed_metrics(spec.evaluation_stores[store])[:METRICS_PER_STORE]
-
-
-def _label(text: str) -> str:
-    """Return a label of bounded length, on one line; what is cut off is told apart by a digest."""
-    line = single_line(text)
-    return line if len(line) <= LONGEST_LABEL else f"{line[:LONGEST_LABEL]}…{digest_texts(text)[:8]}"

@@ -101,6 +101,11 @@ class ServedSpec:
                 found = FileIdentity.from_stat(node_file.stat())
         return str(self.path.readlink()), found
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether this was what is active in a deployment, and nothing is any more."""
+        return bool(self._revision) and not self.path.is_symlink()
+
     def has_changed(self) -> bool:
         """Return whether one of the files has another content than when it was read, and has settled.
 

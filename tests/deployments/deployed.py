@@ -18,6 +18,10 @@ def fine():
 
 def broken():
     raise ValueError("this release is broken")
+
+def wait():
+    import time
+    time.sleep(60)
 """
 SCENARIO = """
 scenarios:

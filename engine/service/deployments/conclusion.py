@@ -1,6 +1,6 @@
 """Concludes what killed updates of the deployments of an infrastructure have left: before a server runs, and meanwhile.
 
-    python -m engine.service.deployments.conclusion FOLDER
+    python -m engine.service.deployments.conclusion FOLDER [NODE_FILE]
 
 is the program that does it, because it loads much that a server does not need.
 """
@@ -26,7 +26,9 @@ STOP_SECONDS = 3.0
 """An ending server waits so long for the thread that looks."""
 
 
-def conclude_before_serving(paths: Sequence[Path], environ: Mapping[str, str], tell: Callable[[str], None]) -> None:
+def conclude_before_serving(
+    paths: Sequence[Path], environ: Mapping[str, str], tell: Callable[[str], None], node_file: Path | None = None
+) -> None:
     """Conclude the operations without an end in the infrastructures that paths to serve belong to.
 
     Operations at which a process works are left alone.
@@ -36,13 +38,14 @@ def conclude_before_serving(paths: Sequence[Path], environ: Mapping[str, str], t
             if node.database.migration:
                 tell(node.database.migration)
         if _has_abandoned(folder):
-            conclude_in_process(folder, environ, tell)
+            conclude_in_process(folder, environ, tell, node_file)
 
 
 def conclude_in_process(
     folder: Path,
     environ: Mapping[str, str],
     tell: Callable[[str], None],
+    node_file: Path | None = None,
     note: Callable[["subprocess.Popen[str]"], None] = lambda _: None,
 ) -> bool:
     """Conclude what has no end in an infrastructure, by a process; return whether that has ended well.
@@ -50,7 +53,10 @@ def conclude_in_process(
     `tell` is called with what it says, a line at a time; `note` gets the process, which may be ended.
     """
     with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
-        [sys.executable, "-m", "engine.service.deployments.conclusion", str(folder)],
+        [
+            *(sys.executable, "-m", "engine.service.deployments.conclusion", str(folder)),
+            *([str(node_file)] if node_file else []),
+        ],
         env=dict(environ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -109,7 +115,7 @@ class ServedInfrastructures:
             try:
                 for folder in self._folders:
                     if _has_abandoned(folder):
-                        conclude_in_process(folder, self._environ, said.append, self._note_process)
+                        conclude_in_process(folder, self._environ, said.append, note=self._note_process)
             except EngineError as problem:
                 said.append(str(problem))
             if said != self._told and not self._stopped.is_set():  # what does not succeed is tried again, and told once
@@ -141,7 +147,8 @@ def main() -> None:
     """Conclude what has no end in the infrastructure whose folder is given."""
     from engine.service.deployments.directory_target import conclude_directory
 
-    conclude_directory(Path(sys.argv[1]), os.environ, print)
+    folder, *node_file = map(Path, sys.argv[1:])
+    conclude_directory(folder, os.environ, print, *node_file)
 
 
 if __name__ == "__main__":

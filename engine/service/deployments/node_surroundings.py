@@ -39,7 +39,14 @@ def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deploym
         keys = load_trusted_keys(node.resources.trusted_keys, node.folder)
     given = merge_given(node, deployment)
     environ = select_variables(given, around.environ)
-    return replace(around, node_file=node_file, keys=keys, require=node.resources.require, environ=environ)
+    return replace(
+        around,
+        node_file=node_file,
+        keys=keys,
+        require=node.resources.require,
+        keep_bundles=node.resources.limits.bundles,
+        environ=environ,
+    )
 
 
 def _find_known_node(places: DeploymentPlaces) -> Path | None:

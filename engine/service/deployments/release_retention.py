@@ -6,9 +6,11 @@ one of the release that was active before.
 """
 
 from contextlib import suppress
+from pathlib import Path
 
 from engine.bundles.extraction import remove_extracted
 from engine.errors import EngineError
+from engine.service.deployments.bundle_retention import remove_spare_bundles
 from engine.service.deployments.places import DeploymentPlaces
 from engine.spec import load
 from engine.store import RunRecord, Store
@@ -16,10 +18,13 @@ from engine.store.node import Node, RevisionRow, RevisionState
 from engine.store.state_location import StateLocation, has_rows, locate_state
 
 
-def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, keep: int) -> list[str]:
+def remove_old_releases(
+    node: Node, places: DeploymentPlaces, deployment: str, keep: int, keep_bundles: int = 0
+) -> list[str]:
     """Remove the releases that are not kept, and return the ids of their bundles.
 
-    The rows of their revisions stay: they are the history. An archive stays as long as a deployment has its release.
+    The rows of their revisions stay: they are the history. An archive stays as long as a deployment has its release;
+    of the others, as many as there may be bundles (`keep_bundles`), the newest ones.
     """
     rows, newest = node.list_revisions(deployment), node.operations.find_newest(deployment)
     active = {places.read_pointer(), newest.from_revision if newest else None}
@@ -36,12 +41,7 @@ def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, k
         if row.bundle not in kept:
             places.revision_of(row.number).unlink(missing_ok=True)
     with node.lock_archives():
-        used = {folder.name for folder in node.folder.glob("deployments/*/releases/*")}
-        wanted = {row.bundle for one in node.operations.list_open() for row in node.list_revisions(one.deployment)}
-        for bundle in node.list_bundles():
-            if bundle.id not in used | wanted:
-                places.archive_of(bundle.id).unlink(missing_ok=True)
-                node.remove_bundle(bundle.id)
+        remove_spare_bundles(node, keep_bundles)
     return removed
 
 
@@ -54,11 +54,11 @@ def _list_kept(rows: list[RevisionRow], active: set[int | None], keep: int) -> s
     return kept
 
 
-def has_running_runs(places: DeploymentPlaces) -> bool:
-    """Return whether runs of a deployment are at work."""
+def has_running_runs(places: DeploymentPlaces, spec: Path | None = None) -> bool:
+    """Return whether runs of a deployment are at work; `spec` is a revision of it, the active one if left out."""
     location = None
     with suppress(EngineError):
-        location = locate_state(load(places.pointer))
+        location = locate_state(load(spec or places.pointer))
         return bool(_list_running(location))
     # a server that cannot be asked says nothing of its runs, which go on without it for a while
     return location is not None and location.rows is not None

@@ -9,7 +9,7 @@ from engine.errors import UsageError
 from engine.service.deployments.update_order import UpdateOrder
 from engine.spec import ProjectSpec
 from engine.spec.resources.deployments import DirectoryInfrastructure
-from engine.store.node import DeploymentRow, OperationRow, RevisionRow
+from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,16 @@ class DeployedState:
     active: RevisionRow | None
     open_operation: OperationRow | None = None
     at_work: bool = False
+
+
+def find_deployed(node: Node, deployment: str) -> DeployedState | None:
+    """Return a deployment as it is in an infrastructure; None if nothing was deployed under that name."""
+    row = node.find_deployment(deployment)
+    if row is None:
+        return None
+    opened = next(iter(node.operations.list_open(deployment)), None)
+    active = node.find_revision(deployment, row.active_revision)
+    return DeployedState(row, active, opened, opened is not None and node.is_locked(deployment))
 
 
 class DeploymentTarget(Protocol):

@@ -65,8 +65,10 @@ class Surroundings:
     keys, require
         The keys that are trusted, and how many of them must have signed a bundle.
     node_file
-        The node.yaml of the node that the deployments are on; None on no node. Then `keys`, `require` and `environ` are
-        taken from there, see `node_surroundings.py`.
+        The node.yaml of the node that the deployments are on; None on no node. Then `keys`, `require`, `keep_bundles`
+        and `environ` are taken from there, see `node_surroundings.py`.
+    keep_bundles
+        How many received bundles are kept, those in use included: others may be about to be deployed.
     checkpoint
         Called with the name of each point at which a crash must do no harm; tests end the process there.
     """
@@ -76,4 +78,5 @@ class Surroundings:
     keys: Sequence["TrustedKey"] = ()
     require: int = 0
     node_file: Path | None = None
+    keep_bundles: int = 0
     checkpoint: Callable[[str], None] = lambda _: None

@@ -66,6 +66,17 @@ class Node:
         with name_node(), self._locks.hold(_lock_name(deployment), wait=wait, waiting=waiting):
             yield
 
+    def take_lock(self, deployment: str, *, wait: float) -> int:
+        """Return a descriptor that holds the lock of a deployment, for a process that inherits it; raises LockBusy."""
+        with name_node():
+            return self._locks.take(_lock_name(deployment), wait=wait)
+
+    @contextmanager
+    def adopt_lock(self, deployment: str, descriptor: int) -> Iterator[None]:
+        """Hold the lock of a deployment, of which this process has inherited a descriptor."""
+        with name_node(), self._locks.adopt(_lock_name(deployment), descriptor):
+            yield
+
     @contextmanager
     def lock_archives(self) -> Iterator[None]:
         """Hold the lock on the archives of all deployments, so that none is removed while another one needs it."""

@@ -133,6 +133,12 @@ class Operations:
         with self._database.begin_read() as connection:
             return _read_operation(connection, operations.c.id == id_)
 
+    def find(self, id_: str) -> OperationRow | None:
+        """Return an operation by its id; None if there was none."""
+        with self._database.begin_read() as connection:
+            row = connection.execute(select(operations).where(operations.c.id == id_)).mappings().first()
+            return None if row is None else _build_operation(connection, row)
+
     def find_by_key(self, key: str) -> OperationRow | None:
         """Return the operation of a key; None if there was none."""
         with self._database.begin_read() as connection:
