@@ -110,7 +110,7 @@ def serve_node(folder: Path, more: str = "", program: Sequence[str] | None = Non
         api.updates.program = program
     api.start()
     app = build_app(control, NodeTokens(node.tokens, told.append), told.append, api=api)
-    bound = _bind("127.0.0.1", 0)
+    bound = _bind("127.0.0.1", 0, "--listen")
     config = uvicorn.Config(
         app,
         loop="asyncio",
