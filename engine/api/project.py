@@ -37,7 +37,9 @@ from engine.scenarios.result import RunResult as Run
 from engine.service.deployments.deployed_spec import find_deployed_spec
 from engine.service.deployments.deploying import deploy_bundle, roll_back_deployment
 from engine.service.deployments.deployment_list import describe_deployment, list_deployments, list_operations
-from engine.service.project_status import ProjectState, ProjectStatus, describe_status
+from engine.service.deployments.settings import get_deployment
+from engine.service.deployments.targets import is_node, open_node
+from engine.service.project_status import ProjectState, ProjectStatus, describe_deployment_answer, describe_status
 from engine.spec.disturbances import parse_term
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
@@ -667,6 +669,12 @@ class Project:
         state = describe_deployment(self.spec, name, self.environ)
         if state.revision is None:
             return describe_status(name, state, None)
+        infrastructure = get_deployment(self.spec, name).infrastructure
+        if is_node(self.spec, infrastructure):
+            from engine.service.deployments.node_target import NodeTarget
+
+            there = NodeTarget(open_node(self.spec, infrastructure, self.environ)).read_status(name)
+            return there.model_copy(update={"deployment": describe_deployment_answer(state)})
         with self.on(name).open_session() as context:
             return describe_status(name, state, ProjectState(context.project, context.store, context.clock()))
 

@@ -1,5 +1,6 @@
 """Options that several verbs have in common."""
 
+import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +12,7 @@ from engine.formatting.redacted_output import redact_standard_streams
 from engine.spec.moment import parse_moment
 
 if TYPE_CHECKING:
+    from engine.service.deployments.node_client import NodeClient
     from engine.spec import ProjectSpec
 
 Format = Annotated[
@@ -80,6 +82,19 @@ def load_project(
     if project.secrets:
         redact_standard_streams(spec.Secrets(project).redact)
     return project
+
+
+def find_node_of(path: Path, deployment: str) -> "NodeClient | None":
+    """Return a client of the node that a deployment of a spec is on; None if it is in a folder of this machine."""
+    from engine.service.deployments.settings import get_deployment
+    from engine.service.deployments.targets import is_node, open_node
+
+    project = spec.load(path)
+    infrastructure = get_deployment(project, deployment).infrastructure
+    if not is_node(project, infrastructure):
+        return None
+    redact_standard_streams(spec.Secrets(project).redact)
+    return open_node(project, infrastructure, os.environ)
 
 
 def parse_variables(given: list[str] | None) -> dict[str, str]:

@@ -41,6 +41,8 @@ from engine.spec import ProjectSpec, load
 from engine.spec.named_functions import list_functions
 from engine.spec.opened_connections import open_connection, open_object_folder
 from engine.spec.resources.connections import Connection, DuckdbConnection, FileConnection, S3Connection
+from engine.spec.resources.deployments import NodeInfrastructure
+from engine.spec.resources.scenarios import UpdateDeploymentStep
 from engine.spec.secrets import Secrets
 from engine.spec.used_connections import list_used_connections
 from engine.spec.variable_references import find_references
@@ -144,7 +146,16 @@ def prove_secrets(revision: Revision) -> str:
         for key in ("url", "access_key", "secret_key", "session_token")
     ]
     of_connections = {one.parts[1] for url in urls for one in find_references(url) if one.parts[:1] == ("secret",)}
-    required = [name for name, secret in project.secrets.items() if not secret.optional or name in of_connections]
+    tokens = {one.token for one in project.resources.infrastructures.values() if isinstance(one, NodeInfrastructure)}
+    # A token of a node is for whoever deploys to it, unless something else needs it too, or a step deploys from here.
+    to_deploy = {one.parts[1] for text in tokens for one in find_references(text) if one.parts[:1] == ("secret",)}
+    if _deploys(project):
+        to_deploy = set()
+    required = [
+        name
+        for name, secret in project.secrets.items()
+        if name in of_connections or not (secret.optional or name in to_deploy)
+    ]
     absent = [name for name in required if secrets.list_absent(f"${{secret.{name}}}")]
     if absent:
         places = {name: project.secrets[name] for name in absent}
@@ -157,6 +168,12 @@ def prove_secrets(revision: Revision) -> str:
             "it is found"
         )
     return f"{_count(len(required), 'secret')} with a value" if required else "no secrets are needed"
+
+
+def _deploys(project: ProjectSpec) -> bool:
+    """Return whether a step of a scenario deploys."""
+    steps = (step for scenario in project.scenarios.values() for step in scenario.steps)
+    return any(isinstance(step, UpdateDeploymentStep) for step in steps)
 
 
 def prove_code(revision: Revision) -> str:

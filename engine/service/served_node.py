@@ -5,27 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.errors import Severity, SpecError, UsageError
-from engine.formatting.lists import join_words
+from engine.service.deployments.places import DeploymentPlaces
 from engine.service.leader_lock import LeaderLock, refuse_network_folder
 from engine.service.serve_listener import ServeListener
 from engine.spec.node_file import NodeSpec, load_node
+from engine.spec.revision_file import find_node_path
 from engine.store.node import Node
 
 FROM_THE_START = ("folder", "listen", "behind_proxy")
 """Keys of the file that count from the next start of the server."""
-
-
-NOT_APPLIED = (
-    "variables",
-    "environment",
-    "secrets",
-    "connections",
-    "channels",
-    "deployments",
-    "trusted_keys",
-    "folders",
-)
-"""Keys of the file that this version reads and checks, and does not apply yet."""
 
 
 class ServedNode:
@@ -56,11 +44,6 @@ class ServedNode:
         """
         self._environ, self._listener = environ, listener
         self.spec = self._started = load_node(path)
-        if given := [key for key in NOT_APPLIED if getattr(self.spec.resources, key)]:
-            raise UsageError(
-                f"{path}: this version does not apply {join_words(given, 'and')} yet, so bundles would run without "
-                "what the file says: leave them out, or serve the folder with engine serve FOLDER"
-            )
         self.problems: tuple[str, ...] = ()
         self.followers: list[Callable[[NodeSpec], str]] = []
         folder = self.spec.node_folder
@@ -110,8 +93,19 @@ class ServedNode:
         """Tell what is odd in the file, and what it names and is not there: a bundle would miss it only at a run."""
         if self.spec.warnings:
             self._listener.show_findings(self.spec.warnings)
-        for absent in find_absent_sources(self.spec, self._environ):
+        for absent in [*find_absent_sources(self.spec, self._environ), *self._list_unconfined()]:
             self._listener.tell("warning", f"{self.spec.path}: {absent}")
+
+    def _list_unconfined(self) -> list[str]:
+        """Return, as sentences, the deployments that the file gives nothing to and does not confine."""
+        deployed = [
+            (row.name, DeploymentPlaces(self.node.folder, row.name).pointer) for row in self.node.list_deployments()
+        ]
+        return [
+            f"the deployment {name} was made in the folder and not through the node: this file does not count for it"
+            for name, pointer in deployed
+            if pointer.exists() and find_node_path(pointer.resolve()) is None
+        ]
 
 
 def find_absent_sources(spec: NodeSpec, environ: Mapping[str, str]) -> list[str]:

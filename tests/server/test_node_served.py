@@ -223,12 +223,23 @@ def test_two_servers_are_not_one_node(asked: AskedNode) -> None:
     assert "another server is the node of" in refused.stderr
 
 
-def test_what_this_version_does_not_apply_is_refused(tmp_path: Path) -> None:
-    write_node(tmp_path, "secrets: {there: {env: PATH}}\ndeployments: {staging: {environment: {LANGUAGE: LANG}}}\n")
-    assert run_engine(tmp_path, "validate", "node.yaml").returncode == 0
-    refused = run_engine(tmp_path, "serve", "--node", "node.yaml")
-    assert refused.returncode == 2
-    assert "node.yaml: this version does not apply secrets and deployments yet" in refused.stderr
+def test_a_source_without_a_value_is_told_at_the_start(tmp_path: Path) -> None:
+    more = (
+        "secrets: {there: {env: PATH}, gone: {env: ENGINE_TEST_GONE}, lost: {file: /nowhere/token}}\n"
+        "deployments: {staging: {environment: {LANGUAGE: ENGINE_TEST_GONE}}}\n"
+    )
+    asked = AskedNode(tmp_path, more)
+    try:
+        asked.server.wait_for("warning", 3)
+        assert [one["text"].partition(": ")[2] for one in asked.server.list_told("warning")] == [
+            'the secret "gone" has no value: the variable ENGINE_TEST_GONE is not set',
+            'the secret "lost" has no value: the file /nowhere/token cannot be read or is empty',
+            "${env.LANGUAGE} of staging has no value: the variable ENGINE_TEST_GONE is not set",
+        ]
+        asked.end()
+    finally:
+        asked.server.process.kill()
+        asked.server.process.wait()
 
 
 def test_hosts_and_origins_are_checked_also_with_a_token(asked: AskedNode) -> None:

@@ -3,13 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import UsageError
 from engine.service.deployments.update_order import UpdateOrder
 from engine.spec import ProjectSpec
-from engine.spec.resources.deployments import DirectoryInfrastructure
+from engine.spec.resources.deployments import DirectoryInfrastructure, NodeInfrastructure
+from engine.spec.secrets import Secrets
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
+
+if TYPE_CHECKING:
+    from engine.service.deployments.node_client import NodeClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +126,39 @@ def open_target(
         from engine.service.deployments.directory_target import DirectoryTarget
 
         return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
+    from engine.service.deployments.node_target import NodeTarget
+
+    return NodeTarget(open_node(project, infrastructure, environ), tell)
+
+
+def is_node(project: ProjectSpec, infrastructure: str) -> bool:
+    """Return whether an infrastructure is a node, which is asked by HTTP."""
+    return isinstance(project.resources.infrastructures[infrastructure], NodeInfrastructure)
+
+
+def open_node(project: ProjectSpec, infrastructure: str, environ: Mapping[str, str]) -> "NodeClient":
+    """Return a client of an infrastructure that is a node.
+
+    Raises
+    ------
+    UsageError
+        It is a folder, its token cannot be a token, or its certificate cannot be read.
+    SpecError
+        The secret with its token is absent.
+    """
+    from engine.service.deployments.node_client import NodeClient
+
+    declared = project.resources.infrastructures[infrastructure]
+    if not isinstance(declared, NodeInfrastructure):
+        raise UsageError(f"the infrastructure {infrastructure!r} is a folder of this machine, and no node")
+    folder = project.folder_of("infrastructures", infrastructure)
     if declared.certificate:
         project.check_path(folder / declared.certificate)
-    raise UsageError(
-        f"the infrastructure {infrastructure!r} is of kind node, to which this version cannot deploy yet: choose "
-        "one of kind directory"
-    )
+    secrets = Secrets(project, environ)
+    token = secrets.reveal(declared.token)
+    if token is None:
+        raise UsageError(f"the token of the node {infrastructure!r} is an optional secret that is absent: set it")
+    return NodeClient(declared, infrastructure, token, folder, secrets.redact)
 
 
 def find_directory(project: ProjectSpec, infrastructure: str) -> Path | None:
