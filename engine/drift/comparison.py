@@ -113,7 +113,7 @@ def compare(
         as the batch's. Apart from it, verdicts depend only on the counts.
     exact
         True to read data of more than a million rows a second time where exact numbers need it. False to read it once:
-        the distances and quantiles of columns with too many values then have `bounds`, about 1e-5 of the rows apart.
+        the distances and quantiles of columns with too many values then have `bounds`, about 6e-5 of the rows apart.
 
     Raises
     ------

@@ -16,6 +16,7 @@ import engine
 from engine.server.access import OPEN_PATHS
 from engine.server.app import build_app
 from engine.server.callers import GuardedRoute, Role
+from engine.server.node_api.application import NodeApi
 from engine.server.tokens import NodeTokens
 from engine.service.served_node import ServedNode
 from engine.spec import load
@@ -39,6 +40,29 @@ ROLES = {
     ("POST", "/projects/{project}/scenarios/{scenario}/runs"): "operator",
     ("POST", "/projects/{project}/scenarios/{scenario}/pause"): "operator",
     ("POST", "/projects/{project}/scenarios/{scenario}/resume"): "operator",
+    ("PUT", "/v1/bundles/{id}"): "deployer",
+    ("GET", "/v1/bundles"): "viewer",
+    ("GET", "/v1/bundles/{id}"): "viewer",
+    ("DELETE", "/v1/bundles/{id}"): "admin",
+    ("GET", "/v1/deployments"): "viewer",
+    ("GET", "/v1/deployments/{name}"): "viewer",
+    ("DELETE", "/v1/deployments/{name}"): "admin",
+    ("POST", "/v1/deployments/{name}/updates"): "deployer",
+    ("POST", "/v1/deployments/{name}/rollback"): "deployer",
+    ("POST", "/v1/deployments/{name}/disable"): "deployer",
+    ("GET", "/v1/deployments/{name}/operations"): "viewer",
+    ("GET", "/v1/operations/{id}"): "viewer",
+    ("GET", "/v1/operations/{id}/events"): "viewer",
+    ("POST", "/v1/deployments/{name}/scenarios/{scenario}/runs"): "operator",
+    ("POST", "/v1/deployments/{name}/scenarios/{scenario}/pause"): "operator",
+    ("POST", "/v1/deployments/{name}/scenarios/{scenario}/resume"): "operator",
+    ("GET", "/v1/deployments/{name}/fires/{number}"): "viewer",
+    ("GET", "/v1/deployments/{name}/runs/{run}"): "viewer",
+    ("GET", "/v1/deployments/{name}/runs/{run}/log"): "viewer",
+    ("POST", "/v1/deployments/{name}/runs/{run}/abort"): "operator",
+    ("GET", "/v1/status"): "viewer",
+    ("GET", "/v1/deployments/{name}/status"): "viewer",
+    ("GET", "/v1/openapi.json"): "viewer",
 }
 """Which role each request needs. A path that is new must be entered here."""
 
@@ -106,7 +130,8 @@ def list_routes(folder: Path) -> list[Route]:
     control = SmallServer(write_small_spec(folder))
     node = ServedNode(write_node(folder), {}, Silent())
     try:
-        guard = build_app(control, NodeTokens(node.node.tokens, print), print, node)
+        api = NodeApi(control, node.node, lambda: node.spec, {}, print)
+        guard = build_app(control, NodeTokens(node.node.tokens, print), print, node, api)
         return [route for route in guard.routes if isinstance(route, Route)]
     finally:
         node.close()

@@ -1,6 +1,6 @@
 """The profile of one column: distinct values with counts, and for a column that is not exact, interval totals.
 
-A numerical column is *exact* if the value of every row is in its table. Otherwise the table holds up to 65,536 grid
+A numerical column is *exact* if the value of every row is in its table. Otherwise the table holds up to 16,384 grid
 points (`accumulators.GRID_POINTS`), and each interval between neighbouring points is known by its number of rows and
 the sum of their values. Every statistic then has bounds: two numbers close together, between which the true value
 certainly lies. A sketch (KLL, t-digest) would need about as much code, but its error bounds hold only with a

@@ -1,4 +1,4 @@
-"""A quantile grid: up to 65,536 values of a reference, at which a batch of any size is counted in one pass.
+"""A quantile grid: up to 16,384 values of a reference, at which a batch of any size is counted in one pass.
 
 For each grid point the numbers of the batch's rows below, equal to and above it are exact; for each interval between
 two points, the number of rows in it and the sum of their values. These counts bound every statistic of two

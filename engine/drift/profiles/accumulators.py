@@ -34,7 +34,11 @@ MIN_REFERENCE_VALUES = 5_000
 quantiles of both sides together, and the intervals between so few values are too wide to find them."""
 
 GRID_POINTS = 1 << 14
-"""Number of grid points: an interval then holds about 1e-5 of the rows, and 3 to 7 % of the rows are read twice."""
+"""Number of grid points: an interval then holds about 6e-5 of the rows, and the counts of a column stay in the
+processor's cache. About 8 % of the rows are read twice, up to a third of those of a column."""
+
+MAX_REFINED_ROWS = 4 * MAX_DISTINCT_VALUES
+"""Most rows of a column that are read twice for the sake of a distance: 32 MB."""
 
 
 class Accumulator(Protocol):
@@ -307,7 +311,7 @@ class GridAccumulator:
         column = Numerical(self.grid.points, counts, rows - self._moments.rows, self._moments, intervals)
         if self._reference is None:
             return column
-        wanted = intervals_to_refine(self._reference, column, 4 * MAX_DISTINCT_VALUES)
+        wanted = intervals_to_refine(self._reference, column, MAX_REFINED_ROWS)
         return RefiningAccumulator(self.grid, column, intervals, wanted) if wanted.any() else column
 
 
