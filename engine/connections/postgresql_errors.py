@@ -18,6 +18,11 @@ _REFUSALS = {
     "those of the server?",
     r"timeout expired": "the server does not answer in the given time; raise timeout: of the connection if it is slow",
     r"does not support SSL": "the server offers no encryption, and the url asks for it (sslmode)",
+    r"certificate verify failed": "the certificate of the server is not one that sslrootcert= trusts, or it has "
+    "expired",
+    r'root certificate file "(.*?)"': "the certificates of sslrootcert= cannot be read: {0}",
+    r'server certificate for "(.*?)".* does not match host name "(.*?)"': "the certificate of the server is for {0!r}, "
+    "and not for {1!r}",
     r"no pg_hba\.conf entry for host .*?, (no encryption|SSL)": "the server lets nobody in from this machine as this "
     "user ({0}; pg_hba.conf)",
     r"too many clients|remaining connection slots": "the server has no connection left",
