@@ -25,7 +25,7 @@ def test_the_certificate_of_a_server_is_verified(database: Database, open_tables
             open_tables("rows", url=f"{url}?sslmode=verify-full&sslrootcert={tmp_path}/missing.pem").open("rows")
     with EncryptedFront(database.server.port, other) as front:
         url = database.url().replace(f":{database.server.port}/", f":{front.port}/")
-        with pytest.raises(DataError, match="the certificate of the server is for 'db.example.com', and not for"):
+        with pytest.raises(DataError, match=r"the certificate of the server is for 'db\.example\.com', and not for"):
             open_tables("rows", url=f"{url}?sslmode=verify-full&sslrootcert={other[0]}").open("rows")
         trusted = f"{url}?sslmode=verify-ca&sslrootcert={other[0]}"
         assert open_tables("rows", url=trusted).open("rows").frame.collect().height == 1000
