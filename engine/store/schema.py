@@ -12,7 +12,7 @@ from engine.store.database import Database, create_database_engine
 from engine.store.errors import build_store_error, check_database_file, translate_errors
 from engine.store.locks import hold_file_lock
 
-REVISION = "0009"
+REVISION = "0010"
 FOREIGN_DATABASE = "foreign"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
