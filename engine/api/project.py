@@ -17,7 +17,6 @@ from engine.acting_user import describe_acting_user
 from engine.api import frames, trigger_history
 from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
-from engine.api.project_status import ProjectStatus, describe_status
 from engine.api.replay import TriedValues, replay_target
 from engine.bundles.project_bundles import list_project_bundles
 from engine.errors import DataError, UsageError
@@ -38,6 +37,7 @@ from engine.scenarios.result import RunResult as Run
 from engine.service.deployments.deployed_spec import find_deployed_spec
 from engine.service.deployments.deploying import deploy_bundle, roll_back_deployment
 from engine.service.deployments.deployment_list import describe_deployment, list_deployments, list_operations
+from engine.service.project_status import ProjectState, ProjectStatus, describe_status
 from engine.spec.disturbances import parse_term
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
@@ -660,7 +660,7 @@ class Project:
         names = [deployment] if deployment is not None else list(self.spec.resources.deployments)
         if not names:
             with self.open_session() as context:
-                return [describe_status(self.name, None, context)]
+                return [describe_status(self.name, None, ProjectState(context.project, context.store, context.clock()))]
         return [self._describe_deployed(name) for name in names]
 
     def _describe_deployed(self, name: str) -> ProjectStatus:
@@ -668,7 +668,7 @@ class Project:
         if state.revision is None:
             return describe_status(name, state, None)
         with self.on(name).open_session() as context:
-            return describe_status(name, state, context)
+            return describe_status(name, state, ProjectState(context.project, context.store, context.clock()))
 
     def _tell_deployment(self, text: str) -> None:
         line = LogLine(at=utc_now(), level="info", scenario="", step="", text=text)

@@ -9,12 +9,12 @@ from engine.formatting.lists import join_some
 from engine.formatting.moments import format_minute
 from engine.scenarios.context import RunContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
+from engine.service.triggers.late_triggers import tell_late_triggers
 from engine.service.triggers.schedule import find_trigger, find_zone, list_next_times
 from engine.spec import ProjectSpec
 from engine.spec.moment import find_end
 from engine.spec.resources.triggers import AnyTrigger
 from engine.store import Fire, Pause, RunRecord, TriggerState
-from engine.store.locks import SERVER_LOCK
 from engine.views.trigger_view import (
     FireView,
     TriggerView,
@@ -22,9 +22,6 @@ from engine.views.trigger_view import (
     describe_pause,
     describe_trigger,
 )
-
-LATE = timedelta(minutes=1)
-"""How late engine serve may see that a trigger is due before it is told: it looks each second."""
 
 NEXT_TIMES = 5
 """How many of the next times of a trigger are told."""
@@ -124,25 +121,7 @@ def _explain_inactive(trigger: AnyTrigger, project: ProjectSpec, scenario: str) 
 
 def tell_evaluation(context: RunContext) -> list[str]:
     """Return sentences that tell whether engine serve looks at the triggers now, and since when it does not."""
-    triggers = [(name, one) for name, scenario in context.project.scenarios.items() for one in scenario.triggers]
-    if not triggers:
-        return []
-    states = {(state.scenario, state.trigger): state for state in context.store.fires.list_states()}
-    seen = max((state.evaluated_until for state in states.values()), default=None)
-    if not context.store.locks.is_held(SERVER_LOCK):
-        when = f"they were last looked at on {format_minute(seen)}" if seen else "they were never looked at"
-        return [f"engine serve is not running, so no trigger starts a run: {when}"]
-    unseen, late = [], []
-    for scenario, trigger in triggers:
-        state = states.get((scenario, trigger.name))
-        if state is None:
-            unseen += [f"{scenario}: {trigger.name}"] * trigger.active
-            continue
-        due = list_next_times(context.project, scenario, trigger.name, state, state.evaluated_until, 1)
-        if due and due[0] < context.clock() - LATE:
-            late.append(f"{scenario}: {trigger.name} was due on {format_minute(due[0])}")
-    told = [f"engine serve runs, but has not seen {join_some(unseen)} yet"] * bool(unseen)
-    return [*told, *[f"engine serve runs, but has not looked since then: {join_some(late)}"] * bool(late)]
+    return tell_late_triggers(context.project, context.store, context.clock())
 
 
 def list_fires(last: int | None, context: RunContext) -> list[FireView]:

@@ -1,4 +1,4 @@
-"""`engine validate`: checks spec files, without reading data and without importing user code."""
+"""`engine validate`: checks spec files and files of nodes, without reading data and without importing user code."""
 
 import os
 import sys
@@ -12,11 +12,15 @@ from engine.errors import Diagnostic, SpecError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
 from engine.spec.channel_urls import check_channel_urls
+from engine.spec.node_file import load_node, names_node
 from engine.spec.rules.switched_off import list_inactive
 
 
 def command(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Spec files.", show_default=False)],
+    specs: Annotated[
+        list[Path],
+        typer.Argument(metavar="SPEC", help="Spec files, and files of nodes (node.yaml).", show_default=False),
+    ],
     var: Variables = None,
     as_of: AsOf = None,
     format_: Format = "text",
@@ -27,6 +31,9 @@ def command(
     wrong = False
     for path in specs:
         try:
+            if names_node(path):
+                found += load_node(path).warnings
+                continue
             project = load_project(path, var, as_of)
             found += project.warnings
             inactive += list_inactive(project.resources)

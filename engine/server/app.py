@@ -7,8 +7,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,31 +18,36 @@ from engine.errors import EngineError
 from engine.server.access import AccessGuard
 from engine.server.answers import AnswerError, build_answer, build_error_answer
 from engine.server.bodies import read_body
+from engine.server.callers import GuardedRoute, Role
 from engine.server.health import answer_liveness, answer_readiness, describe_health
 from engine.server.metrics import ServerMetrics
+from engine.server.node_api.application import NodeApi
+from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
+from engine.server.tokens import TokenCheck
 from engine.service.control import RefusedRequestError, ServerControl
 from engine.store import utc_now
-
-THREADS = 8
-"""Requests that are answered at once; one that waits for the database holds a thread."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -> ASGIApp:
+def build_app(
+    control: ServerControl, tokens: TokenCheck, tell: Callable[[str], None], node: NodeApi | None = None
+) -> ASGIApp:
     """Return the application.
 
     Parameters
     ----------
-    token
-        What each request must carry.
+    tokens
+        Knows whose the token of a request is.
     tell
         Called with what went wrong inside the server, which whoever asked cannot know.
+    node
+        What answers the requests to an automation node; None if the server is none.
     """
-    metrics = ServerMetrics(control, utc_now())
+    metrics = ServerMetrics(control, utc_now(), node.node if node else None)
     requests = ProjectRequests(control, utc_now)
-    threads = _Threads()
+    threads = RequestThreads()
 
     def read(answer: Callable[[Request], Response]) -> Endpoint:
         return partial(_answer_reading, threads, answer)
@@ -65,21 +68,23 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
     project = "/projects/{project}"
     scenario = f"{project}/scenarios/{{scenario}}"
     run = f"{project}/runs/{{run}}"
-    routes = [
+    routes: list[Route] = [
         Route("/livez", partial(answer_open, answer_liveness), methods=["GET"]),
         Route("/readyz", partial(answer_open, answer_readiness), methods=["GET"]),
-        Route("/healthz", read(answer_health), methods=["GET"]),
-        Route("/metrics", read(answer_metrics), methods=["GET"]),
-        Route("/reload", change(requests.reload_specs), methods=["POST"]),
-        Route(f"{project}/fires", read(requests.list_fires), methods=["GET"]),
-        Route(f"{project}/fires/{{number:int}}", read(requests.show_fire), methods=["GET"]),
-        Route(f"{project}/triggers", read(requests.list_triggers), methods=["GET"]),
-        Route(run, read(requests.show_run), methods=["GET"]),
-        Route(f"{run}/abort", change(requests.abort_run), methods=["POST"]),
-        Route(f"{scenario}/runs", change(requests.request_run), methods=["POST"]),
-        Route(f"{scenario}/pause", change(requests.pause_scenario), methods=["POST"]),
-        Route(f"{scenario}/resume", change(requests.resume_scenario), methods=["POST"]),
+        GuardedRoute("/healthz", read(answer_health), Role.VIEWER),
+        GuardedRoute("/metrics", read(answer_metrics), Role.VIEWER),
+        GuardedRoute("/reload", change(requests.reload_specs), Role.ADMIN, "POST"),
+        GuardedRoute(f"{project}/fires", read(requests.list_fires), Role.VIEWER),
+        GuardedRoute(f"{project}/fires/{{number:int}}", read(requests.show_fire), Role.VIEWER),
+        GuardedRoute(f"{project}/triggers", read(requests.list_triggers), Role.VIEWER),
+        GuardedRoute(run, read(requests.show_run), Role.VIEWER),
+        GuardedRoute(f"{run}/abort", change(requests.abort_run), Role.OPERATOR, "POST"),
+        GuardedRoute(f"{scenario}/runs", change(requests.request_run), Role.OPERATOR, "POST"),
+        GuardedRoute(f"{scenario}/pause", change(requests.pause_scenario), Role.OPERATOR, "POST"),
+        GuardedRoute(f"{scenario}/resume", change(requests.resume_scenario), Role.OPERATOR, "POST"),
     ]
+    if node is not None:
+        routes += node.build_routes(threads)
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -91,26 +96,15 @@ def build_app(control: ServerControl, token: str, tell: Callable[[str], None]) -
         },
     )
     app.router.redirect_slashes = False
-    return AccessGuard(app, token, partial(_list_hosts, control), time.monotonic)  # outermost: also around faults
+    return AccessGuard(app, tokens, partial(_list_hosts, control), time.monotonic)  # outermost: also around faults
 
 
-class _Threads:
-    """The threads in which requests are answered; few, because each may hold a connection to a database."""
-
-    def __init__(self) -> None:
-        self._limiter: anyio.CapacityLimiter | None = None
-
-    async def run(self, answer: Callable[..., Response], *arguments: Any) -> Response:
-        self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)
-        return await anyio.to_thread.run_sync(answer, *arguments, limiter=self._limiter)
-
-
-async def _answer_reading(threads: _Threads, answer: Callable[[Request], Response], request: Request) -> Response:
+async def _answer_reading(threads: RequestThreads, answer: Callable[[Request], Response], request: Request) -> Response:
     return await threads.run(answer, request)
 
 
 async def _answer_changing(
-    threads: _Threads, answer: Callable[[Request, Mapping[str, Any]], Response], request: Request
+    threads: RequestThreads, answer: Callable[[Request, Mapping[str, Any]], Response], request: Request
 ) -> Response:
     return await threads.run(answer, request, await read_body(request))
 

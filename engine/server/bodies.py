@@ -15,8 +15,8 @@ CLOSE = {"connection": "close"}
 """A body that was not read to its end must not be taken for the next request."""
 
 
-async def read_body(request: Request) -> dict[str, Any]:
-    """Return the JSON object in the body of a request; an empty one if the body is empty.
+async def read_body(request: Request, limit: int = BODY_BYTES) -> dict[str, Any]:
+    """Return the JSON object in the body of a request, of at most `limit` bytes; an empty one if the body is empty.
 
     Raises
     ------
@@ -25,7 +25,7 @@ async def read_body(request: Request) -> dict[str, Any]:
     """
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            raw = await _collect_body(request)
+            raw = await _collect_body(request, limit)
     except TimeoutError:
         raise AnswerError(408, f"the body did not arrive within {BODY_SECONDS:g} s", headers=CLOSE) from None
     except ClientDisconnect:
@@ -38,17 +38,17 @@ async def read_body(request: Request) -> dict[str, Any]:
     return parse_object(raw)
 
 
-async def _collect_body(request: Request) -> bytes:
+async def _collect_body(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "")
     raw = b""
-    if not declared.isdecimal() or int(declared[:20]) <= BODY_BYTES:
+    if not declared.isdecimal() or int(declared[:20]) <= limit:
         async for part in request.stream():
             raw += part
-            if len(raw) > BODY_BYTES:
+            if len(raw) > limit:
                 break
         else:
             return raw
-    raise AnswerError(413, "the body is too large", f"at most {BODY_BYTES} bytes are read", CLOSE)
+    raise AnswerError(413, "the body is too large", f"at most {limit} bytes are read", CLOSE)
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:

@@ -5,10 +5,21 @@ import json
 from typing import Any
 
 import h11
+from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 EXCHANGE_SECONDS = 30.0
-"""The longest that a request and its answer may take together. None waits for a run."""
+"""The longest that a request and its answer may take together, unless it is extended. None waits for a run."""
+
+EXTENSION = "engine.extend_exchange"
+"""The key of a request's scope under which the function is that extends its exchange."""
+
+
+def extend_exchange(request: Request, seconds: float) -> None:
+    """Let the exchange of a request take so many seconds from now on: uploads and streams of events take long."""
+    extend = request.scope.get(EXTENSION)
+    if extend is not None:
+        extend(seconds)
 
 
 class TimedConnection(H11Protocol):
@@ -37,6 +48,8 @@ class TimedConnection(H11Protocol):
             super().handle_events()
         except UnicodeDecodeError:  # the target of a request has bytes that are not ASCII
             self.send_400_response("the path is not ASCII")
+        if self.scope is not None:  # it is read by the request's task, which begins later
+            self.scope[EXTENSION] = self._start_exchange  # type: ignore[literal-required]
 
     def send_400_response(self, msg: str) -> None:
         """Tell that what came is no HTTP, and end the connection."""
@@ -55,7 +68,7 @@ class TimedConnection(H11Protocol):
                 break
         self.transport.close()
 
-    def _start_exchange(self) -> None:
+    def _start_exchange(self, seconds: float = EXCHANGE_SECONDS) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(EXCHANGE_SECONDS, self.transport.abort)
+        self._deadline = self.loop.call_later(seconds, self.transport.abort)

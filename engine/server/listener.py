@@ -5,7 +5,6 @@ no signal: it installs its handlers in a main thread alone.
 """
 
 import errno
-import ipaddress
 import os
 import socket
 import ssl
@@ -18,10 +17,12 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from engine.errors import UsageError
-from engine.server.access import HEADER_BYTES, check_token, make_token
+from engine.server.access import HEADER_BYTES
 from engine.server.app import build_app
 from engine.server.connections import TimedConnection
+from engine.server.tokens import OneToken, TokenCheck, check_token, make_token
 from engine.service.control import ServerControl
+from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
 
 TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name
 MOST_CONNECTIONS = 200
@@ -59,7 +60,7 @@ class Listener:
     url
         The address of the server, once it is started.
     token
-        What each request must carry.
+        What each request must carry; empty if there are tokens of several callers.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Listener:
         control: ServerControl,
         address: tuple[str, int],
         given_token: str | None,
+        tokens: TokenCheck | None,
         tls: ssl.SSLContext | None,
         tell: Callable[[str], None],
         *,
@@ -80,7 +82,8 @@ class Listener:
         self._thread: Thread | None = None
         self._behind_proxy = behind_proxy
         self._token_is_given = given_token is not None
-        self.token = given_token or make_token()
+        self.token = "" if tokens else given_token or make_token()
+        self._tokens = tokens or OneToken(self.token)
         self.url = ""
 
     @property
@@ -94,7 +97,7 @@ class Listener:
         With the token if it was made here, so that nobody else knows it, or if a person reads it (`to_person`, at a
         terminal). Logs are kept and read by many, so a token that was given does not belong there.
         """
-        return self.health_url if to_person or not self._token_is_given else self.url
+        return self.health_url if self.token and (to_person or not self._token_is_given) else self.url
 
     def find_mismatch(self, server_url: str) -> str:
         """Return that `server.url` of a spec leads to another port, once started; empty if not, or if a proxy may.
@@ -123,7 +126,7 @@ class Listener:
         host, port = bound.getsockname()[:2]
         self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         config = uvicorn.Config(
-            build_app(self._control, self.token, self._tell),
+            build_app(self._control, self._tokens, self._tell),
             loop="asyncio",
             http=TimedConnection,
             ws="none",
@@ -163,7 +166,11 @@ class Listener:
 
 
 def create_listener(
-    control: ServerControl, options: ListenerOptions, environ: MutableMapping[str, str], tell: Callable[[str], None]
+    control: ServerControl,
+    options: ListenerOptions,
+    environ: MutableMapping[str, str],
+    tell: Callable[[str], None],
+    tokens: TokenCheck | None = None,
 ) -> Listener:
     """Return the listener of a server, which is not started yet.
 
@@ -173,23 +180,25 @@ def create_listener(
         Where ENGINE_SERVE_TOKEN is looked up. It is taken out of it, because the runs of the server inherit the rest.
     tell
         Called with what goes wrong while it answers, as text for people.
+    tokens
+        Knows whose the token of a request is; None for one token alone, which is given or made.
 
     Raises
     ------
     UsageError
         An option is wrong, or others could read what the clients send.
     """
-    address = _parse_address(options.listen)
+    address = _parse_option(options.listen)
     if (options.tls_cert is None) != (options.tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together: give both")
-    if not (_is_loopback(address[0]) or options.behind_proxy or options.tls_cert):
+    if not (is_loopback(address[0]) or options.behind_proxy or options.tls_cert):
         raise UsageError(
             f"--listen {options.listen} can be reached from other machines, and the token would travel readable: add "
             "--tls-cert and --tls-key, or --behind-proxy if a proxy in front of it ends TLS, or listen on 127.0.0.1"
         )
     tls = _load_certificate(options.tls_cert, options.tls_key) if options.tls_cert and options.tls_key else None
     token = _take_token(options.token_file, environ)
-    return Listener(control, address, token, tls, tell, behind_proxy=options.behind_proxy)
+    return Listener(control, address, token, tokens, tls, tell, behind_proxy=options.behind_proxy)
 
 
 def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:
@@ -204,20 +213,11 @@ def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | N
     return None if given is None else check_token(given, TOKEN_VARIABLE)
 
 
-def _parse_address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    name = host.removeprefix("[").removesuffix("]")
-    is_six = host != name
-    if colon and name and (is_six or ":" not in host) and port.isdecimal() and len(port) <= 5 and int(port) < 65536:
-        return name, int(port)
-    raise UsageError(f"--listen {text} is not an address: write HOST:PORT, such as 127.0.0.1:7310 or [::1]:7310")
-
-
-def _is_loopback(host: str) -> bool:
+def _parse_option(text: str) -> tuple[str, int]:
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return parse_listen_address(text)
     except ValueError:
-        return False
+        raise UsageError(f"--listen {text} is not an address: {EXAMPLES}") from None
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +16,7 @@ from engine.errors import StoreError
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys
+from engine.server.callers import get_caller
 from engine.server.health import explain_unready
 from engine.server.variables import read_variables
 from engine.service.control import ServedProject, ServerControl
@@ -48,14 +48,12 @@ class ProjectRequests:
         scenario = _find_scenario(request, spec)
         check_keys(dict(body), ("variables",))
         values = read_variables(body.get("variables", {}), spec)
-        id_ = request.headers.get("idempotency-key") or secrets.token_hex(16)
-        if not _REQUEST_ID.fullmatch(id_):
-            raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
+        id_ = read_key(request)
         made = self.control.request_run(project.name, scenario, values, id_)
         if not made.new and dict(made.fire.values) != values:
             message = "Idempotency-Key was used before, for a run with other variables"
             raise AnswerError(409, message, "take a new key for another request")
-        place = f"/projects/{quote(project.name, safe='')}/fires/{made.fire.number}"
+        place = f"{request.scope['raw_path'].decode('ascii').partition('/scenarios/')[0]}/fires/{made.fire.number}"
         content = {"fire": _describe_fire(made.fire), "new": made.new}
         return build_answer(content, 202, {"location": place})
 
@@ -70,7 +68,7 @@ class ProjectRequests:
         """Return one fire."""
         fire = self._find_store(request).fires.get(request.path_params["number"])
         if fire is None:
-            raise AnswerError(404, "there is no fire of this number", "list them: GET /projects/PROJECT/fires")
+            raise AnswerError(404, "there is no fire of this number", "the answer to a request for a run has it")
         return build_answer(_describe_fire(fire))
 
     def list_triggers(self, request: Request) -> Response:
@@ -102,14 +100,14 @@ class ProjectRequests:
 
     def show_run(self, request: Request) -> Response:
         """Return what is known of a run, and its log from a byte on."""
-        store, run = self._find_run(request)
+        store, run = self.find_run(request)
         start = _read_count(request, "from", 0, 0, 1 << 50)
-        return build_answer({"run": _describe_run(run), "log": _read_log(store.runs.path_of(run.id), start)})
+        return build_answer({"run": _describe_run(run), "log": read_log(store.runs.path_of(run.id), start)})
 
     def abort_run(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Ask a run to end."""
         check_keys(dict(body), ("by",))
-        _, run = self._find_run(request)
+        _, run = self.find_run(request)
         if run.outcome is not None:
             raise AnswerError(409, f"the run has ended {run.outcome} already")
         if not self.control.abort_run(request.path_params["project"], run.id, _read_name(request, body)):
@@ -168,15 +166,24 @@ class ProjectRequests:
             raise AnswerError(503, "; ".join(explain_unready(project)), help_)
         return project.store
 
-    def _find_run(self, request: Request) -> tuple[Store, RunRecord]:
+    def find_run(self, request: Request) -> tuple[Store, RunRecord]:
+        """Return a run and the state that it is in; raises AnswerError if there is none of that id."""
         store = self._find_store(request)
         try:
             return store, store.runs.get(request.path_params["run"])
         except StoreError:
             if request.path_params["run"] in store.runs.find_ids(request.path_params["run"]):
                 raise  # it is there, but cannot be read
-            help_ = "its id stands in its fire: GET /projects/PROJECT/fires; it has none before its process has begun"
+            help_ = "its id stands in its fire, from the moment at which its process has begun"
             raise AnswerError(404, "there is no run of this id", help_) from None
+
+
+def read_key(request: Request) -> str:
+    """Return the key of a request, which makes it one however often it is sent; a new one if it has none."""
+    key = request.headers.get("idempotency-key") or secrets.token_hex(16)
+    if not _REQUEST_ID.fullmatch(key):
+        raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
+    return key
 
 
 def _find_scenario(request: Request, spec: ProjectSpec) -> str:
@@ -196,8 +203,9 @@ def _read_count(request: Request, name: str, default: int, least: int, most: int
 
 
 def _read_name(request: Request, body: Mapping[str, Any]) -> str:
-    """Return who asks, as far as is known."""
-    address = f"http {request.client.host}" if request.client else "http"
+    """Return who asks: the name of their token, their address, and whom they say they ask for."""
+    caller = get_caller(request).name
+    address = f"{caller} {request.client.host}" if request.client else caller
     name = body.get("by", "")
     if not isinstance(name, str) or len(name) > 100 or not name.isprintable():
         raise AnswerError(422, '"by" is not a name', "write up to 100 characters on one line")
@@ -238,7 +246,7 @@ def _describe_run(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _read_log(folder: Path, start: int) -> dict[str, Any]:
+def read_log(folder: Path, start: int) -> dict[str, Any]:
     """Return the entries of a run's log from a byte on, as far as they are whole, and where the next ones begin."""
     try:
         with (folder / "log.jsonl").open("rb") as file:

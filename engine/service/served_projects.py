@@ -13,6 +13,9 @@ from engine.service.served_spec import NODE_FILE, ServedSpec, list_specs
 from engine.spec import ProjectSpec
 from engine.store import Store
 
+CLOSE_SECONDS = 1.0
+"""What is due may take so long to be delivered when a deployment was deleted."""
+
 
 class ServedProjects:
     """The projects that the spec files of a server declare.
@@ -56,6 +59,7 @@ class ServedProjects:
 
     def read(self) -> None:
         """Read all specs, also those that are new in a folder; raises UsageError if there are none."""
+        self._let_go_removed()
         known = {project.spec.path for project in self.all}
         for project in self.all:
             if project.spec.read():
@@ -66,6 +70,13 @@ class ServedProjects:
                 spec.read()
                 self.all.append(self._make_scheduler(spec))
         self.served = self._list_distinct()
+
+    def _let_go_removed(self) -> None:
+        """Serve deployments no more that were deleted; their states are closed."""
+        for project in [one for one in self.all if one.spec.is_removed]:
+            project.close(CLOSE_SECONDS)
+            self.all.remove(project)
+            self._listener.tell("gone", f"{project.name} was deleted, and is not served any more", project=project.name)
 
     def _list_distinct(self) -> list[ProjectScheduler]:
         """Return the projects; those whose names others before them have are told, and not served."""
@@ -116,6 +127,8 @@ class ServedProjects:
         with suppress(EngineError):  # a folder that is gone
             if not known.issuperset(list_specs(folders)):
                 return True
+        if any(one.spec.is_removed for one in self.all):
+            return True
         return any(one.spec.has_changed() for one in self.all if self._looked_at or one.spec.is_deployment)
 
     # --- what does not fit the server

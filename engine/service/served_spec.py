@@ -84,6 +84,11 @@ class ServedSpec:
         """Whether this is what is active in a deployment, which an update may replace at any time."""
         return self.path.name == POINTER and self.path.is_symlink()
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether this was what is active in a deployment, and nothing is any more."""
+        return bool(self._revision) and not self.path.is_symlink()
+
     def has_changed(self) -> bool:
         """Return whether one of the files has another content than when it was read, and has settled.
 

@@ -269,7 +269,9 @@ class Server:
     def _take_news(self) -> None:
         owners = {project.key: project for project in self._projects.all}
         for news in self._runs.take_news():
-            project = owners[news.child.owner]
+            project = owners.get(news.child.owner)
+            if project is None:  # it was deleted meanwhile
+                continue
             with self._told_problems(project):
                 (project.note_begin if news.kind == "begun" else project.note_end)(news.child)
 

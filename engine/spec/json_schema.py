@@ -1,4 +1,4 @@
-"""The JSON Schema of the language, with which editors complete, explain and check keys.
+"""The JSON Schemas of specs and of files of nodes, with which editors complete, explain and check keys.
 
 It is built from the same types (`value_types.list_keys`) as the validator uses, so the two agree on keys and kinds.
 Pydantic's own schema is not used: it knows neither `${…}` nor that `kind` may be left out. What a schema cannot express
@@ -16,11 +16,12 @@ from pydantic import BaseModel
 
 from engine.spec import reference_page
 from engine.spec.metric_catalogue import METRICS
+from engine.spec.resources.node import NodeResource
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
 from engine.spec.value_types import ValueType, list_keys
 
-SCHEMA_FILE, REFERENCE_FILE = "project.v1.json", "reference.md"
+SCHEMA_FILE, NODE_SCHEMA_FILE, REFERENCE_FILE = "project.v1.json", "node.v1.json", "reference.md"
 
 _VARIABLE_REFERENCE_SCHEMA = {"type": "string", "pattern": r"^\$\{[^}]*\}$"}
 _EXCLUSIVE_MINIMUM = "exclusiveMinimum"
@@ -48,11 +49,20 @@ _BOUND_KEYWORDS = {
 
 def build_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a project."""
+    return _build_document_schema(ProjectResource, "engine project, version 1")
+
+
+def build_node_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the file of a node."""
+    return _build_document_schema(NodeResource, "engine node, version 1")
+
+
+def _build_document_schema(document: type[Resource], title: str) -> dict[str, Any]:
     definitions: dict[str, Any] = {}
-    root = _build_resource_schema(ProjectResource, definitions)
+    root = _build_resource_schema(document, definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "engine project, version 1",
+        "title": title,
         "type": "object",
         **root,
         "$defs": dict(sorted(definitions.items())),
@@ -60,10 +70,11 @@ def build_schema() -> dict[str, Any]:
 
 
 def write_schema_files(folder: Path) -> list[Path]:
-    """Write the schema and the reference page into a folder, which is created if missing. Return the written paths."""
+    """Write the schemas and the reference page into a folder, which is created if missing. Return the written paths."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         SCHEMA_FILE: json.dumps(build_schema(), ensure_ascii=False, indent=1) + "\n",
+        NODE_SCHEMA_FILE: json.dumps(build_node_schema(), ensure_ascii=False, indent=1) + "\n",
         REFERENCE_FILE: reference_page.render_reference_page(),
     }
     for name, text in texts.items():

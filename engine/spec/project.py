@@ -331,7 +331,7 @@ def _read_project(
         if files is None:
             files = read_files(path, findings)
             read_message_files(files, findings)
-        if not files.complete or _report_newer_version(files.root, findings):
+        if not files.complete or report_newer_version(files.root, "spec", findings):
             raise SpecError(findings.sorted_by_position())
         _report_unknown_overrides(files.root, overrides, findings)
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
@@ -382,12 +382,12 @@ def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:
     return UTC
 
 
-def _report_newer_version(root: MapNode, findings: Findings) -> bool:
-    """Return whether the spec has a newer version, and report it: its other problems would be misleading."""
+def report_newer_version(root: MapNode, document: str, findings: Findings) -> bool:
+    """Return whether a document has a newer version, and report it: its other problems would be misleading."""
     version = root.get("version")
     if not isinstance(version, ScalarNode) or not isinstance(version.value, int) or version.value <= LANGUAGE_VERSION:
         return False
-    message = f"this spec has version {version.value}, but this engine supports only version {LANGUAGE_VERSION}"
+    message = f"this {document} has version {version.value}, but this engine supports only version {LANGUAGE_VERSION}"
     findings.error(version.position, "newer-version", message, "upgrade the engine: pip install --upgrade engine")
     return True
 

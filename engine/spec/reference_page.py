@@ -28,6 +28,7 @@ from engine.spec.resources.datasets import DATASET_KINDS
 from engine.spec.resources.deployments import INFRASTRUCTURE_KINDS
 from engine.spec.resources.evaluation_stores import REFERENCE_KINDS
 from engine.spec.resources.models import MODEL_KINDS
+from engine.spec.resources.node import NodeResource
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
 from engine.spec.resources.scenarios import STEP_KINDS
@@ -108,15 +109,15 @@ def render_reference_page() -> str:
 
 
 def list_resources() -> dict[str, type[Resource]]:
-    """Return all resources of the language and the base classes that kinds share, by class name."""
+    """Return all resources of specs and of files of nodes, and the base classes that kinds share, by class name."""
     return {resource.__name__: resource for resource in _label_resources()}
 
 
 @cache
 def _label_resources() -> dict[type[Resource], str]:
     """Return the place of each resource as the page shows it: `datasets.<name>`, `csv`, `drift.columns`."""
-    found: dict[type[Resource], str] = {ProjectResource: ""}
-    waiting: list[type[Resource]] = [ProjectResource]
+    found: dict[type[Resource], str] = {ProjectResource: "", NodeResource: ""}
+    waiting: list[type[Resource]] = [ProjectResource, NodeResource]
     # Breadth first, so that a resource used at several places is shown at the outermost.
     while waiting:
         resource = waiting.pop(0)

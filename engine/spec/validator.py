@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.errors import Position
 from engine.formatting.hints import did_you_mean, find_similar
@@ -33,6 +33,7 @@ from engine.spec.variable_references import (
     INVALID,
     Invalid,
     Value,
+    VariableReference,
     fill_references,
     find_only_reference,
     find_references,
@@ -72,14 +73,22 @@ class SpecValidator:
     findings: Findings
     texts: list[SpecText] = field(default_factory=list)
 
+    resolved_section: ClassVar[str] = "variables"
+    """The section whose texts are the resolver's to fill in."""
+
     def validate_project(self, root: MapNode) -> ProjectResource:
         """Validate a whole project. What is wrong is left out of the result, so that the rest can still be checked."""
-        keys = list_keys(ProjectResource)
+        values = self.validate_sections(root, ProjectResource) | {"variables": self.variables.values}
+        return ProjectResource.model_construct(None, **values)
+
+    def validate_sections(self, root: MapNode, document: type[Resource]) -> dict[str, Any]:
+        """Return the values of the keys of a whole document; what is wrong is left out, also single entries."""
+        keys = list_keys(document)
         values: dict[str, Any] = {}
         explained: set[str] = set()
         for key, entry in root.entries.items():
             if key not in keys:
-                explained |= self._report_unknown_key((ProjectResource,), ProjectResource, entry, kind_given=True)
+                explained |= self._report_unknown_key((document,), document, entry, kind_given=True)
             elif (inner := keys[key].type.values) and isinstance(entry.value, MapNode):
                 read = {
                     n: self.validate_node(inner, e.value, (key, n), e.key.position)
@@ -90,8 +99,7 @@ class SpecValidator:
                 value = self.validate_node(keys[key].type, entry.value, (key,), entry.key.position)
                 values |= {} if value is INVALID else {key: value}
         self._check_missing_keys(keys, root, root.position, explained)
-        values["variables"] = self.variables.values
-        return ProjectResource.model_construct(None, **values)
+        return values
 
     def validate_node(self, type_: ValueType, node: YamlNode, path: SpecPath, at: Position) -> Any:
         """Return the value of a node, or INVALID with a finding. `at` is the position of its key."""
@@ -217,7 +225,7 @@ class SpecValidator:
         value: Value | Invalid = node.value
         if isinstance(value, str) and report_too_many_references(node, self.findings):
             return INVALID
-        if path[0] != "variables" and isinstance(value, str) and "${" in value:
+        if path[0] != self.resolved_section and isinstance(value, str) and "${" in value:
             self._check_references(type_, node)
             if type_.reading not in RAW_READINGS:
                 value = self._fill_variables(node)
@@ -299,11 +307,17 @@ class SpecValidator:
                 case ("secret", *_):
                     help_ = "write ${secret.…} in the url of a channel or connection, or in headers"
                     self.findings.error(at, "secret-here", "a secret is not allowed here", help_)
-                case ("env", *_):
-                    help_ = f'declare a variable, as in my_name: "{reference.text[:60]}", and write ${{my_name}} here'
-                    self.findings.error(at, "environment", "${env.…} is allowed under variables: only", help_)
                 case _:
-                    report_undeclared_variable(node, reference, self.variables.declarations, self.findings)
+                    self.report_unknown_reference(node, reference)
+
+    def report_unknown_reference(self, node: ScalarNode, reference: VariableReference) -> None:
+        """Report a reference that is neither a secret nor a declared variable."""
+        if reference.parts[:1] == ("env",):
+            help_ = f'declare a variable, as in my_name: "{reference.text[:60]}", and write ${{my_name}} here'
+            at = node.position_of(reference.offset, reference.length)
+            self.findings.error(at, "environment", "${env.…} is allowed under variables: only", help_)
+        else:
+            report_undeclared_variable(node, reference, self.variables.declarations, self.findings)
 
 
 def _is_empty_section(field_: ResourceKey, node: YamlNode) -> bool:

@@ -101,6 +101,15 @@ def release_lock(descriptor: int) -> None:
         os.close(descriptor)
 
 
+def leave_lock(descriptor: int) -> None:
+    """Close this process's copy of a lock that another process has inherited: that one holds the lock from now on.
+
+    Unlocking it here would release it there too, because both are one open file.
+    """
+    _held.discard(descriptor)
+    os.close(descriptor)
+
+
 def _is_same_file(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
@@ -162,6 +171,36 @@ class Locks:
         if isinstance(lock, LockHolder):
             yield lock
             return
+        with self._keep(lock, name, run, scenario) as held:
+            yield held
+
+    def take(self, name: str, *, wait: float = 0.0) -> int:
+        """Return a descriptor that holds the lock `name`, for a process that inherits it and calls `adopt`.
+
+        Whoever starts that process calls `leave_lock` then; `release_lock` if it was not started.
+
+        Raises
+        ------
+        LockBusy
+            Another process still holds it after `wait` seconds.
+        """
+        with translate_errors(self._folder):
+            lock = self._acquire_lock(name, wait, (), None)
+        if isinstance(lock, LockHolder):
+            raise TypeError("no token was presented")
+        return lock
+
+    @contextmanager
+    def adopt(self, name: str, descriptor: int) -> Iterator[LockHolder]:
+        """Hold the lock `name`, of which this process has inherited a descriptor, until the end of the block."""
+        os.set_inheritable(descriptor, False)
+        _held.add(descriptor)
+        with self._keep(descriptor, name) as held:
+            yield held
+
+    @contextmanager
+    def _keep(self, lock: int, name: str, run: str | None = None, scenario: str | None = None) -> Iterator[LockHolder]:
+        """Write into the file of a lock that this process holds it, and release it in the end."""
         try:
             since = self._now().isoformat(timespec="seconds")
             held = LockHolder(name, os.getpid(), run, scenario, since, secrets.token_hex(8))

@@ -13,13 +13,15 @@ from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec import diagnostics, reference_page
 from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.metric_catalogue import METRICS
+from engine.spec.node_file import load_node
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.value_types import list_keys
 
 PAGE = reference_page.render_reference_page()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-PROJECTS = [text for text in EXAMPLES if "\nversion: 1\n" in f"\n{text}"]
-FRAGMENTS = [text for text in EXAMPLES if text not in PROJECTS]
+NODES = [text for text in EXAMPLES if "\nnode: " in text]
+PROJECTS = [text for text in EXAMPLES if "\nversion: 1\n" in f"\n{text}" and text not in NODES]
+FRAGMENTS = [text for text in EXAMPLES if text not in [*PROJECTS, *NODES]]
 
 
 def load(path: Path) -> spec.ProjectSpec:
@@ -34,6 +36,13 @@ def test_a_whole_example_is_a_valid_project(text: str, tmp_path: Path) -> None:
     path = tmp_path / "project.yaml"
     path.write_text(text, encoding="utf-8")
     assert load(path).warnings == ()
+
+
+@pytest.mark.parametrize("text", NODES)
+def test_the_example_of_a_node_is_valid(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert load_node(path).warnings == ()
 
 
 def test_the_other_examples_are_valid_together_and_show_every_kind(tmp_path: Path) -> None:
@@ -51,6 +60,7 @@ def test_the_other_examples_are_valid_together_and_show_every_kind(tmp_path: Pat
         "checks": [check for store in project.evaluation_stores.values() for check in store.checks.values()],
         "channels": project.channels.values(),
         "steps": [step for scenario in project.scenarios.values() for step in scenario.steps],
+        "infrastructures": project.resources.infrastructures.values(),
         "triggers": [trigger for scenario in project.scenarios.values() for trigger in scenario.triggers],
     }
     for section, kinds in reference_page.KINDS_BY_SECTION.items():

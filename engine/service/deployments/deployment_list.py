@@ -1,7 +1,7 @@
 """The deployments of a spec as they are now, and the operations on them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from engine.service.deployments.settings import digest_settings, get_deployment, snapshot_settings
@@ -47,28 +47,37 @@ def describe_deployment(project: ProjectSpec, name: str, environ: Mapping[str, s
     """Return a deployment as it is now; raises UsageError if the spec has none of that name."""
     declared = get_deployment(project, name)
     found = open_target(project, declared.infrastructure, environ).find(name)
-    row, active = (None, None) if found is None else (found.row, found.active)
-    if found is None or row is None or active is None:
-        return DeploymentState(
-            name, declared.infrastructure, "UNKNOWN", (f"nothing is deployed yet; engine deploy SPEC {name} does it",)
-        )
-    errors = [row.error] if row.error else []
-    if not row.enabled and not errors:
-        errors.append("it is switched off: triggers start nothing")
-    unknown = _describe_open(found)
-    if active.state is RevisionState.NEW and not unknown:
-        unknown = ["its health was not checked"]
+    state = describe_found(name, declared.infrastructure, found)
+    active = None if found is None else found.active
+    if active is None:
+        return state
     differences = []
     if active.digest != digest_settings(snapshot_settings(project, name)):
         differences.append("the settings of the spec have changed since")
     if declared.bundle is not None and not _is_bundle(declared.bundle, active.bundle, active.bundle_name):
         differences.append(f"the spec says bundle {declared.bundle}")
-    state = "ERROR" if errors else "UNKNOWN" if unknown else "OUT_OF_SYNC" if differences else "HEALTHY"
+    reasons = (*state.reasons, *differences)
+    return replace(state, state="OUT_OF_SYNC" if differences and not state.reasons else state.state, reasons=reasons)
+
+
+def describe_found(name: str, infrastructure: str, found: DeployedState | None) -> DeploymentState:
+    """Return a deployment as it is where it lives, whatever a spec says of it; None: nothing was deployed there."""
+    active = None if found is None else found.active
+    if found is None or active is None:
+        return DeploymentState(
+            name, infrastructure, "UNKNOWN", (f"nothing is deployed yet; engine deploy SPEC {name} does it",)
+        )
+    errors = [found.row.error] if found.row.error else []
+    if not found.row.enabled and not errors:
+        errors.append("it is switched off: triggers start nothing")
+    unknown = _describe_open(found)
+    if active.state is RevisionState.NEW and not unknown:
+        unknown = ["its health was not checked"]
     return DeploymentState(
         name,
-        declared.infrastructure,
-        state,
-        (*errors, *unknown, *differences),
+        infrastructure,
+        "ERROR" if errors else "UNKNOWN" if unknown else "HEALTHY",
+        (*errors, *unknown),
         active.number,
         active.bundle,
         active.bundle_name,

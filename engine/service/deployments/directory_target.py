@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from engine.bundles.extraction import remove_extracted
 from engine.errors import UsageError
 from engine.formatting.moments import format_second
+from engine.service.deployments.node_surroundings import read_surroundings
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.targets import DeployedState
-from engine.service.deployments.update_order import DeploymentRefusedError, Surroundings, UpdateOrder
-from engine.service.deployments.updates import Updater, find_healthy
+from engine.service.deployments.update_order import Surroundings, UpdateOrder
+from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
+from engine.service.deployments.updates import Updater
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.store import LockBusy
-from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow, RevisionState
+from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
 
 if TYPE_CHECKING:
     from engine.bundles.signatures import TrustedKey
@@ -86,25 +88,15 @@ class DirectoryTarget:
                 node, deployment, "nothing is deployed yet, so there is nothing to go back to"
             )
             with self._hold(node, deployment, row.project) as updater:
-                target = find_healthy(node, deployment, before=active.number, unlike=active)
-                if target is None:
-                    raise DeploymentRefusedError(
-                        f"{deployment}: there is no healthy revision before revision {active.number} to go back to; "
-                        f"engine deployments SPEC disable {deployment} lets its triggers start nothing"
-                    )
-                done = updater.update(updater.order_back(target, active.number, by, now=now))
-                if str(done.state) == "HEALTHY":
-                    node.set_revision_state(deployment, active.number, RevisionState.ROLLED_BACK)
-                    if target.bundle != active.bundle:
-                        updater.quarantine(active, f"rolled back by {by}")
-                return done
+                target = find_rollback_target(node, active)
+                return updater.update(order_back(row, target, active.number, by, now=now))
 
     def disable(self, deployment: str, *, by: str) -> OperationRow:
         """Let the triggers of a deployment start nothing any more."""
         with Node.open(self.folder) as node:
             row, active = self._get_active(node, deployment, "nothing is deployed yet")
             with self._hold(node, deployment, row.project) as updater:
-                return updater.update(updater.order_off(active, by))
+                return updater.update(order_off(row, active, by))
 
     def delete(self, deployment: str) -> str:
         """Remove a deployment with all that it has; return its folder, empty if there was none."""
@@ -158,15 +150,27 @@ class DirectoryTarget:
         return load_trusted_keys(self._declared.trusted_keys, self._spec_folder)
 
 
-def conclude_directory(folder: Path, environ: Mapping[str, str], tell: Callable[[str], None]) -> None:
-    """Conclude the operations that a killed process has left in an infrastructure; those at work are left alone."""
+def conclude_directory(
+    folder: Path, environ: Mapping[str, str], tell: Callable[[str], None], node_file: Path | None = None
+) -> None:
+    """Conclude the operations that a killed process has left in an infrastructure; those at work are left alone.
+
+    What is said is recorded with the newest operation of each deployment; `node_file` is that of a node.
+    """
     with Node.open(folder) as node:
         for name in dict.fromkeys(one.deployment for one in node.operations.list_open()):
             deployment = node.find_deployment(name)
             if deployment is None:
                 continue
+
+            def tell_and_record(text: str, name: str = name) -> None:
+                tell(f"{name}: {text}")
+                if (newest := node.operations.find_newest(name)) is not None:
+                    node.operations.add_event(newest, text)
+
             try:
                 with node.lock(name, wait=False):
-                    Updater(node, deployment, Surroundings(environ=environ, tell=tell)).conclude_interrupted()
+                    around = read_surroundings(node_file, environ, tell_and_record)
+                    Updater(node, deployment, around).conclude_interrupted()
             except LockBusy:
                 continue

@@ -5,9 +5,11 @@ of runs that are at work.
 """
 
 from contextlib import suppress
+from pathlib import Path
 
 from engine.bundles.extraction import remove_extracted
 from engine.errors import EngineError
+from engine.service.deployments.bundle_retention import remove_spare_bundles
 from engine.service.deployments.places import DeploymentPlaces
 from engine.spec import load
 from engine.store import Store
@@ -15,10 +17,13 @@ from engine.store.node import Node, RevisionRow, RevisionState
 from engine.store.state_folder import resolve_state_folder
 
 
-def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, keep: int) -> list[str]:
+def remove_old_releases(
+    node: Node, places: DeploymentPlaces, deployment: str, keep: int, keep_bundles: int = 0
+) -> list[str]:
     """Remove the releases that are not kept, and return the ids of their bundles.
 
-    The rows of their revisions stay: they are the history. An archive stays as long as a deployment has its release.
+    The rows of their revisions stay: they are the history. An archive stays as long as a deployment has its release;
+    of the others, as many as there may be bundles (`keep_bundles`), the newest ones.
     """
     if has_running_runs(places):
         return []  # a run keeps to the release that it has begun with, and does not say which; the next update removes
@@ -33,12 +38,7 @@ def remove_old_releases(node: Node, places: DeploymentPlaces, deployment: str, k
         if row.bundle not in kept:
             places.revision_of(row.number).unlink(missing_ok=True)
     with node.lock_archives():
-        used = {folder.name for folder in node.folder.glob("deployments/*/releases/*")}
-        wanted = {row.bundle for one in node.operations.list_open() for row in node.list_revisions(one.deployment)}
-        for bundle in node.list_bundles():
-            if bundle.id not in used | wanted:
-                places.archive_of(bundle.id).unlink(missing_ok=True)
-                node.remove_bundle(bundle.id)
+        remove_spare_bundles(node, keep_bundles)
     return removed
 
 
@@ -51,10 +51,10 @@ def _list_kept(rows: list[RevisionRow], active: int | None, keep: int) -> set[st
     return kept
 
 
-def has_running_runs(places: DeploymentPlaces) -> bool:
-    """Return whether runs of a deployment are at work."""
+def has_running_runs(places: DeploymentPlaces, spec: Path | None = None) -> bool:
+    """Return whether runs of a deployment are at work; `spec` is a revision of it, the active one if left out."""
     with suppress(EngineError):
-        folder = resolve_state_folder(load(places.pointer))
+        folder = resolve_state_folder(load(spec or places.pointer))
         if not (folder / "state.db").exists():
             return False
         with Store.open(folder) as store:

@@ -64,6 +64,8 @@ class Surroundings:
         Called with what is being done, a sentence at a time.
     keys, require
         The keys that are trusted, and how many of them must have signed a bundle.
+    keep_bundles
+        How many received bundles are kept, those in use included: others may be about to be deployed.
     checkpoint
         Called with the name of each point at which a crash must do no harm; tests end the process there.
     """
@@ -72,4 +74,5 @@ class Surroundings:
     tell: Callable[[str], None] = lambda _: None
     keys: Sequence["TrustedKey"] = ()
     require: int = 0
+    keep_bundles: int = 0
     checkpoint: Callable[[str], None] = lambda _: None

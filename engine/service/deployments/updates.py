@@ -12,10 +12,9 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from engine.errors import EngineError
-from engine.formatting.moments import format_minute, format_second
+from engine.formatting.moments import format_minute
 from engine.pipeline.released_models import activate_models
 from engine.service.deployments.health_check import check_health
 from engine.service.deployments.hooks import run_hook
@@ -28,8 +27,15 @@ from engine.service.deployments.release_files import (
     write_revision_file,
 )
 from engine.service.deployments.release_retention import remove_old_releases
-from engine.service.deployments.settings import Care, digest_settings
-from engine.service.deployments.update_order import DeploymentRefusedError, Surroundings, UpdateOrder
+from engine.service.deployments.settings import Care
+from engine.service.deployments.update_order import Surroundings, UpdateOrder
+from engine.service.deployments.update_start import (
+    begin_operation,
+    find_healthy,
+    order_back,
+    order_off,
+    refuse_unexpected,
+)
 from engine.store.node import DeploymentRow, Node, OperationRow, OperationState, RevisionRow, RevisionState
 
 
@@ -53,9 +59,13 @@ class Updater:
         DeploymentRefusedError
             It was refused before it began.
         """
-        self._refuse_unexpected(order)
-        operation = self._begin(order)
+        refuse_unexpected(self._node, self._deployment, order)
+        operation = begin_operation(self._node, self._deployment, order)
         self._around.checkpoint("REQUESTED")
+        return self.carry_out(operation, order)
+
+    def carry_out(self, operation: OperationRow, order: UpdateOrder) -> OperationRow:
+        """Bring an operation that was begun for this process to its end, and return it."""
         try:
             self._prepare(operation, order)
         except EngineError as problem:
@@ -64,37 +74,6 @@ class Updater:
             self._fail(operation, "it was interrupted")
             raise
         return self._switch_over(operation)
-
-    def _refuse_unexpected(self, order: UpdateOrder) -> None:
-        deployment = self._deployment
-        if deployment.active_revision != order.expected:
-            newest = self._node.find_revision(self._name, deployment.active_revision)
-            whom = f", by {newest.made_by} at {format_second(newest.made)}" if newest else ""
-            raise DeploymentRefusedError(
-                f"{self._name}: revision {deployment.active_revision} is active{whom}, and not revision "
-                f"{order.expected} from which this update starts: look at it, and deploy again if that is still wanted"
-            )
-        if order.kind == "deploy" and not order.again and (why := deployment.quarantined.get(order.bundle)):
-            raise DeploymentRefusedError(
-                f"{self._name}: the bundle {order.bundle_name} was rolled back here ({why}); with --again it is tried "
-                "once more"
-            )
-
-    def _begin(self, order: UpdateOrder) -> OperationRow:
-        revision = {
-            "deployment": self._name,
-            "number": self._node.next_revision(self._name),
-            "bundle": order.bundle,
-            "bundle_name": order.bundle_name,
-            "settings": dict(order.settings),
-            "digest": digest_settings(order.settings),
-            "made": self._node.database.now(),
-            "made_by": order.by,
-            "state": str(RevisionState.NEW),
-        }
-        return self._node.operations.begin(
-            self._name, order.kind, self._deployment.active_revision, revision, order.by, order.key
-        )
 
     # --- before the revision is active
 
@@ -180,10 +159,22 @@ class Updater:
         problem = operation.reason or self._find_health_problem(operation, row)
         if problem:
             return self._undo(operation, row, problem)
+        if operation.kind == "rollback":
+            self._leave_revision(operation, row)
         self._node.operations.conclude(operation, OperationState.HEALTHY, RevisionState.HEALTHY, error="")
         self._around.checkpoint("HEALTHY")
-        remove_old_releases(self._node, self.places, self._name, Care.from_json(row.settings["care"]).keep)
+        keep = Care.from_json(row.settings["care"]).keep
+        remove_old_releases(self._node, self.places, self._name, keep, self._around.keep_bundles)
         return self._node.operations.get(operation.id)
+
+    def _leave_revision(self, operation: OperationRow, row: RevisionRow) -> None:
+        """Record that the deployment has gone back from a revision; another bundle of it is quarantined."""
+        left = self._node.find_revision(self._name, operation.from_revision)
+        if left is None:
+            return
+        self._node.set_revision_state(self._name, left.number, RevisionState.ROLLED_BACK)
+        if left.bundle != row.bundle and left.bundle not in self._deployment.quarantined:
+            self.quarantine(left, f"rolled back by {operation.by}")
 
     def _find_health_problem(self, operation: OperationRow, row: RevisionRow) -> str:
         """Return why the revision is not healthy; empty if it is."""
@@ -219,7 +210,7 @@ class Updater:
         if target is None:
             return self._switch_off_unhealthy(operation, problem)
         self._around.tell(f"not healthy: {problem}; goes back to {target.bundle_name} (revision {target.number})")
-        back = self._run_back(self.order_back(target, operation.to_revision, by=operation.by))
+        back = self._run_back(order_back(self._deployment, target, operation.to_revision, by=operation.by))
         if back.state is OperationState.HEALTHY:
             state, error = OperationState.ROLLED_BACK, {}
             reason = f"{problem}; rolled back to {target.bundle_name}, as revision {back.to_revision}"
@@ -237,7 +228,7 @@ class Updater:
 
     def _run_back(self, order: UpdateOrder) -> OperationRow:
         """Carry out a rollback that follows from an operation."""
-        operation = self._begin(order)
+        operation = begin_operation(self._node, self._deployment, order)
         self._around.checkpoint("rollback REQUESTED")
         try:
             self._prepare(operation, order)
@@ -249,38 +240,9 @@ class Updater:
         reason = f"{problem}; there is no healthy revision to go back to, so triggers start nothing any more"
         self._around.tell(reason)
         row = self._row_of(operation)
-        self._run_back(self.order_off(row, operation.by))
+        self._run_back(order_off(self._deployment, row, operation.by))
         self._node.operations.conclude(operation, OperationState.ERROR, RevisionState.ROLLED_BACK, reason, error=reason)
         return self._node.operations.get(operation.id)
-
-    def order_back(self, target: RevisionRow, expected: int | None, by: str, *, now: bool = True) -> UpdateOrder:
-        """Return the update that makes an earlier revision the present one again, with its settings of then."""
-        return UpdateOrder(
-            deployment=self._name,
-            project=self._project,
-            bundle=target.bundle,
-            bundle_name=target.bundle_name,
-            settings=_without_switch(target.settings),
-            archive=None,
-            expected=expected,
-            by=by,
-            kind="rollback",
-            now=now,
-        )
-
-    def order_off(self, row: RevisionRow, by: str) -> UpdateOrder:
-        """Return the update by which triggers start nothing any more."""
-        return UpdateOrder(
-            deployment=self._name,
-            project=self._project,
-            bundle=row.bundle,
-            bundle_name=row.bundle_name,
-            settings={**row.settings, "off": True},
-            archive=None,
-            expected=row.number,
-            by=by,
-            kind="disable",
-        )
 
     def _row_of(self, operation: OperationRow) -> RevisionRow:
         row = self._node.find_revision(self._name, operation.to_revision)
@@ -321,24 +283,3 @@ class Updater:
             known = [one for one in self._node.operations.list_all(self._name) if one.id == folder.name]
             if known and known[0].ended is not None:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def find_healthy(node: Node, deployment: str, *, before: int, unlike: RevisionRow | None = None) -> RevisionRow | None:
-    """Return the newest healthy revision of a deployment before a number; None if there is none.
-
-    Parameters
-    ----------
-    unlike
-        A revision whose bundle and settings are not looked for.
-    """
-    same: tuple[Any, Any] = (None, None) if unlike is None else (unlike.bundle, unlike.digest)
-    found = [
-        row
-        for row in node.list_revisions(deployment)
-        if row.number < before and row.state is RevisionState.HEALTHY and (row.bundle, row.digest) != same
-    ]
-    return found[-1] if found else None
-
-
-def _without_switch(settings: Any) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != "off"}

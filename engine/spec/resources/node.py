@@ -47,7 +47,7 @@ class NodeResource(GivenResources):
     """An automation node."""
 
     version: Literal[1] = Field(description="Version of this file's language.")
-    node: str = Field(min_length=1, description="Name of the node, for people.")
+    node: str = Field(description="Name of the node, for people.")
     folder: str = Field(".", description="Folder of bundles, deployments and states, relative to this file.")
     listen: str = Field("127.0.0.1:7320", description="HOST:PORT at which it answers.")
     url: str | None = Field(

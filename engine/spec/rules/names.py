@@ -44,16 +44,17 @@ def check_names(draft: Draft, findings: Findings) -> None:
         for part in ("steps", "reporters", "triggers"):
             for i in range(draft.list_length("scenarios", scenario, part)):
                 node = draft.find_node("scenarios", scenario, part, i, "name")
-                if isinstance(node, ScalarNode) and (why := _explain_illegal_name(node.text)):
+                if isinstance(node, ScalarNode) and (why := explain_illegal_name(node.text)):
                     findings.error(node.position, "name", f"this cannot be a name: {why}")
 
 
 def _check_name(draft: Draft, findings: Findings, *path: str) -> None:
-    if why := _explain_illegal_name(path[-1]):
+    if why := explain_illegal_name(path[-1]):
         findings.error(draft.key_position(*path), "name", f"this cannot be a name: {why}")
 
 
-def _explain_illegal_name(name: str) -> str | None:
+def explain_illegal_name(name: str) -> str | None:
+    """Return why a text cannot be a name; None if it can."""
     if not name.strip():
         return "it is empty"
     if name != name.strip():

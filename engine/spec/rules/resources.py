@@ -270,7 +270,7 @@ def check_secrets(draft: Draft, findings: Findings) -> None:
 
 def check_server(draft: Draft, findings: Findings) -> None:
     """Check that the server's URL is an http or https address."""
-    if draft.spec.server and not _is_url(draft.spec.server.url, ("http", "https")):
+    if draft.spec.server and not is_url(draft.spec.server.url, ("http", "https")):
         at = draft.value_position("server", "url")
         message = f'"{draft.spec.server.url[:60]}" is not the address of a server'
         findings.error(at, "url", message, "write http://host:port or https://host")
@@ -300,7 +300,8 @@ def check_retention(draft: Draft, findings: Findings) -> None:
             findings.warning(at, "retention", message, f"write less than {most}, or remove it")
 
 
-def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+def is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    """Return whether a text is an address with one of these schemes and a host."""
     try:
         url = urlsplit(text)
         return url.scheme in schemes and bool(url.hostname) and not re.search(r"\s", text) and url.port != 0

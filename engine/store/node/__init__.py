@@ -4,6 +4,7 @@ from engine.store.node.node import Node
 from engine.store.node.records import (
     ENDS,
     DeploymentRow,
+    OperationEvent,
     OperationKind,
     OperationRow,
     OperationState,
@@ -11,12 +12,15 @@ from engine.store.node.records import (
     ReceivedBundle,
     RevisionRow,
     RevisionState,
+    TokenRow,
 )
+from engine.store.node.tokens import Tokens
 
 __all__ = [
     "ENDS",
     "DeploymentRow",
     "Node",
+    "OperationEvent",
     "OperationKind",
     "OperationRow",
     "OperationState",
@@ -24,4 +28,6 @@ __all__ = [
     "ReceivedBundle",
     "RevisionRow",
     "RevisionState",
+    "TokenRow",
+    "Tokens",
 ]

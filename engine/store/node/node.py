@@ -17,6 +17,7 @@ from engine.store.node.node_database import NodeDatabase, name_node, open_node_d
 from engine.store.node.operations import Operations
 from engine.store.node.records import DeploymentRow, ReceivedBundle, RevisionRow, RevisionState
 from engine.store.node.tables import bundles, deployments, revisions
+from engine.store.node.tokens import Tokens
 from engine.store.records import utc_now
 
 
@@ -26,6 +27,7 @@ class Node:
     def __init__(self, database: NodeDatabase) -> None:
         self.database = database
         self.operations = Operations(database)
+        self.tokens = Tokens(database)
         self._locks = Locks(database.folder, database.now)
 
     @classmethod
@@ -62,6 +64,17 @@ class Node:
             Another process holds it, and `wait` is False or that many seconds have passed.
         """
         with name_node(), self._locks.hold(_lock_name(deployment), wait=wait, waiting=waiting):
+            yield
+
+    def take_lock(self, deployment: str, *, wait: float) -> int:
+        """Return a descriptor that holds the lock of a deployment, for a process that inherits it; raises LockBusy."""
+        with name_node():
+            return self._locks.take(_lock_name(deployment), wait=wait)
+
+    @contextmanager
+    def adopt_lock(self, deployment: str, descriptor: int) -> Iterator[None]:
+        """Hold the lock of a deployment, of which this process has inherited a descriptor."""
+        with name_node(), self._locks.adopt(_lock_name(deployment), descriptor):
             yield
 
     @contextmanager

@@ -13,7 +13,7 @@ from engine.store.errors import translate_errors
 from engine.store.records import utc_now
 from engine.store.schema import prepare_schema
 
-NODE_REVISION = "0001"
+NODE_REVISION = "0002"
 NODE_MIGRATIONS = Path(__file__).parent / "migrations"
 PATIENCE_SECONDS = 30.0
 

@@ -8,13 +8,14 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from engine.store.node.node_database import NodeDatabase
 from engine.store.node.records import (
     ENDS,
+    OperationEvent,
     OperationKind,
     OperationRow,
     OperationState,
     OperationStep,
     RevisionState,
 )
-from engine.store.node.tables import deployments, operation_steps, operations, revisions
+from engine.store.node.tables import deployments, operation_events, operation_steps, operations, revisions
 from engine.store.records import generate_id
 
 
@@ -89,6 +90,23 @@ class Operations:
             }  # fmt: skip
             connection.execute(insert(operation_steps).values(values))
 
+    def add_event(self, operation: OperationRow, text: str) -> None:
+        """Record what an operation says while it goes on; only the process that works on it may."""
+        with self._database.begin_write() as connection:
+            newest = connection.scalar(
+                select(func.max(operation_events.c.number)).where(operation_events.c.operation == operation.number)
+            )
+            values = {"operation": operation.number, "number": (newest or 0) + 1, "at": self._database.now()}
+            connection.execute(insert(operation_events).values(values | {"text": text}))
+
+    def list_events(self, operation: OperationRow, after: int = 0) -> list[OperationEvent]:
+        """Return what an operation has said after the event of a number, in order."""
+        with self._database.begin_read() as connection:
+            query = select(operation_events.c.number, operation_events.c.at, operation_events.c.text).where(
+                operation_events.c.operation == operation.number, operation_events.c.number > after
+            )
+            return [OperationEvent(*row) for row in connection.execute(query.order_by(operation_events.c.number))]
+
     def list_all(self, deployment: str) -> list[OperationRow]:
         """Return the operations on a deployment, oldest first, with their steps."""
         with self._database.begin_read() as connection:
@@ -114,6 +132,12 @@ class Operations:
         """Return an operation by its id."""
         with self._database.begin_read() as connection:
             return _read_operation(connection, operations.c.id == id_)
+
+    def find(self, id_: str) -> OperationRow | None:
+        """Return an operation by its id; None if there was none."""
+        with self._database.begin_read() as connection:
+            row = connection.execute(select(operations).where(operations.c.id == id_)).mappings().first()
+            return None if row is None else _build_operation(connection, row)
 
     def find_by_key(self, key: str) -> OperationRow | None:
         """Return the operation of a key; None if there was none."""

@@ -1,10 +1,12 @@
 """The records of node.db: deployments, their revisions, and the operations on them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
+
+from engine.formatting.moments import format_minute
 
 
 class RevisionState(StrEnum):
@@ -137,3 +139,49 @@ class OperationRow:
     ended: datetime | None
     reason: str
     steps: tuple[OperationStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OperationEvent:
+    """Something that an operation has said; `number` counts what it has said from 1."""
+
+    number: int
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token of somebody who may ask a node. The token itself is not known here, only its digest.
+
+    Attributes
+    ----------
+    id
+        The part of the token by which it is found and named; no secret.
+    name
+        Who has it. Two tokens may have one name, so that a new one can take the place of an old one.
+    role
+        What it allows: viewer, operator, deployer or admin.
+    expires, revoked
+        When it ends by itself, and when somebody ended it; None if not.
+    last_used
+        When it was last used, to the minute; None if it has not been.
+    """
+
+    id: str
+    digest: str = field(repr=False)
+    name: str
+    role: str
+    made: datetime
+    made_by: str
+    expires: datetime | None
+    revoked: datetime | None
+    last_used: datetime | None
+
+    def explain_end(self, now: datetime) -> str:
+        """Return why the token is not valid any more; empty if it is valid."""
+        if self.revoked is not None:
+            return f"was revoked at {format_minute(self.revoked)}"
+        if self.expires is not None and self.expires <= now:
+            return f"has expired at {format_minute(self.expires)}"
+        return ""

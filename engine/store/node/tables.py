@@ -1,4 +1,4 @@
-"""The tables of node.db, as its newest migration leaves them: what is deployed in an infrastructure, and how it was.
+"""The tables of node.db, as its newest migration leaves them: what is deployed in an infrastructure, how, and by whom.
 
 `number` counts the operations in the order in which they began. The rows of operations are history and no locks:
 whoever works on a deployment holds its lock, which ends with its process.
@@ -72,4 +72,25 @@ operation_steps = Table(
     Column("ended", UtcDateTime, nullable=False),
     Column("problem", String, nullable=False),
     Column("log", String, nullable=False),
+)
+operation_events = Table(
+    "operation_events",
+    node_metadata,
+    Column("operation", Integer, ForeignKey("operations.number", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("text", String, nullable=False),
+)
+tokens = Table(
+    "tokens",
+    node_metadata,
+    Column("id", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("made", UtcDateTime, nullable=False),
+    Column("made_by", String, nullable=False),
+    Column("expires", UtcDateTime),
+    Column("revoked", UtcDateTime),
+    Column("last_used", UtcDateTime),
 )

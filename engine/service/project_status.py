@@ -1,14 +1,19 @@
-"""How a project or a deployment stands: four answers, of which the worst counts."""
+"""How a project or a deployment stands: four answers, of which the worst counts.
+
+They come from the spec and the store alone, so a server answers them without loading data.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from engine.api.trigger_history import tell_evaluation
 from engine.formatting.moments import format_minute, format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.actions import FrozenModel
-from engine.scenarios.context import RunContext
 from engine.service.deployments.deployment_list import DeploymentState
+from engine.service.triggers.late_triggers import tell_late_triggers
+from engine.spec import ProjectSpec
+from engine.store import Store
 
 
 class StatusAnswer(FrozenModel):
@@ -60,33 +65,36 @@ def describe_deployment_answer(state: DeploymentState) -> StatusAnswer:
     return StatusAnswer(well=state.state == "HEALTHY", state=state.state, told=(*active, *state.reasons))
 
 
-def describe_status(name: str, deployment: DeploymentState | None, context: RunContext | None) -> ProjectStatus:
-    """Return the four answers.
+@dataclass(frozen=True, slots=True)
+class ProjectState:
+    """The spec of a project or of what is deployed, its open store, and the time now."""
 
-    Parameters
-    ----------
-    context
-        That of the project or of what is deployed; None if nothing is deployed.
-    """
+    project: ProjectSpec
+    store: Store
+    now: datetime
+
+
+def describe_status(name: str, deployment: DeploymentState | None, found: ProjectState | None) -> ProjectStatus:
+    """Return the four answers; `found` is None if nothing is deployed."""
     return ProjectStatus(
         name=name,
         deployment=None if deployment is None else describe_deployment_answer(deployment),
-        model=None if context is None else _describe_models(context),
-        execution=None if context is None else _describe_execution(context),
-        data=None if context is None else _describe_data(context),
+        model=None if found is None else _describe_models(found),
+        execution=None if found is None else _describe_execution(found),
+        data=None if found is None else _describe_data(found),
     )
 
 
-def _describe_models(context: RunContext) -> StatusAnswer:
-    used = {store.model for store in context.project.evaluation_stores.values() if store.model}
+def _describe_models(found: ProjectState) -> StatusAnswer:
+    used = {store.model for store in found.project.evaluation_stores.values() if store.model}
     told, missing = [], False
-    for name in context.project.models:
-        newest = context.store.models.find_newest(name)
+    for name in found.project.models:
+        newest = found.store.models.find_newest(name)
         if newest is None:
             missing = missing or name in used
             told.append(f"{name}: no version yet")
             continue
-        told.append(f"{name}: version {newest.version}, {_describe_age(newest.created, context.clock())} old")
+        told.append(f"{name}: version {newest.version}, {_describe_age(newest.created, found.now)} old")
     return StatusAnswer(well=not missing, state="MISSING" if missing else "OK", told=tuple(told))
 
 
@@ -98,43 +106,43 @@ def _describe_age(created: datetime, now: datetime) -> str:
     return f"{max(0, seconds):.0f} seconds"
 
 
-def _describe_execution(context: RunContext) -> StatusAnswer:
+def _describe_execution(found: ProjectState) -> StatusAnswer:
     told, state = [], "OK"
-    for name in context.project.scenarios:
-        last = next(iter(context.store.runs.history(name, last=1, whole=False)), None)
+    for name in found.project.scenarios:
+        last = next(iter(found.store.runs.history(name, last=1, whole=False)), None)
         if last is None:
             continue
         told.append(f"{name}: {last.state}, {format_minute(last.started)}")
         if last.outcome in (Outcome.FAILED, Outcome.ABORTED):
             state = "FAILED"
-    overdue = tell_evaluation(context)
+    overdue = tell_late_triggers(found.project, found.store, found.now)
     if overdue and state == "OK":
         state = "OVERDUE"
     return StatusAnswer(well=state == "OK", state=state, told=(*told, *overdue))
 
 
-def _describe_data(context: RunContext) -> StatusAnswer:
-    found: list[CheckOutcome] = []
+def _describe_data(found: ProjectState) -> StatusAnswer:
+    counts_as: list[CheckOutcome] = []
     told = []
-    for name in context.project.evaluation_stores:
-        newest = context.store.evaluations.find_newest(name)
-        outcomes = context.store.checks.list_outcomes(name, [newest.id]).get(newest.id, {}) if newest else {}
+    for name in found.project.evaluation_stores:
+        newest = found.store.evaluations.find_newest(name)
+        outcomes = found.store.checks.list_outcomes(name, [newest.id]).get(newest.id, {}) if newest else {}
         counted = [one for of_check in outcomes.values() for one in of_check]
         if newest is None or not counted:
             told.append(f"{name}: {'no checks were applied to ' + newest.name if newest else 'no evaluation yet'}")
             continue
-        found += counted
+        counts_as += counted
         told.append(f"{name}, {newest.name}: {_count_outcomes(counted)}")
-    for name, dataset in context.project.datasets.items():
+    for name, dataset in found.project.datasets.items():
         if not dataset.checks:
             continue
-        points = context.store.checks.history(name)
+        points = found.store.checks.history(name)
         last = [point.result.counts_as for point in points if points and point.run == points[-1].run]
-        found += last
+        counts_as += last
         told.append(f"{name}: {_count_outcomes(last) if last else 'no checks were applied yet'}")
-    if not found:
+    if not counts_as:
         return StatusAnswer(well=True, state="UNKNOWN", told=tuple(told))
-    worst = max(found, key=list(CheckOutcome).index)
+    worst = max(counts_as, key=list(CheckOutcome).index)
     return StatusAnswer(well=worst is not CheckOutcome.ERROR, state=str(worst), told=tuple(told))
 
 

@@ -1,0 +1,191 @@
+"""The node as its API sees it: what each request is answered by, and what becomes of what goes wrong."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.bundles.archive_records import MOST_ARCHIVE_BYTES
+from engine.bundles.signatures import load_trusted_keys
+from engine.errors import BundleError, UsageError
+from engine.server.answers import AnswerError, build_answer
+from engine.server.bodies import check_keys, read_body
+from engine.server.callers import GuardedRoute
+from engine.server.node_api.bundles import BundleRequests
+from engine.server.node_api.deployments import DeploymentRequests
+from engine.server.node_api.events import EventRequests
+from engine.server.node_api.openapi import build_document
+from engine.server.node_api.parameters import check_parameters
+from engine.server.node_api.routes import ROUTES, ApiRoute
+from engine.server.node_api.runs import RunRequests
+from engine.server.node_api.status import StatusRequests
+from engine.server.request_threads import RequestThreads
+from engine.service.control import RefusedRequestError, ServerControl
+from engine.service.deployments.node_folder import NodeFolder
+from engine.service.deployments.node_updates import NodeUpdates, UsedKeyError
+from engine.service.deployments.update_order import DeploymentRefusedError
+from engine.spec import ProjectSpec
+from engine.spec.node_file import NodeSpec
+from engine.store.locks import LockBusy
+from engine.store.node import Node
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class NodeApi:
+    """Answers the requests to a node. While it is started, its operations are looked at.
+
+    Parameters
+    ----------
+    settings
+        The file of the node.
+    environ
+        The environment of the processes that carry out operations.
+    tell
+        Called with what those who run the node must know, as text; from any thread.
+
+    Attributes
+    ----------
+    node
+        The open infrastructure.
+    """
+
+    def __init__(
+        self, control: ServerControl, settings: NodeSpec, environ: Mapping[str, str], tell: Callable[[str], None]
+    ) -> None:
+        self.node = Node.open(settings.node_folder)
+        limits = settings.resources.limits
+        self._folder = NodeFolder(
+            self.node,
+            most_bytes=min(int(limits.bundle_megabytes * 1e6), MOST_ARCHIVE_BYTES),
+            most_bundles=limits.bundles,
+            keys=load_trusted_keys(settings.resources.trusted_keys, settings.folder),
+            require=settings.resources.require,
+        )
+        self.updates = NodeUpdates(self.node, environ, control.is_draining, tell, node_file=settings.path)
+        self._control = control
+
+    def start(self) -> None:
+        """Begin to look after the operations, and remove what a killed server has left of uploads."""
+        self._folder.sweep()
+        self.updates.start()
+
+    def stop(self) -> None:
+        """Bring the operations to an end."""
+        self.updates.stop()
+        self.node.close()
+
+    def find_mismatch(self, _project: ProjectSpec) -> str:
+        """Return nothing: every spec fits a node."""
+        return ""
+
+    def build_routes(self, threads: RequestThreads) -> list[Route]:
+        """Return the routes of the API."""
+        bundles, events = BundleRequests(self._folder), EventRequests(self.node, self._control.is_draining)
+        deployments = DeploymentRequests(self.node, self.updates, self._folder, self._control)
+        runs, status = RunRequests(self.node, self._control), StatusRequests(self.node, self._control)
+        read: dict[str, Callable[[Request], Response]] = {
+            "list_bundles": bundles.list_bundles,
+            "show_bundle": bundles.show_bundle,
+            "list_deployments": deployments.list_deployments,
+            "show_deployment": deployments.show_deployment,
+            "list_operations": deployments.list_operations,
+            "show_operation": deployments.show_operation,
+            "delete_bundle": bundles.delete_bundle,
+            "delete_deployment": deployments.delete_deployment,
+            "show_fire": runs.show_fire,
+            "show_run": runs.show_run,
+            "show_log": runs.show_log,
+            "show_all_status": status.show_all_status,
+            "show_status": status.show_status,
+            "show_document": lambda _request: build_answer(build_document()),
+        }
+        change: dict[str, Callable[[Request, Any], Response]] = {
+            "update_deployment": deployments.update_deployment,
+            "roll_back_deployment": deployments.roll_back_deployment,
+            "disable_deployment": deployments.disable_deployment,
+            "request_run": runs.request_run,
+            "pause_scenario": runs.pause_scenario,
+            "resume_scenario": runs.resume_scenario,
+            "abort_run": runs.abort_run,
+        }
+        own: dict[str, Callable[[Request, RequestThreads], Awaitable[Response]]] = {
+            "put_bundle": bundles.put_bundle,
+            "list_events": events.list_events,
+        }
+        found: list[Route] = []
+        for route in ROUTES:
+            if route.name in own:
+                endpoint = _answer_by_itself(own[route.name], threads, route)
+            elif route.name in change:
+                endpoint = _answer_change(change[route.name], threads, route)
+            else:
+                endpoint = _answer_read(read[route.name], threads, route)
+            found.append(GuardedRoute(route.path, endpoint, route.role, route.method))
+        return found
+
+
+def _answer_read(answer: Callable[[Request], Response], threads: RequestThreads, route: ApiRoute) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        check_parameters(route, request)
+        with _explained_problems():
+            return await threads.run(answer, request)
+
+    return endpoint
+
+
+def _answer_change(answer: Callable[[Request, Any], Response], threads: RequestThreads, route: ApiRoute) -> Endpoint:
+    model = route.body
+    if model is None or model == "stream":
+        raise TypeError(f"{route.name} has no body of JSON")
+
+    async def endpoint(request: Request) -> Response:
+        check_parameters(route, request)
+        body = _read_model(model, await read_body(request, route.body_bytes))
+        with _explained_problems():
+            return await threads.run(answer, request, body)
+
+    return endpoint
+
+
+def _answer_by_itself(
+    answer: Callable[[Request, RequestThreads], Awaitable[Response]], threads: RequestThreads, route: ApiRoute
+) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        check_parameters(route, request)
+        with _explained_problems():
+            return await answer(request, threads)
+
+    return endpoint
+
+
+def _read_model(model: type[BaseModel], body: dict[str, Any]) -> Any:
+    """Return a body as its model; raises AnswerError if it is not one."""
+    if model is BaseModel:
+        check_keys(body, ())
+        return body
+    try:
+        return model.model_validate(body, strict=True)
+    except ValidationError as wrong:
+        found = [f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in wrong.errors()[:5]]
+        keys = f"the keys are {', '.join(model.model_fields)}"
+        raise AnswerError(422, "; ".join(found)[:1000], keys) from None
+
+
+@contextmanager
+def _explained_problems() -> Iterator[None]:
+    """Let the status of an answer say who has to do what about a problem."""
+    try:
+        yield
+    except (DeploymentRefusedError, UsedKeyError, UsageError) as problem:
+        raise AnswerError(409, str(problem)) from None
+    except LockBusy as problem:
+        raise AnswerError(409, str(problem), "wait until that has ended") from None
+    except BundleError as problem:
+        raise AnswerError(422, str(problem)) from None
+    except RefusedRequestError as problem:
+        raise AnswerError(503, str(problem), headers={"retry-after": "2"}) from None

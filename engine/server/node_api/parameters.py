@@ -1,0 +1,40 @@
+"""Checks the parameters of a request, of its path and its query, as the table of routes describes them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+
+from engine.server.answers import AnswerError
+from engine.server.node_api.routes import ApiRoute
+
+
+def check_parameters(route: ApiRoute, request: Request) -> None:
+    """Raise AnswerError if a parameter is not valid, or if the query has one that is not known."""
+    in_query = {one.name: one for one in route.parameters if one.place == "query"}
+    for one in route.parameters:
+        if one.place == "path":
+            _check_text(one.name, request.path_params[one.name], one.schema)
+    for name, text in request.query_params.multi_items():
+        if name not in in_query:
+            help_ = f"the parameters are {', '.join(in_query)}" if in_query else "it has no parameters"
+            raise AnswerError(422, f'there is no parameter "{name[:60]}"', help_)
+        _check_text(name, text, in_query[name].schema)
+
+
+def read_number(request: Request, name: str) -> int:
+    """Return a number of the query that was checked; 0 if it is left out."""
+    return int(request.query_params.get(name, "0"))
+
+
+def _check_text(name: str, text: str, schema: Mapping[str, Any]) -> None:
+    if schema["type"] == "integer":
+        least, most = schema["minimum"], schema["maximum"]
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
+            raise AnswerError(422, f'"{name}" is not valid', f"write a whole number from {least} to {most}")
+        return
+    pattern = schema.get("pattern", "")
+    if len(text) > schema.get("maxLength", len(text)) or not re.search(pattern.replace("$", r"\Z"), text):
+        most = f", of at most {schema['maxLength']} characters" if "maxLength" in schema else ""
+        raise AnswerError(422, f'"{name}" is not valid', f"it must be as {pattern or '.+'}{most}")

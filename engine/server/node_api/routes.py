@@ -1,0 +1,246 @@
+"""The routes of the API as one table, from which both the server and its OpenAPI document are made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from engine.server.callers import Role
+from engine.service.deployments.node_requests import (
+    LONGEST_NAME,
+    AbortedRunAnswer,
+    AcceptedOperation,
+    BundleAnswer,
+    BundleList,
+    DeletedAnswer,
+    DeploymentAnswer,
+    DeploymentList,
+    DisableRequest,
+    EventList,
+    FireState,
+    LogPart,
+    OperationList,
+    OperationRow,
+    PauseAnswer,
+    PauseRequest,
+    RequestedRunAnswer,
+    ResumeAnswer,
+    RollbackRequest,
+    RunAnswer,
+    RunStartRequest,
+    StatusAnswers,
+    UpdateRequest,
+)
+from engine.service.project_status import ProjectStatus
+
+BUNDLE_ID = "[0-9a-f]{64}"
+OPERATION_ID = "[0-9A-Za-z_-]{1,64}"
+
+ALWAYS = (401, 403, 421, 429, 431, 500, 503)
+"""Any request may be answered so: who asks is not known, may not, or asks too much; or the server cannot answer."""
+
+WITH_BODY = (400, 408, 413, 415, 422)
+"""A body that is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParameter:
+    """A parameter of a request; `schema` is its JSON Schema."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    schema: Mapping[str, Any]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRoute:
+    """A request that the API answers.
+
+    Attributes
+    ----------
+    name
+        Its name in the document, and that of the method which answers it.
+    body
+        The model of the body; `stream` if it is the bytes of an archive; None without one.
+    answers
+        Per status the model of the answer, or `events` if it may also be a stream of events.
+    errors
+        The statuses of errors besides `ALWAYS`, and `WITH_BODY` if it has a body.
+    body_bytes
+        The most bytes that a body of JSON may have.
+    """
+
+    name: str
+    method: Literal["GET", "PUT", "POST", "DELETE"]
+    path: str
+    role: Role
+    summary: str
+    answers: Mapping[int, type[Any]]
+    body: type[BaseModel] | Literal["stream"] | None = None
+    errors: tuple[int, ...] = ()
+    parameters: tuple[ApiParameter, ...] = ()
+    body_bytes: int = 65_536
+    events: bool = False
+
+    def list_errors(self) -> list[int]:
+        """Return the statuses of all errors that it may be answered with."""
+        of_body = WITH_BODY if self.body is not None else ()
+        return sorted({*ALWAYS, *of_body, *self.errors})
+
+
+_NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": "^[^\"'/\\x00-\\x1f\\x7f-\\x9f]+$"}
+_DEPLOYMENT = ApiParameter("name", "path", _NAME, "Name of the deployment.")
+_SCENARIO = ApiParameter("scenario", "path", _NAME, "Name of the scenario.")
+_BUNDLE = ApiParameter("id", "path", {"type": "string", "pattern": f"^{BUNDLE_ID}$"}, "Id of the bundle.")
+_OPERATION = ApiParameter("id", "path", {"type": "string", "pattern": f"^{OPERATION_ID}$"}, "Id of the operation.")
+_RUN = ApiParameter("run", "path", {"type": "string", "minLength": 1, "maxLength": 64}, "Id of the run.")
+_FIRE = ApiParameter(
+    "number", "path", {"type": "integer", "minimum": 1, "maximum": 1 << 53}, "Number of the fire of a run."
+)
+_FROM = ApiParameter(
+    "from", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 50}, "Byte of the log from which on; 0 first."
+)
+_AFTER = ApiParameter(
+    "after", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 50}, "Number of the last event that is known."
+)
+_KEY = ApiParameter(
+    "Idempotency-Key",
+    "header",
+    {"type": "string", "pattern": "^[!-~]{1,200}$"},
+    "Requests of one key are one request, however often it is sent.",
+)
+_LAST_EVENT = ApiParameter(
+    "Last-Event-ID", "header", {"type": "string"}, "Number of the last event that is known, of a stream."
+)
+
+_DEPLOYMENTS = "/v1/deployments/{name}"
+_SCENARIOS = f"{_DEPLOYMENTS}/scenarios/{{scenario}}"
+_RUNS = f"{_DEPLOYMENTS}/runs/{{run}}"
+
+ROUTES: tuple[ApiRoute, ...] = (
+    ApiRoute(
+        "put_bundle", "PUT", "/v1/bundles/{id}", Role.DEPLOYER,
+        "Bring the archive of a bundle; again, and nothing is changed.",
+        {200: BundleAnswer, 201: BundleAnswer}, body="stream", errors=(507,), parameters=(_BUNDLE,),
+    ),
+    ApiRoute("list_bundles", "GET", "/v1/bundles", Role.VIEWER, "List the bundles.", {200: BundleList}),
+    ApiRoute(
+        "show_bundle", "GET", "/v1/bundles/{id}", Role.VIEWER, "Show a bundle.", {200: BundleAnswer},
+        errors=(404,), parameters=(_BUNDLE,),
+    ),
+    ApiRoute(
+        "delete_bundle", "DELETE", "/v1/bundles/{id}", Role.ADMIN, "Remove a bundle that is not in use.",
+        {200: DeletedAnswer}, errors=(404, 409), parameters=(_BUNDLE,),
+    ),
+    ApiRoute(
+        "list_deployments", "GET", "/v1/deployments", Role.VIEWER, "List the deployments.", {200: DeploymentList}
+    ),
+    ApiRoute(
+        "show_deployment", "GET", _DEPLOYMENTS, Role.VIEWER, "Show a deployment.", {200: DeploymentAnswer},
+        errors=(404,), parameters=(_DEPLOYMENT,),
+    ),
+    ApiRoute(
+        "delete_deployment", "DELETE", _DEPLOYMENTS, Role.ADMIN,
+        "Remove a deployment with its releases, its state and what it has written.", {200: DeletedAnswer},
+        errors=(404, 409), parameters=(_DEPLOYMENT,),
+    ),
+    ApiRoute(
+        "update_deployment", "POST", f"{_DEPLOYMENTS}/updates", Role.DEPLOYER,
+        "Begin an update of a deployment, which is made if it does not exist.",
+        {200: AcceptedOperation, 202: AcceptedOperation}, body=UpdateRequest, errors=(409,),
+        parameters=(_DEPLOYMENT, _KEY), body_bytes=1 << 20,
+    ),
+    ApiRoute(
+        "roll_back_deployment", "POST", f"{_DEPLOYMENTS}/rollback", Role.DEPLOYER,
+        "Begin going back to the last healthy revision, with its settings of then.",
+        {200: AcceptedOperation, 202: AcceptedOperation}, body=RollbackRequest, errors=(404, 409),
+        parameters=(_DEPLOYMENT, _KEY),
+    ),
+    ApiRoute(
+        "disable_deployment", "POST", f"{_DEPLOYMENTS}/disable", Role.DEPLOYER,
+        "Begin to let the triggers of a deployment start nothing any more.",
+        {200: AcceptedOperation, 202: AcceptedOperation}, body=DisableRequest, errors=(404, 409),
+        parameters=(_DEPLOYMENT, _KEY),
+    ),
+    ApiRoute(
+        "list_operations", "GET", f"{_DEPLOYMENTS}/operations", Role.VIEWER, "List the operations on a deployment.",
+        {200: OperationList}, errors=(404,), parameters=(_DEPLOYMENT,),
+    ),
+    ApiRoute(
+        "show_operation", "GET", "/v1/operations/{id}", Role.VIEWER, "Show an operation with its steps.",
+        {200: OperationRow}, errors=(404,), parameters=(_OPERATION,),
+    ),
+    ApiRoute(
+        "list_events", "GET", "/v1/operations/{id}/events", Role.VIEWER,
+        "Tell what an operation says: as a stream of server-sent events until it ends, or once as JSON.",
+        {200: EventList}, errors=(404, 422), parameters=(_OPERATION, _AFTER, _LAST_EVENT), events=True,
+    ),
+    ApiRoute(
+        "request_run", "POST", f"{_SCENARIOS}/runs", Role.OPERATOR, "Ask for a run of a scenario.",
+        {202: RequestedRunAnswer}, body=RunStartRequest, errors=(404, 409),
+        parameters=(_DEPLOYMENT, _SCENARIO, _KEY),
+    ),
+    ApiRoute(
+        "pause_scenario", "POST", f"{_SCENARIOS}/pause", Role.OPERATOR, "Pause the triggers of a scenario.",
+        {200: PauseAnswer}, body=PauseRequest, errors=(404, 409), parameters=(_DEPLOYMENT, _SCENARIO),
+    ),
+    ApiRoute(
+        "resume_scenario", "POST", f"{_SCENARIOS}/resume", Role.OPERATOR, "End the pause of a scenario.",
+        {200: ResumeAnswer}, body=BaseModel, errors=(404, 409), parameters=(_DEPLOYMENT, _SCENARIO),
+    ),
+    ApiRoute(
+        "show_fire", "GET", f"{_DEPLOYMENTS}/fires/{{number}}", Role.VIEWER,
+        "Show what has become of a run that was asked for.", {200: FireState}, errors=(404, 409),
+        parameters=(_DEPLOYMENT, _FIRE),
+    ),
+    ApiRoute(
+        "show_run", "GET", _RUNS, Role.VIEWER, "Show a run and its log.", {200: RunAnswer},
+        errors=(404, 409, 422), parameters=(_DEPLOYMENT, _RUN, _FROM),
+    ),
+    ApiRoute(
+        "show_log", "GET", f"{_RUNS}/log", Role.VIEWER, "Show the log of a run, from a byte on.", {200: LogPart},
+        errors=(404, 409, 422), parameters=(_DEPLOYMENT, _RUN, _FROM),
+    ),
+    ApiRoute(
+        "abort_run", "POST", f"{_RUNS}/abort", Role.OPERATOR, "Ask a run to end.", {202: AbortedRunAnswer},
+        body=BaseModel, errors=(404, 409), parameters=(_DEPLOYMENT, _RUN),
+    ),
+    ApiRoute(
+        "show_all_status", "GET", "/v1/status", Role.VIEWER, "Tell how the deployments stand.", {200: StatusAnswers}
+    ),
+    ApiRoute(
+        "show_status", "GET", f"{_DEPLOYMENTS}/status", Role.VIEWER, "Tell how a deployment stands, in four answers.",
+        {200: ProjectStatus}, errors=(404,), parameters=(_DEPLOYMENT,),
+    ),
+    ApiRoute("show_document", "GET", "/v1/openapi.json", Role.VIEWER, "Show this document.", {200: dict}),
+)  # fmt: skip
+
+
+def describe_status_code(status: int) -> str:
+    """Return what a status means in this API."""
+    return _MEANINGS.get(status) or HTTPStatus(status).phrase
+
+
+_MEANINGS = {
+    200: "It is so.",
+    201: "It was made.",
+    202: "It was accepted, and goes on after this answer.",
+    400: "The request cannot be read.",
+    401: "The token is missing, or does not count.",
+    403: "The role of the token does not allow it.",
+    404: "There is nothing of this name or id.",
+    408: "The body did not arrive in time.",
+    409: "Something else was made or is at work, which has to be looked at first.",
+    413: "The body is too large.",
+    415: "The body is not declared to be JSON.",
+    421: "The Host of the request is not a name of this server.",
+    422: "The request is readable, but not valid.",
+    429: "There were too many requests without a valid token.",
+    431: "The path and the headers are too large.",
+    500: "The server has met a fault of its own.",
+    503: "It cannot be answered now; ask again later.",
+    507: "There is no room on the disk.",
+}

@@ -1,0 +1,126 @@
+"""Whose a token is: that of a server with a single token, or one of those that a node has made."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+
+from engine.errors import StoreError, UsageError
+from engine.server.answers import AnswerError
+from engine.server.callers import Caller, Role
+from engine.store.node import Tokens
+
+TOKEN_LENGTH = 32
+"""The least length of a token that is given to the server: right guesses are not slowed, so it must be a long one."""
+
+
+class RefusedTokenError(Exception):
+    """A token that does not count; the text says why, as the rest of a sentence that begins with "the token"."""
+
+
+class TokenCheck(Protocol):
+    """Knows whose a token is.
+
+    Attributes
+    ----------
+    help
+        Where a token comes from, for those who have none.
+    names_help
+        What gives the server a name under which it may be asked.
+    in_url
+        Whether a request that only reads may have it in its address. Addresses are kept by browsers and in logs.
+    """
+
+    help: str
+    names_help: str
+    in_url: bool
+
+    def identify(self, token: str) -> Caller:
+        """Return whose a token is.
+
+        Raises
+        ------
+        RefusedTokenError
+            It is nobody's, or does not count any more.
+        AnswerError
+            It could not be looked up.
+        """
+        ...
+
+
+class OneToken:
+    """The token of a server that has one alone: whoever has it may do everything."""
+
+    help = "send Authorization: Bearer TOKEN; engine serve prints the token when it starts"
+    names_help = "server.url in the spec adds its own"
+    in_url = True
+
+    def __init__(self, token: str) -> None:
+        self._digest = _digest_text(token)
+
+    def identify(self, token: str) -> Caller:
+        """Return the one who may do everything."""
+        # Digests of equal length: the time of a comparison tells neither the token nor its length.
+        if not secrets.compare_digest(_digest_text(token), self._digest):
+            raise RefusedTokenError("is not the one of this server")
+        return Caller("http", Role.ADMIN)
+
+
+class NodeTokens:
+    """The tokens that a node has made.
+
+    Parameters
+    ----------
+    tell
+        Called when they cannot be looked up, as text for those who run the node.
+    """
+
+    help = "send Authorization: Bearer TOKEN; engine node token create NODE NAME --role ROLE makes one"
+    names_help = "url in node.yaml adds its own"
+    in_url = False
+
+    def __init__(self, tokens: Tokens, tell: Callable[[str], None]) -> None:
+        self._tokens, self._tell = tokens, tell
+        self._problem = ""
+
+    def identify(self, token: str) -> Caller:
+        """Return whose a token is, and record that it was used."""
+        try:
+            row = self._tokens.find(token)
+        except StoreError as problem:
+            self._note_problem(str(problem))
+            raise AnswerError(503, "the tokens of this node cannot be read now", "try it again later") from None
+        if row is None:
+            raise RefusedTokenError("is not one of this node")
+        if end := row.explain_end(self._tokens.now()):
+            raise RefusedTokenError(end)
+        try:
+            self._tokens.note_use(row)
+        except StoreError as problem:  # reading goes on although nothing can be written
+            self._note_problem(str(problem))
+        else:
+            self._problem = ""
+        return Caller(row.name, Role[row.role.upper()])
+
+    def _note_problem(self, text: str) -> None:
+        if text != self._problem:
+            self._tell(f"tokens: {text}")
+        self._problem = text
+
+
+def make_token() -> str:
+    """Return a new token for a server that has one alone, of 32 random bytes."""
+    return f"eng_{secrets.token_urlsafe(32)}"
+
+
+def check_token(text: str, source: str) -> str:
+    """Return a token that was given to the server; raises UsageError if it can be guessed or cannot be sent."""
+    token = text.strip()
+    if len(token) < TOKEN_LENGTH or not token.isascii() or not token.isprintable() or " " in token:
+        message = f"the token in {source} is not {TOKEN_LENGTH} or more letters, digits and signs without blanks"
+        raise UsageError(f'{message}: make one with python -c "import secrets; print(secrets.token_urlsafe(32))"')
+    return token
+
+
+def _digest_text(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,36 @@
+"""Whether `engine serve` looks at the triggers of a project, as its state tells."""
+
+from datetime import datetime, timedelta
+
+from engine.formatting.lists import join_some
+from engine.formatting.moments import format_minute
+from engine.service.triggers.schedule import list_next_times
+from engine.spec import ProjectSpec
+from engine.store import Store
+from engine.store.locks import SERVER_LOCK
+
+LATE = timedelta(minutes=1)
+"""How late engine serve may see that a trigger is due before it is told: it looks each second."""
+
+
+def tell_late_triggers(project: ProjectSpec, store: Store, now: datetime) -> list[str]:
+    """Return sentences that tell whether engine serve looks at the triggers now, and since when it does not."""
+    triggers = [(name, one) for name, scenario in project.scenarios.items() for one in scenario.triggers]
+    if not triggers:
+        return []
+    states = {(state.scenario, state.trigger): state for state in store.fires.list_states()}
+    seen = max((state.evaluated_until for state in states.values()), default=None)
+    if not store.locks.is_held(SERVER_LOCK):
+        when = f"they were last looked at on {format_minute(seen)}" if seen else "they were never looked at"
+        return [f"engine serve is not running, so no trigger starts a run: {when}"]
+    unseen, late = [], []
+    for scenario, trigger in triggers:
+        state = states.get((scenario, trigger.name))
+        if state is None:
+            unseen += [f"{scenario}: {trigger.name}"] * trigger.active
+            continue
+        due = list_next_times(project, scenario, trigger.name, state, state.evaluated_until, 1)
+        if due and due[0] < now - LATE:
+            late.append(f"{scenario}: {trigger.name} was due on {format_minute(due[0])}")
+    told = [f"engine serve runs, but has not seen {join_some(unseen)} yet"] * bool(unseen)
+    return [*told, *[f"engine serve runs, but has not looked since then: {join_some(late)}"] * bool(late)]
