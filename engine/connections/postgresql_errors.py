@@ -14,9 +14,6 @@ _REFUSALS = {
     r'database "(.*?)" does not exist': "there is no database {0!r} on this server",
     r'could not translate host name "(.*?)"': "there is no host {0!r}, or its name cannot be looked up",
     r"fe_sendauth: no password supplied": "the server asks for a password, and the url has none",
-    r"Connection refused": "the server cannot be reached: connection refused. Is it running, and are host and port "
-    "those of the server?",
-    r"timeout expired": "the server does not answer in the given time; raise timeout: of the connection if it is slow",
     r"does not support SSL": "the server offers no encryption, and the url asks for it (sslmode)",
     r"certificate verify failed": "the certificate of the server is not one that sslrootcert= trusts, or it has "
     "expired",
@@ -25,10 +22,20 @@ _REFUSALS = {
     "and not for {1!r}",
     r"no pg_hba\.conf entry for host .*?, (no encryption|SSL)": "the server lets nobody in from this machine as this "
     "user ({0}; pg_hba.conf)",
+}
+"""Patterns of libpq's messages about connections that are refused however often they are tried, and what they mean.
+
+They are not tried again: many servers lock out whoever gives a wrong password several times.
+"""
+
+_NOT_READY = {
+    r"Connection refused": "the server cannot be reached: connection refused. Is it running, and are host and port "
+    "those of the server?",
+    r"timeout expired": "the server does not answer in the given time; raise timeout: of the connection if it is slow",
     r"too many clients|remaining connection slots": "the server has no connection left",
     r"the database system is (starting up|shutting down)": "the server is {0}",
 }
-"""Patterns of libpq's messages about connections that could not be made, and what they mean."""
+"""The same of connections that may be made later."""
 
 _LOST = ("closed the connection", "terminating connection", "connection not open", "no connection to the server",
          "Failed to begin transaction", "could not receive data", "could not send data", "SSL SYSCALL", "reset by peer",
@@ -79,9 +86,9 @@ def explain_postgresql_error(text: str, code: str | None, place: str) -> Databas
         return DatabaseError(f"{place}: {meaning}", code, transient=code.startswith(_TRANSIENT))
     if any(part in text for part in _LOST) and "Failed to connect" not in text:
         return explain_stream_error(text, place)
-    for pattern, meaning in _REFUSALS.items():
+    for pattern, meaning in {**_REFUSALS, **_NOT_READY}.items():
         if found := re.search(pattern, text):
-            return DatabaseError(f"{place}: {meaning.format(*found.groups())}", transient="server" in meaning)
+            return DatabaseError(f"{place}: {meaning.format(*found.groups())}", transient=pattern in _NOT_READY)
     if found := _UNKNOWN_PARAMETER.search(text):
         return DatabaseError(f"{place}: its url has a parameter that libpq does not know: {found[1]!r}")
     return DatabaseError(f"{place}: {said}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.connections.database_errors import DatabaseError
+from engine.data.databases.writing import retry_transient
 from engine.errors import DataError, SpecError
 
 from .conftest import OpenDatasets
@@ -43,6 +44,28 @@ def test_a_wrong_password(open_tables: OpenDatasets, database: Database) -> None
         open_tables("rows", url=database.url(password="Tr0ub4dor")).open("rows")
     assert re.search(WAREHOUSE + f"the server does not accept the password of user '{OWNER}'$", str(caught.value))
     assert "Tr0ub4dor" not in repr(caught.value)
+
+
+def test_what_another_try_would_not_change_is_tried_once(database: Database) -> None:
+    from engine.connections.postgresql import PostgresqlSession, open_postgresql
+
+    tries: list[str] = []
+
+    def open_session(url: str) -> PostgresqlSession:
+        tries.append(url)
+        return open_postgresql(url)
+
+    wrong = (
+        database.url(password="Tr0ub4dor"),
+        database.url(database="missing"),
+        f"{database.url()}?sslmode=require",
+        f"postgresql://{OWNER}@127.0.0.1:{database.server.port}/{database.name}",
+    )
+    for url in wrong:
+        with pytest.raises(DatabaseError) as caught:
+            retry_transient(lambda url=url: open_session(url), seconds=3)  # type: ignore[misc]
+        assert not caught.value.transient
+    assert tuple(tries) == wrong  # many servers lock out whoever gives a wrong password several times
 
 
 def test_a_missing_password(open_tables: OpenDatasets, database: Database) -> None:
