@@ -101,15 +101,17 @@ class StateMaintenance:
         try:
             action()
         except EngineError as problem:
-            self._tell("warning", f"{failure}: {problem}")
+            self._note_failure(failure, str(problem))
         except Exception as bug:  # noqa: BLE001 - the boundary: nothing may end the maintenance
-            self._tell("warning", f"{failure}: internal error: {type(bug).__name__}: {bug}")
+            self._note_failure(failure, f"internal error: {type(bug).__name__}: {bug}")
         else:
             if failure in self._failing:
-                self._tell("recovered", f"this is over: {failure}")
-            self._failing.discard(failure)
-            return
+                self._failing.remove(failure)
+                self._tell("recovered", f"this problem is over: {failure}")
+
+    def _note_failure(self, failure: str, reason: str) -> None:
         self._failing.add(failure)
+        self._tell("warning", f"{failure}: {reason}")
 
     def _prune(self, store: Store, now: datetime) -> None:
         if self._project.resources.retention is None:

@@ -150,4 +150,4 @@ def test_what_works_again_is_told_once(store: Store, tmp_path: Path) -> None:
     for hours in (1, 2):
         upkeep.tick(store, NOW + timedelta(hours=hours), busy=False)
     assert [level for level, _ in told] == ["warning", "recovered"]
-    assert told[1][1] == "this is over: the retention could not be applied"
+    assert told[1][1] == "this problem is over: the retention could not be applied"
