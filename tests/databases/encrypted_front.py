@@ -1,7 +1,10 @@
 """A front that encrypts the connections to a PostgreSQL server that cannot: libpq sees a server with a certificate."""
 
+import select
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -48,48 +51,66 @@ def write_certificate(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 class EncryptedFront:
-    """Listens on a port of this machine, and passes what is decrypted on to the port of a server."""
+    """A front on a port of this machine, which passes what it decrypts on to the port of a server.
+
+    It is a process of its own: polars holds the interpreter's lock while it waits for rows, so that a thread of this
+    process could not send any.
+    """
 
     def __init__(self, port: int, certificate: tuple[Path, Path]) -> None:
-        self._server = port
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(*certificate)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self.encrypted = 0
-        """How many connections were encrypted."""
+        self._arguments = [str(port), *map(str, certificate)]
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, *self._arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # the listener was closed
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with closing(client), suppress(OSError):
-            if client.recv(8, socket.MSG_WAITALL) != ENCRYPTION_REQUEST:
-                return  # it refuses whoever wants no encryption
-            client.sendall(b"S")
-            with self._context.wrap_socket(client, server_side=True) as inside:
-                self.encrypted += 1
-                with socket.create_connection(("127.0.0.1", self._server)) as server:
-                    pump = threading.Thread(target=_copy, args=(server, inside), daemon=True)
-                    pump.start()
-                    _copy(inside, server)
-                    pump.join()
+        self._process.communicate()  # it ends with its standard input
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while chunk := source.recv(65_536):
-            target.sendall(chunk)
-    for one in (source, target):
-        with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+def serve(server: int, certificate: str, key: str) -> None:
+    """Print the port of the front, and serve connections to it until standard input ends."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_accept, args=(listener, context, server), daemon=True).start()
+    print(listener.getsockname()[1], flush=True)
+    sys.stdin.read()
+
+
+def _accept(listener: socket.socket, context: ssl.SSLContext, server: int) -> None:
+    while True:
+        client, _ = listener.accept()
+        threading.Thread(target=_pass_on, args=(client, context, server), daemon=True).start()
+
+
+def _pass_on(client: socket.socket, context: ssl.SSLContext, server: int) -> None:
+    """Serve one connection; whoever wants no encryption is refused."""
+    with closing(client), suppress(OSError):
+        if client.recv(8, socket.MSG_WAITALL) != ENCRYPTION_REQUEST:
+            return
+        client.sendall(b"S")
+        with (
+            context.wrap_socket(client, server_side=True) as inside,
+            socket.create_connection(("127.0.0.1", server)) as outside,
+        ):
+            _exchange(inside, outside)
+
+
+def _exchange(inside: ssl.SSLSocket, outside: socket.socket) -> None:
+    """Pass on what comes, in both directions, until one side ends: in one thread, as an SSL socket is not for two."""
+    pairs = {inside: outside, outside: inside}
+    while True:
+        ready = [inside] if inside.pending() else select.select(list(pairs), [], [])[0]
+        for source in ready:
+            if not (chunk := source.recv(65_536)):
+                return
+            pairs[source].sendall(chunk)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), *sys.argv[2:])
