@@ -130,7 +130,7 @@ def command(
     listener = create_listener(server, listens, os.environ, tell_problem, node, api)
     if node:
         node.followers += [listener.read_certificate, partial(_limit_runs, server)]
-    infrastructures = ServedInfrastructures(specs or (), environ, tell)
+    infrastructures = ServedInfrastructures(specs or (), environ, tell, node.spec.path if node else None)
     companions: list[Companion] = [_ToldListener(listener, printer, node), infrastructures, *([api] if api else [])]
     other_release = server.serve(companions)
     if node:

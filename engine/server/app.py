@@ -84,6 +84,7 @@ def build_app(
         GuardedRoute(f"{project}/fires/{{number:int}}", read(requests.show_fire), Role.VIEWER),
         GuardedRoute(f"{project}/triggers", read(requests.list_triggers), Role.VIEWER),
         GuardedRoute(run, read(requests.show_run), Role.VIEWER),
+        GuardedRoute("/runs/{run}", read(requests.show_linked_run), Role.VIEWER),
         GuardedRoute(f"{run}/abort", change(requests.abort_run), Role.OPERATOR, "POST"),
         GuardedRoute(f"{scenario}/runs", change(requests.request_run), Role.OPERATOR, "POST"),
         GuardedRoute(f"{scenario}/pause", change(requests.pause_scenario), Role.OPERATOR, "POST"),

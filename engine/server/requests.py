@@ -106,6 +106,15 @@ class ProjectRequests:
         start = _read_count(request, "from", 0, 0, 1 << 50)
         return build_answer({"run": _describe_run(run), "log": read_log(store.runs.path_of(run.id), start)})
 
+    def show_linked_run(self, request: Request) -> Response:
+        """Return a run of any project, as the links in messages name it, and its log from a byte on."""
+        wanted = request.path_params["run"]
+        for project in self.control.list_projects():
+            if project.store is not None and wanted in project.store.runs.find_ids(wanted):
+                request.path_params["project"] = project.name
+                return self.show_run(request)
+        raise AnswerError(404, "no project of this server has a run of this id", "it may be removed, or not served now")
+
     def abort_run(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Ask a run to end."""
         check_keys(dict(body), ("by",))

@@ -1,9 +1,7 @@
 """The project of the README with its tables in Parquet files, in PostgreSQL and in DuckDB: the numbers are the same."""
 
-import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,11 +14,9 @@ import pytest
 import engine
 from engine.outcome import Outcome
 
+from .card_fraud_tables import TYPES, load_tables, make_tables, write_project_text
 from .postgres_server import Database
 
-SPECS = Path(__file__).parents[2] / "specs"
-TABLES = ("transactions", "merchants", "cardholders")
-TYPES = {pl.Int64: "bigint", pl.Float64: "double precision", pl.String: "text", pl.Date: "date"}
 CONNECTIONS = {
     "files": "{kind: file, root: data}",
     "postgresql": '{kind: postgresql, url: "${secret.warehouse}"}',
@@ -30,21 +26,12 @@ CONNECTIONS = {
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pl.DataFrame]:
-    """Every fifteenth card with all its transactions, and all merchants."""
-    spec = importlib.util.spec_from_file_location("card_fraud_data", SPECS / "card_fraud_data.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    frames = {name: getattr(module, name)() for name in TABLES}
-    return {name: one.filter(pl.col("card_id") % 15 == 0) if "card_id" in one else one for name, one in frames.items()}
+    return make_tables()
 
 
 def write_spec(folder: Path, place: str) -> Path:
     """Write the spec with its tables in another place, which is all that differs."""
-    text = (SPECS / "card_fraud.yaml").read_text()
-    for name in TABLES:  # what makes the rows of the example
-        text = re.sub(rf"  {name}_made:.*\n(?:    \{{.*\n)?", "", text)
+    text = write_project_text()
     text = text.partition("\nbundles:")[0]
     text = text.replace("local: {kind: file, root: data}", f"local: {CONNECTIONS[place]}")
     if place == "postgresql":
@@ -95,12 +82,6 @@ def test_the_numbers_are_the_same_from_files_and_from_databases(
         assert off <= 1e-12, place
 
 
-def load_tables(tables: dict[str, pl.DataFrame], database: Database) -> None:
-    for name, frame in tables.items():
-        columns = ", ".join(f"{column} {TYPES[type(dtype)]}" for column, dtype in frame.schema.items())
-        database.load(name, columns, frame.write_csv())
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_deployment_reads_its_tables_from_a_database_and_keeps_what_runs_when_a_bundle_is_refused(
@@ -123,9 +104,7 @@ def test_a_deployment_reads_its_tables_from_a_database_and_keeps_what_runs_when_
         assert done.returncode == code, f"{arguments}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    text = (SPECS / "card_fraud.yaml").read_text()
-    for name in TABLES:  # what makes the rows of the example
-        text = re.sub(rf"  {name}_made:.*\n(?:    \{{.*\n)?", "", text)
+    text = write_project_text()
     text = text.replace("    bundle: v3\n    scenarios", "    connections: {local: warehouse}\n    scenarios")
     assert "connections: {local: warehouse}" in text
     spec = tmp_path / "spec.yaml"

@@ -1,19 +1,28 @@
-"""The program that carries out an operation, which kills itself at a point: crashing_update.py POINT ARGUMENT…."""
+"""The program that carries out an operation, which kills itself at a point: crashing_update.py POINT ARGUMENT….
+
+POINT may also be the path of a file that names the point; the process that takes it empties the file.
+"""
 
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from engine.service.deployments.update_process import carry_out_operation
 
 
 def crash_at(point: str) -> None:
     """Kill this process at the wanted point, or wait there."""
-    wanted, _, how = sys.argv[1].partition(":")
-    if point == wanted and how == "wait":
+    file = Path(sys.argv[1])
+    wanted, _, how = (file.read_text() if file.is_absolute() else sys.argv[1]).partition(":")
+    if point != wanted:
+        return
+    if file.is_absolute():
+        file.write_text("")
+    if how == "wait":
         time.sleep(60)
-    elif point == wanted:
+    else:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

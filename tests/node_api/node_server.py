@@ -167,3 +167,16 @@ def describe_update(bundle: str, expected: int | None, **more: Any) -> dict[str,
 def name_program(point: str) -> tuple[str, ...]:
     """Return the program of an operation that kills itself at a point."""
     return (str(Path(__file__).with_name("crashing_update.py")), point)
+
+
+def find_processes(marks: tuple[str, ...]) -> list[int]:
+    """Return the processes whose command lines hold all of some texts."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if all(mark in line for mark in marks):
+            found.append(int(folder.name))
+    return found

@@ -13,7 +13,15 @@ import httpx2
 import pytest
 
 from ..deployments.deployed import check_infrastructure  # noqa: TID252 - what must hold of any infrastructure
-from .node_server import NodeServer, describe_update, make_archive, name_program, serve_node, wait_for
+from .node_server import (
+    NodeServer,
+    describe_update,
+    find_processes,
+    make_archive,
+    name_program,
+    serve_node,
+    wait_for,
+)
 
 PRODUCTION = "/v1/deployments/production"
 HEALTH = {"health_run": ("probe",), "health_seconds": 120.0}
@@ -150,19 +158,6 @@ def test_a_killed_process_is_concluded_at_once_and_told(tmp_path: Path, point: s
         assert any("concludes the operation" in one["text"] for one in events)
         assert [one["number"] for one in events] == list(range(1, len(events) + 1))
         assert check_infrastructure(served.folder)[0] == (1 if state == "HEALTHY" else None)
-
-
-def find_processes(marks: tuple[str, ...]) -> list[int]:
-    """Return the processes whose command lines hold all of some texts."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if all(mark in line for mark in marks):
-            found.append(int(folder.name))
-    return found
 
 
 @pytest.mark.slow

@@ -1,97 +1,20 @@
 """The whole way by processes: a project is designed here, deployed to a node, runs there, fails there, goes back."""
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine.spec import load
-from engine.store.node import Node
-
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
-from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
+from .design import Design, design_tiny
 
 pytestmark = pytest.mark.slow
-
-SPEC = """
-version: 1
-project: tiny
-connections: {{local: {{root: here}}}}
-datasets: {{rows: {{connection: local, path: rows.csv}}}}
-secrets: {{factory_token: {{env: FACTORY_TOKEN}}, greeting: {{env: GREETING, optional: true}}}}
-channels: {{told: {{kind: file, path: outbox}}}}
-variables: {{place: nowhere}}
-scenarios:
-  probe:
-    steps:
-      - {{name: call, kind: python, function: "mine:{function}"}}
-      - {{name: build, kind: build, target: rows}}
-      - {{name: tell, kind: send_message, channel: told, subject: "from ${{place}}", message: "rows are built"}}
-infrastructures: {{factory: {{kind: node, url: "{url}", token: "${{secret.factory_token}}"}}}}
-deployments:
-  production: {{infrastructure: factory, bundle: v3, health: {{run: [probe], within: 120s}}}}
-"""
-MODULE = "def fine():\n    return 'ok'\n\ndef broken():\n    raise ValueError('this release is broken')\n"
-NODE = """
-version: 1
-node: factory
-folder: data
-listen: 127.0.0.1:0
-allow_code: true
-variables: {place: Ulm}
-connections: {local: {root: stored}}
-"""
-
-
-class Design:
-    """A project in one folder, and a node in another, which is a process with a home and secrets of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.here, self.there = folder / "design", folder / "factory"
-        for one in (self.here / "here", self.there / "stored"):
-            one.mkdir(parents=True)
-        (self.here / "here/rows.csv").write_text("a\n1\n2\n")
-        (self.there / "stored/rows.csv").write_text("a\n3\n4\n5\n")
-        (self.here / "mine.py").write_text(MODULE)
-        (self.there / "node.yaml").write_text(NODE)
-        with Node.open(self.there / "data") as node:
-            self.tokens = {role: node.tokens.create(role, role, "tests")[0] for role in ("viewer", "deployer")}
-        self.server = Served(self.there, "--node", "node.yaml", "--drain", "1")
-        self.url = self.server.wait_for("listening")["url"]
-        for name, function in (("v4", "broken"), ("v3", "fine")):
-            (self.here / "spec.yaml").write_text(textwrap.dedent(SPEC).format(function=function, url=self.url))
-            make_bundle(load(self.here / "spec.yaml"), name)
-
-    def engine(self, *arguments: str, token: str = "deployer") -> "subprocess.CompletedProcess[str]":
-        environ = {**os.environ, "FACTORY_TOKEN": self.tokens.get(token, token)}
-        return subprocess.run(
-            [sys.executable, "-m", "engine", *arguments],
-            cwd=self.here,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-
-    def stop(self) -> None:
-        self.server.process.kill()
-        self.server.process.wait()
 
 
 @pytest.fixture
 def design(tmp_path: Path) -> Iterator[Design]:
-    made = Design(tmp_path)
-    try:
+    with design_tiny(tmp_path) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def test_a_project_is_deployed_to_a_node_runs_there_and_goes_back(design: Design) -> None:

@@ -36,6 +36,7 @@ ROLES = {
     ("GET", "/projects/{project}/fires/{number:int}"): "viewer",
     ("GET", "/projects/{project}/triggers"): "viewer",
     ("GET", "/projects/{project}/runs/{run}"): "viewer",
+    ("GET", "/runs/{run}"): "viewer",
     ("POST", "/projects/{project}/runs/{run}/abort"): "operator",
     ("POST", "/projects/{project}/scenarios/{scenario}/runs"): "operator",
     ("POST", "/projects/{project}/scenarios/{scenario}/pause"): "operator",

@@ -86,10 +86,11 @@ class Served:
         crash_at: str | None = None,
         environ: Mapping[str, str] | None = None,
         before: Sequence[str] = (),
+        entry: Sequence[str] = ("-m", "engine"),
     ) -> None:
         self.folder = folder
         self.out, self.err = folder / f"out-{time.monotonic_ns()}.txt", folder / "err.txt"
-        program = [sys.executable, "-m", "engine"] if crash_at is None else [sys.executable, str(ENTRY)]
+        program = [sys.executable, *(entry if crash_at is None else (str(ENTRY),))]
         of_node = "--node" in arguments  # its file says where it listens, and it has tokens of its own
         options = ["--format", "json", *([] if of_node else ["--listen", "127.0.0.1:0"])]
         token = {} if of_node else {"ENGINE_SERVE_TOKEN": TOKEN}

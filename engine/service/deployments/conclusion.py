@@ -78,12 +78,20 @@ class ServedInfrastructures:
         What the server serves.
     tell
         Called with each thing that is told, also from the thread.
+    node_file
+        The file of the node that the server is, by which what is concluded is confined.
     """
 
-    def __init__(self, paths: Sequence[Path], environ: Mapping[str, str], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        environ: Mapping[str, str],
+        tell: Callable[[str], None],
+        node_file: Path | None = None,
+    ) -> None:
         self._folders = list(dict.fromkeys(filter(None, map(_find_node, paths))))
         self._whole = [folder for folder in self._folders if folder in paths]
-        self._environ, self._tell = environ, tell
+        self._environ, self._tell, self._node_file = environ, tell, node_file
         self._stopped, self._locks = threading.Event(), ExitStack()
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._run, name="conclusion", daemon=True)
@@ -115,7 +123,7 @@ class ServedInfrastructures:
             try:
                 for folder in self._folders:
                     if _has_abandoned(folder):
-                        conclude_in_process(folder, self._environ, said.append, note=self._note_process)
+                        conclude_in_process(folder, self._environ, said.append, self._node_file, self._note_process)
             except EngineError as problem:
                 said.append(str(problem))
             if said != self._told and not self._stopped.is_set():  # what does not succeed is tried again, and told once
