@@ -32,6 +32,7 @@ _COLUMN_FIELDS = (
 )  # fmt: skip
 
 UTC = pl.Datetime("us", "UTC")
+LOG_SCHEMA: dict[str, Any] = {"at": UTC, **dict.fromkeys(("level", "scenario", "step", "text"), pl.String)}
 
 
 def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.DataFrame:
@@ -361,6 +362,9 @@ def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 def tabulate_log(paths: Sequence[Path]) -> pl.DataFrame:
     """Return one row per entry of several logs, in order of time."""
-    schema: dict[str, Any] = {"at": UTC, **dict.fromkeys(("level", "scenario", "step", "text"), pl.String)}
-    lines = [line for path in paths for line in _read_log(path, list(schema))]
-    return pl.DataFrame(lines, schema).sort("at", maintain_order=True)
+    return tabulate_entries([line for path in paths for line in _read_log(path, list(LOG_SCHEMA))])
+
+
+def tabulate_entries(entries: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return one row per entry of a log, in order of time."""
+    return pl.DataFrame(entries, LOG_SCHEMA).sort("at", maintain_order=True)

@@ -19,7 +19,7 @@ from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.bundles.project_bundles import list_project_bundles
-from engine.errors import DataError, UsageError
+from engine.errors import DataError, EngineError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.formatting.lists import join_some
 from engine.formatting.moments import format_minute
@@ -36,10 +36,22 @@ from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
 from engine.service.deployments.deployed_spec import find_deployed_spec
 from engine.service.deployments.deploying import deploy_bundle, roll_back_deployment
-from engine.service.deployments.deployment_list import describe_deployment, list_deployments, list_operations
+from engine.service.deployments.deployment_list import (
+    DeploymentState,
+    describe_deployment,
+    list_deployments,
+    list_operations,
+)
 from engine.service.deployments.settings import get_deployment
 from engine.service.deployments.targets import is_node, open_node
-from engine.service.project_status import ProjectState, ProjectStatus, describe_deployment_answer, describe_status
+from engine.service.project_status import (
+    ProjectState,
+    ProjectStatus,
+    StatusAnswer,
+    add_problems,
+    describe_deployment_answer,
+    describe_status,
+)
 from engine.spec.disturbances import parse_term
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
@@ -674,8 +686,12 @@ class Project:
             from engine.service.deployments.node_target import NodeTarget
 
             there = NodeTarget(open_node(self.spec, infrastructure, self.environ)).read_status(name)
-            return there.model_copy(update={"deployment": describe_deployment_answer(state)})
-        with self.on(name).open_session() as context:
+            return there.model_copy(update={"deployment": _join_answers(there.deployment, state)})
+        try:
+            deployed = self.on(name)
+        except EngineError as problem:  # such as a file that it includes and that is gone
+            return describe_status(name, add_problems(state, [str(problem)]), None)
+        with deployed.open_session() as context:
             return describe_status(name, state, ProjectState(context.project, context.store, context.clock()))
 
     def _tell_deployment(self, text: str) -> None:
@@ -688,6 +704,14 @@ class Project:
         """Open the project's state and yield the context that runs start from."""
         with session.open_session(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
             yield context
+
+
+def _join_answers(there: StatusAnswer | None, state: DeploymentState) -> StatusAnswer:
+    """Return the answer about a deployment on a node: as the node sees it, and as the spec here wants it."""
+    here = describe_deployment_answer(state)
+    if there is None or there.well:
+        return here
+    return there.model_copy(update={"told": tuple(dict.fromkeys((*there.told, *here.told)))})
 
 
 def _describe_mute(mute: Mute) -> str:

@@ -21,6 +21,7 @@ from typer.core import TyperCommand
 
 from engine import __version__
 from engine.cli import (
+    abort,
     bundle,
     check,
     compare,
@@ -82,7 +83,7 @@ class _Verb(TyperCommand):
 
 VERBS = (
     init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
-    resume, outbox, remove, prune, deploy, deployments, rollback, status,
+    resume, abort, outbox, remove, prune, deploy, deployments, rollback, status,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)

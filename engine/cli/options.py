@@ -1,6 +1,7 @@
 """Options that several verbs have in common."""
 
 import os
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -95,6 +96,20 @@ def find_node_of(path: Path, deployment: str) -> "NodeClient | None":
         return None
     redact_standard_streams(spec.Secrets(project).redact)
     return open_node(project, infrastructure, os.environ)
+
+
+def refuse_on_node(given: Mapping[str, object]) -> None:
+    """Refuse options that are not for a deployment on a node.
+
+    Raises
+    ------
+    typer.BadParameter
+        One of them was given.
+    """
+    from engine.service.deployments.deployed_spec import ON_NODE
+
+    if wrong := [name for name, value in given.items() if value]:
+        raise typer.BadParameter(f"{', '.join(wrong)}: not for a deployment on a node; {ON_NODE}")
 
 
 def parse_variables(given: list[str] | None) -> dict[str, str]:

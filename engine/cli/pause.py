@@ -2,12 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import On, TableFormat, Variables, load_project, parse_end
+from engine.cli.options import On, TableFormat, Variables, find_node_of, load_project, parse_end, refuse_on_node
+from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
+
+if TYPE_CHECKING:
+    from engine.service.deployments.node_client import NodeClient
 
 
 def command(
@@ -37,6 +41,9 @@ def command(
         raise typer.BadParameter("--format is for --list")
     if not list_ and not scenario:
         raise typer.BadParameter("name the scenario: engine pause SPEC SCENARIO, or use --list")
+    if on is not None and (node := find_node_of(path, on)) is not None:
+        refuse_on_node({"--list": list_, "--var": var})
+        return _pause_on_node(node, on, scenario or "", until, reason)
     declared = load_project(path, var, on=on)
 
     from engine.api import Project
@@ -49,4 +56,17 @@ def command(
     elif scenario:
         end = None if until is None else parse_end(until)
         print(f"{scenario}: {project.pause(scenario, until=end, reason=reason or '')}")
+    return ExitCode.OK
+
+
+def _pause_on_node(node: "NodeClient", deployment: str, scenario: str, until: str | None, reason: str | None) -> int:
+    from engine.service.deployments.node_runs import pause_on_node
+
+    if until is not None:
+        parse_end(until)
+    if not reason or not reason.strip():
+        raise typer.BadParameter("a pause on a node says why, for all who see it", param_hint="--reason")
+    done = pause_on_node(node, deployment, scenario, until, reason)
+    end = f"until {format_minute(done.until)}" if done.until else "until somebody resumes it"
+    print(f"{done.paused}: paused {end} by {done.by}: {reason}")
     return ExitCode.OK

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.options import On, Variables, load_project
+from engine.cli.options import On, Variables, find_node_of, load_project, refuse_on_node
+from engine.errors import UsageError
 from engine.outcome import ExitCode
 
 
@@ -19,11 +20,18 @@ def command(
     on: On = None,
 ) -> int:
     """End the pause of a scenario now; what was due meanwhile is not made up for. Recorded with who has ended it."""
-    declared = load_project(path, var, on=on)
+    if on is not None and (node := find_node_of(path, on)) is not None:
+        from engine.service.deployments.node_runs import resume_on_node
 
-    from engine.api import Project
-    from engine.cli.output import print_warning
+        refuse_on_node({"--var": var})
+        if not resume_on_node(node, on, scenario):
+            raise UsageError(f"{scenario!r} is not paused")
+    else:
+        declared = load_project(path, var, on=on)
 
-    Project(declared, os.environ, (print_warning,)).resume(scenario)
+        from engine.api import Project
+        from engine.cli.output import print_warning
+
+        Project(declared, os.environ, (print_warning,)).resume(scenario)
     print(f"{scenario}: its triggers start runs again, from now on")
     return ExitCode.OK

@@ -2,13 +2,15 @@
 
 from dataclasses import asdict
 
+import polars as pl
+
 from engine.api import Project, frames
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, print_data, render_json, to_records
 from engine.formatting.moments import format_second
 from engine.store.records import event_to_json
-from engine.views.run_view import describe_run
+from engine.views.run_view import RunView, describe_run
 from engine.views.trigger_view import tell_fire
 
 
@@ -22,8 +24,13 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
         more = {"events": list(map(event_to_json, one.events)), "log": to_records(log)}
         print_json(render_json(asdict(one) | more | {"answers": fire and asdict(fire)}))
         return
+    told = tell_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more"
+    print_run_page(describe_run(one), log, one.release, told)
+
+
+def print_run_page(run: RunView, log: pl.DataFrame, release: str | None, fire: str) -> None:
+    """Print a run for people, with what it answers and which release it is of."""
     page = Page()
-    run = describe_run(one)
     page.add_title(f"{run.scenario} {run.state}")
     page.add_facts(
         {
@@ -32,8 +39,8 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
             "ended": format_second(run.ended) if run.ended else "",
             "as of": format_second(run.as_of) if run.as_of else "",
             "started by": run.parent or "",
-            "release": one.release or "",
-            "fire": tell_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more",
+            "release": release or "",
+            "fire": fire,
             "variables": ", ".join(f"{name} = {value}" for name, value in run.variables.items()),
         }
     )

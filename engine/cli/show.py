@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import AsOf, On, TableFormat, Variables, load_project, parse_pairs
+from engine.cli.options import (
+    AsOf,
+    On,
+    TableFormat,
+    Variables,
+    find_node_of,
+    load_project,
+    parse_pairs,
+    refuse_on_node,
+)
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.formatting.moments import format_minute
@@ -90,6 +99,15 @@ def command(
         raise typer.BadParameter("--sort and --last apply only to tables: a STORE's, --checks, --runs, --fires …")
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
+    if on is not None and (runs or run is not None) and (node := find_node_of(path, on)) is not None:
+        from engine.cli.node_printers import print_run_of_node, print_runs_of_node
+
+        refuse_on_node({"--var": var, "--as-of": as_of})
+        if run is not None:
+            print_run_of_node(node, on, run, format_)
+        else:
+            print_runs_of_node(node, on, format_, sort, last)
+        return ExitCode.OK
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project

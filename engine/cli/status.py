@@ -33,14 +33,12 @@ def command(
 
     found = Project(project, os.environ, (print_warning,)).status(deployment)
     if format_ == "json":
-        print_json(json.dumps([{**one.model_dump(mode="json"), "well": one.well} for one in found], indent=1))
+        print_json(json.dumps([one.model_dump(mode="json") for one in found], indent=1))
     else:
         for one in found:
             print(f"{one.name}: {'well' if one.well else 'not well'}")
-            for title in ("deployment", "model", "execution", "data"):
-                answer = getattr(one, title)
-                if answer is not None:
-                    print(f"  {title}: {answer.state}{'' if answer.well else '  ←'}")
-                    for text in answer.told:
-                        print(f"    {text}")
+            for title, answer in one.answers.items():
+                print(f"  {title}: {answer.state}{'' if answer.well else '  ←'}")
+                for text in answer.told:
+                    print(f"    {text}")
     return ExitCode.OK if all(one.well for one in found) else ExitCode.CHECK_ERROR

@@ -83,6 +83,7 @@ def build_app(
         GuardedRoute(f"{project}/fires", read(requests.list_fires), Role.VIEWER),
         GuardedRoute(f"{project}/fires/{{number:int}}", read(requests.show_fire), Role.VIEWER),
         GuardedRoute(f"{project}/triggers", read(requests.list_triggers), Role.VIEWER),
+        GuardedRoute(f"{project}/runs", read(requests.list_runs), Role.VIEWER),
         GuardedRoute(run, read(requests.show_run), Role.VIEWER),
         GuardedRoute("/runs/{run}", read(requests.show_linked_run), Role.VIEWER),
         GuardedRoute(f"{run}/abort", change(requests.abort_run), Role.OPERATOR, "POST"),

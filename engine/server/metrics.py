@@ -28,6 +28,7 @@ from engine.server.deployment_metrics import DeploymentCollector
 from engine.server.health import find_next_times, list_failing_triggers
 from engine.server.metric_labels import shorten_label
 from engine.server.run_counts import SECONDS_BOUNDS, RunCounts
+from engine.server.status_metrics import StatusCollector
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
 from engine.spec.displayed_metrics import list_displayed_metrics
@@ -48,6 +49,7 @@ class ServerMetrics:
         self._registry.register(_ServerCollector(control, started))
         if node is not None:
             self._registry.register(DeploymentCollector(node))
+        self._registry.register(StatusCollector(control, node))
         ProcessCollector(registry=self._registry)
 
     def write(self, accept: str) -> tuple[bytes, str]:

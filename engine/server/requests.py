@@ -12,7 +12,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.errors import StoreError
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys
@@ -32,6 +31,8 @@ LOG_BYTES = 65_536
 
 FIRES_SHOWN = 20
 MOST_FIRES = 1000
+RUNS_SHOWN = 20
+MOST_RUNS = 1000
 NEXT_TIMES = 5
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -99,6 +100,12 @@ class ProjectRequests:
                     }
                 )
         return build_answer({"triggers": found})
+
+    def list_runs(self, request: Request) -> Response:
+        """Return the newest runs, oldest first, without steps and events."""
+        store = self._find_store(request)
+        found = store.runs.history(last=_read_count(request, "last", RUNS_SHOWN, 1, MOST_RUNS), whole=False)
+        return build_answer({"runs": [_describe_run(run) for run in found], "total": store.runs.count()})
 
     def show_run(self, request: Request) -> Response:
         """Return what is known of a run, and its log from a byte on."""
@@ -180,15 +187,15 @@ class ProjectRequests:
         return project.store
 
     def find_run(self, request: Request) -> tuple[Store, RunRecord]:
-        """Return a run and the state that it is in; raises AnswerError if there is none of that id."""
-        store = self._find_store(request)
-        try:
-            return store, store.runs.get(request.path_params["run"])
-        except StoreError:
-            if request.path_params["run"] in store.runs.find_ids(request.path_params["run"]):
-                raise  # it is there, but cannot be read
-            help_ = "its id stands in its fire, from the moment at which its process has begun"
-            raise AnswerError(404, "there is no run of this id", help_) from None
+        """Return a run and the state that it is in; raises AnswerError if not one has that id, or ends with it."""
+        store, wanted = self._find_store(request), request.path_params["run"]
+        meant = store.runs.find_ids(wanted)
+        if wanted in meant or len(meant) == 1:
+            return store, store.runs.get(wanted if wanted in meant else meant[0])
+        if meant:
+            raise AnswerError(404, f"this is the end of the ids of {len(meant)} runs", "write more of the id")
+        help_ = "its id stands in its fire, from the moment at which its process has begun"
+        raise AnswerError(404, "there is no run of this id", help_)
 
 
 def read_key(request: Request) -> str:
@@ -249,7 +256,20 @@ def _describe_fire(fire: Fire) -> dict[str, Any]:
 
 
 def _describe_run(run: RunRecord) -> dict[str, Any]:
-    names = ("id", "project", "scenario", "state", "started", "ended", "as_of", "who", "trigger", "parent", "fire")
+    names = (
+        "id",
+        "project",
+        "scenario",
+        "state",
+        "started",
+        "ended",
+        "as_of",
+        "who",
+        "trigger",
+        "parent",
+        "fire",
+        "release",
+    )
     steps = ("name", "kind", "outcome", "started", "ended", "reused", "reason", "turn")
     return {name: getattr(run, name) for name in names} | {
         "variables": dict(run.variables),

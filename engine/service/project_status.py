@@ -3,9 +3,11 @@
 They come from the spec and the store alone, so a server answers them without loading data.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+from pydantic import ConfigDict, computed_field
 
 from engine.formatting.moments import format_minute, format_second
 from engine.outcome import CheckOutcome, Outcome
@@ -14,6 +16,8 @@ from engine.service.deployments.deployment_list import DeploymentState
 from engine.service.triggers.late_triggers import tell_late_triggers
 from engine.spec import ProjectSpec
 from engine.store import Store
+
+ANSWERS = ("deployment", "model", "execution", "data")
 
 
 class StatusAnswer(FrozenModel):
@@ -40,7 +44,11 @@ class ProjectStatus(FrozenModel):
         OK; FAILED: the last run of a scenario has failed; OVERDUE: triggers start nothing that is due.
     data
         The worst outcome of the checks that were applied last: OK, WARNING or ERROR; UNKNOWN if there were none.
+    well
+        Whether all answers are well: the worst of them counts.
     """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # what is computed comes back from a node
 
     schema_version: int = 1
     name: str
@@ -50,9 +58,16 @@ class ProjectStatus(FrozenModel):
     data: StatusAnswer | None
 
     @property
+    def answers(self) -> Mapping[str, StatusAnswer]:
+        """The answers that there are, by name."""
+        found = {name: getattr(self, name) for name in ANSWERS}
+        return {name: answer for name, answer in found.items() if answer is not None}
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def well(self) -> bool:
-        """Whether all answers are well."""
-        return all(one.well for one in (self.deployment, self.model, self.execution, self.data) if one is not None)
+        """Whether all answers are well: the worst of them counts."""
+        return all(one.well for one in self.answers.values())
 
 
 def describe_deployment_answer(state: DeploymentState) -> StatusAnswer:
@@ -72,6 +87,13 @@ class ProjectState:
     project: ProjectSpec
     store: Store
     now: datetime
+
+
+def add_problems(state: DeploymentState, problems: Sequence[str]) -> DeploymentState:
+    """Return a deployment as one that is not well because of problems with what is active in it."""
+    if state.revision is None or not problems:
+        return state
+    return replace(state, state="ERROR", reasons=(*state.reasons, *problems))
 
 
 def describe_status(name: str, deployment: DeploymentState | None, found: ProjectState | None) -> ProjectStatus:

@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.errors import Severity, SpecError, UsageError
-from engine.service.deployments.places import DeploymentPlaces
+from engine.service.deployments.node_mark import mark_node
 from engine.service.leader_lock import LeaderLock, refuse_network_folder
 from engine.service.serve_listener import ServeListener
 from engine.spec.node_file import NodeSpec, load_node
-from engine.spec.revision_file import find_node_path
 from engine.store.node import Node
 
 FROM_THE_START = ("folder", "listen", "behind_proxy")
@@ -53,6 +52,7 @@ class ServedNode:
         if not self._lock.try_take():
             self.node.close()
             raise UsageError(f"another server is the node of {folder}: end that one first, or choose another `folder:`")
+        mark_node(folder, path)
         self._tell_findings()
 
     def close(self) -> None:
@@ -93,19 +93,8 @@ class ServedNode:
         """Tell what is odd in the file, and what it names and is not there: a bundle would miss it only at a run."""
         if self.spec.warnings:
             self._listener.show_findings(self.spec.warnings)
-        for absent in [*find_absent_sources(self.spec, self._environ), *self._list_unconfined()]:
+        for absent in find_absent_sources(self.spec, self._environ):
             self._listener.tell("warning", f"{self.spec.path}: {absent}")
-
-    def _list_unconfined(self) -> list[str]:
-        """Return, as sentences, the deployments that the file gives nothing to and does not confine."""
-        deployed = [
-            (row.name, DeploymentPlaces(self.node.folder, row.name).pointer) for row in self.node.list_deployments()
-        ]
-        return [
-            f"the deployment {name} was made in the folder and not through the node: this file does not count for it"
-            for name, pointer in deployed
-            if pointer.exists() and find_node_path(pointer.resolve()) is None
-        ]
 
 
 def find_absent_sources(spec: NodeSpec, environ: Mapping[str, str]) -> list[str]:

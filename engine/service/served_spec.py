@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.errors import EngineError, Severity, SpecError, UsageError
 from engine.file_identity import FileIdentity
+from engine.service.deployments.node_mark import find_marked_node
 from engine.service.deployments.places import POINTER
 from engine.service.file_set import FileSet
 from engine.service.serve_listener import ServeListener
@@ -52,21 +53,26 @@ class ServedSpec:
         before, node_file = self.project, self._node_file
         if self.is_deployment:
             self._revision = self._identify_revision()
+        reason = ""
         try:
-            self.project = load(self.path)
+            project = load(self.path)
+            _require_confinement(project, self.path)
+            self.project = project
         except SpecError as wrong:
             self.problems = tuple(str(SpecError((one,))) for one in wrong.diagnostics if one.severity is Severity.ERROR)
             if self.problems != self._told:
                 self._listener.show_findings(wrong.diagnostics)
         except EngineError as wrong:
-            self.problems = (str(wrong),)
+            reason = str(wrong)
+            self.problems = (reason,)
         else:
             self._listener.mask_secrets(self.project)
             self.problems = ()
             if self._node_file != node_file:
                 self._revision = self._revision[0], self._identify_revision()[1]
         if self.problems and self.problems != self._told:
-            self._listener.tell("invalid spec", self._explain_invalid(), spec=str(self.path))
+            told = f"{reason}. {self._explain_invalid()}" if reason else self._explain_invalid()
+            self._listener.tell("invalid spec", told, spec=str(self.path))
         elif self._told and not self.problems:
             self._listener.tell("valid spec", f"{self.path} is valid again", spec=str(self.path))
         self._told = self.problems
@@ -116,6 +122,18 @@ class ServedSpec:
             return self._identify_revision() != self._revision
         self._files.look(self._sources, lambda _: False)
         return self._files.wait_seconds("spec") <= 0 and bool(self._files.take("spec"))
+
+
+def _require_confinement(project: ProjectSpec, path: Path) -> None:
+    """Raise UsageError if a deployment in the folder of a node is not confined by the node."""
+    if project.revision is None or project.confinement is not None:
+        return
+    for folder in path.absolute().parents[2:4]:  # of the link, or of the file of a revision
+        if (node := find_marked_node(folder)) is not None:
+            raise UsageError(
+                f"the deployment {project.revision.deployment!r} was made before {folder} became the folder of a node, "
+                f"so {node} does not confine it: deploy it again, through the node or with the folder, and it does"
+            )
 
 
 def list_specs(paths: Iterable[Path]) -> list[Path]:

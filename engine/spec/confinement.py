@@ -10,14 +10,14 @@ A file that is opened is checked where it really is, after all links: the text o
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.digests import digest_file
 from engine.errors import Position
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
-from engine.spec.resources.node import GivenResources
+from engine.spec.resources.node import LONGEST_RUN, GivenResources
 from engine.spec.resources.resource import Scalar
 from engine.spec.revision_file import Revision
 from engine.spec.variable_references import find_references
@@ -68,6 +68,8 @@ class Confinement:
         Those that the settings of the deployment declare.
     allow_code, signers
         Whether code runs without a signature; the trusted keys that have signed the bundle.
+    longest_run
+        The longest time that a run may take.
     """
 
     node_file: Path
@@ -83,6 +85,7 @@ class Confinement:
     of_settings: frozenset[tuple[str, str]]
     allow_code: bool
     signers: tuple[str, ...]
+    longest_run: timedelta
 
     def find_path_refusal(self, path: Path, *, writes: bool = False) -> str:
         """Return why a path must not be opened, and what to do; empty if it may be."""
@@ -182,6 +185,7 @@ def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home
         of_settings=_name_resources(revision.replaced) - names,
         allow_code=node.resources.allow_code,
         signers=tuple(name for name, digest in revision.signers.items() if _is_trusted(node, name, digest)),
+        longest_run=node.resources.limits.longest_run or LONGEST_RUN,
     )
 
 

@@ -74,6 +74,17 @@ class NodeSpec:
         """The folder of bundles, deployments and states."""
         return self.resolve_path(self.resources.folder)
 
+    @property
+    def address(self) -> str | None:
+        """The address that links to the node begin with: its `url`, or where it listens; None if nobody knows it."""
+        if self.resources.url is not None:
+            return self.resources.url
+        host, port = parse_listen_address(self.resources.listen)
+        if port == 0 or host in ("0.0.0.0", "::"):  # noqa: S104 - any port, any address
+            return None
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.resources.tls else 'http'}://{shown}:{port}"
+
     def resolve_path(self, path: str) -> Path:
         """Return a path of the file as an absolute one."""
         return Path(normpath(self.folder / path))

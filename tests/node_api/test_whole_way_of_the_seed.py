@@ -97,10 +97,10 @@ def command(design: Design, *arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def list_evaluations(design: Design) -> list[tuple[str, str]]:
-    """Return the id and the name of all evaluations on the node, oldest first."""
+def list_evaluations(design: Design) -> set[tuple[str, str]]:
+    """Return the id and the name of all evaluations on the node."""
     with Store.open(design.there / "data/deployments/production/state/card_fraud") as store:
-        return [(one.id, one.name) for one in store.evaluations.history("the_MES")]
+        return {(one.id, one.name) for one in store.evaluations.history("the_MES")}
 
 
 def get_active(design: Design) -> tuple[str, str]:
@@ -124,7 +124,7 @@ def test_the_project_of_the_readme_on_a_node(design: Design, inbox: tuple[Inbox,
     run = wait_for(lambda: design.ask(fire).json()["run"], "the run")
     mails = wait_for(lambda: [one for one in inbox[0].mails if run in one.as_string()], "the mail")
     assert mails[0]["Subject"] == 'DSS scenario "Data drift monitor" issued a warning'
-    body = mails[0].get_body()
+    body = mails[0].get_body(("plain",))
     assert body is not None
     (link,) = re.findall(r"https?://\S+", body.get_content())
     assert link == f"{design.url}/runs/{run}"
@@ -134,7 +134,8 @@ def test_the_project_of_the_readme_on_a_node(design: Design, inbox: tuple[Inbox,
     ended = wait_for(lambda: (found := design.ask(link).json()["run"])["ended"] and found, "the end of the run")
     assert ended["state"] == "WARNING"
     evaluations = list_evaluations(design)
-    assert [name for _, name in evaluations] == ["Q4 2017", "Q3 2017"]
+    assert sorted(name for _, name in evaluations) == ["Q3 2017", "Q4 2017"]
+    assert healthy < evaluations
     rows = pl.read_parquet(design.here / "data/transactions.parquet")
     assert count_rows(design, "Q4 2017") == count_between(rows, "2017-10-01", "2017-12-01")
 
@@ -149,14 +150,14 @@ def test_the_project_of_the_readme_on_a_node(design: Design, inbox: tuple[Inbox,
     undone = command(design, "deploy", "spec.yaml", "production", code=3)
     assert "ROLLED_BACK" in undone
     assert get_active(design)[0] == "v3"
-    assert list_evaluations(design)[: len(evaluations)] == evaluations
+    assert list_evaluations(design) >= evaluations
 
     write_spec(design, "v6", old="The “${scenarioName}” scenario", new="“${scenarioName}”")
     command(design, "bundle", "create", "spec.yaml", "v6")
     command(design, "deploy", "spec.yaml", "production")
     assert get_active(design) == ("v6", "HEALTHY")
     command(design, "rollback", "spec.yaml", "production")
-    assert list_evaluations(design)[: len(evaluations)] == evaluations
+    assert list_evaluations(design) >= evaluations
     (status,) = json.loads(design.engine("status", "spec.yaml", "--format", "json").stdout)
     assert (status["execution"]["state"], status["model"]["state"], status["data"]["state"]) == ("OK", "OK", "WARNING")
     password = database.url().split(":")[2].split("@")[0]

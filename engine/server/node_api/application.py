@@ -90,6 +90,7 @@ class NodeApi:
             "delete_bundle": bundles.delete_bundle,
             "delete_deployment": deployments.delete_deployment,
             "show_fire": runs.show_fire,
+            "list_runs": runs.list_runs,
             "show_run": runs.show_run,
             "show_log": runs.show_log,
             "show_all_status": status.show_all_status,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from engine.server.callers import Role
+from engine.server.requests import MOST_RUNS
 from engine.service.deployments.node_requests import (
     LONGEST_NAME,
     AbortedRunAnswer,
@@ -28,6 +29,7 @@ from engine.service.deployments.node_requests import (
     ResumeAnswer,
     RollbackRequest,
     RunAnswer,
+    RunList,
     RunStartRequest,
     StatusAnswers,
     UpdateRequest,
@@ -103,6 +105,7 @@ _FIRE = ApiParameter(
 _FROM = ApiParameter(
     "from", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 50}, "Byte of the log from which on; 0 first."
 )
+_LAST = ApiParameter("last", "query", {"type": "integer", "minimum": 1, "maximum": MOST_RUNS}, "How many runs to list.")
 _AFTER = ApiParameter(
     "after", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 50}, "Number of the last event that is known."
 )
@@ -195,6 +198,10 @@ ROUTES: tuple[ApiRoute, ...] = (
         "show_fire", "GET", f"{_DEPLOYMENTS}/fires/{{number}}", Role.VIEWER,
         "Show what has become of a run that was asked for.", {200: FireState}, errors=(404, 409),
         parameters=(_DEPLOYMENT, _FIRE),
+    ),
+    ApiRoute(
+        "list_runs", "GET", f"{_DEPLOYMENTS}/runs", Role.VIEWER, "List the newest runs, oldest first, without steps.",
+        {200: RunList}, errors=(404, 409, 422), parameters=(_DEPLOYMENT, _LAST),
     ),
     ApiRoute(
         "show_run", "GET", _RUNS, Role.VIEWER, "Show a run and its log.", {200: RunAnswer},

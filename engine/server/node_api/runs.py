@@ -52,6 +52,11 @@ class RunRequests:
         request.path_params["number"] = int(request.path_params["number"])
         return self._projects.show_fire(request)
 
+    def list_runs(self, request: Request) -> Response:
+        """Return the newest runs."""
+        self._name_project(request)
+        return self._projects.list_runs(request)
+
     def show_run(self, request: Request) -> Response:
         """Return a run and its log from a byte on."""
         self._name_project(request)

@@ -7,12 +7,10 @@ from starlette.responses import Response
 
 from engine.server.node_api.deployments import find_deployment_row
 from engine.server.node_api.model_answers import answer_model
+from engine.server.served_status import describe_deployed
 from engine.service.control import ServerControl
-from engine.service.deployments.deployment_list import describe_found
 from engine.service.deployments.node_requests import StatusAnswers
-from engine.service.deployments.places import DeploymentPlaces
-from engine.service.deployments.targets import find_deployed
-from engine.service.project_status import ProjectState, ProjectStatus, describe_status
+from engine.service.project_status import ProjectStatus
 from engine.store import utc_now
 from engine.store.node import DeploymentRow, Node
 
@@ -33,9 +31,4 @@ class StatusRequests:
         return answer_model(self._describe(find_deployment_row(self.node, request.path_params["name"])))
 
     def _describe(self, row: DeploymentRow) -> ProjectStatus:
-        pointer = DeploymentPlaces(self.node.folder, row.name).pointer
-        served = next((one for one in self.control.list_projects() if one.path.absolute() == pointer), None)
-        found = None
-        if served is not None and served.spec is not None and served.store is not None:
-            found = ProjectState(served.spec, served.store, utc_now())
-        return describe_status(row.name, describe_found(row.name, "", find_deployed(self.node, row.name)), found)
+        return describe_deployed(row, self.node, self.control, utc_now())

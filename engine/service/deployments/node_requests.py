@@ -9,10 +9,13 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator
 
+from engine.outcome import Outcome
 from engine.pipeline.actions import FrozenModel
 from engine.service.deployments.targets import DeployedState
 from engine.service.project_status import ProjectStatus
+from engine.store import RunRecord
 from engine.store.node import OperationRow, ReceivedBundle
+from engine.store.records import StepRecord
 
 LONGEST_NAME = 200
 Scalar = str | int | float | bool
@@ -216,10 +219,18 @@ class RunState(FrozenModel):
     trigger: str
     parent: str | None
     fire: int | None
+    release: str | None = None
     variables: dict[str, Any]
     spec: str | None
     steps: list[RunStepState]
     events: list[dict[str, Any]]
+
+    def to_record(self) -> RunRecord:
+        """Return it as a state keeps it, without its events."""
+        values = self.model_dump(exclude={"state", "steps", "events"})
+        steps = [one.model_dump() | {"outcome": Outcome(one.outcome)} for one in self.steps]
+        outcome = None if self.state == "RUNNING" else Outcome(self.state)
+        return RunRecord(**values, outcome=outcome, steps=tuple(StepRecord(**one) for one in steps))
 
 
 class LogPart(FrozenModel):
@@ -238,6 +249,13 @@ class RunAnswer(FrozenModel):
 
     run: RunState
     log: LogPart
+
+
+class RunList(FrozenModel):
+    """The newest runs of a deployment, oldest first, without their steps and events."""
+
+    runs: list[RunState]
+    total: int = Field(description="How many there are.")
 
 
 class AbortedRunAnswer(FrozenModel):
@@ -278,10 +296,3 @@ class ErrorAnswer(FrozenModel):
 
     error: str
     help: str | None = None
-
-
-class EvaluationPage(FrozenModel):
-    """Evaluations of a deployment, oldest first, as `engine.store.transfer` writes them."""
-
-    evaluations: list[dict[str, Any]]
-    next: int | None = Field(description="What to ask for to get those after these; None: there are none.")

@@ -1,4 +1,4 @@
-"""Runs of scenarios on a node: asked for there, and followed until they end."""
+"""Runs of scenarios on a node: asked for there, followed until they end, looked at later, and ended."""
 
 import json
 import secrets
@@ -10,10 +10,15 @@ from engine.errors import EngineError
 from engine.pipeline.log import LogLine
 from engine.service.deployments.node_client import NodeClient, quote_name
 from engine.service.deployments.node_requests import (
+    AbortedRunAnswer,
     FireState,
     LogPart,
+    PauseAnswer,
+    PauseRequest,
     RequestedRunAnswer,
+    ResumeAnswer,
     RunAnswer,
+    RunList,
     RunStartRequest,
     RunState,
 )
@@ -69,8 +74,42 @@ def run_on_node(
             fire = client.ask("GET", f"{path}/fires/{fire.number}", FireState)
         return _follow_run(client, f"{path}/runs/{quote_name(fire.run)}", scenario, listen)
     except KeyboardInterrupt:
-        tell(f"{scenario}: the node goes on with it; engine status SPEC {deployment} tells how it stands")
+        end = f"; engine abort SPEC {fire.run} --on {deployment} ends it" if fire.run else ""
+        tell(f"{scenario}: the node goes on with it{end}; engine status SPEC {deployment} tells how it stands")
         raise
+
+
+def list_runs_on_node(client: NodeClient, deployment: str, last: int) -> RunList:
+    """Return the newest runs of a deployment, oldest first, without their steps and events."""
+    path = f"/v1/deployments/{quote_name(deployment)}/runs"
+    return client.ask("GET", path, RunList, params={"last": str(last)})
+
+
+def read_run_on_node(client: NodeClient, deployment: str, run: str) -> tuple[RunState, list[LogLine]]:
+    """Return a run, by its id or the end of it, and its whole log."""
+    path = f"/v1/deployments/{quote_name(deployment)}/runs/"
+    found = client.ask("GET", path + quote_name(run), RunAnswer).run
+    lines: list[LogLine] = []
+    _read_log(client, path + quote_name(found.id), 0, found.scenario, lines.append)
+    return found, lines
+
+
+def abort_run_on_node(client: NodeClient, deployment: str, run: str) -> str:
+    """Ask a run to end, and return its id."""
+    path = f"/v1/deployments/{quote_name(deployment)}/runs/{quote_name(run)}/abort"
+    return client.ask("POST", path, AbortedRunAnswer).aborting
+
+
+def pause_on_node(client: NodeClient, deployment: str, scenario: str, until: str | None, reason: str) -> PauseAnswer:
+    """Let the triggers of a scenario start no runs; the node records whose token has asked for it."""
+    path = f"/v1/deployments/{quote_name(deployment)}/scenarios/{quote_name(scenario)}/pause"
+    return client.ask("POST", path, PauseAnswer, body=PauseRequest(reason=reason, until=until))
+
+
+def resume_on_node(client: NodeClient, deployment: str, scenario: str) -> bool:
+    """End the pause of a scenario, and return whether it was paused."""
+    path = f"/v1/deployments/{quote_name(deployment)}/scenarios/{quote_name(scenario)}/resume"
+    return client.ask("POST", path, ResumeAnswer).resumed
 
 
 def _follow_run(client: NodeClient, path: str, scenario: str, listen: Callable[[LogLine], None]) -> RunState:

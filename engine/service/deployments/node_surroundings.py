@@ -1,7 +1,7 @@
 """What an update needs on a node: taken from node.yaml, and never from whoever asks for the update.
 
-A deployment that was made on a node stays confined by it, whoever works on it later: a process that concludes what a
-killed one has left knows the node by the revisions that are there.
+A deployment in the folder of a node is confined by it, whoever works on it: `engine deploy` with that folder, or a
+process that concludes what a killed one has left, knows the node by the mark of the folder, or by the revisions there.
 """
 
 import os
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import UsageError
+from engine.service.deployments.node_mark import find_marked_node
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.settings import Care
 from engine.service.deployments.update_order import Surroundings
@@ -28,7 +29,7 @@ def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deploym
     UsageError
         A trusted key cannot be read.
     """
-    node_file = around.node_file or _find_known_node(places)
+    node_file = around.node_file or find_marked_node(places.node_folder) or _find_known_node(places)
     if node_file is None:
         return around
     node = load_node(node_file)

@@ -4,6 +4,7 @@ A bundle and whoever deploys it know only names. What stands behind a name (the 
 server) is the owner's, and wins over the bundle and over the settings of the deployment.
 """
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field
@@ -11,7 +12,10 @@ from pydantic import Field
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
-from engine.spec.resources.resource import Resource, Scalar
+from engine.spec.resources.resource import Duration, Resource, Scalar
+
+LONGEST_RUN = timedelta(hours=24)
+"""The longest time that a run may take on a node whose file does not say it."""
 
 
 class NodeTls(Resource):
@@ -28,6 +32,9 @@ class NodeLimits(Resource):
     bundles: int = Field(200, ge=1, description="Number of bundles that are kept; those in use are kept in any case.")
     runs_at_once: int | None = Field(
         None, ge=1, description="Number of runs at the same time; 1 for 2 cores if left out."
+    )
+    longest_run: Duration | None = Field(
+        None, description="Longest time that a run may take, whatever its scenario says; 24h if left out."
     )
 
 
