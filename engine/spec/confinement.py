@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.digests import digest_file
 from engine.errors import Position
-from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
+from engine.spec.resources.deployments import DeployedSecret, StateRows, TrustedKeyFile
 from engine.spec.resources.node import LONGEST_RUN, GivenResources
 from engine.spec.resources.resource import Scalar
-from engine.spec.revision_file import Revision
+from engine.spec.revision_file import STATE_CONNECTION, Revision
 from engine.spec.variable_references import find_references
 from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
 
@@ -192,10 +192,14 @@ def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home
 def merge_given(node: "NodeSpec", deployment: str) -> GivenResources:
     """Return what is given to a deployment: what is its own wins over what is given to all."""
     levels = node.list_given(deployment)
-    values = {
-        key: {n: v for one in levels for n, v in getattr(one, key).items()} for key in GivenResources.model_fields
-    }
-    return GivenResources.model_construct(None, **values)
+    named = [key for key in GivenResources.model_fields if key != "state"]
+    values: dict[str, Any] = {key: {n: v for one in levels for n, v in getattr(one, key).items()} for key in named}
+    return GivenResources.model_construct(None, **values, state=find_given_state(node, deployment))
+
+
+def find_given_state(node: "NodeSpec", deployment: str) -> StateRows | None:
+    """Return where the rows of the state of a deployment are; None if they are in its folder."""
+    return next((one.state for one in reversed(node.list_given(deployment)) if one.state is not None), None)
 
 
 def _name_resources(sections: Mapping[str, Mapping[str, object]]) -> frozenset[tuple[str, str]]:
@@ -245,6 +249,7 @@ def select_given(node: "NodeSpec", deployment: str, root: MapNode) -> MapNode:
         names = declared.entries if isinstance(declared, MapNode) else {}
         entries = {name: one for name, one in _find_entries(node, deployment, section).items() if name in names}
         replaced.entries[section] = _make_section(section, entries, at)
+    _place_state(node, deployment, replaced, at)
     needed = {
         reference.parts[1]
         for section in REPLACED_RESOURCES
@@ -261,6 +266,28 @@ def select_given(node: "NodeSpec", deployment: str, root: MapNode) -> MapNode:
     }
     replaced.entries["secrets"] = _make_section("secrets", added, at)
     return replaced
+
+
+def _place_state(node: "NodeSpec", deployment: str, replaced: MapNode, at: Position) -> None:
+    """Let the rows of the state be where the node keeps them, if it says so."""
+    state = find_given_state(node, deployment)
+    if state is None:
+        return
+    connection = _find_entries(node, deployment, "connections")[state.connection]
+    connections = replaced.entries["connections"].value
+    assert isinstance(connections, MapNode)  # noqa: S101 - made just now
+    connections.entries[STATE_CONNECTION] = MapEntry(_make_text(at, STATE_CONNECTION), connection.value)
+    where = {
+        "path": "../state",
+        "connection": STATE_CONNECTION,
+        **({"schema": state.db_schema} if state.db_schema else {}),
+    }
+    entries = {key: MapEntry(_make_text(at, key), _make_text(at, text)) for key, text in where.items()}
+    replaced.entries["state"] = MapEntry(_make_text(at, "state"), MapNode(at, entries))
+
+
+def _make_text(at: Position, text: str) -> ScalarNode:
+    return ScalarNode(at, text, text, '"')
 
 
 def _make_section(name: str, entries: Mapping[str, MapEntry], at: Position) -> MapEntry:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import Diagnostic, Position, Severity, SpecError
+from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles
 from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
 from engine.spec.project import report_newer_version
 from engine.spec.resolver import VariableResolver
+from engine.spec.resources.connections import PostgresqlConnection
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
 from engine.spec.resources.node import GivenResources, NodeResource
 from engine.spec.resources.project import ProjectResource, Secret
@@ -171,6 +173,7 @@ def _read_node(path: Path, findings: Findings) -> tuple[MapNode, NodeResource] |
         findings.error(draft.value_position("node"), "name", f"this cannot be a name: {why}")
     for given, place in _list_given(node):
         _check_given(given, place, draft, findings)
+        _check_state(given, place, node, draft, findings)
     _check_address(node, draft, findings)
     _check_named_files(node, draft, findings)
     _check_folders(node, draft, findings)
@@ -239,6 +242,26 @@ def _make_project(sections: dict[str, Any]) -> ProjectResource:
 
 def _get_place(text: SpecText) -> SpecPath:
     return text.path[:2] if text.path[0] == "deployments" else ()
+
+
+def _check_state(given: GivenResources, place: SpecPath, node: NodeResource, draft: Draft, findings: Findings) -> None:
+    """Check that the rows of states are in a database of this file, and not all in one schema."""
+    if given.state is None:
+        return
+    known = {**node.connections, **given.connections}
+    at = draft.value_position(*place, "state", "connection")
+    found = known.get(given.state.connection)
+    if found is None:
+        help_ = did_you_mean(given.state.connection, known, "the names are") if known else "declare it"
+        message = f'"{given.state.connection[:60]}" is not the name of a connection of this file'
+        findings.error(at, "unknown-name", message, help_)
+    elif not isinstance(found, PostgresqlConnection):
+        message = f'the connection "{given.state.connection[:60]}" is of the kind {found.kind}'
+        findings.error(at, "connection", message, "name one of the kind postgresql")
+    if not place and given.state.db_schema is not None:
+        message = "the states of all deployments cannot be in one schema"
+        help_ = "leave it out, and each has one of its own; or write it under the deployment"
+        findings.error(draft.key_position("state", "schema"), "wrong-value", message, help_)
 
 
 def _check_source(name: str, source: DeployedSecret, place: SpecPath, draft: Draft, findings: Findings) -> None:

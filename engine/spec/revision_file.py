@@ -18,6 +18,9 @@ from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse
 
 REVISIONS_FOLDER = "revisions"
 RELEASES_FOLDER = "releases"
+STATE_CONNECTION = "state of the deployment"
+"""The connection to the rows of the state: no connection of a bundle, which must not choose them, nor read them."""
+
 _KEY = "revision_of"
 _START = f'{{\n  "{_KEY}"'
 

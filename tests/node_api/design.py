@@ -130,9 +130,21 @@ class Design:
 
 
 @contextmanager
-def design_tiny(folder: Path, entry: Sequence[str] = ("-m", "engine")) -> Iterator[Design]:
-    """Return a small project, whose release v3 runs and v4 does not, with its node; the server is killed in the end."""
-    made = Design(folder, NODE, entry=entry)
+def design_tiny(
+    folder: Path,
+    more: str = "",
+    environ: Mapping[str, str] | None = None,
+    entry: Sequence[str] = ("-m", "engine"),
+    node: str = NODE,
+) -> Iterator[Design]:
+    """Return a small project, whose release v3 runs and v4 does not, with its node; the server is killed in the end.
+
+    Parameters
+    ----------
+    node, more
+        The file of the node, and what it says besides.
+    """
+    made = Design(folder, node + more, environ, entry)
     try:
         for place, rows in ((made.here / "here", "1\n2\n"), (made.there / "stored", "3\n4\n5\n")):
             place.mkdir()

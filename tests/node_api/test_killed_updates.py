@@ -33,7 +33,7 @@ ENDS = {
 def design(tmp_path: Path) -> Iterator[Design]:
     file = tmp_path / "crash_at"
     file.touch()
-    with design_tiny(tmp_path, (str(ENTRY), str(file))) as made:
+    with design_tiny(tmp_path, entry=(str(ENTRY), str(file))) as made:
         assert made.engine("deploy", "spec.yaml", "production", "--now").returncode == 0
         yield made
 

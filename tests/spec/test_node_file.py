@@ -17,7 +17,17 @@ from .test_schema import read_plain
 
 OK, BAD = HERE / "node_ok", HERE / "node_bad"
 VALIDATOR = jsonschema.Draft202012Validator(build_node_schema())
-BEYOND_THE_SCHEMA = {"twice", "reached_from_outside", "files", "sources", "references", "given", "yaml", "empty"}
+BEYOND_THE_SCHEMA = {
+    "state",
+    "twice",
+    "reached_from_outside",
+    "files",
+    "sources",
+    "references",
+    "given",
+    "yaml",
+    "empty",
+}
 """What is wrong there is in how keys fit together, in texts with a syntax, in files, or is no YAML."""
 
 

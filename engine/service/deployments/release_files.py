@@ -21,11 +21,8 @@ from engine.service.deployments.node_surroundings import check_hooks, describe_c
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.settings import Care
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
-from engine.spec.revision_file import Revision
+from engine.spec.revision_file import STATE_CONNECTION, Revision
 from engine.store.node import Node, OperationRow, ReceivedBundle, RevisionRow
-
-STATE_CONNECTION = "state of the deployment"
-"""The connection to the rows of the state: no connection of a bundle, which must not choose them, nor read them."""
 
 
 def receive_bundle(node: Node, places: DeploymentPlaces, operation: OperationRow, order: UpdateOrder) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection
-from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
+from engine.spec.resources.deployments import DeployedSecret, StateRows, TrustedKeyFile
 from engine.spec.resources.resource import Duration, Resource, Scalar
 
 LONGEST_RUN = timedelta(hours=24)
@@ -48,6 +48,9 @@ class GivenResources(Resource):
     secrets: dict[str, DeployedSecret] = Field({}, description="Where the values of secrets are found.")
     connections: dict[str, Connection] = Field({}, description="What takes the place of connections.")
     channels: dict[str, Channel] = Field({}, description="What takes the place of channels.")
+    state: StateRows | None = Field(
+        None, description="Where the rows of the states are; each in the folder of its deployment if left out."
+    )
 
 
 class NodeResource(GivenResources):

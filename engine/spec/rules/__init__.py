@@ -64,6 +64,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     resources.check_retention,
     connections.check_connections,
     connections.check_state,
+    connections.check_withheld_state,
     connections.check_stored_data,
     channels.check_channels,
     channels.check_receivers,

@@ -7,10 +7,12 @@ from engine.connections.table_names import split_table_name
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.connections import FileConnection, FilesConnection, PostgresqlConnection, S3Connection
 from engine.spec.resources.datasets import FileDataset, StoredDataset
-from engine.spec.resources.deployments import StateRows
+from engine.spec.resources.deployments import NodeInfrastructure, StateRows
 from engine.spec.resources.models import SkopsModel
 from engine.spec.resources.project import State
+from engine.spec.revision_file import STATE_CONNECTION
 from engine.spec.rules.draft import Draft
+from engine.spec.used_connections import list_used_connections
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references, quote_value
 
@@ -36,8 +38,13 @@ def check_connections(draft: Draft, findings: Findings) -> None:
 def check_state(draft: Draft, findings: Findings) -> None:
     """Check that the rows of the state are in a database to which several processes can write at once."""
     for name, deployment in draft.spec.deployments.items():
-        if deployment.state is not None:
-            _check_rows(draft, findings, deployment.state, ("deployments", name, "state"))
+        if deployment.state is None:
+            continue
+        _check_rows(draft, findings, deployment.state, ("deployments", name, "state"))
+        if isinstance(draft.spec.infrastructures.get(deployment.infrastructure), NodeInfrastructure):
+            message = "where the rows of a state on a node are, is said by the node"
+            help_ = "remove it; whoever runs the node writes state: into its file"
+            findings.error(draft.key_position("deployments", name, "state"), "connection", message, help_)
     state = draft.spec.state
     if state.connection is None:
         if state.db_schema is not None:
@@ -45,6 +52,17 @@ def check_state(draft: Draft, findings: Findings) -> None:
             findings.error(draft.key_position("state", "schema"), "needs-key", message, help_)
         return
     _check_rows(draft, findings, state, ("state",))
+
+
+def check_withheld_state(draft: Draft, findings: Findings) -> None:
+    """Check that what is deployed does not reach the rows of its own state, which are behind a connection."""
+    if draft.files.revision is None:
+        return
+    for section in ("datasets", "models", "evaluation_stores", "scenarios"):
+        for name, resource in getattr(draft.spec, section).items():
+            if STATE_CONNECTION in list_used_connections(resource):
+                message = f'the connection "{STATE_CONNECTION}" has the rows of the state, which no resource uses'
+                findings.error(draft.key_position(section, name), "reach", message, "name another connection")
 
 
 def _check_rows(draft: Draft, findings: Findings, state: State | StateRows, path: SpecPath) -> None:
