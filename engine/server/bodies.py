@@ -54,8 +54,8 @@ async def _collect_body(request: Request, limit: int) -> bytes:
 def parse_object(raw: bytes) -> dict[str, Any]:
     """Return the JSON object that some bytes are; raises AnswerError if they are not one.
 
-    A key that stands twice, a number that is not finite and text that is not UTF-8 are refused: other readers would
-    read something else in them.
+    A key that stands twice, a number that is not finite, text that is not UTF-8 and the half of a surrogate pair are
+    refused: other readers would read something else in them.
     """
     try:
         found = json.loads(
@@ -64,8 +64,11 @@ def parse_object(raw: bytes) -> dict[str, Any]:
             parse_constant=_refuse_constant,
             parse_float=_read_finite,
         )
+        json.dumps(found, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise AnswerError(400, "the body is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise AnswerError(400, "the body has half a character, such as \\ud800 without its other half") from None
     except UnicodeDecodeError as problem:
         raise AnswerError(400, f"the body is not UTF-8: byte {problem.start}") from None
     except json.JSONDecodeError as problem:

@@ -15,7 +15,7 @@ TOKEN_LENGTH = 32
 
 
 class RefusedTokenError(Exception):
-    """A token that does not count; the text says why, as the rest of a sentence that begins with "the token"."""
+    """A token that does not count. Why is told to those who run the server, and not to whoever has sent it."""
 
 
 class TokenCheck(Protocol):
@@ -62,7 +62,7 @@ class OneToken:
         """Return the one who may do everything."""
         # Digests of equal length: the time of a comparison tells neither the token nor its length.
         if not secrets.compare_digest(_digest_text(token), self._digest):
-            raise RefusedTokenError("is not the one of this server")
+            raise RefusedTokenError
         return Caller("http", Role.ADMIN)
 
 
@@ -72,16 +72,21 @@ class NodeTokens:
     Parameters
     ----------
     tell
-        Called when they cannot be looked up, as text for those who run the node.
+        Called when they cannot be looked up, and once for each that has ended and is still used, as text for those who
+        run the node.
     """
 
-    help = "send Authorization: Bearer TOKEN; engine node token create NODE NAME --role ROLE makes one"
+    help = (
+        "send Authorization: Bearer TOKEN; who runs the node sees by engine node token list NODE which ones are valid, "
+        "and makes one by engine node token create NODE NAME --role ROLE"
+    )
     names_help = "url in node.yaml adds its own"
     in_url = False
 
     def __init__(self, tokens: Tokens, tell: Callable[[str], None]) -> None:
         self._tokens, self._tell = tokens, tell
         self._problem = ""
+        self._told_ended: set[str] = set()
 
     def identify(self, token: str) -> Caller:
         """Return whose a token is, and record that it was used."""
@@ -91,9 +96,12 @@ class NodeTokens:
             self._note_problem(str(problem))
             raise AnswerError(503, "the tokens of this node cannot be read now", "try it again later") from None
         if row is None:
-            raise RefusedTokenError("is not one of this node")
+            raise RefusedTokenError
         if end := row.explain_end(self._tokens.now()):
-            raise RefusedTokenError(end)
+            if row.id not in self._told_ended:
+                self._told_ended.add(row.id)
+                self._tell(f"tokens: the token {row.id} of {row.name!r} {end}, and is still used")
+            raise RefusedTokenError
         try:
             self._tokens.note_use(row)
         except StoreError as problem:  # reading goes on although nothing can be written

@@ -135,10 +135,10 @@ def serve_node(folder: Path, more: str = "", program: Sequence[str] | None = Non
         node.close()
 
 
-def make_archive(folder: Path, name: str = "v1", *, function: str = "fine") -> tuple[str, bytes]:
+def make_archive(folder: Path, name: str = "v1", *, function: str = "fine", more: str = "") -> tuple[str, bytes]:
     """Return the id and the bytes of a bundle."""
     folder.mkdir(exist_ok=True)
-    spec = write_spec(folder, function=function)
+    spec = write_spec(folder, more, function=function)
     id_ = make_bundle(load(spec), name)
     return id_, (folder / f"{name}.zip").read_bytes()
 

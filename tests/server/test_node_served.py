@@ -3,117 +3,20 @@
 import re
 import signal
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
-from starlette.routing import Route
 
 import engine
-from engine.server.access import OPEN_PATHS
-from engine.server.app import build_app
-from engine.server.callers import GuardedRoute, Role
-from engine.server.node_api.application import NodeApi
-from engine.server.tokens import NodeTokens
-from engine.service.served_node import ServedNode
 from engine.spec import load
-from engine.store.node import Node, OperationState
+from engine.store.node import OperationState
 
 from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make deployments for all tests
-from ..service.served import Served, list_descendants, wait_until  # noqa: TID252 - one way to start a server
+from ..service.served import list_descendants, wait_until  # noqa: TID252 - one way to start a server
+from .asked_node import NODE, AskedNode, make_token, run_engine, write_node
 from .certificates import make_certificate
-from .small_server import SmallServer
-from .small_server import write_spec as write_small_spec
-
-ROLES = {
-    ("GET", "/healthz"): "viewer",
-    ("GET", "/metrics"): "viewer",
-    ("POST", "/reload"): "admin",
-    ("GET", "/projects/{project}/fires"): "viewer",
-    ("GET", "/projects/{project}/fires/{number:int}"): "viewer",
-    ("GET", "/projects/{project}/triggers"): "viewer",
-    ("GET", "/projects/{project}/runs"): "viewer",
-    ("GET", "/projects/{project}/runs/{run}"): "viewer",
-    ("GET", "/runs/{run}"): "viewer",
-    ("POST", "/projects/{project}/runs/{run}/abort"): "operator",
-    ("POST", "/projects/{project}/scenarios/{scenario}/runs"): "operator",
-    ("POST", "/projects/{project}/scenarios/{scenario}/pause"): "operator",
-    ("POST", "/projects/{project}/scenarios/{scenario}/resume"): "operator",
-    ("PUT", "/v1/bundles/{id}"): "deployer",
-    ("GET", "/v1/bundles"): "viewer",
-    ("GET", "/v1/bundles/{id}"): "viewer",
-    ("DELETE", "/v1/bundles/{id}"): "admin",
-    ("GET", "/v1/deployments"): "viewer",
-    ("GET", "/v1/deployments/{name}"): "viewer",
-    ("DELETE", "/v1/deployments/{name}"): "admin",
-    ("POST", "/v1/deployments/{name}/updates"): "deployer",
-    ("POST", "/v1/deployments/{name}/rollback"): "deployer",
-    ("POST", "/v1/deployments/{name}/disable"): "deployer",
-    ("GET", "/v1/deployments/{name}/operations"): "viewer",
-    ("GET", "/v1/operations/{id}"): "viewer",
-    ("GET", "/v1/operations/{id}/events"): "viewer",
-    ("POST", "/v1/deployments/{name}/scenarios/{scenario}/runs"): "operator",
-    ("POST", "/v1/deployments/{name}/scenarios/{scenario}/pause"): "operator",
-    ("POST", "/v1/deployments/{name}/scenarios/{scenario}/resume"): "operator",
-    ("GET", "/v1/deployments/{name}/fires/{number}"): "viewer",
-    ("GET", "/v1/deployments/{name}/runs"): "viewer",
-    ("GET", "/v1/deployments/{name}/runs/{run}"): "viewer",
-    ("GET", "/v1/deployments/{name}/runs/{run}/log"): "viewer",
-    ("POST", "/v1/deployments/{name}/runs/{run}/abort"): "operator",
-    ("GET", "/v1/status"): "viewer",
-    ("GET", "/v1/deployments/{name}/status"): "viewer",
-    ("GET", "/v1/openapi.json"): "viewer",
-}
-"""Which role each request needs. A path that is new must be entered here."""
-
-NODE = "version: 1\nnode: factory\nfolder: data\nlisten: 127.0.0.1:0\n"
-
-
-def write_node(folder: Path, more: str = "") -> Path:
-    path = folder / "node.yaml"
-    path.write_text(NODE + more, encoding="utf-8")
-    return path
-
-
-def make_token(folder: Path, name: str, role: str, *options: str) -> str:
-    """Make a token as people do, and return it."""
-    command = ["node", "token", "create", "node.yaml", name, "--role", role, *options]
-    return run_engine(folder, *command).stdout.strip()
-
-
-def run_engine(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "engine", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
-    )
-
-
-class AskedNode:
-    """A node that runs, with a token of each role."""
-
-    def __init__(self, folder: Path, more: str = "") -> None:
-        self.folder = folder
-        self.path = write_node(folder, more)
-        with Node.open(folder / "data") as node:
-            self.tokens = {role.word: node.tokens.create(f"the {role.word}", role.word, "test")[0] for role in Role}
-        self.server = Served(folder, "--node", "node.yaml", "--drain", "1")
-        self.url: str = self.server.wait_for("listening")["url"]
-
-    def ask(
-        self, path: str, token: str | None = None, method: str = "GET", address: str = "127.0.0.1", **headers: str
-    ) -> httpx2.Response:
-        """Send a request, from one of the addresses of this machine."""
-        given = {"authorization": f"Bearer {token}"} if token else {}
-        transport = httpx2.HTTPTransport(local_address=address)
-        with httpx2.Client(transport=transport, base_url=self.url, timeout=30) as client:
-            return client.request(method, path, headers=given | headers)
-
-    def end(self) -> None:
-        if self.server.process.poll() is None:
-            assert self.server.end() == 0, self.server.describe()
 
 
 @pytest.fixture(scope="module")
@@ -124,71 +27,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AskedNode]:
         yield node
         node.end()
     finally:
-        node.server.process.kill()
-        node.server.process.wait()
-
-
-def list_routes(folder: Path) -> list[Route]:
-    """Return the routes that a node has."""
-    control = SmallServer(write_small_spec(folder))
-    node = ServedNode(write_node(folder), {}, Silent())
-    try:
-        api = NodeApi(control, node.node, lambda: node.spec, {}, print)
-        guard = build_app(control, NodeTokens(node.node.tokens, print), print, node, api)
-        return [route for route in guard.routes if isinstance(route, Route)]
-    finally:
-        node.close()
-        control.close()
-
-
-class Silent:
-    """Takes what a server tells, and shows it to nobody."""
-
-    def tell(self, kind: str, text: str, **facts: object) -> None: ...
-
-    def show_findings(self, findings: object) -> None: ...
-
-    def show_line(self, line: object) -> None: ...
-
-    def mask_secrets(self, project: object) -> None: ...
-
-
-def test_every_path_is_for_those_whose_token_is_valid_and_of_the_right_role(asked: AskedNode, tmp_path: Path) -> None:
-    routes = list_routes(tmp_path)
-    unguarded = {route.path for route in routes if not isinstance(route, GuardedRoute)}
-    assert unguarded == set(OPEN_PATHS)
-    guarded = [(method, route.path) for route in routes if route.path not in OPEN_PATHS
-               for method in sorted((route.methods or set()) - {"HEAD"})]  # fmt: skip
-    assert set(guarded) == set(ROLES)
-
-    with Node.open(asked.folder / "data") as node:
-        revoked, row = node.tokens.create("gone", "admin", "test")
-        node.tokens.revoke(row)
-        expired = node.tokens.create("late", "admin", "test", node.database.now())[0]
-    wrong = asked.tokens["admin"][:-1] + ("A" if asked.tokens["admin"][-1] != "A" else "Q")
-    invalid = {
-        None: "the token is missing",
-        wrong: "the token is not one of this node",
-        expired: "the token has expired at ",
-        revoked: "the token was revoked at ",
-    }
-    for number, (method, template) in enumerate(guarded):
-        path = re.sub(r"\{\w+:int\}", "1", template)
-        path = re.sub(r"\{[^}]*\}", "x", path)
-        address = f"127.0.1.{number + 1}"  # ten failures of an address are looked into
-        for token, said in invalid.items():
-            refused = asked.ask(path, token, method, address)
-            assert refused.status_code == 401, (method, path, said)
-            assert said in refused.json()["error"]
-        needed = Role[ROLES[method, template].upper()]
-        for role in Role:
-            answer = asked.ask(path, asked.tokens[role.word], method, address)
-            if role < needed:
-                assert answer.status_code == 403, (method, path, role)
-                assert f"needs the role {needed.word}" in answer.json()["error"]
-            else:
-                assert answer.status_code not in (401, 403, 405, 429), (method, path, role, answer.text)
-                assert answer.status_code < 500, (method, path, role, answer.text)
+        node.kill()
 
 
 def test_a_token_in_the_address_does_not_count(asked: AskedNode) -> None:
@@ -241,8 +80,7 @@ def test_who_has_asked_stands_in_what_was_done_and_no_token_stands_anywhere(tmp_
             secret = token.split("_", 2)[2].encode()
             assert not [text for text in [*shown, *kept] if secret in text]
     finally:
-        asked.server.process.kill()
-        asked.server.process.wait()
+        asked.kill()
 
 
 def test_two_servers_are_not_one_node(asked: AskedNode) -> None:
@@ -266,8 +104,7 @@ def test_a_source_without_a_value_is_told_at_the_start(tmp_path: Path) -> None:
         ]
         asked.end()
     finally:
-        asked.server.process.kill()
-        asked.server.process.wait()
+        asked.kill()
 
 
 def test_hosts_and_origins_are_checked_also_with_a_token(asked: AskedNode) -> None:
@@ -304,8 +141,7 @@ def test_a_node_is_ready_and_takes_its_file_again_at_a_signal(tmp_path: Path) ->
         assert "behind_proxy" in asked.server.wait_for("warning")["text"]  # it counts from the next start
         asked.end()
     finally:
-        asked.server.process.kill()
-        asked.server.process.wait()
+        asked.kill()
 
 
 def test_it_speaks_tls_and_takes_a_new_certificate_at_a_signal(tmp_path: Path) -> None:
@@ -333,8 +169,7 @@ def test_it_speaks_tls_and_takes_a_new_certificate_at_a_signal(tmp_path: Path) -
         assert httpx2.get(f"{asked.url}/healthz", verify=new, headers=token).status_code == 200
         asked.end()
     finally:
-        asked.server.process.kill()
-        asked.server.process.wait()
+        asked.kill()
 
 
 @pytest.mark.parametrize(
@@ -391,5 +226,4 @@ def test_an_empty_node_takes_up_a_deployment(tmp_path: Path) -> None:
         assert paused.json()["by"] == "the operator 127.0.0.1"
         asked.end()
     finally:
-        asked.server.process.kill()
-        asked.server.process.wait()
+        asked.kill()

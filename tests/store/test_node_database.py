@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import URL
 
 from engine.errors import UsageError
 from engine.store.node import Node
@@ -47,7 +46,7 @@ def add_revision(node: Node) -> dict[str, object]:
 
 def test_a_node_of_the_first_revision_keeps_its_rows_and_gets_tokens(tmp_path: Path) -> None:
     (tmp_path / "locks").mkdir()
-    old = NodeDatabase(URL.create("sqlite", database=str(tmp_path / "node.db")), tmp_path)
+    old = NodeDatabase(tmp_path, file="node.db")
     prepare_schema(old, NODE_MIGRATIONS, "0001")
     old.close()
     with closing(sqlite3.connect(tmp_path / "node.db")) as connection:

@@ -93,7 +93,7 @@ class DeploymentRequests:
     def roll_back_deployment(self, request: Request, asked: RollbackRequest) -> Response:
         """Begin a rollback."""
         key, by = read_key(request), get_caller(request).name
-        if (known := self._find_known(request, key, "rollback")) is not None:
+        if (known := self._find_known(request, key, "rollback", asked.expected_revision)) is not None:
             return self._answer_accepted(known, new=False)
         row, active = self._get_active(request)
         _compare_expected(active, asked.expected_revision)
@@ -103,7 +103,7 @@ class DeploymentRequests:
     def disable_deployment(self, request: Request, asked: DisableRequest) -> Response:
         """Begin to switch a deployment off."""
         key, by = read_key(request), get_caller(request).name
-        if (known := self._find_known(request, key, "disable")) is not None:
+        if (known := self._find_known(request, key, "disable", asked.expected_revision)) is not None:
             return self._answer_accepted(known, new=False)
         row, active = self._get_active(request)
         if asked.expected_revision is not None:
@@ -128,10 +128,13 @@ class DeploymentRequests:
             message = f"the bundle {order.bundle[:12]} is one of the project {bundle.project!r}"
             raise AnswerError(422, f"{message}, not of {order.project!r}")
 
-    def _find_known(self, request: Request, key: str, kind: str) -> OperationRow | None:
+    def _find_known(self, request: Request, key: str, kind: str, expected: int | None) -> OperationRow | None:
         """Return the operation of a key; raises AnswerError if it is another one than is asked for."""
         known = self.node.operations.find_by_key(key)
-        if known is not None and (known.deployment, known.kind) != (request.path_params["name"], kind):
+        if known is None:
+            return None
+        begins = known.from_revision if expected is None else expected
+        if (known.deployment, known.kind, known.from_revision) != (request.path_params["name"], kind, begins):
             message = f"Idempotency-Key was used before, for the operation {known.id} on {known.deployment}"
             raise AnswerError(409, message, "take a new key for another request")
         return known

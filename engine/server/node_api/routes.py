@@ -40,10 +40,11 @@ from engine.store.node import OperationRow
 BUNDLE_ID = "[0-9a-f]{64}"
 OPERATION_ID = "[0-9A-Za-z_-]{1,64}"
 
-ALWAYS = (401, 403, 421, 429, 431, 500, 503)
-"""Any request may be answered so: who asks is not known, may not, or asks too much; or the server cannot answer."""
+ALWAYS = (401, 403, 421, 422, 429, 431, 500, 503)
+"""Any request may be answered so: who asks is not known, may not, asks too much, or with parameters that are not valid;
+or the server cannot answer."""
 
-WITH_BODY = (400, 408, 413, 415, 422)
+WITH_BODY = (400, 408, 413, 415)
 """A body that is not what it should be."""
 
 
@@ -179,7 +180,7 @@ ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute(
         "list_events", "GET", "/v1/operations/{id}/events", Role.VIEWER,
         "Tell what an operation says: as a stream of server-sent events until it ends, or once as JSON.",
-        {200: EventList}, errors=(404, 422), parameters=(_OPERATION, _AFTER, _LAST_EVENT), events=True,
+        {200: EventList}, errors=(404,), parameters=(_OPERATION, _AFTER, _LAST_EVENT), events=True,
     ),
     ApiRoute(
         "request_run", "POST", f"{_SCENARIOS}/runs", Role.OPERATOR, "Ask for a run of a scenario.",
@@ -205,11 +206,11 @@ ROUTES: tuple[ApiRoute, ...] = (
     ),
     ApiRoute(
         "show_run", "GET", _RUNS, Role.VIEWER, "Show a run and its log.", {200: RunAnswer},
-        errors=(404, 409, 422), parameters=(_DEPLOYMENT, _RUN, _FROM),
+        errors=(404, 409), parameters=(_DEPLOYMENT, _RUN, _FROM),
     ),
     ApiRoute(
         "show_log", "GET", f"{_RUNS}/log", Role.VIEWER, "Show the log of a run, from a byte on.", {200: LogPart},
-        errors=(404, 409, 422), parameters=(_DEPLOYMENT, _RUN, _FROM),
+        errors=(404, 409), parameters=(_DEPLOYMENT, _RUN, _FROM),
     ),
     ApiRoute(
         "abort_run", "POST", f"{_RUNS}/abort", Role.OPERATOR, "Ask a run to end.", {202: AbortedRunAnswer},

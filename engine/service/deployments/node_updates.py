@@ -165,9 +165,10 @@ class NodeUpdates:
     def _compare_with_known(self, known: OperationRow, order: UpdateOrder) -> None:
         """Raise UsedKeyError if a known operation is not what is asked for."""
         row = self._node.find_revision(known.deployment, known.to_revision)
-        same = (known.deployment, known.kind) == (order.deployment, order.kind)
+        same = (known.deployment, known.kind, known.from_revision) == (order.deployment, order.kind, order.expected)
         if order.kind == "deploy" and row is not None:
-            same = same and row.bundle == order.bundle and row.settings == order.settings
+            asked = (order.bundle, order.bundle_name, order.settings)
+            same = same and (row.bundle, row.bundle_name, row.settings) == asked
         if not same:
             raise UsedKeyError(f"the key was used before, for the operation {known.id} on {known.deployment}")
 

@@ -60,6 +60,5 @@ def name_node() -> Iterator[None]:
     except StoreError as error:
         text = str(error).replace("state folder", "infrastructure").replace("state.db", "node.db")
         text = text.replace("`state: {path: …}`", "`path:` of the infrastructure")
-        if text == str(error):
-            raise
-        raise StoreError(text) from error
+        error.args = (text,)  # it stays what it is: whoever waits for a lock looks for LockBusy
+        raise
