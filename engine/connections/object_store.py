@@ -183,9 +183,17 @@ class ObjectFolder:
         """Return what the store says of an object; None if there is none; raises ObjectStoreError."""
         try:
             with self._explain(path):
-                return _describe_object(self._store.head(path))
+                return _describe_object(self._ask_for(path))
         except _MissingError:
             return None
+
+    def _ask_for(self, path: str) -> Any:
+        try:
+            return self._store.head(path)
+        except Exception as error:
+            if re.search("40[0-9] (?!Not Found)", str(error)):  # a refused HEAD says nothing of the reason, a GET does
+                self._store.get_range(path, start=0, length=1)
+            raise
 
     def download(self, one: StoredObject, target: Path) -> None:
         """Write an object into a new file, piece by piece.
@@ -289,7 +297,9 @@ class ObjectFolder:
             if not of_obstore and type(error).__name__ != "PanicException":  # a fault of its own, which is no Exception
                 raise
             text = str(error)
-            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in text:
+            if "<Code>PreconditionFailed" in text:  # of a request that goes on where an answer was cut
+                raise ObjectChangedError(f"{self.name(path)} changed while it was read") from None
+            if isinstance(error, FileNotFoundError) and not re.search("NoSuchBucket|NoSuchUpload", text):
                 raise _MissingError(f"{self.name(path)}: there is no such object") from None
             said = explain_store_error(text, self)
             kind = _ConnectionLostError if said == _LOST.format(where=self.endpoint or "AWS") else ObjectStoreError
@@ -379,14 +389,16 @@ _MEANINGS = {
     r"169\.254\.\d+\.\d+": "no keys were found in the environment or on the machine: declare access_key and "
     "secret_key, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     r"<Code>NoSuchBucket": "there is no bucket {bucket!r} at {where}",
+    r"<Code>NoSuchUpload": "the answer to the end of the upload was lost, so it is not known whether the object was "
+    "written: write it again",
     r"<Code>InvalidAccessKeyId": "the store does not know the access_key",
     r"<Code>SignatureDoesNotMatch": "the store does not accept the secret_key",
     r"<Code>(?:RequestTimeTooSkewed|RequestExpired)": "the clock of this machine and that of the store differ by more "
     "than the store allows: set this machine's clock",
     r"<Code>(?:ExpiredToken|TokenRefreshRequired)": "the session_token has expired",
     r"<Code>InvalidToken": "the store does not accept the session_token",
-    r"<Code>(?:PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)|301 Moved": "the "
-    "bucket {bucket!r} is in another region: set region: of the connection",
+    r"<Code>(?:PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)|301 Moved|"
+    r"redirect without LOCATION": "the bucket {bucket!r} is in another region: set region: of the connection",
     r"<Code>(?:AccessDenied|AllAccessDisabled)|403 Forbidden|401 Unauthorized": "the store refuses this: the key needs "
     "s3:ListBucket for the bucket {bucket!r} and s3:GetObject for its objects, and s3:PutObject to write",
     r"<Code>(?:SlowDown|ServiceUnavailable)|503 Service|429 Too": "the store is overloaded: try again later",

@@ -8,6 +8,7 @@ pattern of the path with its query, the fault and how many times. Faults:
     lose                 pass the request on, and cut the connection instead of answering
     cut BYTES            cut the connection after so many bytes of the answer
     hold BYTES           print "held" after so many bytes of the answer, and go on after the next line of the input
+    break BYTES          hold it so, then cut the connection
     delay SECONDS        wait before the request is passed on
     strip HEADER         pass the request on without a header
 
@@ -105,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         kept = [(name, given) for name, given in got.getheaders() if name.lower() not in ("connection", "date")]
         if fault == "lose":
             return self._cut()
-        return self._answer(got.status, kept, content, fault, int(value) if fault in ("cut", "hold") else 0)
+        return self._answer(got.status, kept, content, fault, int(value) if fault in ("cut", "hold", "break") else 0)
 
     def _answer(
         self, status: int, headers: list[tuple[str, str]], content: bytes, fault: str = "", after: int = 0
@@ -117,12 +118,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         self.wfile.write(content[:after])
-        if fault == "cut":
-            self._cut()
-            return
-        if fault == "hold":
+        if fault in ("hold", "break"):
             print("held", flush=True)
             RELEASED.wait()
+        if fault in ("cut", "break"):
+            self._cut()
+            return
         self.wfile.write(content[after:])
 
     def _cut(self) -> None:
@@ -134,6 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+    def handle(self) -> None:
+        with suppress(OSError):  # the client has gone
+            super().handle()
 
     def finish(self) -> None:
         with suppress(OSError):
