@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from secrets import token_hex
 
 from engine.bundles.archive_records import MOST_ARCHIVE_BYTES
 from engine.bundles.registry import (
@@ -94,19 +93,15 @@ class ObjectRegistry(BundleRegistry):
             return self._copies.source.create(self._name_object("names", folder, f"{stem}.json"), content)
 
     def _prove_conditions(self) -> None:
-        """Raise a BundleError unless the store refuses to create what is there."""
+        """Raise a BundleError unless the store refuses to create what is there: the canary, which stays for others."""
         if self._keeps_conditions:
             return
-        source, path = self._copies.source, self._name_object("canary", token_hex(16))
-        try:
-            source.create(path, CANARY)
-            if source.create(path, CANARY):
-                raise BundleError(
-                    f"the registry {self.place} cannot be used: the store ignores conditional writes (If-None-Match), "
-                    "so one name could be given to two bundles; use a store that keeps them, or a folder"
-                )
-        finally:
-            source.remove(path)
+        source, path = self._copies.source, self._name_object("canary")
+        if source.create(path, CANARY) and source.create(path, CANARY):
+            raise BundleError(
+                f"the registry {self.place} cannot be used: the store ignores conditional writes (If-None-Match), "
+                "so one name could be given to two bundles; use a store that keeps them, or a folder"
+            )
         self._keeps_conditions = True
 
     def _name_object(self, *parts: str) -> str:

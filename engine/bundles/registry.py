@@ -77,7 +77,11 @@ class BundleRegistry(ABC):
         if self._create_name(safe_name(project), safe_name(name), content.encode()):
             return
         present = self._find_name(project, name)
-        if present is not None and present != RegisteredBundle(project, name, id_):
+        if present is None:
+            raise BundleError(
+                f'the name "{name}" could not be given: another process gives or removes it just now; try again'
+            )
+        if present != RegisteredBundle(project, name, id_):
             message = f'the name "{name}" belongs to the bundle {present.id[:12]}… and is never given again'
             raise BundleError(f"{message}: choose another name")
 

@@ -7,6 +7,7 @@ first use, so that `engine validate` and the loop of `engine serve` never load i
 import os
 import posixpath
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _READ_BYTES, _WRITTEN_BYTES = 4 * 1024 * 1024, 16 * 1024 * 1024
 
 _MOST_CONDITIONAL_BYTES = 256 * 1024 * 1024
 """A put under a condition is one request, which is held in memory."""
+
+_CREATING_TRIES = 3
 
 _LONGEST_TRANSFER = timedelta(days=1)
 
@@ -180,9 +183,17 @@ class ObjectFolder:
         """Return what the store says of an object; None if there is none; raises ObjectStoreError."""
         try:
             with self._explain(path):
-                return _describe_object(self._store.head(path))
+                return _describe_object(self._ask_for(path))
         except _MissingError:
             return None
+
+    def _ask_for(self, path: str) -> Any:
+        try:
+            return self._store.head(path)
+        except Exception as error:
+            if re.search("40[0-9] (?!Not Found)", str(error)):  # a refused HEAD says nothing of the reason, a GET does
+                self._store.get_range(path, start=0, length=1)
+            raise
 
     def download(self, one: StoredObject, target: Path) -> None:
         """Write an object into a new file, piece by piece.
@@ -249,20 +260,23 @@ class ObjectFolder:
     def create(self, path: str, content: bytes) -> bool:
         """Put a small object unless there is one; return whether this call has put it.
 
-        An answer that got lost is asked for again, and then finds the own object. So False says that there is an
-        object, not that it is another one's.
+        If the connection is lost, it is tried again, and may then find the object that it has put before. So False says
+        that there is an object, not that it is another one's.
         """
-        try:
-            with self._explain(path):
-                self._store.put(path, content, mode="create", use_multipart=False)
-        except _ExistsError:
-            return False
-        return True
-
-    def remove(self, path: str) -> None:
-        """Remove an object; that there is none is no error."""
-        with self._explain(path):
-            self._store.delete(path)
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with self._explain(path):
+                    self._store.put(path, content, mode="create", use_multipart=False)
+            except _ExistsError:
+                return False
+            except _ConnectionLostError:  # obstore repeats no request under a condition
+                if tries == _CREATING_TRIES:
+                    raise
+                time.sleep(0.1)
+            else:
+                return True
 
     def name(self, path: str) -> str:
         """Return an object or a folder as messages name it."""
@@ -283,9 +297,17 @@ class ObjectFolder:
             if not of_obstore and type(error).__name__ != "PanicException":  # a fault of its own, which is no Exception
                 raise
             text = str(error)
-            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in text:
+            if "<Code>PreconditionFailed" in text:  # of a request that goes on where an answer was cut
+                raise ObjectChangedError(f"{self.name(path)} changed while it was read") from None
+            if isinstance(error, FileNotFoundError) and not re.search("NoSuchBucket|NoSuchUpload", text):
                 raise _MissingError(f"{self.name(path)}: there is no such object") from None
-            raise ObjectStoreError(f"{self.name(path)}: {explain_store_error(text, self)}") from None
+            said = explain_store_error(text, self)
+            kind = _ConnectionLostError if said == _LOST.format(where=self.endpoint or "AWS") else ObjectStoreError
+            raise kind(f"{self.name(path)}: {said}") from None
+
+
+class _ConnectionLostError(ObjectStoreError):
+    """The connection was lost before the answer came."""
 
 
 class _MissingError(ObjectStoreError):
@@ -361,18 +383,22 @@ def explain_store_error(text: str, of: ObjectFolder) -> str:
     return _shorten(text)
 
 
+_LOST = "the connection to {where} was lost"
+
 _MEANINGS = {
     r"169\.254\.\d+\.\d+": "no keys were found in the environment or on the machine: declare access_key and "
     "secret_key, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     r"<Code>NoSuchBucket": "there is no bucket {bucket!r} at {where}",
+    r"<Code>NoSuchUpload": "the answer to the end of the upload was lost, so it is not known whether the object was "
+    "written: write it again",
     r"<Code>InvalidAccessKeyId": "the store does not know the access_key",
     r"<Code>SignatureDoesNotMatch": "the store does not accept the secret_key",
     r"<Code>(?:RequestTimeTooSkewed|RequestExpired)": "the clock of this machine and that of the store differ by more "
     "than the store allows: set this machine's clock",
     r"<Code>(?:ExpiredToken|TokenRefreshRequired)": "the session_token has expired",
     r"<Code>InvalidToken": "the store does not accept the session_token",
-    r"<Code>(?:PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)|301 Moved": "the "
-    "bucket {bucket!r} is in another region: set region: of the connection",
+    r"<Code>(?:PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)|301 Moved|"
+    r"redirect without LOCATION": "the bucket {bucket!r} is in another region: set region: of the connection",
     r"<Code>(?:AccessDenied|AllAccessDisabled)|403 Forbidden|401 Unauthorized": "the store refuses this: the key needs "
     "s3:ListBucket for the bucket {bucket!r} and s3:GetObject for its objects, and s3:PutObject to write",
     r"<Code>(?:SlowDown|ServiceUnavailable)|503 Service|429 Too": "the store is overloaded: try again later",
@@ -386,7 +412,7 @@ _MEANINGS = {
     r"timed out|TimedOut|deadline has elapsed": "{where} does not answer in the given time; raise timeout: of the "
     "connection if it is slow",
     r"(?i:connection reset|connection closed|IncompleteMessage|error decoding|end of file|broken pipe|"
-    r"error sending request|unexpected eof)": "the connection to {where} was lost",
+    r"error sending request|unexpected eof)": _LOST,
 }
 """Patterns of what obstore says, in the order in which they are looked for, and what they mean."""
 

@@ -6,7 +6,7 @@ that fails ends them, because those after it need what it was to prove. Nothing 
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -140,17 +140,15 @@ def prove_secrets(revision: Revision) -> str:
     """Prove that each secret has a value that must have one, or without which a connection cannot be opened."""
     project = revision.loaded
     secrets = Secrets(project, os.environ)
-    urls = [
-        getattr(connection, key, None) or ""
-        for connection in _list_needed_connections(project).values()
-        for key in ("url", "access_key", "secret_key", "session_token")
-    ]
-    of_connections = {one.parts[1] for url in urls for one in find_references(url) if one.parts[:1] == ("secret",)}
-    tokens = {one.token for one in project.resources.infrastructures.values() if isinstance(one, NodeInfrastructure)}
-    # A token of a node is for whoever deploys to it, unless something else needs it too, or a step deploys from here.
-    to_deploy = {one.parts[1] for text in tokens for one in find_references(text) if one.parts[:1] == ("secret",)}
-    if _deploys(project):
-        to_deploy = set()
+    needed = _list_needed_connections(project)
+    of_connections = _list_secrets(text for one in needed.values() for text in _list_logins(one))
+    # Tokens of nodes and the key of the registry are for whoever deploys, unless something else needs them too, or a
+    # step deploys from here.
+    tokens = [one.token for one in project.resources.infrastructures.values() if isinstance(one, NodeInfrastructure)]
+    registry = project.resources.registry
+    if registry is not None and registry.connection is not None:
+        tokens += _list_logins(project.connections[registry.connection])
+    to_deploy = set() if _deploys(project) else _list_secrets(tokens)
     required = [
         name
         for name, secret in project.secrets.items()
@@ -234,6 +232,16 @@ def prove_connections(revision: Revision) -> str:
                 f"{name}: {said}; mend it, or put another one in its place under `connections:` of the deployment"
             ) from None
     return join_words(connections) if connections else "no connections are needed"
+
+
+def _list_logins(connection: Connection) -> list[str]:
+    """Return the texts of a connection in which secrets may be."""
+    return [getattr(connection, key, None) or "" for key in ("url", "access_key", "secret_key", "session_token")]
+
+
+def _list_secrets(texts: Iterable[str]) -> set[str]:
+    """Return the names of the secrets that texts refer to."""
+    return {one.parts[1] for text in texts for one in find_references(text) if one.parts[:1] == ("secret",)}
 
 
 def _list_needed_connections(project: ProjectSpec) -> dict[str, Connection]:

@@ -1,16 +1,17 @@
 """Sixteen processes that give one name to a bundle each, at once; prints what each of them was told, one line each.
 
-They are forked from a process with all imports done, and start when a pipe is closed.
+They are forked from a process with all imports done, and start when a pipe is closed. The registry is that of a spec.
 """
 
 import os
 import sys
 from pathlib import Path
 
-from engine.bundles.registry import FolderRegistry
+from engine.bundles.project_bundles import require_published
 from engine.errors import BundleError
+from engine.spec import load
 
-registry = FolderRegistry(Path(sys.argv[1]))
+registry = require_published(load(Path(sys.argv[1])))
 start, closed = os.pipe()
 children = []
 for archive in map(Path, sys.argv[2:]):

@@ -24,6 +24,13 @@ def registry(tmp_path: Path) -> FolderRegistry:
     return FolderRegistry(tmp_path / "registry")
 
 
+def name_registry(folder: Path) -> Path:
+    """Write a spec with a registry in a folder, and return its path."""
+    spec = folder.parent / "spec.yaml"
+    spec.write_text(f'version: 1\nproject: p\nregistry: {{path: "{folder}"}}\n')
+    return spec
+
+
 def test_a_bundle_is_found_by_its_name_its_id_and_the_first_digits_of_it(
     registry: FolderRegistry, tmp_path: Path
 ) -> None:
@@ -68,7 +75,11 @@ def test_of_sixteen_that_give_a_name_at_once_one_wins(tmp_path: Path) -> None:
     for turn in range(2):
         folder = tmp_path / f"registry {turn}"
         done = subprocess.run(
-            [sys.executable, RACERS, folder, *archives], capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, RACERS, name_registry(folder), *archives],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
         told = done.stdout.splitlines()
         (won,) = [line.removeprefix("won ") for line in told if line.startswith("won ")]
@@ -83,7 +94,7 @@ def test_of_sixteen_that_give_a_name_at_once_one_wins(tmp_path: Path) -> None:
 def test_sixteen_that_put_the_same_bundle_at_once_all_succeed(tmp_path: Path) -> None:
     id_ = make_archive(tmp_path / "bundle.zip")
     done = subprocess.run(
-        [sys.executable, RACERS, tmp_path / "registry", *[tmp_path / "bundle.zip"] * 16],
+        [sys.executable, RACERS, name_registry(tmp_path / "registry"), *[tmp_path / "bundle.zip"] * 16],
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.splitlines() == [f"won {id_}"] * 16
