@@ -40,7 +40,8 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
     outcome when the check was last applied; of a wildcard check, the worst. A metric that is called as another column,
     such as `rows`, is in the column `metrics.rows`. `time`, `time.start` and `time.end` are there if an evaluation has
-    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded; `release`, in a deployment.
+    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded; `release`, in a deployment;
+    `origin`, the deployment that an evaluation was pulled from, if one was.
     """
     found = store.evaluations
     timed = any(one.time for one in found)
@@ -50,7 +51,7 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     schema |= {"time": pl.String, "time.start": UTC, "time.end": UTC} if timed else {}
     schema |= {"created": UTC, "rows": pl.Int64}
     ids = ["id", *["same_data_as"] * timed, *["superseded_by"] * any(one.superseded_by for one in found)]
-    ids += ["release"] * any(one.release for one in found)
+    ids += [name for name in ("release", "origin") if any(getattr(one, name) for one in found)]
     columns = {name: f"metrics.{name}" if name in {*schema, *checks, *ids} else name for name in store.metrics}
     bounded = [
         name

@@ -69,6 +69,7 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
             "labels": ", ".join(f"{key} = {value}" for key, value in one.labels.items()),
             "model": _describe_model_of(one),
             "release": one.release or "",
+            "origin": f"pulled from the deployment {one.origin}" if one.origin else "",
             "challenger": ", ".join(filter(None, one.facts.get("challenger", {}).values())),
             "rows": f"{one.rows_used:,}, compared with {one.reference_rows:,} rows of the reference",
             "fingerprints": ", ".join(f"{of} {digest[:SHORT_DIGEST]}" for of, digest in prints if digest),

@@ -36,6 +36,14 @@ def command(
             help="Remove those of before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
         ),
     ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEPLOYMENT",
+            help="Remove those that engine pull has brought from this deployment; it does not bring them again.",
+            show_default=False,
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,
     on: On = None,
@@ -43,8 +51,8 @@ def command(
     """Remove evaluations from a store, with their files. Asks for confirmation. Several conditions must all hold."""
     labels = parse_pairs(label, "--label", "KEY=VALUE")
     moment = _parse_moment(before) if before is not None else None
-    if not (evaluations or everything or labels or before):
-        raise typer.BadParameter("name evaluations, or choose them by --label, --before or --all")
+    if not (evaluations or everything or labels or before or origin):
+        raise typer.BadParameter("name evaluations, or choose them by --label, --before, --origin or --all")
     if everything and (evaluations or labels or before):
         raise typer.BadParameter("--all removes all evaluations: leave it out to remove only some of them")
     declared = load_project(path, var, on=on)
@@ -53,7 +61,7 @@ def command(
     from engine.cli.output import print_warning
 
     one = Project(declared, os.environ, (print_warning,)).store(store)
-    chosen = one.select(*(evaluations or ()), labels=labels, before=moment)
+    chosen = one.select(*(evaluations or ()), labels=labels, before=moment, origin=origin)
     if not chosen:
         print(f"{store}: nothing was removed, because no evaluation meets the conditions")
         return ExitCode.OK

@@ -81,6 +81,7 @@ class Evaluation:
     `superseded_by` is the id of the evaluation that was made of the same time and model later, from changed data.
     `same_data_as` is the id of an evaluation of another time whose batch is exactly the same data.
     `release` is the bundle of the deployment that made it; None outside of deployments.
+    `origin` is the deployment that it was pulled from; None if it was made in this state.
     `files_removed` is when retention has removed its files, the snapshot of its batch; None while they are kept.
     """
 
@@ -112,6 +113,7 @@ class Evaluation:
     same_data_as: str | None = None
     files_removed: datetime | None = None
     release: str | None = None
+    origin: str | None = None
 
     @property
     def moment(self) -> datetime:

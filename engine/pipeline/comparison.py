@@ -58,6 +58,12 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
     version = _load_model_version(evaluation, context)
     if reference == "model_test":
         if version is None:
+            if evaluation.origin is not None and evaluation.model_version is not None:
+                raise UsageError(
+                    f"the version of the model {evaluation.model!r} that was evaluated in the deployment "
+                    f"{evaluation.origin!r} is not here, so there are no held-out rows; name another reference: an "
+                    "evaluation, or dataset:NAME"
+                )
             raise UsageError(
                 f"evaluation store {evaluation.store!r} has no model that the engine trained, so there are no "
                 "held-out rows; name another reference: an evaluation, or dataset:NAME"
@@ -77,6 +83,8 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
 def _load_model_version(evaluation: Evaluation, context: BuildContext) -> ModelVersion | None:
     if evaluation.model is None or evaluation.model_version is None:
         return None
+    if evaluation.origin is not None:  # versions have other numbers there, but the same identities
+        return context.store.models.find_same(evaluation.model, str(evaluation.facts.get("identity")))
     return context.store.models.find(evaluation.model, int(evaluation.model_version))
 
 

@@ -14,7 +14,8 @@ class EvaluationRow:
 
     `metrics` are those that are displayed, as far as the evaluation has them. `outcomes` gives, by check, the outcome
     when it was last applied to the evaluation; of a wildcard check, the worst. `superseded_by` and `same_data_as` are
-    ids of other evaluations, `release` is the bundle of the deployment that made it.
+    ids of other evaluations. `release` is the bundle of the deployment that made it, and `origin` the one that it was
+    pulled from.
     """
 
     id: str
@@ -28,6 +29,7 @@ class EvaluationRow:
     superseded_by: str | None = None
     same_data_as: str | None = None
     release: str | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def describe_store(
                 superseded_by=one.superseded_by,
                 same_data_as=one.same_data_as,
                 release=one.release,
+                origin=one.origin,
             )
             for one in evaluations
         ),
