@@ -3,13 +3,12 @@
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import On, Variables, load_project, parse_pairs
+from engine.cli.options import On, Variables, load_project, parse_pairs, parse_time
 from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
 
@@ -50,7 +49,7 @@ def command(
 ) -> int:
     """Remove evaluations from a store, with their files. Asks for confirmation. Several conditions must all hold."""
     labels = parse_pairs(label, "--label", "KEY=VALUE")
-    moment = _parse_moment(before) if before is not None else None
+    moment = parse_time(before, "--before") if before is not None else None
     if not (evaluations or everything or labels or before or origin):
         raise typer.BadParameter("name evaluations, or choose them by --label, --before, --origin or --all")
     if everything and (evaluations or labels or before):
@@ -75,16 +74,6 @@ def command(
     for name, number in _count_names([each for each in chosen if each.id in removed]).items():
         print(f"{store}: removed {name}, {number} {'evaluation' if number == 1 else 'evaluations'}")
     return ExitCode.OK
-
-
-def _parse_moment(text: str) -> datetime:
-    """Return the moment of an ISO date or time; raises typer.BadParameter for any other text."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        message = f"{text!r} is not a time such as 2026-11-28 or 2026-11-28T09:30"
-        raise typer.BadParameter(message, param_hint="--before") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _count_names(evaluations: Sequence["Evaluation"]) -> dict[str, int]:

@@ -50,27 +50,16 @@ class RemovedSnapshot(DamagedSnapshot):
         self.folder, self.fault = folder, "removed by retention"
 
 
-class DistantSnapshot(DamagedSnapshot):
-    """The files of an evaluation that was pulled are still in its deployment."""
-
-    def __init__(self, folder: Path, origin: str) -> None:
-        StoreError.__init__(self, f"its files are still in the deployment {origin!r}")
-        self.folder, self.fault = folder, "not pulled"
-        self.remedy = f"Bring them by `engine pull SPEC {origin} --files`, or"
-
-
 def load_snapshot_of(evaluation: Evaluation, folder: Path) -> Snapshot:
     """Load the snapshot of an evaluation's batch from the folder of its files.
 
     Raises
     ------
     DamagedSnapshot
-        It cannot be used; RemovedSnapshot, if retention has removed it, and DistantSnapshot, if it was not pulled.
+        It cannot be used; RemovedSnapshot, if retention has removed it.
     """
     if evaluation.files_removed is not None:
         raise RemovedSnapshot(folder, evaluation.files_removed)
-    if evaluation.origin is not None and not folder.exists():
-        raise DistantSnapshot(folder, evaluation.origin)
     return Snapshot.load(folder)
 
 

@@ -61,14 +61,14 @@ class ProjectRequests:
 
     def list_fires(self, request: Request) -> Response:
         """Return the newest fires of a project, or of one scenario, newest first."""
-        store = self._find_store(request)
+        store = self.find_store(request)
         last = _read_count(request, "last", FIRES_SHOWN, 1, MOST_FIRES)
         found = store.fires.history(request.query_params.get("scenario"), last)
         return build_answer({"fires": [_describe_fire(fire) for fire in reversed(found)]})
 
     def show_fire(self, request: Request) -> Response:
         """Return one fire."""
-        fire = self._find_store(request).fires.get(request.path_params["number"])
+        fire = self.find_store(request).fires.get(request.path_params["number"])
         if fire is None:
             raise AnswerError(404, "there is no fire of this number", "the answer to a request for a run has it")
         return build_answer(_describe_fire(fire))
@@ -76,7 +76,7 @@ class ProjectRequests:
     def list_triggers(self, request: Request) -> Response:
         """Return the triggers of a project with their next times, what is wrong with them, and pauses."""
         project, spec = self._find_spec(request)
-        store = self._find_store(request)
+        store = self.find_store(request)
         next_times = {
             (one.scenario, one.trigger): one.times for one in self.control.list_next_times(project.name, NEXT_TIMES)
         }
@@ -163,7 +163,8 @@ class ProjectRequests:
             raise AnswerError(503, "the spec of this project has errors, and none has been valid yet", help_)
         return project, project.spec
 
-    def _find_store(self, request: Request) -> Store:
+    def find_store(self, request: Request) -> Store:
+        """Return the open state of a project; raises AnswerError if it cannot be used."""
         project = self._find_project(request)
         if project.store is None:
             help_ = project.store_problem or "; ".join(project.spec_problems[:3])
@@ -172,7 +173,7 @@ class ProjectRequests:
 
     def find_run(self, request: Request) -> tuple[Store, RunRecord]:
         """Return a run and the state that it is in; raises AnswerError if there is none of that id."""
-        store = self._find_store(request)
+        store = self.find_store(request)
         try:
             return store, store.runs.get(request.path_params["run"])
         except StoreError:

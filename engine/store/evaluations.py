@@ -21,7 +21,7 @@ from engine.store.tables import check_results, evaluation_details, evaluation_me
 EVALUATION_COLUMNS = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
     "reference_rows", "model", "model_version", "run", "superseded_by", "same_data_as", "files_removed",
-    "release", "origin",
+    "release", "revision", "origin", "infrastructure",
 )  # fmt: skip
 DETAIL_COLUMNS = tuple(column.name for column in evaluation_details.c if column.name != "evaluation")
 
@@ -85,6 +85,11 @@ class Evaluations:
                 "list the evaluations with `engine show SPEC STORE`",
             )
         return found[0]
+
+    def find_made(self, id: str) -> Evaluation | None:  # noqa: A002  the field of Evaluation has this name
+        """Return the evaluation of an id that was made here, and not pulled; None if there is none."""
+        query = select(evaluations).where(evaluations.c.id == id, evaluations.c.origin.is_(None))
+        return next(iter(self._read_evaluations(query)), None)
 
     def find_newest(self, store: str, where: EvaluationFilter | None = None) -> Evaluation | None:
         """Return the newest evaluation of a store that meets the conditions."""

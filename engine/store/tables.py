@@ -149,7 +149,9 @@ evaluations = Table(
     Column("same_data_as", String),
     Column("files_removed", UtcDateTime),
     Column("release", String),  # of the deployment that made it; null outside of deployments
+    Column("revision", Integer),  # of that deployment; null if it was made before revisions were recorded
     Column("origin", String),  # the deployment that it was pulled from; null: it was made here
+    Column("infrastructure", String),  # where that deployment lives
     Index(None, "store", "origin", "number"),
     Index(None, "store", "timed", "time_start", "number"),
     Index(None, "store", "origin", "timed", "time_start", "number"),

@@ -278,10 +278,3 @@ class ErrorAnswer(FrozenModel):
 
     error: str
     help: str | None = None
-
-
-class EvaluationPage(FrozenModel):
-    """Evaluations of a deployment, oldest first, as `engine.store.transfer` writes them."""
-
-    evaluations: list[dict[str, Any]]
-    next: int | None = Field(description="What to ask for to get those after these; None: there are none.")

@@ -1,4 +1,4 @@
-"""The deployment that an evaluation was pulled from; those of before were all made here."""
+"""The revision that has made an evaluation, and the deployment that it was pulled from."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,8 +10,10 @@ ORDER = ("timed", "time_start", "number")
 
 
 def upgrade() -> None:
-    """Add the column, and let the indexes of a history lead to what has one origin."""
-    op.add_column("evaluations", sa.Column("origin", sa.String))
+    """Add the columns, and let the indexes of a history lead to what has one origin; all of before were made here."""
+    op.add_column("evaluations", sa.Column("revision", sa.Integer))
+    for name in ("origin", "infrastructure"):
+        op.add_column("evaluations", sa.Column(name, sa.String))
     op.drop_index("ix_evaluations_store_number", "evaluations")
     op.drop_index("ix_evaluations_store_model_fingerprint_timed_time_start_number", "evaluations")
     for columns in (("store", "origin", "number"), ("store", "origin", *ORDER)):
