@@ -197,8 +197,8 @@ class EvaluationStore:
             found = self._load_evaluation(evaluation, context)
             if found.origin is not None:
                 raise UsageError(
-                    f"evaluation {found.name!r} was pulled from the deployment {found.origin!r}, and has the results of "
-                    "its checks from there; its report shows what the checks of this spec say"
+                    f"evaluation {found.name!r} was pulled from the deployment {found.origin!r}, and has the results "
+                    "of its checks from there; its report shows what the checks of this spec say"
                 )
             chosen = replace(context, built={self.name: found.id})
             return list(apply_checks(self.name, chosen).results)

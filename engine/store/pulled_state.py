@@ -126,8 +126,8 @@ class PulledState:
         if self.knows(evaluation.id):
             connection.execute(delete(check_results).where(check_results.c.evaluation == evaluation.id))
         else:
-            own = {"origin": self._origin, "infrastructure": self._infrastructure, "superseded_by": superseded_by}
-            insert_evaluation(connection, replace(evaluation, **own))
+            marked = replace(evaluation, origin=self._origin, infrastructure=self._infrastructure)
+            insert_evaluation(connection, replace(marked, superseded_by=superseded_by))
         points = [CheckPoint(check.run, check.created, check.result) for check in one.found.checks]
         insert_check_results(connection, points)
 
@@ -145,12 +145,11 @@ class PulledState:
 
         One that is not there any more, but had taken the place of another one, gives its place back.
         """
+        here = {None, *new, *self._superseded}
         changed = {
             id_: newer
             for id_, newer in superseded_by.items()
-            if self.knows(id_)
-            and self._superseded[id_] != newer
-            and (newer is None or newer in new or self.knows(newer))
+            if self.knows(id_) and self._superseded[id_] != newer and newer in here
         }
         for id_, newer in list(changed.items()):
             gone = self._superseded[id_]
