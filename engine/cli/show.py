@@ -269,7 +269,9 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     for name, frame in stores.items():
         store = project.store(name)
         page.add_title(table_printers.format_store_title(store))
-        page.add_table(frame, table_printers.select_columns(frame, store), empty="nothing yet")
+        page.add_table(
+            table_printers.add_short_ids(frame), table_printers.select_columns(frame, store), empty="nothing yet"
+        )
         if earlier := store.count() - frame.height:
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
     for line in (*project.tell_mutes(), *project.tell_pauses()):

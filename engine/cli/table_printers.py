@@ -120,7 +120,13 @@ def format_store_title(store: EvaluationStore) -> str:
 
 def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str]:
     """Return the columns of a table of evaluations with their headers; ids only if names are not unique."""
-    hidden = {"time.start", "time.end", "same_data_as", *(["id"] if frame["name"].is_unique().all() else [])}
+    hidden = {
+        "time.start",
+        "time.end",
+        "same_data_as",
+        "infrastructure",
+        *(["id"] if frame["name"].is_unique().all() else []),
+    }
     if "time" in frame.columns and (frame["time"] == frame["name"]).all():
         hidden.add("time")
     shown = set(store.spec.display.checks) or set(store.spec.checks)
@@ -128,7 +134,7 @@ def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str
     # The ends of intervals are shown beside their metric.
     names = [name for name in names if not (name.startswith(("low.", "high.")) and name.partition(".")[2] in names)]
     names = [name for name in names if not name.startswith("checks.") or name.removeprefix("checks.") in shown]
-    names.sort(key=lambda name: name == "created")
+    names.sort(key=lambda name: {"name": 0, "origin": 1, "created": 3}.get(name, 2))
     return {name: name.removeprefix("labels.").removeprefix("checks.") for name in names}
 
 

@@ -125,6 +125,14 @@ class Evaluation:
         return self.time.start if self.time else self.created
 
     @property
+    def pulled_from(self) -> str:
+        """The deployment that it was pulled from, in words; empty if it was made in this state."""
+        if self.origin is None:
+            return ""
+        revision = "" if self.revision is None else f", revision {self.revision}"
+        return f"deployment {self.origin} on {self.infrastructure}{revision}"
+
+    @property
     def order(self) -> tuple[bool, datetime]:
         """The place in the history of its store; what was made before times were declared comes first."""
         return self.time is not None, self.moment

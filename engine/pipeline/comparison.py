@@ -163,6 +163,8 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
             fingerprints=replace(evaluation.fingerprints, reference=reference.fingerprint),
             model=evaluation.model,
             model_version=evaluation.model_version,
+            release=evaluation.release,
+            revision=evaluation.revision,
             facts={part: evaluation.facts[part] for part in ("challenger", "spec") if "challenger" in evaluation.facts},
         ),
         Observation(batch.columns.rows, batch, performance_detail=evaluation.performance),
@@ -171,7 +173,8 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         model_importance=evaluation.importance.model,
         own_metrics={name: value for name, value in evaluation.metrics.items() if name in kept},
     )
-    return replace(made, notes=(*notes, *([reference.note] if reference.note else []), *made.notes))
+    notes = (*notes, *([reference.note] if reference.note else []), *made.notes)
+    return replace(made, notes=notes, origin=evaluation.origin, infrastructure=evaluation.infrastructure)
 
 
 def _intersect_columns(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:

@@ -6,9 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine.bundles.project_bundles import list_registries
-from engine.spec import load
-
 SPEC = """
 version: 1
 project: watched
