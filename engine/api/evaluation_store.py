@@ -32,8 +32,8 @@ class EvaluationStore:
     """An evaluation store (MES).
 
     An evaluation is named by its name (the newest of that name), by its id, or by the last part of its id. If none is
-    named, the newest evaluation is taken. Every method raises UsageError for an unknown name, and StoreError if the
-    state cannot be used.
+    named, the newest evaluation is taken; one that was pulled from a deployment, only if none was made here.
+    Every method raises UsageError for an unknown name, and StoreError if the state cannot be used.
     """
 
     name: str
@@ -60,6 +60,7 @@ class EvaluationStore:
         *,
         intervals: bool = False,
         superseded: bool = False,
+        origin: str | None = None,
     ) -> pl.DataFrame:
         """Return the evaluations by their time, oldest first, one row each; with `last`, only the newest ones.
 
@@ -73,18 +74,23 @@ class EvaluationStore:
             `high.<metric>`.
         superseded
             Whether those are among them that a later evaluation of the same time and model has superseded.
+        origin
+            Only those that were pulled from this deployment; by default all, those that were made here too.
 
         Returns
         -------
         name, labels.<key>…, time (as declared), time.start, time.end (UTC), created (UTC), rows, the metrics,
-        checks.<name>… (the latest outcome), id, same_data_as, superseded_by (ids of other evaluations). The columns of
-        times and of other evaluations are there if an evaluation has them.
+        checks.<name>… (the latest outcome), id, same_data_as, superseded_by (ids of other evaluations), origin (the
+        deployment that it was pulled from). The columns of times, of other evaluations and of origins are there if an
+        evaluation has them.
         """
         named = [metrics] if isinstance(metrics, str) else metrics
         wanted = self.displayed if named is None else [self._parse_metric(metric) for metric in named]
         with self.open_session() as context:
-            where = EvaluationFilter(superseded=superseded)
+            where = _select_origin(origin, superseded=superseded)
             found = context.store.evaluations.history(self.name, check_last(last), metrics=wanted, where=where)
+            if origin is not None and not found:
+                raise UsageError(f"{self.name}: nothing was pulled from {origin!r}; engine pull SPEC {origin} does it")
             only = None if last is None else [one.id for one in found]
             outcomes = context.store.checks.list_outcomes(self.name, only)
         return frames.tabulate_evaluations(describe_store(self.name, wanted, found, outcomes), intervals=intervals)
@@ -107,14 +113,18 @@ class EvaluationStore:
     def _resolve_id(self, name: str | None, context: RunContext) -> str:
         evaluations = context.store.evaluations
         found = evaluations.find_ids(self.name, name) if name is None or isinstance(name, str) else []
-        if not found and (name is None or not evaluations.count(self.name)):
+        everything = EvaluationFilter(any_origin=True)
+        if not found and (name is None or not evaluations.count(self.name, everything)):
             raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
         return choose_id("evaluation", name or "", found, lambda: evaluations.list_names(self.name))
 
-    def count(self, *, superseded: bool = False) -> int:
-        """Return the number of evaluations; with `superseded`, of those too that have been superseded."""
+    def count(self, *, superseded: bool = False, origin: str | None = None) -> int:
+        """Return the number of evaluations; with `superseded`, of those too that have been superseded.
+
+        With `origin`, only those that were pulled from this deployment count.
+        """
         with self.open_session() as context:
-            return context.store.evaluations.count(self.name, EvaluationFilter(superseded=superseded))
+            return context.store.evaluations.count(self.name, _select_origin(origin, superseded=superseded))
 
     def starts_anew(self, last: int | None = None) -> list[Evaluation]:
         """Return the evaluations, among the `last`, at which the history starts anew because their model is another.
@@ -179,9 +189,18 @@ class EvaluationStore:
         return [point for point in points if point.created == newest[point.result.check]]
 
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
-        """Apply the checks, as the spec declares them now, to an evaluation; record and return the results."""
+        """Apply the checks, as the spec declares them now, to an evaluation; record and return the results.
+
+        Those of an evaluation that was pulled from a deployment are recorded there, and here not changed.
+        """
         with self.open_session() as context:
-            chosen = replace(context, built={self.name: self._resolve_id(evaluation, context)})
+            found = self._load_evaluation(evaluation, context)
+            if found.origin is not None:
+                raise UsageError(
+                    f"evaluation {found.name!r} was pulled from the deployment {found.origin!r}, and has the results "
+                    "of its checks from there; its report shows what the checks of this spec say"
+                )
+            chosen = replace(context, built={self.name: found.id})
             return list(apply_checks(self.name, chosen).results)
 
     def replay(self, tried: TriedValues | None = None) -> pl.DataFrame:
@@ -272,11 +291,15 @@ class EvaluationStore:
         return found
 
     def select(
-        self, *names: str, labels: Mapping[str, str] | None = None, before: datetime | None = None
+        self,
+        *names: str,
+        labels: Mapping[str, str] | None = None,
+        before: datetime | None = None,
+        origin: str | None = None,
     ) -> list[Evaluation]:
         """Return the evaluations, without their details, that meet every condition given; oldest first.
 
-        Superseded ones are among them.
+        Superseded ones are among them; those that were pulled from a deployment, if their id or `origin` is given.
 
         Parameters
         ----------
@@ -286,6 +309,8 @@ class EvaluationStore:
             Values of labels that an evaluation must have, all of them.
         before
             The moment before which its time is, or without a time it was made; without a time zone, in UTC.
+        origin
+            The deployment that they were pulled from.
 
         Raises
         ------
@@ -295,19 +320,21 @@ class EvaluationStore:
         with self.open_session() as context:
             called = {self._choose_name(name, context) for name in names} if names else None
             moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
-            where = EvaluationFilter(called=called, moment_before=moment, superseded=True)
+            everything = _select_origin(origin, superseded=True)
+            where = replace(everything, called=called, moment_before=moment)
             found = context.store.evaluations.history(self.name, metrics=[], where=where)
+            meant = [one for one in found if one.origin == origin or one.id in (called or ())]
             wanted = labels or {}
-            chosen = [one for one in found if wanted.items() <= one.labels.items()]
+            chosen = [one for one in meant if wanted.items() <= one.labels.items()]
             if wanted and not chosen:
-                everything = EvaluationFilter(superseded=True)
                 _require_labels(wanted, context.store.evaluations.history(self.name, metrics=[], where=everything))
         return chosen
 
     def _choose_name(self, name: str, context: RunContext) -> str:
         """Return the name, if evaluations have it, else the id of the only evaluation that it can mean."""
         evaluations = context.store.evaluations
-        if evaluations.history(self.name, 1, metrics=[], where=EvaluationFilter(name=name, superseded=True)):
+        named = EvaluationFilter(name=name, superseded=True, any_origin=True)
+        if evaluations.history(self.name, 1, metrics=[], where=named):
             return name
         found = evaluations.find_ids(self.name, name)
         return choose_id("evaluation", name, found, lambda: evaluations.list_names(self.name))
@@ -340,6 +367,11 @@ class EvaluationStore:
         """Return the removals of evaluations, oldest first: names, user and time."""
         with self.open_session() as context:
             return context.store.evaluations.list_removals(self.name)
+
+
+def _select_origin(origin: str | None, *, superseded: bool) -> EvaluationFilter:
+    """Return the condition of having been pulled from a deployment; None: of being stored, whatever the origin."""
+    return EvaluationFilter(superseded=superseded, origin=origin, any_origin=origin is None)
 
 
 def _require_labels(labels: Mapping[str, str], known: Sequence[Evaluation]) -> None:

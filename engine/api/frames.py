@@ -33,6 +33,8 @@ _COLUMN_FIELDS = (
 
 UTC = pl.Datetime("us", "UTC")
 LOG_SCHEMA: dict[str, Any] = {"at": UTC, **dict.fromkeys(("level", "scenario", "step", "text"), pl.String)}
+DEPLOYED = ("release", "revision", "origin", "infrastructure")
+"""The columns of a table of evaluations that tell which deployment has made one."""
 
 
 def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.DataFrame:
@@ -41,7 +43,8 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
     outcome when the check was last applied; of a wildcard check, the worst. A metric that is called as another column,
     such as `rows`, is in the column `metrics.rows`. `time`, `time.start` and `time.end` are there if an evaluation has
-    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded; `release`, in a deployment.
+    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded; `release` and `revision`, if
+    a deployment has made one; `origin` and `infrastructure`, the deployment that one was pulled from, and where it is.
     """
     found = store.evaluations
     timed = any(one.time for one in found)
@@ -51,7 +54,7 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     schema |= {"time": pl.String, "time.start": UTC, "time.end": UTC} if timed else {}
     schema |= {"created": UTC, "rows": pl.Int64}
     ids = ["id", *["same_data_as"] * timed, *["superseded_by"] * any(one.superseded_by for one in found)]
-    ids += ["release"] * any(one.release for one in found)
+    ids += [name for name in DEPLOYED if any(getattr(one, name) for one in found)]
     columns = {name: f"metrics.{name}" if name in {*schema, *checks, *ids} else name for name in store.metrics}
     bounded = [
         name
@@ -60,7 +63,7 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     ]
     for name, column in columns.items():
         schema |= dict.fromkeys((column, *((f"low.{name}", f"high.{name}") if name in bounded else ())), pl.Float64)
-    schema |= dict.fromkeys([*checks, *ids], pl.String)
+    schema |= dict.fromkeys([*checks, *ids], pl.String) | ({"revision": pl.Int64} if "revision" in ids else {})
     rows = [
         {column: one.metrics[name].value for name, column in columns.items() if name in one.metrics}
         | {f"{end}.{name}": getattr(one.metrics.get(name), end, None) for name in bounded for end in ("low", "high")}

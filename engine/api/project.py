@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -42,6 +42,7 @@ from engine.service.deployments.deployment_list import (
     list_deployments,
     list_operations,
 )
+from engine.service.deployments.pulling import Pulled, pull_evaluations
 from engine.service.deployments.settings import get_deployment
 from engine.service.deployments.targets import is_node, open_node
 from engine.service.project_status import (
@@ -648,6 +649,41 @@ class Project:
             There is no healthy revision to go back to, or somebody else was faster.
         """
         return roll_back_deployment(self.spec, deployment, environ=self.environ, now=now, tell=self._tell_deployment)
+
+    def pull(self, deployment: str, store: str | None = None, *, since: date | datetime | None = None) -> Pulled:
+        """Bring the evaluations of a deployment that are not here yet, and return what was brought.
+
+        They are a history of their own, marked with their origin: nothing here is compared with them, and no check,
+        alert or reference looks at them.
+
+        Parameters
+        ----------
+        store
+            The evaluation store whose evaluations are brought; by default every one.
+        since
+            The day or moment since which their time is, or without a time they were made; without a time zone, in UTC.
+
+        Raises
+        ------
+        UsageError
+            The spec has no such deployment or store, or nothing is deployed.
+        StoreError
+            What arrives is not as it must be, or cannot be stored; what was brought before that stays.
+        """
+        moment = None
+        if since is not None:
+            moment = since if isinstance(since, datetime) else datetime.combine(since, time())
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        with self.open_session() as context:
+            return pull_evaluations(
+                self.spec,
+                deployment,
+                context.store,
+                environ=self.environ,
+                of_store=store,
+                since=moment,
+                tell=self._tell_deployment,
+            )
 
     def deployments(self) -> pl.DataFrame:
         """Return the deployments of the spec as they are now.

@@ -11,6 +11,7 @@ from engine.formatting.moments import format_second
 from engine.outcome import ExitCode
 from engine.service.deployments.deploying import DeploymentChange
 from engine.service.deployments.deployment_list import DeploymentState
+from engine.service.deployments.pulling import Pulled
 from engine.store.node import OperationRow, OperationState
 
 Shown = Literal["text", "json"]
@@ -78,6 +79,22 @@ def print_deployments(found: Sequence[DeploymentState], format_: Shown) -> None:
             print(f"  {reason}")
     if not found:
         print("the spec declares no deployments")
+
+
+def print_pulled(found: Sequence[Pulled], format_: Shown) -> None:
+    """Print what pulls have brought, one deployment each line."""
+    if format_ == "json":
+        print_json(json.dumps([one.model_dump(mode="json") for one in found], indent=1))
+        return
+    for one in found:
+        told = [f"{one.evaluations:,} new {'evaluation' if one.evaluations == 1 else 'evaluations'}"]
+        told += [f"checks applied anew to {one.checked:,}"] if one.checked else []
+        told += [f"{one.superseded:,} superseded differently"] if one.superseded else []
+        told += [f"{one.known:,} known already"] if one.known else []
+        told += [f"{one.removed:,} removed here, which stay so"] if one.removed else []
+        print(f"{one.deployment} on {one.infrastructure}: {', '.join(told)}")
+        for store, number in one.unknown_stores.items():
+            print(f"  {store}: {number:,} not brought, because this spec has no evaluation store of that name")
 
 
 def print_change(change: DeploymentChange, format_: Shown) -> None:

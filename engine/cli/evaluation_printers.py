@@ -69,6 +69,8 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
             "labels": ", ".join(f"{key} = {value}" for key, value in one.labels.items()),
             "model": _describe_model_of(one),
             "release": one.release or "",
+            "revision": str(one.revision) if one.revision is not None and one.origin is None else "",
+            "origin": f"pulled from {one.pulled_from}" if one.origin else "",
             "challenger": ", ".join(filter(None, one.facts.get("challenger", {}).values())),
             "rows": f"{one.rows_used:,}, compared with {one.reference_rows:,} rows of the reference",
             "fingerprints": ", ".join(f"{of} {digest[:SHORT_DIGEST]}" for of, digest in prints if digest),
@@ -101,6 +103,8 @@ def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> N
     page.add_title(f"{one.store}: from {reference} to {one.name}")
     unknown = one.metrics["drifted_columns"].reason
     page.add_line(unknown or f"{len(drifted)} of {len(one.columns)} columns drifted{': ' if most else ''}{most}")
+    if one.origin:
+        page.add_line(f"{one.name} was pulled from {one.pulled_from}")
     page.add_line(f"{one.reference_rows:,} rows of {reference}, {one.rows_used:,} rows of {one.name}")
     _add_measurements(one, page, reference, one.name)
     page.print()

@@ -35,6 +35,7 @@ from engine.cli import (
     pause,
     plan,
     prune,
+    pull,
     remove,
     render,
     report,
@@ -83,7 +84,7 @@ class _Verb(TyperCommand):
 
 VERBS = (
     init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
-    resume, abort, outbox, remove, prune, deploy, deployments, rollback, status,
+    resume, abort, outbox, remove, prune, deploy, deployments, rollback, status, pull,
 )  # fmt: skip
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)

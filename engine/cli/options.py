@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -130,6 +130,22 @@ def parse_pairs(given: list[str] | None, option: str, form: str) -> dict[str, st
         if not name or not equals:
             raise typer.BadParameter(f"{name!r} is not {form}", param_hint=option)
     return {name.strip(): value for name, _, value in parts}
+
+
+def parse_time(text: str, option: str) -> datetime:
+    """Parse the value of an option as an ISO date or time, in UTC unless it says otherwise.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is any other text.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        message = f"{text[:60]!r} is not a time such as 2026-11-28 or 2026-11-28T09:30"
+        raise typer.BadParameter(message, param_hint=option) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_end(text: str, option: str = "--until") -> date | datetime | timedelta:

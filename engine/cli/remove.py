@@ -3,13 +3,12 @@
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import On, Variables, load_project, parse_pairs
+from engine.cli.options import On, Variables, load_project, parse_pairs, parse_time
 from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
 
@@ -36,15 +35,23 @@ def command(
             help="Remove those of before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
         ),
     ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEPLOYMENT",
+            help="Remove those that engine pull has brought from this deployment; it does not bring them again.",
+            show_default=False,
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,
     on: On = None,
 ) -> int:
     """Remove evaluations from a store, with their files. Asks for confirmation. Several conditions must all hold."""
     labels = parse_pairs(label, "--label", "KEY=VALUE")
-    moment = _parse_moment(before) if before is not None else None
-    if not (evaluations or everything or labels or before):
-        raise typer.BadParameter("name evaluations, or choose them by --label, --before or --all")
+    moment = parse_time(before, "--before") if before is not None else None
+    if not (evaluations or everything or labels or before or origin):
+        raise typer.BadParameter("name evaluations, or choose them by --label, --before, --origin or --all")
     if everything and (evaluations or labels or before):
         raise typer.BadParameter("--all removes all evaluations: leave it out to remove only some of them")
     declared = load_project(path, var, on=on)
@@ -53,7 +60,7 @@ def command(
     from engine.cli.output import print_warning
 
     one = Project(declared, os.environ, (print_warning,)).store(store)
-    chosen = one.select(*(evaluations or ()), labels=labels, before=moment)
+    chosen = one.select(*(evaluations or ()), labels=labels, before=moment, origin=origin)
     if not chosen:
         print(f"{store}: nothing was removed, because no evaluation meets the conditions")
         return ExitCode.OK
@@ -67,16 +74,6 @@ def command(
     for name, number in _count_names([each for each in chosen if each.id in removed]).items():
         print(f"{store}: removed {name}, {number} {'evaluation' if number == 1 else 'evaluations'}")
     return ExitCode.OK
-
-
-def _parse_moment(text: str) -> datetime:
-    """Return the moment of an ISO date or time; raises typer.BadParameter for any other text."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        message = f"{text!r} is not a time such as 2026-11-28 or 2026-11-28T09:30"
-        raise typer.BadParameter(message, param_hint="--before") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _count_names(evaluations: Sequence["Evaluation"]) -> dict[str, int]:

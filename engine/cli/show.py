@@ -65,6 +65,14 @@ def command(
         bool,
         typer.Option("--superseded", help="Show those of STORE too that a later evaluation of their time supersedes."),
     ] = False,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEPLOYMENT",
+            help="Show only evaluations of STORE that engine pull has brought from this deployment.",
+            show_default=False,
+        ),
+    ] = None,
     checks: Annotated[bool, typer.Option("--checks", help="Show all results of the checks of STORE.")] = False,
     runs: Annotated[bool, typer.Option("--runs", help="Show the runs.")] = False,
     outbox: Annotated[
@@ -90,9 +98,9 @@ def command(
     """Show stored results: stores, evaluations, checks, runs, triggers and undelivered messages."""
     tables = checks or runs or outbox or reporters or triggers or fires
     whole_table = store is not None and evaluation is None and not tables and run is None
-    if (metric or label or superseded) and not whole_table:
+    if (metric or label or superseded or origin) and not whole_table:
         raise typer.BadParameter(
-            "--metric, --label and --superseded apply only to the table of a store: engine show SPEC STORE"
+            "--metric, --label, --superseded and --origin apply only to the table of a store: engine show SPEC STORE"
         )
     whole_project = triggers or (store is None and not runs and not outbox and not reporters and not fires)
     if (sort or last) and (run is not None or (evaluation is not None and not checks) or whole_project):
@@ -145,7 +153,7 @@ def command(
     elif evaluation is None:
         labels = parse_pairs(label, "--label", "KEY=VALUE")
         mutes = project.tell_mutes(store)
-        _print_store_table(project.store(store), metric, labels, sort, last, superseded, format_, mutes)
+        _print_store_table(project.store(store), metric, labels, sort, last, superseded, origin, format_, mutes)
     else:
         one = project.store(store)
         evaluation_printers.print_evaluation(one.evaluation(evaluation), one.latest_checks(evaluation), format_)
@@ -159,6 +167,7 @@ def _print_store_table(
     sort: str | None,
     last: int | None,
     superseded: bool,
+    origin: str | None,
     format_: TableFormat,
     mutes: list[str],
 ) -> None:
@@ -170,13 +179,14 @@ def _print_store_table(
 
     # Which evaluations have a label is known only when all are read; else the newest are enough.
     most = None if labels else last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
-    total = store.count(superseded=superseded) if most and format_ == "text" else None
-    frame = store.evaluations(metrics, most, intervals=metrics is not None, superseded=superseded)
+    total = store.count(superseded=superseded, origin=origin) if most and format_ == "text" else None
+    wide = metrics is not None
+    frame = store.evaluations(metrics, most, intervals=wide, superseded=superseded, origin=origin)
     # a metric that is not shown is shown too if it is sorted by
     if sort is not None and table_printers.find_sort_column(sort, frame) is None:
         try:
             wanted_too = [*(metrics or store.displayed), sort.removeprefix("-")]
-            frame = store.evaluations(wanted_too, most, superseded=superseded)
+            frame = store.evaluations(wanted_too, most, superseded=superseded, origin=origin)
         except UsageError:
             wanted, known = sort.removeprefix("-"), [*frame.columns, *list_statistics("store")]
             near = find_similar(wanted, known)
@@ -277,7 +287,9 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     for name, frame in stores.items():
         store = project.store(name)
         page.add_title(table_printers.format_store_title(store))
-        page.add_table(frame, table_printers.select_columns(frame, store), empty="nothing yet")
+        page.add_table(
+            table_printers.add_short_ids(frame), table_printers.select_columns(frame, store), empty="nothing yet"
+        )
         if earlier := store.count() - frame.height:
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
     for line in (*project.tell_mutes(), *project.tell_pauses()):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from engine.api import EvaluationStore
+from engine.api import EvaluationStore, frames
 from engine.api.lookup import unknown_name
 from engine.cli.check_printers import OUTCOME_HEADERS, REASON_HEADER, collapse_passed
 from engine.cli.options import TableFormat
@@ -120,7 +120,13 @@ def format_store_title(store: EvaluationStore) -> str:
 
 def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str]:
     """Return the columns of a table of evaluations with their headers; ids only if names are not unique."""
-    hidden = {"time.start", "time.end", "same_data_as", *(["id"] if frame["name"].is_unique().all() else [])}
+    hidden = {
+        "time.start",
+        "time.end",
+        "same_data_as",
+        "infrastructure",
+        *(["id"] if frame["name"].is_unique().all() else []),
+    }
     if "time" in frame.columns and (frame["time"] == frame["name"]).all():
         hidden.add("time")
     shown = set(store.spec.display.checks) or set(store.spec.checks)
@@ -128,14 +134,14 @@ def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str
     # The ends of intervals are shown beside their metric.
     names = [name for name in names if not (name.startswith(("low.", "high.")) and name.partition(".")[2] in names)]
     names = [name for name in names if not name.startswith("checks.") or name.removeprefix("checks.") in shown]
-    names.sort(key=lambda name: name == "created")
+    names.sort(key=lambda name: {"name": 0, "origin": 1, "created": 3}.get(name, 2))
     return {name: name.removeprefix("labels.").removeprefix("checks.") for name in names}
 
 
 def list_metric_columns(frame: pl.DataFrame) -> list[str]:
     """Return the columns of a table of evaluations that are metrics, without the ends of their intervals."""
     facts = ("labels.", "checks.", "low.", "high.", "time.")
-    named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by")
+    named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by", *frames.DEPLOYED)
     return [name for name in frame.columns if name not in named and not name.startswith(facts)]
 
 

@@ -41,6 +41,7 @@ class EvaluationIdentity:
     time: EvaluationTime | None = None
     same_data_as: str | None = None
     release: str | None = None
+    revision: int | None = None
 
 
 def evaluate_batch(

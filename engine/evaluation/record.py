@@ -80,7 +80,10 @@ class Evaluation:
     `time` is None where none is declared: then the evaluation stands for the moment of the run that made it.
     `superseded_by` is the id of the evaluation that was made of the same time and model later, from changed data.
     `same_data_as` is the id of an evaluation of another time whose batch is exactly the same data.
-    `release` is the bundle of the deployment that made it; None outside of deployments.
+    `release` is the bundle of the deployment that made it, and `revision` the number of the revision that was active;
+    None outside of deployments.
+    `origin` is the deployment that it was pulled from, and `infrastructure` where that lives; None if it was made in
+    this state.
     `files_removed` is when retention has removed its files, the snapshot of its batch; None while they are kept.
     """
 
@@ -112,11 +115,22 @@ class Evaluation:
     same_data_as: str | None = None
     files_removed: datetime | None = None
     release: str | None = None
+    revision: int | None = None
+    origin: str | None = None
+    infrastructure: str | None = None
 
     @property
     def moment(self) -> datetime:
         """The moment that the history goes by: the start of its time, else when it was made."""
         return self.time.start if self.time else self.created
+
+    @property
+    def pulled_from(self) -> str:
+        """The deployment that it was pulled from, in words; empty if it was made in this state."""
+        if self.origin is None:
+            return ""
+        revision = "" if self.revision is None else f", revision {self.revision}"
+        return f"deployment {self.origin} on {self.infrastructure}{revision}"
 
     @property
     def order(self) -> tuple[bool, datetime]:

@@ -22,11 +22,9 @@ from engine.digests import digest_file, digest_json
 from engine.errors import StoreError
 from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import Evaluation, MetricValue
+from engine.evaluation.snapshot_files import FACTS_FILE, FILES, verify_files
 from engine.formatting.moments import format_minute
 from engine.models import ClassValue, sort_classes, unite_classes
-
-FILES = ("columns.profile", "predictions.profile", "sample.parquet")
-"""The files of a snapshot beside snapshot.json, which holds their digests and its own."""
 
 
 class DamagedSnapshot(StoreError):  # noqa: N818  (a state of files; callers add what to do)
@@ -132,7 +130,7 @@ class Snapshot:
         }
         facts["files"] = {path.name: digest_file(path) for path in sorted(folder.iterdir()) if path.name in FILES}
         sealed = {**facts, "digest": digest_json(facts)}
-        (folder / "snapshot.json").write_text(json.dumps(sealed), encoding="utf-8")
+        (folder / FACTS_FILE).write_text(json.dumps(sealed), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Snapshot:
@@ -145,8 +143,8 @@ class Snapshot:
         """
         predictions = folder / "predictions.profile"
         try:
-            facts = json.loads((folder / "snapshot.json").read_text(encoding="utf-8"))
-            _verify_files(facts, folder)
+            facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+            verify_files(facts, folder)
             return cls(
                 columns=drift.Profile.load(folder / "columns.profile"),
                 left_out=facts["left_out"],
@@ -204,18 +202,6 @@ class Snapshot:
             scored_as=first.scored_as,
             confidence=first.confidence if len({snapshot.confidence for snapshot in snapshots}) == 1 else None,
         )
-
-
-def _verify_files(facts: dict[str, Any], folder: Path) -> None:
-    """Raise ValueError unless the files are those that `save` wrote; earlier versions kept no digests."""
-    digest = facts.pop("digest", None)
-    if digest is None and "files" not in facts:
-        return
-    if digest_json(facts) != digest:
-        raise ValueError("snapshot.json is not as it was written")
-    for name, kept in facts["files"].items():
-        if digest_file(folder / name) != kept:
-            raise ValueError(f"{name} is not as it was written")
 
 
 def _has_column(name: str, first: Snapshot, other: Snapshot) -> bool:

@@ -59,7 +59,7 @@ def _format_line(change: Change) -> str:
 def _find_last_ok(evaluation: Evaluation, context: BuildContext) -> Evaluation | None:
     """Return the newest earlier evaluation of the store whose checks were all OK when they were last applied."""
     name, store = evaluation.store, context.store
-    if not store.checks.have_judged(name, other_than=evaluation.id):
-        return store.evaluations.find_newest(name, EvaluationFilter(before=evaluation.id))
-    found = store.checks.find_last_ok(name, evaluation.id)
+    if not store.checks.have_judged(name, other_than=evaluation.id, origin=evaluation.origin):
+        return store.evaluations.find_newest(name, EvaluationFilter(before=evaluation.id, origin=evaluation.origin))
+    found = store.checks.find_last_ok(name, evaluation.id, evaluation.origin)
     return None if found is None else store.evaluations.get(found)

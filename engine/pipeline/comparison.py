@@ -58,6 +58,12 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
     version = _load_model_version(evaluation, context)
     if reference == "model_test":
         if version is None:
+            if evaluation.origin is not None and evaluation.model_version is not None:
+                raise UsageError(
+                    f"the version of the model {evaluation.model!r} that was evaluated in the deployment "
+                    f"{evaluation.origin!r} is not here, so there are no held-out rows; name another reference: an "
+                    "evaluation, or dataset:NAME"
+                )
             raise UsageError(
                 f"evaluation store {evaluation.store!r} has no model that the engine trained, so there are no "
                 "held-out rows; name another reference: an evaluation, or dataset:NAME"
@@ -77,6 +83,8 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
 def _load_model_version(evaluation: Evaluation, context: BuildContext) -> ModelVersion | None:
     if evaluation.model is None or evaluation.model_version is None:
         return None
+    if evaluation.origin is not None:  # versions have other numbers there, but the same identities
+        return context.store.models.find_same(evaluation.model, str(evaluation.facts.get("identity")))
     return context.store.models.find(evaluation.model, int(evaluation.model_version))
 
 
@@ -155,6 +163,8 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
             fingerprints=replace(evaluation.fingerprints, reference=reference.fingerprint),
             model=evaluation.model,
             model_version=evaluation.model_version,
+            release=evaluation.release,
+            revision=evaluation.revision,
             facts={part: evaluation.facts[part] for part in ("challenger", "spec") if "challenger" in evaluation.facts},
         ),
         Observation(batch.columns.rows, batch, performance_detail=evaluation.performance),
@@ -163,7 +173,8 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         model_importance=evaluation.importance.model,
         own_metrics={name: value for name, value in evaluation.metrics.items() if name in kept},
     )
-    return replace(made, notes=(*notes, *([reference.note] if reference.note else []), *made.notes))
+    notes = (*notes, *([reference.note] if reference.note else []), *made.notes)
+    return replace(made, notes=notes, origin=evaluation.origin, infrastructure=evaluation.infrastructure)
 
 
 def _intersect_columns(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:

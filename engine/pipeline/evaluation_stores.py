@@ -186,6 +186,7 @@ def plan_evaluation(
         time=time or _find_moment_among_times(name, created, context),
         same_data_as=predecessors.repeated.id if predecessors.repeated else None,
         release=context.project.revision.release if context.project.revision else None,
+        revision=context.project.revision.number if context.project.revision else None,
     )
     supersedes = predecessors.superseded.id if predecessors.superseded else None
 

@@ -62,4 +62,4 @@ def restrict_to_model(store: str, fingerprint: str, context: BuildContext) -> st
 def select_earlier(evaluation: Evaluation, context: BuildContext) -> EvaluationFilter:
     """Return the condition of being in the history of an evaluation, before it: changes are measured from these."""
     model = restrict_to_model(evaluation.store, evaluation.fingerprints.model, context)
-    return EvaluationFilter(before=evaluation.id, model=model)
+    return EvaluationFilter(before=evaluation.id, model=model, origin=evaluation.origin)

@@ -21,6 +21,7 @@ HISTORY_LENGTH = 40
 def collect_report_facts(evaluation: Evaluation, context: BuildContext) -> EvaluationFacts:
     """Return the facts that a page shows; the checks of the store are applied as the spec declares them now."""
     declared, server = context.project.evaluation_stores[evaluation.store], context.project.server
+    own_run = evaluation.run if evaluation.origin is None else None  # that of another is at the server there
     facts = EvaluationFacts(
         project=context.project.name,
         dataset=declared.dataset,
@@ -28,7 +29,7 @@ def collect_report_facts(evaluation: Evaluation, context: BuildContext) -> Evalu
         checks=check_evaluation(evaluation, context),
         displayed=list(map(normalize_metric_name, declared.display.metrics)),
         spec=context.project.render(),
-        run_url=f"{server.url.rstrip('/')}/runs/{evaluation.run}" if server and evaluation.run else None,
+        run_url=None if own_run is None or server is None else f"{server.url.rstrip('/')}/runs/{own_run}",
     )
     points = {metric: _list_history(evaluation, metric, context) for metric in facts.list_followed_metrics()}
     return replace(facts, history=points)

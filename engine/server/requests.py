@@ -62,14 +62,14 @@ class ProjectRequests:
 
     def list_fires(self, request: Request) -> Response:
         """Return the newest fires of a project, or of one scenario, newest first."""
-        store = self._find_store(request)
+        store = self.find_store(request)
         last = _read_count(request, "last", FIRES_SHOWN, 1, MOST_FIRES)
         found = store.fires.history(request.query_params.get("scenario"), last)
         return build_answer({"fires": [_describe_fire(fire) for fire in reversed(found)]})
 
     def show_fire(self, request: Request) -> Response:
         """Return one fire."""
-        fire = self._find_store(request).fires.get(request.path_params["number"])
+        fire = self.find_store(request).fires.get(request.path_params["number"])
         if fire is None:
             raise AnswerError(404, "there is no fire of this number", "the answer to a request for a run has it")
         return build_answer(_describe_fire(fire))
@@ -77,7 +77,7 @@ class ProjectRequests:
     def list_triggers(self, request: Request) -> Response:
         """Return the triggers of a project with their next times, what is wrong with them, and pauses."""
         project, spec = self._find_spec(request)
-        store = self._find_store(request)
+        store = self.find_store(request)
         next_times = {
             (one.scenario, one.trigger): one.times for one in self.control.list_next_times(project.name, NEXT_TIMES)
         }
@@ -103,7 +103,7 @@ class ProjectRequests:
 
     def list_runs(self, request: Request) -> Response:
         """Return the newest runs, oldest first, without steps and events."""
-        store = self._find_store(request)
+        store = self.find_store(request)
         found = store.runs.history(last=_read_count(request, "last", RUNS_SHOWN, 1, MOST_RUNS), whole=False)
         return build_answer({"runs": [_describe_run(run) for run in found], "total": store.runs.count()})
 
@@ -179,7 +179,8 @@ class ProjectRequests:
             raise AnswerError(503, "the spec of this project has errors, and none has been valid yet", help_)
         return project, project.spec
 
-    def _find_store(self, request: Request) -> Store:
+    def find_store(self, request: Request) -> Store:
+        """Return the open state of a project; raises AnswerError if it cannot be used."""
         project = self._find_project(request)
         if project.store is None:
             help_ = project.store_problem or "; ".join(project.spec_problems[:3])
@@ -188,7 +189,7 @@ class ProjectRequests:
 
     def find_run(self, request: Request) -> tuple[Store, RunRecord]:
         """Return a run and the state that it is in; raises AnswerError if not one has that id, or ends with it."""
-        store, wanted = self._find_store(request), request.path_params["run"]
+        store, wanted = self.find_store(request), request.path_params["run"]
         meant = store.runs.find_ids(wanted)
         if wanted in meant or len(meant) == 1:
             return store, store.runs.get(wanted if wanted in meant else meant[0])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, exists, func, insert, select
 
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_from_json
@@ -29,10 +29,7 @@ class Checks:
         created = self._database.now()
         if results:
             with self._database.begin_write() as connection:
-                connection.execute(
-                    insert(check_results),
-                    [{**_check_fields(result), "run": run, "created": created} for result in results],
-                )
+                insert_check_results(connection, [CheckPoint(run, created, result) for result in results])
 
     def list_outcomes(self, store: str, only: Sequence[str] | None = None) -> dict[str, dict[str, list[CheckOutcome]]]:
         """Return the outcomes of the checks of an evaluation store when last applied, by evaluation id and check name.
@@ -60,10 +57,10 @@ class Checks:
                 found[evaluation][check].append(CheckOutcome(outcome))
         return found
 
-    def find_last_ok(self, store: str, before: str) -> str | None:
+    def find_last_ok(self, store: str, before: str, origin: str | None = None) -> str | None:
         """Return the id of the newest evaluation before another one whose checks were all OK when last applied.
 
-        There must have been checks; EMPTY counts as OK.
+        There must have been checks; EMPTY counts as OK. Both have the same origin.
         """
         last, later = check_results.alias("last"), check_results.alias("later")
         replaced = exists().where(
@@ -79,28 +76,35 @@ class Checks:
             ~replaced,
         )
         judged = exists().where(check_results.c.target == store, check_results.c.evaluation == evaluations.c.id)
-        earlier = EvaluationFilter(before=before).build_conditions(store)
+        earlier = EvaluationFilter(before=before, origin=origin).build_conditions(store)
         query = select(evaluations.c.id).where(evaluations.c.store == store, *earlier, judged, ~bad)
         newest_first = (column.desc() for column in HISTORY_ORDER)
         with self._database.begin_read() as connection:
             found: str | None = connection.scalar(query.order_by(*newest_first).limit(1))
         return found
 
-    def have_judged(self, store: str, other_than: str) -> bool:
-        """Tell whether checks were ever applied to an evaluation of a store other than the one with this id."""
+    def have_judged(self, store: str, other_than: str, origin: str | None = None) -> bool:
+        """Tell whether checks were ever applied to an evaluation of a store and origin other than the one of this id.
+
+        Those that were applied to an evaluation that has been removed since count as applied here.
+        """
         results = check_results.c
-        judged = select(results.number).where(results.target == store, results.evaluation != other_than).limit(1)
+        mine = ~_is_of_pulled() if origin is None else _is_of_pulled(evaluations.c.origin == origin)
+        judged = select(results.number).where(results.target == store, results.evaluation != other_than, mine)
         with self._database.begin_read() as connection:
-            return connection.scalar(judged) is not None
+            return connection.scalar(judged.limit(1)) is not None
 
     def history(
         self, target: str, check: str | None = None, last: int | None = None, *, evaluation: str | None = None
     ) -> list[CheckPoint]:
         """Return the check results of a store or dataset, oldest first.
 
-        `check` and `evaluation` (an id) restrict them; `last` keeps only the newest.
+        `check` and `evaluation` (an id) restrict them; `last` keeps only the newest. Those of evaluations that were
+        pulled from a deployment are found by their evaluation alone: they were applied there.
         """
         query = select(check_results).where(check_results.c.target == target)
+        if evaluation is None:
+            query = query.where(~_is_of_pulled())
         if check is not None:
             query = query.where(check_results.c.check == check)
         if evaluation is not None:
@@ -115,6 +119,19 @@ class Checks:
         query = select(check_results).where(check_results.c.run == run).order_by(check_results.c.number)
         with self._database.begin_read() as connection:
             return [_check_from_row(row) for row in connection.execute(query)]
+
+
+def insert_check_results(connection: Connection, points: Sequence[CheckPoint]) -> None:
+    """Insert results of checks, in their order."""
+    rows = [{**_check_fields(one.result), "run": one.run, "created": one.created} for one in points]
+    if rows:
+        connection.execute(insert(check_results), rows)
+
+
+def _is_of_pulled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition that a result is one of an evaluation that was pulled and meets the conditions."""
+    of = evaluations.c
+    return exists().where(of.id == check_results.c.evaluation, of.origin.is_not(None), *conditions)
 
 
 def _check_from_row(row: Row[Any]) -> CheckResult:

@@ -18,7 +18,8 @@ HISTORY_ORDER = (evaluations.c.timed, evaluations.c.time_start, evaluations.c.nu
 class EvaluationFilter:
     """The evaluations that meet all of these conditions; None: whatever it is.
 
-    Without `superseded`, one that another has superseded is none of them.
+    Without `superseded`, one that another has superseded is none of them. Those that were pulled from a deployment are
+    a history of their own beside that of this state: neither is part of the other, unless `any_origin` asks for both.
 
     Attributes
     ----------
@@ -47,6 +48,10 @@ class EvaluationFilter:
         simulated by a plan, and counts as if it had some.
     superseded
         Whether superseded ones are among them.
+    origin
+        The deployment that it was pulled from; None: it was made in this state.
+    any_origin
+        Whether those of every origin are among them.
     """
 
     name: str | None = None
@@ -63,6 +68,8 @@ class EvaluationFilter:
     run: str | None = None
     usable: bool = False
     superseded: bool = False
+    origin: str | None = None
+    any_origin: bool = False
 
     def build_conditions(self, store: str) -> list[ColumnElement[bool]]:
         """Return the conditions on rows of the table of evaluations, of the store that they are asked of."""
@@ -70,6 +77,8 @@ class EvaluationFilter:
         found: list[ColumnElement[bool]] = []
         if not self.superseded:
             found.append(of.superseded_by.is_(None))
+        if not self.any_origin:
+            found.append(of.origin.is_(None) if self.origin is None else of.origin == self.origin)
         if self.name is not None:
             found.append(of.name == self.name)
         if self.called is not None:
@@ -107,6 +116,7 @@ class EvaluationFilter:
         time = evaluation.time
         return (
             self.before is None
+            and (self.any_origin or self.origin == evaluation.origin)
             and self.name in (None, evaluation.name)
             and self.model in (None, evaluation.fingerprints.model)
             and self.dataset in (None, evaluation.fingerprints.dataset)

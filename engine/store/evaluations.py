@@ -21,7 +21,7 @@ from engine.store.tables import check_results, evaluation_details, evaluation_me
 EVALUATION_COLUMNS = (
     "id", "store", "name", "labels", "created", "engine_version", "kernel_version", "rows_read", "rows_used",
     "reference_rows", "model", "model_version", "run", "superseded_by", "same_data_as", "files_removed",
-    "release",
+    "release", "revision", "origin", "infrastructure",
 )  # fmt: skip
 DETAIL_COLUMNS = tuple(column.name for column in evaluation_details.c if column.name != "evaluation")
 
@@ -30,7 +30,7 @@ class Evaluations:
     """The evaluations of all evaluation stores of a project.
 
     The history of a store goes by the times of its evaluations. One that another has superseded is kept, but found only
-    by its id, or where a filter asks for it.
+    by its id, or where a filter asks for it; so are those that were pulled from deployments.
     """
 
     def __init__(self, database: Database, folders: Folders) -> None:
@@ -44,10 +44,10 @@ class Evaluations:
         """
         if files is None:
             with self._database.begin_write() as connection:
-                _insert_evaluation(connection, evaluation, supersedes)
+                insert_evaluation(connection, evaluation, supersedes)
             return
         with self._folders.adopt(files, lambda _: f"evaluations/{safe_name(evaluation.id)}") as (connection, _):
-            _insert_evaluation(connection, evaluation, supersedes)
+            insert_evaluation(connection, evaluation, supersedes)
 
     def folder_of(self, id: str) -> Path:  # noqa: A002  the field of Evaluation has this name
         """Return the folder of the evaluation's files; it does not exist for an evaluation without files."""
@@ -86,6 +86,11 @@ class Evaluations:
             )
         return found[0]
 
+    def find_made(self, id: str) -> Evaluation | None:  # noqa: A002  the field of Evaluation has this name
+        """Return the evaluation of an id that was made here, and not pulled; None if there is none."""
+        query = select(evaluations).where(evaluations.c.id == id, evaluations.c.origin.is_(None))
+        return next(iter(self._read_evaluations(query)), None)
+
     def find_newest(self, store: str, where: EvaluationFilter | None = None) -> Evaluation | None:
         """Return the newest evaluation of a store that meets the conditions."""
         return next(iter(self.history(store, last=1, where=where)), None)
@@ -102,16 +107,18 @@ class Evaluations:
     def find_ids(self, store: str, called: str | None = None) -> list[str]:
         """Return the ids that a text can mean: of the newest evaluation with that name, else of a part of an id.
 
-        None means the newest evaluation. Several ids begin with the same characters.
+        None means the newest evaluation. Several ids begin with the same characters. One that was made here comes
+        before one that was pulled.
         """
-        newest = _sort_newest_first(select(evaluations.c.id).where(evaluations.c.store == store))
-        named = newest if called is None else newest.where(evaluations.c.name == called)
+        of = evaluations.c
+        newest = _sort_newest_first(select(of.id).where(of.store == store))
+        named = newest if called is None else newest.where(of.name == called)
         with self._database.begin_read() as connection:
-            found = list(connection.scalars(named.where(evaluations.c.superseded_by.is_(None)).limit(1)))
-            if found or called is None:
-                return found
-            found = list(connection.scalars(named.limit(1)))
-            return found or read_matching_ids(connection, evaluations, called, evaluations.c.store == store)
+            for mine in (of.origin.is_(None), of.origin.is_not(None)):
+                for current in (of.superseded_by.is_(None), *([of.superseded_by.is_not(None)] if called else [])):
+                    if found := list(connection.scalars(named.where(mine, current).limit(1))):
+                        return found
+            return [] if called is None else read_matching_ids(connection, evaluations, called, of.store == store)
 
     def is_newest(self, evaluation: Evaluation) -> bool:
         """Return whether no evaluation of its store stands for a later time; without a declared time, it is newest."""
@@ -122,7 +129,8 @@ class Evaluations:
 
     def list_names(self, store: str) -> list[str]:
         """Return the names of the evaluations of a store, each once, newest first."""
-        names = select(evaluations.c.name).where(evaluations.c.store == store).group_by(evaluations.c.name)
+        made_here = (evaluations.c.store == store) & evaluations.c.origin.is_(None)
+        names = select(evaluations.c.name).where(made_here).group_by(evaluations.c.name)
         timed, *later = HISTORY_ORDER
         newest = (func.max(column).desc() for column in (cast(timed, Integer), *later))
         with self._database.begin_read() as connection:
@@ -150,7 +158,7 @@ class Evaluations:
         query = (
             select(evaluations.c.name, evaluation_details.c.facts)
             .join_from(evaluations, evaluation_details)
-            .where(evaluations.c.store == store)
+            .where(evaluations.c.store == store, evaluations.c.origin.is_(None))
         )
         with self._database.begin_read() as connection:
             return [
@@ -179,8 +187,8 @@ class Evaluations:
             return [MetricPoint(*row) for row in connection.execute(query)][::-1]
 
     def remove(self, store: str, name: str, by: str) -> tuple[str, ...]:
-        """Remove the evaluations with that name and their files, and record who removed them. Return their ids."""
-        return self._remove_evaluations(store, [evaluations.c.name == name], by)
+        """Remove the evaluations with that name that were made here; record who removed them, and return their ids."""
+        return self._remove_evaluations(store, [(evaluations.c.name == name) & evaluations.c.origin.is_(None)], by)
 
     def remove_ids(self, store: str, ids: Sequence[str], by: str, *, with_checks: bool = False) -> tuple[str, ...]:
         """Remove the evaluations with these ids and their files, and record who removed them. Return their ids.
@@ -287,7 +295,8 @@ def _restore_superseded(connection: Connection, removed: Sequence[str]) -> None:
             connection.execute(update(evaluations).where(of.superseded_by == id_).values(superseded_by=heir))
 
 
-def _insert_evaluation(connection: Connection, evaluation: Evaluation, supersedes: str | None) -> None:
+def insert_evaluation(connection: Connection, evaluation: Evaluation, supersedes: str | None = None) -> None:
+    """Insert an evaluation with its details and metrics; `supersedes` is the id of the one that it replaces."""
     row = {name: getattr(evaluation, name) for name in EVALUATION_COLUMNS}
     row |= {f"{part}_fingerprint": value for part, value in asdict(evaluation.fingerprints).items()}
     row |= {"notes": evaluation.notes, "short_id": shorten_id(evaluation.id)}

@@ -73,25 +73,27 @@ def find_expired_evaluations(
 ) -> list[ExpiredEvaluation]:
     """Return the evaluations that exceed the limits of their store, in the order in which they can be removed.
 
-    Their number counts in the order of the history, in which superseded ones do not count; their days since they were
-    made. One that is superseded comes before the one that supersedes it, or else it would be in the history again.
-    With `files`, only those whose files have not been removed.
+    The limits hold for those that were made here, and for those of each deployment that they were pulled from. Their
+    number counts in the order of the history, in which superseded ones do not count; their days since they were made.
+    One that is superseded comes before the one that supersedes it, or else it would be in the history again. With
+    `files`, only those whose files have not been removed.
     """
     of = evaluations.c
     found: list[ExpiredEvaluation] = []
-    for store in connection.scalars(select(of.store).distinct()).all():
+    for store, origin in connection.execute(select(of.store, of.origin).distinct()).all():
+        mine = (of.store == store) & (of.origin.is_(None) if origin is None else of.origin == origin)
         beyond: list[ColumnElement[bool]] = []
         if limits.keep is not None:
-            current = select(of.id).where(of.store == store, of.superseded_by.is_(None))
+            current = select(of.id).where(mine, of.superseded_by.is_(None))
             newest_first = (column.desc() for column in HISTORY_ORDER)
             last_kept = connection.scalar(current.order_by(*newest_first).offset(limits.keep - 1).limit(1))
             if last_kept is not None:
-                beyond += EvaluationFilter(before=last_kept, superseded=True).build_conditions(store)
+                beyond += EvaluationFilter(before=last_kept, superseded=True, any_origin=True).build_conditions(store)
         if limits.days is not None:
             beyond.append(of.created < now - timedelta(days=limits.days))
         if not beyond:
             continue
-        chosen = select(of.id, of.store, of.superseded_by).where(of.store == store, or_(*beyond))
+        chosen = select(of.id, of.store, of.superseded_by).where(mine, or_(*beyond))
         if files:
             chosen = chosen.where(of.files_removed.is_(None))
         rows = connection.execute(chosen.order_by(*HISTORY_ORDER)).all()

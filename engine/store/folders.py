@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -61,26 +61,39 @@ class Folders:
     @contextmanager
     def adopt(self, files: Path, choose: Callable[[Connection], str]) -> Iterator[tuple[Connection, str]]:
         """Move `files` to the path that `choose` returns; give the transaction that must insert its row."""
+        with self._adopt(lambda connection: {choose(connection): files}) as (connection, paths):
+            yield connection, paths[0]
+
+    @contextmanager
+    def adopt_all(self, folders: Mapping[str, Path]) -> Iterator[Connection]:
+        """Move folders to the paths that they are listed by; give the transaction that must insert their rows."""
+        with self._adopt(lambda _: folders) as (connection, _):
+            yield connection
+
+    @contextmanager
+    def _adopt(self, choose: Callable[[Connection], Mapping[str, Path]]) -> Iterator[tuple[Connection, list[str]]]:
         with hold_file_lock(self._database.folder, "files", shared=True):
-            with translate_errors(self._database.folder):
-                sync_tree(files)
             with self._database.begin_write() as connection:
-                path = choose(connection)
-                target = self._database.folder / path
-                if target.exists():
-                    raise build_store_error(
-                        self._database.folder, f"{path} is already there", "move it away, then run again"
-                    )
-                connection.execute(insert(unfinished_folders).values(path=path))
+                folders = choose(connection)
+                paths = list(folders)
+                for path in paths:
+                    if (self._database.folder / path).exists():
+                        raise build_store_error(
+                            self._database.folder, f"{path} is already there", "move it away, then run again"
+                        )
+                    connection.execute(insert(unfinished_folders).values(path=path))
             try:
                 with translate_errors(self._database.folder):
-                    move_folder(files, target)
+                    for path, files in folders.items():
+                        sync_tree(files)
+                        move_folder(files, self._database.folder / path)
                 with self._database.begin_write() as connection:
-                    yield connection, path
-                    connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path == path))
+                    yield connection, paths
+                    connection.execute(delete(unfinished_folders).where(unfinished_folders.c.path.in_(paths)))
             except Exception:
-                with suppress(StoreError):  # report the first error; the next opening removes the folder
-                    self.discard(path)
+                with suppress(StoreError):  # report the first error; the next opening removes the folders
+                    for path in paths:
+                        self.discard(path)
                 raise
 
     @contextmanager

@@ -24,6 +24,7 @@ def forget_evaluations(
     """
     of_batch = select(evaluations.c.id).where(
         evaluations.c.store == evaluation_store,
+        evaluations.c.origin.is_(None),
         evaluations.c.dataset_fingerprint == fingerprint,
         or_(~evaluations.c.timed, evaluations.c.id.in_(list(made))),
         evaluations.c.name.not_in(list(kept)),

@@ -99,16 +99,20 @@ def _add_references(
                 break
             needed.add(row.id)
     of = evaluations.c
-    named = select(of.id).where(of.store == store, of.name.in_(names), of.superseded_by.is_(None))
+    made_here = (of.store == store) & of.origin.is_(None)
+    named = select(of.id).where(made_here, of.name.in_(names), of.superseded_by.is_(None))
     for id_ in connection.scalars(named):
         needed.add(id_)
 
 
 def _walk_history(connection: Connection, store: str, model: str | None) -> Iterator[Any]:
-    """Yield the evaluations of a store, or of one of its models, newest first; a row is read when it is asked for."""
+    """Yield the evaluations of a store, or of one of its models, newest first; a row is read when it is asked for.
+
+    Those that were pulled are no part of it: nothing here is compared with them.
+    """
     of = evaluations.c
     columns = (of.number, of.id, of.model_fingerprint, of.dataset_fingerprint, of.timed, of.time_start, of.rows_read)
-    query = select(*columns).where(of.store == store, of.superseded_by.is_(None))
+    query = select(*columns).where(of.store == store, of.origin.is_(None), of.superseded_by.is_(None))
     if model is not None:
         query = query.where(of.model_fingerprint == model)
     yield from connection.execute(query.order_by(*(column.desc() for column in HISTORY_ORDER)))

@@ -15,7 +15,7 @@ from engine.store.database import Database
 from engine.store.errors import build_store_error
 from engine.store.locks import hold_file_lock
 
-REVISION = "0010"
+REVISION = "0011"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

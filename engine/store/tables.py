@@ -149,9 +149,14 @@ evaluations = Table(
     Column("same_data_as", String),
     Column("files_removed", UtcDateTime),
     Column("release", String),  # of the deployment that made it; null outside of deployments
-    Index(None, "store", "number"),
+    Column("revision", Integer),  # of that deployment; null if it was made before revisions were recorded
+    Column("origin", String),  # the deployment that it was pulled from; null: it was made here
+    Column("infrastructure", String),  # where that deployment lives
+    Index(None, "store", "origin", "number"),
     Index(None, "store", "timed", "time_start", "number"),
-    Index(None, "store", "model_fingerprint", "timed", "time_start", "number"),
+    Index(None, "store", "origin", "timed", "time_start", "number"),
+    # PostgreSQL cuts longer names than the convention would leave for this one
+    Index("ix_evaluations_model_history", "store", "origin", "model_fingerprint", "timed", "time_start", "number"),
     Index(None, "store", "name", "timed", "time_start", "number"),
     Index(None, "store", "short_id"),
     Index(None, "store", "dataset_fingerprint"),

@@ -38,7 +38,8 @@ class EvaluationFacts:
     @property
     def file_name(self) -> str:
         """The name of a file about it, without the ending."""
-        return re.sub(r"[^\w.-]+", "-", f"{self.evaluation.store}-{self.evaluation.name}")[:100]
+        origin = f"-{self.evaluation.origin}" if self.evaluation.origin else ""
+        return re.sub(r"[^\w.-]+", "-", f"{self.evaluation.store}-{self.evaluation.name}{origin}")[:100]
 
     @property
     def is_own_reference(self) -> bool:

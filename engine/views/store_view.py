@@ -14,7 +14,8 @@ class EvaluationRow:
 
     `metrics` are those that are displayed, as far as the evaluation has them. `outcomes` gives, by check, the outcome
     when it was last applied to the evaluation; of a wildcard check, the worst. `superseded_by` and `same_data_as` are
-    ids of other evaluations, `release` is the bundle of the deployment that made it.
+    ids of other evaluations. `release` and `revision` are the bundle and the revision of the deployment that made it,
+    `origin` and `infrastructure` the deployment that it was pulled from, and where that lives.
     """
 
     id: str
@@ -28,6 +29,9 @@ class EvaluationRow:
     superseded_by: str | None = None
     same_data_as: str | None = None
     release: str | None = None
+    revision: int | None = None
+    origin: str | None = None
+    infrastructure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,9 @@ def describe_store(
                 superseded_by=one.superseded_by,
                 same_data_as=one.same_data_as,
                 release=one.release,
+                revision=one.revision,
+                origin=one.origin,
+                infrastructure=one.infrastructure,
             )
             for one in evaluations
         ),

@@ -15,6 +15,7 @@ from engine.server.bodies import check_keys, read_body
 from engine.server.callers import GuardedRoute
 from engine.server.node_api.bundles import BundleRequests
 from engine.server.node_api.deployments import DeploymentRequests
+from engine.server.node_api.evaluations import EvaluationRequests
 from engine.server.node_api.events import EventRequests
 from engine.server.node_api.openapi import build_document
 from engine.server.node_api.parameters import check_parameters
@@ -80,6 +81,7 @@ class NodeApi:
         bundles, events = BundleRequests(self._folder), EventRequests(self.node, self._control.is_draining)
         deployments = DeploymentRequests(self.node, self.updates, self._folder, self._control)
         runs, status = RunRequests(self.node, self._control), StatusRequests(self.node, self._control)
+        evaluations = EvaluationRequests(self.node, self._control)
         read: dict[str, Callable[[Request], Response]] = {
             "list_bundles": bundles.list_bundles,
             "show_bundle": bundles.show_bundle,
@@ -93,6 +95,9 @@ class NodeApi:
             "list_runs": runs.list_runs,
             "show_run": runs.show_run,
             "show_log": runs.show_log,
+            "list_evaluations": evaluations.list_evaluations,
+            "show_evaluation": evaluations.show_evaluation,
+            "show_evaluation_file": evaluations.show_file,
             "show_all_status": status.show_all_status,
             "show_status": status.show_status,
             "show_document": lambda _request: build_answer(build_document()),

@@ -12,6 +12,7 @@ from engine.service.deployments.node_requests import ErrorAnswer
 
 DOCUMENT_FILE = "node-api.v1.json"
 _JSON = "application/json"
+_BINARY = "application/octet-stream"
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -68,7 +69,7 @@ def _describe_route(route: ApiRoute, schemas: dict[str, Any]) -> dict[str, Any]:
         ]
     if route.body == "stream":
         binary = {"type": "string", "format": "binary"}
-        found["requestBody"] = {"required": True, "content": {"application/octet-stream": {"schema": binary}}}
+        found["requestBody"] = {"required": True, "content": {_BINARY: {"schema": binary}}}
     elif route.body is not None:
         required = any(field.is_required() for field in route.body.model_fields.values())
         schema = _describe_model(route.body, schemas, answer=False)
@@ -76,6 +77,9 @@ def _describe_route(route: ApiRoute, schemas: dict[str, Any]) -> dict[str, Any]:
     error = {_JSON: {"schema": _describe_model(ErrorAnswer, schemas, answer=True)}}
     contents: dict[int, dict[str, Any]] = {}
     for status, model in route.answers.items():
+        if model is bytes:
+            contents[status] = {_BINARY: {"schema": {"type": "string", "format": "binary"}}}
+            continue
         contents[status] = {_JSON: {"schema": _describe_model(model, schemas, answer=True)}}
         if route.events:
             contents[status]["text/event-stream"] = {"schema": {"type": "string"}}

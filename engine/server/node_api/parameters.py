@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -26,6 +27,20 @@ def check_parameters(route: ApiRoute, request: Request) -> None:
 def read_number(request: Request, name: str) -> int:
     """Return a number of the query that was checked; 0 if it is left out."""
     return int(request.query_params.get(name, "0"))
+
+
+def read_time(request: Request, name: str) -> datetime | None:
+    """Return a moment of the query; None if it is left out. Raises AnswerError if it is none, or has no time zone."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise AnswerError(422, f'"{name}" is not valid', "write a time with its zone, such as 2026-11-28T00:00:00Z")
 
 
 def _check_text(name: str, text: str, schema: Mapping[str, Any]) -> None:

@@ -36,6 +36,7 @@ from engine.service.deployments.node_requests import (
 )
 from engine.service.project_status import ProjectStatus
 from engine.store.node import OperationRow
+from engine.store.transfer import EVALUATION_ID, EvaluationPage, TravellingEvaluation
 
 BUNDLE_ID = "[0-9a-f]{64}"
 OPERATION_ID = "[0-9A-Za-z_-]{1,64}"
@@ -69,7 +70,7 @@ class ApiRoute:
     body
         The model of the body; `stream` if it is the bytes of an archive; None without one.
     answers
-        Per status the model of the answer, or `events` if it may also be a stream of events.
+        Per status the model of the answer; `bytes` if it is a file.
     errors
         The statuses of errors besides `ALWAYS`, and `WITH_BODY` if it has a body.
     body_bytes
@@ -110,6 +111,20 @@ _LAST = ApiParameter("last", "query", {"type": "integer", "minimum": 1, "maximum
 _AFTER = ApiParameter(
     "after", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 50}, "Number of the last event that is known."
 )
+_AFTER_EVALUATION = ApiParameter(
+    "after", "query", {"type": "integer", "minimum": 0, "maximum": 1 << 53}, "Number of the last one that is known."
+)
+_STORE = ApiParameter("store", "query", _NAME, "Name of the evaluation store; by default all.")
+_SINCE = ApiParameter(
+    "since",
+    "query",
+    {"type": "string", "format": "date-time", "maxLength": 40},
+    "Only those whose time begins then or later; those without a time, that were made then or later.",
+)
+_EVALUATION_ID = ApiParameter(
+    "id", "path", {"type": "string", "pattern": f"^{EVALUATION_ID}$"}, "Id of the evaluation."
+)
+_FILE = ApiParameter("file", "path", {"type": "string", "pattern": "^[a-z]{1,40}\\.[a-z]{1,10}$"}, "Name of the file.")
 _KEY = ApiParameter(
     "Idempotency-Key",
     "header",
@@ -122,6 +137,7 @@ _LAST_EVENT = ApiParameter(
 
 _DEPLOYMENTS = "/v1/deployments/{name}"
 _SCENARIOS = f"{_DEPLOYMENTS}/scenarios/{{scenario}}"
+_EVALUATION = f"{_DEPLOYMENTS}/evaluations/{{id}}"
 _RUNS = f"{_DEPLOYMENTS}/runs/{{run}}"
 
 ROUTES: tuple[ApiRoute, ...] = (
@@ -215,6 +231,20 @@ ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute(
         "abort_run", "POST", f"{_RUNS}/abort", Role.OPERATOR, "Ask a run to end.", {202: AbortedRunAnswer},
         body=BaseModel, errors=(404, 409), parameters=(_DEPLOYMENT, _RUN),
+    ),
+    ApiRoute(
+        "list_evaluations", "GET", f"{_DEPLOYMENTS}/evaluations", Role.VIEWER,
+        "List the evaluations that a deployment has made, a page at a time.", {200: EvaluationPage},
+        errors=(404, 409, 422), parameters=(_DEPLOYMENT, _AFTER_EVALUATION, _STORE, _SINCE),
+    ),
+    ApiRoute(
+        "show_evaluation", "GET", _EVALUATION, Role.VIEWER, "Show an evaluation with the results of its checks.",
+        {200: TravellingEvaluation}, errors=(404, 409), parameters=(_DEPLOYMENT, _EVALUATION_ID),
+    ),
+    ApiRoute(
+        "show_evaluation_file", "GET", f"{_EVALUATION}/files/{{file}}", Role.VIEWER,
+        "Give a file of an evaluation as it is.", {200: bytes}, errors=(404, 409),
+        parameters=(_DEPLOYMENT, _EVALUATION_ID, _FILE),
     ),
     ApiRoute(
         "show_all_status", "GET", "/v1/status", Role.VIEWER, "Tell how the deployments stand.", {200: StatusAnswers}

@@ -16,7 +16,7 @@ from engine.service.control import ServerControl
 from engine.service.deployments.node_requests import LogPart, PauseRequest, RunStartRequest
 from engine.service.deployments.places import DeploymentPlaces
 from engine.store import utc_now
-from engine.store.node import Node
+from engine.store.node import DeploymentRow, Node
 
 SERVED_SECONDS = 3.0
 """A server needs a moment to see that something new is active."""
@@ -74,16 +74,20 @@ class RunRequests:
         return self._projects.abort_run(request, {})
 
     def _name_project(self, request: Request) -> None:
-        """Write into the request which project of the server a deployment is."""
-        row = find_deployment_row(self._node, request.path_params["name"])
-        if row.active_revision is None:
-            raise AnswerError(409, f"{row.name}: nothing is active in it yet", "deploy a bundle first")
-        pointer = DeploymentPlaces(self._node.folder, row.name).pointer
-        until = time.monotonic() + SERVED_SECONDS
-        while time.monotonic() < until:
-            for project in self._control.list_projects():
-                if project.path.absolute() == pointer:
-                    request.path_params["project"] = project.name
-                    return
-            time.sleep(LOOK_SECONDS)
-        raise AnswerError(503, f"{row.name}: this server does not serve it yet", "ask again", {"retry-after": "2"})
+        name_project(request, self._node, self._control)
+
+
+def name_project(request: Request, node: Node, control: ServerControl) -> DeploymentRow:
+    """Write into the request which project of the server a deployment is; return the row of the deployment."""
+    row = find_deployment_row(node, request.path_params["name"])
+    if row.active_revision is None:
+        raise AnswerError(409, f"{row.name}: nothing is active in it yet", "deploy a bundle first")
+    pointer = DeploymentPlaces(node.folder, row.name).pointer
+    until = time.monotonic() + SERVED_SECONDS
+    while time.monotonic() < until:
+        for project in control.list_projects():
+            if project.path.absolute() == pointer:
+                request.path_params["project"] = project.name
+                return row
+        time.sleep(LOOK_SECONDS)
+    raise AnswerError(503, f"{row.name}: this server does not serve it yet", "ask again", {"retry-after": "2"})

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 from engine.bundles.extraction import remove_extracted
 from engine.errors import EngineError, UsageError
 from engine.formatting.moments import format_second
+from engine.service.deployments.evaluation_sources import FolderSource
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.targets import DeployedState, find_deployed
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
 from engine.service.deployments.updates import Updater
+from engine.spec import load
 from engine.spec.resources.deployments import DirectoryInfrastructure
-from engine.store import LockBusy
+from engine.store import LockBusy, Store
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
+from engine.store.state_copy import can_write, open_for_reading
+from engine.store.state_location import locate_state
 
 if TYPE_CHECKING:
     from engine.bundles.signatures import TrustedKey
@@ -63,6 +67,17 @@ class DirectoryTarget:
             return []
         with self._open() as node:
             return node.operations.list_all(deployment)
+
+    @contextmanager
+    def open_evaluations(self, deployment: str) -> Iterator[FolderSource]:
+        """Give the evaluations of a deployment, to be read."""
+        project = load(DeploymentPlaces(self.folder, deployment).pointer)
+        location = locate_state(project, self._environ)
+        opened = Store.open(location) if can_write(location) else open_for_reading(location)
+        with opened as store:
+            if store.database.migration:
+                self._tell(store.database.migration)
+            yield FolderSource(project.name, store)
 
     def update(self, order: UpdateOrder) -> OperationRow:
         """Carry out an update and return its operation, which has ended; raises DeploymentRefusedError."""

@@ -5,11 +5,13 @@ a connection that is lost is resumed after the last event that came.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from engine.errors import EngineError, UsageError
 from engine.formatting.numbers import format_bytes
+from engine.service.deployments.evaluation_sources import NodeSource
 from engine.service.deployments.node_client import NodeClient, NodeError, quote_name
 from engine.service.deployments.node_requests import (
     AcceptedOperation,
@@ -74,6 +76,11 @@ class NodeTarget:
         if self.find(deployment) is None:
             return []
         return self.client.ask("GET", f"{_path(deployment)}/operations", OperationList).operations
+
+    @contextmanager
+    def open_evaluations(self, deployment: str) -> Iterator[NodeSource]:
+        """Give the evaluations of a deployment, to be read."""
+        yield NodeSource(self.client, deployment)
 
     def read_status(self, deployment: str) -> ProjectStatus:
         """Return how a deployment stands, as the node sees it."""

@@ -13,6 +13,9 @@ from engine.spec.secrets import Secrets
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from engine.service.deployments.evaluation_sources import EvaluationSource
     from engine.service.deployments.node_client import NodeClient
 
 
@@ -57,6 +60,10 @@ class DeploymentTarget(Protocol):
 
     def list_operations(self, deployment: str) -> list[OperationRow]:
         """Return the operations on a deployment, oldest first, each with its steps and their logs."""
+        ...
+
+    def open_evaluations(self, deployment: str) -> "AbstractContextManager[EvaluationSource]":
+        """Give the evaluations of a deployment, to be read."""
         ...
 
     def update(self, order: UpdateOrder) -> OperationRow:

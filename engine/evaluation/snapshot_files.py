@@ -1,0 +1,29 @@
+"""The files of a snapshot, and whether they are as they were written: known without loading what reads them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.digests import digest_file, digest_json
+
+FACTS_FILE = "snapshot.json"
+"""The file that holds the digests of the others and its own."""
+
+FILES = ("columns.profile", "predictions.profile", "sample.parquet")
+"""The other files of a snapshot; one without a model has no predictions."""
+
+
+def verify_files(facts: dict[str, Any], folder: Path) -> None:
+    """Raise ValueError unless the files are those that were written; earlier versions kept no digests.
+
+    `facts` are those of snapshot.json, whose own digest is taken out of them.
+    """
+    digest = facts.pop("digest", None)
+    if digest is None and "files" not in facts:
+        return
+    if digest_json(facts) != digest:
+        raise ValueError(f"{FACTS_FILE} is not as it was written")
+    files: Mapping[str, str] = facts["files"]
+    for name, kept in files.items():
+        if digest_file(folder / name) != kept:
+            raise ValueError(f"{name} is not as it was written")
