@@ -6,49 +6,17 @@ the engine: its traceback is written to a file.
 
 import gc
 import os
-import platform
 import re
 import sys
-import tempfile
 import threading
-import traceback
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from engine import __version__
-from engine.cli import (
-    bundle,
-    check,
-    compare,
-    deploy,
-    deployments,
-    drill,
-    init,
-    mute,
-    node,
-    outbox,
-    pause,
-    plan,
-    prune,
-    remove,
-    render,
-    report,
-    resume,
-    rollback,
-    run,
-    schema,
-    serve,
-    show,
-    state,
-    status,
-    unmute,
-    validate,
-    watch,
-)
 from engine.cli.options import GIVEN_OPTIONS
 from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
@@ -58,14 +26,12 @@ from engine.spec import diagnostics
 EXIT_SECONDS = 5.0
 """Seconds that threads of users' functions may take to end after the command has."""
 
-app = typer.Typer(
-    name="engine",
-    help="Monitor machine-learning models in production, as declared in a YAML file.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+VERBS = (
+    "init", "validate", "render", "schema", "plan", "run", "watch", "serve", "show", "compare", "report", "check",
+    "drill", "mute", "unmute", "pause", "resume", "outbox", "remove", "prune", "deploy", "deployments", "rollback",
+    "status", "bundle", "node", "state",
+)  # fmt: skip
+"""The verbs, in the order of `--help`: each is a module of this package."""
 
 
 class _Verb(TyperCommand):
@@ -80,12 +46,44 @@ class _Verb(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-VERBS = (
-    init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
-    resume, outbox, remove, prune, deploy, deployments, rollback, status,
-)  # fmt: skip
-for verb in VERBS:
-    app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
+class _Verbs(Mapping[str, Any]):
+    """The verbs by name. A module is imported when its verb is asked for: the others are no part of a command."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in VERBS:
+            raise KeyError(name)
+        module = import_module(f"engine.cli.{name}")
+        holder = typer.Typer(rich_markup_mode=None)
+        if hasattr(module, "COMMANDS"):
+            _add_group(holder, name, module.__doc__, module.COMMANDS)
+        else:
+            holder.command(name, cls=_Verb)(module.command)
+        return typer.main.get_group(holder).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+
+class _Engine(TyperGroup):
+    """All verbs."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = _Verbs()
+
+
+app = typer.Typer(
+    name="engine",
+    cls=_Engine,
+    help="Monitor machine-learning models in production, as declared in a YAML file.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def _add_group(parent: typer.Typer, name: str, about: str | None, commands: Mapping[str, Any]) -> None:
@@ -97,10 +95,6 @@ def _add_group(parent: typer.Typer, name: str, about: str | None, commands: Mapp
         else:
             group.command(inner, cls=_Verb)(command)
     parent.add_typer(group, name=name)
-
-
-for module in (bundle, node, state):
-    _add_group(app, module.__name__.rpartition(".")[2], module.__doc__, module.COMMANDS)
 
 
 def _print_version(wanted: bool) -> None:
@@ -186,11 +180,15 @@ def _format_mistake(mistake: typer.TyperException) -> str:
 
 def _report_bug(bug: BaseException) -> int:
     """Write the traceback to a temporary file and print where it is."""
+    import platform
+    import tempfile
+    import traceback
+
     with tempfile.NamedTemporaryFile(
         "w", prefix="engine-bug-", suffix=".txt", delete=False, encoding="utf-8"
     ) as report:
         report.write(f"engine {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n")
         report.write("".join(traceback.format_exception(bug)))
-    where = Path(report.name)
-    print(f"engine: internal error: {type(bug).__name__}. This is a bug; the details are in {where}", file=sys.stderr)
+    message = f"engine: internal error: {type(bug).__name__}. This is a bug; the details are in {report.name}"
+    print(message, file=sys.stderr)
     return ExitCode.COULD_NOT_RUN
