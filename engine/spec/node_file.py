@@ -16,6 +16,7 @@ from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles
 from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
+from engine.spec.observations import note_unknown
 from engine.spec.project import report_newer_version
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
@@ -133,6 +134,7 @@ def load_node(path: Path | str) -> NodeSpec:
     SpecError
         It has errors. The exception has all findings, in order of position.
     """
+    note_unknown()  # it names files that must be there
     path, findings = Path(path), Findings()
     try:
         found = _read_node(path, findings)
