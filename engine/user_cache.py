@@ -1,6 +1,12 @@
-"""The folder in which this user's processes keep what they would else compute anew: nothing in it is ever needed."""
+"""The folder in which this user's processes keep what they would else compute anew: nothing in it is ever needed.
+
+What is kept tells of the user's specs. So it lies in folders that nobody else may enter, and a folder to which somebody
+else could have written is not used.
+"""
 
 import os
+import stat
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,3 +21,42 @@ def find_user_cache() -> Path | None:
     except (OSError, RuntimeError):  # RuntimeError: a user without a name and without HOME has no home folder
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def read_kept(kind: str, name: str) -> bytes | None:
+    """Return what has been kept of a kind under a name; None if there is nothing, or if it cannot be read."""
+    folder = _find_private_folder(kind)
+    try:
+        return None if folder is None else (folder / name).read_bytes()
+    except OSError:
+        return None
+
+
+def keep_bytes(kind: str, name: str, content: bytes, most: int) -> None:
+    """Keep bytes of a kind under a name, if that is possible. Of more than `most` the older half is removed."""
+    folder = _find_private_folder(kind)
+    if folder is None:
+        return
+    part = folder / f".{name}.{os.getpid()}"
+    with suppress(OSError):  # a full disk; another process removes the same files
+        part.write_bytes(content)
+        part.replace(folder / name)
+        found = list(folder.iterdir())
+        if len(found) > most:
+            for path in sorted(found, key=lambda one: one.stat().st_mtime)[: len(found) // 2]:
+                path.unlink(missing_ok=True)
+
+
+def _find_private_folder(kind: str) -> Path | None:
+    """Return the folder for a kind, which belongs to this user alone; None if there is none."""
+    root = find_user_cache()
+    if root is None:
+        return None
+    folder = root / kind
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        state = folder.lstat()
+    except OSError:
+        return None
+    private = stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and not state.st_mode & 0o077
+    return folder if private else None

@@ -5,6 +5,10 @@ and the diagnostics of an invalid spec need not wait a second for packages that 
 """
 
 import gc
+import time
+
+STARTED_NS = time.time_ns()
+"""When this process began to import the engine."""
 
 _USUAL_THRESHOLDS = gc.get_threshold()
 gc.set_threshold(500_000)  # by default a quarter of a short command's time is garbage collection during imports

@@ -1,4 +1,4 @@
-"""The entry point: registers the verbs, and turns every exception into a message and an exit code.
+"""The entry point: runs a verb, and turns every exception into a message and an exit code.
 
 A user's mistake becomes a message without a traceback, an interruption an exit code. Any other exception is a bug of
 the engine: its traceback is written to a file.
@@ -6,116 +6,24 @@ the engine: its traceback is written to a file.
 
 import gc
 import os
-import platform
 import re
 import sys
-import tempfile
 import threading
-import traceback
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import typer
-from typer.core import TyperCommand
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine import __version__
-from engine.cli import (
-    abort,
-    bundle,
-    check,
-    compare,
-    deploy,
-    deployments,
-    drill,
-    init,
-    mute,
-    node,
-    outbox,
-    pause,
-    plan,
-    prune,
-    pull,
-    remove,
-    render,
-    report,
-    resume,
-    rollback,
-    run,
-    schema,
-    serve,
-    show,
-    state,
-    status,
-    unmute,
-    validate,
-    watch,
-)
-from engine.cli.options import GIVEN_OPTIONS
+from engine.cli.repeated_validate import repeat_validate
 from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
 from engine.spec import diagnostics
 
+if TYPE_CHECKING:
+    import typer
+
 EXIT_SECONDS = 5.0
 """Seconds that threads of users' functions may take to end after the command has."""
-
-app = typer.Typer(
-    name="engine",
-    help="Monitor machine-learning models in production, as declared in a YAML file.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-class _Verb(TyperCommand):
-    """A verb. An option that takes one value is refused if it is given twice: the first would be lost in silence."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
-        for option in given:
-            ctx.meta.setdefault(GIVEN_OPTIONS, []).append(option.name)
-            if option.param_type_name == "option" and not option.multiple and given.count(option) > 1:
-                raise typer.BadParameter("it was given twice, but takes one value", param_hint=option.opts[0])
-        return super().parse_args(ctx, args)
-
-
-VERBS = (
-    init, validate, render, schema, plan, run, watch, serve, show, compare, report, check, drill, mute, unmute, pause,
-    resume, abort, outbox, remove, prune, deploy, deployments, rollback, status, pull,
-)  # fmt: skip
-for verb in VERBS:
-    app.command(verb.__name__.rpartition(".")[2], cls=_Verb)(verb.command)
-
-
-def _add_group(parent: typer.Typer, name: str, about: str | None, commands: Mapping[str, Any]) -> None:
-    """Add a verb that has verbs, or groups of them, of its own."""
-    group = typer.Typer(help=about, rich_markup_mode=None)
-    for inner, command in commands.items():
-        if isinstance(command, Mapping):
-            _add_group(group, inner, about, command)
-        else:
-            group.command(inner, cls=_Verb)(command)
-    parent.add_typer(group, name=name)
-
-
-for module in (bundle, node, state):
-    _add_group(app, module.__name__.rpartition(".")[2], module.__doc__, module.COMMANDS)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"engine {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
-) -> None:
-    """Take the options that belong to no verb."""
 
 
 def main() -> None:
@@ -149,17 +57,13 @@ def _limit_exit(code: int) -> None:
 
 def _main() -> int:
     try:
-        code: int = app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.OK
+        repeated = repeat_validate(sys.argv[1:])
+        code = _run_verb(sys.argv[1:]) if repeated is None else int(repeated)
         sys.stdout.flush()  # here, where a closed pipe is handled, and not when Python ends
         if code == ExitCode.INTERRUPTED:  # typer has turned the interruption into an exit code
             raise KeyboardInterrupt
         return code
-    except typer.TyperException as mistake:
-        context = getattr(mistake, "ctx", None)
-        verb = context.command_path if context else "engine"
-        print(f"engine: error: {_format_mistake(mistake)}\nTry {verb} --help.", file=sys.stderr)
-        return ExitCode.USAGE
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         print("engine: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except SpecError as wrong:
@@ -180,7 +84,25 @@ def _main() -> int:
         return _report_bug(bug)
 
 
-def _format_mistake(mistake: typer.TyperException) -> str:
+def _run_verb(arguments: Sequence[str]) -> int:
+    """Run a verb by its arguments; return an exit code, also for a mistake in the arguments."""
+    import typer
+
+    from engine.cli.verbs import app
+
+    try:
+        code: int = app([*arguments] or ["--help"], standalone_mode=False) or ExitCode.OK
+    except typer.TyperException as mistake:
+        context = getattr(mistake, "ctx", None)
+        verb = context.command_path if context else "engine"
+        print(f"engine: error: {_format_mistake(mistake)}\nTry {verb} --help.", file=sys.stderr)
+        return ExitCode.USAGE
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    return code
+
+
+def _format_mistake(mistake: "typer.TyperException") -> str:
     """Return the message of a mistake in the arguments, without the phrases of the libraries that found it."""
     text = mistake.format_message().replace("Value error, ", "").replace("Input should be", "must be")
     return re.sub(r"^Invalid value(?: for '?([^:']*)'?)?: ", lambda found: f"{found[1]}: " if found[1] else "", text)
@@ -188,11 +110,15 @@ def _format_mistake(mistake: typer.TyperException) -> str:
 
 def _report_bug(bug: BaseException) -> int:
     """Write the traceback to a temporary file and print where it is."""
+    import platform
+    import tempfile
+    import traceback
+
     with tempfile.NamedTemporaryFile(
         "w", prefix="engine-bug-", suffix=".txt", delete=False, encoding="utf-8"
     ) as report:
         report.write(f"engine {__version__}, Python {platform.python_version()}, {platform.platform()}\n\n")
         report.write("".join(traceback.format_exception(bug)))
-    where = Path(report.name)
-    print(f"engine: internal error: {type(bug).__name__}. This is a bug; the details are in {where}", file=sys.stderr)
+    message = f"engine: internal error: {type(bug).__name__}. This is a bug; the details are in {report.name}"
+    print(message, file=sys.stderr)
     return ExitCode.COULD_NOT_RUN

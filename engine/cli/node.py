@@ -18,7 +18,6 @@ from engine.formatting.hints import suggest_name
 from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
 from engine.spec.moment import find_end
-from engine.spec.rules.names import explain_illegal_name
 
 if TYPE_CHECKING:
     from engine.store.node import Node, TokenRow
@@ -50,6 +49,8 @@ def create_token(
 
     Two valid tokens may have one name, so that a new one can take the place of an old one before that is revoked.
     """
+    from engine.spec.rules.names import explain_illegal_name
+
     if why := explain_illegal_name(name):
         raise typer.BadParameter(f"this cannot be a name: {why}", param_hint="NAME")
     with _open_node(path) as node:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from engine.errors import DeliveryError, Diagnostic, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.apprise_url import list_services, load_service, split_urls
+from engine.spec.observations import note_unknown
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.channels import AppriseChannel, MailChannel, ServerChannel, list_secret_texts
 from engine.spec.secrets import Secrets
@@ -74,6 +75,7 @@ def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
             return f'apprise knows no service "{scheme[:30]}"', help_
         if find_references(url):
             continue
+        note_unknown()  # a service may look at whatever it likes
         try:
             load_service(url)
         except DeliveryError as error:

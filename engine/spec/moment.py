@@ -4,6 +4,7 @@ One moment is fixed for a call of the engine, and the runs that it starts inheri
 for an earlier day (`--as-of 2026-11-20`) reads what it read then.
 """
 
+import os
 from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -11,6 +12,7 @@ from typing import Literal, TypeVar
 
 from engine.formatting.hints import find_similar
 from engine.formatting.moments import format_minute
+from engine.spec.observations import look_again, note_fact, note_unknown, note_variable
 
 D = TypeVar("D", bound=date)
 
@@ -159,8 +161,26 @@ def find_time_zone(name: str) -> tzinfo:
     import zoneinfo
 
     try:
-        return zoneinfo.ZoneInfo(name)
+        zone = zoneinfo.ZoneInfo(name)
+        _note_zone(name, zoneinfo.TZPATH)
+        return zone
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the other two are for names that are no file names
+        note_unknown()
         similar = find_similar(name, zoneinfo.available_timezones())
         help_ = f'did you mean "{similar}"?' if similar else "write a name such as Europe/Berlin, or UTC"
         raise ValueError(help_) from None
+
+
+def _note_zone(name: str, folders: Sequence[str]) -> None:
+    """Note the file of a zone as zoneinfo finds it: in the first of these folders that has it, else in tzdata."""
+    note_variable("PYTHONTZPATH", os.environ.get("PYTHONTZPATH"))
+    for folder in folders:
+        path = os.path.join(folder, name)  # noqa: PTH118
+        try:
+            found = look_again("file", path)
+        except (OSError, ValueError):
+            note_unknown()
+            return
+        note_fact("file", path, found)
+        if found is not None:
+            return

@@ -17,6 +17,7 @@ from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles
 from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
+from engine.spec.observations import note_unknown
 from engine.spec.project import report_newer_version
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.connections import PostgresqlConnection
@@ -146,6 +147,7 @@ def load_node(path: Path | str) -> NodeSpec:
     SpecError
         It has errors. The exception has all findings, in order of position.
     """
+    note_unknown()  # it names files that must be there
     path, findings = Path(path), Findings()
     try:
         found = _read_node(path, findings)

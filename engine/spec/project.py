@@ -22,6 +22,7 @@ from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles, find_home, read_files
 from engine.spec.message_files import read_message_files
 from engine.spec.moment import find_time_zone, list_moment_values, place_moment
+from engine.spec.observations import note_day, note_unknown
 from engine.spec.project_yaml import render_project
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import Channel
@@ -45,7 +46,7 @@ from engine.spec.stored_data import (
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.validator import SpecValidator
 from engine.spec.variable_references import Value, find_references, format_value
-from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, plain_value, position_at
+from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, plain_value, position_at, walk_values
 
 LANGUAGE_VERSION = 1
 
@@ -406,6 +407,8 @@ def _read_project(
             raise SpecError(findings.sorted_by_position())
         _report_unknown_overrides(files, overrides, findings)
         moment = place_moment(as_of, _read_time_zone(files.root, findings))
+        if as_of is None:
+            _note_moment(moment, files.root)
         resolver = _resolve_variables(files, overrides, environ, list_moment_values(moment), findings)
         reader = SpecValidator(resolver, findings)
         spec = _switch_off_triggers(reader.validate_project(files.root))
@@ -416,6 +419,13 @@ def _read_project(
         raise SpecError(findings.sorted_by_position())
     warnings = findings.sorted_by_position()
     return ProjectSpec(path, spec, resolver.values, moment, warnings, files, overrides, environ, confined)
+
+
+def _note_moment(moment: datetime, root: MapNode) -> None:
+    """Note the day, on which all names of a moment depend but `as_of_time`."""
+    note_day(str(moment.tzinfo), moment.date())
+    if any("as_of_time" in node.text for _, node in walk_values((), root)):
+        note_unknown()
 
 
 def _resolve_variables(

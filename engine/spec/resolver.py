@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from engine.spec.diagnostics import Findings
+from engine.spec.observations import note_variable
 from engine.spec.variable_references import (
     INVALID,
     MAX_TEXT_REFERENCES,
@@ -210,6 +211,7 @@ class VariableResolver:
         at = node.position_of(reference.offset, reference.length)
         match reference.parts:
             case ("env", name):
+                note_variable(name, self._environ.get(name))
                 if name in self._environ or reference.default is not None:
                     return self._environ.get(name) or reference.default or ""
                 what = f"the environment variable {name} is not set"

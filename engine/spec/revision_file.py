@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.errors import Diagnostic, Position, SpecError
 from engine.spec.diagnostics import Findings
+from engine.spec.observations import look_again, note_fact, note_unknown
 from engine.spec.source import Source
 from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
@@ -82,7 +83,11 @@ def follow_link(path: Path) -> Path:
 
     A run and the processes that it starts must stay with one revision, while the link may be moved to another.
     """
-    real = path.resolve() if os.path.islink(path) else path  # noqa: PTH114  Path.is_symlink raises for a long name
+    linked = look_again("link", str(path)) is not None
+    note_fact("link", str(path), b"" if linked else None)
+    real = path.resolve() if linked else path
+    if linked:
+        note_unknown()
     return real if real.parent.name == REVISIONS_FOLDER else path
 
 
@@ -109,6 +114,7 @@ def find_node_path(path: Path) -> Path | None:
 
 def parse_revision(source: Source, findings: Findings) -> tuple[Revision, MapNode] | None:
     """Return the revision in a file, and the tree of what it replaces; None, with a finding, if the file is damaged."""
+    note_unknown()  # what a deployment and its node add
     try:
         keys = json.loads(source.text)[_KEY]
         revision = Revision(**{**keys, "included": tuple(keys["included"])})

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from engine.errors import Diagnostic, SpecError
 from engine.formatting.control_characters import make_encodable
+from engine.spec.observations import note_unknown, note_variable
 from engine.spec.project import ProjectSpec
 from engine.spec.redaction import Redactor, SecretSearch, redact_values
 from engine.spec.variable_references import fill_references, find_references
@@ -92,7 +93,13 @@ class Secrets:
     def _read_secret(self, name: str) -> str | None:
         source = self._project.find_secret_source(name)
         if source is None or source.file is None:
-            return (self._environ.get(source.env) or None) if source and source.env else None
+            value = self._environ.get(source.env) if source and source.env else None
+            if value:
+                note_unknown()  # what a secret has told is not kept, not even as a digest
+            elif source and source.env:
+                note_variable(source.env, value)
+            return value or None
+        note_unknown()
         try:
             with source.file.open("rb") as stream:
                 raw = stream.read(MAX_SECRET_BYTES)

@@ -4,16 +4,14 @@ A path given by a user may lead to nothing, to a folder, to a pipe, or to a huge
 finding, and none of them blocks.
 """
 
-import os
 import re
-import stat
 from bisect import bisect_right
 from pathlib import Path
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-
-MAX_SPEC_BYTES = 1 << 20
+from engine.spec.observations import MAX_SPEC_BYTES, note_fact, note_unknown
+from engine.spec.regular_file import IrregularFileError, read_regular_file
 
 _FORBIDDEN_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 
@@ -39,17 +37,13 @@ def read_source(path: Path, findings: Findings) -> Source | None:
     """Read a file. Return None if that is not possible; a finding then gives the reason."""
     file = str(path)
     try:
-        # O_NONBLOCK: opening a pipe without a writer would block otherwise
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            os.close(descriptor)
-            what = "this is a folder, not a file" if stat.S_ISDIR(mode) else "this is not a regular file"
-            findings.error(Position(file), "file", what, _list_spec_files(path))
-            return None
-        with os.fdopen(descriptor, "rb") as stream:
-            raw = stream.read(MAX_SPEC_BYTES + 1)
+        raw = read_regular_file(path, MAX_SPEC_BYTES + 1)
+    except IrregularFileError as problem:
+        note_unknown()
+        findings.error(Position(file), "file", str(problem), _list_spec_files(path))
+        return None
     except (OSError, ValueError) as problem:
+        note_unknown()
         help_ = None
         if isinstance(problem, FileNotFoundError):
             text, help_ = "there is no such file", _list_spec_files(path.parent)
@@ -59,6 +53,7 @@ def read_source(path: Path, findings: Findings) -> Source | None:
             text = f"this file cannot be read: {getattr(problem, 'strerror', None) or problem}"
         findings.error(Position(file), "file", text, help_)
         return None
+    note_fact("file", file, raw)
     return decode_source(file, raw, findings)
 
 

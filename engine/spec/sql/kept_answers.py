@@ -6,7 +6,6 @@ text, the version of sqlglot and this code. So all of these are in the hash, and
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -14,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from engine.user_cache import find_user_cache
+from engine.user_cache import keep_bytes, read_kept
 
 MOST_ANSWERS = 2_000
 """Answers that are kept: about 2 MB. When there are more, the older half is removed."""
@@ -25,31 +24,15 @@ def keep_answer(question: str, text: str, find: Callable[[], Any]) -> Any:
 
     Nothing depends on whether it can be kept: a folder that is read-only or full, or a damaged file, costs time alone.
     """
-    folder = find_user_cache()
-    if folder is None:
-        return find()
     hashed = hashlib.sha256(json.dumps([question, text, _describe_code()]).encode("utf-8", "surrogatepass")).hexdigest()
-    path = folder / "sql" / f"{hashed}.json"
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):  # it is not there, or it is damaged
-        pass
+    name = f"{hashed}.json"
+    kept = read_kept("sql", name)
+    if kept is not None:
+        with suppress(ValueError):  # it is damaged
+            return json.loads(kept)
     answer = find()
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with suppress(OSError):
-        path.parent.mkdir(mode=0o700, exist_ok=True)  # answers hold texts of specs
-        part.write_text(json.dumps(answer))
-        part.replace(path)
-        _remove_old(path.parent)
+    keep_bytes("sql", name, json.dumps(answer).encode(), MOST_ANSWERS)
     return answer
-
-
-def _remove_old(folder: Path) -> None:
-    found = list(folder.iterdir())
-    if len(found) > MOST_ANSWERS:
-        with suppress(OSError):  # another process removes them at the same time
-            for path in sorted(found, key=lambda one: one.stat().st_mtime)[: len(found) // 2]:
-                path.unlink(missing_ok=True)
 
 
 @cache
