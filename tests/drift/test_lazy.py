@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.drift import kernels
-from engine.drift.distributions.quantile_grid import QuantileGrid
+from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
 from engine.drift.kernels import (
     boosting,
     cdf_distance,
@@ -178,12 +178,27 @@ def on_ladder(random, kind):
 
 def count(random, kind):
     ladder, values, laid = on_ladder(random, kind)
-    return values, *laid, ladder.points.dtype.type(ladder.centre), ladder.empty_counts()
+    running = RunningMoments(values)
+    number = values.dtype.type
+    values = with_odd_ones(random, values)
+    return (
+        values, *laid, number(ladder.centre), *ladder.empty_counts(), number(running.middle), running.spread,
+        running.ends,
+    )  # fmt: skip
 
 
 def select(random, kind):
     _, values, laid = on_ladder(random, kind)
-    return values, *laid, random.integers(0, 2, len(laid[-1])).astype(np.uint8), np.zeros_like(values)
+    wanted = random.integers(0, 2, len(laid[-1])).astype(np.uint8)
+    return with_odd_ones(random, values), *laid, wanted, np.zeros(len(values) + 1, values.dtype)
+
+
+def with_odd_ones(random, values):
+    """Put some NaN and -0.0 among floats."""
+    if values.dtype == np.int64:
+        return values
+    odd = random.choice([np.nan, -0.0], len(values))
+    return np.where(random.random(len(values)) < random.choice([0, 0.1, 1]), odd, values)
 
 
 def buckets(random):

@@ -17,7 +17,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from engine.drift.distributions.quantile_grid import QuantileGrid, quantile_positions, subtract_centre
+from engine.drift.distributions.quantile_grid import (
+    QuantileGrid,
+    RunningMoments,
+    quantile_positions,
+    subtract_centre,
+)
 from engine.drift.kernels.cdf_distance import Sums
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.text_merge import merge_texts
@@ -67,6 +72,16 @@ class Moments:
         offset, squares = mean_and_squares(values, _NO_COUNTS if counts is None else counts, values.dtype.type(centre))
         finite = isfinite(offset) and isfinite(squares)
         return cls(rows, centre, offset if finite else nan, squares if finite else nan, low, high)
+
+    @classmethod
+    def from_running(cls, running: RunningMoments) -> Self:
+        """Return the moments of all values that were added."""
+        rows, offset, squares = running.spread.tolist()
+        if not rows:
+            return cls()
+        finite = isfinite(offset) and isfinite(squares)
+        spread = (offset, squares) if finite else (nan, nan)
+        return cls(int(rows), running.middle, *spread, *running.ends.tolist())
 
     @property
     def mean(self) -> float:
@@ -148,6 +163,12 @@ class Numerical:
         """Number of rows less than or equal to each value: the distribution function times the rows."""
         counts = self.counts if self.intervals is None else self.counts + self.intervals.counts[:-1]
         return np.cumsum(counts)
+
+    def rows_before(self, positions: NDArray[np.int64]) -> Counts:
+        """Return, for each position in `values`, the number of rows up to the value before it: 0 for the first."""
+        if not len(self.values):
+            return np.zeros(len(positions), np.int64)
+        return np.where(positions > 0, self.cumulative_counts[np.maximum(positions, 1) - 1], 0)
 
     @cached_property
     def _grids(self) -> dict[int, QuantileGrid]:
@@ -301,7 +322,7 @@ class Numerical:
         left, contained = self._find_positions(values)
         right = left + contained
         counts = np.where(contained, np.append(self.counts, 0)[left], 0)
-        below = np.append(0, self.cumulative_counts)[left]
+        below = self.rows_before(left)
         starts, ends = np.append(0, right), np.append(left, len(self.values))
         # a new interval covers this column's values[start:end]; reduceat sums all slices in one call, and every second
         # result is one between an end and the next start. For an empty slice reduceat returns one element instead of 0.
@@ -344,11 +365,11 @@ def rows_around_intervals(column: Numerical, other: Numerical) -> tuple[Counts, 
     Divided by the column's number of rows, these are the smallest and the largest value of its distribution function in
     the interval, ends excluded.
     """
-    upto = np.append(0, column.cumulative_counts)
     if column is other and column.intervals is not None:
+        upto = np.append(0, column.cumulative_counts)
         return upto, upto + column.intervals.counts
     left, contained = column._find_positions(other.values)
-    return np.append(0, upto[left + contained]), np.append(upto[left], column.present)
+    return np.append(0, column.rows_before(left + contained)), np.append(column.rows_before(left), column.present)
 
 
 def crossing_intervals(exact: Numerical, other: Numerical) -> NDArray[np.bool_]:

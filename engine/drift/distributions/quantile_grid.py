@@ -10,8 +10,8 @@ function, and compared with the only grid point in that bucket (see the kernel).
 """
 
 from dataclasses import dataclass
-from math import isfinite
-from typing import Self
+from math import inf, isfinite
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,48 @@ from engine.drift.kernels.value_tables import Counts, Values, search_sorted
 
 BUCKETS_PER_CELL = 8
 """Average number of buckets per coarse cell."""
+
+LARGEST_SLOPE = 1e30
+"""Most buckets per unit of a rest: more would overflow 32-bit floats."""
+
+
+class RunningMoments:
+    """What the moments of a sample are made of, which grows as values are added.
+
+    Attributes
+    ----------
+    middle
+        The number that is subtracted from values before they are summed: one amid them.
+    spread
+        The number of values, their mean minus `middle`, and their squared deviations from the mean.
+    ends
+        The smallest and the largest value.
+    """
+
+    def __init__(self, values: Values) -> None:
+        """Start with no value; `values` are the first that will be added."""
+        present = values[np.isfinite(values)]
+        self.middle = present[len(present) // 2].item() if len(present) else values.dtype.type(0).item()
+        self.spread = np.zeros(3)
+        whole = np.iinfo(np.int64)
+        self.ends = np.array([inf, -inf] if values.dtype == np.float64 else [whole.max, whole.min], values.dtype)
+
+
+class GridCounts(NamedTuple):
+    """Counts of a sample on a grid, which grow as values are added.
+
+    Attributes
+    ----------
+    on_pivots
+        Per bucket, the number of values that equal its pivot.
+    gaps
+        Per gap between the pivots of neighbouring buckets, the number of values in it, and the sum of their differences
+        from the grid's centre. Gap k has the values of bucket k below its pivot, and those of bucket k - 1 above its
+        own: both lie in the same interval.
+    """
+
+    on_pivots: Counts
+    gaps: kernel.GapTotals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,42 +126,39 @@ class QuantileGrid:
         pivots = points[np.minimum(before[:-1], len(points) - 1)]
         return cls(points, centre if isfinite(centre) else 0.0, pivots, before, bits, *scales[bits])
 
-    def empty_counts(self) -> kernel.PositionSums:
-        """Return empty counts for this grid: a row of count and sum per position.
+    def empty_counts(self) -> GridCounts:
+        """Return empty counts for this grid."""
+        return GridCounts(np.zeros(len(self.pivots), np.int64), np.zeros((len(self.pivots) + 1, 2)))
 
-        Position 2k is for values of bucket k below its pivot, 2k + 1 for values equal to it, 2k + 2 for those above it.
-        The last is also the first position of bucket k + 1: both groups lie in the same interval.
-        """
-        return np.zeros((2 * len(self.pivots) + 1, 2))
+    def add_values(self, values: Values, counts: GridCounts, moments: "RunningMoments") -> None:
+        """Add values, each once, to counts of this grid and to moments; NaN is left out."""
+        number = self.points.dtype.type
+        kernel.count_positions(
+            values, self.by_bits, self.low, self.scale, self.cells, self.pivots, number(self.centre), *counts,
+            number(moments.middle), moments.spread, moments.ends,
+        )  # fmt: skip
 
-    def add_values(self, values: Values, grid_counts: kernel.PositionSums) -> None:
-        """Add values, each once, to counts of this grid."""
-        centre = self.points.dtype.type(self.centre)
-        kernel.count_positions(values, self.by_bits, self.low, self.scale, self.cells, self.pivots, centre, grid_counts)
-
-    def add_counts(self, values: Values, counts: Counts, grid_counts: kernel.PositionSums) -> None:
-        """Add distinct values, ascending, with their counts to counts of this grid."""
+    def add_counts(self, values: Values, times: Counts, counts: GridCounts) -> None:
+        """Add distinct values, ascending, that occur so many times each, to counts of this grid."""
         bucket = kernel.find_buckets(values.astype(np.float64), self.by_bits, self.low, self.scale, self.cells)
         pivots = self.pivots[bucket]
-        positions = 2 * bucket.astype(np.int64) + (values >= pivots) + (values > pivots)
-        grid_counts[:, 0] += np.bincount(positions, counts, len(grid_counts))
+        equal = values == pivots
+        counts.on_pivots[:] += np.bincount(bucket[equal], times[equal], len(self.pivots)).astype(np.int64)
+        gap = (bucket + (values > pivots))[~equal]
+        counts.gaps[:, 0] += np.bincount(gap, times[~equal], len(counts.gaps))
         with np.errstate(over="ignore", invalid="ignore"):  # sums of very large numbers are infinite
-            sums = counts * subtract_centre(values, values[0].item(), values[-1].item(), self.centre)
-            grid_counts[:, 1] += np.bincount(positions, sums, len(grid_counts))
+            sums = times * subtract_centre(values, values[0].item(), values[-1].item(), self.centre)
+            counts.gaps[:, 1] += np.bincount(gap, sums[~equal], len(counts.gaps))
 
-    def collect(self, grid_counts: kernel.PositionSums) -> tuple[Counts, Counts, kernel.Sums]:
+    def collect(self, counts: GridCounts) -> tuple[Counts, Counts, kernel.Sums]:
         """Return the rows equal to each grid point, and the rows and the sum of each interval.
 
-        Neighbouring buckets share an interval where there is no grid point between them.
+        Neighbouring gaps share an interval where there is no grid point between them.
         """
-        # in the result intervals are even and points odd; points_before[k] is the interval that bucket k starts in, and
-        # the index of the point in the bucket if there is one
+        # points_before[k] is the interval that gap k lies in, and the number of the point in bucket k if there is one
         has_point = np.diff(self.points_before) > 0
-        targets = np.empty(len(grid_counts), np.int64)
-        targets[::2] = 2 * self.points_before
-        targets[1::2] = 2 * self.points_before[:-1] + has_point
-        rows, sums = (np.bincount(targets, grid_counts[:, i], 2 * len(self.points) + 1) for i in (0, 1))
-        return rows[1::2].astype(np.int64), rows[::2].astype(np.int64), sums[::2].astype(np.float64)
+        rows, sums = (np.bincount(self.points_before, counts.gaps[:, i], len(self.points) + 1) for i in (0, 1))
+        return counts.on_pivots[has_point], rows.astype(np.int64), sums
 
     def select_values(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
         """Return the values of some intervals, and perhaps other values of the same buckets; grid points are left out.
@@ -130,7 +169,7 @@ class QuantileGrid:
         wanted_buckets = (wanted_intervals[self.points_before[:-1]] | wanted_intervals[self.points_before[1:]]).astype(
             np.uint8
         )
-        chosen = np.empty_like(values)
+        chosen = np.empty(len(values) + 1, values.dtype)
         n = kernel.select_from_buckets(
             values, self.by_bits, self.low, self.scale, self.cells, self.pivots, wanted_buckets, chosen
         )
@@ -180,8 +219,7 @@ def _fit_bucket_map(
     Returns
     -------
     low, scale, cells
-        Cell number = (image - low) * scale. `cells` has a row per cell: the smallest image in it, buckets per unit of
-        image, its first bucket, and its last bucket.
+        The map from images to buckets, as the kernel has it.
     """
     image = kernel.to_images(values, bits)
     upto = np.cumsum(weights)
@@ -192,18 +230,20 @@ def _fit_bucket_map(
         low, high = float(image[0]), float(image[-1])
     number = size // BUCKETS_PER_CELL
     scale = min(number / (high - low), kernel.LARGEST_IMAGE) if low < high else 0.0
-    cell = np.clip((image - low) * scale, 0, number - 1).astype(np.int64)
+    place = np.clip((image - low) * scale, 0, np.nextafter(float(number), 0))
+    cell = place.astype(np.int64)
     starts = np.searchsorted(cell, np.arange(number + 1))
     # cumulative shares of the rows at the cells' boundaries, times the number of buckets, are the buckets' boundaries
     shares = np.concatenate([[0.0], upto])[starts] / upto[-1]
     first = np.minimum(np.floor(shares[:-1] * size), size - 1)
     last = np.maximum(np.minimum(np.floor(shares[1:] * size), size) - 1, first)
-    # within a cell buckets have equal width between the smallest and the largest image in it
-    begin = image[np.minimum(starts[:-1], len(image) - 1)]
-    width = image[np.maximum(starts[1:] - 1, 0)] - begin
+    # within a cell buckets have equal width between the smallest and the largest rest in it
+    rest = (place - cell).astype(np.float32)
+    begin = rest[np.minimum(starts[:-1], len(rest) - 1)]
+    width = rest[np.maximum(starts[1:] - 1, 0)] - begin
     with np.errstate(divide="ignore", over="ignore"):
-        slope = np.where(width > 0, np.minimum((last - first + 1) / width, kernel.LARGEST_IMAGE), 0.0)
-    return low, scale, np.ascontiguousarray(np.stack([begin, slope, first, last], axis=1))
+        slope = np.where(width > 0, np.minimum((last - first + 1) / width, LARGEST_SLOPE), 0.0)
+    return low, scale, np.ascontiguousarray(np.stack([begin, slope, first, last - first], axis=1), np.float32)
 
 
 def _heaviest_per_bucket(buckets: NDArray[np.uint32], importance: Counts) -> NDArray[np.intp]:

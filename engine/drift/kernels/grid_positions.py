@@ -5,13 +5,14 @@ holds at most one grid point, and comparisons with the pivot of the bucket give 
 point; in a bucket without one it is the next grid point above, or the last one.
 
 The map has three steps. The value becomes its *image*: the value itself, or a number made of the bits of its
-floating-point form, which grows like a logarithm. The image gives a coarse cell, all of which have the same width:
-(image - low) * scale. Within a cell the map from images to buckets is linear, and a cell has as many buckets as its
-share of the rows demands. So all buckets have about equal shares of the rows, whatever the distribution is.
-`QuantileGrid` fits this map to a sample of the rows, and then chooses one grid point per bucket at most.
+floating-point form, which grows like a logarithm. (image - low) * scale is the number of a coarse cell, all of which
+have the same width, and the part of the cell below the value, the *rest*. Within a cell the map from rests to buckets
+is linear, and a cell has as many buckets as its share of the rows demands. So all buckets have about equal shares of
+the rows, whatever the distribution is. `QuantileGrid` fits this map to a sample of the rows, and then chooses one grid
+point per bucket at most.
 
-Position 2k is for values of bucket k below its pivot, 2k + 1 for values equal to the pivot, and 2k + 2, which is also
-the first position of bucket k + 1, for values above it.
+Values are read in stretches that stay in the processor's nearest cache; all that can be is done in loops that the
+compiler vectorises. NaN is missing and is skipped, and -0.0 is 0.0.
 
 Most functions here have these parameters:
 
@@ -20,7 +21,8 @@ bits
 low, scale
     The smallest image of cell 0, and cells per unit of the image.
 cells
-    One row per coarse cell: its smallest image, buckets per unit of the image, its first bucket, its last bucket.
+    One row per coarse cell: its smallest rest, buckets per unit of the rest, its first bucket, and its last bucket
+    minus the first.
 """
 
 from typing import Any
@@ -30,12 +32,13 @@ from numpy.typing import NDArray
 
 from engine.drift.kernels.cdf_distance import Sums, subtract_as_float
 from engine.drift.kernels.lazy import helper, kernel
-from engine.drift.kernels.value_tables import Values
+from engine.drift.kernels.moments import VALUES_PER_STRETCH, add_stretch, sum_lanes
+from engine.drift.kernels.value_tables import Counts, Values
 
 __all__ = [
     "LARGEST_IMAGE",
     "Cells",
-    "PositionSums",
+    "GapTotals",
     "Sums",
     "count_positions",
     "find_buckets",
@@ -43,15 +46,13 @@ __all__ = [
     "to_images",
 ]
 
-Cells = NDArray[np.float64]
-PositionSums = NDArray[np.float64]
-"""A row per position: the number of values, and the sum of their differences from the centre."""
+Cells = NDArray[np.float32]
+GapTotals = NDArray[np.float64]
+"""A row per gap between the pivots of neighbouring buckets: the number of values, and the sum of their differences from
+the centre."""
 
 LARGEST_IMAGE = 1e300
 """Larger values have this image, because differences of larger images would overflow."""
-
-VALUES_PER_BLOCK = 2048
-"""Values per block. The buckets of a block are computed first, in a loop that the compiler vectorises."""
 
 
 @helper()
@@ -68,22 +69,52 @@ def _to_image(value: Any, bits: bool) -> Any:
 
 
 @helper()
-def _write_buckets(
-    values: Values, bits: bool, low: float, scale: float, cells: Cells, buckets: NDArray[np.uint32]
-) -> None:
-    """Write the bucket of each value to `buckets`, which is at least as long as `values`.
+def _read_stretch(values: Values, start: int, stretch: Values) -> int:
+    """Copy values from `start` on to `stretch`, which they fill unless they end, and return how many are not NaN."""
+    size = min(len(stretch), len(values) - start)
+    missing = 0
+    for i in range(size):
+        stretch[i] = values[start + i] + 0  # -0.0 + 0 is 0.0
+        missing += stretch[i] != stretch[i]  # noqa: PLR0124  only NaN does not equal itself
+    if not missing:
+        return size
+    k = 0
+    for i in range(size):
+        if stretch[i] == stretch[i]:  # noqa: PLR0124
+            stretch[k] = stretch[i]
+            k += 1
+    return k
 
-    Buckets are unsigned, because numba tests signed indices for being negative.
+
+@helper()
+def _find_cells(
+    values: Values,
+    size: int,
+    bits: bool,
+    low: float,
+    scale: float,
+    cells: Cells,
+    numbers: NDArray[np.uint32],
+    rests: NDArray[np.float32],
+) -> None:
+    """Write the cell of each of the first `size` values to `numbers`, and the part of it below the value to `rests`.
+
+    Numbers are unsigned, because numba tests signed indices for being negative.
     """
-    # first the coarse cell of each value, then the bucket within it
-    last = np.float64(len(cells) - 1)
-    for i in range(len(values)):
-        image = _to_image(np.float64(values[i]), bits)
-        buckets[i] = np.uint32(np.int32(min(max((image - low) * scale, 0.0), last)))
-    for i in range(len(values)):
-        cell = cells[buckets[i]]
-        bucket = (_to_image(np.float64(values[i]), bits) - cell[0]) * cell[1] + cell[2]
-        buckets[i] = np.uint32(np.int32(min(max(bucket, cell[2]), cell[3])))
+    top = np.float64(len(cells)) * (1.0 - 2.0**-53)
+    for i in range(size):
+        place = min(max((_to_image(np.float64(values[i]), bits) - low) * scale, 0.0), top)
+        number = np.int32(place)
+        numbers[i] = np.uint32(number)
+        rests[i] = np.float32(place - np.float64(number))
+
+
+@helper()
+def _find_bucket(cells: Cells, number: Any, rest: Any) -> Any:
+    """Return the bucket of a value; each step of its computation ascends with the value."""
+    cell = cells[number]
+    bucket = min(max((rest - cell[0]) * cell[1], np.float32(0.0)), cell[3]) + cell[2]
+    return np.uint32(np.int32(bucket))
 
 
 @kernel("f8[::1](f8[::1], b1)", work=None)
@@ -95,17 +126,20 @@ def to_images(values: NDArray[np.float64], bits: bool) -> NDArray[np.float64]:
     return images
 
 
-@kernel("u4[::1](f8[::1], b1, f8, f8, f8[:,::1])", work=None)
+@kernel("u4[::1](f8[::1], b1, f8, f8, f4[:,::1])", work=None)
 def find_buckets(values: NDArray[np.float64], bits: bool, low: float, scale: float, cells: Cells) -> NDArray[np.uint32]:
     """Return the bucket of each value."""
     buckets = np.empty(len(values), np.uint32)
-    _write_buckets(values, bits, low, scale, cells, buckets)
+    rests = np.empty(len(values), np.float32)
+    _find_cells(values, len(values), bits, low, scale, cells, buckets, rests)
+    for i in range(len(values)):
+        buckets[i] = _find_bucket(cells, buckets[i], rests[i])
     return buckets
 
 
 @kernel(
-    "void(const f8[::1], b1, f8, f8, f8[:,::1], f8[::1], f8, f8[:,::1])",
-    "void(const i8[::1], b1, f8, f8, f8[:,::1], i8[::1], i8, f8[:,::1])",
+    "void(const f8[::1], b1, f8, f8, f4[:,::1], f8[::1], f8, i8[::1], f8[:,::1], f8, f8[::1], f8[::1])",
+    "void(const i8[::1], b1, f8, f8, f4[:,::1], i8[::1], i8, i8[::1], f8[:,::1], i8, f8[::1], i8[::1])",
     work=None,
 )
 def count_positions(
@@ -116,9 +150,13 @@ def count_positions(
     cells: Cells,
     pivots: Values,
     centre: float,
-    tally: PositionSums,
+    on_pivots: Counts,
+    gaps: GapTotals,
+    middle: float,
+    spread: NDArray[np.float64],
+    ends: Values,
 ) -> None:
-    """Count the values per position and add up their differences from the centre.
+    """Count the values per position, and add up what their moments are made of.
 
     Parameters
     ----------
@@ -129,25 +167,56 @@ def count_positions(
     pivots
         The pivot of each bucket.
     centre
-        The number that is subtracted from values before they are summed.
-    tally
-        Input and output: the counts and sums of all positions, two per bucket and one more.
+        The number that is subtracted from values before they are summed in gaps.
+    on_pivots
+        Input and output: the number of values of each bucket that equal its pivot.
+    gaps
+        Input and output: the totals of the values between pivots. Gap k is for values of bucket k below its pivot and
+        for values of the bucket before above that one's.
+    middle
+        The number that is subtracted from values before the sums of their moments: one amid them.
+    spread
+        Input and output: the number of values, their mean minus `middle`, and their squared deviations from the mean.
+    ends
+        Input and output: the smallest and the largest value.
     """
-    buckets = np.empty(VALUES_PER_BLOCK, np.uint32)
-    for start in range(0, len(values), VALUES_PER_BLOCK):
-        block = values[start : start + VALUES_PER_BLOCK]
-        _write_buckets(block, bits, low, scale, cells, buckets)
-        for i in range(len(block)):
-            value, pivot = block[i], pivots[buckets[i]]
-            # sums of truth values instead of branches, half of which the processor would mispredict
-            position = np.uint32(np.uint32(2) * buckets[i] + np.uint32(value >= pivot) + np.uint32(value > pivot))
-            tally[position, 0] += 1.0
-            tally[position, 1] += subtract_as_float(value, centre)
+    stretch = np.empty(VALUES_PER_STRETCH, pivots.dtype)
+    smallest, largest = np.full(VALUES_PER_STRETCH, ends[0]), np.full(VALUES_PER_STRETCH, ends[1])
+    centred = np.empty(VALUES_PER_STRETCH)
+    numbers, rests = np.empty(VALUES_PER_STRETCH, np.uint32), np.empty(VALUES_PER_STRETCH, np.float32)
+    for start in range(0, len(values), VALUES_PER_STRETCH):
+        n = _read_stretch(values, start, stretch)
+        if n == 0:
+            continue
+        for i in range(n):
+            # one smallest and one largest value per position in a stretch, which do not wait for each other
+            smallest[i] = stretch[i] if stretch[i] < smallest[i] else smallest[i]
+            largest[i] = stretch[i] if stretch[i] > largest[i] else largest[i]
+            centred[i] = subtract_as_float(stretch[i], middle)
+        mean = sum_lanes(centred, n) / n
+        for i in range(n):
+            centred[i] = (centred[i] - mean) * (centred[i] - mean)
+        add_stretch(spread, n, mean, sum_lanes(centred, n))
+        _find_cells(stretch, n, bits, low, scale, cells, numbers, rests)
+        for i in range(n):
+            centred[i] = subtract_as_float(stretch[i], centre)
+        for i in range(n):
+            bucket = _find_bucket(cells, numbers[i], rests[i])
+            value, pivot = stretch[i], pivots[bucket]
+            if value == pivot:
+                on_pivots[bucket] += 1
+            else:
+                # a truth value instead of a branch, which the processor would mispredict half of the time
+                gap = np.uint32(bucket + np.uint32(value > pivot))
+                gaps[gap, 0] += 1.0
+                gaps[gap, 1] += centred[i]
+    for i in range(VALUES_PER_STRETCH):
+        ends[0], ends[1] = min(ends[0], smallest[i]), max(ends[1], largest[i])
 
 
 @kernel(
-    "i8(const f8[::1], b1, f8, f8, f8[:,::1], f8[::1], u1[::1], f8[::1])",
-    "i8(const i8[::1], b1, f8, f8, f8[:,::1], i8[::1], u1[::1], i8[::1])",
+    "i8(const f8[::1], b1, f8, f8, f4[:,::1], f8[::1], u1[::1], f8[::1])",
+    "i8(const i8[::1], b1, f8, f8, f4[:,::1], i8[::1], u1[::1], i8[::1])",
     work=None,
 )
 def select_from_buckets(
@@ -173,15 +242,17 @@ def select_from_buckets(
     wanted
         Per bucket, 1 to select its values, otherwise 0.
     chosen
-        Output, as long as `values`: the selected values in their order; the rest is not written.
+        Output, one element longer than `values`: the selected values in their order; the rest may be written too.
     """
-    buckets = np.empty(VALUES_PER_BLOCK, np.uint32)
+    stretch = np.empty(VALUES_PER_STRETCH, pivots.dtype)
+    numbers, rests = np.empty(VALUES_PER_STRETCH, np.uint32), np.empty(VALUES_PER_STRETCH, np.float32)
     k = 0
-    for start in range(0, len(values), VALUES_PER_BLOCK):
-        block = values[start : start + VALUES_PER_BLOCK]
-        _write_buckets(block, bits, low, scale, cells, buckets)
-        for i in range(len(block)):
-            if wanted[buckets[i]] and block[i] != pivots[buckets[i]]:
-                chosen[k] = block[i]
-                k += 1
+    for start in range(0, len(values), VALUES_PER_STRETCH):
+        n = _read_stretch(values, start, stretch)
+        _find_cells(stretch, n, bits, low, scale, cells, numbers, rests)
+        for i in range(n):
+            bucket = _find_bucket(cells, numbers[i], rests[i])
+            # written in any case, and kept or overwritten by the next one: no branch
+            chosen[k] = stretch[i]
+            k += np.int64(wanted[bucket] != 0) * np.int64(stretch[i] != pivots[bucket])
     return k

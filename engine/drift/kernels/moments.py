@@ -9,12 +9,12 @@ from engine.drift.kernels.cdf_distance import subtract_as_float
 from engine.drift.kernels.lazy import helper, kernel
 from engine.drift.kernels.value_tables import Counts, Values
 
-VALUES_PER_STRETCH = 2048
-"""Values per stretch. The second pass over a stretch finds its values in the processor's cache."""
+VALUES_PER_STRETCH = 512
+"""Values per stretch. The second pass over a stretch finds its values in the processor's nearest cache."""
 
 
 @helper()
-def _sum_lanes(terms: NDArray[np.float64], size: int) -> Any:
+def sum_lanes(terms: NDArray[np.float64], size: int) -> Any:
     """Return the sum of the first `size` terms: of eight sums of every eighth, which do not wait for each other."""
     a = b = c = d = e = f = g = h = 0.0
     for i in range(0, size - 7, 8):
@@ -31,8 +31,23 @@ def _sum_lanes(terms: NDArray[np.float64], size: int) -> Any:
     return ((a + b) + (c + d)) + ((e + f) + (g + h))
 
 
+@helper()
+def add_stretch(spread: NDArray[np.float64], rows: Any, mean: Any, squares: Any) -> None:
+    """Add a stretch of rows, given by its mean and its squared deviations from it, to those that `spread` has of all.
+
+    The formula is that of Chan, Golub and LeVeque (1979): with d = mean_2 - mean_1 the mean moves by d * n_2 / n, and
+    the squared deviations grow by d^2 * n_1 * n_2 / n.
+    """
+    difference = mean - spread[1]
+    before = spread[0]
+    spread[0] += rows
+    share = rows / spread[0]
+    spread[1] += difference * share
+    spread[2] += squares + difference * difference * (before * share)
+
+
 def _sum_lanes_in_numpy(terms: NDArray[np.float64]) -> float:
-    """Return the same as `_sum_lanes`, to the last bit; `np.sum` adds in another order."""
+    """Return the same as `sum_lanes`, to the last bit; `np.sum` adds in another order."""
     full = len(terms) // 8 * 8
     lanes = np.cumsum(terms[:full].reshape(-1, 8), axis=0)[-1].tolist() if full else [0.0] * 8
     a, b, c, d, e, f, g, h = lanes
@@ -42,7 +57,7 @@ def _sum_lanes_in_numpy(terms: NDArray[np.float64]) -> float:
 
 
 def _mean_and_squares_in_numpy(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
-    rows = offset = squares = 0.0
+    spread = np.zeros(3)
     for start in range(0, len(values), VALUES_PER_STRETCH):
         stretch = values[start : start + VALUES_PER_STRETCH]
         exact = (stretch - centre).astype(np.float64)
@@ -52,12 +67,8 @@ def _mean_and_squares_in_numpy(values: Values, counts: Counts, centre: Any) -> t
         times = counts[start : start + VALUES_PER_STRETCH].astype(np.float64) if len(counts) else np.ones(len(stretch))
         new_rows = _sum_lanes_in_numpy(times)
         mean = _sum_lanes_in_numpy(times * centred) / new_rows
-        new_squares = _sum_lanes_in_numpy(times * (centred - mean) * (centred - mean))
-        difference = mean - offset
-        rows += new_rows
-        offset += difference * (new_rows / rows)
-        squares += new_squares + difference * difference * ((rows - new_rows) * (new_rows / rows))
-    return offset, squares
+        add_stretch(spread, new_rows, mean, _sum_lanes_in_numpy(times * (centred - mean) * (centred - mean)))
+    return spread[1], spread[2]
 
 
 @kernel(
@@ -69,13 +80,13 @@ def _mean_and_squares_in_numpy(values: Values, counts: Counts, centre: Any) -> t
 def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float, float]:
     """Return mean - centre, and the sum of squared deviations from the mean, of at least one value.
 
-    Each value occurs once if `counts` is empty. Stretches are merged by the formula of Chan, Golub and LeVeque (1979).
+    Each value occurs once if `counts` is empty.
     """
     # the values of a stretch minus the centre, their counts, and what is added up
     centred = np.empty(VALUES_PER_STRETCH)
     times = np.ones(VALUES_PER_STRETCH)
     terms = np.empty(VALUES_PER_STRETCH)
-    rows = offset = squares = 0.0
+    spread = np.zeros(3)
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = min(VALUES_PER_STRETCH, len(values) - start)
         for i in range(n):
@@ -84,15 +95,9 @@ def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float
             times[i] = counts[start + i]
         for i in range(n):
             terms[i] = times[i] * centred[i]
-        new_rows = _sum_lanes(times, n) if len(counts) else np.float64(n)
-        mean = _sum_lanes(terms, n) / new_rows
+        new_rows = sum_lanes(times, n) if len(counts) else np.float64(n)
+        mean = sum_lanes(terms, n) / new_rows
         for i in range(n):
             terms[i] = times[i] * (centred[i] - mean) * (centred[i] - mean)
-        new_squares = _sum_lanes(terms, n)
-        # merge n_1 rows with n_2 new ones: with d = mean_2 - mean_1 the mean moves by d * n_2 / n, and the squared
-        # deviations grow by d^2 * n_1 * n_2 / n
-        difference = mean - offset
-        rows += new_rows
-        offset += difference * (new_rows / rows)
-        squares += new_squares + difference * difference * ((rows - new_rows) * (new_rows / rows))
-    return offset, squares
+        add_stretch(spread, new_rows, mean, sum_lanes(terms, n))
+    return spread[1], spread[2]

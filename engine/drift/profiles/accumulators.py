@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.drift.distributions.category_counter import CategoryCounter
 from engine.drift.distributions.columns import Categorical, Column, GridIntervals, Moments, Numerical
-from engine.drift.distributions.quantile_grid import QuantileGrid
+from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables
 from engine.drift.profiles.refinement import intervals_to_refine
 from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
@@ -36,6 +36,9 @@ quantiles of both sides together, and the intervals between so few values are to
 GRID_POINTS = 1 << 14
 """Number of grid points: an interval then holds about 6e-5 of the rows, and the counts of a column stay in the
 processor's cache. About 8 % of the rows are read twice, up to a third of those of a column."""
+
+FEWEST_GRIDDED_ROWS = 1 << 16
+"""Rows of a batch from which on they are counted on the reference's grid, which is faster than sorting them."""
 
 MAX_REFINED_ROWS = 4 * MAX_DISTINCT_VALUES
 """Most rows of a column that are read twice for the sake of a distance: 32 MB."""
@@ -119,37 +122,43 @@ def _feed_blocks(readers: Mapping[str, Accumulator], frame: pl.LazyFrame, readin
 
 
 class _ScratchFloats(local):
-    """Where the floats of a block are normalized, per thread: new memory for each would cost more than the counting."""
+    """Where the floats of a block are widened, per thread: new memory for each would cost more than the counting."""
 
     def __init__(self) -> None:
         self.values = np.empty(0)
 
-    def provide(self, size: int) -> NDArray[np.float64]:
-        if len(self.values) < size:
-            self.values = np.empty(size)
-        return self.values[:size]
+    def widen(self, values: Values) -> Values:
+        """Return 32-bit floats as 64-bit ones, until the thread calls this again; other numbers as they are."""
+        if values.dtype != np.float32:
+            return values
+        if len(self.values) < len(values):
+            self.values = np.empty(len(values))
+        widened = self.values[: len(values)]
+        np.copyto(widened, values)
+        return widened
 
 
 _scratch = _ScratchFloats()
 
 
-def present_values(block: pl.Series) -> Values:
-    """Return the values that are not null, of the type that polars has; nothing is copied without nulls."""
-    return block.drop_nulls().to_numpy()
+def raw_values(block: pl.Series) -> Values:
+    """Return the values in the type that polars has, where NaN stands for each float that is missing.
+
+    Without missing values nothing is copied, and polars' `drop_nulls` would run a query in any case.
+    """
+    whole = block.dtype.is_integer()
+    return (block.drop_nulls() if whole and block.null_count() else block).to_numpy()
 
 
 def normalize_floats(values: Values, out: NDArray[np.float64] | None = None) -> Values:
     """Return floats as float64, without NaN, which is missing, and with 0.0 for -0.0; int64 is returned as it is.
 
-    Parameters
-    ----------
-    out
-        Where they are written, as long as `values`. If left out, they are valid until this thread calls it again.
+    `out` is where they are written, as long as `values`; if left out, it is new memory.
     """
     if values.dtype == np.int64:
         return values
     with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
-        normalized = np.add(values, 0.0, out=_scratch.provide(len(values)) if out is None else out)  # -0.0 + 0.0 is 0.0
+        normalized = np.add(values, 0.0, out=out, dtype=np.float64)  # -0.0 + 0.0 is 0.0
         has_nan = bool(np.isnan(normalized.sum()))
     return normalized[~np.isnan(normalized)] if has_nan else normalized
 
@@ -208,17 +217,16 @@ class ExactAccumulator:
         if self._grid_accumulator is not None:
             self._grid_accumulator.add(block)
             return
-        values = present_values(block)
+        values = raw_values(block)
         if self._sampling_divisor != 1:  # after an overflow: the grid is made from the values with a matching hash
             values = normalize_floats(values)
             values = values[self._has_sampled_hash(values)]
         self._waiting_values.append(values)
         self._waiting_rows += len(self._waiting_values[-1])
-        if self._waiting_rows >= self._max_distinct:
-            if self._gridded is not None and not self._keep:
-                self._switch_to_grid(self._gridded)
-            else:
-                self._merge_waiting()
+        if self._gridded is not None and not self._keep and self._waiting_rows >= FEWEST_GRIDDED_ROWS:
+            self._switch_to_grid(self._gridded)
+        elif self._waiting_rows >= self._max_distinct:
+            self._merge_waiting()
 
     def finish(self, rows: int) -> Column | Accumulator:
         if self._grid_accumulator is None:
@@ -264,7 +272,7 @@ class ExactAccumulator:
         if len(self._table[0]):
             self._grid_accumulator.add_counts(*self._table)
         for values in self._waiting_values:
-            self._grid_accumulator.add_values(normalize_floats(values))
+            self._grid_accumulator.add_values(values)
         self._table, self._waiting_values = (self._table[0][:0].copy(), self._table[1][:0].copy()), []
 
     def _has_sampled_hash(self, values: Values) -> NDArray[np.bool_]:
@@ -283,36 +291,59 @@ def _add_values(values: Values, counts: Counts, added: Values) -> tuple[Values, 
 
 
 class GridAccumulator:
-    """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals."""
+    """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals.
+
+    The values of up to `MAX_DISTINCT_VALUES` rows are kept as polars has them, which makes that pass over them.
+    """
 
     def __init__(self, grid: QuantileGrid, against: Numerical | None) -> None:
         self.grid = grid
         self._reference = against
-        self._grid_counts = grid.empty_counts()
-        self._moments = Moments()
+        self._counts = grid.empty_counts()
+        self._tabled = Moments()  # of the values that came with counts
+        self._running: RunningMoments | None = None
+        self._kept: list[Values] | None = [] if against is not None else None
+        self._kept_rows = 0
 
     def add(self, block: pl.Series) -> None:
-        self.add_values(normalize_floats(present_values(block)))
+        self.add_values(raw_values(block))
 
-    def add_values(self, values: Values) -> None:
-        """Add values, each once."""
-        # the moments of all parts have the centre of the first part, so that few digits are lost when they are added
-        self._moments += Moments.from_values(values, None, self._moments.centre if self._moments.rows else None)
-        self.grid.add_values(values, self._grid_counts)
+    def add_values(self, raw: Values) -> None:
+        """Add values as `raw_values` gives them, each once."""
+        if self._kept is not None:
+            self._kept.append(raw)
+            self._kept_rows += len(raw)
+            if self._kept_rows > MAX_DISTINCT_VALUES:
+                self._kept = None
+        values = _scratch.widen(raw)
+        if self._running is None:
+            self._running = RunningMoments(values)
+        self.grid.add_values(values, self._counts, self._running)
 
     def add_counts(self, values: Values, counts: Counts) -> None:
         """Add distinct values, ascending, with their counts."""
-        self._moments += Moments.from_values(values, counts)
-        self.grid.add_counts(values, counts, self._grid_counts)
+        self._kept = None
+        self._tabled += Moments.from_values(values, counts)
+        self.grid.add_counts(values, counts, self._counts)
 
     def finish(self, rows: int) -> Column | Accumulator:
-        counts, interval_counts, sums = self.grid.collect(self._grid_counts)
+        moments = self._tabled
+        if self._running is not None:
+            moments += Moments.from_running(self._running)
+        counts, interval_counts, sums = self.grid.collect(self._counts)
         intervals = GridIntervals(interval_counts, sums, self.grid.centre)
-        column = Numerical(self.grid.points, counts, rows - self._moments.rows, self._moments, intervals)
+        column = Numerical(self.grid.points, counts, rows - moments.rows, moments, intervals)
         if self._reference is None:
             return column
         wanted = intervals_to_refine(self._reference, column, MAX_REFINED_ROWS)
-        return RefiningAccumulator(self.grid, column, intervals, wanted) if wanted.any() else column
+        if not wanted.any():
+            return column
+        refining = RefiningAccumulator(self.grid, column, intervals, wanted)
+        if self._kept is None:
+            return refining
+        for raw in self._kept:
+            refining.add_values(raw)
+        return refining.finish(rows)
 
 
 class RefiningAccumulator:
@@ -325,7 +356,11 @@ class RefiningAccumulator:
         self._selected: list[Values] = []
 
     def add(self, block: pl.Series) -> None:
-        self._selected.append(self._grid.select_values(normalize_floats(present_values(block)), self._wanted))
+        self.add_values(raw_values(block))
+
+    def add_values(self, raw: Values) -> None:
+        """Add values as `raw_values` gives them."""
+        self._selected.append(self._grid.select_values(_scratch.widen(raw), self._wanted))
 
     def finish(self, rows: int) -> Column:
         column = self._column

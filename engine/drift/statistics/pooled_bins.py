@@ -72,10 +72,9 @@ def _find_in_grid(exact: Numerical, other: Numerical, ranks: Counts) -> tuple[Co
     at = np.minimum(positions, len(values) - 1)
     found = values[at]
     # rows of the exact column below these values, and up to them
-    rows = np.append(0, exact.cumulative_counts)
     below, through = (
-        rows[np.searchsorted(exact.values, found)],
-        rows[np.searchsorted(exact.values, found, side="right")],
+        exact.rows_before(np.searchsorted(exact.values, found)),
+        exact.rows_before(np.searchsorted(exact.values, found, side="right")),
     )
     last = upto[at] + through
     first = last - other.counts[at] - (through - below) + 1
