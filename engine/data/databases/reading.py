@@ -15,6 +15,7 @@ from engine.connections.postgresql import PostgresqlSession
 from engine.connections.postgresql_errors import explain_stream_error
 from engine.connections.table_names import quote_name, split_table_name
 from engine.data.contract import refuse_pattern_names
+from engine.data.databases.arrow_batches import ArrowBatches, StreamError
 from engine.data.databases.column_readings import ColumnReading, describe_exceptions
 from engine.data.databases.duckdb_tables import describe_duckdb_columns, list_duckdb_tables
 from engine.data.databases.postgresql_tables import describe_postgresql_columns, list_postgresql_tables
@@ -126,13 +127,13 @@ def read_query(
     casts = [pl.col(one.name).cast(one.cast.dtype) for one in columns if one.cast.dtype is not None]
     try:
         with session.stream_rows(f"SELECT {select}{added} {rest}") as stream:
-            frame = pl.scan_arrow_c_stream(stream).with_columns(casts)
+            frame = ArrowBatches(stream).scan().with_columns(casts)
             # In one pass: hashing the rows of the file would read it once more after all have arrived.
             hasher = FrameHasher(left_out=names)
             hasher.watch(frame).sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming")
     except DatabaseError as error:
         raise _name_numeric_columns(error, columns) from None
-    except READ_ERRORS as error:
+    except (StreamError, *READ_ERRORS) as error:
         raise _name_numeric_columns(_explain_read_error(error, session), columns) from None
     exceptions = pl.scan_parquet(path, glob=False).select(pl.col(names).sum()).collect().row(0) if names else ()
     notes = describe_exceptions(columns, exceptions)
@@ -156,7 +157,6 @@ def _name_numeric_columns(error: DatabaseError, columns: Sequence[ColumnReading]
 
 
 def _explain_read_error(error: BaseException, session: DatabaseSession) -> DatabaseError:
-    text = describe_error(error)
-    if isinstance(session, PostgresqlSession) and "external error" in text:
-        return explain_stream_error(text, session.place)
-    return DatabaseError(f"{session.place}: its rows cannot be read: {text}")
+    if isinstance(session, PostgresqlSession) and isinstance(error, StreamError):
+        return explain_stream_error(str(error), session.place)
+    return DatabaseError(f"{session.place}: its rows cannot be read: {describe_error(error)}")
