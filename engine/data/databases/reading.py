@@ -72,10 +72,15 @@ def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRo
         There is no such table, the user may not read it, or the connection was lost.
     """
     columns = describe_columns(session, table)
+    select, rest, flags = select_table(table, columns)
+    return read_query(session, select, rest, columns, flags, folder)
+
+
+def select_table(table: str, columns: Sequence[ColumnReading]) -> tuple[str, str, list[str]]:
+    """Return the `select`, `rest` and `flags` of `read_query` for all rows of a table."""
     schema, name = split_table(table)
     select = ", ".join(f"{one.value} AS {quote_name(one.name)}" for one in columns)
-    flags = [flag for one in columns for flag in one.flags]
-    return read_query(session, select, f"FROM {quote_name(schema, name)}", columns, flags, folder)
+    return select, f"FROM {quote_name(schema, name)}", [flag for one in columns for flag in one.flags]
 
 
 def describe_columns(session: DatabaseSession, table: str) -> list[ColumnReading]:
@@ -118,15 +123,11 @@ def read_query(
     flags
         Conditions of SQL on values of a row that are not read as they are: one per exception of the columns, in order.
     """
-    prefix = "exception"
-    while any(one.name.startswith(prefix) for one in columns):
-        prefix += "_"
-    names = [f"{prefix}{number}" for number in range(len(flags))]
-    added = "".join(f", {flag} AS {quote_name(name)}" for flag, name in zip(flags, names, strict=True))
+    query, names = write_query(select, rest, columns, flags)
     path = folder / "rows.parquet"
     casts = [pl.col(one.name).cast(one.cast.dtype) for one in columns if one.cast.dtype is not None]
     try:
-        with session.stream_rows(f"SELECT {select}{added} {rest}") as stream:
+        with session.stream_rows(query) as stream:
             frame = ArrowBatches(stream).scan().with_columns(casts)
             # In one pass: hashing the rows of the file would read it once more after all have arrived.
             hasher = FrameHasher(left_out=names)
@@ -138,6 +139,18 @@ def read_query(
     exceptions = pl.scan_parquet(path, glob=False).select(pl.col(names).sum()).collect().row(0) if names else ()
     notes = describe_exceptions(columns, exceptions)
     return DatabaseRows(path, tuple(names), hasher.digest(), hasher.count, tuple(notes))
+
+
+def write_query(
+    select: str, rest: str, columns: Sequence[ColumnReading], flags: Sequence[str]
+) -> tuple[str, list[str]]:
+    """Return the query that `read_query` asks, and the names of its columns that tell where a value is an exception."""
+    prefix = "exception"
+    while any(one.name.startswith(prefix) for one in columns):
+        prefix += "_"
+    names = [f"{prefix}{number}" for number in range(len(flags))]
+    added = "".join(f", {flag} AS {quote_name(name)}" for flag, name in zip(flags, names, strict=True))
+    return f"SELECT {select}{added} {rest}", names
 
 
 def split_table(table: str) -> tuple[str | None, str]:
