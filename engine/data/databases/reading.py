@@ -15,6 +15,7 @@ from engine.connections.postgresql import PostgresqlSession
 from engine.connections.postgresql_errors import explain_stream_error
 from engine.connections.table_names import quote_name, split_table_name
 from engine.data.contract import refuse_pattern_names
+from engine.data.databases.arrow_batches import ArrowBatches, StreamError
 from engine.data.databases.column_readings import ColumnReading, describe_exceptions
 from engine.data.databases.duckdb_tables import describe_duckdb_columns, list_duckdb_tables
 from engine.data.databases.postgresql_tables import describe_postgresql_columns, list_postgresql_tables
@@ -71,10 +72,15 @@ def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRo
         There is no such table, the user may not read it, or the connection was lost.
     """
     columns = describe_columns(session, table)
+    select, rest, flags = select_table(table, columns)
+    return read_query(session, select, rest, columns, flags, folder)
+
+
+def select_table(table: str, columns: Sequence[ColumnReading]) -> tuple[str, str, list[str]]:
+    """Return the `select`, `rest` and `flags` of `read_query` for all rows of a table."""
     schema, name = split_table(table)
     select = ", ".join(f"{one.value} AS {quote_name(one.name)}" for one in columns)
-    flags = [flag for one in columns for flag in one.flags]
-    return read_query(session, select, f"FROM {quote_name(schema, name)}", columns, flags, folder)
+    return select, f"FROM {quote_name(schema, name)}", [flag for one in columns for flag in one.flags]
 
 
 def describe_columns(session: DatabaseSession, table: str) -> list[ColumnReading]:
@@ -117,26 +123,34 @@ def read_query(
     flags
         Conditions of SQL on values of a row that are not read as they are: one per exception of the columns, in order.
     """
-    prefix = "exception"
-    while any(one.name.startswith(prefix) for one in columns):
-        prefix += "_"
-    names = [f"{prefix}{number}" for number in range(len(flags))]
-    added = "".join(f", {flag} AS {quote_name(name)}" for flag, name in zip(flags, names, strict=True))
+    query, names = write_query(select, rest, columns, flags)
     path = folder / "rows.parquet"
     casts = [pl.col(one.name).cast(one.cast.dtype) for one in columns if one.cast.dtype is not None]
     try:
-        with session.stream_rows(f"SELECT {select}{added} {rest}") as stream:
-            frame = pl.scan_arrow_c_stream(stream).with_columns(casts)
+        with session.stream_rows(query) as stream:
+            frame = ArrowBatches(stream).scan().with_columns(casts)
             # In one pass: hashing the rows of the file would read it once more after all have arrived.
             hasher = FrameHasher(left_out=names)
             hasher.watch(frame).sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming")
     except DatabaseError as error:
         raise _name_numeric_columns(error, columns) from None
-    except READ_ERRORS as error:
+    except (StreamError, *READ_ERRORS) as error:
         raise _name_numeric_columns(_explain_read_error(error, session), columns) from None
     exceptions = pl.scan_parquet(path, glob=False).select(pl.col(names).sum()).collect().row(0) if names else ()
     notes = describe_exceptions(columns, exceptions)
     return DatabaseRows(path, tuple(names), hasher.digest(), hasher.count, tuple(notes))
+
+
+def write_query(
+    select: str, rest: str, columns: Sequence[ColumnReading], flags: Sequence[str]
+) -> tuple[str, list[str]]:
+    """Return the query that `read_query` asks, and the names of its columns that tell where a value is an exception."""
+    prefix = "exception"
+    while any(one.name.startswith(prefix) for one in columns):
+        prefix += "_"
+    names = [f"{prefix}{number}" for number in range(len(flags))]
+    added = "".join(f", {flag} AS {quote_name(name)}" for flag, name in zip(flags, names, strict=True))
+    return f"SELECT {select}{added} {rest}", names
 
 
 def split_table(table: str) -> tuple[str | None, str]:
@@ -156,7 +170,6 @@ def _name_numeric_columns(error: DatabaseError, columns: Sequence[ColumnReading]
 
 
 def _explain_read_error(error: BaseException, session: DatabaseSession) -> DatabaseError:
-    text = describe_error(error)
-    if isinstance(session, PostgresqlSession) and "external error" in text:
-        return explain_stream_error(text, session.place)
-    return DatabaseError(f"{session.place}: its rows cannot be read: {text}")
+    if isinstance(session, PostgresqlSession) and isinstance(error, StreamError):
+        return explain_stream_error(str(error), session.place)
+    return DatabaseError(f"{session.place}: its rows cannot be read: {describe_error(error)}")

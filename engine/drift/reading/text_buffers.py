@@ -1,7 +1,6 @@
 """The bytes of a column of text in the memory where polars holds them, without a Python object or a copy per value.
 
-polars exports columns through Arrow's C stream interface, whose layout is a stable standard
-(https://arrow.apache.org/docs/format/CStreamInterface.html). A text is described there by a view of 16 bytes: the
+polars exports columns through Arrow's C stream interface. A text is described there by a view of 16 bytes: the
 number of its bytes, then up to 12 bytes of the text itself, or else 4 bytes of it, the number of a buffer, and the
 position in that buffer.
 """
@@ -15,53 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.drift.kernels.value_hashes import VIEW_BYTES, Positions, locate_texts
-
-
-class _ArrowArray(ctypes.Structure):
-    _fields_ = (
-        ("length", ctypes.c_int64),
-        ("null_count", ctypes.c_int64),
-        ("offset", ctypes.c_int64),
-        ("n_buffers", ctypes.c_int64),
-        ("n_children", ctypes.c_int64),
-        ("buffers", ctypes.POINTER(ctypes.c_void_p)),
-        ("children", ctypes.c_void_p),
-        ("dictionary", ctypes.c_void_p),
-        ("release", ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
-        ("private_data", ctypes.c_void_p),
-    )
-
-
-class _ArrowSchema(ctypes.Structure):
-    _fields_ = (
-        ("format", ctypes.c_char_p),
-        ("name", ctypes.c_char_p),
-        ("metadata", ctypes.c_void_p),
-        ("flags", ctypes.c_int64),
-        ("n_children", ctypes.c_int64),
-        ("children", ctypes.c_void_p),
-        ("dictionary", ctypes.c_void_p),
-        ("release", ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
-        ("private_data", ctypes.c_void_p),
-    )
-
-
-_GET = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-
-
-class _ArrowStream(ctypes.Structure):
-    _fields_ = (
-        ("get_schema", _GET),
-        ("get_next", _GET),
-        ("get_last_error", ctypes.c_void_p),
-        ("release", ctypes.c_void_p),
-        ("private_data", ctypes.c_void_p),
-    )
-
-
-_open_capsule = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", ctypes.pythonapi)
-)
+from engine.drift.reading.arrow_structures import ArrowArray, ArrowSchema, ArrowStream, open_capsule
 
 
 class _Memory:
@@ -82,12 +35,12 @@ def iterate_texts(column: pl.Series) -> Iterator[tuple[NDArray[np.uint8], Positi
     """
     # without its name, which is not needed here, and which not every reader of this interface can take
     capsule = column.alias("").__arrow_c_stream__(None)
-    stream = _ArrowStream.from_address(_open_capsule(capsule, b"arrow_array_stream"))
+    stream = ArrowStream.from_address(open_capsule(capsule, b"arrow_array_stream"))
     # views of text or of bytes, which are what polars exports; another version might export something else
     if _read_format(stream) not in (b"vu", b"vz"):
         yield copy_texts(column)
         return
-    array = _ArrowArray()
+    array = ArrowArray()
     while not stream.get_next(ctypes.addressof(stream), ctypes.addressof(array)) and array.release:
         try:
             yield _locate_views(array)
@@ -103,8 +56,8 @@ def copy_texts(column: pl.Series) -> tuple[NDArray[np.uint8], Positions, Positio
     return data, np.cumsum(lengths) - lengths, lengths
 
 
-def _read_format(stream: _ArrowStream) -> bytes:
-    schema = _ArrowSchema()
+def _read_format(stream: ArrowStream) -> bytes:
+    schema = ArrowSchema()
     if stream.get_schema(ctypes.addressof(stream), ctypes.addressof(schema)):
         return b""
     kind: bytes = schema.format
@@ -112,7 +65,7 @@ def _read_format(stream: _ArrowStream) -> bytes:
     return kind
 
 
-def _locate_views(array: _ArrowArray) -> tuple[NDArray[np.uint8], Positions, Positions]:
+def _locate_views(array: ArrowArray) -> tuple[NDArray[np.uint8], Positions, Positions]:
     """Return where the texts of an exported array are, all in one stretch of memory that holds all of its buffers."""
     if not array.length:
         return np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64)
