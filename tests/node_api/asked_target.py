@@ -38,7 +38,9 @@ ENDPOINTS = {
     ("GET", "/projects/{project}/fires"): Expected("viewer", 200),
     ("GET", "/projects/{project}/fires/{number:int}"): Expected("viewer", 200),
     ("GET", "/projects/{project}/triggers"): Expected("viewer", 200),
+    ("GET", "/projects/{project}/runs"): Expected("viewer", 200),
     ("GET", "/projects/{project}/runs/{run}"): Expected("viewer", 200),
+    ("GET", "/runs/{run}"): Expected("viewer", 200),
     ("POST", "/projects/{project}/runs/{run}/abort"): Expected("operator", 409, {}),  # it has ended
     ("POST", "/projects/{project}/scenarios/{scenario}/pause"): Expected("operator", 200, {"reason": "rest"}),
     ("POST", "/projects/{project}/scenarios/{scenario}/resume"): Expected("operator", 200, {}),
@@ -57,6 +59,7 @@ ENDPOINTS = {
         "operator", 202, {"variables": {}}, key=True
     ),
     ("GET", "/v1/deployments/{name}/fires/{number}"): Expected("viewer", 200),
+    ("GET", "/v1/deployments/{name}/runs"): Expected("viewer", 200),
     ("GET", "/v1/deployments/{name}/runs/{run}"): Expected("viewer", 200),
     ("GET", "/v1/deployments/{name}/runs/{run}/log"): Expected("viewer", 200),
     ("POST", "/v1/deployments/{name}/runs/{run}/abort"): Expected("operator", 409, {}),  # it has ended
