@@ -142,6 +142,17 @@ def counts_of(random):
     return r, b
 
 
+def for_pairs(random):
+    words = random.choice(random.integers(0, 2**64, 4, np.uint64), 2 * random.integers(0, 2_000))
+    if random.random() < 0.3:
+        words = random.integers(0, 2**64, len(words), np.uint64)
+    rows, first = len(words) // 2, int(random.integers(8))
+    valid = random.integers(0, 256, (first + rows + 7) // 8 if random.random() < 0.5 else 0).astype(np.uint8)
+    slots = np.empty(1 << (key_counts.SLOTS_PER_KEY * rows).bit_length(), np.int32)
+    of_keys = np.zeros(2 * rows, np.uint64), np.zeros(rows, np.int32), np.zeros(rows, np.int64)
+    return words, valid, first, slots, *of_keys
+
+
 def sides(random):
     n, m = (int(x) for x in random.integers(1, random.choice([30, 1_000, 10**7]), 2))
     t = int(random.integers(1, n + m))
@@ -280,6 +291,7 @@ ARGUMENTS = {
     grid_positions.count_positions: both(count),
     count_distances.measure_count_distances: [counts_of],
     key_counts.count_keys: [for_distinct],
+    key_counts.count_pairs: [for_pairs],
     hypergeometric.expected_divergence_terms: [divergence],
     grid_positions.to_images: [lambda random: (some_values(random, "f8"), bool(random.integers(2)))],
     sampling_keys.make_keys: [
@@ -341,6 +353,8 @@ def test_every_kernel_gives_the_same_bits_interpreted_and_compiled(tested, signa
                 result = run(*arguments)
             if tested is key_counts.count_keys:  # the rest is scratch
                 arguments = [written[:result] for written in arguments[2:]]
+            if tested is key_counts.count_pairs:
+                arguments = [arguments[-3][: 2 * result], *(written[:result] for written in arguments[-2:])]
             seen.append((bits(result), [bits(a) for a in arguments if isinstance(a, np.ndarray)]))
         assert seen[0] == seen[1]
 

@@ -75,12 +75,12 @@ def _read_stretch(values: Values, start: int, stretch: Values) -> int:
     missing = 0
     for i in range(size):
         stretch[i] = values[start + i] + 0  # -0.0 + 0 is 0.0
-        missing += stretch[i] != stretch[i]  # noqa: PLR0124  only NaN does not equal itself
+        missing += stretch[i] != stretch[i]
     if not missing:
         return size
     k = 0
     for i in range(size):
-        if stretch[i] == stretch[i]:  # noqa: PLR0124
+        if stretch[i] == stretch[i]:
             stretch[k] = stretch[i]
             k += 1
     return k

@@ -22,6 +22,7 @@ from engine.drift.distributions.columns import Categorical, Column, GridInterval
 from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables
 from engine.drift.profiles.refinement import intervals_to_refine
+from engine.drift.reading.arrow_memory import present_numbers
 from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
 from engine.drift.reading.normalization import column_named
 from engine.drift.threads import parallel_map
@@ -141,15 +142,6 @@ class _ScratchFloats(local):
 _scratch = _ScratchFloats()
 
 
-def raw_values(block: pl.Series) -> Values:
-    """Return the values in the type that polars has, where NaN stands for each float that is missing.
-
-    Without missing values nothing is copied, and polars' `drop_nulls` would run a query in any case.
-    """
-    whole = block.dtype.is_integer()
-    return (block.drop_nulls() if whole and block.null_count() else block).to_numpy()
-
-
 def normalize_floats(values: Values, out: NDArray[np.float64] | None = None) -> Values:
     """Return floats as float64, without NaN, which is missing, and with 0.0 for -0.0; int64 is returned as it is.
 
@@ -217,7 +209,7 @@ class ExactAccumulator:
         if self._grid_accumulator is not None:
             self._grid_accumulator.add(block)
             return
-        values = raw_values(block)
+        values = present_numbers(block)
         if self._sampling_divisor != 1:  # after an overflow: the grid is made from the values with a matching hash
             values = normalize_floats(values)
             values = values[self._has_sampled_hash(values)]
@@ -306,10 +298,10 @@ class GridAccumulator:
         self._kept_rows = 0
 
     def add(self, block: pl.Series) -> None:
-        self.add_values(raw_values(block))
+        self.add_values(present_numbers(block))
 
     def add_values(self, raw: Values) -> None:
-        """Add values as `raw_values` gives them, each once."""
+        """Add values as `present_numbers` gives them, each once."""
         if self._kept is not None:
             self._kept.append(raw)
             self._kept_rows += len(raw)
@@ -356,10 +348,10 @@ class RefiningAccumulator:
         self._selected: list[Values] = []
 
     def add(self, block: pl.Series) -> None:
-        self.add_values(raw_values(block))
+        self.add_values(present_numbers(block))
 
     def add_values(self, raw: Values) -> None:
-        """Add values as `raw_values` gives them."""
+        """Add values as `present_numbers` gives them."""
         self._selected.append(self._grid.select_values(_scratch.widen(raw), self._wanted))
 
     def finish(self, rows: int) -> Column:
