@@ -83,6 +83,31 @@ def bounds(random, kind):
     return *found, number(ends[len(ends) // 2]), number(ends.min()), number(ends.max())
 
 
+def divided(random, kind):
+    values, counts = a_table(random, kind)
+    return values, counts, a_table(random, kind)[0], values[len(values) // 2]
+
+
+def in_gaps(random, kind):
+    """A table divided at some values of another, which has rows between neighbouring ones of these."""
+    (values, counts), (others, more) = a_table(random, kind), a_table(random, kind)
+    places = np.flatnonzero(random.random(len(others)) < random.choice([0.1, 0.5, 1]))
+    centre = values[len(values) // 2]
+    table = cdf_distance.divide_table(values, counts, others[places], centre)
+    ends = np.diff(places, prepend=-1, append=len(others)) == 1  # intervals that are whole gaps
+    gaps = np.zeros(len(others) + 1, np.int64)
+    gaps[np.append(places, len(others))[ends]] = random.integers(0, 5, ends.sum())
+    more *= random.integers(0, 2, len(more))
+    more[0] += 1
+    upto = np.cumsum(more + gaps[:-1])
+    m, both = int(upto[-1] + gaps[-1]), np.append(values, others)
+    sums = gaps * random.standard_normal(len(gaps))
+    return (
+        values, counts, *table, centre, others, more, gaps, sums, others[0], upto, places, int(counts.sum()), m,
+        both.min(), both.max(),
+    )  # fmt: skip
+
+
 def rows_of_trees(random):
     n, columns = int(random.choice([40, 500, 3_000])), int(random.integers(1, 5))
     codes = random.integers(0, random.choice([3, 60, 255], columns), (n, columns)).astype(np.uint8)
@@ -286,6 +311,8 @@ ARGUMENTS = {
         lambda random: (np.append(some_values(random, "f8"), np.nan), np.unique(some_values(random, "f8", 200)[:250]))
     ],
     cdf_distance.ks_wasserstein_bounds: both(bounds),
+    cdf_distance.divide_table: both(divided),
+    cdf_distance.ks_wasserstein_in_gaps: both(in_gaps),
     grid_positions.find_buckets: [buckets],
     saddlepoint.chi2_tail: [tail],
     grid_positions.count_positions: both(count),

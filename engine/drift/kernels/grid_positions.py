@@ -252,7 +252,8 @@ def select_from_buckets(
         _find_cells(stretch, n, bits, low, scale, cells, numbers, rests)
         for i in range(n):
             bucket = _find_bucket(cells, numbers[i], rests[i])
-            # written in any case, and kept or overwritten by the next one: no branch
-            chosen[k] = stretch[i]
-            k += np.int64(wanted[bucket] != 0) * np.int64(stretch[i] != pivots[bucket])
+            if wanted[bucket]:
+                # written in any case, and kept or overwritten by the next one
+                chosen[k] = stretch[i]
+                k += np.int64(stretch[i] != pivots[bucket])
     return k

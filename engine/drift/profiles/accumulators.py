@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine.drift.distributions.category_counter import CategoryCounter
 from engine.drift.distributions.columns import Categorical, Column, GridIntervals, Moments, Numerical
 from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
-from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables
+from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, search_sorted
 from engine.drift.profiles.refinement import intervals_to_refine
 from engine.drift.reading.arrow_memory import present_numbers
 from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
@@ -324,7 +324,7 @@ class GridAccumulator:
             moments += Moments.from_running(self._running)
         counts, interval_counts, sums = self.grid.collect(self._counts)
         intervals = GridIntervals(interval_counts, sums, self.grid.centre)
-        column = Numerical(self.grid.points, counts, rows - moments.rows, moments, intervals)
+        column = Numerical(self.grid.points, counts, rows - moments.rows, moments, intervals, grid=self.grid)
         if self._reference is None:
             return column
         wanted = intervals_to_refine(self._reference, column, MAX_REFINED_ROWS)
@@ -361,7 +361,7 @@ class RefiningAccumulator:
         selected.sort()
         values, counts = count_distinct_sorted(selected)
         # the interval that each value lies in, which is also where it is inserted among the grid points
-        interval = np.searchsorted(column.values, values)
+        interval = search_sorted(column.values, values)
         inside = self._wanted[interval]
         values, counts, interval = values[inside], counts[inside], interval[inside]
         # a refined interval has no rows left: each of its values becomes a point with empty intervals on both sides
@@ -376,4 +376,5 @@ class RefiningAccumulator:
             column.missing,
             column.moments,
             intervals,
+            grid=self._grid,
         )
