@@ -83,6 +83,31 @@ def bounds(random, kind):
     return *found, number(ends[len(ends) // 2]), number(ends.min()), number(ends.max())
 
 
+def divided(random, kind):
+    values, counts = a_table(random, kind)
+    return values, counts, a_table(random, kind)[0], values[len(values) // 2]
+
+
+def in_gaps(random, kind):
+    """A table divided at some values of another, which has rows between neighbouring ones of these."""
+    (values, counts), (others, more) = a_table(random, kind), a_table(random, kind)
+    places = np.flatnonzero(random.random(len(others)) < random.choice([0.1, 0.5, 1]))
+    centre = values[len(values) // 2]
+    table = cdf_distance.divide_table(values, counts, others[places], centre)
+    ends = np.diff(places, prepend=-1, append=len(others)) == 1  # intervals that are whole gaps
+    gaps = np.zeros(len(others) + 1, np.int64)
+    gaps[np.append(places, len(others))[ends]] = random.integers(0, 5, ends.sum())
+    more *= random.integers(0, 2, len(more))
+    more[0] += 1
+    upto = np.cumsum(more + gaps[:-1])
+    m, both = int(upto[-1] + gaps[-1]), np.append(values, others)
+    sums = gaps * random.standard_normal(len(gaps))
+    return (
+        values, counts, *table, centre, others, more, gaps, sums, others[0], upto, places, int(counts.sum()), m,
+        both.min(), both.max(),
+    )  # fmt: skip
+
+
 def rows_of_trees(random):
     n, columns = int(random.choice([40, 500, 3_000])), int(random.integers(1, 5))
     codes = random.integers(0, random.choice([3, 60, 255], columns), (n, columns)).astype(np.uint8)
@@ -140,6 +165,17 @@ def counts_of(random):
     r[0] += 1
     b[-1] += 1
     return r, b
+
+
+def for_pairs(random):
+    words = random.choice(random.integers(0, 2**64, 4, np.uint64), 2 * random.integers(0, 2_000))
+    if random.random() < 0.3:
+        words = random.integers(0, 2**64, len(words), np.uint64)
+    rows, first = len(words) // 2, int(random.integers(8))
+    valid = random.integers(0, 256, (first + rows + 7) // 8 if random.random() < 0.5 else 0).astype(np.uint8)
+    slots = np.empty(1 << (key_counts.SLOTS_PER_KEY * rows).bit_length(), np.int32)
+    of_keys = np.zeros(2 * rows, np.uint64), np.zeros(rows, np.int32), np.zeros(rows, np.int64)
+    return words, valid, first, slots, *of_keys
 
 
 def sides(random):
@@ -275,11 +311,14 @@ ARGUMENTS = {
         lambda random: (np.append(some_values(random, "f8"), np.nan), np.unique(some_values(random, "f8", 200)[:250]))
     ],
     cdf_distance.ks_wasserstein_bounds: both(bounds),
+    cdf_distance.divide_table: both(divided),
+    cdf_distance.ks_wasserstein_in_gaps: both(in_gaps),
     grid_positions.find_buckets: [buckets],
     saddlepoint.chi2_tail: [tail],
     grid_positions.count_positions: both(count),
     count_distances.measure_count_distances: [counts_of],
     key_counts.count_keys: [for_distinct],
+    key_counts.count_pairs: [for_pairs],
     hypergeometric.expected_divergence_terms: [divergence],
     grid_positions.to_images: [lambda random: (some_values(random, "f8"), bool(random.integers(2)))],
     sampling_keys.make_keys: [
@@ -341,6 +380,8 @@ def test_every_kernel_gives_the_same_bits_interpreted_and_compiled(tested, signa
                 result = run(*arguments)
             if tested is key_counts.count_keys:  # the rest is scratch
                 arguments = [written[:result] for written in arguments[2:]]
+            if tested is key_counts.count_pairs:
+                arguments = [arguments[-3][: 2 * result], *(written[:result] for written in arguments[-2:])]
             seen.append((bits(result), [bits(a) for a in arguments if isinstance(a, np.ndarray)]))
         assert seen[0] == seen[1]
 

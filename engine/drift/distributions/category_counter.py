@@ -1,10 +1,12 @@
 """Count the categories of a column, block by block.
 
-Within a block values are distinguished by their 64-bit hashes, and only the first of each is read as text: this is
-three times as fast as the counting of polars. The categorical types of polars would not help, because they intern every
-text in a table that outlives the column, which takes longer than counting. Even if all 131,072 texts of a block are
-distinct, two of them have equal hashes in one of two billion blocks only (2**33 pairs, 2**64 hashes). Texts of
-different blocks are compared as texts. So the counts do not depend on what hash it is, and that of polars will do.
+Within a block texts are distinguished by their views, where polars keeps a text or says where it is (`text_buffers`);
+other values, and long texts of which too many views are distinct, by their 64-bit hashes. Only the first of each is
+read as text: this is three times as fast as the counting of polars. The categorical types of polars would not help,
+because they intern every text in a table that outlives the column, which takes longer than counting. Even if all
+131,072 values of a block are distinct, two of them have equal hashes in one of two billion blocks only (2**33 pairs,
+2**64 hashes). Texts that have several views, and those of different blocks, are compared as texts. So the counts do not
+depend on what hash it is, and that of polars will do.
 """
 
 from threading import local
@@ -12,14 +14,19 @@ from threading import local
 import numpy as np
 import polars as pl
 
-from engine.drift.kernels.key_counts import SLOTS_PER_KEY, count_keys
+from engine.drift.kernels.key_counts import SLOTS_PER_KEY, Indices, Keys, count_keys
 from engine.drift.kernels.value_tables import Counts
 from engine.drift.reading.blocks import BLOCK_ROWS
 from engine.drift.reading.normalization import as_categories
+from engine.drift.reading.text_buffers import count_views
 
 MAX_PENDING_LABELS = 1 << 18
 """Number of (category, count) pairs of single blocks that are kept before equal categories are combined. If there are
 many distinct categories, it is twice their number."""
+
+
+VALUES_PER_VIEW = 8
+"""Values per distinct view of a long text below which the values of a column are distinguished by their hashes."""
 
 
 class _ScratchArrays(local):
@@ -27,7 +34,7 @@ class _ScratchArrays(local):
 
     def __init__(self) -> None:
         self.slots = np.empty(SLOTS_PER_KEY * BLOCK_ROWS, np.int32)
-        self.distinct = np.empty(BLOCK_ROWS, np.uint64)
+        self.distinct = np.empty(2 * BLOCK_ROWS, np.uint64)
         self.firsts = np.empty(BLOCK_ROWS, np.int32)
         self.counts = np.empty(BLOCK_ROWS, np.int64)
 
@@ -42,25 +49,36 @@ class CategoryCounter:
         self._labels = pl.Series("label", [], pl.String)
         self._counts: list[Counts] = []
         self._combined = 0
+        self._by_views = True
 
     def add(self, column: pl.Series) -> None:
         """Add values, of any type that can be categorical."""
         # operations on Series only: the same as polars queries would take longer than the counting
         for start in range(0, len(column), BLOCK_ROWS):
-            block = column.slice(start, BLOCK_ROWS)
+            block = column.slice(start, BLOCK_ROWS).rechunk()
             scratch = _thread_scratch
-            n = count_keys(block.hash().to_numpy(), scratch.slots, scratch.distinct, scratch.firsts, scratch.counts)
+            n = self._count_distinct(block, scratch.slots, scratch.distinct, scratch.firsts, scratch.counts)
             labels = block[pl.Series(scratch.firsts[:n])]
             if labels.dtype != pl.String:
                 labels = labels.alias("label").to_frame().select(as_categories("label", labels.dtype)).to_series()
             # + "" makes a copy: the selected labels would keep the text of the whole block in memory
             self._append_block(labels + "", scratch.counts[:n].copy())
 
+    def _count_distinct(self, block: pl.Series, *scratch: *tuple[Indices, Keys, Indices, Counts]) -> int:
+        """Write the first position and the count of each distinct value to the last of these; return their number."""
+        if block.dtype == pl.String and self._by_views:
+            n, n_long = count_views(block, *scratch)
+            if n_long * VALUES_PER_VIEW <= len(block):
+                return n
+            self._by_views = False  # equal long texts do not share their views: too many of a block would be read
+        return count_keys(block.hash().to_numpy(), *scratch)
+
     def sorted_counts(self) -> tuple[pl.Series, Counts]:
         """Return the categories, ascending by their UTF-8 bytes (the order of code points), and their counts."""
         self._combine_equal()
-        present = self._labels.is_not_null()
-        return self._labels.filter(present).alias(""), self._counts[0][present.to_numpy()]
+        found = pl.DataFrame({"label": self._labels, "count": self._counts[0]}).lazy().drop_nulls("label")
+        ordered = found.sort("label").collect()
+        return ordered["label"].alias(""), ordered["count"].to_numpy()
 
     def _append_block(self, labels: pl.Series, counts: Counts) -> None:
         self._labels.append(labels)
@@ -69,11 +87,11 @@ class CategoryCounter:
             self._combine_equal()
 
     def _combine_equal(self) -> None:
-        """Add the counts of equal categories, by sorting: that takes half the memory of grouping in polars."""
+        """Add the counts of equal categories."""
         counts = np.concatenate([np.empty(0, np.int64), *self._counts])
-        if len(counts):
-            order = self._labels.arg_sort()
-            labels = self._labels[order]
-            starts = np.flatnonzero(labels.ne_missing(labels.shift()).to_numpy() | (np.arange(len(labels)) == 0))
-            self._labels, counts = labels[pl.Series(starts)], np.add.reduceat(counts[order.to_numpy()], starts)
+        if len(counts) > self._combined:
+            summed = (
+                pl.DataFrame({"label": self._labels, "count": counts}).lazy().group_by("label").agg(pl.sum("count"))
+            ).collect()
+            self._labels, counts = summed["label"], summed["count"].to_numpy()
         self._counts, self._combined = [counts], len(counts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import isfinite, nan
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,7 +23,7 @@ from engine.drift.distributions.quantile_grid import (
     quantile_positions,
     subtract_centre,
 )
-from engine.drift.kernels.cdf_distance import Sums
+from engine.drift.kernels.cdf_distance import Sums, divide_table
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.text_merge import merge_texts
 from engine.drift.kernels.value_tables import Counts, Values, merge_tables, search_sorted
@@ -118,6 +118,27 @@ class GridIntervals:
     centre: float
 
 
+class DividedTable(NamedTuple):
+    """An exact column divided at ascending points.
+
+    Attributes
+    ----------
+    starts, ends
+        Per point, the number of values less than it, and of those not greater.
+    below, upto
+        The numbers of rows that have these values.
+    sums
+        Per gap below the first point, between neighbours, and above the last, the sum of value - `centre` of its rows.
+    """
+
+    starts: Counts
+    ends: Counts
+    below: Counts
+    upto: Counts
+    sums: Sums
+    centre: Any
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityRows:
     """The values of one row per entity.
@@ -136,7 +157,8 @@ class Numerical:
 
     It holds distinct ascending `values` (float64 or int64) with their `counts`, the number of rows that are `missing`,
     and the `moments` of the rest. `intervals` is None where the column is exact; otherwise the values are grid points.
-    If the count of a grid point is 0, no row has that value.
+    If the count of a grid point is 0, no row has that value. `grid` is the one that the rows were counted on, if it is
+    known: its points are among the values.
     """
 
     values: Values
@@ -145,6 +167,7 @@ class Numerical:
     moments: Moments
     intervals: GridIntervals | None = None
     entity_rows: EntityRows | None = None
+    grid: QuantileGrid | None = None
 
     role = Role.NUMERICAL
 
@@ -169,6 +192,10 @@ class Numerical:
         if not len(self.values):
             return np.zeros(len(positions), np.int64)
         return np.where(positions > 0, self.cumulative_counts[np.maximum(positions, 1) - 1], 0)
+
+    @cached_property
+    def _divided(self) -> dict[int, DividedTable]:
+        return {}
 
     @cached_property
     def _grids(self) -> dict[int, QuantileGrid]:
@@ -339,45 +366,21 @@ class Numerical:
         sums += float(self.centre - centre) * rows
         return counts, GridIntervals(rows, sums, centre)
 
-    def reduce_for_comparison(self, other: "Numerical") -> "Numerical":
-        """Return the column reduced to the values that its distances from `other`, which is not exact, depend on.
+    def divide(self, other: "Numerical") -> tuple[DividedTable, NDArray[np.int64]]:
+        """Return this exact column divided at the points that another was counted at, and their positions in that.
 
-        In an interval where `other` has no rows, its distribution function is constant, so the difference F - G is
-        monotone there. The largest distance is then at an end of the interval, and the area follows from the sums,
-        unless F - G changes its sign within: only there are the values in between needed. In an interval where `other`
-        has rows the distances have bounds in any case.
+        The points are those of a grid of this column, for which the result is cached, or else all values of the other.
         """
-        if self.intervals is not None or other.intervals is None or len(self.values) < 4 * len(other.values):
-            return self
-        crossing = crossing_intervals(self, other) & (other.intervals.counts == 0)
-        left, contained = self._find_positions(other.values)
-        starts, ends = np.append(0, left + contained)[crossing], np.append(left, len(self.values))[crossing]
-        between = [self.values[i:j] for i, j in zip(starts, ends, strict=True)]
-        values = np.concatenate([other.values, *between])
-        values.sort()
-        counts, intervals = self.regrid(values, other.intervals.centre)
-        return Numerical(values, counts, self.missing, self.moments, intervals)
+        for size, grid in self._grids.items():
+            if grid is other.grid:
+                if size not in self._divided:
+                    self._divided[size] = self._divide_at(grid.points)
+                return self._divided[size], search_sorted(other.values, grid.points)
+        return self._divide_at(other.values), np.arange(len(other.values))
 
-
-def rows_around_intervals(column: Numerical, other: Numerical) -> tuple[Counts, Counts]:
-    """Return, per interval of `other`, the column's rows up to its start (inclusive), and those below its end.
-
-    Divided by the column's number of rows, these are the smallest and the largest value of its distribution function in
-    the interval, ends excluded.
-    """
-    if column is other and column.intervals is not None:
-        upto = np.append(0, column.cumulative_counts)
-        return upto, upto + column.intervals.counts
-    left, contained = column._find_positions(other.values)
-    return np.append(0, column.rows_before(left + contained)), np.append(column.rows_before(left), column.present)
-
-
-def crossing_intervals(exact: Numerical, other: Numerical) -> NDArray[np.bool_]:
-    """Return the intervals of `other` in which the difference of the two distribution functions may change its sign."""
-    n, m = exact.present, other.present
-    # F - G may be positive where max F > min G, and negative where max G > min F; in integers, times n m
-    (r_start, r_end), (b_start, b_end) = rows_around_intervals(exact, other), rows_around_intervals(other, other)
-    return np.asarray((r_end * m > b_start * n) & (b_end * n > r_start * m))
+    def _divide_at(self, points: Values) -> DividedTable:
+        centre = self.values.dtype.type(self.moments.centre)
+        return DividedTable(*divide_table(self.values, self.counts, points, centre), centre)
 
 
 def unify_types(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:

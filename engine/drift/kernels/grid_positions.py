@@ -75,12 +75,12 @@ def _read_stretch(values: Values, start: int, stretch: Values) -> int:
     missing = 0
     for i in range(size):
         stretch[i] = values[start + i] + 0  # -0.0 + 0 is 0.0
-        missing += stretch[i] != stretch[i]  # noqa: PLR0124  only NaN does not equal itself
+        missing += stretch[i] != stretch[i]
     if not missing:
         return size
     k = 0
     for i in range(size):
-        if stretch[i] == stretch[i]:  # noqa: PLR0124
+        if stretch[i] == stretch[i]:
             stretch[k] = stretch[i]
             k += 1
     return k
@@ -252,7 +252,8 @@ def select_from_buckets(
         _find_cells(stretch, n, bits, low, scale, cells, numbers, rests)
         for i in range(n):
             bucket = _find_bucket(cells, numbers[i], rests[i])
-            # written in any case, and kept or overwritten by the next one: no branch
-            chosen[k] = stretch[i]
-            k += np.int64(wanted[bucket] != 0) * np.int64(stretch[i] != pivots[bucket])
+            if wanted[bucket]:
+                # written in any case, and kept or overwritten by the next one
+                chosen[k] = stretch[i]
+                k += np.int64(stretch[i] != pivots[bucket])
     return k

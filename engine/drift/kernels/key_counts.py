@@ -1,13 +1,15 @@
-"""Distinct 64-bit keys and how often each occurs, by a hash table with linear probing, in one pass.
+"""Distinct keys of 64 or 128 bits and how often each occurs, by a hash table with linear probing, in one pass.
 
 Sorting, as numpy's `unique` does, takes three to five times as long where there are many keys; the counting of texts
 in polars takes ten times as long.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.lazy import helper, kernel
 from engine.drift.kernels.value_tables import Counts
 
 Keys = NDArray[np.uint64]
@@ -74,5 +76,84 @@ def count_keys(keys: Keys, slots: Indices, distinct: Keys, firsts: Indices, coun
                 slot = distinct[old] & mask
                 while slots[slot] >= 0:
                     slot = (slot + np.uint64(1)) & mask
+                slots[slot] = old
+    return n
+
+
+def _count_pairs_in_numpy(
+    pairs: Keys, valid: NDArray[np.uint8], first_bit: int, slots: Indices, distinct: Keys, firsts: Indices,
+    counts: Counts,
+) -> int:  # fmt: skip
+    present = np.arange(len(pairs) // 2)
+    if len(valid):
+        present = present[np.unpackbits(valid, bitorder="little")[first_bit:][: len(present)] == 1]
+    values, first, times = np.unique(pairs.reshape(-1, 2)[present], axis=0, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    n = len(order)
+    distinct[: 2 * n], firsts[:n], counts[:n] = values[order].ravel(), present[first[order]], times[order]
+    return n
+
+
+@helper()
+def _mix_pair(a: Any, b: Any) -> Any:
+    """Return a hash of two words whose low bits depend on all bits of both."""
+    mixed = a * np.uint64(0x9E3779B97F4A7C15) ^ b
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+    return mixed ^ (mixed >> np.uint64(32))
+
+
+@kernel(
+    "i8(const u8[::1], const u1[::1], i8, i4[::1], u8[::1], i4[::1], i8[::1])",
+    small=_count_pairs_in_numpy,
+    work=lambda pairs, *_: len(pairs) / 5,
+)
+def count_pairs(
+    pairs: Keys,
+    valid: NDArray[np.uint8],
+    first_bit: int,
+    slots: Indices,
+    distinct: Keys,
+    firsts: Indices,
+    counts: Counts,
+) -> int:
+    """Count distinct keys of two words each, in the order in which they first occur, and return their number.
+
+    Parameters
+    ----------
+    pairs
+        The words of all keys, one key after another.
+    valid, first_bit
+        Bits, the lowest of a byte first, which say from `first_bit` on which keys count; if empty, all do.
+    slots, distinct, firsts, counts
+        As of `count_keys`; `distinct` is twice as long, and need not be mixed.
+    """
+    size, n = min(FEWEST_SLOTS, len(slots)), 0
+    slots[:size] = -1
+    mask = np.uint64(size - 1)
+    one = np.uint64(1)
+    for i in range(len(pairs) // 2):
+        if len(valid):
+            bit = np.uint64(first_bit + i)
+            if not (valid[bit >> np.uint64(3)] >> (bit & np.uint64(7))) & 1:
+                continue
+        a, b = pairs[np.uint64(2 * i)], pairs[np.uint64(2 * i + 1)]
+        slot = _mix_pair(a, b) & mask
+        index = slots[slot]
+        while index >= 0 and (distinct[np.uint64(2 * index)] != a or distinct[np.uint64(2 * index + 1)] != b):
+            slot = (slot + one) & mask
+            index = slots[slot]
+        if index >= 0:
+            counts[index] += 1
+            continue
+        slots[slot], distinct[2 * n], distinct[2 * n + 1], firsts[n], counts[n] = n, a, b, i, 1
+        n += 1
+        if n * SLOTS_PER_KEY > size:  # see `count_keys`
+            size = min(size * 8, len(slots))
+            slots[:size] = -1
+            mask = np.uint64(size - 1)
+            for old in range(n):
+                slot = _mix_pair(distinct[2 * old], distinct[2 * old + 1]) & mask
+                while slots[slot] >= 0:
+                    slot = (slot + one) & mask
                 slots[slot] = old
     return n

@@ -35,7 +35,7 @@ _WORD_BYTES = 8
 VIEW_BYTES = 16
 """Number of bytes of a view of a text: see `locate_texts`."""
 
-_INLINE_BYTES = 12
+INLINE_BYTES = 12
 """Maximum number of bytes of a text that is in its view."""
 
 _LARGEST_FLOAT_INTEGER = np.uint64(2**53)
@@ -156,7 +156,7 @@ def hash_sequences(words: Hashes, lengths: Positions, seed: np.uint64) -> Hashes
 
 def _locate_texts_in_numpy(views: NDArray[np.uint32], origins: Positions) -> tuple[Positions, Positions]:
     lengths, _, buffers, starts = views.astype(np.int64).reshape(-1, 4).T
-    inline = lengths <= _INLINE_BYTES
+    inline = lengths <= INLINE_BYTES
     own = origins[-1] + np.arange(len(lengths)) * VIEW_BYTES + 4
     return np.where(inline, own, origins[np.where(inline, 0, buffers)] + starts), lengths.copy()
 
@@ -180,7 +180,7 @@ def locate_texts(views: NDArray[np.uint32], origins: Positions) -> tuple[Positio
     starts, lengths = np.empty(len(views) // 4, np.int64), np.empty(len(views) // 4, np.int64)
     for i in range(len(starts)):
         lengths[i] = views[4 * i]
-        if lengths[i] <= _INLINE_BYTES:
+        if lengths[i] <= INLINE_BYTES:
             starts[i] = origins[len(origins) - 1] + i * VIEW_BYTES + 4
         else:
             starts[i] = origins[views[4 * i + 2]] + views[4 * i + 3]

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from engine.drift.distributions.category_counter import CategoryCounter
 from engine.drift.distributions.columns import Categorical, Column, GridIntervals, Moments, Numerical
 from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
-from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables
+from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, search_sorted
 from engine.drift.profiles.refinement import intervals_to_refine
+from engine.drift.reading.arrow_memory import present_numbers
 from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
 from engine.drift.reading.normalization import column_named
 from engine.drift.threads import parallel_map
@@ -141,15 +142,6 @@ class _ScratchFloats(local):
 _scratch = _ScratchFloats()
 
 
-def raw_values(block: pl.Series) -> Values:
-    """Return the values in the type that polars has, where NaN stands for each float that is missing.
-
-    Without missing values nothing is copied, and polars' `drop_nulls` would run a query in any case.
-    """
-    whole = block.dtype.is_integer()
-    return (block.drop_nulls() if whole and block.null_count() else block).to_numpy()
-
-
 def normalize_floats(values: Values, out: NDArray[np.float64] | None = None) -> Values:
     """Return floats as float64, without NaN, which is missing, and with 0.0 for -0.0; int64 is returned as it is.
 
@@ -217,7 +209,7 @@ class ExactAccumulator:
         if self._grid_accumulator is not None:
             self._grid_accumulator.add(block)
             return
-        values = raw_values(block)
+        values = present_numbers(block)
         if self._sampling_divisor != 1:  # after an overflow: the grid is made from the values with a matching hash
             values = normalize_floats(values)
             values = values[self._has_sampled_hash(values)]
@@ -306,10 +298,10 @@ class GridAccumulator:
         self._kept_rows = 0
 
     def add(self, block: pl.Series) -> None:
-        self.add_values(raw_values(block))
+        self.add_values(present_numbers(block))
 
     def add_values(self, raw: Values) -> None:
-        """Add values as `raw_values` gives them, each once."""
+        """Add values as `present_numbers` gives them, each once."""
         if self._kept is not None:
             self._kept.append(raw)
             self._kept_rows += len(raw)
@@ -332,7 +324,7 @@ class GridAccumulator:
             moments += Moments.from_running(self._running)
         counts, interval_counts, sums = self.grid.collect(self._counts)
         intervals = GridIntervals(interval_counts, sums, self.grid.centre)
-        column = Numerical(self.grid.points, counts, rows - moments.rows, moments, intervals)
+        column = Numerical(self.grid.points, counts, rows - moments.rows, moments, intervals, grid=self.grid)
         if self._reference is None:
             return column
         wanted = intervals_to_refine(self._reference, column, MAX_REFINED_ROWS)
@@ -356,10 +348,10 @@ class RefiningAccumulator:
         self._selected: list[Values] = []
 
     def add(self, block: pl.Series) -> None:
-        self.add_values(raw_values(block))
+        self.add_values(present_numbers(block))
 
     def add_values(self, raw: Values) -> None:
-        """Add values as `raw_values` gives them."""
+        """Add values as `present_numbers` gives them."""
         self._selected.append(self._grid.select_values(_scratch.widen(raw), self._wanted))
 
     def finish(self, rows: int) -> Column:
@@ -369,7 +361,7 @@ class RefiningAccumulator:
         selected.sort()
         values, counts = count_distinct_sorted(selected)
         # the interval that each value lies in, which is also where it is inserted among the grid points
-        interval = np.searchsorted(column.values, values)
+        interval = search_sorted(column.values, values)
         inside = self._wanted[interval]
         values, counts, interval = values[inside], counts[inside], interval[inside]
         # a refined interval has no rows left: each of its values becomes a point with empty intervals on both sides
@@ -384,4 +376,5 @@ class RefiningAccumulator:
             column.missing,
             column.moments,
             intervals,
+            grid=self._grid,
         )

@@ -11,7 +11,7 @@ After one pass every statistic has bounds. An interval has to be refined only
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.distributions.columns import Numerical, crossing_intervals, rows_around_intervals
+from engine.drift.distributions.columns import GridIntervals, Numerical
 from engine.drift.statistics.numerical_statistics import QUANTILE_PERCENTS, locate_ranks
 from engine.drift.statistics.pooled_bins import intervals_with_deciles
 
@@ -41,17 +41,24 @@ def intervals_to_refine(reference: Numerical, batch: Numerical, most: int) -> ND
         wanted[np.searchsorted(batch.values, deciles[~batch.counts_known_at(deciles)])] = True
         wanted[intervals_with_deciles(reference, batch)] = True
         # distances: Kolmogorov-Smirnov first, then Wasserstein
-        for candidates in (_intervals_with_ks_candidates(reference, batch), crossing_intervals(reference, batch)):
+        for candidates in _find_intervals_in_doubt(reference, batch, intervals):
             if intervals.counts[wanted | candidates].sum() <= most:
                 wanted |= candidates
     return wanted & (intervals.counts > 0)
 
 
-def _intervals_with_ks_candidates(reference: Numerical, batch: Numerical) -> NDArray[np.bool_]:
-    """Return the intervals in which the Kolmogorov-Smirnov distance may be attained."""
+def _find_intervals_in_doubt(
+    reference: Numerical, batch: Numerical, intervals: GridIntervals
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the intervals that may have the largest distance, and those where the distribution functions may cross."""
     n, m = reference.present, batch.present
-    (r_start, r_end), (b_start, b_end) = rows_around_intervals(reference, batch), rows_around_intervals(batch, batch)
+    divided, _ = reference.divide(batch)
+    # rows of each side up to the start of an interval, and below its end
+    r_start, r_end = np.append(0, divided.upto), np.append(divided.below, n)
+    b_start = np.append(0, batch.cumulative_counts)
+    b_end = b_start + intervals.counts
     # in integers: n m |F - G|. It is known exactly at both ends of every interval; within an interval it is at most the
     # largest F minus the smallest G, or the largest G minus the smallest F.
-    largest_exact = max(np.abs(r_start * m - b_start * n).max(), np.abs(r_end * m - b_end * n).max())
-    return np.asarray(np.maximum(r_end * m - b_start * n, b_end * n - r_start * m) > largest_exact)
+    known = max(np.abs(r_start * m - b_start * n).max(), np.abs(r_end * m - b_end * n).max())
+    up, down = r_end * m - b_start * n, b_end * n - r_start * m
+    return np.maximum(up, down) > known, (up > 0) & (down > 0)

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from engine.drift.distributions.columns import Numerical
 from engine.drift.distributions.quantile_grid import quantile_positions
-from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds, ks_wasserstein_by_segments
+from engine.drift.kernels.cdf_distance import (
+    ks_wasserstein,
+    ks_wasserstein_bounds,
+    ks_wasserstein_by_segments,
+    ks_wasserstein_in_gaps,
+)
 from engine.drift.kernels.value_tables import Counts, Values, merge_tables
 from engine.drift.significance.ks_test import ks_p_value
 
@@ -107,13 +112,15 @@ def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], 
     differences, areas
         Bounds of n * m times the Kolmogorov-Smirnov distance, as integers; and bounds of the Wasserstein distance.
     """
-    a, b = a.reduce_for_comparison(b), b.reduce_for_comparison(a)
     low, high = min(a.moments.low, b.moments.low), max(a.moments.high, b.moments.high)
     if a.intervals is None and b.intervals is None:
         larger, smaller = (a, b) if len(a.values) >= len(b.values) else (b, a)
         measure = ks_wasserstein_by_segments if len(larger.values) >= MANY_VALUES else ks_wasserstein
         difference, area = measure(larger.values, larger.counts, smaller.values, smaller.counts)
         differences, areas = (difference, difference), Bounds(area, area)
+    elif a.intervals is None or b.intervals is None:
+        exact, other = (a, b) if a.intervals is None else (b, a)
+        differences, areas = _measure_in_gaps(exact, other, low, high)
     else:
         centre = (a if a.intervals else b).centre
         ends = [a.values.dtype.type(end) for end in (low, high)]
@@ -122,6 +129,17 @@ def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], 
         )
         differences, areas = (int(bounded[0]), int(bounded[1])), Bounds(float(bounded[2]), float(bounded[3]))
     return differences, areas if isfinite(low) and isfinite(high) else Bounds(inf, inf)
+
+
+def _measure_in_gaps(exact: Numerical, other: Numerical, low: float, high: float) -> tuple[tuple[int, int], Bounds]:
+    """Return the same of an exact column and one that is not; all values are between `low` and `high`."""
+    number = exact.values.dtype.type
+    divided, places = exact.divide(other)
+    *differences, least, most = ks_wasserstein_in_gaps(
+        exact.values, exact.counts, *divided, *_cdf_table(other, other.centre), number(other.centre),
+        other.cumulative_counts, places, exact.present, other.present, number(low), number(high),
+    )  # fmt: skip
+    return (differences[0], differences[1]), Bounds(least, most)
 
 
 def smallest_ks_p(a: Numerical, b: Numerical) -> float:
