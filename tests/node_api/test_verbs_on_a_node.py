@@ -95,15 +95,10 @@ def test_what_is_done_on_the_node_and_what_is_not(design: Design) -> None:
     assert "ended ABORTED already" in command(design, "abort", last, code=3)
     assert "no run of this id" in command(design, "abort", "00000000", code=3)
 
-    for instead in (
-        ["show"], ["show", "--triggers"], ["check", "rows"], ["report", "rows"], ["compare", "rows"],
-        ["mute", "rows", "x", "--until", "1d", "--reason", "y"], ["unmute", "rows", "x"], ["prune"], ["plan"],
-        ["remove", "rows", "x"], ["state", "show"],
-    ):  # fmt: skip
-        done = design.engine(instead[0], *instead[1:2] * (instead[0] == "state"), "spec.yaml",
-                             *(instead[1:] if instead[0] != "state" else []), "--on", "production")  # fmt: skip
-        assert (done.returncode, "is on the node 'factory'" in done.stderr) == (2, True), (instead, done.stderr)
-        assert "current.yaml" in done.stderr
+    for instead in (["show"], ["check", "rows"], ["mute", "rows", "x", "--until", "1d", "--reason", "y"]):
+        said = command(design, *instead, code=2)
+        assert "is on the node 'factory'" in said
+        assert "current.yaml" in said
 
 
 @pytest.mark.timeout(600)
