@@ -12,7 +12,7 @@ SPEC = """
 version: 1
 project: p
 server: {url: "http://design.example"}
-scenarios: {a: {steps: [{kind: send_message, channel: c, subject: s, message: "${scenarioRunURL}"}]}}
+scenarios: {a: {steps: [{name: tell, kind: send_message, channel: c, subject: s, message: "${scenarioRunURL}"}]}}
 channels: {c: {kind: file, path: outbox}}
 """
 
@@ -25,10 +25,10 @@ channels: {c: {kind: file, path: outbox}}
         ("", "http://deployer.example", "http://deployer.example"),
         ("", None, "http://127.0.0.1:7320"),
         ('listen: "[::1]:7000"', None, "http://[::1]:7000"),
-        ("behind_proxy: true\nlisten: 0.0.0.0:7000", None, None),
+        ("behind_proxy: true\nlisten: 0.0.0.0:7000", None, "http://design.example"),
     ],
 )
-def test_links_lead_to_the_node(tmp_path: Path, of_node: str, of_settings: str | None, found: str | None) -> None:
+def test_links_lead_to_the_node(tmp_path: Path, of_node: str, of_settings: str | None, found: str) -> None:
     node_file = tmp_path / "node.yaml"
     node_file.write_text(f"version: 1\nnode: n\nfolder: node\n{of_node}\n")
     settings = {"server_url": of_settings} if of_settings else {}
