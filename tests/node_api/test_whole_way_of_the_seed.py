@@ -108,7 +108,7 @@ def get_active(design: Design) -> tuple[str, str]:
     return shown["bundle_name"], shown["state"]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_project_of_the_readme_on_a_node(design: Design, inbox: tuple[Inbox, int], database: Database) -> None:
     write_spec(design, "v3")
     command(design, "bundle", "create", "spec.yaml", "v3")
