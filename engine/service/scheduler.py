@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from engine.errors import EngineError, StoreError
-from engine.formatting.numbers import format_duration
 from engine.scenarios.requests import RunRequest, TellRequest
 from engine.service.child_runs import ChildProcess, ChildRuns
 from engine.service.control import NextTimes, ServedProject
@@ -18,6 +17,7 @@ from engine.service.led_state import LedState, has_current_tables
 from engine.service.open_fires import OpenFires
 from engine.service.project_threads import ProjectThreads
 from engine.service.project_triggers import ProjectTriggers
+from engine.service.run_limits import find_excess, find_late_end
 from engine.service.serve_listener import ServeListener
 from engine.service.served_spec import ServedSpec
 from engine.service.triggers.fire_keys import data_key, is_manual, manual_key, query_key
@@ -33,9 +33,6 @@ TELL_SECONDS = 30.0
 
 LEAD = timedelta(seconds=10)
 """A process is made ready so long before a run: on a busy machine, what a run imports takes that long."""
-
-OVERTIME = timedelta(seconds=30)
-"""A run that has not ended so long after its timeout, or after it was asked to end, is killed."""
 
 MOST_TRIES = 3
 """Processes that may end before their run has begun; then the fire is SKIPPED."""
@@ -349,31 +346,12 @@ class ProjectScheduler:
             fire = self._open.find(child.fire)
             if child.owner != self.key or fire is None or child.killed:
                 continue
-            if reason := self._find_late_end(child, fire):
+            now = self._monotonic()
+            if reason := find_late_end(child, fire.scenario, self._project, now):
                 self._open.change(fire, reason=reason)
                 child.kill(reason)
-            elif not child.stopped and (reason := self._find_excess(child)):
+            elif not child.stopped and (reason := find_excess(child, self._project, now)):
                 self.abort(child, reason)
-
-    def _find_late_end(self, child: ChildProcess, fire: Fire) -> str:
-        """Return why a run is to be killed: it has not ended although its time is over, or it was asked to."""
-        now, scenario = self._monotonic(), None if self._project is None else self._project.scenarios.get(fire.scenario)
-        if child.stopped:
-            return child.stopped if now > child.stopped_at + OVERTIME.total_seconds() else ""
-        timeout = scenario.timeout if scenario is not None else None
-        if timeout is None or child.begun is None or now <= child.begun + (timeout + OVERTIME).total_seconds():
-            return ""
-        return "timeout: it did not end by itself"
-
-    def _find_excess(self, child: ChildProcess) -> str:
-        """Return why a run may go on no longer: on a node, no run takes longer than its owner allows."""
-        confinement = None if self._project is None else self._project.confinement
-        if confinement is None or child.begun is None:
-            return ""
-        longest = confinement.longest_run.total_seconds()
-        if self._monotonic() <= child.begun + longest:
-            return ""
-        return f"it took longer than {format_duration(longest)}, which limits.longest_run of the node allows"
 
     def abort(self, child: ChildProcess, reason: str) -> None:
         """Let a run end as ABORTED; the reason is recorded first, so it is known whatever happens then."""

@@ -190,19 +190,17 @@ def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, 
     )  # but it is not among the files of the project, which a bundle would hold
     given = select_given(node, revision.deployment, files.root)
     replace_resources(files.root, given, {})
-    if node.resources.url is not None or "server" not in revision.replaced:
+    if node.address is not None and (node.resources.url is not None or "server" not in revision.replaced):
         _place_server(files.root, node.address, Position(str(node.path)))
     files.confinement = confine_deployment(node, revision, release, files.home)
     for place in files.confinement.given:
         files.folders[place] = node.path.parent
 
 
-def _place_server(root: MapNode, address: str | None, at: Position) -> None:
-    """Let links in messages begin with an address, whatever the bundle says; without one, they have none."""
-    root.entries.pop("server", None)
-    if address is not None:
-        url = MapEntry(ScalarNode(at, "url", "url"), ScalarNode(at, address, address, '"'))
-        root.entries["server"] = MapEntry(ScalarNode(at, "server", "server"), MapNode(at, {"url": url}))
+def _place_server(root: MapNode, address: str, at: Position) -> None:
+    """Let links in messages begin with an address, whatever the bundle says."""
+    url = MapEntry(ScalarNode(at, "url", "url"), ScalarNode(at, address, address, '"'))
+    root.entries["server"] = MapEntry(ScalarNode(at, "server", "server"), MapNode(at, {"url": url}))
 
 
 def _place_data(files: SpecFiles, revision: Revision) -> None:

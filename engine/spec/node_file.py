@@ -40,6 +40,7 @@ RULES = (
 """The rules of a spec that hold for what a node gives."""
 
 _NODE_KEY, _PROJECT_KEY = (re.compile(rf"^[\"']?{key}[\"']?\s*:", re.MULTILINE) for key in ("node", "project"))
+ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - what listens there is reached by any address of the machine
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -83,7 +84,7 @@ class NodeSpec:
         if self.resources.url is not None:
             return self.resources.url
         host, port = parse_listen_address(self.resources.listen)
-        if port == 0 or host in ("0.0.0.0", "::"):  # noqa: S104 - any port, any address
+        if port == 0 or host in ANY_HOST:
             return None
         shown = f"[{host}]" if ":" in host else host
         return f"{'https' if self.resources.tls else 'http'}://{shown}:{port}"
@@ -291,6 +292,9 @@ def _check_address(node: NodeResource, draft: Draft, findings: Findings) -> None
         message = f'"{node.listen[:60]}" is not an address to listen at'
         findings.error(draft.value_position("listen"), "wrong-value", message, EXAMPLES)
         return
+    if host in ANY_HOST and node.url is None:
+        message = "links in messages cannot begin with this, so they begin with what each bundle says"
+        findings.warning(draft.value_position("listen"), "no-server", message, "add url: https://…")
     if not (is_loopback(host) or node.behind_proxy or draft.find_node("tls") is not None):
         message = f"{node.listen} can be reached from other machines, and tokens would travel readable"
         help_ = (

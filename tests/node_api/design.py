@@ -101,7 +101,7 @@ class Design:
         """Do what a command line of the design says, and return what has become of it."""
         process = self.begin(*arguments, token=token)
         try:
-            said, told = process.communicate(timeout=200)
+            said, told = process.communicate(timeout=400)
         finally:
             process.kill()
         return subprocess.CompletedProcess(arguments, process.returncode, said, told)

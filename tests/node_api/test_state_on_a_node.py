@@ -17,6 +17,7 @@ RESULTS = 'results: {kind: postgresql, url: "${secret.results}"}'
 SCHEMA = "engine_tiny_production"
 
 
+@pytest.mark.timeout(900)
 def test_the_rows_are_where_the_node_says(database: Database, tmp_path: Path) -> None:
     more = "secrets: {results: {env: RESULTS}}\nstate: {connection: results}\n"
     node = NODE.replace("{root: stored}}", f"{{root: stored}}, {RESULTS}}}")

@@ -63,6 +63,11 @@ def read_status(design: Design) -> dict[str, str]:
     return states
 
 
+def wait_for_state(design: Design, state: str) -> None:
+    path = "/v1/deployments/production/status"
+    wait_for(lambda: design.ask(path).json()["deployment"]["state"] == state, f"the deployment is {state}")
+
+
 def run(design: Design, scenario: str) -> None:
     asked: dict[str, Any] = design.ask(RUNS.format(scenario), "POST", token="operator", json={}).json()
     fire = f"/v1/deployments/production/fires/{asked['fire']['number']}"
@@ -85,10 +90,9 @@ def test_each_answer_turns_bad(design: Design) -> None:
     file = design.there / "node.yaml"
     text = file.read_text()
     file.write_text(f"{text}limts: {{}}\n")
-    wait_for(
-        lambda: design.ask("/v1/deployments/production/status").json()["deployment"]["state"] == "ERROR", "the error"
-    )
+    wait_for_state(design, "ERROR")
     assert read_status(design) == {"deployment": "ERROR", **bad}
     assert "limts" in design.engine("status", "spec.yaml", "production").stdout
     file.write_text(text)
-    wait_for(lambda: read_status(design) == {"deployment": "HEALTHY", **bad}, "the file is valid again")
+    wait_for_state(design, "HEALTHY")
+    assert read_status(design) == {"deployment": "HEALTHY", **bad}

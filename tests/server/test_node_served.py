@@ -208,7 +208,7 @@ def test_an_empty_node_takes_up_a_deployment(tmp_path: Path) -> None:
     spec = write_spec(tmp_path)
     spec.write_text(spec.read_text().replace("path: automation", "path: data"))
     make_bundle(load(spec), "v1")
-    asked = AskedNode(tmp_path)
+    asked = AskedNode(tmp_path, "allow_code: true\n")
     try:
         project = engine.load(spec)
         assert project.deploy("production", "v1", now=True).state is OperationState.HEALTHY

@@ -7,16 +7,27 @@ confines the deployment. The server makes the link before it serves anything.
 import os
 from pathlib import Path
 
+from engine.errors import UsageError
+
 MARK = "confined_by"
 
 
 def mark_node(folder: Path, node_file: Path) -> None:
-    """Let the folder of a node name its file, as a path that stays right if both are moved together; raises OSError."""
+    """Let the folder of a node name its file, as a path that stays right if both are moved together.
+
+    Raises
+    ------
+    UsageError
+        The link cannot be made.
+    """
     path = os.path.relpath(node_file.absolute(), folder.absolute())
     part = folder / f".{MARK}.{os.getpid()}"
-    part.unlink(missing_ok=True)
-    part.symlink_to(path)
-    part.replace(folder / MARK)
+    try:
+        part.unlink(missing_ok=True)
+        part.symlink_to(path)
+        part.replace(folder / MARK)
+    except OSError as error:
+        raise UsageError(f"the link {folder / MARK} to the file of the node cannot be made: {error.strerror}") from None
 
 
 def find_marked_node(folder: Path) -> Path | None:
