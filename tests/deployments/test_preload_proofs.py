@@ -204,4 +204,4 @@ def test_proofs_that_take_too_long_are_stopped(tmp_path: Path) -> None:
 
 
 def test_a_hook_gives_the_end_of_what_it_has_printed(tmp_path: Path) -> None:
-    assert run_hook(["sh", "-c", "echo fine"], 10, tmp_path, os.environ) == "fine"
+    assert run_hook(["sh", "-c", "echo fine"], 10, tmp_path, os.environ, str) == "fine"

@@ -257,8 +257,10 @@ class KilledNode:
         return state
 
     def _is_at_rest(self) -> bool:
+        """Tell whether nobody works on it: old releases are removed after the end of an operation was recorded."""
         with Node.open(self.data) as node:
-            return not node.operations.list_open() and not list((self.data / "staging").iterdir())
+            at_work = node.operations.list_open() or node.is_locked("production")
+            return not at_work and not list((self.data / "staging").iterdir())
 
     def _check_bundles(self) -> None:
         """Check that each bundle that is listed is whole."""
