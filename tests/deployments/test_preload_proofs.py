@@ -22,10 +22,11 @@ from engine.scenarios.preload import (
     prove_state,
 )
 from engine.scenarios.requests import PreloadRequest, ProofReply
-from engine.service.deployments.hooks import run_hook
+from engine.service.deployments.hooks import HookError, run_hook
 from engine.service.deployments.preloading import PreloadError, preload_revision
 from engine.service.deployments.settings import Care
 from engine.spec import load
+from engine.spec.redaction import Redactor
 from engine.store.node import OperationState
 
 from .deployed import make_bundle, write_spec
@@ -204,4 +205,18 @@ def test_proofs_that_take_too_long_are_stopped(tmp_path: Path) -> None:
 
 
 def test_a_hook_gives_the_end_of_what_it_has_printed(tmp_path: Path) -> None:
-    assert run_hook(["sh", "-c", "echo fine"], 10, tmp_path, os.environ) == "fine"
+    assert run_hook(["sh", "-c", "echo fine"], 10, tmp_path, os.environ, str) == "fine"
+
+
+def test_what_a_hook_prints_is_masked_also_where_it_is_cut(tmp_path: Path) -> None:
+    environ = {**os.environ, "TOKEN": "0123456789abcdefghij"}
+    redactor = Redactor()
+    redactor.add(environ["TOKEN"])
+    printed = 'printf %s "$TOKEN"; head -c 3990 /dev/zero | tr "\\0" x'  # what is kept begins inside the value
+    for end in ("", "; exit 3"):
+        try:
+            said = run_hook(["sh", "-c", printed + end], 20, tmp_path, environ, redactor.redact)
+        except HookError as problem:
+            said = str(problem)
+        assert "abcdefghij"[-4:] not in said
+        assert said.endswith("xxx")

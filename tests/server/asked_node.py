@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx2
@@ -36,12 +37,12 @@ def run_engine(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[st
 class AskedNode:
     """A node that runs, with a token of each role."""
 
-    def __init__(self, folder: Path, more: str = "") -> None:
+    def __init__(self, folder: Path, more: str = "", environ: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.path = write_node(folder, more)
         with Node.open(folder / "data") as node:
             self.tokens = {role.word: node.tokens.create(f"the {role.word}", role.word, "test")[0] for role in Role}
-        self.server = Served(folder, "--node", "node.yaml", "--drain", "1")
+        self.server = Served(folder, "--node", "node.yaml", "--drain", "1", environ=environ)
         self.url: str = self.server.wait_for("listening")["url"]
 
     def ask(

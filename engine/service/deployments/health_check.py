@@ -22,6 +22,7 @@ from engine.service.deployments.served_revision import NOT_SERVED, NotArmedError
 from engine.service.deployments.settings import Care
 from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import load
+from engine.spec.secrets import Secrets
 from engine.spec.variable_references import find_references
 
 HEALTH_TRIGGER = "health check"
@@ -103,7 +104,8 @@ def check_health(
         tell(NOT_SERVED)
     for argv, seconds in care.after:
         try:
-            printed = run_hook(argv, seconds, Path(care.hook_folder), environ)
+            redact = Secrets(project, environ).redact
+            printed = run_hook(argv, seconds, Path(care.hook_folder), environ, redact)
         except EngineError as error:
             raise UnhealthyError(str(error)) from error
         found.append(f"hook {argv[0]}: ended well{f': {printed}' if printed else ''}")

@@ -5,27 +5,38 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from engine.errors import EngineError
 from engine.scenarios.process import END_LIMIT, SUPERVISOR
 from engine.scenarios.requests import REPLY, EndReply, FailureReply
+from engine.spec.secrets import MAX_SECRET_BYTES
 
 MOST_TOLD = 4000
 """Characters of what a hook has printed that are kept: the last ones."""
+
+MOST_READ = 4 * MOST_TOLD + 2 * MAX_SECRET_BYTES
+"""Bytes of it that secrets are masked in: one that begins before what is kept must be seen whole."""
 
 
 class HookError(EngineError):
     """A program that runs around an update has failed."""
 
 
-def run_hook(argv: Sequence[str], seconds: float, folder: Path, environ: Mapping[str, str]) -> str:
+def run_hook(
+    argv: Sequence[str], seconds: float, folder: Path, environ: Mapping[str, str], redact: Callable[[str], str]
+) -> str:
     """Run a program and return the end of what it has printed.
 
     What it has left running when it ends is killed, and it is killed itself if this process dies, however that dies:
     a supervisor does both.
+
+    Parameters
+    ----------
+    redact
+        Masks the secrets, which stand in the environment of the program.
 
     Raises
     ------
@@ -51,7 +62,7 @@ def run_hook(argv: Sequence[str], seconds: float, folder: Path, environ: Mapping
             replies, _ = supervisor.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             _end(supervisor)
-            raise HookError(f"hook {name!r} was killed after {seconds:g} s{_quote_end(printed)}") from None
+            raise HookError(f"hook {name!r} was killed after {seconds:g} s{_quote_end(printed, redact)}") from None
         except BaseException:
             _end(supervisor)
             raise
@@ -63,11 +74,11 @@ def run_hook(argv: Sequence[str], seconds: float, folder: Path, environ: Mapping
                 case EndReply(code=code):
                     pass
         if code is None:
-            raise HookError(f"hook {name!r} was ended from outside{_quote_end(printed)}")
+            raise HookError(f"hook {name!r} was ended from outside{_quote_end(printed, redact)}")
         if code:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            raise HookError(f"hook {name!r} ended with {how}{_quote_end(printed)}")
-        return _read_end(printed)
+            raise HookError(f"hook {name!r} ended with {how}{_quote_end(printed, redact)}")
+        return _read_end(printed, redact)
 
 
 def _end(supervisor: "subprocess.Popen[bytes]") -> None:
@@ -80,12 +91,12 @@ def _end(supervisor: "subprocess.Popen[bytes]") -> None:
         supervisor.communicate()
 
 
-def _quote_end(printed: IO[bytes]) -> str:
-    text = _read_end(printed)
+def _quote_end(printed: IO[bytes], redact: Callable[[str], str]) -> str:
+    text = _read_end(printed, redact)
     return f": {text}" if text else ""
 
 
-def _read_end(printed: IO[bytes]) -> str:
+def _read_end(printed: IO[bytes], redact: Callable[[str], str]) -> str:
     size = printed.seek(0, os.SEEK_END)
-    printed.seek(max(0, size - 4 * MOST_TOLD))
-    return printed.read().decode("utf-8", "replace")[-MOST_TOLD:].strip()
+    printed.seek(max(0, size - MOST_READ))
+    return redact(printed.read().decode("utf-8", "replace"))[-MOST_TOLD:].strip()

@@ -40,6 +40,7 @@ from engine.service.deployments.update_start import (
     refuse_unexpected,
 )
 from engine.spec import load
+from engine.spec.secrets import Secrets
 from engine.store.node import DeploymentRow, Node, OperationRow, OperationState, RevisionRow, RevisionState
 
 
@@ -119,15 +120,17 @@ class Updater:
                 lambda: preload_revision(spec, release, care, self._around.environ),
             )
         for argv, seconds in care.before if order.kind != "disable" else ():
-            self._do(operation, None, partial(self._run_hook, argv, seconds, care))
+            self._do(operation, None, partial(self._run_hook, argv, seconds, care, spec))
 
     def _lay_down(self, row: RevisionRow) -> str:
         manifest = lay_down_release(self.places, row.bundle)
         write_revision_file(self._node, self.places, row, manifest, self._around)
         return f"{len(manifest.files)} files"
 
-    def _run_hook(self, argv: tuple[str, ...], seconds: float, care: Care) -> str:
-        printed = run_hook(argv, seconds, Path(care.hook_folder), self._around.environ)
+    def _run_hook(self, argv: tuple[str, ...], seconds: float, care: Care, spec: Path) -> str:
+        environ = self._around.environ
+        redact = Secrets(load(spec, environ=environ), environ).redact
+        printed = run_hook(argv, seconds, Path(care.hook_folder), environ, redact)
         return f"hook {argv[0]}: ended well{f': {printed}' if printed else ''}"
 
     def _do(self, operation: OperationRow, state: OperationState | None, work: Callable[[], str]) -> None:
