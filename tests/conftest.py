@@ -4,12 +4,15 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from .databases.postgres_server import Database, PostgresServer, find_programs
+from .object_stores.store_server import StoreServer, run_server
 
 # hypothesis fails what takes 200 ms: on a shared machine that is chance
 settings.register_profile("engine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,6 +62,24 @@ def own_postgres() -> Iterator[PostgresServer]:
 def database(postgres: PostgresServer) -> Database:
     """Give a new database of the PostgreSQL server that tests share."""
     return postgres.create_database()
+
+
+@pytest.fixture(scope="session")
+def store_url() -> Iterator[str]:
+    """Give the address of the object store that tests share."""
+    pytest.importorskip("obstore", reason="the extra s3 is not installed")
+    if find_spec("moto") is None:
+        pytest.skip("no object store: moto is not installed")
+    with run_server() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(store_url: str) -> StoreServer:
+    """Give a new bucket of the object store that tests share."""
+    made = StoreServer(store_url, f"bucket-{token_hex(6)}")
+    made.request("PUT")
+    return made
 
 
 def _start_postgres() -> Iterator[PostgresServer]:

@@ -28,11 +28,17 @@ _REFUSALS = {
 They are not tried again: many servers lock out whoever gives a wrong password several times.
 """
 
+NO_CONNECTION_LEFT = (
+    r"too many clients|too many connections for|remaining connection slots|no more connections allowed|"
+    r"query_wait_timeout"
+)
+"""What a server says, or a pooler before it, that has no connection left; it gives no SQLSTATE then."""
+
 _NOT_READY = {
     r"Connection refused": "the server cannot be reached: connection refused. Is it running, and are host and port "
     "those of the server?",
     r"timeout expired": "the server does not answer in the given time; raise timeout: of the connection if it is slow",
-    r"too many clients|remaining connection slots": "the server has no connection left",
+    NO_CONNECTION_LEFT: "the server has no connection left",
     r"the database system is (starting up|shutting down)": "the server is {0}",
 }
 """The same of connections that may be made later."""
@@ -88,7 +94,8 @@ def explain_postgresql_error(text: str, code: str | None, place: str) -> Databas
         return explain_stream_error(text, place)
     for pattern, meaning in {**_REFUSALS, **_NOT_READY}.items():
         if found := re.search(pattern, text):
-            return DatabaseError(f"{place}: {meaning.format(*found.groups())}", transient=pattern in _NOT_READY)
+            code = "53300" if pattern == NO_CONNECTION_LEFT else ""
+            return DatabaseError(f"{place}: {meaning.format(*found.groups())}", code, transient=pattern in _NOT_READY)
     if found := _UNKNOWN_PARAMETER.search(text):
         return DatabaseError(f"{place}: its url has a parameter that libpq does not know: {found[1]!r}")
     return DatabaseError(f"{place}: {said}")

@@ -257,7 +257,7 @@ def _try_connection(project: ProjectSpec, name: str, connection: Connection) -> 
             raise ProofFailed(f"the folder {root} does not exist")
         next(root.iterdir(), None)  # raises if it cannot be read
     elif isinstance(connection, S3Connection):
-        open_object_folder(project, name, Secrets(project, os.environ)).list_names()
+        next(open_object_folder(project, name, Secrets(project, os.environ)).list_objects(), None)  # one page
     elif isinstance(connection, DuckdbConnection) and not (path := folder / connection.path).exists():
         if not path.parent.is_dir():  # the file itself may be made by a step
             raise ProofFailed(f"the folder {path.parent} does not exist")

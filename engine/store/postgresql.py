@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from engine.acting_user import describe_acting_user
 from engine.connections.database_errors import DatabaseError, require_package
 from engine.connections.postgresql import complete_url, describe_place
-from engine.connections.postgresql_errors import explain_postgresql_error
+from engine.connections.postgresql_errors import NO_CONNECTION_LEFT, explain_postgresql_error
 from engine.connections.table_names import quote_name
 from engine.errors import StoreError
 from engine.formatting.control_characters import make_encodable
@@ -58,7 +58,7 @@ RECONNECT_SECONDS = 5.0
 _ABSENT = ("42P01", "3F000")
 _LOCKED = ("55P03", "40P01")
 _PASSING_CODES = ("08", "53300", "57P")
-_PASSING = re.compile(r"too many clients|remaining connection slots|the database system is|no more connections allowed")
+_PASSING = re.compile(NO_CONNECTION_LEFT + "|the database system is")
 """SQLSTATEs and messages of what is over soon; a server that refuses connections has given no SQLSTATE yet."""
 
 _NOTHING_WRITTEN = "nothing of this step was written; run again when the server is back: what was written is reused"
@@ -82,7 +82,11 @@ _REMEDIES = (
         "tables of the state are gone",
         "restore them from a backup, or remove the schema to start with an empty state (without history)",
     ),
-    _Remedy(("53100",), "the disk of the server is full", "free some space there and run again; " + _NOTHING_WRITTEN),
+    _Remedy(
+        ("53100",),
+        "the disk of the server is full",
+        "free some space there, then run again: nothing of this step was written, and what was before is reused",
+    ),
     _Remedy(("53200",), "the server has not enough memory", "give it more, then run again"),
     _Remedy(("53300",), "the server has no connection left", "end some, or raise its max_connections; then run again"),
     _Remedy(("25006",), "nothing can be written there", "use the url of the server that can be written to"),
@@ -241,7 +245,8 @@ class PostgresqlDatabase(Database):
             return self._build_error("the connection was lost", _NOTHING_WRITTEN, found)
         for one in _REMEDIES:
             if (code or said.code).startswith(one.codes):
-                return self._build_error(one.cause, one.remedy, found)
+                words = found.removeprefix(one.cause).removeprefix(": ")
+                return self._build_error(one.cause, one.remedy, words)
         if code.startswith("42501"):
             return self._build_error(found, "let the owner of the database GRANT it, or let them make the schema")
         return self._build_error(found, "check the connection in the spec and the server, then run again")

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -61,8 +62,8 @@ class PostgresServer:
         self.start()
         return self
 
-    def start(self) -> None:
-        """Start the server, and wait until it answers."""
+    def start(self, **more: Any) -> None:
+        """Start the server, with more settings if there are some, and wait until it answers."""
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -70,6 +71,7 @@ class PostgresServer:
             "fsync": "off",
             "max_connections": 50,
             "shared_buffers": "32MB",
+            **more,
         }
         options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
         with (self._folder / "log").open("ab") as log:
@@ -103,6 +105,12 @@ class PostgresServer:
             self._process.stdin.close()
             self._process.wait(30)
             self._process = None
+
+    def crash(self) -> None:
+        """End the server at once, as a crash does: it recovers when it is started."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGQUIT)
+        self.stop()
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.stop()

@@ -1,5 +1,6 @@
-"""`materialize:` in files and in DuckDB: rows are written when what they depend on has changed, else read back."""
+"""`materialize:` in files, objects and DuckDB: rows are written when what they depend on has changed, or read back."""
 
+import json
 import os
 import textwrap
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from engine.scenarios import session
 from engine.scenarios.session import CallResult
 from engine.spec import load
 from engine.spec.revision_file import Revision
+from tests.object_stores.store_server import StoreServer
 
 FUNCTION = """
 from pathlib import Path
@@ -45,17 +47,22 @@ scenarios:
   s: {steps: [{name: b, kind: build, target: few}, {name: again, kind: build, target: few}]}
 """
 
-PLACES = {"files": "{kind: file, root: data}", "duckdb": "{kind: duckdb, path: data.duckdb}"}
+PLACES = {
+    "files": "{kind: file, root: data}",
+    "duckdb": "{kind: duckdb, path: data.duckdb}",
+    "objects": "BUCKET",
+}
 
 
 class Project:
     """A project in a folder: what it does, and how often its function was called."""
 
-    def __init__(self, folder: Path, place: str) -> None:
-        self.folder, self.place = folder, place
+    def __init__(self, folder: Path, place: str, bucket: StoreServer | None = None) -> None:
+        self.folder, self.place, self.bucket = folder, place, bucket
         (folder / "mine.py").write_text(FUNCTION)
         self.path = folder / "project.yaml"
-        self.path.write_text(SPEC.replace("PLACE", PLACES[place]))
+        of_bucket = json.dumps(bucket.connection(prefix="kept")) if bucket else ""
+        self.path.write_text(SPEC.replace("PLACE", PLACES[place]).replace("BUCKET", of_bucket))
 
     @property
     def calls(self) -> int:
@@ -71,18 +78,33 @@ class Project:
 
     def damage(self, name: str) -> None:
         """Put other rows where those of a dataset are kept."""
-        if self.place == "files":
-            pl.DataFrame({"n": [7]}).write_parquet(self.folder / "data" / f"{name}.parquet")
-        else:
+        if self.place == "duckdb":
             self.execute(f"DELETE FROM {name}")
+        else:
+            self.put(name, 7)
+
+    def put(self, name: str, value: int) -> None:
+        """Put a row where those of a dataset would be kept, as somebody else does."""
+        if self.place == "duckdb":
+            self.execute(f"CREATE TABLE {name} AS SELECT {value} AS n")
+            return
+        file = self.folder / "data" / f"{name}.parquet"
+        file.parent.mkdir(exist_ok=True)
+        pl.DataFrame({"n": [value]}).write_parquet(file)
+        if self.bucket:
+            self.bucket.put(f"kept/{name}.parquet", file.read_bytes())
 
     def remove(self, name: str) -> None:
-        if self.place == "files":
+        if self.bucket:
+            self.bucket.request("DELETE", f"kept/{name}.parquet")
+        elif self.place == "files":
             (self.folder / "data" / f"{name}.parquet").unlink()
         else:
             self.execute(f"DROP TABLE {name}")
 
     def read(self, name: str) -> list[tuple[object, ...]]:
+        if self.bucket:
+            return pl.read_parquet(self.bucket.request("GET", f"kept/{name}.parquet")).rows()
         if self.place == "files":
             return pl.read_parquet(self.folder / "data" / f"{name}.parquet").rows()
         return self.execute(f"SELECT * FROM {name}")
@@ -94,11 +116,12 @@ class Project:
             return connection.execute(statement).fetchall()
 
 
-@pytest.fixture(params=list(PLACES))
+@pytest.fixture(params=["files", "duckdb", pytest.param("objects", marks=pytest.mark.slow)])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     if request.param == "duckdb":
         pytest.importorskip("duckdb", reason="the extra duckdb is not installed")
-    return Project(tmp_path, request.param)
+    bucket = request.getfixturevalue("bucket") if request.param == "objects" else None
+    return Project(tmp_path, request.param, bucket)
 
 
 def outcomes(result: CallResult) -> list[str]:
@@ -184,11 +207,7 @@ def test_mode_force_computes_rows_again(project: Project) -> None:
 
 
 def test_what_engine_has_not_written_is_not_replaced(project: Project) -> None:
-    if project.place == "files":
-        (project.folder / "data").mkdir()
-        pl.DataFrame({"n": [1]}).write_parquet(project.folder / "data" / "made.parquet")
-    else:
-        project.execute("CREATE TABLE made AS SELECT 1 AS n")
+    project.put("made", 1)
     result = project.run()
     assert outcomes(result)[0] == "FAILED"
     assert "was not written by engine, so it is not replaced" in result.runs[0].steps[0].reason

@@ -1,10 +1,9 @@
-"""A store that runs during the tests, a bucket per test, and projects whose datasets are objects."""
+"""Projects whose datasets are objects."""
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -12,24 +11,7 @@ import pytest
 from engine.data import Datasets, InMemoryFileHashes
 from engine.spec import load
 
-from .store_server import StoreServer, run_server
-
 OpenLake = Callable[..., Datasets]
-
-
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """Give the address of a server."""
-    with run_server() as url:
-        yield url
-
-
-@pytest.fixture
-def bucket(server_url: str) -> StoreServer:
-    """Give a new bucket."""
-    made = StoreServer(server_url, f"bucket-{token_hex(6)}")
-    made.request("PUT")
-    return made
 
 
 @pytest.fixture
