@@ -90,12 +90,12 @@ def call(folder: Path, *arguments: str, **environ: str) -> "subprocess.Completed
 
 
 ROWS_OF_EVALUATIONS = {
-    "evaluations": "SELECT o.id AS of_id, o.* FROM evaluations o ORDER BY o.number",
+    "evaluations": "SELECT o.id AS of_id, o.* FROM evaluations o ORDER BY o.id",
     "evaluation_details": "SELECT o.id AS of_id, t.* FROM evaluation_details t JOIN evaluations o "
-    "ON o.number = t.evaluation ORDER BY o.number",
+    "ON o.number = t.evaluation ORDER BY o.id",
     "evaluation_metrics": "SELECT o.id AS of_id, t.* FROM evaluation_metrics t JOIN evaluations o "
-    "ON o.number = t.evaluation ORDER BY o.number, t.place",
-    "check_results": "SELECT t.evaluation AS of_id, t.* FROM check_results t ORDER BY t.created, t.number",
+    "ON o.number = t.evaluation ORDER BY o.id, t.place",
+    "check_results": "SELECT t.evaluation AS of_id, t.* FROM check_results t ORDER BY t.evaluation, t.number",
 }
 
 
