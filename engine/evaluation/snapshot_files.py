@@ -25,5 +25,7 @@ def verify_files(facts: dict[str, Any], folder: Path) -> None:
         raise ValueError(f"{FACTS_FILE} is not as it was written")
     files: Mapping[str, str] = facts["files"]
     for name, kept in files.items():
+        if name not in FILES:
+            raise ValueError(f"{FACTS_FILE} names a file that no snapshot has")
         if digest_file(folder / name) != kept:
             raise ValueError(f"{name} is not as it was written")

@@ -115,7 +115,7 @@ class PulledState:
                 for one in arrived:
                     self._insert(connection, one, superseded_by[one.entry.id])
                 changed = self._record_superseded(connection, superseded_by, {one.entry.id for one in arrived})
-        except (OverflowError, ValueError, TypeError, KeyError, AttributeError) as fault:  # of what no check foresees
+        except (OverflowError, ValueError) as fault:  # a number or a text that the database does not take
             told = single_line(f"{type(fault).__name__}: {fault}", limit=200)
             raise StoreError(f"what has arrived cannot be stored: {told}") from fault
         self._superseded |= {one.entry.id: superseded_by[one.entry.id] for one in arrived} | changed

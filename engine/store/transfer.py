@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from sqlalchemy import func, select
 
 from engine.digests import digest_file
 from engine.errors import StoreError
+from engine.evaluation.bounds import CheckBounds
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot_files import FACTS_FILE, FILES
 from engine.formatting.control_characters import single_line
@@ -35,7 +36,12 @@ EVALUATION_ID = "[0-9A-Za-z-]{1,80}"
 
 class _Travelling(BaseModel):
     # Numbers that JSON does not have, such as the infinite maximum of a column, travel as text.
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings", defer_build=True)
+
+
+_BOUNDS: TypeAdapter[CheckBounds | None] = TypeAdapter(
+    CheckBounds | None, config=ConfigDict(revalidate_instances="always", defer_build=True)
+)
 
 
 class EvaluationEntry(_Travelling):
@@ -65,6 +71,13 @@ class TravellingCheck(_Travelling):
     run: str | None
     created: AwareDatetime
     result: CheckResult
+
+    @field_validator("result")
+    @classmethod
+    def _check_bounds(cls, result: CheckResult) -> CheckResult:
+        """Check the parts of the bounds, which are read by their keys alone."""
+        _BOUNDS.validate_python(result.bounds)
+        return result
 
 
 class TravellingFile(_Travelling):

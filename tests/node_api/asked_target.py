@@ -13,6 +13,7 @@ from ..server.asked_node import AskedNode  # noqa: TID252 - one way to start a n
 from .node_server import describe_update, make_archive, wait_for
 
 JSON = {"content-type": "application/json"}
+UNKNOWN_EVALUATION = "20260101T000000-unknown"
 LISTED = "/v1/deployments/production"
 PROJECT = "/projects/tiny@production"
 
@@ -63,6 +64,9 @@ ENDPOINTS = {
     ("GET", "/v1/deployments/{name}/runs/{run}"): Expected("viewer", 200),
     ("GET", "/v1/deployments/{name}/runs/{run}/log"): Expected("viewer", 200),
     ("POST", "/v1/deployments/{name}/runs/{run}/abort"): Expected("operator", 409, {}),  # it has ended
+    ("GET", "/v1/deployments/{name}/evaluations"): Expected("viewer", 200),
+    ("GET", "/v1/deployments/{name}/evaluations/{id}"): Expected("viewer", 404),  # it has made none
+    ("GET", "/v1/deployments/{name}/evaluations/{id}/files/{file}"): Expected("viewer", 404),
     ("GET", "/v1/status"): Expected("viewer", 200),
     ("GET", "/v1/deployments/{name}/status"): Expected("viewer", 200),
     ("GET", "/v1/openapi.json"): Expected("viewer", 200),
@@ -125,7 +129,9 @@ class Target:
         """Return the path of an endpoint that leads to what is there."""
         bundle = self.bundles[2] if (method, template) == ("PUT", "/v1/bundles/{id}") else self.bundles[0]
         values = {"project": "tiny@production", "name": "production", "scenario": "probe", "number": str(self.fire),
-                  "run": self.run, "id": self.operation if "operations" in template else bundle[0]}  # fmt: skip
+                  "run": self.run, "id": self.operation if "operations" in template else bundle[0], "file": "snapshot.json"}  # fmt: skip
+        if "evaluations" in template:
+            values["id"] = UNKNOWN_EVALUATION
         if (method, template) == ("DELETE", "/v1/bundles/{id}"):
             values["id"] = self.bundles[2][0]  # which nothing uses
         return re.sub(r"\{(\w+)(?::int)?\}", lambda found: values[found[1]], template)

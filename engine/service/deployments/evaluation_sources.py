@@ -1,13 +1,11 @@
-"""Where the evaluations of a deployment are read from: its state in a folder of this machine, or a node."""
+"""Where the evaluations of a deployment are read from: anything that lists them, such as a state of this machine."""
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from engine.service.deployments.node_client import NodeClient, NodeError, quote_name
 from engine.store import Store
 from engine.store.transfer import (
     EvaluationPage,
@@ -15,7 +13,6 @@ from engine.store.transfer import (
     find_file,
     list_evaluations,
     pack_evaluation,
-    read_evaluation,
 )
 
 
@@ -71,39 +68,3 @@ class FolderSource:
         except FileNotFoundError:
             return False
         return True
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSource:
-    """A deployment on a node, which is asked by HTTP."""
-
-    client: NodeClient
-    deployment: str
-
-    def list_page(self, wanted: Wanted, after: int) -> EvaluationPage:
-        """Return the entries of evaluations, those after a number."""
-        given = {"store": wanted.store, "since": wanted.since and wanted.since.isoformat()}
-        params: Mapping[str, str] = {"after": str(after), **{key: text for key, text in given.items() if text}}
-        return self.client.ask("GET", self._path(), EvaluationPage, params=params)
-
-    def find(self, id_: str) -> TravellingEvaluation | None:
-        """Return a whole evaluation; None if it is not there any more."""
-        try:
-            return read_evaluation(self.client.fetch("GET", self._path(id_)), id_)
-        except NodeError as problem:
-            if problem.status != 404:
-                raise
-            return None
-
-    def receive_file(self, id_: str, name: str, target: Path, size: int) -> bool:
-        """Write a file of an evaluation; return False if it is not there any more."""
-        try:
-            self.client.receive_file(self._path(id_, "files", name), target, size)
-        except NodeError as problem:
-            if problem.status != 404:
-                raise
-            return False
-        return True
-
-    def _path(self, *parts: str) -> str:
-        return "/".join((f"/v1/deployments/{quote_name(self.deployment)}/evaluations", *map(quote_name, parts)))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from engine.errors import EngineError, UsageError
 from engine.formatting.numbers import format_bytes
-from engine.service.deployments.evaluation_sources import NodeSource
 from engine.service.deployments.node_client import NodeClient, NodeError, quote_name
+from engine.service.deployments.node_evaluations import NodeSource
 from engine.service.deployments.node_requests import (
     AcceptedOperation,
     BundleAnswer,
