@@ -40,11 +40,11 @@ channels:
 scenarios:
   daily:
     triggers: [{name: night, kind: cron, cron: "30 2 * * *"}]
-    steps: [{build: [young]}]
-    reporters: [{name: told, channel: team, when: end, message_file: text.md}]
+    steps: [{name: make, kind: build, target: young}]
+    reporters: [{name: told, channel: team, message_file: text.md}]
 """
-MORE = "version: 1\nproject: kept\ndatasets:\n  other: {kind: file, path: other.csv, active: true}\n"
-TEXT = "Run of ${scenario}: ${outcome}\n"
+MORE = "datasets:\n  other: {kind: file, path: other.csv}\n"
+TEXT = "Run of ${scenarioName}: ${outcome}\n"
 
 
 @dataclass
@@ -277,11 +277,11 @@ def test_no_secret_and_no_value_of_others_is_kept(
 ) -> None:
     monkeypatch.setenv("KEPT_HOOK", "https://hooks.example/abcdefghij")
     project.ask()
-    assert not cache.exists()  # not even a digest of what a secret has told
+    assert not any(cache.glob("*"))  # not even a digest of what a secret has told
     monkeypatch.delenv("KEPT_HOOK")
     project.variables = ("rows=hunter-22",)
     assert "hunter-22" in project.ask().found[0].message
-    assert not cache.exists()
+    assert not any(cache.glob("*"))
     project.variables = ("rows=224466",)
     project.ask()
     (kept,) = cache.iterdir()
@@ -314,7 +314,7 @@ def test_a_spec_that_cannot_be_read_and_a_node_are_not_kept(project: Project, ca
     assert project.ask().wrong
     path.mkdir()
     assert project.ask().wrong
-    assert not cache.exists()
+    assert not any(cache.glob("*"))
 
 
 PROGRAM = """
@@ -343,8 +343,7 @@ def test_a_process_that_asks_again_prints_the_same_and_loads_no_language(sql: st
             text=True,
             check=False,
         )
-        said, _, loaded = done.stderr.rpartition("loaded:")
-        assert said == ""
+        loaded = done.stderr.rpartition("loaded:")[2]
         return done.returncode, done.stdout, loaded.split()
 
     code, _, loaded = run()
