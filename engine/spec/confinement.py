@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from engine.digests import digest_file
 from engine.errors import Position
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
-from engine.spec.resources.node import GivenResources
 from engine.spec.resources.resource import Scalar
 from engine.spec.revision_file import Revision
 from engine.spec.variable_references import find_references
@@ -25,6 +24,7 @@ from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
 
 if TYPE_CHECKING:
     from engine.spec.node_file import NodeSpec
+    from engine.spec.resources.node import GivenResources
 
 REPLACED_RESOURCES = ("connections", "channels")
 """The sections of which a node, or the settings of a deployment, replace whole resources."""
@@ -132,7 +132,7 @@ class Confinement:
         return select_variables(self, environ)
 
 
-def select_variables(given: Confinement | GivenResources, environ: Mapping[str, str]) -> dict[str, str]:
+def select_variables(given: "Confinement | GivenResources", environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of an environment that a deployment gets: how programs run, and what it is given."""
     named = {*given.environment.values(), *(one.env for one in given.secrets.values() if one.env)}
     passed = {
@@ -185,8 +185,10 @@ def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home
     )
 
 
-def merge_given(node: "NodeSpec", deployment: str) -> GivenResources:
+def merge_given(node: "NodeSpec", deployment: str) -> "GivenResources":
     """Return what is given to a deployment: what is its own wins over what is given to all."""
+    from engine.spec.resources.node import GivenResources
+
     levels = node.list_given(deployment)
     values = {
         key: {n: v for one in levels for n, v in getattr(one, key).items()} for key in GivenResources.model_fields

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import user_cache
-from engine.cli import kept_verdicts, validate
-from engine.cli.kept_verdicts import Question, find_kept_verdict, keep_verdict
-from engine.cli.verdicts import Verdict
+from engine.cli import kept_verdicts
+from engine.cli.kept_verdicts import Question, Verdict, find_kept_verdict, keep_verdict
+from engine.cli.verdicts import judge_spec
+from engine.spec.moment import parse_moment
 
 SPEC = """\
 version: 1
@@ -62,12 +63,13 @@ class Project:
 
     @property
     def question(self) -> Question:
-        return Question(self.folder / "spec.yaml", self.variables, self.as_of)
+        given = {name: value for name, _, value in (text.partition("=") for text in self.variables)}
+        return Question(self.folder / "spec.yaml", given, parse_moment(self.as_of) if self.as_of else None)
 
     def judge(self) -> Verdict:
         """Return the verdict that the engine gives without a cache."""
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            return validate._judge(self.question.path, list(self.variables), self.as_of)
+            return judge_spec(self.question)
 
     def ask(self) -> Verdict:
         """Return the verdict that the command gives."""
@@ -348,7 +350,7 @@ def test_a_process_that_asks_again_prints_the_same_and_loads_no_language(sql: st
 
     code, _, loaded = run()
     assert code == (0 if sql == "LIMIT" else 2)
-    assert "pydantic" in loaded
+    assert {"pydantic", "yaml"} <= {*loaded}
     for form in ("text", "json", "github"):
         fresh = run("--format", form, cache=f"new_{form}")
         assert fresh[2] != []
