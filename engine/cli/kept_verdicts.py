@@ -10,15 +10,15 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from engine import __version__
 from engine.cli import STARTED_NS
-from engine.cli.verdicts import Verdict
 from engine.errors import Diagnostic, Position, Severity
 from engine.file_identity import FileIdentity
 from engine.spec.observations import Observations, collect_observations, look_again
@@ -35,12 +35,21 @@ _LAYOUT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is told of one spec: its problems, what it switches off, and whether it is wrong."""
+
+    found: tuple[Diagnostic, ...]
+    inactive: tuple[str, ...]
+    wrong: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """Which verdict is asked for: that on a spec, with the `--var` and the `--as-of` of the command line."""
+    """Which verdict is asked for: that on a spec, with other values of variables and for another moment than now."""
 
     path: Path
-    variables: tuple[str, ...]
-    as_of: str | None
+    variables: Mapping[str, str]
+    as_of: date | datetime | None
 
 
 def find_kept_verdict(question: Question) -> Verdict | None:
@@ -55,7 +64,7 @@ def keep_verdict(question: Question, judge: Callable[[], Verdict]) -> Verdict:
     """Return the verdict that `judge` gives, and keep it if that is possible."""
     with collect_observations() as observations:
         verdict = judge()
-    if observations.complete and not _tells_values(verdict, observations, question.variables):
+    if observations.complete and not _tells_values(verdict, observations, question):
         with suppress(OSError):
             _write_verdict(question, verdict, observations)
     return verdict
@@ -69,7 +78,7 @@ def _name_file(question: Question) -> str:
     OSError
         There is no working directory.
     """
-    told = [_LAYOUT, __version__, str(question.path), question.as_of, str(Path.cwd()), sys.path]
+    told = [_LAYOUT, __version__, str(question.path), repr(question.as_of), str(Path.cwd()), sys.path]
     built = [sys.version, sys.executable, sys.prefix, repr(sys.flags), sys.warnoptions, sys.getfilesystemencoding()]
     return hashlib.sha256(json.dumps([told, built]).encode()).hexdigest()
 
@@ -112,9 +121,9 @@ def _write_verdict(question: Question, verdict: Verdict, observations: Observati
         )
 
 
-def _tells_values(verdict: Verdict, observations: Observations, variables: Iterable[str]) -> bool:
+def _tells_values(verdict: Verdict, observations: Observations, question: Question) -> bool:
     """Return whether a value of a variable is in the texts of a verdict: it may be secret, whatever it is called."""
-    values = [text.partition("=")[2] for text in variables]
+    values = [*question.variables.values()]
     values += [os.fsdecode(found) for (kind, _), found in observations.facts.items() if kind == "variable" and found]
     if not values:
         return False
@@ -133,7 +142,7 @@ def _digest(found: bytes | None, salt: bytes) -> str | None:
 
 
 def _digest_variables(question: Question, salt: bytes) -> str | None:
-    return _digest(json.dumps(question.variables).encode(), salt)
+    return _digest(json.dumps([*question.variables.items()]).encode(), salt)
 
 
 def _list_code() -> dict[str, list[str]]:

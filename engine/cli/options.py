@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from engine import spec
-from engine.formatting.redacted_output import redact_standard_streams
+from engine.cli.standard_streams import mask_secrets
 from engine.spec.moment import parse_moment
 
 if TYPE_CHECKING:
@@ -71,18 +71,22 @@ def load_project(
     typer.BadParameter
         A variable has no `=`, or `as_of` is no date or time.
     """
-    try:
-        moment = None if as_of is None else parse_moment(as_of)
-    except ValueError as problem:
-        raise typer.BadParameter(str(problem), param_hint="--as-of") from None
+    moment = parse_as_of(as_of)
     if on is not None:
         from engine.service.deployments.deployed_spec import find_deployed_spec
 
         path = find_deployed_spec(spec.load(path), on)
     project = spec.load(path, parse_variables(variables), as_of=moment)
-    if project.secrets:
-        redact_standard_streams(spec.Secrets(project).redact)
+    mask_secrets(project)
     return project
+
+
+def parse_as_of(text: str | None) -> date | datetime | None:
+    """Parse the value of `--as-of`; raises typer.BadParameter if it is no date or time."""
+    try:
+        return None if text is None else parse_moment(text)
+    except ValueError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--as-of") from None
 
 
 def find_node_of(path: Path, deployment: str) -> "NodeClient | None":
@@ -94,7 +98,7 @@ def find_node_of(path: Path, deployment: str) -> "NodeClient | None":
     infrastructure = get_deployment(project, deployment).infrastructure
     if not is_node(project, infrastructure):
         return None
-    redact_standard_streams(spec.Secrets(project).redact)
+    mask_secrets(project)
     return open_node(project, infrastructure, os.environ)
 
 

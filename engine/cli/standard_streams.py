@@ -8,7 +8,10 @@ of the process.
 import os
 import sys
 import warnings
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from engine.spec import ProjectSpec
 
 
 def set_up_standard_streams() -> None:
@@ -21,6 +24,15 @@ def set_up_standard_streams() -> None:
     sys.stdout = _separate_answer(sys.stdout)
     sys.stderr = sys.stderr or _open_stream(os.dup(2), "utf-8")
     warnings.showwarning = _print_warning
+
+
+def mask_secrets(project: "ProjectSpec") -> None:
+    """Mask the values of a project's secrets in everything that is printed from now on."""
+    if project.secrets:
+        from engine.formatting.redacted_output import redact_standard_streams
+        from engine.spec import Secrets
+
+        redact_standard_streams(Secrets(project).redact)
 
 
 def _separate_answer(stdout: TextIO | None) -> TextIO:

@@ -1,7 +1,6 @@
 """Hints for a name that does not exist: the most similar one that does, or else the names there are."""
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 from engine.formatting.lists import join_some
 
@@ -11,6 +10,8 @@ def find_similar(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | 
 
     `cutoff` is the least similarity, from 0 to 1, as difflib counts it.
     """
+    from difflib import get_close_matches
+
     by_folded = {_fold_case(name): name for name in known}
     similar = get_close_matches(_fold_case(word)[:100], by_folded, n=1, cutoff=cutoff)
     return by_folded[similar[0]] if similar else None

@@ -1,17 +1,18 @@
 """The kinds of channels, and the functions that send through any of them.
 
-A kind is a module with `send` and `describe`, and a line in `CHANNEL_KINDS`. The secrets in a channel's URL are
+A kind is a module of its name with `send`, which raises DeliveryError, and `describe`, which returns where messages go,
+without credentials. It is imported by the first channel of the kind. The secrets in a channel's URL are
 revealed here, just before use, and masked here in the replies of servers.
 """
 
 import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import DeliveryError, SpecError, UnreachableError
 from engine.formatting.lists import join_words
-from engine.notifications import apprise, command, dataset, file, mail, webhook
 from engine.notifications.envelope import Envelope
 from engine.outcome import Outcome
 from engine.spec.resources.channels import (
@@ -33,21 +34,8 @@ SENDING_SECONDS = 60.0
 """How many seconds the sending of one message may take on a channel that declares no timeout."""
 
 
-class ChannelKind(NamedTuple):
-    """A kind of channel: `send` raises DeliveryError, `describe` returns where messages go, without credentials."""
-
-    send: Callable[[Any, Envelope], None]
-    describe: Callable[[Any, str], str]
-
-
-CHANNEL_KINDS = {
-    "mail": ChannelKind(mail.send, mail.describe),
-    "file": ChannelKind(file.send, file.describe),
-    "apprise": ChannelKind(apprise.send, apprise.describe),
-    "webhook": ChannelKind(webhook.send, webhook.describe),
-    "command": ChannelKind(command.send, command.describe),
-    "dataset": ChannelKind(dataset.send, dataset.describe),
-}
+def _find_kind(channel: Channel) -> Any:
+    return import_module(f"engine.notifications.{channel.kind}")
 
 
 def send_message(
@@ -101,7 +89,7 @@ def send_message(
         sent_to = [] if reached is None else reached
         cut = [] if cuts is None else cuts
         post = Envelope(message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut, environ)
-        CHANNEL_KINDS[used.kind].send(used, post)
+        _find_kind(used).send(used, post)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
         raise
@@ -126,7 +114,7 @@ def describe_channel(channel: Channel, secrets: Secrets) -> str:
         The channel cannot be used.
     """
     used, url, _ = _resolve_channel(channel, secrets)
-    description = CHANNEL_KINDS[used.kind].describe(used, url)
+    description = str(_find_kind(used).describe(used, url))
     if used is not channel and isinstance(channel, ServerChannel):
         absent = [name for text in list_secret_texts(channel).values() for name in secrets.list_absent(text)]
         description += f", because the secret {join_words(absent, 'and')} is absent"
@@ -142,7 +130,7 @@ def greet_channel(channel: Channel, secrets: Secrets, folder: Path) -> str:
         The channel cannot be used, or its server does not answer.
     """
     used, url, _ = _resolve_channel(channel, secrets)
-    return f", {mail.greet_mail_server(used, url, folder)}" if isinstance(used, MailChannel) else ""
+    return f", {_find_kind(used).greet_mail_server(used, url, folder)}" if isinstance(used, MailChannel) else ""
 
 
 def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str, dict[str, str]]:

@@ -20,7 +20,7 @@ ActionCause = Literal["new", "changed", "forced", "reused", "always", "depends",
 class FrozenModel(BaseModel):
     """A part of a plan or of a result, which nobody changes and which has no other fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Change(FrozenModel):

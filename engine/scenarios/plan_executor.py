@@ -23,7 +23,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.interpreter import explain_skip, walk_scenario
 from engine.scenarios.plan import ScenarioPlan, StepPlan
 from engine.scenarios.result import EvaluationMade, StepResult
-from engine.scenarios.steps import STEP_KINDS
+from engine.scenarios.steps import run_kind
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.scenarios import AnyStep, Reporter, RunScenarioStep, SetVariablesStep
@@ -130,7 +130,7 @@ class PlanExecutor:
         problem, result = "", None
 
         def simulate(attempt: RunContext) -> StepResult:
-            found = STEP_KINDS[step.kind](step, attempt)
+            found = run_kind(step, attempt)
             for target in step.targets:
                 evaluation = _find_reused_evaluation(target, found, attempt)
                 with suppress(EngineError):  # what the step needs it has opened itself

@@ -26,7 +26,6 @@ from typing import Self
 
 from engine.pipeline.log import LogLine
 from engine.scenarios.requests import (
-    REPLY,
     CallReply,
     EndReply,
     FailureCause,
@@ -44,6 +43,7 @@ from engine.scenarios.requests import (
     StepReply,
     StepRequest,
     TellRequest,
+    get_reply_reader,
     write_message,
 )
 from engine.scenarios.result import RunResult, StepResult
@@ -281,7 +281,7 @@ class Conversation:
             message = json.loads(line)
         except ValueError:  # an empty line, or one that the process was killed at
             return
-        reply = REPLY.validate_python(message)
+        reply = get_reply_reader().validate_python(message)
         match reply:
             case ReadyReply():
                 self._deadline = self._last

@@ -8,6 +8,7 @@ data library, so a program that only starts runs stays small.
 
 import json
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -316,10 +317,16 @@ def write_message(message: FrozenModel) -> str:
     return json.dumps(message.model_dump(mode="json"))
 
 
-REQUEST: TypeAdapter[StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest] = (
-    TypeAdapter(Request)
-)
-REPLY: TypeAdapter[
+@cache
+def get_request_reader() -> TypeAdapter[
+    StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest
+]:
+    """Return what reads requests."""
+    return TypeAdapter(Request)
+
+
+@cache
+def get_reply_reader() -> TypeAdapter[
     ReadyReply
     | LineReply
     | PreviewReply
@@ -330,4 +337,6 @@ REPLY: TypeAdapter[
     | QueryReply
     | FailureReply
     | EndReply
-] = TypeAdapter(Reply)
+]:
+    """Return what reads replies."""
+    return TypeAdapter(Reply)

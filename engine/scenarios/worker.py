@@ -25,7 +25,6 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.preload import prove_revision
 from engine.scenarios.release import describe_release
 from engine.scenarios.requests import (
-    REQUEST,
     CallReply,
     FailureCause,
     FailureReply,
@@ -41,6 +40,7 @@ from engine.scenarios.requests import (
     StepReply,
     StepRequest,
     TellRequest,
+    get_request_reader,
     write_message,
 )
 from engine.scenarios.result import RunResult
@@ -223,7 +223,7 @@ def main() -> None:
             if release := _find_other_release(line):
                 send(FailureReply(text=f"this is {describe_release()}, not {release}", cause="other release"))
                 return
-            request = REQUEST.validate_json(line)
+            request = get_request_reader().validate_json(line)
             if not isinstance(request, LoadRequest):
                 break
             _load_early(request)

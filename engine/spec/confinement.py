@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from engine.digests import digest_file
 from engine.errors import Position
 from engine.spec.resources.deployments import DeployedSecret, StateRows, TrustedKeyFile
-from engine.spec.resources.node import LONGEST_RUN, GivenResources
 from engine.spec.resources.resource import Scalar
 from engine.spec.revision_file import STATE_CONNECTION, Revision
 from engine.spec.variable_references import find_references
@@ -25,6 +24,7 @@ from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
 
 if TYPE_CHECKING:
     from engine.spec.node_file import NodeSpec
+    from engine.spec.resources.node import GivenResources
 
 REPLACED_RESOURCES = ("connections", "channels")
 """The sections of which a node, or the settings of a deployment, replace whole resources."""
@@ -135,7 +135,7 @@ class Confinement:
         return select_variables(self, environ)
 
 
-def select_variables(given: Confinement | GivenResources, environ: Mapping[str, str]) -> dict[str, str]:
+def select_variables(given: "Confinement | GivenResources", environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of an environment that a deployment gets: how programs run, and what it is given."""
     named = {*given.environment.values(), *(one.env for one in given.secrets.values() if one.env)}
     passed = {
@@ -161,6 +161,8 @@ def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home
     release, home
         The folder of the release, and that of what the deployment writes.
     """
+    from engine.spec.resources.node import LONGEST_RUN
+
     given = merge_given(node, revision.deployment)
     names = _name_resources({section: getattr(given, section) for section in REPLACED_RESOURCES})
     roots = [getattr(one, "root", getattr(one, "path", None)) for one in given.connections.values()]
@@ -189,8 +191,10 @@ def confine_deployment(node: "NodeSpec", revision: Revision, release: Path, home
     )
 
 
-def merge_given(node: "NodeSpec", deployment: str) -> GivenResources:
+def merge_given(node: "NodeSpec", deployment: str) -> "GivenResources":
     """Return what is given to a deployment: what is its own wins over what is given to all."""
+    from engine.spec.resources.node import GivenResources
+
     levels = node.list_given(deployment)
     named = [key for key in GivenResources.model_fields if key != "state"]
     values: dict[str, Any] = {key: {n: v for one in levels for n, v in getattr(one, key).items()} for key in named}

@@ -39,7 +39,6 @@ RULES = (
 )
 """The rules of a spec that hold for what a node gives."""
 
-_NODE_KEY, _PROJECT_KEY = (re.compile(rf"^[\"']?{key}[\"']?\s*:", re.MULTILINE) for key in ("node", "project"))
 ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - what listens there is reached by any address of the machine
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -128,16 +127,6 @@ class _NodeValidator(SpecValidator):
         at = node.position_of(reference.offset, reference.length)
         message = f"{reference.text[:60]} is not filled in here: the file of a node refers to nothing but its secrets"
         self.findings.error(at, "undeclared-variable", message, "write the value; for a literal ${ write $${")
-
-
-def names_node(path: Path) -> bool:
-    """Return whether a file is that of a node and not a spec, as far as its keys tell; False if it cannot be read."""
-    source = read_source(path, Findings())
-    return source is not None and _is_node_text(source.text)
-
-
-def _is_node_text(text: str) -> bool:
-    return _NODE_KEY.search(text) is not None and _PROJECT_KEY.search(text) is None
 
 
 def load_node(path: Path | str) -> NodeSpec:

@@ -1,9 +1,25 @@
-"""What people see of evaluations, stores and runs, as plain data; and an evaluation as an HTML page, and as a chart."""
+"""What people see of evaluations, stores and runs, as plain data; and an evaluation as an HTML page, and as a chart.
 
-from engine.views.charts import describe_overview, draw_overview
-from engine.views.evaluation_view import EvaluationView, describe_evaluation
-from engine.views.facts import EvaluationFacts
-from engine.views.report import render_page
+The names are imported when they are first used: most runs draw no page and no chart.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.views.charts import describe_overview, draw_overview
+    from engine.views.evaluation_view import EvaluationView, describe_evaluation
+    from engine.views.facts import EvaluationFacts
+    from engine.views.report import render_page
+
+_MODULES = {
+    "EvaluationFacts": "facts",
+    "EvaluationView": "evaluation_view",
+    "describe_evaluation": "evaluation_view",
+    "describe_overview": "charts",
+    "draw_overview": "charts",
+    "render_page": "report",
+}
 
 __all__ = [
     "EvaluationFacts",
@@ -13,3 +29,13 @@ __all__ = [
     "draw_overview",
     "render_page",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"engine.views.{_MODULES[name]}"), name)

@@ -34,7 +34,8 @@ CODE = {
 RUN = """
 import os, sys
 os.chdir(sys.argv[1])
-sys.stdout = sys.stderr = open(os.devnull, "w")
+for descriptor in (1, 2):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 sys.argv = ["engine", "run", sys.argv[2]]
 from engine.cli.main import main
 try:

@@ -129,7 +129,8 @@ class Target:
         """Return the path of an endpoint that leads to what is there."""
         bundle = self.bundles[2] if (method, template) == ("PUT", "/v1/bundles/{id}") else self.bundles[0]
         values = {"project": "tiny@production", "name": "production", "scenario": "probe", "number": str(self.fire),
-                  "run": self.run, "id": self.operation if "operations" in template else bundle[0], "file": "snapshot.json"}  # fmt: skip
+                  "run": self.run, "id": self.operation if "operations" in template else bundle[0],
+                  "file": "snapshot.json"}  # fmt: skip
         if "evaluations" in template:
             values["id"] = UNKNOWN_EVALUATION
         if (method, template) == ("DELETE", "/v1/bundles/{id}"):

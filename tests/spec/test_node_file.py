@@ -8,7 +8,8 @@ import pytest
 from engine.errors import SpecError
 from engine.spec.diagnostics import render_diagnostics
 from engine.spec.json_schema import build_node_schema
-from engine.spec.node_file import load_node, names_node
+from engine.spec.node_file import load_node
+from engine.spec.node_text import names_node
 from engine.spec.resources.node import NodeResource
 from engine.spec.value_types import ValueType, list_keys
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from engine.errors import EngineError
 from engine.scenarios.process import END_LIMIT, SUPERVISOR
-from engine.scenarios.requests import REPLY, EndReply, FailureReply
+from engine.scenarios.requests import EndReply, FailureReply, get_reply_reader
 from engine.spec.secrets import MAX_SECRET_BYTES
 
 MOST_TOLD = 4000
@@ -68,7 +68,7 @@ def run_hook(
             raise
         code: int | None = None
         for line in replies.split(b"\n"):
-            match REPLY.validate_json(line) if line else None:
+            match get_reply_reader().validate_json(line) if line else None:
                 case FailureReply(text=text):
                     raise HookError(f"hook {name!r} cannot be started: {text}")
                 case EndReply(code=code):

@@ -1,7 +1,7 @@
 """What parsing has told of a text, kept in the user's cache folder by the hash of the text.
 
 Importing sqlglot and parsing take most of the time of a short command, and what they tell depends on nothing but the
-text, the version of sqlglot and this code. So all of these are in the hash, and an answer is never out of date.
+text, the installed sqlglot and this code. So all of these are in the hash, and an answer is never out of date.
 """
 
 import hashlib
@@ -9,10 +9,11 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from engine.file_identity import FileIdentity
 from engine.user_cache import keep_bytes, read_kept
 
 MOST_ANSWERS = 2_000
@@ -36,11 +37,9 @@ def keep_answer(question: str, text: str, find: Callable[[], Any]) -> Any:
 
 
 @cache
-def _describe_code() -> list[str]:
+def _describe_code() -> list[object]:
     """Return what an answer depends on beside the text."""
-    try:
-        parser = version("sqlglot")
-    except PackageNotFoundError:
-        parser = ""
+    found = find_spec("sqlglot")
+    parser = FileIdentity.from_stat(Path(found.origin).stat()) if found and found.origin else ()
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return [parser, hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()]

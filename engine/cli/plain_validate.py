@@ -1,36 +1,36 @@
-"""`engine validate` asked again: answered from kept verdicts, before the language or a parser of arguments is imported.
+"""`engine validate` with its arguments in their plain form: read here, because a parser of arguments takes longer.
 
-Only arguments in their plain form are read here: all others, and all mistakes, are left to the verb itself.
+All other forms, and all mistakes in arguments, are left to the verb, which gives the same answer.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-from engine.cli.kept_verdicts import Question, find_kept_verdict
-from engine.cli.verdicts import print_verdicts
+from engine.cli.verdicts import answer_validate
 from engine.outcome import ExitCode
 from engine.spec.diagnostics import DiagnosticFormat
+from engine.spec.moment import parse_moment
 
 _OPTIONS = ("--var", "--as-of", "--format")
 
 
-def repeat_validate(arguments: Sequence[str]) -> ExitCode | None:
-    """Print the kept verdicts on the specs of these arguments; return None if not all of them are kept."""
+def answer_plain_validate(arguments: Sequence[str]) -> ExitCode | None:
+    """Print what the verb would print with these arguments; return None if they are left to it."""
     if not arguments or arguments[0] != "validate" or (read := _read_arguments(arguments[1:])) is None:
         return None
     specs, options = read
     form = next(iter(options["--format"]), "text")
     as_of = next(iter(options["--as-of"]), None)
-    if not specs or form not in get_args(DiagnosticFormat):
+    if not specs or form not in get_args(DiagnosticFormat) or any("=" not in text[1:] for text in options["--var"]):
         return None
-    paths, verdicts = [Path(one) for one in specs], []
-    for path in paths:
-        verdict = find_kept_verdict(Question(path, tuple(options["--var"]), as_of))
-        if verdict is None:
-            return None
-        verdicts.append(verdict)
-    return print_verdicts(paths, verdicts, cast("DiagnosticFormat", form))
+    try:
+        moment = None if as_of is None else parse_moment(as_of)
+    except ValueError:
+        return None
+    variables = {name.strip(): value for name, _, value in (text.partition("=") for text in options["--var"])}
+    paths = [Path(one) for one in specs]
+    return answer_validate(paths, variables, moment, cast("DiagnosticFormat", form))
 
 
 def _read_arguments(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]] | None:
