@@ -104,7 +104,7 @@ class ServedSpec:
     @property
     def is_removed(self) -> bool:
         """Whether this was what is active in a deployment, and nothing is any more."""
-        return bool(self._revision) and not self.path.is_symlink()
+        return bool(self._revision[0]) and not self.path.is_symlink()
 
     def has_changed(self) -> bool:
         """Return whether one of the files has another content than when it was read, and has settled.
