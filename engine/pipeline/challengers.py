@@ -17,10 +17,12 @@ import numpy.typing as npt
 import polars as pl
 
 from engine import drift
-from engine.data import Table, hash_table_rows, list_shared_columns
+from engine.data import Table, explain_read_errors, hash_table_rows, list_shared_columns
 from engine.errors import ModelError
 from engine.evaluation.advantages import compare_on_rows, fail_advantage
-from engine.evaluation.observation import Observation
+from engine.evaluation.observation import Observation, score_rows
+from engine.evaluation.record import Evaluation, MetricValue
+from engine.evaluation.snapshot import load_snapshot_of
 from engine.formatting.lists import join_words
 from engine.models import FittedModel
 from engine.pipeline.context import BuildContext
@@ -81,6 +83,32 @@ def add_advantage(
         why = f"challenger {challenger.name} cannot be compared: {error}"
         return replace(observed, advantage=fail_advantage(champion.task, why), notes=(*observed.notes, why))
     return replace(observed, advantage=metrics, notes=(*observed.notes, *notes, *seen.notes))
+
+
+def measure_challenger(
+    evaluated: Evaluation,
+    champion: FittedModel,
+    handles: tuple[ModelHandle, ModelHandle],
+    table: Table,
+    known: Mapping[str, drift.KnownColumn],
+    confidence: float,
+    context: BuildContext,
+) -> tuple[Mapping[str, MetricValue], Sequence[str]]:
+    """Return the metrics of the challenger and the notes on it, for a batch whose other numbers are known.
+
+    Parameters
+    ----------
+    evaluated
+        The evaluation of the same batch without a challenger.
+    handles, table, known
+        See `add_advantage`.
+    """
+    snapshot = load_snapshot_of(evaluated, context.store.evaluations.folder_of(evaluated.id))
+    with explain_read_errors(table):
+        scored, _ = score_rows(champion, table, drift.align_columns(table.frame, known, side=f"dataset {table.name!r}"))
+    measured = Observation(evaluated.rows_read, snapshot, scored)
+    measured = add_advantage(measured, champion, handles, table, known, confidence, context)
+    return measured.advantage, measured.notes
 
 
 def find_seen_rows(batch: Table, handles: Sequence[ModelHandle]) -> SeenRows:

@@ -1,5 +1,6 @@
 """Builds an evaluation store: evaluates the current batch, unless the same batch has been evaluated before."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from engine.formatting.lists import join_some
 from engine.models import FittedModel
 from engine.pipeline import models
 from engine.pipeline.actions import Action
-from engine.pipeline.challengers import add_advantage
+from engine.pipeline.challengers import add_advantage, measure_challenger
 from engine.pipeline.context import BuildContext
 from engine.pipeline.data_validation import require_target
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
@@ -130,17 +131,16 @@ def plan_evaluation(
         model=model_handle.fingerprint if model_handle else "",
         dataset=batch.fingerprint,
         reference=reference.fingerprint,
-        parameters=digest_json(
-            [
-                facts["spec"],
-                sorted(facts["code"].values()),
-                facts["versions"],
-                *([challenger.fingerprint] if challenger else []),
-            ]
-        ),
+        parameters=_digest_parameters(facts, challenger),
     )
+    unchallenged = None
+    if challenger:
+        alone = _collect_evaluation_facts(name, batch, model_handle, None, reference, context)
+        unchallenged = replace(fingerprints, parameters=_digest_parameters(context.secrets.redact_values(alone), None))
     time = find_declared_time(name, context)
-    predecessors = find_predecessors(name, time, fingerprints, context)
+    predecessors = find_predecessors(name, time, fingerprints, unchallenged, context)
+    if force:
+        predecessors = replace(predecessors, twin=None, unchallenged=None)
     if (stored := predecessors.equal) is not None and not force:
         reused = Action(
             kind="evaluate", target=name, result=stored.name, because="reused", reason="nothing has changed"
@@ -154,7 +154,7 @@ def plan_evaluation(
         places["challenger"] = ("models", spec.challenger)
     reason = explain_evaluation(name, time, predecessors, facts, places, context)
     profile = None
-    if force or predecessors.twin is None:
+    if predecessors.twin is None:
         profile = reference.plan_profile(batch)
         context.journal.actions.append(profile.action)
     rows = inspected.metrics["row_count"].value if "row_count" in inspected.metrics else None
@@ -167,7 +167,7 @@ def plan_evaluation(
         changes=reason.changes,
         reads=list_sources(batch, context, rows) if profile else [],
         notes=[
-            *filter(None, [predecessors.note, reference.note, None if profile else predecessors.note_of_twin]),
+            *filter(None, [predecessors.note, reference.note, predecessors.note_of_twin]),
             *describe_differences(name, batch, context),
         ],
     )
@@ -198,17 +198,23 @@ def plan_evaluation(
         return EvaluationBuild(evaluation, supersedes=supersedes)
 
     def execute() -> EvaluationBuild:
-        if profile:
+        if predecessors.twin:
+            evaluation = take_over_numbers(identity, predecessors.twin, predecessors, context)
+        elif profile:
             evaluation = _evaluate_batch(
                 identity, batch, model_handle, challenger, reference, profile, predecessors, context
             )
-        else:
-            evaluation = take_over_numbers(identity, predecessors, context)
         if predecessors.note:
             context.log.warning(f"{name}: evaluation {evaluation.name}: {predecessors.note}")
         return EvaluationBuild(evaluation, supersedes=supersedes)
 
     return Decision(action, execute, simulate)
+
+
+def _digest_parameters(facts: Mapping[str, Any], challenger: models.ModelHandle | None) -> str:
+    """Return the digest of what the numbers depend on besides the data, the reference and the model."""
+    own = [challenger.fingerprint] if challenger else []
+    return digest_json([facts["spec"], sorted(facts["code"].values()), facts["versions"], *own])
 
 
 def _find_moment_among_times(name: str, created: datetime, context: BuildContext) -> EvaluationTime | None:
@@ -290,9 +296,18 @@ def _evaluate_batch(
         against = profile.execute(model)
         # The batch is measured by the reference's entity and roles, so that both sides are comparable.
         comparable = apply_entity(table, against.entity)
+        known = against.describe_known_columns()
+        pair = (model_handle, challenger) if model_handle and challenger else None
+        if pair:
+            context.log.info(f"{name}: comparing {pair[0].name} with its challenger, {pair[1].name}")
+        if model and pair and (earlier := predecessors.unchallenged):
+            added = measure_challenger(earlier, model, pair, comparable, known, spec.drift.confidence, context)
+            for note in added[1]:
+                context.log.info(f"{name}: {note}")
+            return take_over_numbers(identity, earlier, predecessors, context, added)
         seen = snapshot_side(
             comparable,
-            against.describe_known_columns(),
+            known,
             against.left_out,
             model=model,
             cost_matrix=context.project.models[model_handle.name].cost_matrix if model_handle else None,
@@ -301,10 +316,7 @@ def _evaluate_batch(
             confidence=spec.drift.confidence,
             against=against,
         )
-        if model and model_handle and challenger:
-            context.log.info(f"{name}: comparing {model_handle.name} with its challenger, {challenger.name}")
-            known = against.describe_known_columns()
-            pair = model_handle, challenger
+        if model and pair:
             seen = add_advantage(seen, model, pair, comparable, known, spec.drift.confidence, context)
         seen = replace(seen, left_out=_list_new_columns(comparable, against, model))
         told = filter(None, [reference.note, SEEN_IN_TRAINING if rows is not batch else None])

@@ -1,14 +1,14 @@
 """What a store has of the time that a batch stands for, and of its data: to be reused, superseded or taken over."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from engine.evaluation.batch_evaluation import EvaluationIdentity, measure_repetition
-from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
+from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.evaluation.snapshot import DamagedSnapshot, load_snapshot_of
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
 from engine.pipeline.context import BuildContext
@@ -32,12 +32,15 @@ class Predecessors:
         One of another declared time whose batch is the same data.
     twin
         One with the same fingerprints, whatever its time, whose numbers can be taken over.
+    unchallenged
+        One of the same without the challenger, so that only the challenger is measured.
     """
 
     equal: Evaluation | None
     superseded: Evaluation | None = None
     repeated: Evaluation | None = None
     twin: Evaluation | None = None
+    unchallenged: Evaluation | None = None
 
     @property
     def note(self) -> str | None:
@@ -49,28 +52,47 @@ class Predecessors:
 
     @property
     def note_of_twin(self) -> str:
-        """What is to be said of numbers that are taken over."""
-        name = self.twin.name if self.twin else ""
-        return f"nothing is measured: data, model, reference and settings are those of evaluation {name}"
+        """What is to be said of numbers that are taken over; an empty text if none are."""
+        if self.twin:
+            return f"nothing is measured: data, model, reference and settings are those of evaluation {self.twin.name}"
+        if self.unchallenged:
+            same = f"data, model, reference and settings are those of evaluation {self.unchallenged.name}"
+            return f"only the challenger is measured: {same}"
+        return ""
 
 
 def find_predecessors(
-    store: str, time: EvaluationTime | None, fingerprints: Fingerprints, context: BuildContext
+    store: str,
+    time: EvaluationTime | None,
+    fingerprints: Fingerprints,
+    unchallenged: Fingerprints | None,
+    context: BuildContext,
 ) -> Predecessors:
-    """Return what a store has for a batch of a time; without a time, only what has the same fingerprints."""
+    """Return what a store has for a batch of a time; without a time, only what has the same fingerprints.
+
+    `unchallenged` are the fingerprints without the challenger, if there is one.
+    """
     evaluations = context.store.evaluations
+    alone = _find_whole(store, unchallenged, context) if unchallenged else None
     if time is None:
-        return Predecessors(evaluations.find(store, fingerprints))
+        return Predecessors(evaluations.find(store, fingerprints), unchallenged=alone)
     current = evaluations.find_newest(store, EvaluationFilter(at=time, model=fingerprints.model))
     same = EvaluationFilter(dataset=fingerprints.dataset, not_at=time, superseded=True)
     repeated = evaluations.find_newest(store, replace(same, earlier_than=time)) or evaluations.find_newest(store, same)
-    twin = evaluations.find_newest(store, EvaluationFilter(fingerprints=fingerprints, superseded=True))
     return Predecessors(
         equal=current if current and current.fingerprints == fingerprints else None,
         superseded=current,
         repeated=repeated,
-        twin=twin if twin and _can_be_taken_over(twin, context) else None,
+        twin=_find_whole(store, fingerprints, context),
+        unchallenged=alone,
     )
+
+
+def _find_whole(store: str, fingerprints: Fingerprints, context: BuildContext) -> Evaluation | None:
+    """Return the newest evaluation with these fingerprints, if its numbers can be taken over."""
+    where = EvaluationFilter(fingerprints=fingerprints, superseded=True)
+    found = context.store.evaluations.find_newest(store, where)
+    return found if found and _can_be_taken_over(found, context) else None
 
 
 def _can_be_taken_over(twin: Evaluation, context: BuildContext) -> bool:
@@ -109,19 +131,29 @@ def explain_evaluation(
     return replace(reason, reason="; ".join(filter(None, [told, reason.reason])))
 
 
-def take_over_numbers(identity: EvaluationIdentity, predecessors: Predecessors, context: BuildContext) -> Evaluation:
-    """Store an evaluation with the numbers of its twin. Its files are those of the twin, not copies where possible."""
-    twin = predecessors.twin
-    if twin is None:
-        raise ValueError("there is no evaluation whose numbers can be taken over")
+def take_over_numbers(
+    identity: EvaluationIdentity,
+    twin: Evaluation,
+    predecessors: Predecessors,
+    context: BuildContext,
+    added: tuple[Mapping[str, MetricValue], Sequence[str]] = ({}, ()),
+) -> Evaluation:
+    """Store an evaluation with the numbers of another. Its files are those of the other, not copies where possible.
+
+    Parameters
+    ----------
+    added
+        Metrics and notes that the other does not have.
+    """
+    metrics, told = added
     evaluations = context.store.evaluations
     own = {one.name: getattr(identity, one.name) for one in fields(identity)}
     notes = [note for note in twin.notes if not note.startswith(SAME_DATA)]
     evaluation = replace(
         evaluations.get(twin.id),
         **own,
-        metrics={**twin.metrics, **measure_repetition(identity)},
-        notes=tuple(filter(None, [predecessors.note, *notes])),
+        metrics={**twin.metrics, **measure_repetition(identity), **metrics},
+        notes=tuple(filter(None, [predecessors.note, *notes, *told])),
         superseded_by=None,
     )
     with context.store.folders.stage() as files:

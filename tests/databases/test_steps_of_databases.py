@@ -11,6 +11,8 @@ from engine.scenarios.plan import StepPlan
 from engine.scenarios.result import StepResult
 from engine.spec import load
 
+from .postgres_server import Database
+
 SPEC = """\
 version: 1
 project: test
@@ -128,3 +130,19 @@ def test_a_step_with_a_timeout_works_in_a_process_of_its_own(project: Project) -
     )
     assert [step.outcome for step in steps] == [Outcome.SUCCESS] * 5
     assert [action.because for step in (steps[1], steps[3]) for action in step.actions] == ["new", "changed"]
+
+
+def test_a_step_that_fails_is_tried_again_as_a_whole(tmp_path: Path, database: Database) -> None:
+    project = Project(tmp_path, '{kind: postgresql, url: "${secret.url}"}', {"DATABASE": database.url()})
+    # a sequence goes on counting where all else is undone
+    database.execute("CREATE TABLE tries (n int); CREATE SEQUENCE counted MINVALUE 0 START 0")
+    twice = "INSERT INTO tries SELECT 1", "INSERT INTO tries SELECT 1 / nextval('counted')"
+    (step,) = project.run(sql(*twice, more="retries: {count: 2},"))
+    assert (step.outcome, step.tries) == (Outcome.SUCCESS, 2)
+    assert step.reason == "2 statements in place, 2 rows affected"
+    assert database.execute("SELECT count(*), sum(n) FROM tries") == "2|2"
+
+    database.execute("ALTER SEQUENCE counted RESTART")
+    (step,) = project.run(sql(*twice))
+    assert (step.outcome, step.tries) == (Outcome.FAILED, 1)
+    assert database.execute("SELECT count(*), sum(n) FROM tries") == "2|2"

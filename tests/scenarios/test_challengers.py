@@ -1,5 +1,7 @@
 """A challenger in a store: real models, real data, the real store."""
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
@@ -109,6 +111,36 @@ def test_a_challenger_changes_nothing_but_its_own_metrics(here, run):
     assert len(own) == 3 * 13
     assert {name: value for name, value in found.metrics.items() if name not in own} == without.metrics
     assert found.fingerprints.model == without.fingerprints.model
+
+
+def test_adding_a_challenger_measures_the_challenger_alone(here, run):
+    text = (here / "project.yaml").read_text()
+    (here / "project.yaml").write_text(text[: text.index("    checks:")].replace("    challenger: candidate\n", ""))
+    run_once(run)
+    before = newest(here)
+    (here / "project.yaml").write_text(text)
+    (action,) = [one for one in engine.load(here / "project.yaml").plan().all_actions() if one.kind == "evaluate"]
+    same = f"data, model, reference and settings are those of evaluation {before.name}"
+    assert f"only the challenger is measured: {same}" in action.notes
+    run_once(run)
+    found = newest(here)
+    with Store.open(here / ".engine" / "test") as store:
+        folders = [store.evaluations.folder_of(one.id) for one in (before, found)]
+        names = {path.name for path in folders[0].iterdir()}
+        assert names
+        assert names == {path.name for path in folders[1].iterdir()}
+        assert all((folders[0] / name).samefile(folders[1] / name) for name in names)
+
+    # as if nothing had been measured before
+    shutil.rmtree(here / ".engine")
+    run_once(run)
+    fresh = newest(here)
+    assert found.id != fresh.id
+    assert found.fingerprints == fresh.fingerprints
+    assert found.metrics == fresh.metrics
+    assert sorted(found.notes) == sorted(fresh.notes)
+    same = ("columns", "left_out", "importance", "prediction", "performance", "reference_performance", "rows_used")
+    assert all(getattr(found, part) == getattr(fresh, part) for part in same)
 
 
 def test_rows_that_a_model_was_trained_on_are_left_out(here, run):
