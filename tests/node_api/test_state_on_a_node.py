@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import SpecError
 from engine.spec import load
 
 from ..databases.postgres_server import Database  # noqa: TID252 - one server of databases for all tests
 from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
-from .design import NODE, SPEC, design_tiny
-
-pytestmark = pytest.mark.slow
+from .design import MODULE, NODE, SPEC, design_tiny
 
 RESULTS = 'results: {kind: postgresql, url: "${secret.results}"}'
 SCHEMA = "engine_tiny_production"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_rows_are_where_the_node_says(database: Database, tmp_path: Path) -> None:
     more = "secrets: {results: {env: RESULTS}}\nstate: {connection: results}\n"
@@ -47,6 +47,11 @@ def test_the_rows_are_where_the_node_says(database: Database, tmp_path: Path) ->
         for path in (one for one in (design.there / "data").rglob("*") if one.is_file() and one.suffix != ".zip"):
             assert password.encode() not in path.read_bytes() or "releases" in path.parts, path
 
-        spec.write_text(f"{text}    state: {{connection: local}}\n")
-        said = design.engine("validate", "spec.yaml")
-        assert "is said by the node" in said.stdout + said.stderr
+
+def test_who_deploys_does_not_say_where_the_rows_are(tmp_path: Path) -> None:
+    text = textwrap.dedent(SPEC).format(function="fine", url="http://127.0.0.1:7320")
+    (tmp_path / "mine.py").write_text(MODULE)
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(text.replace("bundle: v3,", "bundle: v3, state: {connection: local},"))
+    with pytest.raises(SpecError, match="where the rows of a state on a node are, is said by the node"):
+        load(spec)
