@@ -7,9 +7,12 @@ from engine.errors import Diagnostic, Severity, SpecError
 from engine.formatting.lists import join_some
 from engine.server.answers import AnswerError
 from engine.spec import ProjectSpec
+from engine.spec.secrets import Secrets
 
 MOST_VARIABLES = 100
 LONGEST_VALUE = 10_000
+SHORTEST_SECRET = 8
+"""A secret that is shorter may stand in a value by chance."""
 
 
 def read_variables(found: Any, spec: ProjectSpec) -> dict[str, str]:
@@ -33,6 +36,7 @@ def read_variables(found: Any, spec: ProjectSpec) -> dict[str, str]:
         known = f"the variables are {join_some(list(spec.variables))}" if spec.variables else "the spec declares none"
         raise AnswerError(422, f'the spec does not declare the variable "{unknown[0][:60]}"', known)
     values = {name: _read_value(name, value) for name, value in found.items()}
+    _refuse_secrets(values, spec)
     try:
         spec.confine(values).with_variables(values)
     except SpecError as problem:
@@ -52,6 +56,18 @@ def _read_value(name: str, value: Any) -> str:
     if any(not each.isprintable() and each not in "\t\n" for each in text):
         raise AnswerError(422, f'the value of "{name}" has control characters')
     return text
+
+
+def _refuse_secrets(values: Mapping[str, str], spec: ProjectSpec) -> None:
+    """Raise AnswerError if a value holds a secret: the values of a run are kept, and shown to all who may read."""
+    if not values:
+        return
+    for secret, spellings in Secrets(spec).search().spellings.items():
+        long = [one for one in spellings if len(one) >= SHORTEST_SECRET]
+        for name, value in values.items():
+            if any(one in value for one in long):
+                message = f'the value of "{name}" holds the value of the secret "{secret}", and would be kept readable'
+                raise AnswerError(422, message, f"let the spec use ${{secret.{secret}}} where it is needed")
 
 
 def _describe_problem(problem: Diagnostic) -> str:

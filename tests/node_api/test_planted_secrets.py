@@ -299,6 +299,5 @@ def test_what_was_planted_is_found_nowhere(planted: Planted) -> None:
     # Each way was really gone: the code and the hooks have printed, the servers have refused.
     for sign in ("the environment was", "refused", "HOOK_URL"):
         assert sign in said + "\n".join(planted.ask_all()), sign
-    print(json.dumps(leaks, indent=1))
-    print(said[-6000:])
-    assert leaks == {}
+    assert leaks == {}, json.dumps(leaks, indent=1)
+    assert len(planted.values) >= 18
