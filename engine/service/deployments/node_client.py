@@ -196,6 +196,16 @@ class NodeClient:
 
         return self.parse(self._repeat(send), model)
 
+    def receive_file(self, path: str, target: Path, most_bytes: int) -> None:
+        """Write an answer into a file, which is replaced if the connection is cut on the way; raises as `ask`."""
+
+        def receive() -> None:
+            with self._open("GET", path) as response, target.open("wb") as file:
+                for part in self._read_parts(response, most_bytes):
+                    file.write(part)
+
+        self._repeat(receive)
+
     def parse(self, raw: bytes, model: type[T]) -> T:
         """Return an answer as what it must be; raises NodeError if it is something else."""
         try:
