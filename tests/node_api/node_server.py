@@ -136,9 +136,9 @@ def serve_node(folder: Path, more: str = "", program: Sequence[str] | None = Non
 
 
 def make_archive(folder: Path, name: str = "v1", *, function: str = "fine", more: str = "") -> tuple[str, bytes]:
-    """Return the id and the bytes of a bundle."""
+    """Return the id and the bytes of a bundle, which is another one for each name."""
     folder.mkdir(exist_ok=True)
-    spec = write_spec(folder, more, function=function)
+    spec = write_spec(folder, f"{more}# {name}\n", function=function)
     id_ = make_bundle(load(spec), name)
     return id_, (folder / f"{name}.zip").read_bytes()
 
