@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -64,7 +65,10 @@ def adopt_rows(location: StateLocation, *, now: Callable[[], datetime] = utc_now
         if find_revision(database) is None and (database.folder / "state.db").exists():
             copied = _bring_rows(database, now)
         prepare_schema(database)
-        return Adoption(database.name, database.adopt(), copied)
+        former = database.adopt()
+        if copied is None and former is None:
+            _set_aside(database.folder)  # what a move has left that was killed after its rows were committed
+        return Adoption(database.name, former, copied)
     finally:
         database.close()
 
@@ -83,10 +87,20 @@ def _bring_rows(database: PostgresqlDatabase, now: Callable[[], datetime]) -> in
                 count = copy_rows(rows, connection)
 
             prepare_schema(database, fill=fill)
-        store.database.merge_log(whole=True)
-    path = folder / "state.db"
-    path.rename(f"{path}{MOVED_SUFFIX}")
+    _set_aside(folder)
     return count
+
+
+def _set_aside(folder: Path) -> None:
+    path = folder / "state.db"
+    if not path.exists():
+        return
+    database = StateLocation(folder).open_database()
+    try:
+        database.merge_log(whole=True)
+    finally:
+        database.close()
+    path.rename(f"{path}{MOVED_SUFFIX}")
 
 
 def _refuse_at_work(database: PostgresqlDatabase, running: list[str]) -> StoreError:

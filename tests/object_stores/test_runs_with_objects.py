@@ -132,7 +132,7 @@ def test_an_object_that_is_put_starts_one_run_and_a_store_that_fails_starts_none
 
         def seen() -> bool:
             with Store.open(state) as store:
-                return any("files" in one.seen for one in store.fires.list_states())
+                return any(one.seen.get("files") for one in store.fires.list_states())
 
         wait_until(seen, "the objects were not looked at", server)
         bucket.put("in/a.csv", b"x\n1\n")  # the same content, another time

@@ -1,8 +1,9 @@
 """Writers that are killed: children forked from a process with all imports done, each killed at another instant.
 
-An instant is a point just before or after a call into the operating system or SQLite, counted from the opening of
-the store: so kills fall where it matters, however busy the machine is. Protocol: prints "killed" after each kill, then
-waits for a line before the next.
+An instant is a point just before or after a call into the operating system, SQLite or psycopg, counted from the opening
+of the store: so kills fall where it matters, however busy the machine is. Protocol: reads the address of the server,
+which is empty for rows in the folder; prints "killed" after each kill, then waits for a line before the next. With
+`adopt`, the rows of a folder are brought to the server instead of written.
 """
 
 import os
@@ -12,19 +13,38 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psycopg
+
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.outcome import Outcome
 from engine.store import Event, OutboxMessage, RunRecord, StepRecord, Store, generate_id
+from engine.store.adoption import adopt_rows
+from engine.store.state_location import PostgresqlSchema, StateLocation
 
 TURNS = 2
+SCHEMA = "engine_killed"
+SENDING = {
+    psycopg.Connection.connect.__func__.__code__,  # type: ignore[attr-defined]
+    psycopg.Connection.close.__code__,
+    psycopg.Connection.commit.__code__,
+    psycopg.Connection.rollback.__code__,
+    psycopg.Cursor.execute.__code__,
+    psycopg.Cursor.executemany.__code__,
+}
+"""What is called to send something to a server."""
 
 
-def write(folder: Path) -> None:
-    with Store.open(folder) as store:
+def locate(folder: Path, url: str) -> StateLocation:
+    return StateLocation(folder, PostgresqlSchema(url, SCHEMA) if url else None)
+
+
+def write(location: StateLocation) -> None:
+    with Store.open(location) as store:
         for turn in range(TURNS):
             run = RunRecord(generate_id(store.database.now()), "p", "s", store.database.now(), "ann@host")
             store.runs.start(run)
@@ -58,18 +78,20 @@ def write(folder: Path) -> None:
 
 
 def at_every_point(act: Callable[[], None]) -> None:
-    """Call `act` before and after every call into the operating system or SQLite."""
+    """Call `act` before and after every call into the operating system, SQLite or psycopg."""
 
     def watch(frame: FrameType, event: str, called: Any) -> None:
         if event in ("c_call", "c_return"):
             owner = getattr(called, "__self__", None)
             if isinstance(owner, sqlite3.Connection | sqlite3.Cursor) or getattr(owner, "__name__", "") == "posix":
                 act()
+        elif frame.f_code in SENDING:
+            act()
 
     sys.setprofile(watch)
 
 
-def count_points(folder: Path) -> int:
+def count_points(work: Callable[[], object]) -> int:
     count = 0
 
     def one_more() -> None:
@@ -77,12 +99,12 @@ def count_points(folder: Path) -> int:
         count += 1
 
     at_every_point(one_more)
-    write(folder)
+    work()
     sys.setprofile(None)
     return count
 
 
-def killed_at(folder: Path, point: int) -> None:
+def killed_at(point: int, work: Callable[[], object]) -> None:
     left = point
 
     def maybe() -> None:
@@ -92,20 +114,29 @@ def killed_at(folder: Path, point: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     at_every_point(maybe)
-    write(folder)
+    work()
 
 
-def main(folder: Path, kills: int) -> None:
-    points = count_points(folder)
+def main(folder: Path, kills: int, *, adopt: bool) -> None:
+    url = sys.stdin.readline().strip()
+    location = locate(folder, url)
+    if adopt:
+        write(locate(folder.with_name("counted"), ""))
+        points = count_points(lambda: adopt_rows(locate(folder.with_name("counted"), sys.stdin.readline().strip())))
+    else:
+        points = count_points(lambda: write(location))
     instants = random.Random(int(os.environ.get("ENGINE_SEED", "0")))
     for number in range(kills):
         stratum = number * points // kills, (number + 1) * points // kills
+        if adopt:
+            location = locate(folder / str(number), sys.stdin.readline().strip())
+            write(locate(location.folder, ""))
         writers = []
-        for _ in range(1 + number % 3 // 2):  # every third time two at once
+        for _ in range(1 + (0 if adopt else number % 3 // 2)):  # every third time two at once
             point = instants.randint(*stratum)
             writers.append(os.fork())
             if writers[-1] == 0:
-                killed_at(folder, point)
+                killed_at(point, partial(adopt_rows if adopt else write, location))
                 os._exit(0)
         for writer in writers:
             os.waitpid(writer, 0)
@@ -114,4 +145,4 @@ def main(folder: Path, kills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), adopt=sys.argv[3:] == ["adopt"])

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from engine.errors import StoreError
 from engine.outcome import Outcome
 from engine.store import EvaluationFilter, Store
-from engine.store.state_location import StateLocation
+from engine.store.adoption import adopt_rows
+from engine.store.state_location import PostgresqlSchema, StateLocation, has_rows
 from engine.store.tables import unfinished_folders
+from tests.databases.postgres_server import Database, PostgresServer
 
 WRITERS = Path(__file__).with_name("killed_writers.py")
 KILLS = int(os.environ.get("ENGINE_KILLS", "15"))  # tests/campaigns/kills.py sets more of them
@@ -29,15 +32,10 @@ with Store.open(Path(sys.argv[1])) as store:
 """
 
 
-@pytest.fixture
-def location(folder: Path) -> StateLocation:
-    """Give a state of the kind that this module is about."""
-    return StateLocation(folder)
-
-
-def check_whole(folder: Path) -> list[str]:
+def check_whole(location: StateLocation) -> list[str]:
     """Open the store as the next run would, and look at everything. Return how the last runs ended."""
-    with Store.open(folder) as store:
+    folder = location.folder
+    with Store.open(location) as store:
         store.runs.abort_dead()
         evaluations = store.evaluations.history("the_MES", where=EvaluationFilter(superseded=True))
         ids = {evaluation.id for evaluation in evaluations}
@@ -67,21 +65,65 @@ def check_whole(folder: Path) -> list[str]:
         return [run.state for run in store.runs.history()]
 
 
+def begin_writers(folder: Path, kills: int, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(WRITERS), str(folder), str(kills), *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def tell(process: "subprocess.Popen[str]", line: str = "") -> None:
+    assert process.stdin
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
 @pytest.mark.slow
-def test_killed_at_any_instant(folder: Path) -> None:
-    Store.open(folder).close()
-    command = [sys.executable, str(WRITERS), str(folder), str(KILLS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_at_any_instant(kind: str, folder: Path, request: pytest.FixtureRequest) -> None:
+    database: Database | None = request.getfixturevalue("database") if kind == "postgresql" else None
+    location = StateLocation(folder, PostgresqlSchema(database.url(), "engine_killed") if database else None)
+    Store.open(location).close()
+    with begin_writers(folder, KILLS) as process:
+        tell(process, database.url() if database else "")
         assert process.stdout
         for _ in range(KILLS):
             assert process.stdout.readline() == "killed\n"
-            states = check_whole(folder)
-            process.stdin.write("\n")
-            process.stdin.flush()
+            states = check_whole(location)
+            tell(process)
     assert process.returncode == 0
     assert states.count("ABORTED") > KILLS / 3
     assert states.count("SUCCESS") > KILLS / 3
+
+
+@pytest.mark.slow
+def test_a_move_to_a_server_that_is_killed_at_any_instant_is_made_again(
+    postgres: PostgresServer, database: Database, folder: Path
+) -> None:
+    """At any time the rows are in the file or on the server, and each of the two says where if the other is asked."""
+    ends: list[bool] = []
+    kills = max(2, KILLS // 3)
+    with begin_writers(folder, kills, "adopt") as process:
+        tell(process, database.url())
+        tell(process, postgres.create_database().url())
+        assert process.stdout
+        for number in range(kills):
+            url = postgres.create_database().url()
+            tell(process, url)
+            assert process.stdout.readline() == "killed\n"
+            location = StateLocation(folder / str(number), PostgresqlSchema(url, "engine_killed"))
+            moved = has_rows(location)
+            ends.append(moved)
+            if not moved:
+                with pytest.raises(StoreError, match=r"has a history in state\.db"):
+                    Store.open(location)
+                assert check_whole(StateLocation(location.folder)).count("SUCCESS") == 2
+            adopt_rows(location)
+            assert check_whole(location).count("SUCCESS") == 2
+            assert not (location.folder / "state.db").exists()
+            with pytest.raises(StoreError, match="but `state:` names no connection"):
+                Store.open(location.folder)
+            tell(process)
+    assert process.returncode == 0
+    assert ends.count(False) > 0
 
 
 @pytest.mark.slow
