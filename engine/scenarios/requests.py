@@ -138,12 +138,14 @@ class TellRequest(FrozenModel):
 
 
 class QueryRequest(FrozenModel):
-    """Compute a query over the datasets of a spec, and return the digest of its result.
+    """Compute a query over the datasets of a spec, or in a database, and return the digest of its result.
 
     Attributes
     ----------
     sql
         The query as the spec has it, with its references to variables.
+    connection
+        The connection to the database that runs it; None if it reads datasets.
     as_of
         The moment whose names it may use.
     """
@@ -153,6 +155,7 @@ class QueryRequest(FrozenModel):
     variables: dict[str, Any]
     as_of: datetime
     sql: str
+    connection: str | None = None
 
 
 class PreloadRequest(FrozenModel):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from engine.data.query_digests import digest_query
+from engine.data.query_digests import digest_database_query, digest_query
 from engine.drift.kernels.lazy import list_compiled_kernels, load_kernel
 from engine.errors import EngineError, Severity, SpecError, UsageError
 from engine.formatting.redacted_output import redact_standard_streams
@@ -165,6 +165,9 @@ def _answer_query(request: QueryRequest, project: ProjectSpec, send: Send) -> Qu
         send(ReadyReply())
 
         def compute(at: RunContext) -> QueryReply:
+            if request.connection is not None:
+                found = digest_database_query(at.project, request.connection, request.sql, at.secrets)
+                return QueryReply(digest=found)
             found = digest_query(at.datasets, request.sql)
             at.datasets.files.verify()
             return QueryReply(digest=found)

@@ -242,8 +242,10 @@ def make_dataset_source(
 
 
 def list_trigger_datasets(trigger: DataTrigger) -> list[str]:
-    """Return the names of the datasets that a trigger names."""
-    return trigger.datasets if isinstance(trigger, DatasetChangedTrigger) else sorted(sql.list_tables(trigger.sql))
+    """Return the names of the datasets that a trigger names; none if a database runs its query."""
+    if isinstance(trigger, DatasetChangedTrigger):
+        return trigger.datasets
+    return [] if trigger.connection is not None else sorted(sql.list_tables(trigger.sql))
 
 
 def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[str, ...]]:

@@ -125,8 +125,14 @@ class TriggerFiles:
         return replace(
             found,
             inputs=digest_json(list_query_inputs(present, trigger, now)),
-            request=QueryRequest(spec=present.path, variables=dict(present.overrides), as_of=now, sql=trigger.sql),
-            always=reads_functions(present, trigger),
+            request=QueryRequest(
+                spec=present.path,
+                variables=dict(present.overrides),
+                as_of=now,
+                sql=trigger.sql,
+                connection=trigger.connection,
+            ),
+            always=trigger.connection is not None or reads_functions(present, trigger),
         )
 
     def _look_at_files(self, project: ProjectSpec, name: str, known: SeenFiles | None, now: datetime) -> FilesLook:
@@ -155,6 +161,6 @@ class TriggerFiles:
 def describe_failed_look(trigger: DataTrigger, state: TriggerState, error: Exception | None) -> TriggerFound:
     """Return what a look has found that has failed as a whole: nothing, and why."""
     text = str(error) if isinstance(error, EngineError | OSError) else f"the look at the data has failed: {error!r}"
-    names = list_trigger_datasets(trigger)
+    names = list_trigger_datasets(trigger) or ["the query"]
     sources = {name: (name, *state.seen.get("files", {})) for name in names}
     return TriggerFound(DatasetsFound(sources, {}, {names[0]: text}))

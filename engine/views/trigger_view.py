@@ -76,7 +76,8 @@ def describe_trigger(trigger: AnyTrigger) -> str:
         how = "" if len(names) == 1 else ", all of them," if trigger.all else ", one of them,"
         return f"when the files of {which}{how} have changed; looks every {format_period(trigger.every)}"
     if isinstance(trigger, QueryChangedTrigger):
-        return f"when the result of a query has changed; looks every {format_period(trigger.every)}"
+        where = "" if trigger.connection is None else f" in {trigger.connection}"
+        return f"when the result of a query{where} has changed; looks every {format_period(trigger.every)}"
     outcomes = join_words([str(outcome) for outcome in trigger.outcomes], "or")
     return f"when a run of {trigger.scenario} has ended as {outcomes}"
 

@@ -1,5 +1,6 @@
 """`engine serve` with triggers that look at tables of a database."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,12 @@ import pytest
 
 from engine.connections.postgresql import open_postgresql
 from engine.connections.postgresql_changes import digest_table, find_table_marker
+from engine.data.query_digests import digest_database_query
 from engine.errors import DataError
 from engine.outcome import Outcome
 from engine.service.stored_tables import look_at_table
 from engine.spec import load
+from engine.spec.secrets import Secrets
 from engine.store import FireState
 
 from ..databases.postgres_server import PASSWORD, Database  # noqa: TID252 - tests are no installed package
@@ -76,6 +79,53 @@ def test_another_result_of_a_query_over_a_table_starts_a_run(
     assert server.end() == 0
     (fire,), _ = read_state(state)
     assert fire.changed == ("d",)
+
+
+@pytest.mark.slow
+def test_another_result_of_a_query_that_the_database_runs_starts_a_run(
+    serve: Callable[..., Served], tmp_path: Path, warehouse: Database
+) -> None:
+    # no dataset reads this table, and no query over datasets could be written so
+    warehouse.execute(
+        "CREATE TABLE loads (at timestamptz, amount numeric); INSERT INTO loads VALUES ('2026-01-01', 1.5)"
+    )
+    sql = "SELECT max(at)::date, sum(amount) FILTER (WHERE amount > ${least}) FROM loads -- the last"
+    trigger = f"{{name: last, kind: query_changed, connection: warehouse, sql: {sql!r}, every: 1s}}"
+    text = "variables: {least: 1}" + SPEC.replace("CONNECTION", POSTGRESQL).replace("TRIGGER", trigger)
+    state = write_project(tmp_path, text)
+    server = serve()
+    wait_until_seen(state, server)
+    warehouse.execute("INSERT INTO loads VALUES ('2025-01-01', 0.5)")
+    time.sleep(4)
+    assert read_state(state)[0] == []
+    warehouse.execute("INSERT INTO loads VALUES ('2026-01-02', 0.5)")
+    wait_until(lambda: len(read_state(state)[1]) == 1 and not list_open(state), "no run has ended", server)
+    assert server.end() == 0
+    (fire,), (run,) = read_state(state)
+    assert (fire.trigger, fire.state, run.outcome) == ("last", FireState.DONE, Outcome.SUCCESS)
+    assert not any(PASSWORD in str(said) for said in server.list_told())
+
+
+def test_the_digest_of_a_query_that_the_database_runs_is_that_of_its_rows(warehouse: Database, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "version: 1\nproject: p\nvariables: {least: 1}\n"
+        + SPEC.replace("CONNECTION", POSTGRESQL).replace("    triggers: [TRIGGER]\n", "")
+    )
+    project = load(tmp_path / "p.yaml")
+
+    def digest(sql: str) -> str:
+        return digest_database_query(project, "warehouse", sql, Secrets(project, os.environ))
+
+    first = digest("SELECT a, NULL AS b, '{}'::jsonb AS c FROM rows WHERE a >= ${least}")
+    assert digest("SELECT a, NULL AS b, '{}'::jsonb AS c FROM rows ORDER BY a DESC;") == first
+    warehouse.execute("INSERT INTO rows VALUES (2)")
+    assert digest("SELECT a, NULL AS b, '{}'::jsonb AS c FROM rows") != first
+    with pytest.raises(DataError, match=r"larger than 100,000 rows or 64 MB"):
+        digest("SELECT generate_series(1, 100001)")
+    with pytest.raises(DataError, match=r"data-modifying statement must be at the top level"):
+        digest("WITH gone AS (DELETE FROM rows RETURNING a) SELECT * FROM gone")
+    with pytest.raises(DataError, match=r'relation "nothing" does not exist'):
+        digest("SELECT * FROM nothing")
 
 
 def test_the_counts_of_the_server_spare_a_look_at_the_content(warehouse: Database) -> None:

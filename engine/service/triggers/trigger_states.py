@@ -113,7 +113,8 @@ def _describe_changed_data(project: ProjectSpec, trigger: DatasetChangedTrigger)
 
 
 def _describe_changed_query(project: ProjectSpec, trigger: QueryChangedTrigger) -> dict[str, Any]:
-    return {"kind": "query_changed", "sql": trigger.sql}
+    connection = {} if trigger.connection is None else {"connection": trigger.connection}
+    return {"kind": "query_changed", "sql": trigger.sql, **connection}
 
 
 def _describe_finished(project: ProjectSpec, trigger: ScenarioFinishedTrigger) -> dict[str, Any]:

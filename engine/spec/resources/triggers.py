@@ -77,10 +77,18 @@ class DatasetChangedTrigger(Trigger):
 
 
 class QueryChangedTrigger(Trigger):
-    """Start a run when the result of a query over datasets has changed."""
+    """Start a run when the result of a query has changed."""
 
     kind: Literal["query_changed"] = "query_changed"
-    sql: Sql = Field(description="The query: one SELECT over declared datasets.")
+    connection: Annotated[str, Ref("connections")] | None = Field(
+        None,
+        description="Name of the connection to a database that runs the query, over its own tables. If left out, the "
+        "query reads datasets.",
+    )
+    sql: Sql = Field(
+        description="The query: one SELECT over declared datasets; with a connection, over the tables of the database "
+        "and in its own SQL. Its rows count in any order."
+    )
     every: Duration = Field(timedelta(minutes=5), description="How often to look.")
 
 

@@ -27,9 +27,16 @@ def check_queries(draft: Draft, findings: Findings) -> None:
     """Check that each query is one SELECT over declared datasets, with declared variables."""
     names, variables = draft.declared_names("datasets"), draft.declared_names("variables")
     for text in draft.texts_read_as("sql"):
+        if find_trigger_connection(draft, text.path) is not None:
+            continue  # it is checked as what its database runs
         draft.variables.used_names.update(r.parts[0] for r in find_references(text.value) if r.parts)
         for problem in [*sql.find_sql_problems(text.value, names, variables), *find_shift_problems(text.value, draft)]:
             report_problem(findings, text, problem)
+
+
+def find_trigger_connection(draft: Draft, path: SpecPath) -> str | None:
+    """Return the connection that runs the query at a path; None if the query reads datasets."""
+    return draft.scalar_text(*path[:-1], "connection") if path[2:3] == ("triggers",) else None
 
 
 def find_shift_problems(text: str, draft: Draft) -> Iterator[Problem]:

@@ -91,7 +91,7 @@ def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
     named: list[str] = []
     if isinstance(trigger, DatasetChangedTrigger):
         named = trigger.datasets
-    elif isinstance(trigger, QueryChangedTrigger):
+    elif isinstance(trigger, QueryChangedTrigger) and trigger.connection is None:
         named = sorted(sql.list_tables(trigger.sql))
     return list_inputs(named, draft.spec)
 

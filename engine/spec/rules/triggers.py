@@ -139,6 +139,7 @@ def check_watched_data(draft: Draft, findings: Findings) -> None:
             _check_watched_datasets(draft, findings, trigger, path)
         elif (
             isinstance(trigger, QueryChangedTrigger)
+            and trigger.connection is None
             and sql.list_columns(trigger.sql)
             and not sql.list_tables(trigger.sql)
         ):
