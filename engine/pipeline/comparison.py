@@ -173,8 +173,8 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         model_importance=evaluation.importance.model,
         own_metrics={name: value for name, value in evaluation.metrics.items() if name in kept},
     )
-    notes = (*notes, *([reference.note] if reference.note else []), *made.notes)
-    return replace(made, notes=notes, origin=evaluation.origin, infrastructure=evaluation.infrastructure)
+    told = (*notes, *([reference.note] if reference.note else []), *made.notes)
+    return replace(made, notes=told, origin=evaluation.origin, infrastructure=evaluation.infrastructure)
 
 
 def _intersect_columns(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:

@@ -26,7 +26,7 @@ from ..deployments.evaluated import (  # noqa: TID252 - one project that evaluat
 )
 from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # on a busy machine, a process takes ten seconds to start
 
 NODE = """
 version: 1
