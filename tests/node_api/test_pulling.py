@@ -1,12 +1,13 @@
 """Evaluations that a node has made come to whoever has deployed there, by processes of both sides."""
 
-import json
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import httpx2
@@ -25,7 +26,7 @@ from ..deployments.evaluated import (  # noqa: TID252 - one project that evaluat
 )
 from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # on a busy machine, a process takes ten seconds to start
 
 NODE = """
 version: 1
@@ -54,13 +55,13 @@ class Design:
         self.there = self.factory / "data/deployments/distant/state/watched"
         self.state = self.here / ".engine/watched"
 
-    def engine(self, *arguments: str, token: str = "viewer") -> "subprocess.CompletedProcess[str]":
-        return call(self.here, *arguments, FACTORY_TOKEN=self.tokens[token])
+    def open(self, token: str = "viewer") -> engine.Project:
+        environ = {**os.environ, "FACTORY_TOKEN": self.tokens[token]}
+        return dataclasses.replace(engine.load(self.here / "spec.yaml"), environ=environ)
 
     def evaluate(self, day: int) -> None:
-        run = self.engine(
-            *("run", "spec.yaml", "monitor", "--on", "distant", "--var", f"day=2026-03-{day:02}"), token="deployer"
-        )
+        arguments = ["run", "spec.yaml", "monitor", "--on", "distant", "--var", f"day=2026-03-{day:02}"]
+        run = call(self.here, *arguments, FACTORY_TOKEN=self.tokens["deployer"])
         assert run.returncode == 0, run.stdout + run.stderr
 
 
@@ -68,9 +69,9 @@ class Design:
 def design(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Design]:
     made = Design(tmp_path_factory.mktemp("distant"))
     try:
-        assert made.engine("bundle", "create", "spec.yaml", "v3").returncode == 0
-        deployed = made.engine("deploy", "spec.yaml", "distant", "--now", token="deployer")
-        assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+        project = made.open("deployer")
+        project.create_bundle("v3")
+        assert project.deploy("distant", now=True).state == "HEALTHY"
         made.evaluate(1)
         made.evaluate(2)
         yield made
@@ -80,10 +81,8 @@ def design(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Design]:
 
 
 def test_the_evaluations_of_a_node_come_back_whatever_happens_on_both_sides(design: Design) -> None:
-    first = design.engine("pull", "spec.yaml", "distant", "--since", "2026-03-02", "--format", "json")
-    assert first.returncode == 0, first.stderr
-    (found,) = json.loads(first.stdout)
-    assert (found["evaluations"], found["known"], found["infrastructure"]) == (1, 0, "factory")
+    first = design.open().pull("distant", since=date(2026, 3, 2))
+    assert (first.evaluations, first.known, first.infrastructure) == (1, 0, "factory")
 
     # evaluated here and there while all is pulled
     environ = {**os.environ, "FACTORY_TOKEN": design.tokens["viewer"]}
@@ -95,8 +94,7 @@ def test_the_evaluations_of_a_node_come_back_whatever_happens_on_both_sides(desi
     write_days(design.factory / "stored", 2, shift=0.9)
     design.evaluate(2)
     assert [one.wait(200) for one in (here, *pulls)] == [0, 0, 0]
-    last = design.engine("pull", "spec.yaml", "distant")
-    assert last.returncode == 0, last.stderr
+    design.open().pull("distant")
     ids = {path.split("/")[0] for path in read_files(design.there)}
     assert len(ids) == 3
     assert list_rows(design.state, ids) == list_rows(design.there, ids)
@@ -105,8 +103,8 @@ def test_the_evaluations_of_a_node_come_back_whatever_happens_on_both_sides(desi
     assert (store.count(), store.count(origin="distant")) == (3, 2)
     assert store.evaluation().origin is None
     before = dump(design.state)
-    again = design.engine("pull", "spec.yaml", "distant")
-    assert again.stdout == "distant on factory: 0 new evaluations, 3 known already\n"
+    again = design.open().pull("distant")
+    assert (again.evaluations, again.known) == (0, 3)
     assert dump(design.state) == before
     for path in (one for one in design.here.rglob("*") if one.is_file()):
         assert not any(token.encode()[-43:] in path.read_bytes() for token in design.tokens.values()), path
