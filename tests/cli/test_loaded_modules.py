@@ -1,0 +1,93 @@
+"""What short commands must not import: each of these packages takes longer than all that the command does."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import os, sys
+from engine.cli.main import main
+try:
+    main()
+finally:
+    with open("loaded", "w") as file:
+        print(*sys.modules, file=file)
+"""
+SPEC = """\
+version: 1
+project: short
+datasets:
+  orders: {kind: file, path: orders.csv}
+  big: {kind: query, sql: "SELECT a FROM orders WHERE a > 1"}
+scenarios:
+  daily:
+    steps: [{name: make, kind: build, target: big}]
+run: [daily]
+"""
+ANALYSIS = {"numba", "sklearn", "scipy", "skops"}
+DATA = {"polars", "numpy", "sqlalchemy", "alembic", *ANALYSIS}
+OTHERS = {
+    "sqlglot",
+    "apprise",
+    "vl_convert",
+    "starlette",
+    "uvicorn",
+    "httpx2",
+    "cryptography",
+    "prometheus_client",
+    "moto",
+}
+LANGUAGE = {"pydantic", "yaml", "typer", "rich", "jinja2"}
+
+
+def list_loaded(folder: Path, arguments: Sequence[str]) -> set[str]:
+    """Run a command to its end and return the modules that it has loaded."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM, *arguments],
+        cwd=folder,
+        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set((folder / "loaded").read_text().split())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    (tmp_path / "orders.csv").write_text("a,b\n1,2\n3,4\n")
+    return tmp_path
+
+
+def test_help_loads_no_language_and_no_data_library(folder: Path) -> None:
+    assert list_loaded(folder, ["--help"]) & {*DATA, *OTHERS, "pydantic", "yaml", "rich", "jinja2"} == set()
+
+
+def test_a_verb_loads_no_other_verb(folder: Path) -> None:
+    loaded = list_loaded(folder, ["validate", "--help"])
+    assert {
+        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.{one}" in loaded
+    } == set()
+    assert loaded & {*DATA, *OTHERS, "yaml"} == set()
+
+
+def test_validate_loads_the_language_alone_and_asked_again_not_even_that(folder: Path) -> None:
+    list_loaded(folder, ["validate", "spec.yaml"])  # which parses the query once
+    first = list_loaded(folder, ["validate", "./spec.yaml", "--as-of", "2026-01-02"])
+    assert first & {*DATA, *OTHERS, "typer", "rich", "jinja2", "importlib.metadata"} == set()
+    assert "pydantic" in first
+    assert list_loaded(folder, ["validate", "spec.yaml", "--format", "json"]) & {*DATA, *OTHERS, *LANGUAGE} == set()
+
+
+def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_computes(folder: Path) -> None:
+    list_loaded(folder, ["run", "spec.yaml"])
+    again = list_loaded(folder, ["run", "spec.yaml"])
+    assert again & {*ANALYSIS, *OTHERS, "alembic", "jinja2", "http.client"} == set()
+    unused = ("engine.bundles", "engine.views.report", "engine.views.charts", "engine.notifications.mail")
+    assert [one for one in unused if one in again] == []
