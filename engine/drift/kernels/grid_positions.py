@@ -87,34 +87,32 @@ def _read_stretch(values: Values, start: int, stretch: Values) -> int:
 
 
 @helper()
-def _find_cells(
+def _write_buckets(
     values: Values,
     size: int,
     bits: bool,
     low: float,
     scale: float,
     cells: Cells,
-    numbers: NDArray[np.uint32],
     rests: NDArray[np.float32],
+    buckets: NDArray[np.uint32],
 ) -> None:
-    """Write the cell of each of the first `size` values to `numbers`, and the part of it below the value to `rests`.
+    """Write the bucket of each of the first `size` values to `buckets`; each step of its computation ascends.
 
-    Numbers are unsigned, because numba tests signed indices for being negative.
+    There are two loops: the compiler vectorises only the first, which finds the cells. Buckets are written before they
+    are used: in the loop that counts, the processor would wait for each. They are unsigned, because numba tests signed
+    indices for being negative. `rests` is working memory.
     """
     top = np.float64(len(cells)) * (1.0 - 2.0**-53)
     for i in range(size):
         place = min(max((_to_image(np.float64(values[i]), bits) - low) * scale, 0.0), top)
         number = np.int32(place)
-        numbers[i] = np.uint32(number)
+        buckets[i] = np.uint32(number)
         rests[i] = np.float32(place - np.float64(number))
-
-
-@helper()
-def _find_bucket(cells: Cells, number: Any, rest: Any) -> Any:
-    """Return the bucket of a value; each step of its computation ascends with the value."""
-    cell = cells[number]
-    bucket = min(max((rest - cell[0]) * cell[1], np.float32(0.0)), cell[3]) + cell[2]
-    return np.uint32(np.int32(bucket))
+    for i in range(size):
+        cell = cells[buckets[i]]
+        bucket = min(max((rests[i] - cell[0]) * cell[1], np.float32(0.0)), cell[3]) + cell[2]
+        buckets[i] = np.uint32(np.int32(bucket))
 
 
 @kernel("f8[::1](f8[::1], b1)", work=None)
@@ -130,10 +128,7 @@ def to_images(values: NDArray[np.float64], bits: bool) -> NDArray[np.float64]:
 def find_buckets(values: NDArray[np.float64], bits: bool, low: float, scale: float, cells: Cells) -> NDArray[np.uint32]:
     """Return the bucket of each value."""
     buckets = np.empty(len(values), np.uint32)
-    rests = np.empty(len(values), np.float32)
-    _find_cells(values, len(values), bits, low, scale, cells, buckets, rests)
-    for i in range(len(values)):
-        buckets[i] = _find_bucket(cells, buckets[i], rests[i])
+    _write_buckets(values, len(values), bits, low, scale, cells, np.empty(len(values), np.float32), buckets)
     return buckets
 
 
@@ -183,7 +178,7 @@ def count_positions(
     stretch = np.empty(VALUES_PER_STRETCH, pivots.dtype)
     smallest, largest = np.full(VALUES_PER_STRETCH, ends[0]), np.full(VALUES_PER_STRETCH, ends[1])
     centred = np.empty(VALUES_PER_STRETCH)
-    numbers, rests = np.empty(VALUES_PER_STRETCH, np.uint32), np.empty(VALUES_PER_STRETCH, np.float32)
+    rests, buckets = np.empty(VALUES_PER_STRETCH, np.float32), np.empty(VALUES_PER_STRETCH, np.uint32)
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = _read_stretch(values, start, stretch)
         if n == 0:
@@ -197,11 +192,11 @@ def count_positions(
         for i in range(n):
             centred[i] = (centred[i] - mean) * (centred[i] - mean)
         add_stretch(spread, n, mean, sum_lanes(centred, n))
-        _find_cells(stretch, n, bits, low, scale, cells, numbers, rests)
+        _write_buckets(stretch, n, bits, low, scale, cells, rests, buckets)
         for i in range(n):
             centred[i] = subtract_as_float(stretch[i], centre)
         for i in range(n):
-            bucket = _find_bucket(cells, numbers[i], rests[i])
+            bucket = buckets[i]
             value, pivot = stretch[i], pivots[bucket]
             if value == pivot:
                 on_pivots[bucket] += 1
@@ -245,15 +240,14 @@ def select_from_buckets(
         Output, one element longer than `values`: the selected values in their order; the rest may be written too.
     """
     stretch = np.empty(VALUES_PER_STRETCH, pivots.dtype)
-    numbers, rests = np.empty(VALUES_PER_STRETCH, np.uint32), np.empty(VALUES_PER_STRETCH, np.float32)
+    rests, buckets = np.empty(VALUES_PER_STRETCH, np.float32), np.empty(VALUES_PER_STRETCH, np.uint32)
     k = 0
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = _read_stretch(values, start, stretch)
-        _find_cells(stretch, n, bits, low, scale, cells, numbers, rests)
+        _write_buckets(stretch, n, bits, low, scale, cells, rests, buckets)
         for i in range(n):
-            bucket = _find_bucket(cells, numbers[i], rests[i])
-            if wanted[bucket]:
+            if wanted[buckets[i]]:
                 # written in any case, and kept or overwritten by the next one
                 chosen[k] = stretch[i]
-                k += np.int64(stretch[i] != pivots[bucket])
+                k += np.int64(stretch[i] != pivots[buckets[i]])
     return k
