@@ -26,6 +26,7 @@ DAMAGED = (
 )
 UNREADABLE = "a file or folder in it cannot be read", "give this user read access to it"
 UNWRITABLE = "the folder cannot be written", "give this user write access to it, or set another `state: {path: …}`"
+RECORD_EXISTS = "this record already exists", "run again: the run reuses what was already written"
 
 SQLITE_CAUSES = {
     sqlite3.SQLITE_BUSY: (
@@ -43,10 +44,8 @@ SQLITE_CAUSES = {
     sqlite3.SQLITE_PERM: UNWRITABLE,
     sqlite3.SQLITE_IOERR: ("reading or writing the disk failed", "check the disk and its file system; then run again"),
     sqlite3.SQLITE_NOMEM: ("there is not enough memory", "free some memory, or give this process more; then run again"),
-    sqlite3.SQLITE_CONSTRAINT: (
-        "this record already exists",
-        "run again: the run reuses what was already written",
-    ),
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: RECORD_EXISTS,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: RECORD_EXISTS,
 }
 ERRNO_CAUSES = {
     errno.ENOSPC: DISK_FULL,
@@ -132,7 +131,8 @@ def translate_errors(folder: Path) -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         found = getattr(error, "orig", error)
-        code = getattr(found, "sqlite_errorcode", 0) & 0xFF
+        code = getattr(found, "sqlite_errorcode", 0)
+        code = code if code in SQLITE_CAUSES else code & 0xFF  # without what SQLite adds to a cause
         if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < 2**20:
             code = sqlite3.SQLITE_FULL  # SQLite reports a write-ahead log that cannot grow as an I/O error
         if _lacks_a_table(str(found)):

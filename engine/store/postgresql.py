@@ -33,7 +33,7 @@ from engine.errors import StoreError
 from engine.formatting.control_characters import make_encodable
 from engine.formatting.moments import format_minute
 from engine.store.database import Database, replace_parameters
-from engine.store.errors import build_store_error, translate_errors
+from engine.store.errors import RECORD_EXISTS, build_store_error, translate_errors
 from engine.store.ownership import (
     StateOwner,
     identify_folder,
@@ -76,7 +76,7 @@ class _Remedy(NamedTuple):
 
 _REMEDIES = (
     _Remedy(_LOCKED, "another process is writing, and does not end", "wait for it to end, or end it; then run again"),
-    _Remedy(("23",), "this record already exists", "run again: the run reuses what was already written"),
+    _Remedy(("23505",), *RECORD_EXISTS),
     _Remedy(
         _ABSENT,
         "tables of the state are gone",

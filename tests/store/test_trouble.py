@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
@@ -176,3 +177,14 @@ def test_a_fresh_store_on_a_full_disk(small_disk: Path) -> None:
     assert "the disk is full" in refusal(small_disk / "state")
     filler.unlink()
     Store.open(small_disk / "state").close()
+
+
+def test_a_row_that_is_there_already_is_told_and_a_row_without_a_value_that_it_needs_is_a_fault(store: Store) -> None:
+    with store.database.begin_write() as connection:
+        connection.exec_driver_sql("CREATE TABLE numbers (id INTEGER PRIMARY KEY, one TEXT NOT NULL UNIQUE)")
+        connection.exec_driver_sql("INSERT INTO numbers VALUES (1, 'a')")
+    for row in ("(1, 'b')", "(2, 'a')"):
+        with pytest.raises(StoreError, match="this record already exists"), store.database.begin_write() as connection:
+            connection.exec_driver_sql(f"INSERT INTO numbers VALUES {row}")
+    with pytest.raises(IntegrityError), store.database.begin_write() as connection:
+        connection.exec_driver_sql("INSERT INTO numbers VALUES (3, NULL)")

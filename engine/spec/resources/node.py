@@ -72,7 +72,7 @@ class NodeResource(GivenResources):
     allow_code: bool = Field(
         False,
         description="Whether the Python code and the commands of a bundle run, and the hooks of a deployment, although "
-        "no trusted key has signed it.",
+        "no trusted key has signed it. Code that runs reads what the user of the server can read.",
     )
     folders: list[str] = Field(
         [], description="Absolute paths of folders that file connections and files of deployments may lie in."
