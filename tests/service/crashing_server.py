@@ -59,7 +59,7 @@ def supervise() -> None:
     wrap_call(Runs, "find", after="after lock")
     wrap_call(Runs, "start", after="after row")
     wrap_call(Runs, "finish", before="before finish", after="after finish")
-    supervisor._supervise(int(sys.argv[1]))
+    supervisor._supervise(int(sys.argv[1]), sys.argv[2:])
 
 
 def serve() -> None:
