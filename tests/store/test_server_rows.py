@@ -216,12 +216,12 @@ def test_a_killed_writer_leaves_nothing_and_holds_nothing(store: Store, location
 
 
 def test_what_a_server_refuses_is_told_in_words(database: Database, folder: Path, tmp_path: Path) -> None:
-    def at(url: str, schema: str = "rows") -> StateLocation:
-        return StateLocation(folder, PostgresqlSchema(url, schema, timeout=2))
+    def at(url: str, schema: str = "rows", timeout: float = 20) -> StateLocation:
+        return StateLocation(folder, PostgresqlSchema(url, schema, timeout=timeout))
 
     assert "does not accept the password" in refusal(at(database.url(password="wrong one")))
     assert "there is no database 'absent'" in refusal(at(database.url(database="absent")))
-    assert "connection refused" in refusal(at("postgresql://me:pw@127.0.0.1:1/x"))
+    assert "connection refused" in refusal(at("postgresql://me:pw@127.0.0.1:1/x", timeout=2))
     database.execute("CREATE TABLE public.theirs (x int); CREATE USER guest PASSWORD 'guest';")
     assert "has tables, but not those of a state" in refusal(at(database.url(), "public"))
     assert "the user has no permission" in refusal(at(database.url("guest", "guest")))
