@@ -95,9 +95,9 @@ def fit_spline(scores: Floats, outcomes: Floats, weights: Floats, knots: Floats)
     at = _locate(knots, scores)
     count = len(knots)
     mean = float((weights * outcomes).sum() / weights.sum())
-    diagonal = np.bincount(at.below, weights * (1 - at.part) ** 2, count)
+    diagonal: Floats = np.bincount(at.below, weights * (1 - at.part) ** 2, count).astype(np.float64, copy=False)
     diagonal += np.bincount(np.minimum(at.below + 1, count - 1), weights * at.part**2, count)
-    beside = np.bincount(at.below, weights * at.part * (1 - at.part), count)[:-1]
+    beside: Floats = np.bincount(at.below, weights * at.part * (1 - at.part), count)[:-1].astype(np.float64, copy=False)
     diagonal += _RIDGE * weights.sum() + 1e-300
     values = mean + _solve(diagonal, beside, at.add_up(weights * (outcomes - mean), count))
     return Spline(knots, values, at, outcomes - at.interpolate(values), weights, diagonal, beside)

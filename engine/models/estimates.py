@@ -1,11 +1,11 @@
 """Performance of a model on rows without labels, estimated from a reference whose labels are known.
 
-*Calibrated*: what the scores of the reference came to tells what those of the batch will come to, row by row (confidence
-based performance estimation, as in NannyML; of a regression, the errors to be expected at its predictions: direct loss
-estimation). *Reweighted*: the same with rows of the reference that count as often as the batch has rows like them, where
-the covariates have moved (Białek, Kuberski, Perrakis & Bifet 2024, for metrics of the confusion matrix of two classes;
-here also for metrics of thresholds, of more classes and of regressions). No such method sees that the relation between
-the columns and the target has changed. *Prediction-powered*, where some labels are there: see
+*Calibrated*: what the scores of the reference came to tells what those of the batch will come to, row by row
+(confidence-based performance estimation, as in NannyML; of a regression, the errors to be expected: direct loss
+estimation). *Reweighted*: the same with rows of the reference that count as often as the batch has rows like them,
+where the covariates have moved (Białek, Kuberski, Perrakis & Bifet 2024, for metrics of the confusion matrix of two
+classes; here also for metrics of thresholds, of more classes and of regressions). No such method sees that the relation
+between the columns and the target has changed. *Prediction-powered*, where some labels are there: see
 `engine.models.prediction_powered`.
 
 The interval holds, at the confidence of the store, the metric that the labels of these rows will show, and that of all

@@ -289,8 +289,10 @@ class _Curve:
     @classmethod
     def count(cls, score: Floats, positive: Floats, negative: Floats) -> "_Curve":
         thresholds, place = np.unique(-score, return_inverse=True)
-        sums = (np.cumsum(np.bincount(place, rows, len(thresholds))) for rows in (positive, negative))
-        return cls(*sums, place)
+        tps, fps = (
+            np.cumsum(np.bincount(place, rows, len(thresholds))).astype(np.float64) for rows in (positive, negative)
+        )
+        return cls(tps, fps, place)
 
     def _by_row(self, of_cells: Floats) -> Floats:
         return np.asarray(of_cells.reshape(-1, 2)[self.of_row])

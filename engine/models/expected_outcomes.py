@@ -191,7 +191,8 @@ def _measure_likeness(residuals: Floats, units: Units, *, pooled: bool) -> Float
     variance = alone / len(residuals) * pairs
     if pooled:
         together, variance = np.full_like(together, together.sum()), np.full_like(variance, variance.sum())
-    return np.clip(np.divide(together, variance, out=np.zeros_like(together), where=variance > 0), 0.0, 1.0)
+    shares: Floats = np.divide(together, variance, out=np.zeros_like(together), where=variance > 0)
+    return np.clip(shares, 0.0, 1.0)
 
 
 def _sum_squares(of_row: Floats, units: Units) -> float:

@@ -241,7 +241,7 @@ def _draw_alike(
 def coverage(
     rows: tuple[int, int], times: int, *, entities: bool = False, shift: float = 0.0
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Return how often intervals hold what the labels show, and the mean error in its standard deviations, by metric."""
+    """Return how often intervals hold what the labels show, and the mean error in standard deviations, by metric."""
     hits: dict[str, list[bool]] = {}
     errors: dict[str, list[float]] = {}
     for seed in range(times):
@@ -411,7 +411,7 @@ def test_a_reference_that_shows_too_little_gives_a_reason() -> None:
     st.sampled_from(["constant", "ties", "spread"]),
     st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_the_rows_there_is_a_number_or_a_reason(
     rows: list[tuple[float, bool, int]], kind: str, entities: bool
 ) -> None:
