@@ -13,6 +13,7 @@ from engine.drift.reading.column_families import known_type
 from engine.drift.reading.roles import Role, infer_role, roles
 
 if TYPE_CHECKING:
+    from engine.drift.classifier.cross_fitting import cross_fit_log_odds
     from engine.drift.classifier.domain_classifier import DomainClassifierResult, domain_classifier
     from engine.drift.comparison import ColumnDrift, Drift, compare, compare_family
     from engine.drift.distributions.columns import Categorical, Numerical
@@ -45,6 +46,7 @@ _LAZY_EXPORTS = {
     "align_columns": "reading.alignment",
     "compare": "comparison",
     "compare_family": "comparison",
+    "cross_fit_log_odds": "classifier.cross_fitting",
     "describe_columns": "reading.alignment",
     "detectable_drifts": "power",
     "domain_classifier": "classifier.domain_classifier",
@@ -69,6 +71,7 @@ __all__ = [
     "align_columns",
     "compare",
     "compare_family",
+    "cross_fit_log_odds",
     "describe_columns",
     "detectable_drifts",
     "domain_classifier",

@@ -13,7 +13,7 @@ from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 if TYPE_CHECKING:
     from engine.models.advantage import Advantage, measure_advantage
-    from engine.models.classes import ClassValue, label_of, sort_classes, unite_classes
+    from engine.models.classes import ClassValue, encode_classes, label_of, sort_classes, unite_classes
     from engine.models.fingerprints import (
         collect_fit_facts,
         collect_model_facts,
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     )
     from engine.models.fitted_model import FittedModel, RowError, score_frame
     from engine.models.loading import load_model, observe_classes
-    from engine.models.performance import Performance, describe_measured_rows, find_labelled, measure_performance
+    from engine.models.performance import (
+        Performance,
+        describe_measured_rows,
+        find_labelled,
+        find_predicted,
+        measure_performance,
+    )
     from engine.models.persistence import (
         TEST_ROWS,
         VersionObstacle,
@@ -49,8 +55,10 @@ _LAZY_EXPORTS = {
     "collect_model_facts": "fingerprints",
     "describe_measured_rows": "performance",
     "digest_files": "persistence",
+    "encode_classes": "classes",
     "find_labelled": "performance",
     "find_obstacle": "persistence",
+    "find_predicted": "performance",
     "find_skops_file": "fingerprints",
     "fingerprint_fit": "fingerprints",
     "fingerprint_model": "fingerprints",
@@ -85,8 +93,10 @@ __all__ = [
     "collect_model_facts",
     "describe_measured_rows",
     "digest_files",
+    "encode_classes",
     "find_labelled",
     "find_obstacle",
+    "find_predicted",
     "find_skops_file",
     "fingerprint_fit",
     "fingerprint_model",

@@ -17,25 +17,16 @@ from engine.models.estimates import FEWEST_EXPECTED, Rows
 from engine.models.expected_metrics import Expected, iterate_expected
 from engine.models.expected_outcomes import OutcomeModel
 from engine.models.intervals import FEWEST_UNITS
+from engine.models.performance_detail import LabelComparison
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One metric of rows that have a label: as it was to be expected, as it is, and the p-value (Holm 1979)."""
-
-    metric: str
-    expected: float
-    realised: float
-    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
     """What labels say of the estimates: the metrics by p-value, smallest first, or the reason why there is none."""
 
-    compared: tuple[Comparison, ...] = ()
+    compared: tuple[LabelComparison, ...] = ()
     reason: str = ""
     rows: int = 0
 
@@ -74,7 +65,7 @@ def compare_with_labels(rows: Rows, model: OutcomeModel, outcomes: Floats) -> Co
         raw[name] = one.value, real.value, _two_sided(off.mean() / sqrt(variance), units.count) if variance > 0 else 1.0
     adjusted = _adjust({name: p for name, (_, _, p) in raw.items()})
     return Contradiction(
-        tuple(Comparison(name, raw[name][0], raw[name][1], p) for name, p in adjusted.items()), rows=len(outcomes)
+        tuple(LabelComparison(name, raw[name][0], raw[name][1], p) for name, p in adjusted.items()), rows=len(outcomes)
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.models.expected_metrics import (
+    LOSSES,
     Expected,
     ExpectedOrReasons,
     Predicted,
@@ -64,6 +65,8 @@ class Rows:
         Which rows are independent, and the confidence of the intervals.
     gains
         The gain of a row by true and predicted class, shape (2, 2).
+    losses
+        The losses of a regression that are defined, in the order of the outcomes.
     """
 
     task: str
@@ -71,6 +74,7 @@ class Rows:
     scores: Floats
     units: Units
     gains: Floats
+    losses: tuple[str, ...] = LOSSES
 
     def take(self, rows: Bools) -> "Rows":
         """Return some of the rows."""
@@ -78,7 +82,7 @@ class Rows:
         if codes is not None:
             codes = np.unique(codes[rows], return_inverse=True)[1].astype(np.int64)
         units = Units(int(rows.sum()), self.units.confidence, codes)
-        return Rows(self.task, self.predicted.take(rows), self.scores[rows], units, self.gains)
+        return Rows(self.task, self.predicted.take(rows), self.scores[rows], units, self.gains, self.losses)
 
     def measure(self, outcomes: Floats, noise: Floats, mass: Floats) -> ExpectedOrReasons:
         """Return the metrics of outcomes, known or expected, shape (n, outcomes).
@@ -92,7 +96,7 @@ class Rows:
         """
         with np.errstate(all="ignore"):
             if self.task == "regression":
-                return expect_regression(outcomes, mass)
+                return expect_regression(outcomes, mass, self.losses)
             if self.task == "binary_classification":
                 return expect_binary(self.predicted, outcomes, noise[:, 1], self.gains)
             top = self.predicted.values if self.predicted.scores is None else self.predicted.scores.argmax(axis=1)

@@ -10,7 +10,7 @@ outcomes are known, the metrics are those of `engine.models.classification` and 
 With each value comes the influence of a row by its outcome: the derivative that standard errors are made of.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 
@@ -207,34 +207,47 @@ def expect_multiclass(of: Predicted, outcomes: Floats, noise: Floats) -> Expecte
     }
 
 
-def expect_regression(outcomes: Floats, mass: Floats) -> ExpectedOrReasons:
+def expect_regression(outcomes: Floats, mass: Floats, losses: Sequence[str] = LOSSES) -> ExpectedOrReasons:
     """Return the expected metrics of a regression.
 
     Parameters
     ----------
     outcomes
-        Expected losses of each row, in the order of `LOSSES`, shape (n, 4); NaN where a loss is not defined.
+        Expected losses of each row, shape (n, losses).
     mass
         How often each row counts, shape (n,).
+    losses
+        The losses that are defined, in the order of the columns.
     """
-    found: dict[str, Expected | str] = {}
-    means = outcomes.sum(axis=0) / mass.sum()
-    for name, loss in {"mae": 0, "mse": 1, "rmse": 1, "rmsle": 2, "mape": 3}.items():
-        unit, mean = np.eye(len(LOSSES))[loss : loss + 1], float(means[loss])
-        if not np.isfinite(mean):
-            found[name] = UNDEFINED_LOSS.get(name, "the values are too large to compute with")
-        elif name in ("rmse", "rmsle"):
-            root = sqrt(max(mean, 0.0))
-            found[name] = Expected(root, unit / (2 * root) if root else unit * 0, "log")
-        else:
-            found[name] = Expected(mean, unit, "log")
+    found: dict[str, Expected | str] = dict(UNDEFINED_LOSSES)
+    for loss, unit, mean in zip(losses, np.eye(len(losses)), outcomes.sum(axis=0) / mass.sum(), strict=True):
+        of_loss = unit[None, :]
+        for name in ("mse", "rmse") if loss == "mse" else (loss,):
+            if name in ("rmse", "rmsle"):
+                root = sqrt(max(float(mean), 0.0))
+                found[name] = Expected(root, of_loss / (2 * root) if root else of_loss * 0, "log")
+            else:
+                found[name] = Expected(float(mean), of_loss, "log")
     return found
 
 
-UNDEFINED_LOSS = {
-    "mape": "a true value of the reference is 0 (or tiny), where the relative error is not defined",
+def measure_losses(truth: Floats, predicted: Floats) -> Floats:
+    """Return the losses of rows in the order of `LOSSES`, shape (n, losses); not finite where one is not defined."""
+    off = truth - predicted
+    with np.errstate(all="ignore"):
+        logs = np.where(np.minimum(truth, predicted) > -1, (np.log1p(truth) - np.log1p(predicted)) ** 2, np.nan)
+        return np.stack([np.abs(off), off**2, logs, np.where(truth != 0, np.abs(off / truth), np.nan)], axis=1)
+
+
+_TOO_LARGE = "the errors of the reference are too large to compute with"
+UNDEFINED_LOSSES = {
+    "mae": _TOO_LARGE,
+    "mse": _TOO_LARGE,
+    "rmse": _TOO_LARGE,
     "rmsle": "a true or predicted value is -1 or less, where log(1 + value) is not defined",
+    "mape": "a true value is 0, where the relative error is not defined",
 }
+"""Why a metric of a regression has no estimate where its loss is not defined for every row whose label is known."""
 
 
 def _expect_matrix(predicted: Ints, outcomes: Floats, k: int) -> Floats:
