@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.drift.distributions.columns import Categorical, Numerical
     from engine.drift.power import detectable_drifts
     from engine.drift.profiles.profile import Profile, profile
-    from engine.drift.profiles.sampling import sample, unite_samples
+    from engine.drift.profiles.sampling import number_folds, sample, unite_samples
     from engine.drift.reading.alignment import (
         Alignment,
         KnownColumn,
@@ -51,6 +51,7 @@ _LAZY_EXPORTS = {
     "detectable_drifts": "power",
     "domain_classifier": "classifier.domain_classifier",
     "find_type_changes": "reading.alignment",
+    "number_folds": "profiles.sampling",
     "profile": "profiles.profile",
     "sample": "profiles.sampling",
     "unite_samples": "profiles.sampling",
@@ -78,6 +79,7 @@ __all__ = [
     "find_type_changes",
     "infer_role",
     "known_type",
+    "number_folds",
     "profile",
     "roles",
     "sample",

@@ -15,8 +15,6 @@ import numpy as np
 import polars as pl
 
 from engine import drift
-from engine.drift.profiles.sampling import row_keys
-from engine.drift.reading.row_hash import hash_values
 from engine.models import FittedModel, encode_classes, find_predicted, label_of
 
 PREDICTED, TRUTH, SCORE = "__predicted", "__truth", "__score_"
@@ -67,14 +65,6 @@ class ScoredRows:
         shared = [name for name in first.frame.columns if all(name in one.frame.columns for one in known)]
         frame = drift.unite_samples([one.frame.select(shared) for one in known], roles)
         return cls(frame, first.task, first.classes, first.scored_by)
-
-    def number_folds(self, entity: str | None, folds: int, seed: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Return the part of each row, from 0, by the content of its entity, or of the row where there is none."""
-        keys = row_keys(self.frame, self.frame.columns, seed)
-        if entity in self.frame.columns:
-            texts = self.frame[entity].cast(pl.String, strict=False)
-            keys = np.where(texts.is_null().to_numpy(), keys, hash_values(texts, seed + 2))
-        return np.asarray(keys % np.uint64(folds), np.int64)
 
 
 def sample_scored_rows(

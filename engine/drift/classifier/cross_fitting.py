@@ -1,4 +1,4 @@
-"""What boosted trees say of rows that they were not trained on: which side a row is from, or how wrong a model is on it.
+"""What boosted trees say of rows that they were not trained on: which side a row is from, or how large its error is.
 
 The drift model is measured on held-out rows; to weigh the rows of the reference, all of them must be held out once.
 So the entities (or rows) are divided in two halves, and each half is judged by trees that were trained on the other
