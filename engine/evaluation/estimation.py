@@ -22,8 +22,6 @@ if TYPE_CHECKING:  # loaded when they are used: a run in which nothing has chang
 
 Floats = npt.NDArray[np.float64]
 
-BLIND = "an estimate does not see whether the relation between the columns and the target has changed"
-"""What must be known wherever an estimate is read."""
 OWN_REFERENCE = "the batch is its own reference, so its labels cannot tell what others would come to"
 NOT_KEPT = "keeps no rows to estimate from: it was measured before the store declared `estimates`"
 NO_PROBABILITIES = "the model gives no probabilities, and with more than two classes its predictions alone tell little"
@@ -59,11 +57,6 @@ class Estimation:
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     detail: models.EstimateDetail | None = None
     notes: tuple[str, ...] = ()
-
-
-def is_of_estimate(metric: str) -> bool:
-    """Return whether a metric is one that a store has only with `estimates`."""
-    return metric.startswith(("estimated_", "estimate_"))
 
 
 def estimate_batch(
