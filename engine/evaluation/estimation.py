@@ -266,7 +266,7 @@ def _describe(
         notes.append(
             f"the labels of {compared.rows:,} rows contradict the estimate: {worst.metric} is "
             f"{format_figure(worst.realised)} on them, where {format_figure(worst.expected)} was to be expected "
-            f"(p {worst.p_value:.2g}): the relation between the columns and the target has changed"
+            f"(p {worst.p_value:.2g}): rows with such scores no longer come to what those of the reference did"
         )
     if outside:
         notes.append(
