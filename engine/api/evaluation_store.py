@@ -165,6 +165,14 @@ class EvaluationStore:
         """
         return frames.tabulate_challenger(self._as_evaluation(evaluation))
 
+    def estimates(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
+        """Return the estimated performance beside what the labels show, one row per performance metric.
+
+        The columns are those of `engine.api.frames.tabulate_estimates`. The frame is empty unless the store declares
+        `estimates`.
+        """
+        return frames.tabulate_estimates(self._as_evaluation(evaluation))
+
     def _as_evaluation(self, evaluation: str | Evaluation | None) -> Evaluation:
         return evaluation if isinstance(evaluation, Evaluation) else self.evaluation(evaluation)
 

@@ -19,6 +19,7 @@ from engine.spec.resources.scenarios import Reporter
 from engine.store import CheckPoint, Mute, OutboxMessage, Pause, ReporterState, RunRecord
 from engine.views.challenger import list_challenger_rows
 from engine.views.columns import describe_columns
+from engine.views.estimates import list_estimate_rows
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
 from engine.views.ranges import format_bounds
@@ -147,6 +148,29 @@ def tabulate_challenger(evaluation: Evaluation) -> pl.DataFrame:
         for row in list_challenger_rows(evaluation)
     ]
     return pl.DataFrame(rows, schema | {"verdict": pl.String, "reason": pl.String})
+
+
+def tabulate_estimates(evaluation: Evaluation) -> pl.DataFrame:
+    """Return one row per estimated performance metric, beside the one that the labels that are there show.
+
+    `low` and `high` are the ends of the interval of the estimate, `realised_low` and `realised_high` those of the
+    metric itself. Empty unless the store declares `estimates`.
+    """
+    rows = [
+        {
+            "metric": row.metric,
+            "estimated": row.estimated.value,
+            "low": row.estimated.low,
+            "high": row.estimated.high,
+            "realised": row.realised.value,
+            "realised_low": row.realised.low,
+            "realised_high": row.realised.high,
+            "reason": row.estimated.reason,
+        }
+        for row in list_estimate_rows(evaluation)
+    ]
+    numbers = ("estimated", "low", "high", "realised", "realised_low", "realised_high")
+    return pl.DataFrame(rows, {"metric": pl.String, **dict.fromkeys(numbers, pl.Float64), "reason": pl.String})
 
 
 def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from engine.spec.metric_names import METRICS
 from engine.store import CheckPoint
 from engine.views.challenger import describe_challenger
 from engine.views.columns import describe_columns
+from engine.views.estimates import describe_estimates
 
 SHORT_DIGEST = 8
 """Characters of a fingerprint that are shown."""
@@ -43,7 +44,12 @@ COLUMN_HEADERS = {
 PREDICTION_HEADERS = {"categorical": "predicted class", "numerical": "reference decile"}
 STORE_METRICS = {metric.name for metric in METRICS if metric.scope == "store"}
 BATCH_METRICS = [
-    metric.name for metric in METRICS if metric.scope == "store" and metric.member is None and not metric.labels
+    metric.name
+    for metric in METRICS
+    if metric.scope == "store"
+    and metric.member is None
+    and not metric.labels
+    and not metric.name.startswith("estimated_")
 ]
 
 
@@ -159,11 +165,33 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         for (reason,), same in performance.group_by("reason", maintain_order=True):
             if reason is not None:
                 page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
+    _add_estimates(one, page)
     _add_challenger(one, page)
     if one.notes:
         page.add_title("notes")
     for note in one.notes:
         page.add_line(note)
+
+
+def _add_estimates(one: Evaluation, page: Page) -> None:
+    """Add the estimated performance beside what the labels show, if the store makes estimates."""
+    estimates = describe_estimates(one, None)
+    if estimates is None:
+        return
+    page.add_title("estimated performance")
+    page.add_line(f"{estimates.sentence} {estimates.verdict}".strip())
+    if not estimates.is_estimated:
+        return
+    measured = frames.tabulate_estimates(one)
+    sides = {"estimated": ("low", "high"), "realised": ("realised_low", "realised_high")}
+    page.add_table(
+        _join_intervals(measured.filter(pl.col("estimated").is_not_null()), sides),
+        {"metric": "metric", "estimated": "estimated", "realised": "on the rows with a label"},
+    )
+    page.add_line(estimates.basis, style="dim")
+    for (reason,), same in measured.group_by("reason", maintain_order=True):
+        if reason is not None:
+            page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
 
 
 def _add_challenger(one: Evaluation, page: Page) -> None:

@@ -13,12 +13,13 @@ from engine.drift.reading.column_families import known_type
 from engine.drift.reading.roles import Role, infer_role, roles
 
 if TYPE_CHECKING:
+    from engine.drift.classifier.cross_fitting import cross_fit_log_odds
     from engine.drift.classifier.domain_classifier import DomainClassifierResult, domain_classifier
     from engine.drift.comparison import ColumnDrift, Drift, compare, compare_family
     from engine.drift.distributions.columns import Categorical, Numerical
     from engine.drift.power import detectable_drifts
     from engine.drift.profiles.profile import Profile, profile
-    from engine.drift.profiles.sampling import sample, unite_samples
+    from engine.drift.profiles.sampling import number_folds, sample, unite_samples
     from engine.drift.reading.alignment import (
         Alignment,
         KnownColumn,
@@ -45,10 +46,12 @@ _LAZY_EXPORTS = {
     "align_columns": "reading.alignment",
     "compare": "comparison",
     "compare_family": "comparison",
+    "cross_fit_log_odds": "classifier.cross_fitting",
     "describe_columns": "reading.alignment",
     "detectable_drifts": "power",
     "domain_classifier": "classifier.domain_classifier",
     "find_type_changes": "reading.alignment",
+    "number_folds": "profiles.sampling",
     "profile": "profiles.profile",
     "sample": "profiles.sampling",
     "unite_samples": "profiles.sampling",
@@ -69,12 +72,14 @@ __all__ = [
     "align_columns",
     "compare",
     "compare_family",
+    "cross_fit_log_odds",
     "describe_columns",
     "detectable_drifts",
     "domain_classifier",
     "find_type_changes",
     "infer_role",
     "known_type",
+    "number_folds",
     "profile",
     "roles",
     "sample",

@@ -15,6 +15,7 @@ from typing import Any
 from engine import __version__, drift
 from engine.evaluation.changes import change_between
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
+from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
 from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
@@ -52,6 +53,7 @@ def evaluate_batch(
     *,
     model_importance: Mapping[str, float] | None = None,
     own_metrics: Mapping[str, MetricValue] | None = None,
+    estimates: EstimateSettings | None = None,
 ) -> Evaluation:
     """Compare a batch with a reference and assemble the evaluation.
 
@@ -65,6 +67,8 @@ def evaluate_batch(
         The model's importance by feature, to be kept beside that of the drift model.
     own_metrics
         Custom metrics of the batch, already computed.
+    estimates
+        How to estimate the performance; None if it is not to be estimated.
     """
     mine, theirs, notes_of_entity = _unite_entities(batch.snapshot, reference)
     sampled = reference.sample.columns
@@ -97,6 +101,17 @@ def evaluate_batch(
     labelled, labelled_notes = compare_labelled_rows(
         batch.labelled, batch.snapshot.performance.get("labelled_share"), settings.confidence
     )
+    estimation = Estimation()
+    if estimates is not None:
+        estimation = estimate_batch(
+            batch.snapshot.scored_rows,
+            reference.scored_rows,
+            estimates,
+            roles=roles,
+            entity=None if theirs.entities is None else reference.entity,
+            moved=drift_model.significant,
+            unscored=batch.snapshot.unscored,
+        )
     nothing = _explain_nothing_compared(reference.columns.rows, batch.rows, len(compared.columns))
     metrics: dict[str, MetricValue] = {
         "row_count": MetricValue(float(batch.rows)),
@@ -109,6 +124,7 @@ def evaluate_batch(
         **labelled,
         **batch.snapshot.performance,
         **_performance_changes(reference, batch.snapshot),
+        **estimation.metrics,
         **batch.advantage,
         **(own_metrics or {}),
     }
@@ -123,6 +139,7 @@ def evaluate_batch(
         *predicted.notes,
         *batch.notes,
         *labelled_notes,
+        *estimation.notes,
     ]
     return replace(
         build_empty_evaluation(identity),
@@ -134,7 +151,7 @@ def evaluate_batch(
         left_out={**reference.left_out, **batch.left_out},
         importance=ColumnImportance(dict(drift_model.importance), dict(model_importance or {})),
         prediction=predicted.detail,
-        performance=batch.performance_detail,
+        performance=replace(batch.performance_detail, estimate=estimation.detail),
         reference_performance={
             name: MetricValue(metric.value, metric.low, metric.high)
             for name, metric in reference.performance.items()

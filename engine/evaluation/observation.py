@@ -17,6 +17,7 @@ from engine.data.csv_faults import suggest_separator
 from engine.errors import DataError
 from engine.evaluation.labelled_rows import LabelledRows
 from engine.evaluation.record import MetricValue
+from engine.evaluation.scored_rows import sample_scored_rows
 from engine.evaluation.snapshot import AbsentColumn, Snapshot
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_words
@@ -69,6 +70,7 @@ def snapshot_side(
     confidence: float,
     knower: str = "the reference",
     against: Snapshot | None = None,
+    scored_by: str | None = None,
 ) -> Observation:
     """Measure a table as one side of a comparison.
 
@@ -93,6 +95,8 @@ def snapshot_side(
     against
         The reference that this side will be compared with. A column with too many distinct values to be kept whole is
         then profiled at the values that the comparison needs.
+    scored_by
+        The fingerprint of the model, if scored rows are to be kept for estimates; else None.
 
     Raises
     ------
@@ -134,6 +138,11 @@ def snapshot_side(
             return Observation(columns.rows, snapshot)
         scored, unscored = score_rows(model, table, alignment)
         measured = measure_performance(model, scored, cost_matrix, table.name_row, entity=entity, confidence=confidence)
+        if scored_by is not None and not unscored:
+            kept_rows = sample_scored_rows(
+                frame, scored, list(roles), model, scored_by, entity=entity, rows=sample_rows, seed=seed
+            )
+            snapshot = replace(snapshot, scored_rows=kept_rows)
     if unscored:
         performance = performance_metrics(replace(measured, unlabelled=False))
         performance = {

@@ -22,7 +22,8 @@ from engine.digests import digest_file, digest_json
 from engine.errors import StoreError
 from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.evaluation.snapshot_files import FACTS_FILE, FILES, verify_files
+from engine.evaluation.scored_rows import ScoredRows
+from engine.evaluation.snapshot_files import FACTS_FILE, FILES, SCORED_ROWS_FILE, verify_files
 from engine.formatting.moments import format_minute
 from engine.models import ClassValue, sort_classes, unite_classes
 
@@ -84,7 +85,8 @@ class Snapshot:
     be read, with the reasons. `unscored` says why the model could not score the rows, if it could not. `notes` are
     remarks about a reference that every evaluation against it repeats. `classes` are those that the rows and the
     reference of this side show, where the model does not know its classes itself; None if they were not kept.
-    `scored_as` are the labels of all classes that the rows were scored with, assumed ones included.
+    `scored_as` are the labels of all classes that the rows were scored with, assumed ones included. `scored_rows` are
+    kept where performance is estimated.
     """
 
     columns: drift.Profile
@@ -99,6 +101,7 @@ class Snapshot:
     classes: tuple[ClassValue, ...] | None = ()
     scored_as: tuple[str, ...] = ()
     confidence: float | None = None
+    scored_rows: ScoredRows | None = None
 
     def describe_known_columns(self) -> dict[str, drift.KnownColumn]:
         """Return what is known of every column that another side must have, those that are absent here included."""
@@ -117,6 +120,8 @@ class Snapshot:
         if self.predictions is not None:
             self.predictions.save(folder / "predictions.profile")
         self.sample.write_parquet(folder / "sample.parquet")
+        if self.scored_rows is not None:
+            self.scored_rows.frame.write_parquet(folder / SCORED_ROWS_FILE)
         facts = {
             "left_out": dict(self.left_out),
             "entity": self.entity,
@@ -127,6 +132,7 @@ class Snapshot:
             "classes": self.classes,
             "scored_as": self.scored_as,
             "confidence": self.confidence,
+            "scored_rows": self.scored_rows and self.scored_rows.facts(),
         }
         facts["files"] = {path.name: digest_file(path) for path in sorted(folder.iterdir()) if path.name in FILES}
         sealed = {**facts, "digest": digest_json(facts)}
@@ -159,6 +165,7 @@ class Snapshot:
                 classes=_read_list(facts, "classes"),
                 scored_as=_read_list(facts, "scored_as") or (),
                 confidence=facts.get("confidence"),
+                scored_rows=ScoredRows.load(folder, facts.get("scored_rows")),
             )
         except (
             OSError, ValueError, KeyError, TypeError, AttributeError, StoreError, pl.exceptions.PolarsError
@@ -201,6 +208,7 @@ class Snapshot:
             classes=sort_classes(unite_classes(*classes)) if classes else None,
             scored_as=first.scored_as,
             confidence=first.confidence if len({snapshot.confidence for snapshot in snapshots}) == 1 else None,
+            scored_rows=ScoredRows.union([one.scored_rows for one in snapshots], columns.roles),
         )
 
 

@@ -9,7 +9,8 @@ from engine.digests import digest_file, digest_json
 FACTS_FILE = "snapshot.json"
 """The file that holds the digests of the others and its own."""
 
-FILES = ("columns.profile", "predictions.profile", "sample.parquet")
+SCORED_ROWS_FILE = "scored.parquet"
+FILES = ("columns.profile", "predictions.profile", "sample.parquet", SCORED_ROWS_FILE)
 """The other files of a snapshot; one without a model has no predictions."""
 
 

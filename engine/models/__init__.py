@@ -8,12 +8,17 @@ that finds its model unchanged does not need it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.models.performance_detail import PerformanceDetail, RowCounts
+from engine.models.performance_detail import EstimateDetail, PerformanceDetail, RowCounts
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 if TYPE_CHECKING:
     from engine.models.advantage import Advantage, measure_advantage
-    from engine.models.classes import ClassValue, label_of, sort_classes, unite_classes
+    from engine.models.classes import ClassValue, encode_classes, label_of, sort_classes, unite_classes
+    from engine.models.classification import arrange_gains
+    from engine.models.contradictions import Contradiction, compare_with_labels
+    from engine.models.estimates import Estimates, Rows, estimate_performance, fit_reference
+    from engine.models.expected_metrics import LOSSES, Predicted, measure_losses
+    from engine.models.expected_outcomes import KnownRows
     from engine.models.fingerprints import (
         collect_fit_facts,
         collect_model_facts,
@@ -22,8 +27,16 @@ if TYPE_CHECKING:
         fingerprint_model,
     )
     from engine.models.fitted_model import FittedModel, RowError, score_frame
+    from engine.models.intervals import Units
     from engine.models.loading import load_model, observe_classes
-    from engine.models.performance import Performance, describe_measured_rows, find_labelled, measure_performance
+    from engine.models.performance import (
+        Performance,
+        describe_measured_rows,
+        find_labelled,
+        find_predicted,
+        measure_performance,
+        number_entities,
+    )
     from engine.models.persistence import (
         TEST_ROWS,
         VersionObstacle,
@@ -32,76 +45,119 @@ if TYPE_CHECKING:
         identify_version,
         save_trained,
     )
+    from engine.models.prediction_powered import FOLDS, are_enough, correct_by_labels
+    from engine.models.reference_weights import LARGEST_WEIGHT, weigh_reference
     from engine.models.skops_files import UnloadableModelError
     from engine.models.training import TrainingResult, library_versions, train_model
 
 _LAZY_EXPORTS = {
     "Advantage": "advantage",
     "ClassValue": "classes",
+    "Contradiction": "contradictions",
+    "Estimates": "estimates",
+    "FOLDS": "prediction_powered",
     "FittedModel": "fitted_model",
+    "KnownRows": "expected_outcomes",
+    "LARGEST_WEIGHT": "reference_weights",
+    "LOSSES": "expected_metrics",
     "Performance": "performance",
+    "Predicted": "expected_metrics",
     "RowError": "fitted_model",
+    "Rows": "estimates",
     "TEST_ROWS": "persistence",
     "TrainingResult": "training",
+    "Units": "intervals",
     "UnloadableModelError": "skops_files",
     "VersionObstacle": "persistence",
+    "are_enough": "prediction_powered",
+    "arrange_gains": "classification",
     "collect_fit_facts": "fingerprints",
     "collect_model_facts": "fingerprints",
+    "compare_with_labels": "contradictions",
+    "correct_by_labels": "prediction_powered",
     "describe_measured_rows": "performance",
     "digest_files": "persistence",
+    "encode_classes": "classes",
+    "estimate_performance": "estimates",
     "find_labelled": "performance",
     "find_obstacle": "persistence",
+    "find_predicted": "performance",
     "find_skops_file": "fingerprints",
     "fingerprint_fit": "fingerprints",
     "fingerprint_model": "fingerprints",
+    "fit_reference": "estimates",
     "identify_version": "persistence",
     "label_of": "classes",
     "library_versions": "training",
     "load_model": "loading",
     "measure_advantage": "advantage",
+    "measure_losses": "expected_metrics",
     "measure_performance": "performance",
+    "number_entities": "performance",
     "observe_classes": "loading",
     "save_trained": "persistence",
     "score_frame": "fitted_model",
     "sort_classes": "classes",
     "train_model": "training",
     "unite_classes": "classes",
+    "weigh_reference": "reference_weights",
 }
 
 __all__ = [
+    "FOLDS",
+    "LARGEST_WEIGHT",
+    "LOSSES",
     "METRICS_BY_TASK",
     "TEST_ROWS",
     "Advantage",
     "ClassValue",
+    "Contradiction",
+    "EstimateDetail",
+    "Estimates",
     "FittedModel",
+    "KnownRows",
     "Performance",
     "PerformanceDetail",
+    "Predicted",
     "RowCounts",
     "RowError",
+    "Rows",
     "TrainingResult",
+    "Units",
     "UnloadableModelError",
     "VersionObstacle",
+    "are_enough",
+    "arrange_gains",
     "collect_fit_facts",
     "collect_model_facts",
+    "compare_with_labels",
+    "correct_by_labels",
     "describe_measured_rows",
     "digest_files",
+    "encode_classes",
+    "estimate_performance",
     "find_labelled",
     "find_obstacle",
+    "find_predicted",
     "find_skops_file",
     "fingerprint_fit",
     "fingerprint_model",
+    "fit_reference",
     "identify_version",
     "label_of",
     "library_versions",
     "load_model",
     "measure_advantage",
+    "measure_losses",
     "measure_performance",
+    "number_entities",
     "observe_classes",
     "save_trained",
     "score_frame",
     "sort_classes",
     "train_model",
     "unite_classes",
+    "weigh_reference",
 ]
 
 

@@ -69,6 +69,44 @@ class ResidualQuantiles:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelComparison:
+    """One metric of rows that have a label: as it was to be expected, as it is, and the p-value (Holm 1979)."""
+
+    metric: str
+    expected: float
+    realised: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateDetail:
+    """What the estimates of an evaluation rest on.
+
+    Attributes
+    ----------
+    method
+        calibrated, reweighted or prediction-powered.
+    rows, labelled
+        Rows of the batch that were used, and those among them whose label is known.
+    reference_rows, effective_rows
+        Rows of the reference with a label, and the number of independent, equally weighted ones (entities, where the
+        dataset declares them) that would tell as much.
+    outside
+        Share of the batch that lies where the reference has hardly any row; None where that was not looked at.
+    compared
+        The metrics of the labelled rows beside those expected of them, by p-value, the smallest first.
+    """
+
+    method: str
+    rows: int
+    labelled: int
+    reference_rows: int
+    effective_rows: float
+    outside: float | None = None
+    compared: tuple[LabelComparison, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PerformanceDetail:
     """Everything that is kept of a measurement beside the metrics; what a task or a batch does not have is None."""
 
@@ -80,3 +118,4 @@ class PerformanceDetail:
     roc_auc_by_class: Mapping[str, float] | None = None
     predicted_against_true: PredictedAgainstTrue | None = None
     residuals: ResidualQuantiles | None = None
+    estimate: EstimateDetail | None = None

@@ -19,6 +19,7 @@ from engine.evaluation.record import Evaluation
 from engine.evaluation.snapshot import DamagedSnapshot, Snapshot, load_snapshot_of
 from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
+from engine.pipeline.estimates import find_estimate_settings
 from engine.pipeline.references import SAMPLE_ROWS
 from engine.store import ModelVersion
 
@@ -121,6 +122,7 @@ def _profile_rows(
             seed=settings.seed,
             knower="the evaluation",
             confidence=settings.confidence,
+            scored_by=batch.scored_rows.scored_by if model and batch.scored_rows else None,
         )
     return seen.as_reference(), note
 
@@ -172,6 +174,9 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         declared.drift,
         model_importance=evaluation.importance.model,
         own_metrics={name: value for name, value in evaluation.metrics.items() if name in kept},
+        estimates=find_estimate_settings(
+            evaluation.store, context, own_reference=reference.fingerprint == evaluation.fingerprints.dataset
+        ),
     )
     told = (*notes, *([reference.note] if reference.note else []), *made.notes)
     return replace(made, notes=told, origin=evaluation.origin, infrastructure=evaluation.infrastructure)

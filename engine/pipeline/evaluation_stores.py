@@ -27,6 +27,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.data_validation import require_target
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
 from engine.pipeline.decision import Decision, list_sources
+from engine.pipeline.estimates import find_estimate_settings, is_own_reference
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.predecessors import (
     SAME_DATA,
@@ -251,7 +252,7 @@ def _collect_evaluation_facts(
         code |= challenger.facts["code"]
     return {
         "spec": {
-            "store": {**facts_of(spec, {"drift"}), "metrics": custom},
+            "store": {**facts_of(spec, {"drift", "estimates"}), "metrics": custom},
             "dataset": {
                 "entity": batch.entity,
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},
@@ -315,6 +316,7 @@ def _evaluate_batch(
             seed=spec.drift.seed,
             confidence=spec.drift.confidence,
             against=against,
+            scored_by=model_handle.fingerprint if model_handle and spec.estimates else None,
         )
         if model and pair:
             seen = add_advantage(seen, model, pair, comparable, known, spec.drift.confidence, context)
@@ -331,7 +333,13 @@ def _evaluate_batch(
         )
         importance = model.importance if model else None
         evaluation = evaluate_batch(
-            identity, seen, against, spec.drift, model_importance=importance, own_metrics=own_metrics
+            identity,
+            seen,
+            against,
+            spec.drift,
+            model_importance=importance,
+            own_metrics=own_metrics,
+            estimates=find_estimate_settings(name, context, own_reference=is_own_reference(reference, batch, rows)),
         )
         if predecessors.note:
             evaluation = replace(evaluation, notes=(predecessors.note, *evaluation.notes))

@@ -241,6 +241,7 @@ def _refer_to_table(
             "seed": spec.drift.seed,
             "confidence": spec.drift.confidence,
             "kernel": drift.KERNEL_VERSION,
+            **({"estimates": True} if spec.estimates else {}),  # what earlier versions have kept stays valid
         }
         fingerprint = digest_json(settings)
         planned, fault = _load_kept_snapshot(fingerprint, context)
@@ -350,6 +351,7 @@ def _profile_reference(
             seed=spec.drift.seed,
             confidence=spec.drift.confidence,
             knower=f"the training data of model {model.name!r}" if model else "the reference",
+            scored_by=model_handle.fingerprint if model_handle and spec.estimates else None,
         ).as_reference()
 
 

@@ -380,6 +380,41 @@ def _define_challenger_metrics() -> Iterable[MetricDefinition]:
     )
 
 
+NOT_ESTIMATED = ("r2", "explained_variance", "pearson")
+"""Performance metrics that no expected loss of the rows tells anything about."""
+
+
+def _define_estimated_metrics() -> Iterable[MetricDefinition]:
+    for metric in _define_performance_metrics():
+        if metric.name not in NOT_ESTIMATED:
+            yield replace(
+                metric,
+                name=f"estimated_{metric.name}",
+                description=f"{metric.name} as it is to be expected before the labels come.",
+                labels=False,
+            )
+    yield MetricDefinition(
+        "estimate_contradicted",
+        "store",
+        "1 if the labels that have come contradict the estimates, at the store's `confidence` over all metrics, else "
+        "0: the relation between columns and target has changed. Its p-value is adjusted (Holm 1979).",
+        low=0,
+        high=1,
+        worse="higher",
+        neutral=0,
+        tasks=_ALL_TASKS,
+    )
+    yield MetricDefinition(
+        "estimate_effective_rows",
+        "store",
+        "Independent rows (entities, where the dataset declares them) of the reference that the estimates rest on: "
+        "fewer than it has where they are weighted to stand for the batch (Kish 1965).",
+        low=0,
+        worse="lower",
+        tasks=_ALL_TASKS,
+    )
+
+
 CHALLENGER_METRICS = ("advantage", "advantage_low", "challenger")
 """The metrics that a store has only with a challenger."""
 
@@ -391,6 +426,7 @@ METRICS: tuple[MetricDefinition, ...] = (
     *_define_prediction_metrics(),
     *_define_performance_metrics(),
     *_define_change_metrics(),
+    *_define_estimated_metrics(),
     *_define_challenger_metrics(),
 )
 """All metrics, in the order in which they are shown."""
@@ -400,3 +436,7 @@ _MEASURED = [metric for metric in METRICS if metric.labels and metric.member is 
 PERFORMANCE_METRICS = tuple(metric.name for metric in _MEASURED)
 METRICS_BY_TASK = {task: tuple(metric.name for metric in _MEASURED if task in metric.tasks) for task in _ALL_TASKS}
 """The performance metrics that a model of each task has."""
+ESTIMATED_BY_TASK = {
+    task: tuple(one for one in names if one not in NOT_ESTIMATED) for task, names in METRICS_BY_TASK.items()
+}
+"""Those of them that can be estimated before labels come: `roc_auc` as the metric `estimated_roc_auc`."""

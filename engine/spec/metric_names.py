@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from engine.formatting.hints import find_similar
-from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS, PERFORMANCE_METRICS, MetricDefinition, MetricScope
+from engine.spec.metric_catalogue import (
+    CHALLENGER_METRICS,
+    ESTIMATED_BY_TASK,
+    METRICS,
+    NOT_ESTIMATED,
+    PERFORMANCE_METRICS,
+    MetricDefinition,
+    MetricScope,
+)
 from engine.spec.problem import Problem
 
 __all__ = [
@@ -145,6 +153,7 @@ def resolve_metric_name(
     task: str | None = "any",
     custom_metrics: Collection[str] = (),
     challenged: bool = True,
+    estimated: bool = True,
 ) -> MetricName | Problem:
     """Look up a metric name in the catalogue, and check that it is complete and fits the model.
 
@@ -160,6 +169,8 @@ def resolve_metric_name(
         Names of the custom metrics of the dataset or store, which take precedence over the catalogue.
     challenged
         Whether the store has a challenger, or that is not known.
+    estimated
+        Whether the store estimates performance, or that is not known.
     """
     if text in custom_metrics:
         return MetricName(text)
@@ -204,7 +215,15 @@ def resolve_metric_name(
         message = f"{text} needs a challenger, but this store has none"
         help_ = "add challenger:, the model to compare with that of the store, or remove the metric"
         return Problem(0, len(text), "metric-needs-model", message, help_)
+    if is_estimate(name.statistic) and not estimated and isinstance(found, MetricName):
+        message = f"{text} needs estimates, but this store makes none"
+        return Problem(0, len(text), "needs-key", message, "add estimates: auto to the store, or remove the metric")
     return found
+
+
+def is_estimate(statistic: str) -> bool:
+    """Return whether a metric of the catalogue is one that a store has only with `estimates`."""
+    return statistic.startswith(("estimated_", "estimate_"))
 
 
 def _explain_unknown_metric(
@@ -214,6 +233,13 @@ def _explain_unknown_metric(
     where = {"dataset": "a dataset", "store": "an evaluation store"}
     if (other, name.statistic) in _METRICS_BY_NAME:
         message = f"{name.statistic} is a metric of {where[other]}, but this is {where[scope]}"
+    elif name.statistic in ("estimate", "estimated") and (scope, f"estimated_{name.member}") in _METRICS_BY_NAME:
+        message, help_ = f"unknown metric {text!r}", f'did you mean "estimated_{name.member}"?'
+        return Problem(0, len(text), "unknown-metric", message, help_)
+    elif name.statistic.removeprefix("estimated_") in NOT_ESTIMATED:
+        message = f"{name.statistic.removeprefix('estimated_')} cannot be estimated: the errors of rows do not tell it"
+        there = ", ".join(f"estimated_{one}" for one in ESTIMATED_BY_TASK["regression"])
+        return Problem(0, len(name.statistic), "unknown-metric", message, f"for a regression there are {there}")
     else:
         message = f"unknown metric {name.statistic!r}"
     alias = _METRIC_ALIASES.get(name.statistic.casefold().replace("-", "_").replace(" ", "_"))
@@ -261,6 +287,8 @@ def _list_metrics_by_member(scope: MetricScope, task: str | None, custom_metrics
     """List the metrics that exist for a task (any task if it is "any"), grouped by what follows their dot."""
     groups: dict[str | None, list[str]] = {None: list(custom_metrics)}
     for metric in METRICS:
+        if metric.name.startswith("estimated_"):
+            continue  # one for each performance metric: they would hide all others
         if metric.scope == scope and (not metric.tasks or task == "any" or task in metric.tasks):
             groups.setdefault(metric.member, []).append(metric.name)
     return "; ".join(
@@ -286,6 +314,9 @@ def _check_task(text: str, name: MetricName, task: str | None) -> MetricName | P
     tasks = " or ".join(metric.tasks)
     message = f"{text} exists for {tasks} only, but the task of the model is {task}"
     prefix = "" if name.member is None else f"{name.statistic}."
+    if metric.name.startswith("estimated_"):
+        existing = [f"estimated_{one}" for one in ESTIMATED_BY_TASK[task]]
+        return Problem(0, len(text), "metric-needs-task", message, f"for {task} there are {', '.join(existing)}")
     existing = [m.name for m in METRICS if m.scope == "store" and m.labels and m.member is None and task in m.tasks]
     help_ = f"for {task} there are {', '.join(prefix + metric for metric in existing)}"
     return Problem(0, len(text), "metric-needs-task", message, help_)

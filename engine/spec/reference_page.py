@@ -20,6 +20,7 @@ from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions.syntax import GRAMMAR
 from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS, MetricDefinition
+from engine.spec.metric_names import is_estimate
 from engine.spec.moment import FIRE_NAMES
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
@@ -93,7 +94,8 @@ _PREDICTION_METRICS = ("prediction_drift", "predicted_share", "reference_predict
 _METRIC_GROUPS: dict[str, Callable[[MetricDefinition], bool]] = {
     "dataset whole": lambda m: m.scope == "dataset" and m.member is None,
     "dataset column": lambda m: m.scope == "dataset" and m.member == "column",
-    "store whole": lambda m: m.scope == "store" and m.member is None and not m.labels,
+    "store whole": lambda m: m.scope == "store" and m.member is None and not m.labels and not is_estimate(m.name),
+    "store estimate": lambda m: is_estimate(m.name),
     "store column": lambda m: m.scope == "store" and m.member == "column",
     "store prediction": lambda m: m.name in _PREDICTION_METRICS,
     "store performance": lambda m: m.labels and m.member is None,

@@ -11,6 +11,7 @@ from engine.store.records import MetricPoint
 from engine.views.challenger import ChallengerView, describe_challenger
 from engine.views.checks import CheckGroup, group_checks
 from engine.views.columns import ColumnView, describe_columns, describe_prediction_columns
+from engine.views.estimates import EstimateView, describe_estimates
 from engine.views.facts import EvaluationFacts
 from engine.views.headlines import HeadlineMetric, list_headlines
 from engine.views.importance import ImportanceView, describe_importance
@@ -52,6 +53,8 @@ class EvaluationView:
         The compared columns, the most drifted first, and the predictions as columns.
     performance
         The performance metrics; empty if none has a value.
+    estimates
+        The estimated performance; None where the store makes no estimates.
     challenger
         The challenger against the model; None without one.
     histories
@@ -72,6 +75,7 @@ class EvaluationView:
     prediction: PredictionView | None
     prediction_columns: tuple[ColumnView, ...]
     performance: tuple[PerformanceRow, ...]
+    estimates: EstimateView | None
     challenger: ChallengerView | None
     checks: tuple[CheckGroup, ...]
     histories: tuple[HistoryView, ...]
@@ -100,6 +104,7 @@ def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
         prediction=describe_predictions(evaluation),
         prediction_columns=describe_prediction_columns(evaluation),
         performance=performance if any(row.batch.value is not None for row in performance) else (),
+        estimates=describe_estimates(evaluation, facts.find_leading_metric()),
         challenger=describe_challenger(evaluation, facts.find_leading_metric()),
         checks=group_checks(facts.checks),
         histories=tuple(

@@ -23,6 +23,7 @@ from engine.views import charts
 from engine.views.challenger import ChallengerRow
 from engine.views.checks import CheckGroup, CheckView
 from engine.views.columns import ColumnView
+from engine.views.estimates import EstimateRow
 from engine.views.evaluation_view import EvaluationView
 from engine.views.importance import ImportanceView
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
@@ -60,6 +61,7 @@ def render_page(view: EvaluationView, redact: Redact = str) -> str:
         most_important=MOST_IMPORTANT,
         most_shares=MOST_SHARES,
         performance=list(map(_format_performance, view.performance)),
+        estimates=view.estimates and list(map(_format_estimate, view.estimates.rows)),
         challenger=view.challenger and list(map(_format_challenger, view.challenger.rows)),
         curves=_draw_curves(view.evaluation),
         confusion=_share_confusion(view.evaluation),
@@ -165,6 +167,17 @@ def _format_challenger(row: ChallengerRow) -> dict[str, str | None]:
         "advantage": f"{sign}{format_metric(row.metric, value)}",
         "advantage_interval": format_metric_interval(row.metric, row.advantage) or row.advantage.reason,
         "verdict": row.verdict,
+    }
+
+
+def _format_estimate(row: EstimateRow) -> dict[str, str | None]:
+    return {
+        "name": format_metric_name(row.metric),
+        "reason": row.estimated.reason if row.estimated.value is None else None,
+        "estimated": format_metric(row.metric, row.estimated.value),
+        "interval": format_metric_interval(row.metric, row.estimated) or row.estimated.reason,
+        "realised": format_metric(row.metric, row.realised.value),
+        "realised_interval": format_metric_interval(row.metric, row.realised),
     }
 
 

@@ -13,6 +13,7 @@ from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.views.challenger import describe_challenger
 from engine.views.columns import ColumnView
+from engine.views.estimates import describe_estimates
 from engine.views.facts import EvaluationFacts
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 
@@ -24,7 +25,12 @@ def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) 
     """
     challenger = describe_challenger(facts.evaluation, facts.find_leading_metric())
     compared = f"{challenger.sentence} " if challenger else ""
-    last = f"{_summarize_performance(facts)}{compared}{_summarize_checks(facts)}"
+    estimates = describe_estimates(facts.evaluation, facts.find_leading_metric())
+    estimated = ""
+    if estimates and not facts.is_own_reference:
+        contradicted = facts.evaluation.find_value("estimate_contradicted")
+        estimated = f"{estimates.sentence} {f'{estimates.verdict} ' if contradicted else ''}"
+    last = f"{_summarize_performance(facts)}{estimated}{compared}{_summarize_checks(facts)}"
     if not facts.evaluation.rows_used:
         return [f"{facts.dataset}: the batch has no rows, so nothing was compared or measured.", last]
     if facts.is_own_reference:

@@ -141,12 +141,8 @@ def domain_classifier(
         absent = [name for name in [*known_roles, *([entity] if entity else [])] if name not in frame.columns]
         if absent and (frame is reference or entity in absent or set(absent) >= set(known_roles)):
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
-    reference = read_storage(reference.lazy()).collect()
-    alignment = align_columns(batch.lazy(), describe_columns(reference, known_roles, batch.schema))
-    batch, known_roles = alignment.frame.collect(), alignment.roles
-    reference = reference.with_columns(column_named(name).cast(pl.Float32) for name in alignment.rounded)
-    batch = batch.with_columns(_retype_numbers(reference, batch, known_roles))
-    left_out = tuple(f"data_drift does not see column {name!r}: {why}" for name, why in alignment.unmeasured.items())
+    reference, batch, known_roles, unmeasured = align_sides(reference, batch, known_roles)
+    left_out = tuple(f"data_drift does not see column {name!r}: {why}" for name, why in unmeasured.items())
     if not known_roles:
         return DomainClassifierResult(reason="there is no column to compare")
     n = min(len(reference), len(batch), limit_rows(len(known_roles), max_rows))
@@ -179,6 +175,18 @@ def domain_classifier(
             predicted[independent_rows] == truth[independent_rows], truth[independent_rows], confidence
         ),
     )
+
+
+def align_sides(
+    reference: pl.DataFrame, batch: pl.DataFrame, roles: Mapping[str, Role]
+) -> tuple[pl.DataFrame, pl.DataFrame, Mapping[str, Role], Mapping[str, str]]:
+    """Return both sides with the columns of the reference in its types, the roles, and why columns are left out."""
+    reference = read_storage(reference.lazy()).collect()
+    alignment = align_columns(batch.lazy(), describe_columns(reference, roles, batch.schema))
+    batch = alignment.frame.collect()
+    reference = reference.with_columns(column_named(name).cast(pl.Float32) for name in alignment.rounded)
+    batch = batch.with_columns(_retype_numbers(reference, batch, alignment.roles))
+    return reference, batch, alignment.roles, alignment.unmeasured
 
 
 def _retype_numbers(reference: pl.DataFrame, batch: pl.DataFrame, roles: Collection[str]) -> list[pl.Series]:

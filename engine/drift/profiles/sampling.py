@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.drift.kernels.sampling_keys import make_keys, make_keys_below
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
-from engine.drift.reading.row_hash import row_content_hash
+from engine.drift.reading.row_hash import hash_values, row_content_hash
 from engine.drift.reading.sources import scan_table
 
 MAX_SAMPLE_VALUES = 10_000_000
@@ -51,6 +51,15 @@ def make_row_keys(hashes: Hashes, seed: int) -> Hashes:
     keys = np.empty_like(ordered)
     keys[order] = make_keys(ordered, occurrences.astype(np.uint64), np.uint64(seed % 2**64))
     return keys
+
+
+def number_folds(frame: pl.DataFrame, folds: int, *, entity: str | None = None, seed: int = 0) -> NDArray[np.int64]:
+    """Return the part of each row, from 0 on, by the content of its entity, or of the row where it has none."""
+    keys = row_keys(frame, frame.columns, seed)
+    if entity is not None and entity in frame.columns:
+        texts = normalize_categories(frame.get_column(entity).alias(""))
+        keys = np.where(texts.is_null().to_numpy(), keys, hash_values(texts, seed + 2))
+    return np.asarray(keys % np.uint64(folds), np.int64)
 
 
 def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None = None, seed: int = 0) -> pl.DataFrame:

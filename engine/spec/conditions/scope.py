@@ -31,11 +31,17 @@ class MetricOwner:
     task: str | None = "any"
     custom_metrics: frozenset[str] = frozenset()
     challenged: bool = True
+    estimated: bool = True
 
     def resolve(self, text: str) -> MetricName | Problem:
         """Look up the name of a metric of this store or dataset."""
         return resolve_metric_name(
-            text, self.scope, task=self.task, custom_metrics=self.custom_metrics, challenged=self.challenged
+            text,
+            self.scope,
+            task=self.task,
+            custom_metrics=self.custom_metrics,
+            challenged=self.challenged,
+            estimated=self.estimated,
         )
 
 

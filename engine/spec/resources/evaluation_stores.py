@@ -130,6 +130,13 @@ class EvaluationStoreSpec(Resource):
         description="Whether the history goes on with another model, or the same with other settings: what a batch is "
         "compared with, and what changes are measured from. If left out: not if evaluations have a `time`, else yes.",
     )
+    estimates: Literal["auto", "calibrated", "reweighted"] | None = Field(
+        None,
+        description="Estimate the performance before labels come, as the metrics `estimated_roc_auc` and so on; not if "
+        "left out. `calibrated`: by what the scores of the reference came to. `reweighted`: with the rows of the "
+        "reference weighted to stand for the batch. `auto`: weighted where the drift model finds drift. Where some "
+        "labels are there, they correct the estimate.",
+    )
     drift: DriftSettings = Field(DriftSettings.model_construct(), description="How to measure drift.")
     display: Display = Field(Display.model_construct(), description="What tables and reports show first.")
     metrics: dict[str, PythonMetric] = Field({}, description="Metrics that your own functions compute, by name.")

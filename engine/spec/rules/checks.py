@@ -31,6 +31,7 @@ def check_metrics(draft: Draft, findings: Findings) -> None:
                 task=find_model_task(draft, owner),
                 custom_metrics=custom_metrics,
                 challenged=draft.find_node(section, owner, "challenger") is not None,
+                estimated=draft.find_node(section, owner, "estimates") is not None,
             )
         if isinstance(found, Problem):
             report_problem(findings, text, found)
@@ -162,7 +163,7 @@ def _check_certain(draft: Draft, findings: Findings, check: RangeCheck, path: Sp
     custom = check.metric in custom_metrics
     if not custom and find_metric_definition(found, _choose_metric_scope(path)).interval:
         return
-    help_ = "remove certain; data_drift, performance metrics, performance_change and advantage have intervals"
+    help_ = "remove certain; data_drift, performance, its estimates, performance_change and advantage have intervals"
     if found.statistic == "drift" and not custom:
         help_ = "remove certain; drift is 0 unless it is significant, so chance alone does not break this check"
     at = draft.value_position(*path, "certain")

@@ -182,7 +182,8 @@ def _build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
     if section == "datasets":
         return MetricOwner("dataset", custom_metrics=custom_metrics)
     challenged = draft.find_node("evaluation_stores", owner, "challenger") is not None
-    return MetricOwner("store", find_model_task(draft, owner), custom_metrics, challenged)
+    estimated = draft.find_node("evaluation_stores", owner, "estimates") is not None
+    return MetricOwner("store", find_model_task(draft, owner), custom_metrics, challenged, estimated)
 
 
 def find_model_task(draft: Draft, store: str) -> str | None:

@@ -193,6 +193,10 @@ def check_stores(draft: Draft, findings: Findings) -> None:
             message = f'the batch and the reference are the same dataset "{store.dataset}", so there is never drift'
             findings.warning(draft.value_position(*path, "reference", "dataset"), "same-dataset", message)
         _check_challenger(draft, findings, name)
+        if store.estimates is not None and store.model is None:
+            at = draft.value_position(*path, "estimates")
+            message = "estimates are of the performance of a model, but this store has none"
+            findings.error(at, "needs-key", message, "add model:, or remove estimates")
         if strange := _find_strange_year(draft, path, store.evaluation.time):
             findings.error(strange, "bound", f"the year of a time must be from {YEARS[0]} to {YEARS[-1]}")
         elif isinstance(window := store.evaluation.time, TimeWindow):

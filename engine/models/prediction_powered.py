@@ -1,0 +1,169 @@
+"""Estimates from the labels that are there and what is expected of all other rows: prediction-powered inference.
+
+The labels of some rows correct what was expected of all (Angelopoulos, Bates, Fannjiang, Jordan & Zrnic 2023). Labels
+are missing for a reason, so each labelled row stands for the rows with a similar score: it counts by the inverse of the
+share of them that have a label, taken from rows of other entities (cross-fitted). How much weight the expectation gets
+is chosen for each metric so that its variance is smallest, down to none (PPI++: Angelopoulos, Duchi & Zrnic 2023): so
+an expectation that is wrong costs precision, never correctness. What no such method sees is a reason for missing labels
+that has to do with the target beyond the score.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.models.calibration import choose_knots, fit_spline
+from engine.models.estimates import Estimates, Rows, assemble_estimates, find_interval
+from engine.models.expected_metrics import Expected, ExpectedOrReasons, iterate_expected
+from engine.models.expected_outcomes import OutcomeModel
+from engine.models.intervals import IntervalOrReason, Units
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+FEWEST_LABELLED = 100
+"""Independent units with a label below which labels correct nothing."""
+FEWEST_LABELLED_OF_A_CLASS = 20
+"""Labelled rows of each class below which labels correct nothing."""
+FOLDS = 5
+"""Parts of the rows whose shares of labels are taken from the other parts."""
+MOST_WEIGHT = 20
+"""How many times as many rows as on average a labelled row stands for at most."""
+_SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""The shares of the expectation that are tried. Finer ones gain next to nothing."""
+_WORTH = 1.05
+"""How much larger the variance may be with a larger share, which protects from weights that are not quite right."""
+NOT_CORRECTED = "calibration_error"
+"""The one metric that labels of some rows do not correct: weighted rows are not calibrated by chance alone."""
+
+
+def are_enough(labelled: Bools, outcomes: Floats, units: Units, *, classes: bool) -> bool:
+    """Return whether some rows, but not all, have a label, and enough of them to correct an estimate.
+
+    Parameters
+    ----------
+    labelled
+        Shape (n,).
+    outcomes
+        Those of the labelled rows, in their order, shape (labelled rows, outcomes).
+    """
+    if labelled.all() or units.count_with(labelled) < FEWEST_LABELLED:
+        return False
+    return not classes or bool(outcomes.sum(axis=0).min() >= FEWEST_LABELLED_OF_A_CLASS)
+
+
+def correct_by_labels(
+    rows: Rows, model: OutcomeModel, labelled: Bools, outcomes: Floats, folds: npt.NDArray[np.int64]
+) -> Estimates:
+    """Estimate the performance on rows of which some have a label.
+
+    Parameters
+    ----------
+    labelled
+        Which rows have one, shape (n,).
+    outcomes
+        The outcomes of the labelled rows, shape (n, outcomes); anything finite in the other rows.
+    folds
+        The part of each row for cross-fitting, below `FOLDS`, shape (n,): one for all rows of an entity.
+    """
+    expected = model.expect(rows.scores)
+    weights = _weigh_labelled(rows, labelled, folds)
+    known = np.where(labelled[:, None], outcomes, 0.0)
+
+    def measure(share: float) -> tuple[ExpectedOrReasons, Floats, Floats]:
+        """Return the metrics where the expectation has a share, with the outcomes and the mass of each row."""
+        guess = share * expected.outcomes
+        mass = share + weights * (1 - share)
+        mixed = guess + weights[:, None] * (known - guess * labelled[:, None])
+        noise = np.where(labelled[:, None], 0.0, expected.noise)
+        return rows.measure(mixed, noise, mass), mixed, mass
+
+    measured = {1.0: measure(1.0)}
+    first = measured[1.0][0]
+    found: dict[str, Expected | str] = {}
+    bounds: dict[str, IntervalOrReason] = {}
+    tuned = _choose_shares(first, expected.outcomes, known, weights, rows.units)
+    effective = _count_effective(weights, labelled, rows.units)
+    rarer = float(known.sum(axis=0).min()) if model.is_binary else np.inf
+    for name, one in first.items():
+        if name == NOT_CORRECTED and isinstance(one, Expected):
+            found[name] = "some labels do not tell it: the metric itself holds for the labelled rows alone"
+            continue
+        share = tuned.get(name, 1.0)
+        if share not in measured:
+            measured[share] = measure(share)
+        metrics, mixed, mass = measured[share]
+        found[name] = metrics[name]
+        if isinstance(value := metrics[name], Expected):
+            influence = np.broadcast_to(value.influence, mixed.shape)
+            of_row = (influence * mixed).sum(axis=1)
+            variance = _variance_of_mean(of_row - of_row.sum() / mass.sum() * mass, rows.units)
+            few = Units(effective, rows.units.confidence) if effective < rows.units.count else rows.units
+            bounds[name] = find_interval(name, value, variance, few, max(rarer, 0.0), model)
+            found[name] = _limit(name, value)
+    return assemble_estimates(rows.task, found, bounds, "prediction-powered", model, rows)
+
+
+def _limit(name: str, one: Expected) -> Expected | str:
+    """Return a metric as it is, or the reason for none where few labels have moved it beyond its range."""
+    inside = {"mcc": abs(one.value) <= 1, "cost_matrix_gain": True}.get(
+        name, one.value >= 0 and (one.scale != "logit" or one.value <= 1)
+    )
+    return one if inside else "the labels are too few and too unlike the other rows to tell it"
+
+
+def _weigh_labelled(rows: Rows, labelled: Bools, folds: npt.NDArray[np.int64]) -> Floats:
+    """Return for how many rows each labelled row stands, shape (n,): 0 for the others, 1 in the mean over all rows.
+
+    The share of the rows with a label is a spline of the score, fitted to the rows of other folds. With more than two
+    classes, the rows of a predicted class then stand for that class, where it has enough labels.
+    """
+    score, outcome = _find_leading_score(rows), labelled.astype(np.float64)
+    share = np.empty(len(score))
+    for fold in range(FOLDS):
+        here = folds == fold
+        others = ~here if not here.all() and labelled[~here].any() else np.ones_like(here)
+        knots = choose_knots(score[others], (labelled[others], ~labelled[others]))
+        spline = fit_spline(score[others], outcome[others], np.ones(int(others.sum())), knots)
+        share[here] = spline.locate(score[here]).interpolate(spline.values)
+    weights = outcome / np.clip(share, outcome.mean() / MOST_WEIGHT, 1.0)
+    if rows.scores.shape[1] > 2:
+        of_class = rows.predicted.values.astype(np.int64)
+        wanted, got = np.bincount(of_class), np.bincount(of_class, weights)
+        enough = np.bincount(of_class, labelled) >= FEWEST_LABELLED_OF_A_CLASS
+        weights *= np.where(enough, wanted / np.maximum(got, 1e-12), 1.0)[of_class]
+    return np.asarray(weights * (len(weights) / weights.sum()))
+
+
+def _find_leading_score(rows: Rows) -> Floats:
+    """Return the score by which rows are alike: of two classes the second's, of more the highest, else the only one."""
+    return rows.scores[:, -1] if rows.scores.shape[1] <= 2 else rows.scores.max(axis=1)
+
+
+def _choose_shares(
+    found: ExpectedOrReasons, expected: Floats, known: Floats, weights: Floats, units: Units
+) -> Mapping[str, float]:
+    """Return for each metric the largest share of the expectation with about the smallest variance."""
+    tuned = {}
+    for name, one in iterate_expected(found):
+        influence = np.broadcast_to(one.influence, expected.shape)
+        guess, truth = (influence * expected).sum(axis=1), (influence * known).sum(axis=1)
+        truth = truth - float((weights * truth).mean())
+        guess = guess - float(guess.mean())
+        # The influence of a row is weight * truth + share * (1 - weight) * guess.
+        fixed, moved = units.add_up(weights * truth), units.add_up((1 - weights) * guess)
+        variances = [float(np.var(fixed + share * moved)) for share in _SHARES]
+        tuned[name] = next(s for s, v in zip(_SHARES, variances, strict=True) if v <= _WORTH * min(variances))
+    return tuned
+
+
+def _count_effective(weights: Floats, labelled: Bools, units: Units) -> int:
+    """Return the number of units with equal weights that the labelled rows are worth."""
+    sums = units.add_up(weights)
+    return min(int(sums.sum() ** 2 / float((sums * sums).sum())), units.count_with(labelled))
+
+
+def _variance_of_mean(of_row: Floats, units: Units) -> float:
+    sums = units.add_up(of_row)
+    return float((sums * sums).sum()) * units.count / max(units.count - 1, 1) / len(of_row) ** 2

@@ -1,0 +1,439 @@
+"""Estimated performance: against its definitions written out naively, resampling, and how often it is right."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.models.calibration import choose_knots, fit_spline
+from engine.models.classification import arrange_gains, measure_binary, measure_multiclass
+from engine.models.contradictions import compare_with_labels
+from engine.models.estimates import Estimates, Rows, estimate_performance, fit_reference
+from engine.models.expected_metrics import LOSSES, Expected, Predicted, iterate_expected
+from engine.models.expected_outcomes import KnownRows, OutcomeModel, fit_outcomes
+from engine.models.intervals import Units
+from engine.models.prediction_powered import FOLDS, are_enough, correct_by_labels
+from engine.models.regression import measure_regression
+from engine.spec.resources.models import CostMatrix
+
+GAINS = arrange_gains(CostMatrix(true_positive=3, false_positive=-1, true_negative=0.5, false_negative=-4))
+ROWS_PER_ENTITY = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Scores, classes and entities of rows."""
+
+    score: npt.NDArray[np.float64]
+    truth: npt.NDArray[np.bool_]
+    codes: npt.NDArray[np.int64] | None = None
+
+    @property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """The probabilities of both classes."""
+        return np.stack([1 - self.score, self.score], axis=1)
+
+    @property
+    def outcomes(self) -> npt.NDArray[np.float64]:
+        """The classes as outcomes."""
+        return np.stack([~self.truth, self.truth], axis=1).astype(np.float64)
+
+    @property
+    def units(self) -> Units:
+        """The entities."""
+        return Units(len(self.score), 0.95, self.codes)
+
+    def as_known(self, weights: npt.NDArray[np.float64] | None = None) -> KnownRows:
+        """Return the rows as a reference."""
+        ones = np.ones(len(self.score))
+        return KnownRows(self.scores, self.outcomes, self.units, ones if weights is None else weights, classes=True)
+
+    def as_rows(self) -> Rows:
+        """Return the rows as a batch, the second class predicted from a probability of 0.4 upwards."""
+        predicted = Predicted((self.score > 0.4).astype(np.int64), self.scores)
+        return Rows("binary_classification", predicted, self.scores, self.units, GAINS)
+
+
+def draw_rows(
+    rng: np.random.Generator, rows: int, *, entities: bool = False, shift: float = 0.0, change: float = 0.0
+) -> Sample:
+    """Draw rows whose scores are not calibrated; with a shift of the covariate, or a change of the concept."""
+    codes, common = None, 0.0
+    x = rng.normal(size=rows)
+    if entities:
+        codes = np.repeat(np.arange(rows // ROWS_PER_ENTITY), ROWS_PER_ENTITY)
+        common = 0.9 * rng.normal(size=codes.max() + 1)[codes]
+        x = 0.7 * x + 0.7 * rng.normal(size=codes.max() + 1)[codes]
+    x = x + shift
+    logit = 1.5 * x - 1.5
+    truth = rng.random(rows) < 1 / (1 + np.exp(-(logit + change + common)))
+    return Sample(1 / (1 + np.exp(-(1.6 * logit + 0.3))), truth, codes)
+
+
+def draw_classes(
+    rng: np.random.Generator, rows: int, classes: int = 4
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Draw probabilities of several classes, and the classes that they come to."""
+    scores = rng.dirichlet(np.ones(classes), rows)
+    truth = (scores.cumsum(axis=1) < rng.random(rows)[:, None]).sum(axis=1)
+    return scores, np.minimum(truth, classes - 1)
+
+
+def learn(known: KnownRows) -> OutcomeModel:
+    """Return what a reference shows that is known to be large enough."""
+    model = fit_reference(known)
+    assert isinstance(model, OutcomeModel), model
+    return model
+
+
+def measure(sample: Sample) -> dict[str, float]:
+    """Return the metrics of the labels, as `engine.models.performance` measures them."""
+    cost = CostMatrix(true_positive=3, false_positive=-1, true_negative=0.5, false_negative=-4)
+    predicted = sample.score > 0.4
+    found, _, _ = measure_binary(
+        sample.truth, predicted, sample.score, names=("0", "1"), cost_matrix=cost, units=sample.units
+    )
+    return {name: value for name, value in found.items() if isinstance(value, float)}
+
+
+def losses_of(truth: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the losses of a regression, one column each."""
+    off = truth - predicted
+    return np.stack([abs(off), off**2, (np.log1p(truth) - np.log1p(predicted)) ** 2, abs(off / truth)], axis=1)
+
+
+def hats(scores: npt.NDArray[np.float64], knots: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the linear splines that are 1 at one knot and 0 at all others, shape (rows, knots)."""
+    return np.stack([np.interp(scores, knots, one) for one in np.eye(len(knots))], axis=1)
+
+
+def expect_naively(
+    known: Sample, batch: Sample, weights: npt.NDArray[np.float64], knots: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the probabilities of the second class by the normal equations, on whole matrices."""
+    basis = hats(known.score, knots)
+    normal = np.einsum("ni,n,nj->ij", basis, weights, basis) + 1e-6 * weights.sum() * np.eye(len(knots))
+    at = np.linalg.solve(normal, np.einsum("ni,n->i", basis, weights * known.truth))
+    return np.clip(hats(batch.score, knots) @ at, 0, 1)
+
+
+def test_known_outcomes_give_the_metrics_themselves() -> None:
+    sample = draw_rows(np.random.default_rng(1), 500)
+    found = sample.as_rows().measure(sample.outcomes, np.zeros_like(sample.outcomes), np.ones(500))
+    assert {name: one.value for name, one in iterate_expected(found)} == pytest.approx(measure(sample), rel=1e-9)
+    scores, truth = draw_classes(np.random.default_rng(2), 400)
+    predicted = scores.argmax(axis=1)
+    of_classes, _, _ = measure_multiclass(truth, predicted, scores, list("abcd"), Units(400))
+    rows = Rows("multiclass_classification", Predicted(predicted, scores), scores, Units(400), GAINS)
+    found = rows.measure(np.eye(4)[truth], np.zeros((400, 4)), np.ones(400))
+    assert {name: one.value for name, one in iterate_expected(found)} == pytest.approx(dict(of_classes), rel=1e-9)
+    rng = np.random.default_rng(3)
+    numbers, guesses = rng.gamma(3, 2, 300), rng.gamma(3, 2, 300)
+    of_numbers, _, _ = measure_regression(numbers, guesses, Units(300))
+    rows = Rows("regression", Predicted(guesses), guesses[:, None], Units(300), GAINS)
+    found = rows.measure(losses_of(numbers, guesses), np.zeros((300, 4)), np.ones(300))
+    assert len(found) == len(LOSSES) + 1
+    assert {name: one.value for name, one in iterate_expected(found)} == pytest.approx(
+        {name: of_numbers[name] for name in found}, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_an_influence_is_the_derivative_of_the_metric(task: str) -> None:
+    rng = np.random.default_rng(4)
+    n, noise = 300, np.full((300, 4), 0.1)
+    if task == "binary":
+        rows, outcomes, noise = draw_rows(rng, n).as_rows(), rng.dirichlet([2, 1], n), np.full((n, 2), 0.0)
+    elif task == "multiclass":
+        scores, _ = draw_classes(rng, n)
+        predicted = Predicted(scores.argmax(axis=1), scores)
+        rows, outcomes = (
+            Rows("multiclass_classification", predicted, scores, Units(n), GAINS),
+            rng.dirichlet([1] * 4, n),
+        )
+        noise = np.zeros((n, 4))
+    else:
+        guesses = rng.gamma(3, 2, n)
+        rows = Rows("regression", Predicted(guesses), guesses[:, None], Units(n), GAINS)
+        outcomes = rng.gamma(2, 1, (n, 4))
+    move = rng.normal(size=outcomes.shape) * 1e-5
+    if task != "regression":
+        move -= move.mean(axis=1, keepdims=True)  # a row stays one row
+    low, here, high = (dict(iterate_expected(rows.measure(outcomes + s * move, noise, np.ones(n)))) for s in (-1, 0, 1))
+    for name, one in here.items():
+        slope = float((np.broadcast_to(one.influence, outcomes.shape) * move).sum() / n)
+        # the influence on lift smoothes over the border of the top rows
+        assert (high[name].value - low[name].value) / 2 == pytest.approx(slope, rel=0.2 if name == "lift" else 1e-3)
+
+
+def test_a_spline_is_least_squares_and_its_influences_are_what_leaving_a_row_out_does() -> None:
+    rng = np.random.default_rng(5)
+    known, batch = draw_rows(rng, 600), draw_rows(rng, 200)
+    weights = rng.gamma(2, 1, 600)
+    knots = choose_knots(known.score, (known.truth, ~known.truth))
+    spline = fit_spline(known.score, known.truth.astype(float), weights, knots)
+    naive = expect_naively(known, batch, weights, knots)
+    assert np.clip(spline.locate(batch.score).interpolate(spline.values), 0, 1) == pytest.approx(naive, abs=1e-4)
+    of_knots = rng.normal(size=len(knots))
+    influences = spline.influences(of_knots)
+    for row in (0, 17, 300):
+        step = np.zeros(600)
+        step[row] = 1e-4
+        moved = fit_spline(known.score, known.truth.astype(float), weights + step, knots)
+        slope = float(((moved.values - spline.values) * of_knots).sum()) / 1e-4
+        assert slope == pytest.approx(influences[row] / weights[row], rel=1e-2, abs=1e-6)
+
+
+def test_knots_lie_where_a_rare_class_has_its_rows() -> None:
+    rng = np.random.default_rng(6)
+    score = np.r_[rng.uniform(0, 0.5, 5000), rng.uniform(0.5, 1, 100)]
+    rare = np.arange(5100) >= 5000
+    assert (choose_knots(score, (rare, ~rare)) > 0.5).sum() >= 8
+    assert (choose_knots(score) > 0.5).sum() <= 3
+    assert choose_knots(np.full(100, 0.3)).tolist() == [0.3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entities", [False, True])
+def test_an_estimate_is_the_mean_over_drawn_labels_and_its_interval_that_of_resampling(entities: bool) -> None:
+    """The naive twin: draw entities of both sides with replacement, fit again, draw labels, measure."""
+    rng = np.random.default_rng(7)
+    known, batch = draw_rows(rng, 800, entities=entities), draw_rows(rng, 600, entities=entities)
+    model = learn(known.as_known())
+    found = estimate_performance(batch.as_rows(), model)
+    draws: dict[str, list[float]] = {name: [] for name in found.metrics}
+    likeness = float(model.likeness[0])
+    for _ in range(250):
+        again = _resample(rng, known), _resample(rng, batch)
+        knots = model.splines[0].knots
+        p = expect_naively(again[0], again[1], np.ones(len(again[0].score)), knots)
+        for name, value in measure(replace(again[1], truth=_draw_alike(rng, p, again[1].codes, likeness))).items():
+            draws[name].append(value)
+    for name, value in found.metrics.items():
+        drawn = np.array(draws[name])
+        assert value == pytest.approx(drawn.mean(), abs=4 * drawn.std() / len(drawn) ** 0.5 + 0.15 * drawn.std()), name
+        low, high = found.intervals[name]
+        expected = 0.65 if name == "calibration_error" else 0.8
+        assert expected < (high - low) / (2 * 1.96 * drawn.std()) < (2 if name == "calibration_error" else 1.3), name
+
+
+def _resample(rng: np.random.Generator, sample: Sample) -> Sample:
+    if sample.codes is None:
+        rows = rng.integers(0, len(sample.score), len(sample.score))
+        return Sample(sample.score[rows], sample.truth[rows])
+    drawn = rng.integers(0, sample.codes.max() + 1, sample.codes.max() + 1)
+    rows = (drawn[:, None] * ROWS_PER_ENTITY + np.arange(ROWS_PER_ENTITY)).ravel()
+    return Sample(sample.score[rows], sample.truth[rows], sample.codes)
+
+
+def _draw_alike(
+    rng: np.random.Generator, p: npt.NDArray[np.float64], codes: npt.NDArray[np.int64] | None, likeness: float
+) -> npt.NDArray[np.bool_]:
+    """Draw labels that are equal in an entity with about the given correlation: some share one uniform number."""
+    uniform = rng.random(len(p))
+    if codes is not None:
+        shared = rng.random(codes.max() + 1)[codes]
+        uniform = np.where(rng.random(len(p)) < likeness**0.5, shared, uniform)
+    return uniform < p
+
+
+def coverage(
+    rows: tuple[int, int], times: int, *, entities: bool = False, shift: float = 0.0
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return how often intervals hold what the labels show, and the mean error in standard deviations, by metric."""
+    hits: dict[str, list[bool]] = {}
+    errors: dict[str, list[float]] = {}
+    for seed in range(times):
+        rng = np.random.default_rng(1000 + seed)
+        known, batch = (
+            draw_rows(rng, rows[0], entities=entities),
+            draw_rows(rng, rows[1], entities=entities, shift=shift),
+        )
+        found = estimate_performance(batch.as_rows(), learn(known.as_known()))
+        for name, value in measure(batch).items():
+            low, high = found.intervals[name]
+            hits.setdefault(name, []).append(low <= value <= high)
+            errors.setdefault(name, []).append((found.metrics[name] or 0.0) - value)
+    return {name: float(np.mean(one)) for name, one in hits.items()}, {
+        name: float(np.mean(one) / np.std(one)) for name, one in errors.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("entities", "shift"), [(False, 0.0), (True, 0.0), (False, 0.7)])
+def test_intervals_hold_what_the_labels_show(entities: bool, shift: float) -> None:
+    held, bias = coverage((1600, 800), 100, entities=entities, shift=shift)
+    assert {name for name, share in held.items() if share < 0.89} == set()
+    assert {name for name, one in bias.items() if abs(one) > 0.4 and name != "calibration_error"} == set()
+
+
+def test_of_more_classes_and_of_a_regression_the_estimate_is_near_what_the_labels_show() -> None:
+    rng = np.random.default_rng(8)
+    scores, truth = draw_classes(rng, 4000)
+    model = learn(KnownRows(scores[:2000], np.eye(4)[truth[:2000]], Units(2000), np.ones(2000), classes=True))
+    predicted = scores[2000:].argmax(axis=1)
+    rows = Rows("multiclass_classification", Predicted(predicted, scores[2000:]), scores[2000:], Units(2000), GAINS)
+    real, _, _ = measure_multiclass(truth[2000:], predicted, scores[2000:], list("abcd"), Units(2000))
+    found = estimate_performance(rows, model)
+    assert found.metrics == {name: pytest.approx(value, abs=0.06) for name, value in real.items()}
+    assert all(low <= real[name] <= high for name, (low, high) in found.intervals.items())
+    guesses = rng.gamma(3, 2, 4000)
+    numbers = guesses + rng.normal(size=4000) * (0.1 + 0.2 * guesses) + 20
+    losses = losses_of(numbers, guesses + 20)
+    losses_model = learn(KnownRows(guesses[:2000, None], losses[:2000], Units(2000), np.ones(2000), classes=False))
+    chosen = guesses[2000:] > 6  # another mix of rows: their errors are larger
+    some = (guesses[2000:] + 20)[chosen]
+    rows = Rows("regression", Predicted(some), (some - 20)[:, None], Units(len(some)), GAINS)
+    real, _, _ = measure_regression(numbers[2000:][chosen], some, Units(len(some)))
+    found = estimate_performance(rows, losses_model)
+    assert set(found.metrics) == {"mae", "mse", "rmse", "rmsle", "mape"}
+    for name, (low, high) in found.intervals.items():
+        assert low <= real[name] <= high, name
+    assert found.metrics["mae"] > 1.3 * losses[:2000, 0].mean()
+
+
+def label(rng: np.random.Generator, batch: Sample, share: float) -> npt.NDArray[np.bool_]:
+    """Give labels to a share of the rows, to those with a low score more often."""
+    return rng.random(len(batch.score)) < np.clip(share * (0.3 + 2.2 * (1 - batch.score)), 0, 1)
+
+
+def fold_of(batch: Sample) -> npt.NDArray[np.int64]:
+    """Return the part of each row, the same for all rows of an entity."""
+    return (np.arange(len(batch.score)) if batch.codes is None else batch.codes) % FOLDS
+
+
+def correct(known: Sample, batch: Sample, labelled: npt.NDArray[np.bool_]) -> Estimates:
+    """Return the estimate with some labels."""
+    return correct_by_labels(batch.as_rows(), learn(known.as_known()), labelled, batch.outcomes, fold_of(batch))
+
+
+def test_labels_correct_an_estimate_where_the_concept_has_changed() -> None:
+    rng = np.random.default_rng(9)
+    known, batch = draw_rows(rng, 3000), draw_rows(rng, 4000, change=1.2)
+    labelled, real = label(rng, batch, 0.4), measure(batch)
+    blind, corrected = estimate_performance(batch.as_rows(), learn(known.as_known())), correct(known, batch, labelled)
+    assert corrected.method == "prediction-powered"
+    for name in ("accuracy", "recall", "log_loss", "precision"):
+        low, high = corrected.intervals[name]
+        assert low <= real[name] <= high
+        assert not blind.intervals[name][0] <= real[name] <= blind.intervals[name][1]
+    assert "the labelled rows alone" in corrected.reasons["calibration_error"]
+
+
+def test_labels_of_the_rows_with_low_scores_alone_would_mislead() -> None:
+    rng = np.random.default_rng(10)
+    known, batch = draw_rows(rng, 3000), draw_rows(rng, 4000)
+    labelled, real = label(rng, batch, 0.3), measure(batch)
+    kept = Sample(batch.score[labelled], batch.truth[labelled])
+    alone, corrected = measure(kept), correct(known, batch, labelled)
+    for name in ("recall", "accuracy"):
+        assert abs((corrected.metrics[name] or 0) - real[name]) < abs(alone[name] - real[name]) / 2
+
+
+def test_the_mean_of_a_corrected_estimate_is_that_of_the_published_formula() -> None:
+    """Angelopoulos et al. 2023: the mean of the guesses, plus the weighted mean of what they miss."""
+    rng = np.random.default_rng(11)
+    known, batch = draw_rows(rng, 2000), draw_rows(rng, 3000, change=0.5)
+    labelled = np.arange(3000) % 3 == 0  # as if at random, so that all labelled rows weigh about the same
+    guess = learn(known.as_known()).expect(batch.scores).outcomes[:, 1]
+    right, expected = batch.truth == (batch.score > 0.4), np.where(batch.score > 0.4, guess, 1 - guess)
+    by_formula = expected.mean() + (right[labelled] - expected[labelled]).mean()
+    assert correct(known, batch, labelled).metrics["accuracy"] == pytest.approx(by_formula, abs=0.004)
+
+
+def test_few_labels_correct_nothing() -> None:
+    batch = draw_rows(np.random.default_rng(12), 1000)
+    for labelled, enough in (
+        (np.arange(1000) < 50, False),
+        (np.arange(1000) < 900, True),
+        (np.ones(1000, bool), False),
+    ):
+        assert are_enough(labelled, batch.outcomes[labelled], batch.units, classes=True) is enough
+    one_class = np.where(batch.truth, False, np.arange(1000) < 900)
+    assert not are_enough(one_class, batch.outcomes[one_class], batch.units, classes=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entities", [False, True])
+def test_labels_rarely_contradict_an_estimate_that_is_right_and_always_one_that_is_wrong(entities: bool) -> None:
+    wrong, missed = 0, 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        known = learn(draw_rows(rng, 1600, entities=entities).as_known())
+        for change in (0.0, 1.0):
+            batch = draw_rows(rng, 1600, entities=entities, change=change)
+            labelled = label(rng, batch, 0.4)
+            compared = compare_with_labels(batch.as_rows().take(labelled), known, batch.outcomes[labelled]).compared
+            contradicted = compared[0].p_value < 0.05
+            assert [one.p_value for one in compared] == sorted(one.p_value for one in compared)
+            wrong += contradicted and not change
+            missed += not contradicted and change > 0
+    assert wrong <= 7
+    assert missed == 0
+
+
+def test_weights_make_a_reference_stand_for_a_batch_whose_covariates_have_moved() -> None:
+    """The score sees one covariate, the outcome depends on another too, which has moved."""
+    rng = np.random.default_rng(13)
+    z, z_batch = rng.normal(size=6000), rng.normal(size=6000) + 1
+    x, x_batch = rng.normal(size=6000), rng.normal(size=6000)
+    known, batch = (
+        Sample(1 / (1 + np.exp(-one)), rng.random(6000) < 1 / (1 + np.exp(-(one + 1.2 * other))))
+        for one, other in ((x, z), (x_batch, z_batch))
+    )
+    weights = np.exp(z - 0.5)  # the ratio of the densities of two normal distributions
+    plain = estimate_performance(batch.as_rows(), learn(known.as_known()))
+    moved = estimate_performance(batch.as_rows(), learn(known.as_known(weights)), reweighted=True)
+    real = measure(batch)
+    for name in ("accuracy", "recall", "log_loss"):
+        assert moved.intervals[name][0] <= real[name] <= moved.intervals[name][1]
+        assert abs((plain.metrics[name] or 0) - real[name]) > 3 * abs((moved.metrics[name] or 0) - real[name])
+    assert moved.effective_units == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+
+
+def test_a_reference_that_shows_too_little_gives_a_reason() -> None:
+    rng = np.random.default_rng(14)
+    sample = draw_rows(rng, 400)
+    assert "49 rows of the reference have a label, at least 50" in str(
+        fit_reference(Sample(sample.score[:49], np.arange(49) % 2 == 0).as_known())
+    )
+    assert "the reference has 3 rows of the rarest class" in str(
+        fit_reference(Sample(sample.score, np.arange(400) < 3).as_known())
+    )
+    weights = np.where(np.arange(400) < 20, 100.0, 0.01)
+    assert "count as much as only 2" in str(fit_reference(sample.as_known(weights)))
+    assert "no row of the reference" in str(fit_reference(Sample(np.zeros(0), np.zeros(0, bool)).as_known()))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.booleans(), st.integers(0, 5)), max_size=40),
+    st.sampled_from(["constant", "ties", "spread"]),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_the_rows_there_is_a_number_or_a_reason(
+    rows: list[tuple[float, bool, int]], kind: str, entities: bool
+) -> None:
+    rng = np.random.default_rng(15)
+    score = {"constant": np.full(200, 0.5), "ties": rng.integers(0, 3, 200) / 2, "spread": rng.random(200)}[kind]
+    model = fit_outcomes(Sample(score, np.arange(200) % 3 == 0).as_known())
+    codes = np.unique([one[2] for one in rows], return_inverse=True)[1].astype(np.int64) if entities and rows else None
+    batch = Sample(np.array([one[0] for one in rows]), np.array([one[1] for one in rows], bool), codes)
+    found = [estimate_performance(batch.as_rows(), model)]
+    labelled = batch.truth
+    if labelled.any() and not labelled.all():
+        found.append(correct_by_labels(batch.as_rows(), model, labelled, batch.outcomes, fold_of(batch)))
+    for one in found:
+        for name, value in one.metrics.items():
+            assert (value is None) == bool(one.reasons.get(name))
+            assert value is None or np.isfinite(value)
+            if value is not None:
+                low, high = one.intervals.get(name, (value, value))
+                assert low <= value <= high or name == "calibration_error"
+                assert (name in one.intervals) != (name in one.interval_reasons)
+    for compared in compare_with_labels(batch.as_rows(), model, batch.outcomes).compared:
+        assert 0 <= compared.p_value <= 1
+        assert Expected(compared.expected, np.zeros(1), "plain").value == compared.expected
