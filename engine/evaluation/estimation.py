@@ -231,7 +231,17 @@ def _weigh(
     if isinstance(odds, str):
         return np.ones(known.height), None, odds
     weights, outside = models.weigh_reference(*odds)
-    return weights, outside, ""
+    numerical = [name for name, role in _usable(roles, known, rows).items() if role is drift.Role.NUMERICAL] + [
+        name for name in known.columns if name.startswith(SCORE) and name in rows.columns
+    ][1:]
+    sides = [_read_numbers(one, numerical) for one in (known, rows)]
+    return models.balance_weights(weights, *sides), outside, ""
+
+
+def _read_numbers(frame: pl.DataFrame, names: list[str]) -> Floats:
+    """Return numerical columns, NaN where a value is missing or no number."""
+    columns = [frame[name].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy() for name in names]
+    return np.stack(columns, axis=1) if columns else np.zeros((frame.height, 0))
 
 
 def _refuse(task: str, reason: str, *, failed: bool = False, fine: bool = False) -> Estimation:

@@ -16,6 +16,7 @@ from engine.models.expected_metrics import LOSSES, Expected, Predicted, iterate_
 from engine.models.expected_outcomes import KnownRows, OutcomeModel, fit_outcomes
 from engine.models.intervals import Units
 from engine.models.prediction_powered import FOLDS, are_enough, correct_by_labels
+from engine.models.reference_weights import LARGEST_WEIGHT, balance_weights, weigh_reference
 from engine.models.regression import measure_regression
 from engine.spec.resources.models import CostMatrix
 
@@ -392,6 +393,28 @@ def test_weights_make_a_reference_stand_for_a_batch_whose_covariates_have_moved(
         assert moved.intervals[name][0] <= real[name] <= moved.intervals[name][1]
         assert abs((plain.metrics[name] or 0) - real[name]) > 3 * abs((moved.metrics[name] or 0) - real[name])
     assert moved.effective_units == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+
+
+def test_balanced_weights_give_the_reference_the_means_of_the_batch() -> None:
+    rng = np.random.default_rng(16)
+    reference, batch = rng.normal(size=(5000, 3)), rng.normal(size=(3000, 3)) + [1, 0, 0]
+    reference[::50, 1], batch[::50, 2] = np.nan, np.inf
+    reference[:, 2] = 7  # constant, so it cannot be balanced
+    weights = balance_weights(np.ones(5000), reference, batch)
+    assert weights.mean() == pytest.approx(1)
+    assert weights.max() <= LARGEST_WEIGHT * 1.1
+    assert (weights * reference[:, 0]).mean() == pytest.approx(batch[:, 0].mean(), abs=0.03)
+    # the ratio of the densities of two normal distributions is an exponential of a line
+    assert np.corrcoef(weights, np.exp(reference[:, 0]))[0, 1] > 0.98
+    assert balance_weights(np.ones(4), np.zeros((4, 0)), np.zeros((3, 0))).tolist() == [1] * 4
+
+
+def test_odds_that_say_nothing_weigh_all_rows_alike() -> None:
+    weights, outside = weigh_reference(np.zeros(300), np.zeros(100))
+    assert weights == pytest.approx(np.ones(300))
+    assert outside == 0
+    weights, outside = weigh_reference(np.full(300, -5.0), np.full(100, 5.0))
+    assert outside == 1
 
 
 def test_a_reference_that_shows_too_little_gives_a_reason() -> None:
