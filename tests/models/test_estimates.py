@@ -170,6 +170,27 @@ def test_an_influence_is_the_derivative_of_the_metric(task: str) -> None:
         assert (high[name].value - low[name].value) / 2 == pytest.approx(slope, rel=0.2 if name == "lift" else 1e-3)
 
 
+def test_calibrated_estimates_are_those_of_the_published_formulas() -> None:
+    """CBPE: every row counts as positive by its probability, and as negative by what is left (NannyML 0.13.1)."""
+    rng = np.random.default_rng(17)
+    known, batch = draw_rows(rng, 800), draw_rows(rng, 300)
+    model = learn(known.as_known())
+    found = estimate_performance(batch.as_rows(), model).metrics
+    p, guess = model.expect(batch.scores).outcomes[:, 1], batch.score > 0.4
+    tp, fp, fn, tn = (float(one.sum()) for one in (p[guess], 1 - p[guess], p[~guess], 1 - p[~guess]))
+    pairs = np.multiply.outer(p, 1 - p)
+    order = np.sign(np.subtract.outer(batch.score, batch.score)) / 2 + 0.5
+    expected = {
+        "accuracy": (tp + tn) / 300,
+        "precision": tp / (tp + fp),
+        "recall": tp / (tp + fn),
+        "f1": 2 * tp / (2 * tp + fp + fn),
+        "roc_auc": float((pairs * order).sum() / pairs.sum()),
+        "mcc": (tp * tn - fp * fn) / ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_spline_is_least_squares_and_its_influences_are_what_leaving_a_row_out_does() -> None:
     rng = np.random.default_rng(5)
     known, batch = draw_rows(rng, 600), draw_rows(rng, 200)
@@ -397,7 +418,7 @@ def test_weights_make_a_reference_stand_for_a_batch_whose_covariates_have_moved(
 
 def test_balanced_weights_give_the_reference_the_means_of_the_batch() -> None:
     rng = np.random.default_rng(16)
-    reference, batch = rng.normal(size=(5000, 3)), rng.normal(size=(3000, 3)) + [1, 0, 0]
+    reference, batch = rng.normal(size=(5000, 3)), rng.normal(size=(3000, 3)) + np.array([1, 0, 0])
     reference[::50, 1], batch[::50, 2] = np.nan, np.inf
     reference[:, 2] = 7  # constant, so it cannot be balanced
     weights = balance_weights(np.ones(5000), reference, batch)
