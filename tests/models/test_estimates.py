@@ -236,7 +236,9 @@ def test_an_estimate_is_the_mean_over_drawn_labels_and_its_interval_that_of_resa
             draws[name].append(value)
     for name, value in found.metrics.items():
         drawn = np.array(draws[name])
-        assert value == pytest.approx(drawn.mean(), abs=4 * drawn.std() / len(drawn) ** 0.5 + 0.15 * drawn.std()), name
+        # what chance adds to a sum of absolute values, drawing from a sample adds once more
+        slack = 1.0 if name == "calibration_error" else 0.15
+        assert value == pytest.approx(drawn.mean(), abs=(4 / len(drawn) ** 0.5 + slack) * drawn.std()), name
         low, high = found.intervals[name]
         expected = 0.65 if name == "calibration_error" else 0.8
         assert expected < (high - low) / (2 * 1.96 * drawn.std()) < (2 if name == "calibration_error" else 1.3), name
