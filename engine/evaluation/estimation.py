@@ -86,28 +86,28 @@ def estimate_batch(
     """
     task = settings.task
     if unscored:
-        return _refuse(task, unscored, failed=True)
+        return _refuse_estimates(task, unscored, failed=True)
     if settings.own_reference:
-        return _refuse(task, OWN_REFERENCE, fine=True)
+        return _refuse_estimates(task, OWN_REFERENCE, fine=True)
     if batch is None or reference is None:
-        return _refuse(task, f"the {'batch' if batch is None else 'reference'} {NOT_KEPT}; evaluate it again")
+        return _refuse_estimates(task, f"the {'batch' if batch is None else 'reference'} {NOT_KEPT}; evaluate it again")
     if batch.scored_by != reference.scored_by:
-        return _refuse(task, "the reference was scored by another version of the model, whose scores differ")
+        return _refuse_estimates(task, "the reference was scored by another version of the model, whose scores differ")
     if batch.classes != reference.classes:
-        return _refuse(task, "the reference was scored with other classes")
+        return _refuse_estimates(task, "the reference was scored with other classes")
     if task == "multiclass_classification" and f"{SCORE}0" not in reference.frame.columns:
-        return _refuse(task, NO_PROBABILITIES)
+        return _refuse_estimates(task, NO_PROBABILITIES)
     known = reference.frame.filter(pl.col(TRUTH).is_not_null())
     rows = batch.frame
     weights, outside, reason = np.ones(known.height), None, ""
     if settings.method == "reweighted" or (settings.method == "auto" and moved):
-        weights, outside, reason = _weigh(known, rows, roles, entity, settings)
+        weights, outside, reason = _weigh_rows(known, rows, roles, entity, settings)
         if reason:
-            return _refuse(task, f"the rows of the reference cannot be weighted: {reason}")
+            return _refuse_estimates(task, f"the rows of the reference cannot be weighted: {reason}")
     sides = _read_sides(known, rows, task, batch.classes, roles, entity, settings, weights)
     model = models.fit_reference(sides.known)
     if isinstance(model, str):
-        return _refuse(task, model)
+        return _refuse_estimates(task, model)
     blind = models.estimate_performance(sides.rows, model, reweighted=outside is not None)
     labelled = rows[TRUTH].is_not_null().to_numpy() & np.isfinite(sides.outcomes).all(axis=1)
     compared = models.Contradiction(reason="no labels")
@@ -118,7 +118,7 @@ def estimate_batch(
         if models.are_enough(labelled, of_labelled, sides.rows.units, classes=task != "regression"):
             folds = drift.number_folds(rows, models.FOLDS, entity=entity, seed=settings.seed)
             found = models.correct_by_labels(sides.rows, model, labelled, np.nan_to_num(sides.outcomes), folds)
-    return _describe(found, compared, int(labelled.sum()), outside, settings.confidence, task)
+    return _describe_estimates(found, compared, int(labelled.sum()), outside, settings.confidence, task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def _score_losses(
         odds = drift.cross_fit_log_odds(
             known,
             rows,
-            {**_usable(roles, known, rows), PREDICTED: drift.Role.NUMERICAL},
+            {**_shared_roles(roles, known, rows), PREDICTED: drift.Role.NUMERICAL},
             chosen=above,
             entity=entity,
             max_rows=settings.max_rows,
@@ -209,11 +209,11 @@ def _score_losses(
     return [one[PREDICTED].to_numpy()[:, None] for one in (known, rows)]
 
 
-def _usable(roles: Mapping[str, drift.Role], known: pl.DataFrame, rows: pl.DataFrame) -> dict[str, drift.Role]:
+def _shared_roles(roles: Mapping[str, drift.Role], known: pl.DataFrame, rows: pl.DataFrame) -> dict[str, drift.Role]:
     return {name: role for name, role in roles.items() if name in known.columns and name in rows.columns}
 
 
-def _weigh(
+def _weigh_rows(
     known: pl.DataFrame,
     rows: pl.DataFrame,
     roles: Mapping[str, drift.Role],
@@ -226,26 +226,36 @@ def _weigh(
     reference for a reason that shows in the columns are made up for as well.
     """
     odds = drift.cross_fit_log_odds(
-        known, rows, _usable(roles, known, rows), entity=entity, max_rows=settings.max_rows, seed=settings.seed
+        known, rows, _shared_roles(roles, known, rows), entity=entity, max_rows=settings.max_rows, seed=settings.seed
     )
     if isinstance(odds, str):
         return np.ones(known.height), None, odds
     weights, outside = models.weigh_reference(*odds)
-    return weights, outside, ""
+    numerical = [name for name, role in _shared_roles(roles, known, rows).items() if role is drift.Role.NUMERICAL] + [
+        name for name in known.columns if name.startswith(SCORE) and name in rows.columns
+    ][1:]
+    sides = [_read_numbers(one, numerical) for one in (known, rows)]
+    return models.balance_weights(weights, *sides), outside, ""
 
 
-def _refuse(task: str, reason: str, *, failed: bool = False, fine: bool = False) -> Estimation:
+def _read_numbers(frame: pl.DataFrame, names: list[str]) -> Floats:
+    """Return numerical columns, NaN where a value is missing or no number."""
+    columns = [frame[name].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy() for name in names]
+    return np.stack(columns, axis=1) if columns else np.zeros((frame.height, 0))
+
+
+def _refuse_estimates(task: str, reason: str, *, failed: bool = False, fine: bool = False) -> Estimation:
     """Return the metrics without a value, with the reason."""
     nothing = MetricValue(None, reason=reason, failed=failed, counts_as_ok=fine)
     names = [f"estimated_{name}" for name in ESTIMATED_BY_TASK[task]]
     return Estimation(dict.fromkeys([*names, "estimate_contradicted", "estimate_effective_rows"], nothing))
 
 
-def _describe(
+def _describe_estimates(
     found: Estimates, compared: Contradiction, labelled: int, outside: float | None, confidence: float, task: str
 ) -> Estimation:
     if found.method is None:
-        return _refuse(task, next(iter(found.reasons.values())))
+        return _refuse_estimates(task, next(iter(found.reasons.values())))
     metrics = {}
     for name, value in found.metrics.items():
         low, high = found.intervals.get(name, (None, None))

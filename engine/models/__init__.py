@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         save_trained,
     )
     from engine.models.prediction_powered import FOLDS, are_enough, correct_by_labels
-    from engine.models.reference_weights import LARGEST_WEIGHT, weigh_reference
+    from engine.models.reference_weights import LARGEST_WEIGHT, balance_weights, weigh_reference
     from engine.models.skops_files import UnloadableModelError
     from engine.models.training import TrainingResult, library_versions, train_model
 
@@ -71,6 +71,7 @@ _LAZY_EXPORTS = {
     "VersionObstacle": "persistence",
     "are_enough": "prediction_powered",
     "arrange_gains": "classification",
+    "balance_weights": "reference_weights",
     "collect_fit_facts": "fingerprints",
     "collect_model_facts": "fingerprints",
     "compare_with_labels": "contradictions",
@@ -128,6 +129,7 @@ __all__ = [
     "VersionObstacle",
     "are_enough",
     "arrange_gains",
+    "balance_weights",
     "collect_fit_facts",
     "collect_model_facts",
     "compare_with_labels",

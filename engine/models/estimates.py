@@ -137,8 +137,10 @@ def refuse_estimates(task: str, reason: str) -> Estimates:
 def fit_reference(known: KnownRows) -> OutcomeModel | str:
     """Learn from the reference what is to be expected of rows, or return the reason why it shows too little."""
     rows = len(known.outcomes)
-    if not rows or not known.weights.any():
+    if not rows:
         return "no row of the reference has a label and a prediction"
+    if not known.weights.any():
+        return "no row of the reference with a label is like the rows of the batch"
     if known.classes and (counts := known.outcomes.sum(axis=0)).min() < FEWEST_KNOWN_OF_A_CLASS:
         return (
             f"too few labels: the reference has {int(counts.min()):,} rows of the rarest class, "
