@@ -27,7 +27,7 @@ from engine.drift.distributions.quantile_grid import (
 from engine.drift.kernels.cdf_distance import Sums, divide_table
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.text_merge import merge_texts
-from engine.drift.kernels.value_tables import Counts, Values, merge_tables, search_sorted
+from engine.drift.kernels.value_tables import Counts, Values, cumulate, merge_tables, search_sorted, share_ones
 from engine.drift.reading.roles import Role
 
 _NO_COUNTS = np.empty(0, np.int64)
@@ -184,7 +184,8 @@ class Numerical:
         plan: GridPlan | None = None,
     ) -> Self:
         """Return an exact column of distinct ascending values and their counts, all at least 1."""
-        return cls(values, counts, missing, Moments.from_values(values, counts), None, entity_rows, None, plan)
+        moments = Moments.from_values(values, counts)
+        return cls(values, share_ones(counts), missing, moments, None, entity_rows, None, plan)
 
     @property
     def present(self) -> int:
@@ -195,7 +196,7 @@ class Numerical:
     def cumulative_counts(self) -> Counts:
         """Number of rows less than or equal to each value: the distribution function times the rows."""
         counts = self.counts if self.intervals is None else self.counts + self.intervals.counts[:-1]
-        return np.cumsum(counts)
+        return cumulate(counts)
 
     def rows_before(self, positions: NDArray[np.int64]) -> Counts:
         """Return, for each position in `values`, the number of rows up to the value before it: 0 for the first."""

@@ -1,5 +1,6 @@
 """Tables of ascending distinct values with counts: they are made from sorted values, merged and searched."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,37 @@ from engine.drift.kernels.lazy import kernel
 Values = NDArray[Any]
 """float64 or int64."""
 Counts = NDArray[np.int64]
+
+
+_FEWEST_SHARED, _MOST_SHARED = 1 << 16, 1 << 20
+"""Lengths of the counts that columns share where all are 1: those of fewer values take no memory to speak of."""
+
+
+@cache
+def _shared_ones() -> Counts:
+    return np.ones(_MOST_SHARED, np.int64)
+
+
+@cache
+def _shared_numbers() -> Counts:
+    return np.arange(1, _MOST_SHARED + 1)
+
+
+def share_ones(counts: Counts) -> Counts:
+    """Return counts that are all 1 as a part of one array, which nobody may write to; other counts as they are.
+
+    Most large columns have such counts: 8 MB of them each, and as much again of cumulative ones.
+    """
+    if _FEWEST_SHARED <= len(counts) <= _MOST_SHARED and (counts == 1).all():
+        return _shared_ones()[: len(counts)]
+    return counts
+
+
+def cumulate(counts: Counts) -> Counts:
+    """Return the cumulative sums of counts."""
+    if len(counts) >= _FEWEST_SHARED and counts.base is _shared_ones():
+        return _shared_numbers()[: len(counts)]
+    return np.cumsum(counts)
 
 
 def _count_distinct_in_numpy(ordered: Values) -> tuple[Values, Counts]:
