@@ -2,8 +2,9 @@
 
     python tests/benchmarks/speed.py --rows 1_000_000 10_000_000
 
-First files against a stored profile of a million rows: seconds of `compare(profile, path)`, every figure exact, and of
-polars when all it does is decode every column (sums of numbers, lengths of texts). Then one column in memory: the
+First files against a stored profile of a million rows: seconds of `compare(profile, path)`, every figure exact, then of
+files read once, where figures may have bounds; and of polars when all it does is read every column, in a process of its
+own (`read_limit.py`). Then one column in memory: the
 comparison with a ready profile, numpy's sort of the batch, and scipy's KS and Wasserstein functions (once, and only of
 the first size: they take a hundred times as long); ratios are of CPU seconds. Then all of it in a new process: imports,
 the profile of a reference of as many rows, and the comparison.
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from read_limit import ReadLimit
 from scipy import stats
 from timing import Cost, alone, cost, in_turns, machine
 
@@ -57,25 +59,21 @@ def files(folder: Path, sizes: list[int], times: int) -> None:
     reference = drift.Profile.load(folder / "profile")
     first = cost(lambda: drift.compare(reference, file(folder, STORED, "batch"))).wall
     print(f"\na file against a stored profile of {STORED:,} rows, 30 columns; the first comparison took {first:.2f} s")
-    print(f"{'rows':>12} {'decode':>15} {'compare':>15} {'÷ decode':>9} {'÷ its CPU':>9}")
+    print(f"{'rows':>12} {'':6} {'read':>15} {'compare':>15} {'÷ read':>9} {'÷ its CPU':>9}")
     for rows in sizes:
         path = file(folder, rows, "batch")
-        tasks: dict[str, Callable[[], object]] = {
-            "decode": lambda path=path: decode(path),
-            "compare": lambda path=path: drift.compare(reference, path),
-        }
-        found = in_turns(times, tasks)
-        limit, ours = found["decode"], found["compare"]
-        ratios = f"{ours.wall / limit.wall:9.2f} {ours.cpu / limit.cpu:9.2f}"
-        print(f"{rows:12,} {shown(limit)} {shown(ours)} {ratios}", flush=True)
-
-
-def decode(path: Path) -> pl.DataFrame:
-    """Read every value and do next to nothing with it."""
-    frame = pl.scan_parquet(path)
-    texts = [name for name, kind in frame.collect_schema().items() if kind == pl.String]
-    sums = frame.select(pl.exclude(texts).sum(), pl.col(texts).str.len_bytes().sum())
-    return sums.collect(engine="streaming")
+        with ReadLimit(path) as read:
+            tasks: dict[str, Callable[[], object]] = {
+                "read": read,
+                "exact": lambda path=path: drift.compare(reference, path),
+                "once": lambda path=path: drift.compare(reference, path, exact=False),
+            }
+            found = in_turns(times, tasks)
+        limit = found["read"]
+        for name in ("exact", "once"):
+            ours = found[name]
+            ratios = f"{ours.wall / limit.wall:9.2f} {ours.cpu / limit.cpu:9.2f}"
+            print(f"{rows:12,} {name:>6} {shown(limit)} {shown(ours)} {ratios}", flush=True)
 
 
 def columns(_: Path, sizes: list[int], times: int) -> None:

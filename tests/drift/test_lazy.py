@@ -83,6 +83,13 @@ def bounds(random, kind):
     return *found, number(ends[len(ends) // 2]), number(ends.min()), number(ends.max())
 
 
+def refined(random, kind):
+    points, counts = a_table(random, kind)
+    values, times = a_table(random, kind)
+    wanted, gaps = random.random(len(points) + 1) < 0.5, random.integers(0, 9, len(points) + 1)
+    return points, counts, gaps, random.standard_normal(len(gaps)), wanted, values, times
+
+
 def divided(random, kind):
     values, counts = a_table(random, kind)
     return values, counts, a_table(random, kind)[0], values[len(values) // 2]
@@ -336,6 +343,7 @@ ARGUMENTS = {
     ks_distribution.one_sided_p: [lambda random: (int(random.integers(1, 20_000)), float(random.uniform(1e-3, 0.9)))],
     ks_distribution.outer_path_share: [paths],
     ks_distribution.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],
+    value_tables.refine_intervals: both(refined),
     value_tables.find_pooled_ranks: both(pooled_ranks),
     value_tables.search_sorted: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
     label_permutations.draw_permutations: [labels],

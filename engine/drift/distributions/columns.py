@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from engine.drift.distributions.quantile_grid import (
+    GridPlan,
     QuantileGrid,
     RunningMoments,
     quantile_positions,
@@ -26,7 +27,7 @@ from engine.drift.distributions.quantile_grid import (
 from engine.drift.kernels.cdf_distance import Sums, divide_table
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.text_merge import merge_texts
-from engine.drift.kernels.value_tables import Counts, Values, merge_tables, search_sorted
+from engine.drift.kernels.value_tables import Counts, Values, cumulate, merge_tables, search_sorted, share_ones
 from engine.drift.reading.roles import Role
 
 _NO_COUNTS = np.empty(0, np.int64)
@@ -158,7 +159,8 @@ class Numerical:
     It holds distinct ascending `values` (float64 or int64) with their `counts`, the number of rows that are `missing`,
     and the `moments` of the rest. `intervals` is None where the column is exact; otherwise the values are grid points.
     If the count of a grid point is 0, no row has that value. `grid` is the one that the rows were counted on, if it is
-    known: its points are among the values.
+    known: its points are among the values. `plan` is that of the grid which an exact column has for others, if a file
+    kept it.
     """
 
     values: Values
@@ -168,13 +170,22 @@ class Numerical:
     intervals: GridIntervals | None = None
     entity_rows: EntityRows | None = None
     grid: QuantileGrid | None = None
+    plan: GridPlan | None = None
 
     role = Role.NUMERICAL
 
     @classmethod
-    def exact(cls, values: Values, counts: Counts, missing: int, entity_rows: EntityRows | None = None) -> Self:
+    def exact(
+        cls,
+        values: Values,
+        counts: Counts,
+        missing: int,
+        entity_rows: EntityRows | None = None,
+        plan: GridPlan | None = None,
+    ) -> Self:
         """Return an exact column of distinct ascending values and their counts, all at least 1."""
-        return cls(values, counts, missing, Moments.from_values(values, counts), None, entity_rows)
+        moments = Moments.from_values(values, counts)
+        return cls(values, share_ones(counts), missing, moments, None, entity_rows, None, plan)
 
     @property
     def present(self) -> int:
@@ -185,7 +196,7 @@ class Numerical:
     def cumulative_counts(self) -> Counts:
         """Number of rows less than or equal to each value: the distribution function times the rows."""
         counts = self.counts if self.intervals is None else self.counts + self.intervals.counts[:-1]
-        return np.cumsum(counts)
+        return cumulate(counts)
 
     def rows_before(self, positions: NDArray[np.int64]) -> Counts:
         """Return, for each position in `values`, the number of rows up to the value before it: 0 for the first."""
@@ -204,7 +215,10 @@ class Numerical:
     def quantile_grid(self, size: int) -> QuantileGrid:
         """Return the grid of at most `size` of this column's values for counting other samples; it is cached."""
         if size not in self._grids:
-            self._grids[size] = QuantileGrid.from_counts(self.values, self.counts, size)
+            planned = None
+            if self.plan is not None and self.plan.buckets == size:
+                planned = QuantileGrid.from_plan(self.values, self.plan)
+            self._grids[size] = planned or QuantileGrid.from_counts(self.values, self.counts, size)
         return self._grids[size]
 
     def one_per_entity(self) -> "Numerical":
@@ -427,9 +441,10 @@ class Categorical:
         cls, labels: Sequence[str], counts: Counts, missing: int, entity_rows: Positions | None = None
     ) -> Self:
         """Return the column of labels, ascending by their UTF-8 bytes, and their counts."""
-        encoded = [label.encode() for label in labels]
-        ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
-        return cls(np.frombuffer(b"".join(encoded), np.uint8).copy(), ends, counts, missing, entity_rows)
+        joined = "".join(labels)
+        sizes = map(len, labels) if joined.isascii() else (len(label.encode()) for label in labels)
+        ends = np.cumsum(np.fromiter(sizes, np.int64, len(labels)))
+        return cls(np.frombuffer(joined.encode(), np.uint8).copy(), ends, counts, missing, entity_rows)
 
     @property
     def labels(self) -> list[str]:

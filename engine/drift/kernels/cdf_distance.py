@@ -200,7 +200,9 @@ def ks_wasserstein_by_segments(
     "Tuple((i8[::1], i8[::1], i8[::1], i8[::1], f8[::1]))(f8[::1], i8[::1], f8[::1], f8)",
     "Tuple((i8[::1], i8[::1], i8[::1], i8[::1], f8[::1]))(i8[::1], i8[::1], i8[::1], i8)",
 )
-def divide_table(values: Values, counts: Counts, points: Values, centre: Any) -> tuple[Counts, ...]:
+def divide_table(
+    values: Values, counts: Counts, points: Values, centre: Any
+) -> tuple[Counts, Counts, Counts, Counts, Sums]:
     """Divide a table at ascending points.
 
     Returns

@@ -175,6 +175,8 @@ class Kernel:
         # stay numpy scalars, so that int64 differences wrap around as they do in compiled code.
         scalars = _PYTHON_SCALARS if len(signatures) == 1 else _NUMPY_SCALARS
         self._parameters = tuple(_parse_parameters(signature, scalars) for signature in signatures)
+        # of several signatures, the type of the first argument tells which one is meant
+        self._index_by_type = {found[0].dtype: index for index, found in enumerate(self._parameters)}
         self._work = work
         self._spent = 0.0
         self._compiled: list[Any] = [None] * len(signatures)
@@ -182,7 +184,10 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> Any:
         # compiled code checks its arguments itself
-        index = 0 if len(self._compiled) == 1 and self._compiled[0] else self._match_signature(arguments)
+        index = self._index_by_type.get(getattr(arguments[0], "dtype", None), 0)
+        if self._compiled[index] is not None:
+            return self._compiled[index](*arguments)
+        index = self._match_signature(arguments)
         if self._compiled[index] is None:
             if self._work and self._spent <= self._affordable_seconds(index) and self._work(*arguments) <= LARGE:
                 return self.interpret(*arguments)

@@ -1,5 +1,6 @@
 """Tables of ascending distinct values with counts: they are made from sorted values, merged and searched."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,37 @@ from engine.drift.kernels.lazy import kernel
 Values = NDArray[Any]
 """float64 or int64."""
 Counts = NDArray[np.int64]
+
+
+_FEWEST_SHARED, _MOST_SHARED = 1 << 16, 1 << 20
+"""Lengths of the counts that columns share where all are 1: those of fewer values take no memory to speak of."""
+
+
+@cache
+def _shared_ones() -> Counts:
+    return np.ones(_MOST_SHARED, np.int64)
+
+
+@cache
+def _shared_numbers() -> Counts:
+    return np.arange(1, _MOST_SHARED + 1)
+
+
+def share_ones(counts: Counts) -> Counts:
+    """Return counts that are all 1 as a part of one array, which nobody may write to; other counts as they are.
+
+    Most large columns have such counts: 8 MB of them each, and as much again of cumulative ones.
+    """
+    if _FEWEST_SHARED <= len(counts) <= _MOST_SHARED and (counts == 1).all():
+        return _shared_ones()[: len(counts)]
+    return counts
+
+
+def cumulate(counts: Counts) -> Counts:
+    """Return the cumulative sums of counts."""
+    if len(counts) >= _FEWEST_SHARED and counts.base is _shared_ones():
+        return _shared_numbers()[: len(counts)]
+    return np.cumsum(counts)
 
 
 def _count_distinct_in_numpy(ordered: Values) -> tuple[Values, Counts]:
@@ -64,6 +96,57 @@ def merge_tables(
             j += 1
         k += 1
     return values[:k].copy(), a[:k].copy(), b[:k].copy()
+
+
+@kernel(
+    "Tuple((f8[::1], i8[::1], i8[::1], f8[::1]))(f8[::1], i8[::1], i8[::1], f8[::1], b1[::1], f8[::1], i8[::1])",
+    "Tuple((i8[::1], i8[::1], i8[::1], f8[::1]))(i8[::1], i8[::1], i8[::1], f8[::1], b1[::1], i8[::1], i8[::1])",
+)
+def refine_intervals(
+    points: Values,
+    counts: Counts,
+    gaps: Counts,
+    sums: NDArray[np.float64],
+    wanted: NDArray[np.bool_],
+    values: Values,
+    times: Counts,
+) -> tuple[Values, Counts, Counts, NDArray[np.float64]]:
+    """Return a table with the values of some intervals between its points in place of their totals.
+
+    Parameters
+    ----------
+    points, counts
+        Ascending values, and the rows that equal each.
+    gaps, sums
+        For each interval below the first point, between neighbours, and above the last: its rows, and a sum.
+    wanted
+        Which of the intervals are replaced.
+    values, times
+        The distinct ascending values of the rows in these, how often each occurs, and perhaps those of other rows.
+
+    Returns
+    -------
+    points, counts, gaps, sums
+        As above; the intervals next to an inserted value have no rows.
+    """
+    size = len(points) + len(values)
+    new_points, new_counts = np.empty(size, points.dtype), np.empty(size, np.int64)
+    new_gaps, new_sums = np.zeros(size + 1, np.int64), np.zeros(size + 1)
+    j = k = 0
+    for i in range(len(points) + 1):
+        if not wanted[i]:
+            new_gaps[k], new_sums[k] = gaps[i], sums[i]
+        while j < len(values) and (i == len(points) or values[j] < points[i]):
+            if wanted[i]:
+                new_points[k], new_counts[k] = values[j], times[j]
+                k += 1
+            j += 1
+        if i < len(points):
+            if j < len(values) and values[j] == points[i]:
+                j += 1
+            new_points[k], new_counts[k] = points[i], counts[i]
+            k += 1
+    return new_points[:k].copy(), new_counts[:k].copy(), new_gaps[: k + 1].copy(), new_sums[: k + 1].copy()
 
 
 @kernel("i8[::1](f8[::1], f8[::1])", "i8[::1](i8[::1], i8[::1])")

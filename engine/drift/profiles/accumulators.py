@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from engine.drift.distributions.category_counter import CategoryCounter
 from engine.drift.distributions.columns import Categorical, Column, GridIntervals, Moments, Numerical
-from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
-from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, search_sorted
+from engine.drift.distributions.quantile_grid import GRID_POINTS, MIN_REFERENCE_VALUES, QuantileGrid, RunningMoments
+from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, refine_intervals
 from engine.drift.profiles.refinement import intervals_to_refine
 from engine.drift.reading.arrow_memory import present_numbers
 from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
@@ -29,14 +29,6 @@ from engine.drift.threads import parallel_map
 
 MAX_DISTINCT_VALUES = 1 << 20
 """Maximum number of distinct values of an exact column: 8 MB, and as much again while it is read."""
-
-MIN_REFERENCE_VALUES = 5_000
-"""Number of distinct values of a reference below which its values alone are no grid: the verdict's bins have edges at
-quantiles of both sides together, and the intervals between so few values are too wide to find them."""
-
-GRID_POINTS = 1 << 14
-"""Number of grid points: an interval then holds about 6e-5 of the rows, and the counts of a column stay in the
-processor's cache. About 8 % of the rows are read twice, up to a third of those of a column."""
 
 FEWEST_GRIDDED_ROWS = 1 << 16
 """Rows of a batch from which on they are counted on the reference's grid, which is faster than sorting them."""
@@ -360,21 +352,8 @@ class RefiningAccumulator:
         selected = np.concatenate(self._selected)
         selected.sort()
         values, counts = count_distinct_sorted(selected)
-        # the interval that each value lies in, which is also where it is inserted among the grid points
-        interval = search_sorted(column.values, values)
-        inside = self._wanted[interval]
-        values, counts, interval = values[inside], counts[inside], interval[inside]
-        # a refined interval has no rows left: each of its values becomes a point with empty intervals on both sides
-        intervals = GridIntervals(
-            np.insert(np.where(self._wanted, 0, self._intervals.counts), interval, 0),
-            np.insert(np.where(self._wanted, 0.0, self._intervals.sums), interval, 0.0),
-            self._intervals.centre,
+        points, counts, gaps, sums = refine_intervals(
+            column.values, column.counts, self._intervals.counts, self._intervals.sums, self._wanted, values, counts
         )
-        return Numerical(
-            np.insert(column.values, interval, values),
-            np.insert(column.counts, interval, counts),
-            column.missing,
-            column.moments,
-            intervals,
-            grid=self._grid,
-        )
+        intervals = GridIntervals(gaps, sums, self._intervals.centre)
+        return Numerical(points, counts, column.missing, column.moments, intervals, grid=self._grid)

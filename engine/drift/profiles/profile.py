@@ -134,7 +134,8 @@ class Profile:
 
     def save(self, path: Path | str) -> None:
         """Write the profile to a file; an existing file is replaced atomically."""
-        archive.write_archive(Path(path), *profile_io.to_arrays(self.rows, self.columns, self.entities, self.types))
+        header, arrays = profile_io.to_arrays(self.rows, self.columns, self.entities, self.types)
+        archive.write_archive(Path(path), header, arrays | profile_io.plan_arrays(self.columns))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

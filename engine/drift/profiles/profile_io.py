@@ -22,10 +22,14 @@ from engine.drift.distributions.columns import (
     Moments,
     Numerical,
 )
+from engine.drift.distributions.quantile_grid import GRID_POINTS, GridPlan
 from engine.drift.kernels.value_tables import Counts, Values
 from engine.drift.profiles import archive
 from engine.drift.reading.roles import Role
 from engine.errors import StoreError
+
+FEWEST_PLANNED_VALUES = 1 << 16
+"""Distinct values of a column from which on a file keeps its grid: to fit one takes longer than to read it."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -47,6 +51,20 @@ def to_arrays(
     for i, column in enumerate(columns.values()):
         arrays |= {f"{i}.{name}": array for name, array in _column_arrays(column)}
     return header, arrays
+
+
+def plan_arrays(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the grids on which samples are counted that are compared with these columns.
+
+    They are no part of the content: engines that do not know them fit the same grids again.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for i, column in enumerate(columns.values()):
+        if isinstance(column, Numerical) and not column.intervals and len(column.values) >= FEWEST_PLANNED_VALUES:
+            plan = column.quantile_grid(GRID_POINTS).plan
+            arrays[f"{i}.grid"] = plan.positions
+            arrays[f"{i}.map"] = np.append([plan.by_bits, plan.low, plan.scale], plan.cells.astype(np.float64))
+    return arrays
 
 
 def _grid_numbers(column: Numerical) -> Iterator[list[float]]:
@@ -155,13 +173,25 @@ def _parse_numerical(missing: int, approximate: list[list[Any]], arrays: Arrays)
     entity_rows = _parse_entity_rows(values, arrays)
     if not approximate:
         _require((counts >= 1).all(), "a value has a count of 0")
-        return Numerical.exact(values, counts, missing, entity_rows)
+        return Numerical.exact(values, counts, missing, entity_rows, _parse_plan(len(values), arrays))
     [[rows, *moments, centre]] = approximate
     _require(all(type(number) in (int, float) for number in (*moments, centre)), "a moment is not a number")
     intervals = GridIntervals(_require_counts(arrays, "gaps"), _require_array(arrays, "sums", np.float64), centre)
     column = Numerical(values, counts, missing, Moments(_require_row_count(rows), *moments), intervals, entity_rows)
     _require_consistent_column(column, intervals)
     return column
+
+
+def _parse_plan(values: int, arrays: Arrays) -> GridPlan | None:
+    if "grid" not in arrays:
+        return None
+    by_bits, low, scale, *_ = numbers = _require_array(arrays, "map", np.float64)
+    with np.errstate(over="ignore"):
+        cells = np.ascontiguousarray(numbers[3:].reshape(-1, 4), np.float32)
+    plan = GridPlan(_require_array(arrays, "grid", np.int64), bool(by_bits), float(low), float(scale), cells)
+    problem = plan.find_problem(values)
+    _require(not problem, problem)
+    return plan
 
 
 _COLUMN_PARSERS: Mapping[Role, Callable[[int, list[list[Any]], Arrays], Column]] = {
