@@ -170,7 +170,8 @@ def conclude_directory(
 ) -> None:
     """Conclude the operations that a killed process has left in an infrastructure; those at work are left alone.
 
-    What is said is recorded with the newest operation of each deployment; `node_file` is that of a node.
+    What is said is recorded with the operations of the deployment that have no end yet: one that was rolling back has
+    two of them, and people may wait for either. `node_file` is that of a node.
     """
     with Node.open(folder) as node:
         for name in dict.fromkeys(one.deployment for one in node.operations.list_open()):
@@ -180,8 +181,8 @@ def conclude_directory(
 
             def tell_and_record(text: str, name: str = name) -> None:
                 tell(f"{name}: {text}")
-                if (newest := node.operations.find_newest(name)) is not None:
-                    node.operations.add_event(newest, text)
+                for operation in node.operations.list_open(name):
+                    node.operations.add_event(operation, text)
 
             try:
                 with node.lock(name, wait=False):
