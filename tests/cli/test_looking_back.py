@@ -268,7 +268,7 @@ def test_remove_is_refused_while_a_run_writes(said_to_a_copy: Engine) -> None:
 @pytest.mark.parametrize(
     ("arguments", "help_"),
     [
-        ((), "choose them by --label, --before or --all"),
+        ((), "choose them by --label, --before, --origin or --all"),
         (("--all", "--label", "parity=w1"), "leave it out"),
         (("--label", "parity=w9"), "there are 'w1', 'w2', 'w3'"),
         (("--label", "week=w1"), "there is only 'parity'"),

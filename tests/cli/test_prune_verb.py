@@ -87,7 +87,7 @@ def test_it_tells_what_it_removes_and_a_dry_run_tells_the_same_and_removes_nothi
     assert run("prune", "p.yaml").stdout.startswith("p: nothing exceeds the retention\n")
     assert "week 2 was removed by retention on " in run("show", "p.yaml", "x").stdout
     vacuumed = run("prune", "p.yaml", "--vacuum").stdout
-    assert "state.db was written anew: " in vacuumed
+    assert "the database was written anew: " in vacuumed
     assert "--vacuum gives" not in vacuumed
 
 
