@@ -68,7 +68,7 @@ class TimedConnection(H11Protocol):
                 break
         self.transport.close()
 
-    def _start_exchange(self, seconds: float = EXCHANGE_SECONDS) -> None:
+    def _start_exchange(self, seconds: float | None = None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self.transport.abort)
+        self._deadline = self.loop.call_later(EXCHANGE_SECONDS if seconds is None else seconds, self.transport.abort)
