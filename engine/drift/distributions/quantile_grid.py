@@ -217,7 +217,7 @@ class QuantileGrid:
         # points_before[k] is the interval that gap k lies in, and the number of the point in bucket k if there is one
         has_point = np.diff(self.points_before) > 0
         rows, sums = (np.bincount(self.points_before, counts.gaps[:, i], len(self.points) + 1) for i in (0, 1))
-        return counts.on_pivots[has_point], rows.astype(np.int64), sums
+        return counts.on_pivots[has_point], rows.astype(np.int64), sums.astype(np.float64)
 
     def select_values(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
         """Return the values of some intervals, and perhaps other values of the same buckets; grid points are left out.

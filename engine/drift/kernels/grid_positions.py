@@ -249,5 +249,5 @@ def select_from_buckets(
             if wanted[buckets[i]]:
                 # written in any case, and kept or overwritten by the next one
                 chosen[k] = stretch[i]
-                k += np.int64(stretch[i] != pivots[buckets[i]])
+                k += int(stretch[i] != pivots[buckets[i]])
     return k
