@@ -27,7 +27,7 @@ from engine.drift.distributions.quantile_grid import (
 from engine.drift.kernels.cdf_distance import Sums, divide_table
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.text_merge import merge_texts
-from engine.drift.kernels.value_tables import Counts, Values, cumulate, merge_tables, search_sorted, share_ones
+from engine.drift.kernels.value_tables import Counts, Values, accumulate_counts, merge_tables, search_sorted, share_ones
 from engine.drift.reading.roles import Role
 
 _NO_COUNTS = np.empty(0, np.int64)
@@ -196,7 +196,7 @@ class Numerical:
     def cumulative_counts(self) -> Counts:
         """Number of rows less than or equal to each value: the distribution function times the rows."""
         counts = self.counts if self.intervals is None else self.counts + self.intervals.counts[:-1]
-        return cumulate(counts)
+        return accumulate_counts(counts)
 
     def rows_before(self, positions: NDArray[np.int64]) -> Counts:
         """Return, for each position in `values`, the number of rows up to the value before it: 0 for the first."""

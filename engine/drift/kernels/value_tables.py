@@ -37,7 +37,7 @@ def share_ones(counts: Counts) -> Counts:
     return counts
 
 
-def cumulate(counts: Counts) -> Counts:
+def accumulate_counts(counts: Counts) -> Counts:
     """Return the cumulative sums of counts."""
     if len(counts) >= _FEWEST_SHARED and counts.base is _shared_ones():
         return _shared_numbers()[: len(counts)]
