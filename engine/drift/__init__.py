@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.drift.comparison import ColumnDrift, ComparedGroup, Drift, compare, compare_family, compare_groups
     from engine.drift.distributions.columns import Categorical, Numerical
     from engine.drift.power import detectable_drifts
-    from engine.drift.profiles.profile import Profile, profile
+    from engine.drift.profiles.profile import Profile, profile, profile_segments
     from engine.drift.profiles.sampling import number_folds, sample, unite_samples
     from engine.drift.reading.alignment import (
         Alignment,
@@ -55,6 +55,7 @@ _LAZY_EXPORTS = {
     "find_type_changes": "reading.alignment",
     "number_folds": "profiles.sampling",
     "profile": "profiles.profile",
+    "profile_segments": "profiles.profile",
     "sample": "profiles.sampling",
     "unite_samples": "profiles.sampling",
 }
@@ -85,6 +86,7 @@ __all__ = [
     "known_type",
     "number_folds",
     "profile",
+    "profile_segments",
     "roles",
     "sample",
     "unite_samples",
