@@ -153,7 +153,7 @@ def _parse_segment_metric(text: str) -> MetricName | Problem:
     segment = found[1].replace('""', '"') if found[1] else found[2]
     inner = parse_metric_name(found[3])
     if isinstance(inner, Problem):
-        return replace(inner, offset=inner.offset + found.start(3))
+        return inner._replace(offset=inner.offset + found.start(3))
     return replace(inner, segment=segment)
 
 
@@ -220,7 +220,7 @@ def resolve_metric_name(
         found = resolve_metric_name(inner, scope, **rest)  # type: ignore[arg-type] # arguments of this function
         if isinstance(found, Problem):
             at = max(0, len(text) - len(inner))
-            return replace(found, offset=min(len(text) - 1, found.offset + at))
+            return found._replace(offset=min(len(text) - 1, found.offset + at))
         return name
     if scope == "store" and (in_segment or name.statistic == "segment_drift"):
         if in_segment and (scope, name.statistic) in _METRICS_BY_NAME and name.statistic not in SEGMENT_METRICS:

@@ -308,9 +308,7 @@ def _require_entity(frame: pl.LazyFrame, entity: str | None) -> None:
 
 
 def _list_entities(entity: str, chosen_rows: pl.DataFrame) -> Entities:
-    return Entities(
-        entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy(), HASH_VERSION
-    )
+    return Entities(entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy(), HASH_VERSION)
 
 
 @translate_read_errors()

@@ -59,7 +59,9 @@ class Ref:
 class Reading:
     """Marks how a text is read: which `${…}` are allowed in it, and when they are filled in."""
 
-    name: Literal["message", "condition", "sql", "statement", "secret", "function", "metric", "trigger", "cron", "where"]
+    name: Literal[
+        "message", "condition", "sql", "statement", "secret", "function", "metric", "trigger", "cron", "where"
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ A condition becomes the only column of a query, so it is read, checked and bound
 """
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from engine.spec.problem import Problem
 from engine.spec.sql import bind_variables, find_sql_problems, list_columns, list_references, list_tables
@@ -21,14 +20,17 @@ def find_row_condition_problems(condition: str, variables: Collection[str]) -> l
     """Return every problem of a condition, in order of position."""
     query = _write_query(condition)
     found = find_sql_problems(query, [ROWS], variables)
-    if not found and (list_columns(query) != ["holds"] or list_tables(query) != {ROWS} or _has_query(query)):
+    foreign = any(one.code == "sql-unknown-dataset" for one in found)
+    if foreign or (
+        not found and (list_columns(query) != ["holds"] or list_tables(query) != {ROWS} or _has_query(query))
+    ):
         message = "this is not one condition on the columns of a row"
         return [Problem(0, max(1, len(condition)), "sql-syntax", message, _HELP)]
     length = max(1, len(condition))
     moved = []
     for one in found:
         start = min(max(0, one.offset - len(_HEAD)), length - 1)
-        moved.append(replace(one, offset=start, length=max(1, min(one.length, length - start))))
+        moved.append(one._replace(offset=start, length=max(1, min(one.length, length - start))))
     return moved
 
 
