@@ -345,15 +345,15 @@ def profile_segments(
     types = {name: known_type(schema[name]) for name in roles}
     profiles = {}
     for segment, columns in found.items():
-        entities = None
+        entities, complete = None, columns
         if entity is not None:
             of_segment = pl.concat([frame, members[segment].alias(_MEMBER).to_frame().lazy()], how="horizontal")
             chosen_rows = _choose_entity_rows(of_segment.filter(_MEMBER), plans[segment].reading, entity)
-            columns = {
+            complete = {
                 name: _attach_entity_rows(column, chosen_rows[f"value {name}"]) for name, column in columns.items()
             }
             entities = _list_entities(entity, chosen_rows)
-        profiles[segment] = Profile(int(members[segment].sum()), columns, entities, types)
+        profiles[segment] = Profile(int(members[segment].sum()), complete, entities, types)
     return profiles
 
 

@@ -3,11 +3,13 @@
 A condition becomes the only column of a query, so it is read, checked and bound to variables like any query.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import date
 
 from engine.spec.problem import Problem
-from engine.spec.sql import bind_variables, find_sql_problems, list_columns, list_references, list_tables
-from engine.spec.sql.parsing import insert_placeholders, parse_sql
+from engine.spec.resources.resource import Scalar
+from engine.spec.sql import bind_variables, find_sql_problems, list_columns, list_tables
+from engine.spec.sql.parsing import insert_placeholders, list_references, parse_sql
 
 ROWS = "rows"
 """The name of the table whose rows a condition is about."""
@@ -21,9 +23,7 @@ def find_row_condition_problems(condition: str, variables: Collection[str]) -> l
     query = _write_query(condition)
     found = find_sql_problems(query, [ROWS], variables)
     foreign = any(one.code == "sql-unknown-dataset" for one in found)
-    if foreign or (
-        not found and (list_columns(query) != ["holds"] or list_tables(query) != {ROWS} or _has_query(query))
-    ):
+    if foreign or (not found and not _is_one_condition(query)):
         message = "this is not one condition on the columns of a row"
         return [Problem(0, max(1, len(condition)), "sql-syntax", message, _HELP)]
     length = max(1, len(condition))
@@ -43,13 +43,17 @@ def list_row_condition_columns(condition: str) -> list[str]:
     return list(dict.fromkeys(column.name for column in tree.find_all(exp.Column)))
 
 
-def bind_row_condition(condition: str, values: "dict[str, object]") -> str:
+def bind_row_condition(condition: str, values: Mapping[str, Scalar | date]) -> str:
     """Return a query over the table `rows` whose column `holds` tells where a condition holds."""
-    return bind_variables(_write_query(condition), values)  # type: ignore[arg-type] # values of variables
+    return bind_variables(_write_query(condition), values)
 
 
 def _write_query(condition: str) -> str:
     return f"{_HEAD}{condition}{_TAIL}"
+
+
+def _is_one_condition(query: str) -> bool:
+    return list_columns(query) == ["holds"] and list_tables(query) == {ROWS} and not _has_query(query)
 
 
 def _has_query(query: str) -> bool:
