@@ -44,7 +44,7 @@ from engine.pipeline.references import (
     apply_entity,
     resolve_reference,
 )
-from engine.pipeline.segments import find_segment_rules
+from engine.pipeline.segments import count_segment_tests, find_segment_rules
 from engine.spec.declared_times import find_zone
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
@@ -173,6 +173,7 @@ def plan_evaluation(
         notes=[
             *filter(None, [predecessors.note, reference.note, predecessors.note_of_twin]),
             *describe_differences(name, batch, context),
+            *count_segment_tests(name, batch, context),
         ],
     )
     created = context.clock()

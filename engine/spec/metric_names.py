@@ -214,7 +214,7 @@ def resolve_metric_name(
             return Problem(0, len(text), "unknown-metric", "a dataset has no segments", "check it in a store")
         if segments is not None and not segments.can_be(name.segment):
             message = f'the store has no segment "{name.segment}"'
-            return Problem(0, len(text), "unknown-segment", message, segments.suggest(name.segment))
+            return Problem(0, len(text), "unknown-name", message, segments.suggest(name.segment))
         inner = str(replace(name, segment=None))
         rest = {"task": task, "challenged": challenged, "estimated": estimated, "in_segment": True}
         found = resolve_metric_name(inner, scope, **rest)  # type: ignore[arg-type] # arguments of this function

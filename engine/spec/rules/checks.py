@@ -12,8 +12,7 @@ from engine.spec.metric_names import parse_metric_name as parse_metric
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Range, RangeCheck, ValuesCheck
 from engine.spec.rules.draft import Draft, report_problem
-from engine.spec.rules.messages import find_model_task
-from engine.spec.segments import SegmentNames
+from engine.spec.rules.messages import find_model_task, find_segments
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import quote_value
 
@@ -33,7 +32,7 @@ def check_metrics(draft: Draft, findings: Findings) -> None:
                 custom_metrics=custom_metrics,
                 challenged=draft.find_node(section, owner, "challenger") is not None,
                 estimated=draft.find_node(section, owner, "estimates") is not None,
-                segments=_find_segments(draft, owner),
+                segments=find_segments(draft, owner),
                 in_segment="checks" in text.path and draft.find_node(*text.path[:4], "segment") is not None,
             )
         if isinstance(found, Problem):
@@ -45,12 +44,6 @@ def check_metrics(draft: Draft, findings: Findings) -> None:
             message = "repeated_data compares the times of evaluations, and those of this store have none"
             help_ = "add evaluation: {time: …}, such as the day of the batch"
             findings.error(text.node.position, "needs-key", message, help_)
-
-
-def _find_segments(draft: Draft, store: str) -> SegmentNames | None:
-    """Return the segments of a store; None if it is not valid."""
-    declared = draft.spec.evaluation_stores.get(store)
-    return None if declared is None else SegmentNames.of_store(declared.segments)
 
 
 def _lacks_times(draft: Draft, store: str) -> bool:

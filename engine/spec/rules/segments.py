@@ -27,7 +27,7 @@ def check_segments(draft: Draft, findings: Findings) -> None:
                 path = ("evaluation_stores", name, "segments")
                 at = draft.value_position(*path, i)
                 also = draft.value_position(*path, seen[called])
-                findings.error(at, "duplicate", f'segment "{called}" is declared twice', "remove one", also=also)
+                findings.error(at, "duplicate-name", f'segment "{called}" is declared twice', "remove one", also=also)
             seen.setdefault(called, i)
             if "*" in called:
                 at = draft.value_position("evaluation_stores", name, "segments", i)
@@ -52,7 +52,7 @@ def _check_segments_of_checks(draft: Draft, findings: Findings) -> None:
                     findings.error(at, "needs-key", message, "add segments: [column], or remove segment")
                 elif not names.can_be(check.segment):
                     message = f'the store has no segment "{check.segment}"'
-                    findings.error(at, "unknown-segment", message, names.suggest(check.segment))
+                    findings.error(at, "unknown-name", message, names.suggest(check.segment))
                 elif isinstance(metric, MetricName) and metric.segment is not None:
                     message = f"{check.metric} names a segment already"
                     findings.error(at, "metric-member", message, "remove segment, or the segment in the metric")
