@@ -40,8 +40,9 @@ def count_segment_tests(store: str, batch: Table, context: BuildContext) -> list
     columns = sum(name not in left_out for name in of_model or batch.frame.collect_schema())
     # beside its values, a column has a segment of all others and one of the rows without a value
     segments = len(rules.columns) * (MAX_SEGMENT_VALUES + 2) + len(rules.conditions)
-    return [
+    note = (
         f"at most {segments:,} segments of at most {columns:,} columns make at most {segments * columns:,} tests of "
         f"columns beside those of the whole; segments share half of the level, {(1 - spec.drift.confidence) / 2:.3g}; "
         f"those with fewer than {MIN_SEGMENT_ROWS} rows on a side are not tested"
-    ]
+    )
+    return [note]

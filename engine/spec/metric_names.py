@@ -58,6 +58,9 @@ class MetricName:
 
 
 _SEGMENT = "segment."
+_SEGMENT_METRICS_SHOWN = [
+    name for name in SEGMENT_METRICS if name not in PERFORMANCE_METRICS and not name.startswith("performance_")
+]
 
 
 def _quote_part(part: str) -> str:
@@ -225,7 +228,7 @@ def resolve_metric_name(
     if scope == "store" and (in_segment or name.statistic == "segment_drift"):
         if in_segment and (scope, name.statistic) in _METRICS_BY_NAME and name.statistic not in SEGMENT_METRICS:
             message = f"{name.statistic} is measured of the whole batch only"
-            help_ = f"in a segment there are {', '.join(SEGMENT_METRICS)}"
+            help_ = f"in a segment there are {', '.join(_SEGMENT_METRICS_SHOWN)}, and performance with its change"
             return Problem(0, len(text), "unknown-metric", message, help_)
         if not in_segment:
             message = "segment_drift is measured in segments only"

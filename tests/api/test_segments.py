@@ -1,5 +1,7 @@
 """Segments from the spec to the report: what happens to the few is found, said first, and checked by name."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,8 +10,7 @@ import polars as pl
 import pytest
 
 from engine import Project, load
-from engine.errors import DataError
-from engine.outcome import CheckOutcome
+from engine.outcome import CheckOutcome, ExitCode
 
 SPEC = """
 version: 1
@@ -156,6 +157,8 @@ def test_a_wrong_column_is_told_with_its_place(built: Path, tmp_path: Path, segm
     text = SPEC.format(segments=segments).partition("    checks:")[0].replace("variables: {limit: 25}\n", "")
     (tmp_path / "spec.yaml").write_text(text, encoding="utf-8")
     line = 1 + text[: text.index("segments: ")].count("\n")
-    with pytest.raises(DataError, match=rf"spec\.yaml:{line}:\d+: ") as caught:
-        load(tmp_path / "spec.yaml").plan()
-    assert said in str(caught.value)
+    plan = load(tmp_path / "spec.yaml").plan()
+    assert plan.exit_code is ExitCode.COULD_NOT_RUN
+    found = json.loads(plan.model_dump_json())
+    assert re.search(rf"spec\.yaml:{line}:\d+: ", str(found))
+    assert said in str(found).replace("\\'", "'")
