@@ -21,7 +21,7 @@ from engine.data.segments import SegmentRules
 from engine.drift import KnownColumn, roles
 from engine.errors import Position
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
-from engine.evaluation.observation import snapshot_side
+from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation, Fingerprints
 from engine.evaluation.snapshot import Snapshot
 from engine.spec.resources.evaluation_stores import DriftSettings
@@ -63,8 +63,6 @@ def evaluate(
     batch: Table, known: dict[str, KnownColumn], rules: SegmentRules | None, reference: Snapshot
 ) -> Evaluation:
     """Measure a batch and compare it."""
-    from engine.evaluation.observation import Observation
-
     seen = measure(batch, known, rules, reference)
     return evaluate_batch(IDENTITY, Observation(seen.columns.rows, seen), reference, SETTINGS)
 
@@ -89,9 +87,8 @@ def main() -> None:
     for name, one in found.items():
         print(f"{name:<14} {one.wall:6.2f} s, {one.cpu:6.2f} s of processor time")
     plain, segments = found["plain"], found["ten segments"]
-    print(
-        f"ten segments cost {segments.wall / plain.wall:.2f} times the plain comparison ({segments.cpu / plain.cpu:.2f} by processor)"
-    )
+    wall, cpu = segments.wall / plain.wall, segments.cpu / plain.cpu
+    print(f"ten segments cost {wall:.2f} times the plain comparison ({cpu:.2f} by processor time)")
 
 
 if __name__ == "__main__":
