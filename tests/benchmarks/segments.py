@@ -2,8 +2,9 @@
 
     python tests/benchmarks/segments.py [--rows 300000] [--times 5]
 
-Both sides have 30 columns. Everything is done that an evaluation without a model does, in turns, in one process: reading
-Parquet, profiles, samples, the drift model, all tests. The reference is measured once and kept, as in real stores.
+Both sides have 30 columns. Everything is done that an evaluation without a model does, in turns, in one process:
+reading Parquet, profiles, samples, the drift model, all tests. The reference is measured once and kept, as in real
+stores.
 """
 
 import argparse

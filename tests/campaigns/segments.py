@@ -2,10 +2,11 @@
 
     python tests/campaigns/segments.py [--runs 1000] [--seed 1]
 
-Both sides are drawn from the same populations: columns of several shapes, eight segments of unlike size. Counted are the
-evaluations in which any column of the whole or of any segment is found to have drifted: at most 5 % may. To compare, the
-same with a family of its own for each segment. Then one segment drifts in one column by half a standard deviation: how
-often is it found there, and how often is anything wrongly found elsewhere? Shares are given with two standard errors.
+Both sides are drawn from the same populations: columns of several shapes, eight segments of unlike size. Counted are
+the evaluations in which any column of the whole or of any segment is found to have drifted: at most 5 % may. To
+compare, the same with a family of its own for each segment. Then one segment drifts in one column by half a standard
+deviation: how often is it found there, and how often is anything wrongly found elsewhere? Shares are given with two
+standard errors.
 """
 
 import argparse
