@@ -10,7 +10,7 @@ from engine.data.table import Table
 from engine.drift.reading.normalization import as_categories
 from engine.errors import DataError, Position
 from engine.formatting.hints import suggest_name
-from engine.spec.segments import MAX_SEGMENT_VALUES, name_missing, name_other, name_value
+from engine.spec.segments import MAX_SEGMENT_VALUES, MAX_VALUE_CHARACTERS, name_missing, name_other, name_value
 from engine.spec.sql.row_conditions import ROWS
 
 
@@ -90,7 +90,8 @@ def find_members(table: Table, rules: SegmentRules, known: Mapping[str, Sequence
         )
         if known is None or column not in known:
             counts = texts.drop_nulls().value_counts().sort(["count", "value"], descending=[True, False])
-            chosen: Sequence[str] = counts["value"].head(MAX_SEGMENT_VALUES).to_list()
+            short = counts.filter(pl.col("value").str.len_chars() <= MAX_VALUE_CHARACTERS)
+            chosen: Sequence[str] = short["value"].head(MAX_SEGMENT_VALUES).to_list()
         else:
             chosen = known[column]
         values[column] = tuple(chosen)

@@ -161,7 +161,9 @@ def snapshot_side(
             name: metric if name == "labelled_share" else MetricValue(None, reason=unscored, failed=True)
             for name, metric in performance.items()
         }
-        snapshot = replace(snapshot, performance=performance, unscored=unscored)
+        unknown = {name: metric for name, metric in performance.items() if name != "labelled_share"}
+        segments_unscored = {name: replace(one, performance=unknown) for name, one in snapshot.segments.items()}
+        snapshot = replace(snapshot, performance=performance, unscored=unscored, segments=segments_unscored)
         return Observation(columns.rows, snapshot, notes=(*model.notes, f"the rows are not scored: {unscored}"))
     snapshot = replace(
         snapshot,
@@ -215,7 +217,7 @@ def _measure_segments(
 ) -> Snapshot:
     """Return a snapshot whose segments have predictions and, where they are large enough, performance."""
     # the reference tells how many segments share the confidence, so that the intervals of both sides are alike
-    sides = snapshot.segments if against is None else against.segments
+    sides = against.segments if against and against.segments else snapshot.segments
     shared = share_confidence(confidence, [one.columns.rows for one in sides.values()])
     measured = {}
     for name, segment in snapshot.segments.items():

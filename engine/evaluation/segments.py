@@ -139,11 +139,18 @@ def _read_statistic(column: drift.ColumnDrift, statistic: str) -> MetricValue:
 
 
 def _describe_too_small(rows: int, before: int, reference: Snapshot, batch: Snapshot) -> dict[str, MetricValue]:
+    if not reference.segments:
+        reason = "the reference keeps no segments: it was measured before the store declared them as they are now"
+        return dict.fromkeys(_list_names(reference, batch), MetricValue(None, reason=reason))
     reason = (
         f"too small: {rows:,} rows in the batch and {before:,} in the reference; a segment needs {MIN_SEGMENT_ROWS} on "
         "each side"
     )
-    nothing = MetricValue(None, reason=reason, counts_as_ok=True)
+    return dict.fromkeys(_list_names(reference, batch), MetricValue(None, reason=reason, counts_as_ok=True))
+
+
+def _list_names(reference: Snapshot, batch: Snapshot) -> list[str]:
+    """Return the metrics of a segment that has no values."""
     names = ["segment_drift", "drifted_columns", "drifted_share"]
     names += [str(MetricName(one, column)) for column in reference.columns.columns for one in SEGMENT_DRIFTS]
     if reference.predictions is not None and batch.predictions is not None:
@@ -156,7 +163,7 @@ def _describe_too_small(rows: int, before: int, reference: Snapshot, batch: Snap
         for name in measured
         if name in reference.performance and name != "labelled_share"
     ]
-    return dict.fromkeys(names, nothing)
+    return names
 
 
 def select_segment_columns(side: Snapshot, names: Sequence[str]) -> Snapshot:

@@ -15,7 +15,7 @@ from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import polars as pl
 
@@ -255,6 +255,8 @@ def _unpack_segments(names: Sequence[str], path: Path) -> dict[str, Snapshot]:
         return {}
     with TemporaryDirectory() as temporary, ZipFile(path) as archive:
         members = archive.namelist()
+        if any(one.compress_type != ZIP_STORED for one in archive.infolist()):  # so it is no larger than the file
+            raise ValueError(f"{path.name} is not as it was written")
         allowed = {f"{number}/{file}" for number in range(len(names)) for file in (FACTS_FILE, *FILES)}
         if not allowed.issuperset(members):
             raise ValueError(f"{path.name} holds a file that no snapshot has")

@@ -10,6 +10,9 @@ from engine.spec.resources.evaluation_stores import SegmentCondition
 MAX_SEGMENT_VALUES = 20
 """Most values of a column that have a segment of their own: the most frequent ones of the reference."""
 
+MAX_VALUE_CHARACTERS = 100
+"""Characters of a value above which it has no segment of its own: it would be in the name of every metric."""
+
 MIN_SEGMENT_ROWS = 100
 """Rows that a segment must have on both sides to be compared and measured."""
 

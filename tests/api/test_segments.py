@@ -143,6 +143,23 @@ def test_nothing_is_evaluated_again_until_a_variable_of_a_condition_changes(buil
     assert "changed" in list_actions(project.with_variables(limit=30))
 
 
+def test_checks_of_segments_are_replayed_on_what_is_stored(store) -> None:
+    replayed = store.replay()
+    assert replayed.filter(pl.col("check") == "countries")["warning"].to_list() == [1]
+    assert replayed.filter(pl.col("check") == "young")["ok"].to_list() == [1]
+
+
+def test_without_its_probability_no_segment_has_a_performance(built: Path, tmp_path: Path) -> None:
+    shutil.copyfile(built / "before.parquet", tmp_path / "before.parquet")
+    draw_rows(1000, 3, drifted=False).drop("score").write_parquet(tmp_path / "now.parquet")
+    (tmp_path / "spec.yaml").write_text(SPEC.format(segments=DECLARED), encoding="utf-8")
+    project = load(tmp_path / "spec.yaml")
+    project.run_all()
+    metrics = project.store("all").evaluation().metrics
+    assert metrics["segment.young.roc_auc"].failed
+    assert metrics["segment.young.segment_drift"].value == 0
+
+
 @pytest.mark.parametrize(
     ("segments", "said"),
     [

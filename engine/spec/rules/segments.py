@@ -29,6 +29,11 @@ def check_segments(draft: Draft, findings: Findings) -> None:
                 also = draft.value_position(*path, seen[called])
                 findings.error(at, "duplicate-name", f'segment "{called}" is declared twice', "remove one", also=also)
             seen.setdefault(called, i)
+            columns = SegmentNames([other for other in store.segments if isinstance(other, str)], [])
+            if isinstance(one, SegmentCondition) and columns.can_be(called):
+                at = draft.value_position("evaluation_stores", name, "segments", i, "name")
+                message = f'segment "{called}" has the name of a segment that a column makes'
+                findings.error(at, "duplicate-name", message, "choose another name")
             if "*" in called:
                 at = draft.value_position("evaluation_stores", name, "segments", i)
                 findings.error(at, "name", f'the name of segment "{called}" contains *, which stands for any text')
