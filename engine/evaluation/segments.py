@@ -48,14 +48,14 @@ def pair_segments(reference: Snapshot, batch: Snapshot) -> list[ComparedSegment]
         mine = batch.segments.get(name)
         if mine is None or min(theirs.columns.rows, mine.columns.rows) < MIN_SEGMENT_ROWS:
             continue
-        pairs = [_unite_entities(theirs.columns, mine.columns)]
+        pairs = [_pair_profiles(theirs.columns, mine.columns)]
         if theirs.predictions is not None and mine.predictions is not None:
-            pairs.append(_unite_entities(theirs.predictions, mine.predictions))
+            pairs.append(_pair_profiles(theirs.predictions, mine.predictions))
         found.append(ComparedSegment(name, theirs, mine, pairs))
     return found
 
 
-def _unite_entities(theirs: drift.Profile, mine: drift.Profile) -> tuple[drift.Profile, drift.Profile]:
+def _pair_profiles(theirs: drift.Profile, mine: drift.Profile) -> tuple[drift.Profile, drift.Profile]:
     if (theirs.entities is None) == (mine.entities is None):
         return theirs, mine
     return theirs.without_entities(), mine.without_entities()
