@@ -46,7 +46,7 @@ class SegmentRow:
     def list_moved(self) -> str:
         """Return the columns that drifted most, as text."""
         more = [f"{len(self.moved) - SHOWN_COLUMNS} more"] if len(self.moved) > SHOWN_COLUMNS else []
-        return ", ".join([*(f"{name} ({format_figure(drift)})" for name, drift in self.moved[:SHOWN_COLUMNS]), *more])
+        return ", ".join([*(f"{name} {format_figure(drift)}" for name, drift in self.moved[:SHOWN_COLUMNS]), *more])
 
 
 @dataclass(frozen=True, slots=True)

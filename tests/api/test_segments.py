@@ -119,7 +119,7 @@ def test_the_report_and_the_summary_name_the_worst_segment(built: Path, tmp_path
     page = tmp_path / "page.html"
     load(built / "spec.yaml").store("all").report(page)
     text = page.read_text(encoding="utf-8")
-    assert "segments 1 drifted: country = ES (income (" in text.replace("\n", " ")
+    assert "segments 1 drifted: country = ES (income 0." in text.replace("\n", " ")
     assert "Segments, the worst first" in text
 
 
