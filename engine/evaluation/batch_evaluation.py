@@ -110,6 +110,7 @@ def evaluate_batch(
         batch.snapshot,
         [(segment, drifts) for segment, (drifts, _) in zip(segments, judged, strict=True)],
         {one.name: _performance_changes(one.reference, one.batch) for one in segments},
+        estimates,
     )
     predicted = _describe_predictions(reference, batch.snapshot, predictions, settings.confidence, tests)
     labelled, labelled_notes = compare_labelled_rows(

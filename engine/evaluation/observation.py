@@ -36,6 +36,8 @@ from engine.models import (
 from engine.spec.resources.models import CostMatrix
 from engine.spec.segments import MIN_SEGMENT_ROWS
 
+_MEMBER = "\0member"
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -174,6 +176,8 @@ def snapshot_side(
     )
     if members is not None:
         snapshot = _measure_segments(snapshot, scored, members, model, cost_matrix, confidence, against)
+        if scored_by is not None:
+            snapshot = _keep_scored_segments(snapshot, frame, scored, members, model, scored_by, sample_rows, seed)
     labelled = _profile_labelled_rows(scored, model, entity) if against else None
     undecided = [f"{join_words(model.classes)} are taken as classes: {model.undecided}"] if model.undecided else []
     decided = model.describe_decisions(scored)
@@ -236,6 +240,35 @@ def _measure_segments(
             confidence=shared,
         )
     return replace(snapshot, segments=measured)
+
+
+def _keep_scored_segments(
+    snapshot: Snapshot,
+    frame: pl.LazyFrame,
+    scored: pl.DataFrame,
+    members: SegmentMembers,
+    model: FittedModel,
+    scored_by: str,
+    sample_rows: int,
+    seed: int,
+) -> Snapshot:
+    """Return a snapshot whose segments have scored rows, from which their performance can be estimated."""
+    kept = {}
+    for name, segment in snapshot.segments.items():
+        mask = members.rows[name]
+        in_segment = pl.concat([frame, mask.alias(_MEMBER).to_frame().lazy()], how="horizontal").filter(_MEMBER)
+        rows = sample_scored_rows(
+            in_segment,
+            scored.filter(mask),
+            list(segment.columns.roles),
+            model,
+            scored_by,
+            entity=snapshot.entity,
+            rows=sample_rows,
+            seed=seed,
+        )
+        kept[name] = replace(segment, scored_rows=rows)
+    return replace(snapshot, segments=kept)
 
 
 def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> LabelledRows | None:

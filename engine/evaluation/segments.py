@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine import drift
+from engine.evaluation.estimation import EstimateSettings, estimate_batch
 from engine.evaluation.record import MetricValue
 from engine.evaluation.segment_metrics import write_segment_metric
 from engine.evaluation.snapshot import Snapshot
-from engine.spec.metric_catalogue import PERFORMANCE_METRICS, SEGMENT_DRIFTS
+from engine.spec.metric_catalogue import ESTIMATED_BY_TASK, PERFORMANCE_METRICS, SEGMENT_DRIFTS
 from engine.spec.metric_names import MetricName
 from engine.spec.segments import MIN_SEGMENT_ROWS
 
@@ -61,11 +62,30 @@ def _pair_profiles(theirs: drift.Profile, mine: drift.Profile) -> tuple[drift.Pr
     return theirs.without_entities(), mine.without_entities()
 
 
+def estimate_segment(segment: ComparedSegment, settings: EstimateSettings, *, moved: bool) -> dict[str, MetricValue]:
+    """Return the estimated performance in a segment; its interval has the confidence of the segment's performance.
+
+    `moved` tells whether the segment has drifted.
+    """
+    theirs, mine = segment.pairs[0]
+    found = estimate_batch(
+        segment.batch.scored_rows,
+        segment.reference.scored_rows,
+        replace(settings, confidence=segment.batch.confidence or settings.confidence),
+        roles={name: role for name, role in theirs.roles.items() if name in mine.columns},
+        entity=None if theirs.entities is None else segment.reference.entity,
+        moved=moved,
+        unscored=segment.batch.unscored,
+    )
+    return {name: value for name, value in found.metrics.items() if name.startswith("estimated_")}
+
+
 def describe_segments(
     reference: Snapshot,
     batch: Snapshot,
     compared: Sequence[tuple[ComparedSegment, Sequence[drift.Drift]]],
     changes: Mapping[str, Mapping[str, MetricValue]],
+    estimates: EstimateSettings | None = None,
 ) -> dict[str, MetricValue]:
     """Return the metrics of all segments by their names, `segment.<name>.<metric>`.
 
@@ -77,6 +97,8 @@ def describe_segments(
         The segments with enough rows, each with the comparisons of its pairs.
     changes
         By segment, the change of each performance metric from that of the reference.
+    estimates
+        How to estimate the performance; None if it is not to be estimated.
     """
     metrics: dict[str, MetricValue] = {}
     done = {segment.name: (segment, drifts) for segment, drifts in compared}
@@ -93,8 +115,13 @@ def describe_segments(
                 if metric in ("labelled_share", *PERFORMANCE_METRICS)
             }
             found |= changes[name]
+            if estimates is not None:
+                found |= estimate_segment(segment, estimates, moved=bool(found["segment_drift"].value))
         else:
             found |= _describe_too_small(rows, before, reference, batch)
+            if estimates is not None:
+                reason = found["segment_drift"]
+                found |= {f"estimated_{one}": reason for one in ESTIMATED_BY_TASK[estimates.task]}
         metrics |= {write_segment_metric(name, metric): value for metric, value in found.items()}
     return metrics
 

@@ -460,5 +460,6 @@ SEGMENT_DRIFTS = ("drift", "drift_low", "drift_p")
 SEGMENT_METRICS = (
     "row_count", "segment_drift", "drifted_columns", "drifted_share", *SEGMENT_DRIFTS, "prediction_drift",
     "labelled_share", *PERFORMANCE_METRICS, "performance_change", "performance_change_relative",
+    *(metric.name for metric in METRICS if metric.name.startswith("estimated_")),
 )  # fmt: skip
 """The metrics that a segment has."""

@@ -59,7 +59,9 @@ class MetricName:
 
 _SEGMENT = "segment."
 _SEGMENT_METRICS_SHOWN = [
-    name for name in SEGMENT_METRICS if name not in PERFORMANCE_METRICS and not name.startswith("performance_")
+    name
+    for name in SEGMENT_METRICS
+    if name not in PERFORMANCE_METRICS and not name.startswith(("performance_", "estimated_"))
 ]
 
 
@@ -228,7 +230,8 @@ def resolve_metric_name(
     if scope == "store" and (in_segment or name.statistic == "segment_drift"):
         if in_segment and (scope, name.statistic) in _METRICS_BY_NAME and name.statistic not in SEGMENT_METRICS:
             message = f"{name.statistic} is measured of the whole batch only"
-            help_ = f"in a segment there are {', '.join(_SEGMENT_METRICS_SHOWN)}, and performance with its change"
+            shown = ", ".join(_SEGMENT_METRICS_SHOWN)
+            help_ = f"in a segment there are {shown}, and performance with its change and its estimates"
             return Problem(0, len(text), "unknown-metric", message, help_)
         if not in_segment:
             message = "segment_drift is measured in segments only"

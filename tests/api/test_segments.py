@@ -33,6 +33,7 @@ evaluation_stores:
     model: scores
     reference: {{kind: dataset, dataset: before}}
     segments: {segments}
+    estimates: auto
     checks:
       young: {{metric: drift.*, segment: young, soft_max: 0.1}}
       countries: {{metric: segment_drift, segment: "country = *", soft_max: 0.1}}
@@ -82,6 +83,13 @@ def test_the_segment_that_has_drifted_comes_first(store) -> None:
     assert segments["moved"][0].startswith("income")
     assert segments.filter(pl.col("segment") != "country = ES")["drift"].drop_nulls().to_list() == [0.0] * 5
     assert segments["value"][0] < 0.65 < segments.filter(pl.col("segment") == "country = IT")["value"][0]
+
+
+def test_performance_is_estimated_in_segments(store) -> None:
+    metrics = store.evaluation().metrics
+    estimated = metrics["segment.country = IT.estimated_roc_auc"]
+    assert estimated.low < 0.74 < estimated.high  # what scores tell that are the probability itself
+    assert metrics["segment.country = PT.estimated_roc_auc"].reason.startswith("too small: ")
 
 
 def test_a_segment_with_few_rows_is_said_to_be_too_small(store) -> None:
