@@ -173,6 +173,14 @@ class EvaluationStore:
         """
         return frames.tabulate_estimates(self._as_evaluation(evaluation))
 
+    def segments(self, evaluation: str | Evaluation | None = None, metric: str | None = None) -> pl.DataFrame:
+        """Return the segments of an evaluation, the worst first, with the drift and a performance metric of each.
+
+        The columns are those of `engine.api.frames.tabulate_segments`. The frame is empty unless the store declares
+        `segments`.
+        """
+        return frames.tabulate_segments(self._as_evaluation(evaluation), metric)
+
     def _as_evaluation(self, evaluation: str | Evaluation | None) -> Evaluation:
         return evaluation if isinstance(evaluation, Evaluation) else self.evaluation(evaluation)
 

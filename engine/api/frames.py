@@ -24,6 +24,7 @@ from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
 from engine.views.ranges import format_bounds
 from engine.views.run_view import RunView
+from engine.views.segments import describe_segments
 from engine.views.store_view import StoreView
 from engine.views.trigger_view import FireView, TriggerView, format_local_time, have_seconds
 
@@ -171,6 +172,34 @@ def tabulate_estimates(evaluation: Evaluation) -> pl.DataFrame:
     ]
     numbers = ("estimated", "low", "high", "realised", "realised_low", "realised_high")
     return pl.DataFrame(rows, {"metric": pl.String, **dict.fromkeys(numbers, pl.Float64), "reason": pl.String})
+
+
+def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> pl.DataFrame:
+    """Return one row per segment, the worst first: its rows, drift with p-value, and performance with interval.
+
+    `metric` is the performance metric, `moved` names the columns that drifted, and `reason` tells why a segment has no
+    drift. Empty unless the store declares `segments`.
+    """
+    view = describe_segments(evaluation, metric)
+    rows = [
+        {
+            "segment": row.name,
+            "rows": row.rows,
+            "drift": row.drift.value,
+            "p_value": row.drift.p_value,
+            "moved": row.list_moved() or None,
+            "metric": view.metric,
+            **{part: getattr(row.performance, part, None) for part in ("value", "low", "high")},
+            "change": None if row.change is None else row.change.value,
+            "reason": row.drift.reason,
+        }
+        for row in (view.rows if view else ())
+        if view
+    ]
+    schema: dict[str, Any] = {"segment": pl.String, "rows": pl.Int64, "drift": pl.Float64, "p_value": pl.Float64}
+    schema |= {"moved": pl.String, "metric": pl.String}
+    schema |= dict.fromkeys(("value", "low", "high", "change"), pl.Float64)
+    return pl.DataFrame(rows, schema | {"reason": pl.String})
 
 
 def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:

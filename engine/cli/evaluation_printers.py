@@ -19,6 +19,7 @@ from engine.store import CheckPoint
 from engine.views.challenger import describe_challenger
 from engine.views.columns import describe_columns
 from engine.views.estimates import describe_estimates
+from engine.views.segments import describe_segments
 
 SHORT_DIGEST = 8
 """Characters of a fingerprint that are shown."""
@@ -165,12 +166,30 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         for (reason,), same in performance.group_by("reason", maintain_order=True):
             if reason is not None:
                 page.add_line(f"{', '.join(same['metric'])}: {reason}", style="dim")
+    _add_segments(one, page)
     _add_estimates(one, page)
     _add_challenger(one, page)
     if one.notes:
         page.add_title("notes")
     for note in one.notes:
         page.add_line(note)
+
+
+def _add_segments(one: Evaluation, page: Page) -> None:
+    """Add the segments, the worst first, if the store declares some."""
+    segments = describe_segments(one, None)
+    if segments is None:
+        return
+    page.add_title("segments, the worst first (drift is 0 unless it is significant among all tests)")
+    page.add_line(segments.sentence)
+    measured = frames.tabulate_segments(one)
+    headers = {"segment": "segment", "rows": "rows", "drift": "drift", "p_value": "p", "moved": "drifted columns"}
+    if segments.metric:
+        headers |= {"value": segments.metric, "change": "change"}
+    page.add_table(_join_intervals(measured, {"value": ("low", "high")}), headers)
+    for (reason,), same in measured.group_by("reason", maintain_order=True):
+        if reason is not None:
+            page.add_line(f"{', '.join(same['segment'])}: {reason}", style="dim")
 
 
 def _add_estimates(one: Evaluation, page: Page) -> None:

@@ -15,10 +15,10 @@ from engine.drift.reading.roles import Role, infer_role, roles
 if TYPE_CHECKING:
     from engine.drift.classifier.cross_fitting import cross_fit_log_odds
     from engine.drift.classifier.domain_classifier import DomainClassifierResult, domain_classifier
-    from engine.drift.comparison import ColumnDrift, Drift, compare, compare_family
+    from engine.drift.comparison import ColumnDrift, ComparedGroup, Drift, compare, compare_family, compare_groups
     from engine.drift.distributions.columns import Categorical, Numerical
     from engine.drift.power import detectable_drifts
-    from engine.drift.profiles.profile import Profile, profile
+    from engine.drift.profiles.profile import Profile, profile, profile_segments
     from engine.drift.profiles.sampling import number_folds, sample, unite_samples
     from engine.drift.reading.alignment import (
         Alignment,
@@ -38,6 +38,7 @@ _LAZY_EXPORTS = {
     "Alignment": "reading.alignment",
     "Categorical": "distributions.columns",
     "ColumnDrift": "comparison",
+    "ComparedGroup": "comparison",
     "DomainClassifierResult": "classifier.domain_classifier",
     "Drift": "comparison",
     "KnownColumn": "reading.alignment",
@@ -46,6 +47,7 @@ _LAZY_EXPORTS = {
     "align_columns": "reading.alignment",
     "compare": "comparison",
     "compare_family": "comparison",
+    "compare_groups": "comparison",
     "cross_fit_log_odds": "classifier.cross_fitting",
     "describe_columns": "reading.alignment",
     "detectable_drifts": "power",
@@ -53,6 +55,7 @@ _LAZY_EXPORTS = {
     "find_type_changes": "reading.alignment",
     "number_folds": "profiles.sampling",
     "profile": "profiles.profile",
+    "profile_segments": "profiles.profile",
     "sample": "profiles.sampling",
     "unite_samples": "profiles.sampling",
 }
@@ -63,6 +66,7 @@ __all__ = [
     "Alignment",
     "Categorical",
     "ColumnDrift",
+    "ComparedGroup",
     "DomainClassifierResult",
     "Drift",
     "KnownColumn",
@@ -72,6 +76,7 @@ __all__ = [
     "align_columns",
     "compare",
     "compare_family",
+    "compare_groups",
     "cross_fit_log_odds",
     "describe_columns",
     "detectable_drifts",
@@ -81,6 +86,7 @@ __all__ = [
     "known_type",
     "number_folds",
     "profile",
+    "profile_segments",
     "roles",
     "sample",
     "unite_samples",

@@ -6,6 +6,7 @@ same family.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from engine.drift.reading.alignment import Alignment, align_columns, find_type_c
 from engine.drift.reading.roles import Role
 from engine.drift.reading.sources import open_table
 from engine.drift.significance import verdict
+from engine.drift.significance.hierarchy import GroupedTests, adjust_groups
 from engine.drift.statistics.column_statistics import ColumnStatistics, VerdictCounts, measure_column
 from engine.drift.threads import parallel_map
 from engine.errors import DataError, UsageError
@@ -131,8 +133,56 @@ def compare(
         reference = profile(reference)
         read |= dict.fromkeys(f"reference: {note}" for note in said)
     measured = _measure(reference, batch, (confidence, len(reference.columns)), seed, exact)
-    [drift], _ = _judge([measured], [], confidence)
+    [[[drift], _]] = _judge([([measured], [], 1.0)], confidence)
     return replace(drift, notes=(*read, *drift.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedGroup:
+    """Comparisons, and p-values of other tests, that share a part of the level, `weight`.
+
+    `pairs` are reference and batch of each comparison.
+    """
+
+    pairs: Sequence[tuple[Profile, Profile]]
+    p_values: Sequence[float] = ()
+    weight: float = 1.0
+
+    @property
+    def tests(self) -> int:
+        """The number of tests."""
+        return sum(len(reference.columns) for reference, _ in self.pairs) + len(self.p_values)
+
+
+def compare_groups(
+    groups: Sequence[ComparedGroup], *, confidence: float = 0.95, seed: int = 0
+) -> list[tuple[list[Drift], list[float]]]:
+    """Compare groups of pairs of profiles so that all verdicts hold together, each group with its part of the level.
+
+    Parameters
+    ----------
+    groups
+        Their weights add up to 1; see `engine.drift.significance.hierarchy`.
+    confidence, seed
+        See `compare`; the confidence is that of all verdicts of all groups together.
+
+    Returns
+    -------
+    list of (drifts, p_values)
+        By group the comparisons, and the p-values of the other tests, adjusted.
+
+    Raises
+    ------
+    UsageError, DataError
+        As in `compare`.
+    """
+    measured = []
+    for group in groups:
+        # a group with a part of the level needs p-values as small as if it had so many more tests
+        tests = ceil(group.tests / group.weight)
+        sides = [_measure(reference, batch, (confidence, tests), seed, exact=True) for reference, batch in group.pairs]
+        measured.append((sides, group.p_values, group.weight))
+    return _judge(measured, confidence)
 
 
 def compare_family(
@@ -159,9 +209,8 @@ def compare_family(
     UsageError, DataError
         As in `compare`.
     """
-    tests = sum(len(reference.columns) for reference, _ in pairs) + len(p_values)
-    measured = [_measure(reference, batch, (confidence, tests), seed, exact=True) for reference, batch in pairs]
-    return _judge(measured, p_values, confidence)
+    [compared] = compare_groups([ComparedGroup(pairs, p_values)], confidence=confidence, seed=seed)
+    return compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,25 +262,33 @@ def _measure(
 
 
 def _judge(
-    measured: Sequence[_Measured], p_values: Sequence[float], confidence: float
-) -> tuple[list[Drift], list[float]]:
-    """Return the comparisons with verdicts, and the other p-values adjusted: all are one family of tests."""
+    groups: Sequence[tuple[Sequence[_Measured], Sequence[float], float]], confidence: float
+) -> list[tuple[list[Drift], list[float]]]:
+    """Return the comparisons of each group with verdicts, and its other p-values adjusted.
+
+    A group is what was measured, the other p-values, and the part of the level that they share.
+    """
     level = 1 - confidence
-    findings = [f for one in measured for f in one.findings.values()]
-    family = verdict.adjust_family(
-        [*(f.p for f in findings), *p_values], [*(f.smallest_p for f in findings), *(0.0 for _ in p_values)], level
-    )
-    judged = iter(zip(family.adjusted, family.decidable, strict=True))
-    drifts = []
-    for one in measured:
-        found = {
-            name: _judge_column(one.reference.columns[name].role, f, *next(judged), family.tests, level)
-            for name, f in one.findings.items()
-        }
-        found |= {name: _describe_unmeasured(one.reference.columns[name], why) for name, why in one.unmeasured.items()}
-        columns = {name: replace(found[name], type_change=one.changes.get(name, "")) for name in one.reference.columns}
-        drifts.append(Drift(columns, tuple(_collect_notes(one))))
-    return drifts, [p for p, _ in judged]
+    tested = []
+    for measured, p_values, weight in groups:
+        findings = [f for one in measured for f in one.findings.values()]
+        smallest = [*(f.smallest_p for f in findings), *(0.0 for _ in p_values)]
+        tested.append(GroupedTests([*(f.p for f in findings), *p_values], smallest, weight))
+    judged_groups = []
+    for (measured, _, _), family in zip(groups, adjust_groups(tested, level), strict=True):
+        judged = iter(zip(family.adjusted, family.decidable, strict=True))
+        drifts = []
+        for one in measured:
+            known = one.reference.columns
+            found = {
+                name: _judge_column(known[name].role, f, *next(judged), family.tests, level)
+                for name, f in one.findings.items()
+            }
+            found |= {name: _describe_unmeasured(known[name], why) for name, why in one.unmeasured.items()}
+            columns = {name: replace(found[name], type_change=one.changes.get(name, "")) for name in known}
+            drifts.append(Drift(columns, tuple(_collect_notes(one))))
+        judged_groups.append((drifts, [p for p, _ in judged]))
+    return judged_groups
 
 
 def _collect_notes(measured: _Measured) -> Iterator[str]:

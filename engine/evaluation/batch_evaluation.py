@@ -9,16 +9,18 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 from engine import __version__, drift
+from engine.drift.significance.hierarchy import weigh_groups
 from engine.evaluation.changes import change_between
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
 from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
+from engine.evaluation.segments import describe_segments, pair_segments
 from engine.evaluation.snapshot import Snapshot
 from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName
@@ -93,10 +95,23 @@ def evaluate_batch(
     if reference.predictions is not None and batch.snapshot.predictions is not None:
         pairs.append((reference.predictions, batch.snapshot.predictions))
     p_values = [] if drift_model.p_value is None else [drift_model.p_value]
-    (compared, *predictions), adjusted = drift.compare_family(pairs, p_values, confidence=settings.confidence)
+    segments = pair_segments(reference, batch.snapshot)
+    weight, *weights = weigh_groups(len(segments))
+    parts = [drift.ComparedGroup(one.pairs, weight=share) for one, share in zip(segments, weights, strict=True)]
+    whole = drift.ComparedGroup(pairs, p_values, weight)
+    ((compared, *predictions), adjusted), *judged = drift.compare_groups(
+        [whole, *parts], confidence=settings.confidence
+    )
     if adjusted:
         drift_model = replace(drift_model, p_value=adjusted[0], significant=adjusted[0] < 1 - settings.confidence)
-    tests = sum(len(one.columns) for one, _ in pairs) + len(p_values)
+    tests = ceil(whole.tests / weight)  # as many as the whole would have to share all of the level among
+    of_segments = describe_segments(
+        reference,
+        batch.snapshot,
+        [(segment, drifts) for segment, (drifts, _) in zip(segments, judged, strict=True)],
+        {one.name: _performance_changes(one.reference, one.batch) for one in segments},
+        estimates,
+    )
     predicted = _describe_predictions(reference, batch.snapshot, predictions, settings.confidence, tests)
     labelled, labelled_notes = compare_labelled_rows(
         batch.labelled, batch.snapshot.performance.get("labelled_share"), settings.confidence
@@ -126,6 +141,7 @@ def evaluate_batch(
         **_performance_changes(reference, batch.snapshot),
         **estimation.metrics,
         **batch.advantage,
+        **of_segments,
         **(own_metrics or {}),
     }
     absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]

@@ -14,6 +14,7 @@ from engine.evaluation.bounds import AllowedValues, AppliedRange, CheckBounds
 from engine.evaluation.changes import average_metrics, change_between
 from engine.evaluation.detectable import explain_weak_check, find_detectable
 from engine.evaluation.record import CheckResult, MetricValue
+from engine.evaluation.segment_metrics import group_segment_metrics, write_segment_metric
 from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_figure, format_number, format_seconds
@@ -21,6 +22,7 @@ from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
+from engine.spec.segments import match_segments
 
 MetricsByName = Mapping[str, MetricValue]
 
@@ -89,7 +91,13 @@ def apply_check(name: str, check: Check, target: CheckTarget, position: Position
     if isinstance(check, PythonCheck):
         finding = _call_check_function(check, target)
         return [_build_result(name, "", finding, finding.outcome, None, target, position)]
+    if isinstance(check, RangeCheck) and check.segment is not None:
+        return _apply_in_segments(name, check, check.segment, target, position)
     wanted = normalize_metric_name(check.metric)
+    if isinstance(check, RangeCheck) and check.min_rows is not None and (few := _find_few_rows(check.min_rows, target)):
+        return [
+            _build_result(name, check.metric, few, _apply_when_empty(few, check.when_empty), None, target, position)
+        ]
     if not wanted.endswith(".*"):
         return [_apply_to_metric(name, check, wanted, target, position)]
     matches = [metric for metric in target.metrics if metric.startswith(wanted.removesuffix("*"))]
@@ -97,6 +105,41 @@ def apply_check(name: str, check: Check, target: CheckTarget, position: Position
         nothing = CheckFinding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {target.name}")
         return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, None, target, position)]
     return [_apply_to_metric(name, check, metric, target, position) for metric in matches]
+
+
+def _apply_in_segments(
+    name: str, check: RangeCheck, wanted: str, target: CheckTarget, position: Position
+) -> list[CheckResult]:
+    """Apply a check in each segment that it names, as if the segment were the batch."""
+    by_segment = group_segment_metrics(target.metrics)
+    matches = match_segments(wanted, by_segment)
+    if not matches:
+        hint = f"; {did_you_mean(wanted, list(by_segment), 'the segments are')[:300]}" if by_segment else ""
+        nothing = CheckFinding(CheckOutcome.ERROR, f"{target.name} has no segment {wanted!r} this time{hint}")
+        return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, None, target, position)]
+    past = [group_segment_metrics(metrics) for metrics in target.past]
+    found = []
+    for segment in matches:
+        inside = replace(
+            target,
+            name=f"segment {segment!r} of {target.name}",
+            metrics=by_segment[segment],
+            past=[metrics[segment] for metrics in past if segment in metrics],
+            rows=None,
+            detectable_drifts={},
+        )
+        results = apply_check(name, check.model_copy(update={"segment": None}), inside, position)
+        found += [replace(one, target=target.name, metric=write_segment_metric(segment, one.metric)) for one in results]
+    return found
+
+
+def _find_few_rows(min_rows: int, target: CheckTarget) -> CheckFinding | None:
+    """Return the finding of a check whose batch or segment has fewer rows than it asks for; None if it has enough."""
+    rows = target.metrics.get("row_count")
+    if rows is None or rows.value is None or rows.value >= min_rows:
+        return None
+    reason = f"too few rows: {rows.value:,.0f}, and min_rows is {min_rows:,}"
+    return CheckFinding(CheckOutcome.EMPTY, reason, nothing_wrong=True)
 
 
 def _apply_to_metric(

@@ -5,7 +5,7 @@ A side is measured independently of the other side, so a reference is measured o
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -14,10 +14,12 @@ import polars as pl
 from engine import drift
 from engine.data import Table, explain_read_errors
 from engine.data.csv_faults import suggest_separator
+from engine.data.segments import SegmentMembers, SegmentRules, find_members
 from engine.errors import DataError
 from engine.evaluation.labelled_rows import LabelledRows
 from engine.evaluation.record import MetricValue
 from engine.evaluation.scored_rows import sample_scored_rows
+from engine.evaluation.segments import share_confidence
 from engine.evaluation.snapshot import AbsentColumn, Snapshot
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_words
@@ -32,6 +34,9 @@ from engine.models import (
     score_frame,
 )
 from engine.spec.resources.models import CostMatrix
+from engine.spec.segments import MIN_SEGMENT_ROWS
+
+_MEMBER = "\0member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ def snapshot_side(
     knower: str = "the reference",
     against: Snapshot | None = None,
     scored_by: str | None = None,
+    segments: SegmentRules | None = None,
+    segment_values: Mapping[str, Sequence[str]] | None = None,
 ) -> Observation:
     """Measure a table as one side of a comparison.
 
@@ -97,6 +104,10 @@ def snapshot_side(
         then profiled at the values that the comparison needs.
     scored_by
         The fingerprint of the model, if scored rows are to be kept for estimates; else None.
+    segments
+        The segments that are measured on their own, if any.
+    segment_values
+        By column, the values that have a segment on the other side; None for a side that is measured first.
 
     Raises
     ------
@@ -134,6 +145,9 @@ def snapshot_side(
                 for name, reason in columns.unmeasured.items()
             },
         )
+        members = find_members(table, segments, segment_values) if segments else None
+        if members is not None:
+            snapshot = _add_segments(snapshot, frame, roles, members, against)
         if model is None:
             return Observation(columns.rows, snapshot)
         scored, unscored = score_rows(model, table, alignment)
@@ -149,7 +163,9 @@ def snapshot_side(
             name: metric if name == "labelled_share" else MetricValue(None, reason=unscored, failed=True)
             for name, metric in performance.items()
         }
-        snapshot = replace(snapshot, performance=performance, unscored=unscored)
+        unknown = {name: metric for name, metric in performance.items() if name != "labelled_share"}
+        segments_unscored = {name: replace(one, performance=unknown) for name, one in snapshot.segments.items()}
+        snapshot = replace(snapshot, performance=performance, unscored=unscored, segments=segments_unscored)
         return Observation(columns.rows, snapshot, notes=(*model.notes, f"the rows are not scored: {unscored}"))
     snapshot = replace(
         snapshot,
@@ -158,11 +174,101 @@ def snapshot_side(
         classes=model.known_classes,
         scored_as=tuple(map(label_of, model.classes)),
     )
+    if members is not None:
+        snapshot = _measure_segments(snapshot, scored, members, model, cost_matrix, confidence, against)
+        if scored_by is not None:
+            snapshot = _keep_scored_segments(snapshot, frame, scored, members, model, scored_by, sample_rows, seed)
     labelled = _profile_labelled_rows(scored, model, entity) if against else None
     undecided = [f"{join_words(model.classes)} are taken as classes: {model.undecided}"] if model.undecided else []
     decided = model.describe_decisions(scored)
     notes = (*model.notes, *undecided, *([decided] if decided else []), *measured.notes)
     return Observation(columns.rows, snapshot, scored, labelled, measured.detail, notes)
+
+
+def _add_segments(
+    snapshot: Snapshot,
+    frame: pl.LazyFrame,
+    roles: Mapping[str, drift.Role],
+    members: SegmentMembers,
+    against: Snapshot | None,
+) -> Snapshot:
+    """Return a snapshot with those of its segments, without predictions yet."""
+    known = {} if against is None else {name: one.columns for name, one in against.segments.items()}
+    profiles = drift.profile_segments(frame, roles, members.rows, entity=snapshot.entity, against=known)
+    parts = {
+        name: Snapshot(
+            columns=replace(of_rows, unmeasured=snapshot.columns.unmeasured),
+            left_out={},
+            sample=snapshot.sample.clear(),
+            entity=snapshot.entity,
+            predictions=None,
+            performance={},
+            confidence=snapshot.confidence,
+        )
+        for name, of_rows in profiles.items()
+    }
+    return replace(snapshot, segments=parts, segment_values=members.values)
+
+
+def _measure_segments(
+    snapshot: Snapshot,
+    scored: pl.DataFrame,
+    members: SegmentMembers,
+    model: FittedModel,
+    cost_matrix: CostMatrix | None,
+    confidence: float,
+    against: Snapshot | None,
+) -> Snapshot:
+    """Return a snapshot whose segments have predictions and, where they are large enough, performance."""
+    # the reference tells how many segments share the confidence, so that the intervals of both sides are alike
+    sides = against.segments if against and against.segments else snapshot.segments
+    shared = share_confidence(confidence, [one.columns.rows for one in sides.values()])
+    measured = {}
+    for name, segment in snapshot.segments.items():
+        rows = scored.filter(members.rows[name])
+        of_reference = against.segments.get(name) if against else None
+        known = of_reference.predictions if of_reference else None
+        performance: Mapping[str, MetricValue] = {}
+        if rows.height >= MIN_SEGMENT_ROWS:
+            performance = performance_metrics(
+                measure_performance(model, rows, cost_matrix, entity=snapshot.entity, confidence=shared)
+            )
+        measured[name] = replace(
+            segment,
+            predictions=_profile_predictions(rows, model, snapshot.entity, known),
+            performance=performance,
+            confidence=shared,
+        )
+    return replace(snapshot, segments=measured)
+
+
+def _keep_scored_segments(
+    snapshot: Snapshot,
+    frame: pl.LazyFrame,
+    scored: pl.DataFrame,
+    members: SegmentMembers,
+    model: FittedModel,
+    scored_by: str,
+    sample_rows: int,
+    seed: int,
+) -> Snapshot:
+    """Return a snapshot whose segments have scored rows, from which their performance can be estimated."""
+    kept = {}
+    for name, segment in snapshot.segments.items():
+        mask = members.rows[name]
+        in_segment = pl.concat([frame, mask.alias(_MEMBER).to_frame().lazy()], how="horizontal").filter(_MEMBER)
+        rows = sample_scored_rows(
+            in_segment,
+            scored.filter(mask),
+            list(segment.columns.roles),
+            model,
+            scored_by,
+            entity=snapshot.entity,
+            rows=sample_rows,
+            seed=seed,
+        )
+        kept[name] = replace(segment, scored_rows=rows)
+    return replace(snapshot, segments=kept)
 
 
 def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> LabelledRows | None:

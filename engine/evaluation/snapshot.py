@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import polars as pl
 
@@ -23,7 +25,7 @@ from engine.errors import StoreError
 from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.evaluation.scored_rows import ScoredRows
-from engine.evaluation.snapshot_files import FACTS_FILE, FILES, SCORED_ROWS_FILE, verify_files
+from engine.evaluation.snapshot_files import FACTS_FILE, FILES, SCORED_ROWS_FILE, SEGMENTS_FILE, verify_files
 from engine.formatting.moments import format_minute
 from engine.models import ClassValue, sort_classes, unite_classes
 
@@ -86,7 +88,8 @@ class Snapshot:
     remarks about a reference that every evaluation against it repeats. `classes` are those that the rows and the
     reference of this side show, where the model does not know its classes itself; None if they were not kept.
     `scored_as` are the labels of all classes that the rows were scored with, assumed ones included. `scored_rows` are
-    kept where performance is estimated.
+    kept where performance is estimated. `segments` are the snapshots of the segments of the rows by their names,
+    without a sample, and `segment_values` are by column the values that have a segment of their own.
     """
 
     columns: drift.Profile
@@ -102,6 +105,8 @@ class Snapshot:
     scored_as: tuple[str, ...] = ()
     confidence: float | None = None
     scored_rows: ScoredRows | None = None
+    segments: Mapping[str, Snapshot] = field(default_factory=dict)
+    segment_values: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def describe_known_columns(self) -> dict[str, drift.KnownColumn]:
         """Return what is known of every column that another side must have, those that are absent here included."""
@@ -122,6 +127,8 @@ class Snapshot:
         self.sample.write_parquet(folder / "sample.parquet")
         if self.scored_rows is not None:
             self.scored_rows.frame.write_parquet(folder / SCORED_ROWS_FILE)
+        if self.segments:
+            _pack_segments(self.segments, folder / SEGMENTS_FILE)
         facts = {
             "left_out": dict(self.left_out),
             "entity": self.entity,
@@ -133,6 +140,14 @@ class Snapshot:
             "scored_as": self.scored_as,
             "confidence": self.confidence,
             "scored_rows": self.scored_rows and self.scored_rows.facts(),
+            **(
+                {
+                    "segments": list(self.segments),
+                    "segment_values": {k: list(v) for k, v in self.segment_values.items()},
+                }
+                if self.segments or self.segment_values
+                else {}
+            ),
         }
         facts["files"] = {path.name: digest_file(path) for path in sorted(folder.iterdir()) if path.name in FILES}
         sealed = {**facts, "digest": digest_json(facts)}
@@ -166,9 +181,11 @@ class Snapshot:
                 scored_as=_read_list(facts, "scored_as") or (),
                 confidence=facts.get("confidence"),
                 scored_rows=ScoredRows.load(folder, facts.get("scored_rows")),
+                segments=_unpack_segments(facts.get("segments", ()), folder / SEGMENTS_FILE),
+                segment_values={key: tuple(values) for key, values in facts.get("segment_values", {}).items()},
             )
         except (
-            OSError, ValueError, KeyError, TypeError, AttributeError, StoreError, pl.exceptions.PolarsError
+            OSError, ValueError, KeyError, TypeError, AttributeError, StoreError, BadZipFile, pl.exceptions.PolarsError
         ) as error:  # fmt: skip
             raise DamagedSnapshot(folder, " ".join(str(error).split())[:200]) from error
 
@@ -209,7 +226,42 @@ class Snapshot:
             scored_as=first.scored_as,
             confidence=first.confidence if len({snapshot.confidence for snapshot in snapshots}) == 1 else None,
             scored_rows=ScoredRows.union([one.scored_rows for one in snapshots], columns.roles),
+            segments=_unite_segments(snapshots),
+            segment_values=first.segment_values,
         )
+
+
+def _unite_segments(snapshots: Sequence[Snapshot]) -> dict[str, Snapshot]:
+    """Return the segments of several batches, each united; none unless all have divided their rows alike."""
+    if len({json.dumps({key: list(values) for key, values in one.segment_values.items()}) for one in snapshots}) > 1:
+        return {}
+    names = dict.fromkeys(name for one in snapshots for name in one.segments)
+    return {name: Snapshot.union([one.segments[name] for one in snapshots if name in one.segments]) for name in names}
+
+
+def _pack_segments(segments: Mapping[str, Snapshot], path: Path) -> None:
+    """Write the snapshots of segments into one archive, each into a folder with its number."""
+    with TemporaryDirectory(dir=path.parent) as temporary, ZipFile(path, "w") as archive:
+        for number, segment in enumerate(segments.values()):
+            folder = Path(temporary) / str(number)
+            folder.mkdir()
+            segment.save(folder)
+            for file in sorted(folder.iterdir()):
+                archive.write(file, f"{number}/{file.name}")
+
+
+def _unpack_segments(names: Sequence[str], path: Path) -> dict[str, Snapshot]:
+    if not names:
+        return {}
+    with TemporaryDirectory() as temporary, ZipFile(path) as archive:
+        members = archive.namelist()
+        if any(one.compress_type != ZIP_STORED for one in archive.infolist()):  # so it is no larger than the file
+            raise ValueError(f"{path.name} is not as it was written")
+        allowed = {f"{number}/{file}" for number in range(len(names)) for file in (FACTS_FILE, *FILES)}
+        if not allowed.issuperset(members):
+            raise ValueError(f"{path.name} holds a file that no snapshot has")
+        archive.extractall(temporary)
+        return {name: Snapshot.load(Path(temporary) / str(number)) for number, name in enumerate(names)}
 
 
 def _has_column(name: str, first: Snapshot, other: Snapshot) -> bool:

@@ -10,7 +10,8 @@ FACTS_FILE = "snapshot.json"
 """The file that holds the digests of the others and its own."""
 
 SCORED_ROWS_FILE = "scored.parquet"
-FILES = ("columns.profile", "predictions.profile", "sample.parquet", SCORED_ROWS_FILE)
+SEGMENTS_FILE = "segments.zip"
+FILES = ("columns.profile", "predictions.profile", "sample.parquet", SCORED_ROWS_FILE, SEGMENTS_FILE)
 """The other files of a snapshot; one without a model has no predictions."""
 
 

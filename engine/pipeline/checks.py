@@ -119,7 +119,7 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
     checks = select_active_checks(context.project.evaluation_stores[name].checks)
     # Only checks with `compare:` need the metrics of earlier evaluations.
     compared = [
-        normalize_metric_name(check.metric)
+        normalize_metric_name(check.metric) if check.segment is None else "segment.*"
         for check in checks.values()
         if isinstance(check, RangeCheck) and check.compare
     ]

@@ -4,7 +4,6 @@ The batch itself may have been deleted or changed since. The snapshot describes 
 comparing two evaluations reads no data at all.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -16,11 +15,13 @@ from engine.evaluation.advantages import is_of_challenger
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
+from engine.evaluation.segments import select_segment_columns
 from engine.evaluation.snapshot import DamagedSnapshot, Snapshot, load_snapshot_of
 from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
 from engine.pipeline.estimates import find_estimate_settings
 from engine.pipeline.references import SAMPLE_ROWS
+from engine.pipeline.segments import find_segment_rules
 from engine.store import ModelVersion
 
 
@@ -123,6 +124,8 @@ def _profile_rows(
             knower="the evaluation",
             confidence=settings.confidence,
             scored_by=batch.scored_rows.scored_by if model and batch.scored_rows else None,
+            segments=find_segment_rules(evaluation.store, context) if batch.segments else None,
+            segment_values=batch.segment_values,
         )
     return seen.as_reference(), note
 
@@ -190,8 +193,4 @@ def _intersect_columns(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, 
         raise DataError("the evaluation and the reference have no column in common")
     notes = [f"column {name!r} is not compared: it is not on both sides with the same role"
              for name in dict.fromkeys([*mine, *theirs]) if name not in both]  # fmt: skip
-    return _select_columns(batch, both), _select_columns(reference, both), notes
-
-
-def _select_columns(side: Snapshot, names: Sequence[str]) -> Snapshot:
-    return replace(side, columns=replace(side.columns, columns={name: side.columns.columns[name] for name in names}))
+    return select_segment_columns(batch, both), select_segment_columns(reference, both), notes

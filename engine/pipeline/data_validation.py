@@ -12,6 +12,7 @@ from engine.data import Table, column_type
 from engine.data.csv_faults import suggest_separator
 from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
+from engine.evaluation.segment_metrics import write_segment_metric
 from engine.formatting.hints import did_you_mean
 from engine.pipeline.context import BuildContext
 from engine.pipeline.evaluation_times import name_next_evaluation
@@ -163,7 +164,12 @@ def validate_store(name: str, evaluation: Evaluation | None, context: BuildConte
         elif evaluation is None:
             _validate_metric(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset!r}", findings)
         else:
-            _validate_stored_metric(metric, at, evaluation, findings)
+            check = spec.checks.get(str(path[3])) if path[2] == "checks" else None
+            segment = check.segment if isinstance(check, RangeCheck) else None
+            if segment is None:
+                _validate_stored_metric(metric, at, evaluation, findings)
+            elif "*" not in segment:
+                _validate_stored_metric(write_segment_metric(segment, metric), at, evaluation, findings)
 
 
 def _validate_model_columns(store: str, name: str, batch: Table, context: BuildContext, findings: Findings) -> None:

@@ -44,6 +44,7 @@ from engine.pipeline.references import (
     apply_entity,
     resolve_reference,
 )
+from engine.pipeline.segments import count_segment_tests, find_segment_rules
 from engine.spec.declared_times import find_zone
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
@@ -89,6 +90,8 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     spec = context.project.evaluation_stores[name]
     inspected = inspect_dataset(spec.dataset, context)
     batch = inspected.table
+    if rules := find_segment_rules(name, context):
+        rules.require_columns(batch)
     model_handle = models.use_model(spec.model, context) if spec.model else None
     challenger = models.use_model(spec.challenger, context) if spec.challenger else None
     # One writer at a time: a second run waits here and then finds the evaluation of the first.
@@ -170,6 +173,7 @@ def plan_evaluation(
         notes=[
             *filter(None, [predecessors.note, reference.note, predecessors.note_of_twin]),
             *describe_differences(name, batch, context),
+            *count_segment_tests(name, batch, context),
         ],
     )
     created = context.clock()
@@ -252,7 +256,7 @@ def _collect_evaluation_facts(
         code |= challenger.facts["code"]
     return {
         "spec": {
-            "store": {**facts_of(spec, {"drift", "estimates"}), "metrics": custom},
+            "store": {**facts_of(spec, {"drift", "estimates"}), **_describe_segments(name, context), "metrics": custom},
             "dataset": {
                 "entity": batch.entity,
                 "columns": {column: {"role": role} for column, role in batch.roles.items()},
@@ -269,6 +273,12 @@ def _collect_evaluation_facts(
         **({"identity": model_handle.trained.identity} if model_handle and model_handle.trained else {}),
         "reference": reference.facts,
     }
+
+
+def _describe_segments(store: str, context: BuildContext) -> dict[str, Any]:
+    """Return the segments of a store as they are computed, with the values of their variables; nothing without any."""
+    rules = find_segment_rules(store, context)
+    return {"segments": {"columns": list(rules.columns), "conditions": dict(rules.conditions)}} if rules else {}
 
 
 def _describe_version(handle: models.ModelHandle | None) -> str | None:
@@ -317,6 +327,8 @@ def _evaluate_batch(
             confidence=spec.drift.confidence,
             against=against,
             scored_by=model_handle.fingerprint if model_handle and spec.estimates else None,
+            segments=find_segment_rules(name, context),
+            segment_values=against.segment_values,
         )
         if model and pair:
             seen = add_advantage(seen, model, pair, comparable, known, spec.drift.confidence, context)

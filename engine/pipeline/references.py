@@ -13,6 +13,7 @@ from typing import Any
 
 from engine import drift, models
 from engine.data import Table, explain_read_errors, materialise
+from engine.data.segments import SegmentRules
 from engine.digests import digest_json
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, StoreError
@@ -28,6 +29,7 @@ from engine.pipeline.decision import list_sources
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.models import ModelHandle
 from engine.pipeline.reference_evaluations import find_reference_evaluations
+from engine.pipeline.segments import find_segment_rules
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     EvaluationReference,
@@ -109,7 +111,7 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
     if isinstance(declared, EvaluationReference):
         if declared.name == name_next_evaluation(name, context):
             return _refer_to_batch(
-                "this is the reference evaluation", declared.kind, batch, spec, model_handle, context
+                "this is the reference evaluation", declared.kind, batch, name, model_handle, context
             )
         evaluation = context.store.evaluations.find_by_name(name, declared.name, find_declared_time(name, context))
         if evaluation is None:
@@ -128,14 +130,14 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
         model = model_handle.fingerprint if model_handle else ""
         found, remark = find_reference_evaluations(name, declared, batch, model, context)
         if not found:
-            return _refer_to_batch(remark, declared.kind, batch, spec, model_handle, context)
+            return _refer_to_batch(remark, declared.kind, batch, name, model_handle, context)
         reference = _refer_to_evaluations(declared.kind, found, model_handle, context)
         return replace(reference, note="; ".join(filter(None, [remark, reference.note])) or None)
     if isinstance(declared, DatasetReference):
         table = inspect_dataset(declared.dataset, context).table
         roles = {"entity": table.entity, "columns": {column: {"role": role} for column, role in table.roles.items()}}
         facts = {"kind": "dataset", "dataset": table.name, "datasets": table.provenance(), "spec": roles}
-        return _refer_to_table(table, facts, spec, model_handle, context)
+        return _refer_to_table(table, facts, name, model_handle, context)
     trained = model_handle.trained if model_handle else None
     if model_handle is None or model_handle.test is None:
         raise DataError(
@@ -143,20 +145,20 @@ def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None,
             f"{'the engine did not train it' if trained is None else 'the bundle has left them out'}; declare a "
             "`reference:`"
         )
-    return _refer_to_table(model_handle.test, {"kind": "model_test"}, spec, model_handle, context)
+    return _refer_to_table(model_handle.test, {"kind": "model_test"}, name, model_handle, context)
 
 
 def _refer_to_batch(
     reason: str,
     kind: str,
     batch: Table,
-    spec: EvaluationStoreSpec,
+    store: str,
     model_handle: ModelHandle | None,
     context: BuildContext,
 ) -> Reference:
     """Return the batch as its reference: the first evaluation of a store has no other, and later ones need it."""
     facts = {"kind": kind, "datasets": batch.provenance()}
-    return _refer_to_table(batch, facts, spec, model_handle, context, f"{reason}{COMPARED_WITH_ITSELF}")
+    return _refer_to_table(batch, facts, store, model_handle, context, f"{reason}{COMPARED_WITH_ITSELF}")
 
 
 def _refer_to_evaluations(
@@ -219,18 +221,22 @@ def _refer_to_evaluations(
 def _refer_to_table(
     table: Table,
     facts: Mapping[str, Any],
-    spec: EvaluationStoreSpec,
+    store: str,
     model_handle: ModelHandle | None,
     context: BuildContext,
     note: str | None = None,
 ) -> Reference:
     """Return a table as the reference; its profile is kept under a fingerprint of everything that it depends on."""
+    spec = context.project.evaluation_stores[store]
 
     def plan_profile(batch: Table) -> ReferenceProfile:
         # Declared roles, the later winning: of the training data, of the reference, of the batch.
         training_roles = model_handle.training.roles if model_handle and model_handle.training else {}
         declared = {**training_roles, **table.roles, **batch.roles}
         grouped = apply_entity(table, batch.entity)
+        rules = find_segment_rules(store, context)
+        if rules:
+            rules.require_columns(table)
         settings = {
             "table": table.fingerprint,
             "entity": grouped.entity,
@@ -241,7 +247,9 @@ def _refer_to_table(
             "seed": spec.drift.seed,
             "confidence": spec.drift.confidence,
             "kernel": drift.KERNEL_VERSION,
-            **({"estimates": True} if spec.estimates else {}),  # what earlier versions have kept stays valid
+            # what earlier versions have kept stays valid
+            **({"estimates": True} if spec.estimates else {}),
+            **({"segments": [sorted(rules.columns), dict(rules.conditions)]} if rules else {}),
         }
         fingerprint = digest_json(settings)
         planned, fault = _load_kept_snapshot(fingerprint, context)
@@ -265,7 +273,7 @@ def _refer_to_table(
                 context.log.warning(f"the kept statistics of the reference {table.name} are {fault}")
                 context.store.snapshots.remove(key)
             context.log.info(f"computing the statistics of the reference: {table.name}")
-            snapshot = _profile_reference(grouped, batch, declared, spec, model, model_handle, context)
+            snapshot = _profile_reference(grouped, batch, declared, spec, model, model_handle, rules, context)
             snapshot = replace(snapshot, classes=tuple(_observe_classes(table, model_handle, context)))
             with context.store.folders.stage() as folder:
                 snapshot.save(folder)
@@ -330,6 +338,7 @@ def _profile_reference(
     spec: EvaluationStoreSpec,
     model: FittedModel | None,
     model_handle: ModelHandle | None,
+    rules: SegmentRules | None,
     context: BuildContext,
 ) -> Snapshot:
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
@@ -352,6 +361,7 @@ def _profile_reference(
             confidence=spec.drift.confidence,
             knower=f"the training data of model {model.name!r}" if model else "the reference",
             scored_by=model_handle.fingerprint if model_handle and spec.estimates else None,
+            segments=rules,
         ).as_reference()
 
 

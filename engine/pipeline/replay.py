@@ -13,12 +13,14 @@ from itertools import islice
 from engine.errors import UsageError
 from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check
 from engine.evaluation.record import CheckResult, Evaluation
+from engine.evaluation.segment_metrics import group_segment_metrics
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
 from engine.pipeline.evaluation_times import has_model_history
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck, count_past, select_active_checks
+from engine.spec.segments import match_segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,10 @@ def _list_needed_metrics(checks: Iterable[Check]) -> list[str] | None:
         if isinstance(check, PythonCheck):
             return None
         metric = normalize_metric_name(check.metric)
-        needed.append(metric)
+        if isinstance(check, RangeCheck) and check.segment is not None:
+            needed.append("segment.*")
+            continue
+        needed += [metric, *(["row_count"] if isinstance(check, RangeCheck) and check.min_rows else [])]
         if isinstance(check, RangeCheck) and check.compare == "reference":
             needed += [
                 f"{kind}{metric}" for kind in ("performance_change.", "performance_change_relative.", "reference_")
@@ -194,6 +199,9 @@ def _explain_not_measured(check: Check, metrics: MetricsByName) -> str | None:
     if isinstance(check, PythonCheck):
         return None  # its function gets all metrics that there are, and says itself what it makes of them
     wanted = normalize_metric_name(check.metric)
+    if isinstance(check, RangeCheck) and check.segment is not None:
+        known = match_segments(check.segment, group_segment_metrics(metrics))
+        return None if known else f"segment {check.segment} was not measured"
     if wanted in metrics or (wanted.endswith(".*") and any(one.startswith(wanted[:-1]) for one in metrics)):
         return None
     return f"{check.metric} was not measured"

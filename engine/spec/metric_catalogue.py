@@ -415,6 +415,19 @@ def _define_estimated_metrics() -> Iterable[MetricDefinition]:
     )
 
 
+def _define_segment_metrics() -> Iterable[MetricDefinition]:
+    yield MetricDefinition(
+        "segment_drift",
+        "store",
+        "Only in segments: the largest drift of the segment's columns and predictions; 0 if none is significant among "
+        "all tests of the evaluation. Its p-value is the smallest of theirs.",
+        low=0,
+        high=1,
+        worse="higher",
+        neutral=0,
+    )
+
+
 CHALLENGER_METRICS = ("advantage", "advantage_low", "challenger")
 """The metrics that a store has only with a challenger."""
 
@@ -428,6 +441,7 @@ METRICS: tuple[MetricDefinition, ...] = (
     *_define_change_metrics(),
     *_define_estimated_metrics(),
     *_define_challenger_metrics(),
+    *_define_segment_metrics(),
 )
 """All metrics, in the order in which they are shown."""
 
@@ -440,3 +454,12 @@ ESTIMATED_BY_TASK = {
     task: tuple(one for one in names if one not in NOT_ESTIMATED) for task, names in METRICS_BY_TASK.items()
 }
 """Those of them that can be estimated before labels come: `roc_auc` as the metric `estimated_roc_auc`."""
+
+SEGMENT_DRIFTS = ("drift", "drift_low", "drift_p")
+"""The statistics of columns, and of predictions, that a segment has."""
+SEGMENT_METRICS = (
+    "row_count", "segment_drift", "drifted_columns", "drifted_share", *SEGMENT_DRIFTS, "prediction_drift",
+    "labelled_share", *PERFORMANCE_METRICS, "performance_change", "performance_change_relative",
+    *(metric.name for metric in METRICS if metric.name.startswith("estimated_")),
+)  # fmt: skip
+"""The metrics that a segment has."""

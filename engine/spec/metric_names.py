@@ -17,10 +17,12 @@ from engine.spec.metric_catalogue import (
     METRICS,
     NOT_ESTIMATED,
     PERFORMANCE_METRICS,
+    SEGMENT_METRICS,
     MetricDefinition,
     MetricScope,
 )
 from engine.spec.problem import Problem
+from engine.spec.segments import SegmentNames
 
 __all__ = [
     "METRICS",
@@ -43,16 +45,30 @@ class MetricName:
     statistic: str
     member: str | None = None
     wildcard: bool = False
+    segment: str | None = None
 
     def __str__(self) -> str:
         """Return the name in normal form, which `parse_metric_name` turns into the same parts."""
+        within = "" if self.segment is None else f"{_SEGMENT}{_quote_part(self.segment)}."
         if self.wildcard:
-            return f"{self.statistic}.*"
+            return f"{within}{self.statistic}.*"
         if self.member is None:
-            return self.statistic
-        plain = re.fullmatch(r'[^\s".*](?:[^".*\x00-\x1f\x7f]*[^\s".*])?', self.member)
-        quoted = self.member if plain else '"' + self.member.replace('"', '""') + '"'
-        return f"{self.statistic}.{quoted}"
+            return f"{within}{self.statistic}"
+        return f"{within}{self.statistic}.{_quote_part(self.member)}"
+
+
+_SEGMENT = "segment."
+_SEGMENT_METRICS_SHOWN = [
+    name
+    for name in SEGMENT_METRICS
+    if name not in PERFORMANCE_METRICS and not name.startswith(("performance_", "estimated_"))
+]
+
+
+def _quote_part(part: str) -> str:
+    """Return a part of a metric name, in double quotes where it has to be."""
+    plain = re.fullmatch(r'[^\s".*](?:[^".*\x00-\x1f\x7f]*[^\s".*])?', part)
+    return part if plain else '"' + part.replace('"', '""') + '"'
 
 
 _METRICS_BY_NAME = {(metric.scope, metric.name): metric for metric in METRICS}
@@ -103,6 +119,8 @@ def list_members(metric: MetricDefinition) -> list[str] | None:
 
 def parse_metric_name(text: str) -> MetricName | Problem:
     """Parse a metric name, without checking that the statistic exists."""
+    if text.startswith(_SEGMENT):
+        return _parse_segment_metric(text)
     statistic, dot, member = text.partition(".")
     if not statistic.strip():
         return Problem(0, max(1, len(text)), "bad-metric", "a metric must be written statistic or statistic.column")
@@ -131,6 +149,19 @@ def parse_metric_name(text: str) -> MetricName | Problem:
     return Problem(at, len(member), "bad-metric", message, help_)
 
 
+def _parse_segment_metric(text: str) -> MetricName | Problem:
+    """Parse `segment.<name>.<metric>`, where the name is in double quotes if it contains a dot."""
+    found = re.fullmatch(r'segment\.(?:"((?:[^"]|"")+)"|([^".]+))\.(.+)', text, re.DOTALL)
+    if found is None or found[3].startswith(_SEGMENT):
+        message = "the metric of a segment must be written segment.NAME.METRIC"
+        return Problem(0, max(1, len(text)), "bad-metric", message, 'such as segment."country = IT".roc_auc')
+    segment = found[1].replace('""', '"') if found[1] else found[2]
+    inner = parse_metric_name(found[3])
+    if isinstance(inner, Problem):
+        return inner._replace(offset=inner.offset + found.start(3))
+    return replace(inner, segment=segment)
+
+
 def _explain_missing_member(statistic: str) -> tuple[str, str]:
     """Return message and help for a metric name that ends with its dot."""
     found = [metric for metric in METRICS if metric.name == statistic]
@@ -154,6 +185,8 @@ def resolve_metric_name(
     custom_metrics: Collection[str] = (),
     challenged: bool = True,
     estimated: bool = True,
+    segments: SegmentNames | None = None,
+    in_segment: bool = False,
 ) -> MetricName | Problem:
     """Look up a metric name in the catalogue, and check that it is complete and fits the model.
 
@@ -171,12 +204,38 @@ def resolve_metric_name(
         Whether the store has a challenger, or that is not known.
     estimated
         Whether the store estimates performance, or that is not known.
+    segments
+        The segments of the store, if they are known.
+    in_segment
+        Whether the metric is that of a segment, which is named elsewhere.
     """
     if text in custom_metrics:
         return MetricName(text)
     name = parse_metric_name(text)
     if isinstance(name, Problem):
         return name
+    if name.segment is not None:
+        if scope == "dataset":
+            return Problem(0, len(text), "unknown-metric", "a dataset has no segments", "check it in a store")
+        if segments is not None and not segments.can_be(name.segment):
+            message = f'the store has no segment "{name.segment}"'
+            return Problem(0, len(text), "unknown-name", message, segments.suggest(name.segment))
+        inner = str(replace(name, segment=None))
+        rest = {"task": task, "challenged": challenged, "estimated": estimated, "in_segment": True}
+        found = resolve_metric_name(inner, scope, **rest)  # type: ignore[arg-type] # arguments of this function
+        if isinstance(found, Problem):
+            at = max(0, len(text) - len(inner))
+            return found._replace(offset=min(len(text) - 1, found.offset + at))
+        return name
+    if scope == "store" and (in_segment or name.statistic == "segment_drift"):
+        if in_segment and (scope, name.statistic) in _METRICS_BY_NAME and name.statistic not in SEGMENT_METRICS:
+            message = f"{name.statistic} is measured of the whole batch only"
+            shown = ", ".join(_SEGMENT_METRICS_SHOWN)
+            help_ = f"in a segment there are {shown}, and performance with its change and its estimates"
+            return Problem(0, len(text), "unknown-metric", message, help_)
+        if not in_segment:
+            message = "segment_drift is measured in segments only"
+            return Problem(0, len(text), "unknown-metric", message, "add segment: NAME, or write data_drift")
     metric = _METRICS_BY_NAME.get((scope, name.statistic))
     size = len(name.statistic)
     if metric is None:

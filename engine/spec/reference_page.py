@@ -85,6 +85,7 @@ _READING_MEANINGS = {
     "message": "a message",
     "sql": "SQL",
     "statement": "SQL",
+    "where": "a condition in SQL on the columns of a row",
     "function": "`module:function`",
     "secret": "text, which may contain secrets",
     "cron": "a cron expression",

@@ -17,7 +17,7 @@ from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, node_
 TriedSettings = Mapping[str, Mapping[str, str]]
 """By check and key, such as soft_max or except.drift.amount.soft_max, the value as YAML text."""
 
-_NOT_BOUNDS = {"kind", "active", "metric", "function", "arguments"}
+_NOT_BOUNDS = {"kind", "active", "metric", "segment", "function", "arguments"}
 """Keys that say what is measured: with another one it would be another check."""
 
 

@@ -293,7 +293,7 @@ class SpecValidator:
 
         Variables are allowed, and in a text that is read as a secret, secrets too.
         """
-        if type_.reading in ("message", "condition", "sql", "statement", "trigger"):
+        if type_.reading in ("message", "condition", "sql", "statement", "trigger", "where"):
             return  # these allow other names, which the rules check
         for reference in find_references(node.text):
             at = node.position_of(reference.offset, reference.length)

@@ -22,7 +22,7 @@ from engine.spec.variable_references import INVALID, Value, format_value, parse_
 
 Constraint = Ge | Gt | Le | Lt | MinLen | MaxLen
 
-RAW_READINGS = ("message", "condition", "sql", "statement", "secret", "trigger")
+RAW_READINGS = ("message", "condition", "sql", "statement", "secret", "trigger", "where")
 """Readings of texts that a project keeps as they are written, without filling in variables."""
 
 _DURATION_PATTERN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")

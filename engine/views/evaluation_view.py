@@ -18,6 +18,7 @@ from engine.views.importance import ImportanceView, describe_importance
 from engine.views.performance import PerformanceRow, describe_performance
 from engine.views.predictions import PredictionView, describe_predictions
 from engine.views.ranges import select_value_range
+from engine.views.segments import SegmentsView, describe_segments
 from engine.views.summary import summarize_evaluation
 
 
@@ -57,6 +58,8 @@ class EvaluationView:
         The estimated performance; None where the store makes no estimates.
     challenger
         The challenger against the model; None without one.
+    segments
+        The segments; None where the store declares none.
     histories
         Metrics over time: those displayed, and those that left a range.
     spec
@@ -77,6 +80,7 @@ class EvaluationView:
     performance: tuple[PerformanceRow, ...]
     estimates: EstimateView | None
     challenger: ChallengerView | None
+    segments: SegmentsView | None
     checks: tuple[CheckGroup, ...]
     histories: tuple[HistoryView, ...]
     spec: str
@@ -106,6 +110,7 @@ def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
         performance=performance if any(row.batch.value is not None for row in performance) else (),
         estimates=describe_estimates(evaluation, facts.find_leading_metric()),
         challenger=describe_challenger(evaluation, facts.find_leading_metric()),
+        segments=describe_segments(evaluation, facts.find_leading_metric()),
         checks=group_checks(facts.checks),
         histories=tuple(
             _describe_history(metric, facts.history.get(metric, ()), facts) for metric in facts.list_followed_metrics()

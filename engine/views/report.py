@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from engine.drift import NOTABLE_DRIFT
-from engine.evaluation.record import Evaluation
+from engine.evaluation.record import Evaluation, MetricValue
 from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
 from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
@@ -29,6 +29,7 @@ from engine.views.importance import ImportanceView
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 from engine.views.performance import PerformanceRow
 from engine.views.ranges import choose_scale, cut_zones
+from engine.views.segments import SegmentRow
 
 MOST_SHARES = 50
 """Classes whose predicted shares are listed."""
@@ -62,6 +63,7 @@ def render_page(view: EvaluationView, redact: Redact = str) -> str:
         most_shares=MOST_SHARES,
         performance=list(map(_format_performance, view.performance)),
         estimates=view.estimates and list(map(_format_estimate, view.estimates.rows)),
+        segments=view.segments and [_format_segment(row, view.segments.metric) for row in view.segments.rows],
         challenger=view.challenger and list(map(_format_challenger, view.challenger.rows)),
         curves=_draw_curves(view.evaluation),
         confusion=_share_confusion(view.evaluation),
@@ -167,6 +169,21 @@ def _format_challenger(row: ChallengerRow) -> dict[str, str | None]:
         "advantage": f"{sign}{format_metric(row.metric, value)}",
         "advantage_interval": format_metric_interval(row.metric, row.advantage) or row.advantage.reason,
         "verdict": row.verdict,
+    }
+
+
+def _format_segment(row: SegmentRow, metric: str | None) -> dict[str, str | None]:
+    """Return a segment as texts; one that is too small has the reason alone."""
+    performance, change = row.performance or MetricValue(None), row.change or MetricValue(None)
+    return {
+        "name": row.name,
+        "rows": f"{row.rows:,}",
+        "reason": row.drift.reason if row.is_too_small else None,
+        "drift": format_figure(row.drift.value),
+        "moved": row.list_moved(),
+        "performance": format_metric(metric, performance.value) if metric else "",
+        "interval": format_metric_interval(metric, performance) if metric else "",
+        "change": format_figure(change.value) if change.value is not None else "",
     }
 
 

@@ -16,12 +16,13 @@ from engine.views.columns import ColumnView
 from engine.views.estimates import describe_estimates
 from engine.views.facts import EvaluationFacts
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
+from engine.views.segments import describe_segments
 
 
 def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> list[str]:
     """Return three sentences: is the batch like the reference, which columns drifted, model performance and checks.
 
-    There are two where nothing could be compared.
+    There are two where nothing could be compared, and one more about segments where the store declares some.
     """
     challenger = describe_challenger(facts.evaluation, facts.find_leading_metric())
     compared = f"{challenger.sentence} " if challenger else ""
@@ -40,7 +41,9 @@ def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) 
             "it is the reference of later ones, and shows no drift."
         )
         return [itself, last]
-    return [_summarize_drift(facts), _summarize_columns(facts, columns), last]
+    segments = describe_segments(facts.evaluation, facts.find_leading_metric())
+    parts = [segments.sentence] if segments else []
+    return [_summarize_drift(facts), _summarize_columns(facts, columns), *parts, last]
 
 
 def _summarize_drift(facts: EvaluationFacts) -> str:

@@ -17,8 +17,8 @@ from scipy import stats
 from engine.drift import Numerical, Role, compare, compare_family, profile
 from engine.drift.profiles import accumulators
 from engine.drift.profiles import profile as profiles
+from engine.drift.significance.hierarchy import GroupedTests, adjust_groups
 from engine.drift.significance.verdict import (
-    adjust_family,
     adjust_p_values,
     effect_lower_bound,
     effect_size,
@@ -131,7 +131,7 @@ def test_the_smallest_p_of_the_distance_is_that_of_the_best_labels(pooled, data)
 def test_tests_that_cannot_be_significant_leave_the_family(pairs):
     smallest = [low for _, low in pairs]
     p_values = [max(p, low) for p, low in pairs]
-    family = adjust_family(p_values, smallest, LEVEL)
+    [family] = adjust_groups([GroupedTests(p_values, smallest)], LEVEL)
     if pairs:
         k = next(k for k in range(1, len(pairs) + 1) if sum(low < LEVEL / k for low in smallest) <= k)
         stay = [low < LEVEL / k for low in smallest]

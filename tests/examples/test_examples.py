@@ -182,6 +182,17 @@ def test_fresh_orders_tells_old_and_repeated_rows(specs: Path, engine: Callable[
     )  # as the guide says
 
 
-@pytest.mark.parametrize("spec", ["card_fraud.yaml", "hello_drift.yaml", "fresh_orders.yaml"])
+def test_order_segments_names_the_countries_and_the_one_that_is_too_small(
+    specs: Path, engine: Callable[..., Done]
+) -> None:
+    ran = engine(specs, "run", "order_segments.yaml")
+    assert ran.returncode == 0, ran.stderr
+    assert "WARNING  all orders: drift.delivery_days 0.208054" in ran.stdout
+    shown = engine(specs, "show", "order_segments.yaml", "orders", "2026-W07").stdout
+    assert "Of 6 segments 5 drifted: country = AT (delivery_days 0.2449)" in shown
+    assert "country = BE: too small: 50 rows in the batch and 229 in the reference" in shown
+
+
+@pytest.mark.parametrize("spec", ["card_fraud.yaml", "hello_drift.yaml", "fresh_orders.yaml", "order_segments.yaml"])
 def test_examples_are_valid(specs: Path, engine: Callable[..., Done], spec: str) -> None:
     assert engine(specs, "validate", spec).returncode == 0

@@ -100,6 +100,45 @@ def read_columns(
     return rows, {name: finished[name] for name in reading}
 
 
+def read_segments(
+    frame: pl.LazyFrame,
+    plans: Mapping[str, tuple[Mapping[str, pl.Expr], AccumulatorFactory]],
+    members: Mapping[str, pl.Series],
+) -> dict[str, dict[str, Column]]:
+    """Read the columns of several segments of a frame, in as many passes as they need; a pass reads the rows once.
+
+    Parameters
+    ----------
+    plans
+        By segment, the normalizing expression of each column, and what makes its first accumulator.
+    members
+        By segment, which rows belong to it, in the order of the frame.
+
+    Returns
+    -------
+    columns
+        By segment and name.
+    """
+    finished: dict[tuple[str, str], Column] = {}
+    readers = {(segment, name): first(name) for segment, (reading, first) in plans.items() for name in reading}
+    while readers:
+        at = 0
+        columns = list(dict.fromkeys(name for _, name in readers))
+        for raw in iterate_blocks(frame.select(map(column_named, columns)), rows_per_block(len(columns))):
+            parts: dict[tuple[str, str], pl.Series] = {}
+            for segment in dict.fromkeys(segment for segment, _ in readers):
+                names = [name for of, name in readers if of == segment]
+                part = raw.filter(members[segment].slice(at, len(raw)))
+                block = part.select(plans[segment][0][name] for name in names)
+                parts |= {(segment, name): block.get_column(name).alias("") for name in names}
+            parallel_map(lambda key, parts=parts, to=readers: to[key].add(parts[key]), readers)  # type: ignore[misc]
+            at += len(raw)
+        ended = {key: reader.finish(int(members[key[0]].sum())) for key, reader in readers.items()}
+        finished |= {key: one for key, one in ended.items() if isinstance(one, Numerical | Categorical)}
+        readers = {key: one for key, one in ended.items() if not isinstance(one, Numerical | Categorical)}
+    return {segment: {name: finished[segment, name] for name in reading} for segment, (reading, _) in plans.items()}
+
+
 def _feed_blocks(readers: Mapping[str, Accumulator], frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> int:
     """Pass every block's columns to their accumulators; return the number of rows."""
     rows = 0

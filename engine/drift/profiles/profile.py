@@ -22,6 +22,7 @@ from engine.drift.profiles.accumulators import (
     CategoryAccumulator,
     ExactAccumulator,
     read_columns,
+    read_segments,
 )
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns, describe_column
 from engine.drift.reading.column_families import holds_values, known_type, unite_known_types
@@ -35,6 +36,8 @@ from engine.errors import DataError
 T = TypeVar("T")
 
 FLOATS = (pl.Float32, pl.Float64)
+
+_MEMBER = "\0member"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,23 +227,25 @@ def read_batch_columns(
     )[2]
 
 
-@translate_read_errors()
-def _read_sample(
+@dataclass(frozen=True, slots=True)
+class _ReadingPlan:
+    """How the columns of a frame are read: the expression of each, those of its blocks, and its first accumulator."""
+
+    reading: Mapping[str, pl.Expr]
+    blocks: Mapping[str, pl.Expr]
+    create_accumulator: Callable[[str], Accumulator]
+
+
+def _plan_reading(
     frame: pl.LazyFrame,
-    roles: Mapping[str, Role | str] | None,
-    entity: str | None,
+    roles: Mapping[str, Role | str],
     against: Profile | None,
-    finish: Callable[[str, Column], T],
     *,
     keep: bool,
     exact: bool,
     most_values: int,
-) -> tuple[int, Entities | None, dict[str, T]]:
-    if roles is None:
-        roles = against.roles if against else found_roles(frame, entity=entity)[0]
+) -> _ReadingPlan:
     kept_roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
-    if entity is not None and entity not in frame.collect_schema():
-        raise DataError(f"the data lacks the column {entity!r}, which is the entity")
     reading, frame_schema = plan_normalization(frame, kept_roles), frame.collect_schema()
     schema = frame.select(reading.values()).collect_schema()
     # the reference's columns to count against, converted to the type of the comparison: int64 if both sides are int64,
@@ -266,20 +271,91 @@ def _read_sample(
         )
         return ExactAccumulator(whole, reference_columns.get(name), most_values, keep=keep, exact=exact)
 
+    return _ReadingPlan(reading, blocks, create_accumulator)
+
+
+@translate_read_errors()
+def _read_sample(
+    frame: pl.LazyFrame,
+    roles: Mapping[str, Role | str] | None,
+    entity: str | None,
+    against: Profile | None,
+    finish: Callable[[str, Column], T],
+    *,
+    keep: bool,
+    exact: bool,
+    most_values: int,
+) -> tuple[int, Entities | None, dict[str, T]]:
+    if roles is None:
+        roles = against.roles if against else found_roles(frame, entity=entity)[0]
+    _require_entity(frame, entity)
+    plan = _plan_reading(frame, roles, against, keep=keep, exact=exact, most_values=most_values)
     if entity is None:
-        rows, finished = read_columns(frame, blocks, create_accumulator, finish)
+        rows, finished = read_columns(frame, plan.blocks, plan.create_accumulator, finish)
         return rows, None, finished
-    chosen_rows = _choose_entity_rows(frame, reading, entity)
-    entities = Entities(
-        entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy(), HASH_VERSION
-    )
+    chosen_rows = _choose_entity_rows(frame, plan.reading, entity)
     rows, finished = read_columns(
         frame,
-        blocks,
-        create_accumulator,
+        plan.blocks,
+        plan.create_accumulator,
         lambda name, column: finish(name, _attach_entity_rows(column, chosen_rows[f"value {name}"])),
     )
-    return rows, entities, finished
+    return rows, _list_entities(entity, chosen_rows), finished
+
+
+def _require_entity(frame: pl.LazyFrame, entity: str | None) -> None:
+    if entity is not None and entity not in frame.collect_schema():
+        raise DataError(f"the data lacks the column {entity!r}, which is the entity")
+
+
+def _list_entities(entity: str, chosen_rows: pl.DataFrame) -> Entities:
+    return Entities(entity, chosen_rows["entity"].to_numpy().copy(), chosen_rows["row"].to_numpy().copy(), HASH_VERSION)
+
+
+@translate_read_errors()
+def profile_segments(
+    frame: pl.LazyFrame,
+    roles: Mapping[str, Role | str],
+    members: Mapping[str, pl.Series],
+    *,
+    entity: str | None = None,
+    against: Mapping[str, Profile] | None = None,
+) -> dict[str, Profile]:
+    """Return the profile of each segment of a frame; the rows are read once for all of them, or twice as in `profile`.
+
+    Parameters
+    ----------
+    frame, roles, entity
+        See `profile`.
+    members
+        By segment, which rows belong to it, in the order of the frame.
+    against
+        The profile of the same segment of the reference, by segment.
+    """
+    _require_entity(frame, entity)
+    plans = {
+        name: _plan_reading(
+            frame, roles, (against or {}).get(name), keep=True, exact=True, most_values=MAX_DISTINCT_VALUES
+        )
+        for name in members
+    }
+    found = read_segments(
+        frame, {name: (plan.blocks, plan.create_accumulator) for name, plan in plans.items()}, members
+    )
+    schema = frame.collect_schema()
+    types = {name: known_type(schema[name]) for name in roles}
+    profiles = {}
+    for segment, columns in found.items():
+        entities, complete = None, columns
+        if entity is not None:
+            of_segment = pl.concat([frame, members[segment].alias(_MEMBER).to_frame().lazy()], how="horizontal")
+            chosen_rows = _choose_entity_rows(of_segment.filter(_MEMBER), plans[segment].reading, entity)
+            complete = {
+                name: _attach_entity_rows(column, chosen_rows[f"value {name}"]) for name, column in columns.items()
+            }
+            entities = _list_entities(entity, chosen_rows)
+        profiles[segment] = Profile(int(members[segment].sum()), complete, entities, types)
+    return profiles
 
 
 def _describe_known_column(column: Column, kind: str) -> KnownColumn:

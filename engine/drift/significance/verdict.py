@@ -332,23 +332,18 @@ class Family(NamedTuple):
     tests: int
 
 
-def adjust_family(p_values: Sequence[float], smallest: Sequence[float], level: float) -> Family:
-    """Adjust the p-values of a family of tests for their number, without those that cannot be significant.
+def select_decidable(smallest: Sequence[float], level: float) -> tuple[NDArray[np.bool_], int]:
+    """Return which tests of a family can be significant at all, and the number of tests that the others are judged by.
 
     `smallest` are the smallest p-values that each test can have, given its pooled counts. As these do not depend on the
     labels, tests may leave the family because of them without any further adjustment (Tarone 1990): those whose
-    smallest p-value is not below level / k, for the smallest k such that at most k tests stay. Holm (1979) adjusts the
-    p-values of those that stay.
+    smallest p-value is not below level / k, for the smallest k such that at most k tests stay.
     """
     ordered = np.sort(np.asarray(smallest, np.float64))
     k = np.arange(1, len(ordered) + 1)
     staying = np.searchsorted(ordered, level / k, side="left")
     tests = int(k[np.argmax(staying <= k)]) if len(k) else 0
-    decidable = np.asarray(smallest) < level / max(1, tests)
-    p = np.asarray(p_values, np.float64)
-    adjusted = np.minimum(1.0, np.maximum(level, p * tests))
-    adjusted[decidable] = adjust_p_values(p[decidable].tolist())
-    return Family(adjusted.tolist(), decidable.tolist(), tests)
+    return np.asarray(smallest, np.float64) < level / max(1, tests), tests
 
 
 def adjust_p_values(p_values: Sequence[float]) -> NDArray[np.float64]:

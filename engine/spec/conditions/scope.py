@@ -10,6 +10,7 @@ from engine.outcome import CheckOutcome, Outcome
 from engine.spec.metric_names import MetricName, MetricScope, resolve_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
+from engine.spec.segments import SegmentNames
 
 ALWAYS = "always"
 """The word that stands for a condition that holds in any case; it is no name, and stands alone."""
@@ -32,6 +33,7 @@ class MetricOwner:
     custom_metrics: frozenset[str] = frozenset()
     challenged: bool = True
     estimated: bool = True
+    segments: SegmentNames | None = None
 
     def resolve(self, text: str) -> MetricName | Problem:
         """Look up the name of a metric of this store or dataset."""
@@ -42,6 +44,7 @@ class MetricOwner:
             custom_metrics=self.custom_metrics,
             challenged=self.challenged,
             estimated=self.estimated,
+            segments=self.segments,
         )
 
 

@@ -83,6 +83,17 @@ class RangeCheck(Range):
     kind: Literal["range"] = "range"
     active: bool = Field(True, description="Whether the check is applied at all.")
     metric: MetricText = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
+    segment: str | None = Field(
+        None,
+        description="Check the metric in a segment of the store, or in each that a text with * stands for: "
+        "`country = *`. The whole batch if left out.",
+    )
+    min_rows: int | None = Field(
+        None,
+        ge=1,
+        description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK: with fewer "
+        "the metric says too little.",
+    )
     compare: Literal["previous", "reference"] | MeanOfLast | None = Field(
         None,
         description="Check the change from the previous evaluation, from the reference, or from a mean, instead of the "

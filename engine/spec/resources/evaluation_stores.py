@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.spec.resources.checks import Check, PythonMetric
-from engine.spec.resources.resource import Duration, MetricText, Names, Ref, Resource, Share
+from engine.spec.resources.resource import Duration, MetricText, Names, Ref, Resource, RowCondition, Share
 
 
 class TimeWindow(Resource):
@@ -106,6 +106,15 @@ class Display(Resource):
     checks: Names = Field([], description="Checks to show, in this order.")
 
 
+class SegmentCondition(Resource):
+    """A segment by a condition: the rows for which it is true."""
+
+    name: str = Field(min_length=1, description="The name of the segment, for checks, metrics and reports.")
+    where: RowCondition = Field(
+        description="A condition in SQL on the columns of the batch and of the reference, such as age < 25."
+    )
+
+
 class EvaluationStoreSpec(Resource):
     """A store of evaluations (MES); each build adds one row."""
 
@@ -136,6 +145,14 @@ class EvaluationStoreSpec(Resource):
         "left out. `calibrated`: by what the scores of the reference came to. `reweighted`: with the rows of the "
         "reference weighted to stand for the batch. `auto`: weighted where the drift model finds drift. Where some "
         "labels are there, they correct the estimate.",
+    )
+    segments: list[str | SegmentCondition] = Field(
+        [],
+        description="Parts of the rows that are compared and measured on their own, beside the whole. The name of a "
+        "column makes a segment for each of its 20 most frequent values in the reference (`country = IT`), one for all "
+        "others (`country is another value`) and one for rows without a value (`country is missing`); a condition "
+        "makes one segment. All verdicts hold together: the whole has half of the level 1 - confidence, and the "
+        "segments share the other half. A segment needs 100 rows on each side.",
     )
     drift: DriftSettings = Field(DriftSettings.model_construct(), description="How to measure drift.")
     display: Display = Field(Display.model_construct(), description="What tables and reports show first.")

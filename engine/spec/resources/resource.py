@@ -1,11 +1,11 @@
 """What the resources of the language are built from: the frozen base model, and markers for special texts.
 
 The type of a field decides how its text is read. A plain `str` has its variables filled in when the project is read. A
-`SecretText` may also hold `${secret.name}` and is filled in only when it is used. A `Message`, `Condition`, `Sql` or
-`Statement` keeps its text as written: the values of a message are known only during a run, a condition names variables
-directly, and a variable in SQL becomes a literal. A `FireValue` of a trigger is kept until the trigger starts a run.
-`Ref("datasets")` marks the name of a resource in that section, so that one
-pass can check them all. `Opens` marks the path of what the engine opens.
+`SecretText` may also hold `${secret.name}` and is filled in only when it is used. A `Message`, `Condition`, `Sql`,
+`Statement` or `RowCondition` keeps its text as written: the values of a message are known only during a run, a
+condition names variables directly, and a variable in SQL becomes a literal. A `FireValue` of a trigger is kept until
+the trigger starts a run. `Ref("datasets")` marks the name of a resource in that section, so that one pass can check
+them all. `Opens` marks the path of what the engine opens.
 """
 
 from collections.abc import Set
@@ -59,7 +59,9 @@ class Ref:
 class Reading:
     """Marks how a text is read: which `${…}` are allowed in it, and when they are filled in."""
 
-    name: Literal["message", "condition", "sql", "statement", "secret", "function", "metric", "trigger", "cron"]
+    name: Literal[
+        "message", "condition", "sql", "statement", "secret", "function", "metric", "trigger", "cron", "where"
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ Condition = Annotated[str, Reading("condition")]
 Sql = Annotated[str, Reading("sql")]
 Statement = Annotated[str, Reading("statement")]
 Function = Annotated[str, Reading("function")]
+RowCondition = Annotated[str, Reading("where")]
 CronText = Annotated[str, Reading("cron")]
 MetricText = Annotated[str, Reading("metric")]
 SecretText = Annotated[str, Reading("secret")]

@@ -12,7 +12,7 @@ from engine.spec.metric_names import parse_metric_name as parse_metric
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Range, RangeCheck, ValuesCheck
 from engine.spec.rules.draft import Draft, report_problem
-from engine.spec.rules.messages import find_model_task
+from engine.spec.rules.messages import find_model_task, find_segments
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import quote_value
 
@@ -32,6 +32,8 @@ def check_metrics(draft: Draft, findings: Findings) -> None:
                 custom_metrics=custom_metrics,
                 challenged=draft.find_node(section, owner, "challenger") is not None,
                 estimated=draft.find_node(section, owner, "estimates") is not None,
+                segments=find_segments(draft, owner),
+                in_segment="checks" in text.path and draft.find_node(*text.path[:4], "segment") is not None,
             )
         if isinstance(found, Problem):
             report_problem(findings, text, found)

@@ -7,6 +7,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES
 from engine.spec.problem import Problem
 from engine.spec.rules.draft import Draft, report_problem
+from engine.spec.segments import SegmentNames
 from engine.spec.validator import SpecText
 from engine.spec.variable_references import SHIFT_HELP, VariableReference, find_references
 
@@ -183,7 +184,15 @@ def _build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
         return MetricOwner("dataset", custom_metrics=custom_metrics)
     challenged = draft.find_node("evaluation_stores", owner, "challenger") is not None
     estimated = draft.find_node("evaluation_stores", owner, "estimates") is not None
-    return MetricOwner("store", find_model_task(draft, owner), custom_metrics, challenged, estimated)
+    return MetricOwner(
+        "store", find_model_task(draft, owner), custom_metrics, challenged, estimated, find_segments(draft, owner)
+    )
+
+
+def find_segments(draft: Draft, store: str) -> SegmentNames | None:
+    """Return the segments of a store; None if it is not valid."""
+    declared = draft.spec.evaluation_stores.get(store)
+    return None if declared is None else SegmentNames.of_store(declared.segments)
 
 
 def find_model_task(draft: Draft, store: str) -> str | None:

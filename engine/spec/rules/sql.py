@@ -15,6 +15,7 @@ from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.kept_rows import iterate_file_readers
 from engine.spec.rules.references import find_cycles
+from engine.spec.sql.row_conditions import find_row_condition_problems, list_row_condition_columns
 from engine.spec.stored_data import find_writers
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import SHIFT_HELP, find_references
@@ -118,6 +119,12 @@ def _find_used_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath] | tup
         path: SpecPath = ("evaluation_stores", name)
         for i, column in enumerate(store.drift.columns.exclude):
             yield store.dataset, column, (*path, "drift", "columns", "exclude", i)
+        for i, segment in enumerate(store.segments):
+            if isinstance(segment, str):
+                yield store.dataset, segment, (*path, "segments", i)
+            elif not find_row_condition_problems(segment.where, draft.declared_names("variables")):
+                for column in list_row_condition_columns(segment.where):
+                    yield store.dataset, column, (*path, "segments", i, "where")
         scoring = ((store.model, draft.model_of_store(name)), (store.challenger, draft.challenger_of_store(name)))
         for used, needed in scoring:
             of_model = ("models", str(used))

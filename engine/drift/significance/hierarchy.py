@@ -1,0 +1,95 @@
+"""Adjust the p-values of several groups of tests, so that the verdicts of all groups hold together.
+
+The groups of an evaluation with segments are the whole batch, which has half of the level, and each of its segments,
+which share the other half. Within a group the tests share what the group has. What a rejected test had goes to the
+tests of its group that are left, and what a group had whose tests are all rejected goes to the other groups. This is a
+hierarchical test (Meinshausen 2008) that passes the level on (Goeman & Finos 2012), as a graph of weights (Bretz,
+Maurer, Brannath & Posch 2009). Without any difference, and with any differences in some of the tests, the probability
+that a test without one is rejected is at most the level.
+
+A gate was rejected: to look at segments only where the whole is significant hides what happens to the few.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.drift.significance.verdict import Family, select_decidable
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedTests:
+    """Tests that share a part of the level, `weight`; `smallest` are the smallest p-values that each can have."""
+
+    p_values: Sequence[float]
+    smallest: Sequence[float]
+    weight: float = 1.0
+
+
+def weigh_groups(segments: int) -> list[float]:
+    """Return the weight of the whole, and that of each of so many segments; they add up to 1."""
+    return [0.5, *([0.5 / segments] * segments)] if segments else [1.0]
+
+
+def adjust_groups(groups: Sequence[GroupedTests], level: float) -> list[Family]:
+    """Adjust the p-values of groups of tests, without those that cannot be significant at the level of their group.
+
+    Parameters
+    ----------
+    groups
+        Their weights add up to 1.
+    level
+        The level of all verdicts together.
+    """
+    chosen = [select_decidable(group.smallest, level * group.weight) for group in groups]
+    kept = [
+        [p for p, stays in zip(group.p_values, decidable, strict=True) if stays]
+        for group, (decidable, _) in zip(groups, chosen, strict=True)
+    ]
+    families = []
+    for group, (decidable, tests), adjusted in zip(
+        groups, chosen, adjust_in_groups(kept, [group.weight for group in groups]), strict=True
+    ):
+        left = iter(adjusted)
+        families.append(
+            Family(
+                [
+                    next(left) if stays else min(1.0, max(level, p * tests / group.weight))
+                    for p, stays in zip(group.p_values, decidable, strict=True)
+                ],
+                decidable.tolist(),
+                tests,
+            )
+        )
+    return families
+
+
+def adjust_in_groups(groups: Sequence[Sequence[float]], weights: Sequence[float]) -> list[list[float]]:
+    """Return the p-values of groups of tests adjusted for all; reject those whose adjusted value is below the level.
+
+    Parameters
+    ----------
+    groups
+        The p-values of each group; what an empty group would have goes to the others.
+    weights
+        The part of the level that each group has at first.
+    """
+    adjusted = [[0.0] * len(group) for group in groups]
+    # of each group only its smallest p-value can be rejected next: take them from the end
+    waiting = [sorted(range(len(group)), key=lambda i, group=group: -group[i]) for group in groups]  # type: ignore[misc]
+    share = _pass_on(weights, waiting)
+    largest = 0.0
+    while any(waiting):
+        # the level at which the smallest p-value of a group is rejected: p is compared with level * share / tests left
+        needed = {g: groups[g][left[-1]] * len(left) / share[g] for g, left in enumerate(waiting) if left}
+        g = min(needed, key=lambda one: needed[one])
+        largest = max(largest, needed[g])
+        adjusted[g][waiting[g].pop()] = min(1.0, largest)
+        if not waiting[g]:
+            share = _pass_on(share, waiting)
+    return adjusted
+
+
+def _pass_on(share: Sequence[float], waiting: Sequence[Sequence[int]]) -> list[float]:
+    """Return the shares of the level after those of groups without tests went to the others, in their proportions."""
+    total = sum(one for one, left in zip(share, waiting, strict=True) if left)
+    return [one / total if left else 0.0 for one, left in zip(share, waiting, strict=True)]

@@ -1,0 +1,48 @@
+"""The segments that a store declares, with the variables of their conditions filled in."""
+
+from engine.data import Table
+from engine.data.segments import SegmentRules
+from engine.pipeline.context import BuildContext
+from engine.spec.resources.evaluation_stores import SegmentCondition
+from engine.spec.segments import MAX_SEGMENT_VALUES, MIN_SEGMENT_ROWS
+from engine.spec.sql.row_conditions import bind_row_condition
+
+
+def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None:
+    """Return the segments of a store; None if it declares none."""
+    declared = context.project.evaluation_stores[store].segments
+    if not declared:
+        return None
+    place = ("evaluation_stores", store, "segments")
+    conditions = {
+        one.name: (i, bind_row_condition(one.where, context.project.names))
+        for i, one in enumerate(declared)
+        if isinstance(one, SegmentCondition)
+    }
+    return SegmentRules(
+        columns={
+            one: context.project.value_position(*place, i) for i, one in enumerate(declared) if isinstance(one, str)
+        },
+        conditions={name: query for name, (_, query) in conditions.items()},
+        places={name: context.project.value_position(*place, i, "where") for name, (i, _) in conditions.items()},
+    )
+
+
+def count_segment_tests(store: str, batch: Table, context: BuildContext) -> list[str]:
+    """Return how many segments a store may have and how many tests that makes, as a note; none without segments."""
+    rules = find_segment_rules(store, context)
+    if rules is None:
+        return []
+    spec = context.project.evaluation_stores[store]
+    model = context.project.models[spec.model] if spec.model else None
+    of_model = model.features.include if model else None
+    left_out = {*spec.drift.columns.exclude, batch.entity, *((model.target, *model.features.exclude) if model else ())}
+    columns = sum(name not in left_out for name in of_model or batch.frame.collect_schema())
+    # beside its values, a column has a segment of all others and one of the rows without a value
+    segments = len(rules.columns) * (MAX_SEGMENT_VALUES + 2) + len(rules.conditions)
+    note = (
+        f"at most {segments:,} segments of at most {columns:,} columns make at most {segments * columns:,} tests of "
+        f"columns beside those of the whole; segments share half of the level, {(1 - spec.drift.confidence) / 2:.3g}; "
+        f"those with fewer than {MIN_SEGMENT_ROWS} rows on a side are not tested"
+    )
+    return [note]

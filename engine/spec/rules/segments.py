@@ -1,0 +1,63 @@
+"""Rules of segments: each has one name, a condition that is about one row, and checks name segments that there are."""
+
+from engine.spec.diagnostics import Findings
+from engine.spec.metric_names import MetricName, parse_metric_name
+from engine.spec.resources.checks import RangeCheck
+from engine.spec.resources.evaluation_stores import SegmentCondition
+from engine.spec.rules.draft import Draft, report_problem
+from engine.spec.rules.sql import find_shift_problems
+from engine.spec.segments import SegmentNames
+from engine.spec.sql.row_conditions import find_row_condition_problems
+from engine.spec.variable_references import find_references
+
+
+def check_segments(draft: Draft, findings: Findings) -> None:
+    """Check the names and conditions of segments, and the segments that checks name."""
+    variables = draft.declared_names("variables")
+    for text in draft.texts_read_as("where"):
+        draft.variables.used_names.update(one.parts[0] for one in find_references(text.value) if one.parts)
+        problems = [*find_row_condition_problems(text.value, variables), *find_shift_problems(text.value, draft)]
+        for problem in problems:
+            report_problem(findings, text, problem)
+    for name, store in draft.spec.evaluation_stores.items():
+        seen: dict[str, int] = {}
+        for i, one in enumerate(store.segments):
+            called = one.name if isinstance(one, SegmentCondition) else one
+            if called in seen:
+                path = ("evaluation_stores", name, "segments")
+                at = draft.value_position(*path, i)
+                also = draft.value_position(*path, seen[called])
+                findings.error(at, "duplicate-name", f'segment "{called}" is declared twice', "remove one", also=also)
+            seen.setdefault(called, i)
+            columns = SegmentNames([other for other in store.segments if isinstance(other, str)], [])
+            if isinstance(one, SegmentCondition) and columns.can_be(called):
+                at = draft.value_position("evaluation_stores", name, "segments", i, "name")
+                message = f'segment "{called}" has the name of a segment that a column makes'
+                findings.error(at, "duplicate-name", message, "choose another name")
+            if "*" in called:
+                at = draft.value_position("evaluation_stores", name, "segments", i)
+                findings.error(at, "name", f'the name of segment "{called}" contains *, which stands for any text')
+    _check_segments_of_checks(draft, findings)
+
+
+def _check_segments_of_checks(draft: Draft, findings: Findings) -> None:
+    for section in ("datasets", "evaluation_stores"):
+        for owner, resource in getattr(draft.spec, section).items():
+            names = SegmentNames.of_store(getattr(resource, "segments", []))
+            for name, check in resource.checks.items():
+                if not isinstance(check, RangeCheck) or check.segment is None:
+                    continue
+                at = draft.value_position(section, owner, "checks", name, "segment")
+                metric = parse_metric_name(check.metric)
+                if section == "datasets":
+                    message = "a dataset has no segments"
+                    findings.error(at, "needs-key", message, "put this check into an evaluation store")
+                elif not names.columns and not names.conditions:
+                    message = "this store has no segments"
+                    findings.error(at, "needs-key", message, "add segments: [column], or remove segment")
+                elif not names.can_be(check.segment):
+                    message = f'the store has no segment "{check.segment}"'
+                    findings.error(at, "unknown-name", message, names.suggest(check.segment))
+                elif isinstance(metric, MetricName) and metric.segment is not None:
+                    message = f"{check.metric} names a segment already"
+                    findings.error(at, "metric-member", message, "remove segment, or the segment in the metric")

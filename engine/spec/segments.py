@@ -1,0 +1,75 @@
+"""Segments of a batch: how they are called, and what the names in checks and metrics stand for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from engine.formatting.hints import did_you_mean
+from engine.spec.resources.evaluation_stores import SegmentCondition
+
+MAX_SEGMENT_VALUES = 20
+"""Most values of a column that have a segment of their own: the most frequent ones of the reference."""
+
+MAX_VALUE_CHARACTERS = 100
+"""Characters of a value above which it has no segment of its own: it would be in the name of every metric."""
+
+MIN_SEGMENT_ROWS = 100
+"""Rows that a segment must have on both sides to be compared and measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentNames:
+    """The segments that a store declares: by a column, one per value; or by a condition, under its own name."""
+
+    columns: Sequence[str]
+    conditions: Sequence[str]
+
+    @classmethod
+    def of_store(cls, declared: Iterable[str | SegmentCondition]) -> "SegmentNames":
+        """Return the names of what a store declares under `segments`."""
+        listed = list(declared)
+        return cls(
+            [one for one in listed if isinstance(one, str)],
+            [one.name for one in listed if isinstance(one, SegmentCondition)],
+        )
+
+    def can_be(self, name: str) -> bool:
+        """Return whether a segment can have a name, or one that a pattern with * stands for."""
+        if name in self.conditions:
+            return True
+        if "*" in name:
+            stems = [f"{column} " for column in self.columns]
+            known = bool(match_segments(name, self.conditions))
+            head = name.partition("*")[0]
+            return known or any(stem.startswith(head) or head.startswith(stem) for stem in stems)
+        return any(
+            name.startswith(f"{column} = ") or name in (name_missing(column), name_other(column))
+            for column in self.columns
+        )
+
+    def suggest(self, name: str) -> str:
+        """Return help for a name that no segment can have."""
+        return did_you_mean(name, [*self.conditions, *(f"{one} = …" for one in self.columns)], "the segments are")
+
+
+def name_value(column: str, value: str) -> str:
+    """Return the name of the segment of a value of a column."""
+    return f"{column} = {value}"
+
+
+def name_missing(column: str) -> str:
+    """Return the name of the segment of the rows without a value in a column."""
+    return f"{column} is missing"
+
+
+def name_other(column: str) -> str:
+    """Return the name of the segment of the values of a column that have none of their own."""
+    return f"{column} is another value"
+
+
+def match_segments(pattern: str, names: Iterable[str]) -> list[str]:
+    """Return the names that a text stands for: itself, or with * every name that it matches."""
+    if "*" not in pattern:
+        return [name for name in names if name == pattern]
+    literal = pattern.replace("[", "[[]").replace("?", "[?]")
+    return [name for name in names if fnmatchcase(name, literal)]

@@ -1,0 +1,65 @@
+"""Conditions in SQL on the columns of single rows, such as `age < 25 AND country = 'IT'`: what is wrong with them.
+
+A condition becomes the only column of a query, so it is read, checked and bound to variables like any query.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import date
+
+from engine.spec.problem import Problem
+from engine.spec.resources.resource import Scalar
+from engine.spec.sql import bind_variables, find_sql_problems, list_columns, list_tables
+from engine.spec.sql.parsing import insert_placeholders, list_references, parse_sql
+
+ROWS = "rows"
+"""The name of the table whose rows a condition is about."""
+
+_HEAD, _TAIL = "SELECT (\n", f"\n) AS holds FROM {ROWS}"
+_HELP = "write what would stand after WHERE, on the columns of the rows: age < 25 AND country = 'IT'"
+
+
+def find_row_condition_problems(condition: str, variables: Collection[str]) -> list[Problem]:
+    """Return every problem of a condition, in order of position."""
+    query = _write_query(condition)
+    found = find_sql_problems(query, [ROWS], variables)
+    foreign = any(one.code == "sql-unknown-dataset" for one in found)
+    if foreign or (not found and not _is_one_condition(query)):
+        message = "this is not one condition on the columns of a row"
+        return [Problem(0, max(1, len(condition)), "sql-syntax", message, _HELP)]
+    length = max(1, len(condition))
+    moved = []
+    for one in found:
+        start = min(max(0, one.offset - len(_HEAD)), length - 1)
+        moved.append(one._replace(offset=start, length=max(1, min(one.length, length - start))))
+    return moved
+
+
+def list_row_condition_columns(condition: str) -> list[str]:
+    """Return the columns that a condition without problems names, each once."""
+    from sqlglot import exp
+
+    query = _write_query(condition)
+    tree = parse_sql(insert_placeholders(query, list_references(query)).replace("$${", "${"))
+    return list(dict.fromkeys(column.name for column in tree.find_all(exp.Column)))
+
+
+def bind_row_condition(condition: str, values: Mapping[str, Scalar | date]) -> str:
+    """Return a query over the table `rows` whose column `holds` tells where a condition holds."""
+    return bind_variables(_write_query(condition), values)
+
+
+def _write_query(condition: str) -> str:
+    return f"{_HEAD}{condition}{_TAIL}"
+
+
+def _is_one_condition(query: str) -> bool:
+    return list_columns(query) == ["holds"] and list_tables(query) == {ROWS} and not _has_query(query)
+
+
+def _has_query(query: str) -> bool:
+    """Tell whether a query holds another one, or counts rows: a condition is about one row."""
+    from sqlglot import exp
+
+    tree = parse_sql(insert_placeholders(query, list_references(query)).replace("$${", "${"))
+    inner = [one for one in tree.find_all(exp.Select) if one is not tree]
+    return bool(inner) or tree.find(exp.AggFunc, exp.Window, exp.Join, exp.Star) is not None
