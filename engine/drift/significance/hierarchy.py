@@ -7,6 +7,10 @@ hierarchical test (Meinshausen 2008) that passes the level on (Goeman & Finos 20
 Maurer, Brannath & Posch 2009). Without any difference, and with any differences in some of the tests, the probability
 that a test without one is rejected is at most the level.
 
+Simulated with eight segments of five columns and 4,000 rows per side (`tests/campaigns/segments.py`, seed 1): without
+drift 16 of 480 evaluations alarmed, and 67 of 210 where each segment was a family of its own; half a standard deviation
+in one column of a segment with 10 % of the rows was found there in 88 of 90.
+
 A gate was rejected: to look at segments only where the whole is significant hides what happens to the few.
 """
 
