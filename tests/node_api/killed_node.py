@@ -49,7 +49,7 @@ class KilledNode:
         self.node = AskedNode(folder, "allow_code: true\nlimits: {bundles: 6}\n")
         self.data = folder / "data"
         self.first = make_archive(folder / "first", "first", more="variables: {note: first}\n")
-        self.hanging = make_archive(folder / "hanging", "hanging", function="wait")
+        self.hanging = make_archive(folder / "hanging", "hanging", imported="import time\n\ntime.sleep(600)\n")
         self.folder, self.made = folder, 0
         self.upload(self.first)
         for archive in (self.first, self.make_bundle()):  # so that there always is a healthy revision to go back to
@@ -186,7 +186,7 @@ class KilledNode:
 
     def _begin_hanging(self, seconds: int) -> str:
         self.upload(self.hanging)
-        return self.begin(self.hanging, now=False, care={"dry_run": ("probe",), "preload_seconds": seconds})
+        return self.begin(self.hanging, now=False, care={"preload_seconds": seconds})
 
     def _begin_and_wait(self) -> tuple[tuple[str, bytes], str]:
         archive = self.make_bundle()

@@ -135,10 +135,14 @@ def serve_node(folder: Path, more: str = "", program: Sequence[str] | None = Non
         node.close()
 
 
-def make_archive(folder: Path, name: str = "v1", *, function: str = "fine", more: str = "") -> tuple[str, bytes]:
-    """Return the id and the bytes of a bundle, which is another one for each name."""
+def make_archive(
+    folder: Path, name: str = "v1", *, function: str = "fine", more: str = "", imported: str = ""
+) -> tuple[str, bytes]:
+    """Return the id and the bytes of a bundle, another one for each name; `imported` is done when it is imported."""
     folder.mkdir(exist_ok=True)
     spec = write_spec(folder, f"{more}# {name}\n", function=function)
+    with (folder / "mine.py").open("a") as module:
+        module.write(imported)
     id_ = make_bundle(load(spec), name)
     return id_, (folder / f"{name}.zip").read_bytes()
 
