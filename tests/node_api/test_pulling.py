@@ -139,7 +139,7 @@ def test_the_api_gives_a_page_at_a_time_and_nothing_but_evaluations(design: Desi
             answer = client.get(prefix + (path if path.startswith("?") else f"/{path}"))
             assert answer.status_code in (status, 422), (path, answer.status_code, answer.text)
             assert answer.json()["error"]
-    for token in ("", "eng_00000000_" + "x" * 43):
+    for token in ("x", "eng_00000000_" + "x" * 43):
         assert httpx2.get(prefix, headers={"authorization": f"Bearer {token}"}, trust_env=False).status_code == 401
 
 
