@@ -36,6 +36,9 @@ _MOST_CONDITIONAL_BYTES = 256 * 1024 * 1024
 
 _CREATING_TRIES = 3
 
+_NO_OBJECT = "engine-asks-for-what-no-store-has"
+"""The path of an object that is nowhere."""
+
 _LONGEST_TRANSFER = timedelta(days=1)
 
 
@@ -171,13 +174,32 @@ class ObjectFolder:
                 if found > MOST_OBJECTS:
                     raise ObjectStoreError(f"{self.name(folder)} has more than {MOST_OBJECTS:,} objects")
                 yield from (_describe_object(one) for one in page if not _is_folder_mark(one))
+        if not found:
+            self._refuse_other_servers()
 
     def list_names(self, folder: str = "") -> list[str]:
         """Return the names of what is directly in a folder; raises ObjectStoreError."""
         with self._explain(folder):
             found = self._store.list_with_delimiter(folder.strip("/") or None)
         paths = [*(one["path"] for one in found["objects"]), *found["common_prefixes"]]
+        if not paths:
+            self._refuse_other_servers()
         return [posixpath.basename(one.rstrip("/")) for one in paths]
+
+    def _refuse_other_servers(self) -> None:
+        """Raise ObjectStoreError if what answers is no object store.
+
+        obstore takes a web page, which answers every address, for a store without objects
+        (findings/obstore-lists-a-web-page.sh).
+        """
+        found = None
+        with suppress(ObjectStoreError):  # such as a refusal, which only a store gives
+            found = self.find_object(_NO_OBJECT)
+        if found is not None:
+            raise ObjectStoreError(
+                f"{self.place}: {self.endpoint or 'AWS'} answers, but not as an object store does: is `endpoint` the "
+                "address of its API, and not that of a web page beside it?"
+            )
 
     def find_object(self, path: str) -> StoredObject | None:
         """Return what the store says of an object; None if there is none; raises ObjectStoreError."""

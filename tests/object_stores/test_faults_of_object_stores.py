@@ -1,5 +1,6 @@
 """What is said when a store refuses, fails or is cut off, and what is tried again: nothing half, and no secret."""
 
+import http.server
 import json
 import os
 import threading
@@ -186,3 +187,28 @@ def test_a_wrong_key_and_a_missing_right_are_told_apart(tmp_path: Path, capfd: p
         assert say(right, "absent")[0] == f"there is no bucket 'absent' at {url}"
     told = capfd.readouterr()
     assert SECRET not in told.out + told.err
+
+
+class WebPage(http.server.BaseHTTPRequestHandler):
+    """Answers each address with a page, as the console beside the API of a store does."""
+
+    def do_GET(self) -> None:
+        page = b"<html><body>Please log in</body></html>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page if self.command == "GET" else b"")
+
+    do_HEAD = do_GET  # noqa: N815 - the name is that of the library
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def test_a_web_page_is_not_taken_for_a_store_without_objects() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), WebPage) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        folder = open_folder(f"http://127.0.0.1:{server.server_port}", "data", ObjectStoreLogin("key", SECRET))
+        for look in (lambda: list(folder.list_objects()), folder.list_names):
+            with pytest.raises(ObjectStoreError, match="answers, but not as an object store does"):
+                look()
+        server.shutdown()
