@@ -11,7 +11,7 @@ from scipy.spatial.distance import jensenshannon
 from sklearn import metrics as sk
 
 from engine.spec.metric_catalogue import CHALLENGER_METRICS
-from engine.spec.metric_names import METRICS, MetricName, find_metric_definition, parse_metric_name
+from engine.spec.metric_names import METRICS, MetricName, find_metric_definition, is_estimate, parse_metric_name
 
 Watch = Callable[..., Any]
 
@@ -260,11 +260,17 @@ def test_gains_are_those_of_the_cost_matrix(watch: Watch) -> None:
     assert found["cost_matrix_gain"] == pytest.approx(gains.mean())
 
 
-@pytest.mark.parametrize("model", [None, BINARY], ids=["data alone", "with a model"])
-def test_an_evaluation_holds_each_metric_of_the_catalogue_and_no_other(watch: Watch, model: dict | None) -> None:
+@pytest.mark.parametrize(
+    ("model", "store"),
+    [(None, {}), (BINARY, {}), (BINARY, {"estimates": "auto"})],
+    ids=["data alone", "with a model", "with estimates"],
+)
+def test_an_evaluation_holds_each_metric_of_the_catalogue_and_no_other(
+    watch: Watch, model: dict | None, store: dict
+) -> None:
     columns = ["x", "kind"] if model is None else None
     before, now = (mixed(seed, 300).select(columns or pl.all()) for seed in (0, 1))
-    held = list(watch(before, now, model=model).metrics)
+    held = list(watch(before, now, model=model, **store).metrics)
     task = None if model is None else model["task"]
     roles = {"x": "numerical", "kind": "categorical"}
     expected = set()
@@ -273,7 +279,9 @@ def test_an_evaluation_holds_each_metric_of_the_catalogue_and_no_other(watch: Wa
             continue
         if metric.name == "repeated_data":  # of an evaluation with a declared time, which these have not
             continue
-        if metric.name in CHALLENGER_METRICS:  # of a store with a challenger, which these have not
+        if metric.name in (*CHALLENGER_METRICS, "segment_drift"):  # of stores with a challenger, or with segments
+            continue
+        if is_estimate(metric.name) and "estimates" not in store:
             continue
         members = {
             None: [None],
