@@ -27,8 +27,9 @@ if TYPE_CHECKING:
         describe_columns,
         find_type_changes,
     )
+    from engine.drift.significance.hierarchy import weigh_groups
 
-KERNEL_VERSION = "5"
+KERNEL_VERSION = "6"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
 
 NOTABLE_DRIFT = 0.1
@@ -58,6 +59,7 @@ _LAZY_EXPORTS = {
     "profile_segments": "profiles.profile",
     "sample": "profiles.sampling",
     "unite_samples": "profiles.sampling",
+    "weigh_groups": "significance.hierarchy",
 }
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "roles",
     "sample",
     "unite_samples",
+    "weigh_groups",
 ]
 
 

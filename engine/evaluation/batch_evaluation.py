@@ -13,7 +13,6 @@ from math import ceil, inf
 from typing import Any
 
 from engine import __version__, drift
-from engine.drift.significance.hierarchy import weigh_groups
 from engine.evaluation.changes import change_between
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
@@ -96,7 +95,7 @@ def evaluate_batch(
         pairs.append((reference.predictions, batch.snapshot.predictions))
     p_values = [] if drift_model.p_value is None else [drift_model.p_value]
     segments = pair_segments(reference, batch.snapshot)
-    weight, *weights = weigh_groups(len(segments))
+    weight, *weights = drift.weigh_groups(len(segments))
     parts = [drift.ComparedGroup(one.pairs, weight=share) for one, share in zip(segments, weights, strict=True)]
     whole = drift.ComparedGroup(pairs, p_values, weight)
     ((compared, *predictions), adjusted), *judged = drift.compare_groups(
