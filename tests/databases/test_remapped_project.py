@@ -126,7 +126,11 @@ def test_a_deployment_reads_its_tables_from_a_database_and_keeps_what_runs_when_
     command("run", "spec.yaml", "Data drift monitor", "--on", "production")
     here, there = read_metrics(), read_metrics("--on", "production")
     assert len(here) > 50
-    assert there == pytest.approx(here, rel=1e-12, abs=1e-12)
+    assert set(there) == set(here)
+    for name, value in here.items():  # estimates solve equations, whose last digits depend on the order of the rows
+        tolerance = 1e-9 if name.startswith("estimate") else 1e-12
+        expected = value if value is None else pytest.approx(value, rel=tolerance, abs=tolerance)
+        assert there[name] == expected, name
 
     database.execute("ALTER TABLE cardholders RENAME COLUMN fico_score TO score")
     spec.write_text(text.replace("release_notes: adds", "release_notes: again, adds"))
