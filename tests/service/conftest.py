@@ -1,10 +1,10 @@
-"""Watched folders without the command line, where nothing is run; and running servers."""
+"""Watched folders without the command line, where nothing is run."""
 
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
@@ -12,8 +12,6 @@ from engine.service.file_set import FileSet
 from engine.service.watch.watch_loop import list_folders
 from engine.service.watch.watched_folders import WatchedFolders
 from engine.service.watched_sources import WatchedSource
-
-from .served import Served
 
 PATIENCE = 20.0
 """Seconds that an event may take on a busy machine."""
@@ -70,19 +68,3 @@ def watch() -> Iterator[Callable[..., Watching]]:
 def data(path: Path, **keys: object) -> WatchedSource:
     """Return a source of data that settles fast."""
     return WatchedSource("data", path, "dataset d", **{"settle": 0.2, **keys})  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Start servers, which end with the test."""
-    begun: list[Served] = []
-
-    def begin(*arguments: str, **options: Any) -> Served:
-        begun.append(Served(tmp_path, *arguments, **options))
-        return begun[-1]
-
-    yield begin
-    for one in begun:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
