@@ -19,7 +19,7 @@ import numpy.typing as npt
 from engine.models.calibration import choose_knots, fit_spline
 from engine.models.estimates import Estimates, Rows, assemble_estimates, find_interval
 from engine.models.expected_metrics import Expected, ExpectedOrReasons, iterate_expected
-from engine.models.expected_outcomes import KnownRows, OutcomeModel, fit_outcomes
+from engine.models.expected_outcomes import KnownRows, OutcomeModel, count_degrees, fit_outcomes
 from engine.models.intervals import IntervalOrReason, Units
 
 Floats = npt.NDArray[np.float64]
@@ -95,7 +95,8 @@ def correct_by_labels(
     for name, one in first.items():
         if name == _BY_CURVE and isinstance(one, Expected):
             by_curve, variance = _expect_from_curve(rows, labelled, known, weights)
-            found[name], bounds[name] = by_curve, find_interval(name, by_curve, variance, few, rarer, model)
+            found[name] = by_curve
+            bounds[name] = find_interval(name, by_curve, variance, few, rarer, model, np.inf)
             continue
         share = tuned.get(name, 1.0)
         if share not in measured:
@@ -105,8 +106,9 @@ def correct_by_labels(
         if isinstance(value := metrics[name], Expected):
             influence = np.broadcast_to(value.influence, mixed.shape)
             of_row = (influence * mixed).sum(axis=1)
-            variance = _variance_of_mean(of_row - of_row.sum() / mass.sum() * mass, rows.units)
-            bounds[name] = find_interval(name, value, variance, few, rarer, model)
+            parts = rows.units.add_up(of_row - of_row.sum() / mass.sum() * mass)
+            variance = float((parts * parts).sum()) * len(parts) / max(len(parts) - 1, 1) / len(of_row) ** 2
+            bounds[name] = find_interval(name, value, variance, few, rarer, model, count_degrees(parts))
             found[name] = _limit(name, value)
     return assemble_estimates(rows.task, found, bounds, "prediction-powered", model, rows)
 
@@ -180,8 +182,3 @@ def _count_effective(weights: Floats, labelled: Bools, units: Units) -> int:
     """Return the number of units with equal weights that the labelled rows are worth."""
     sums = units.add_up(weights)
     return min(int(sums.sum() ** 2 / float((sums * sums).sum())), units.count_with(labelled))
-
-
-def _variance_of_mean(of_row: Floats, units: Units) -> float:
-    sums = units.add_up(of_row)
-    return float((sums * sums).sum()) * units.count / max(units.count - 1, 1) / len(of_row) ** 2

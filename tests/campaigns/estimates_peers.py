@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import drifting_tables
 import numpy as np
@@ -58,10 +58,16 @@ def measure(frame: pl.DataFrame, task: str) -> dict[str, float]:
     return {name: value for name, value in found.items() if isinstance(value, float)}
 
 
-def estimate_table(
-    path: Path, chunks: int
-) -> tuple[dict[tuple[int, str], tuple[MetricValue, float, float]], float, float]:
-    """Return estimate, realised value and value in the reference by chunk and metric; the reweighted share; seconds."""
+class TableEstimates(NamedTuple):
+    """Estimate, realised value and value in the reference, by chunk and metric; the share reweighted; seconds."""
+
+    found: dict[tuple[int, str], tuple[MetricValue, float, float]]
+    reweighted: float
+    seconds: float
+
+
+def estimate_table(path: Path, chunks: int) -> TableEstimates:
+    """Estimate chunks of a table without their labels."""
     facts = json.loads(path.with_suffix(".json").read_text())
     task, chunk = facts["task"], facts["chunk"]
     frame = pl.read_parquet(path).rename(lambda name: f"__{name}" if name.startswith("score_") else name)
@@ -92,16 +98,16 @@ def estimate_table(
         for name, value in measure(batch, task).items():
             if (estimate := estimation.metrics.get(f"estimated_{name}")) is not None and name in before:
                 found[number, name] = estimate, value, before[name]
-    return found, reweighted / len(numbers), time.perf_counter() - started
+    return TableEstimates(found, reweighted / len(numbers), time.perf_counter() - started)
 
 
 def compare_table(path: Path, peer: dict[tuple[int, str], dict[str, Any]], chunks: int) -> Iterator[str]:
     """Give the lines of one table."""
-    ours, reweighted, seconds = estimate_table(path, chunks)
+    ours = estimate_table(path, chunks)
     errors: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     held: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     apart = 0.0
-    for (chunk, name), (estimate, real, before) in ours.items():
+    for (chunk, name), (estimate, real, before) in ours.found.items():
         other = peer.get((chunk, name))
         if other is None or estimate.value is None or not np.isfinite([other["estimated"], other["realised"]]).all():
             continue
@@ -111,7 +117,8 @@ def compare_table(path: Path, peer: dict[tuple[int, str], dict[str, Any]], chunk
         inside = estimate.low is not None and estimate.high is not None and estimate.low <= real <= estimate.high
         held[name].append((inside, off <= 1.96 * other["standard_error"]))
     print(
-        f"{path.stem}: realised metrics lie at most {apart:.1g} apart; reweighted {reweighted:.0%}; {seconds:.0f} s",
+        f"{path.stem}: realised metrics lie at most {apart:.1g} apart; reweighted {ours.reweighted:.0%}; "
+        f"{ours.seconds:.0f} s",
         file=sys.stderr,
     )
     for name, rows in errors.items():
