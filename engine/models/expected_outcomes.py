@@ -167,9 +167,10 @@ class ExpectedOutcomes:
 
 
 def count_degrees(parts: Floats) -> float:
-    """Return the degrees of freedom of the variance of a sum of independent parts: 2 s^4 / Var(s^2), Satterthwaite 1946.
+    """Return the degrees of freedom of the variance s^2 of a sum of independent parts, 2 s^4 / Var(s^2).
 
-    Of normally distributed parts they are as many as the parts; where few parts are far larger than the others, few.
+    That is, by Satterthwaite 1946. Of normally distributed parts they are as many as the parts; where few parts are far
+    larger than the others, few.
     """
     squares = parts * parts
     total = float(squares.sum())
