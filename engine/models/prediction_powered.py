@@ -7,8 +7,9 @@ is chosen for each metric so that its variance is smallest, down to none (PPI++:
 an expectation that is wrong costs precision, never correctness. What no such method sees is a reason for missing labels
 that has to do with the target beyond the score.
 
-The calibration error is no mean over rows, and weighted rows are not calibrated by chance alone: it is taken from the
-expectation of a curve that is fitted to the labelled rows, with their weights, and from the labels themselves.
+Two metrics are no smooth functions of means over rows. The average precision is that of the labelled rows alone, with
+their weights. The calibration error, by which weighted rows are not what all rows are, is taken from the labels and
+from a curve that is fitted to them.
 """
 
 from collections.abc import Mapping
@@ -40,6 +41,9 @@ _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 """The shares of the expectation that are tried. Finer ones gain next to nothing."""
 _WORTH = 1.05
 """How much larger the variance may be with a larger share, which protects from weights that are not quite right."""
+_BY_LABELS = "average_precision"
+"""The one metric to which the expectation gets no weight: corrected rows may count less than nothing, and precision
+among the few rows with the highest scores is then no share."""
 _BY_CURVE = "calibration_error"
 """The one metric that is taken from a curve fitted to the labelled rows."""
 
@@ -98,7 +102,7 @@ def correct_by_labels(
             found[name] = by_curve
             bounds[name] = find_interval(name, by_curve, variance, few, rarer, model, np.inf)
             continue
-        share = tuned.get(name, 1.0)
+        share = 0.0 if name == _BY_LABELS else tuned.get(name, 1.0)
         if share not in measured:
             measured[share] = measure(share)
         metrics, mixed, mass = measured[share]

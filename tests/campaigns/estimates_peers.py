@@ -101,14 +101,15 @@ def estimate_table(path: Path, chunks: int) -> TableEstimates:
     return TableEstimates(found, reweighted / len(numbers), time.perf_counter() - started)
 
 
-def compare_table(path: Path, peer: dict[tuple[int, str], dict[str, Any]], chunks: int) -> Iterator[str]:
+def compare_table(path: Path, peer: dict[str, Any], chunks: int) -> Iterator[str]:
     """Give the lines of one table."""
     ours = estimate_table(path, chunks)
+    theirs_by_metric = {(one["chunk"], one["metric"]): one for one in peer["estimates"]}
     errors: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     held: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     apart = 0.0
     for (chunk, name), (estimate, real, before) in ours.found.items():
-        other = peer.get((chunk, name))
+        other = theirs_by_metric.get((chunk, name))
         if other is None or estimate.value is None or not np.isfinite([other["estimated"], other["realised"]]).all():
             continue
         apart = max(apart, abs(other["realised"] - real) / max(abs(real), 1e-300))
@@ -118,7 +119,7 @@ def compare_table(path: Path, peer: dict[tuple[int, str], dict[str, Any]], chunk
         held[name].append((inside, off <= 1.96 * other["standard_error"]))
     print(
         f"{path.stem}: realised metrics lie at most {apart:.1g} apart; reweighted {ours.reweighted:.0%}; "
-        f"{ours.seconds:.0f} s",
+        f"{ours.seconds:.0f} s; NannyML {peer['version']}, all chunks: {peer['seconds']:.0f} s",
         file=sys.stderr,
     )
     for name, rows in errors.items():
@@ -141,24 +142,14 @@ def run_campaign(python: str, folder: Path, only: str, packages: str, chunks: in
     subprocess.run([python, script, "tables", folder], check=True, env=environment)
     for line in drifting_tables.write_tables(folder, packages):
         print(line, file=sys.stderr)
-    for path in folder.glob("*.json"):
-        if only not in path.stem:
-            path.unlink()
-    done = subprocess.run([python, script, "estimate", folder], check=True, env=environment, stdout=subprocess.PIPE)
-    print_comparison(folder, json.loads(done.stdout.splitlines()[-1]), chunks)
-
-
-def print_comparison(folder: Path, peer: dict[str, Any], chunks: int) -> None:
-    """Print the tables, given what NannyML found."""
-    by_table: dict[str, dict[tuple[int, str], dict[str, Any]]] = defaultdict(dict)
-    for one in peer["estimates"]:
-        by_table[one["table"]][one["chunk"], one["metric"]] = one
-    print(f"NannyML {peer['version']}: {json.dumps({k: round(v) for k, v in peer['seconds'].items()})} seconds\n")
     print("| table | metric | chunks | engine | NannyML | if nothing had changed | smaller (standard errors) ", end="")
     print("| in the interval | in NannyML's |\n|---|---|---|---|---|---|---|---|---|")
-    for path in sorted(folder.glob("*.json")):
-        for line in compare_table(path.with_suffix(".parquet"), by_table[path.stem], chunks):
-            print(line, flush=True)
+    for path in sorted(folder.glob("*.parquet")):
+        if only in path.stem:
+            command = [python, script, "estimate", path]
+            done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE)
+            for line in compare_table(path, json.loads(done.stdout.splitlines()[-1]), chunks):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """NannyML's side of estimates_peers.py, run by an interpreter that has NannyML; nothing of the engine is imported.
 
     python nannyml_estimates.py tables FOLDER      write the tables that NannyML ships
-    python nannyml_estimates.py estimate FOLDER    estimate on every table of the folder: CBPE, or DLE of a regression
+    python nannyml_estimates.py estimate TABLE     estimate on a table, a .parquet: CBPE, or DLE of a regression
 
 A table is NAME.parquet (see drifting_tables.py for its columns) with NAME.json, which says what its columns are.
 """
@@ -76,46 +76,38 @@ def write_tables(folder: Path) -> None:
     )
 
 
-def estimate_all(folder: Path) -> None:
-    """Estimate each chunk of each table; print what was found as one line of JSON."""
-    found, seconds = [], {}
-    for path in sorted(folder.glob("*.json")):
-        facts = json.loads(path.read_text())
-        frame = pd.read_parquet(path.with_suffix(".parquet"))
-        task, metrics, classes = facts["task"], METRICS[facts["task"]], sum("score_" in one for one in frame.columns)
-        common = {"y_true": "truth", "y_pred": "predicted", "metrics": metrics, "chunk_size": facts["chunk"]}
-        started = time.perf_counter()
-        if task == "regression":
-            if (frame["truth"] == 0).any():
-                metrics.remove("mape")  # it is infinite there
-            if (frame[["truth", "predicted"]] <= -1).any(axis=None):
-                metrics.remove("rmsle")
-            estimator = nannyml.DLE(feature_column_names=facts["features"], **common)
-        else:
-            scores: Any = {i: f"score_{i}" for i in range(classes)} if classes > 2 else "score_1"
-            kind = task.removesuffix("_classification")
-            estimator = nannyml.CBPE(y_pred_proba=scores, problem_type=f"classification_{kind}", **common)
-        estimator.fit(frame[frame["part"] == "reference"].reset_index(drop=True))
-        analysis = frame[frame["part"] == "analysis"].reset_index(drop=True)
-        result = estimator.estimate(analysis).filter(period="analysis").data
-        seconds[path.stem] = time.perf_counter() - started
-        for chunk in range(len(analysis) // facts["chunk"]):
-            for metric in metrics:
-                one = result[metric].iloc[chunk]
-                found.append(
-                    {
-                        "table": path.stem,
-                        "chunk": chunk,
-                        "metric": metric,
-                        "estimated": float(one["value"]),
-                        "realised": float(one["realized"]),
-                        "standard_error": float(one["sampling_error"]),
-                    }
-                )
+def estimate_table(path: Path) -> None:
+    """Estimate each chunk of a table; print what was found as one line of JSON."""
+    facts = json.loads(path.with_suffix(".json").read_text())
+    frame = pd.read_parquet(path)
+    task, metrics = facts["task"], METRICS[facts["task"]]
+    common = {"y_true": "truth", "y_pred": "predicted", "chunk_size": facts["chunk"]}
+    started = time.perf_counter()
+    if task == "regression":
+        undefined = {"mape"} if (frame["truth"] == 0).any() else set()  # a relative error is infinite there
+        undefined |= {"rmsle"} if (frame[["truth", "predicted"]] <= -1).any(axis=None) else set()
+        metrics = [metric for metric in metrics if metric not in undefined]
+        estimator = nannyml.DLE(metrics=metrics, feature_column_names=facts["features"], **common)
+    else:
+        classes = sum(name.startswith("score_") for name in frame.columns)
+        scores: Any = {i: f"score_{i}" for i in range(classes)} if classes > 2 else "score_1"
+        kind = f"classification_{task.removesuffix('_classification')}"
+        estimator = nannyml.CBPE(metrics=metrics, y_pred_proba=scores, problem_type=kind, **common)
+    estimator.fit(frame[frame["part"] == "reference"].reset_index(drop=True))
+    analysis = frame[frame["part"] == "analysis"].reset_index(drop=True)
+    result = estimator.estimate(analysis).filter(period="analysis").data
+    seconds = time.perf_counter() - started
+    columns = {"estimated": "value", "realised": "realized", "standard_error": "sampling_error"}
+    found = [
+        {"chunk": chunk, "metric": metric}
+        | {ours: float(result[metric, theirs].iloc[chunk]) for ours, theirs in columns.items()}
+        for chunk in range(len(analysis) // facts["chunk"])
+        for metric in metrics
+    ]
     print(json.dumps({"version": nannyml.__version__, "estimates": found, "seconds": seconds}))
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    {"tables": write_tables, "estimate": estimate_all}[sys.argv[1]](Path(sys.argv[2]))
+    {"tables": write_tables, "estimate": estimate_table}[sys.argv[1]](Path(sys.argv[2]))

