@@ -112,7 +112,12 @@ def correct_by_labels(
             of_row = (influence * mixed).sum(axis=1)
             parts = rows.units.add_up(of_row - of_row.sum() / mass.sum() * mass)
             variance = float((parts * parts).sum()) * len(parts) / max(len(parts) - 1, 1) / len(of_row) ** 2
-            bounds[name] = find_interval(name, value, variance, few, rarer, model, count_degrees(parts))
+            by = few
+            if name == _BY_LABELS:  # it is made of the rows of the rarer class alone
+                by = Units(
+                    min(_count_effective(weights * one, labelled, rows.units) for one in known.T), few.confidence
+                )
+            bounds[name] = find_interval(name, value, variance, by, rarer, model, count_degrees(parts))
             found[name] = _limit(name, value)
     return assemble_estimates(rows.task, found, bounds, "prediction-powered", model, rows)
 
@@ -185,4 +190,4 @@ def _choose_shares(
 def _count_effective(weights: Floats, labelled: Bools, units: Units) -> int:
     """Return the number of units with equal weights that the labelled rows are worth."""
     sums = units.add_up(weights)
-    return min(int(sums.sum() ** 2 / float((sums * sums).sum())), units.count_with(labelled))
+    return min(int(sums.sum() ** 2 / max(float((sums * sums).sum()), 1e-300)), units.count_with(labelled))
