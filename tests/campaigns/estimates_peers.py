@@ -45,7 +45,7 @@ def measure(frame: pl.DataFrame, task: str) -> dict[str, float]:
     """Return the metrics that the labels show."""
     units = Units(frame.height)
     truth, predicted = frame[TRUTH].to_numpy(), frame[PREDICTED].to_numpy()
-    scores = [frame[name].to_numpy() for name in frame.columns if name.startswith(SCORE)]
+    scores = [frame[name].to_numpy() for name in sorted(frame.columns) if name.startswith(SCORE)]
     if task == "regression":
         found, _, _ = regression.measure_regression(truth, predicted, units)
     elif len(scores) == 2:
