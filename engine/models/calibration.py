@@ -103,18 +103,25 @@ def fit_spline(scores: Floats, outcomes: Floats, weights: Floats, knots: Floats)
     return Spline(knots, values, at, outcomes - at.interpolate(values), weights, diagonal, beside)
 
 
-def choose_knots(scores: Floats, classes: Sequence[npt.NDArray[np.bool_]] = ()) -> Floats:
+def choose_knots(
+    scores: Floats, classes: Sequence[npt.NDArray[np.bool_]] = (), *, rare_rows: int = RARE_ROWS_PER_SEGMENT
+) -> Floats:
     """Return the knots for a spline of scores, shape (rows,), at least one of them.
 
     They are quantiles of the scores. Where the rows fall into `classes`, masks of shape (rows,), all classes count
     alike: else the few rows of a rare class, which decide on its metrics, would have hardly any knot among them.
+
+    Parameters
+    ----------
+    rare_rows
+        Rows that a segment needs on average of the rarest class.
     """
     rows = len(scores)
     sizes = [int(one.sum()) for one in classes if one.any()]
     segments = rows // ROWS_PER_SEGMENT
     mass = np.ones(rows)
     if len(sizes) > 1:
-        segments = min(segments, min(sizes) // RARE_ROWS_PER_SEGMENT)
+        segments = min(segments, min(sizes) // rare_rows)
         for one in classes:
             mass[one] = rows / max(int(one.sum()), 1)
     segments = min(max(segments, 1), MOST_SEGMENTS)

@@ -45,6 +45,9 @@ FEWEST_KNOWN_OF_A_CLASS = 10
 """Rows of each class that the reference must have."""
 FEWEST_EXPECTED = 10
 """Expected rows of the rarer class below which metrics that compare the classes have no interval."""
+FEWEST_DEGREES = 50
+"""Degrees of freedom of the variance below which metrics of a regression have no interval: where few rows have most of
+the error, the rows at hand show too little of it, and intervals at 0.95 hold the value 8 times in 10 (simulated)."""
 _OF_RARER_CLASS = ("precision", "recall", "f1", "mcc", "roc_auc", "average_precision", "lift")
 _RANGES = {"calibration_error": (0.0, 1.0), "brier": (0.0, 2.0)}
 
@@ -170,14 +173,16 @@ def estimate_performance(rows: Rows, model: OutcomeModel, *, reweighted: bool = 
     found = rows.expect(expected)
     rarer = float(expected.outcomes.sum(axis=0).min()) if model.is_binary else np.inf
     bounds = {
-        name: find_interval(name, one, expected.variance(one, rows.units), rows.units, rarer, model)
+        name: find_interval(
+            name, one, expected.variance(one, rows.units), rows.units, rarer, model, expected.count_degrees(one)
+        )
         for name, one in iterate_expected(found)
     }
     return assemble_estimates(rows.task, found, bounds, "reweighted" if reweighted else "calibrated", model, rows)
 
 
 def find_interval(
-    name: str, of: Expected, variance: float, units: Units, rarer: float, model: OutcomeModel
+    name: str, of: Expected, variance: float, units: Units, rarer: float, model: OutcomeModel, degrees: float
 ) -> IntervalOrReason:
     """Return the interval of an estimate.
 
@@ -185,7 +190,14 @@ def find_interval(
     ----------
     rarer
         The expected rows of the rarer of two classes; infinite if that does not matter.
+    degrees
+        The degrees of freedom of the variance.
     """
+    if not model.known.classes and degrees < FEWEST_DEGREES:
+        return (
+            "no interval: few rows have most of the error, so they do not show how far chance could move it "
+            f"({degrees:,.0f} degrees of freedom, at least {FEWEST_DEGREES} needed)"
+        )
     if name in _OF_RARER_CLASS and rarer < FEWEST_EXPECTED:
         return (
             f"no interval: about {rarer:,.0f} rows of the rarer class are expected, at least {FEWEST_EXPECTED} needed"

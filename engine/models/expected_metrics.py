@@ -301,7 +301,9 @@ class _Curve:
 
     @classmethod
     def count(cls, score: Floats, positive: Floats, negative: Floats) -> "_Curve":
-        thresholds, place = np.unique(-score, return_inverse=True)
+        counted = (positive != 0) | (negative != 0)  # rows that count nothing would divide nothing by nothing
+        thresholds = np.unique(-score[counted])
+        place = np.minimum(np.searchsorted(thresholds, -score), len(thresholds) - 1)
         tps, fps = (
             np.cumsum(np.bincount(place, rows, len(thresholds))).astype(np.float64) for rows in (positive, negative)
         )

@@ -142,6 +142,14 @@ class ExpectedOutcomes:
 
     def variance_of_model(self, of: Expected) -> float:
         """Return the part of the variance that comes from the reference: its rows are a sample."""
+        return _sum_squares(self._move(of), self.model.known.units) / len(self.outcomes) ** 2
+
+    def count_degrees(self, of: Expected) -> float:
+        """Return the degrees of freedom of that part."""
+        return count_degrees(self.model.known.units.add_up(self._move(of)))
+
+    def _move(self, of: Expected) -> Floats:
+        """Return how each row of the reference moves the sum of a metric over the rows of the batch."""
         model = self.model
         influence = np.broadcast_to(of.influence, self.outcomes.shape)
         if model.is_binary:
@@ -155,7 +163,19 @@ class ExpectedOutcomes:
         for spline, score, slope in zip(model.splines, scores, slopes.T, strict=True):
             if slope.any():
                 moved += spline.influences(spline.locate(score).add_up(slope, len(spline.knots)))
-        return _sum_squares(moved, model.known.units) / len(self.outcomes) ** 2
+        return moved
+
+
+def count_degrees(parts: Floats) -> float:
+    """Return the degrees of freedom of the variance s^2 of a sum of independent parts, 2 s^4 / Var(s^2).
+
+    That is, by Satterthwaite 1946. Of normally distributed parts they are as many as the parts; where few parts are far
+    larger than the others, few.
+    """
+    squares = parts * parts
+    total = float(squares.sum())
+    spread = float((squares * squares).sum()) - total**2 / len(squares)
+    return 2 * total**2 / spread if spread > 0 else float(len(squares))
 
 
 def _columns(scores: Floats, binary: bool, count: int) -> Sequence[Floats]:

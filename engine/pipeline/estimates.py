@@ -5,6 +5,9 @@ from engine.evaluation.estimation import EstimateSettings
 from engine.pipeline.context import BuildContext
 from engine.pipeline.references import Reference
 
+ESTIMATES_VERSION = "2"
+"""Version of the numbers: it changes whenever another estimate is made of the same rows."""
+
 
 def find_estimate_settings(store: str, context: BuildContext, *, own_reference: bool) -> EstimateSettings | None:
     """Return how a store estimates performance; None if it does not, or has no model.

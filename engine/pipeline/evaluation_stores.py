@@ -27,7 +27,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.data_validation import require_target
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
 from engine.pipeline.decision import Decision, list_sources
-from engine.pipeline.estimates import find_estimate_settings, is_own_reference
+from engine.pipeline.estimates import ESTIMATES_VERSION, find_estimate_settings, is_own_reference
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.predecessors import (
     SAME_DATA,
@@ -267,7 +267,7 @@ def _collect_evaluation_facts(
         },
         "datasets": batch.provenance(),
         "code": code,
-        "versions": {"kernel": drift.KERNEL_VERSION},
+        "versions": {"kernel": drift.KERNEL_VERSION, **({"estimates": ESTIMATES_VERSION} if spec.estimates else {})},
         "model": _describe_version(model_handle),
         **({"challenger": {"model": challenger.name, "version": _describe_version(challenger)}} if challenger else {}),
         **({"identity": model_handle.trained.identity} if model_handle and model_handle.trained else {}),
