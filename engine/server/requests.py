@@ -47,7 +47,7 @@ class ProjectRequests:
 
     def request_run(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Record that a run is asked for; the loop starts it."""
-        project, spec = self._find_spec(request)
+        project, spec = self.find_spec(request)
         scenario = _find_scenario(request, spec)
         check_keys(dict(body), ("variables",))
         values = read_variables(body.get("variables", {}), spec)
@@ -76,7 +76,7 @@ class ProjectRequests:
 
     def list_triggers(self, request: Request) -> Response:
         """Return the triggers of a project with their next times, what is wrong with them, and pauses."""
-        project, spec = self._find_spec(request)
+        project, spec = self.find_spec(request)
         store = self.find_store(request)
         next_times = {
             (one.scenario, one.trigger): one.times for one in self.control.list_next_times(project.name, NEXT_TIMES)
@@ -135,7 +135,7 @@ class ProjectRequests:
 
     def pause_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Pause the triggers of a scenario."""
-        project, spec = self._find_spec(request)
+        project, spec = self.find_spec(request)
         scenario = _find_scenario(request, spec)
         check_keys(dict(body), ("until", "reason", "by"))
         reason = body.get("reason")
@@ -148,7 +148,7 @@ class ProjectRequests:
 
     def resume_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
         """End the pause of a scenario."""
-        project, spec = self._find_spec(request)
+        project, spec = self.find_spec(request)
         scenario = _find_scenario(request, spec)
         check_keys(dict(body), ("by",))
         return build_answer({"resumed": self.control.resume(project.name, scenario, _read_name(request, body))})
@@ -164,7 +164,8 @@ class ProjectRequests:
         valid = all(one["valid"] for one in [*found, *of_node.values()])
         return build_answer({"projects": found, **of_node}, 200 if valid else 422)
 
-    def _find_project(self, request: Request) -> ServedProject:
+    def find_project(self, request: Request) -> ServedProject:
+        """Return the project that a request is about; raises AnswerError if there is none of that name."""
         wanted, projects = request.path_params["project"], self.control.list_projects()
         for project in projects:
             if project.name == wanted:
@@ -172,8 +173,9 @@ class ProjectRequests:
         help_ = did_you_mean(wanted, (project.name for project in projects), "the projects are")
         raise AnswerError(404, f'there is no project "{wanted[:60]}"', help_)
 
-    def _find_spec(self, request: Request) -> tuple[ServedProject, ProjectSpec]:
-        project = self._find_project(request)
+    def find_spec(self, request: Request) -> tuple[ServedProject, ProjectSpec]:
+        """Return the project that a request is about, and its last valid spec; raises AnswerError without one."""
+        project = self.find_project(request)
         if project.spec is None:
             help_ = "; ".join(project.spec_problems[:3])
             raise AnswerError(503, "the spec of this project has errors, and none has been valid yet", help_)
@@ -181,7 +183,7 @@ class ProjectRequests:
 
     def find_store(self, request: Request) -> Store:
         """Return the open state of a project; raises AnswerError if it cannot be used."""
-        project = self._find_project(request)
+        project = self.find_project(request)
         if project.store is None:
             help_ = project.store_problem or "; ".join(project.spec_problems[:3])
             raise AnswerError(503, "; ".join(explain_unready(project)), help_)

@@ -45,7 +45,7 @@ def render_page(view: EvaluationView, redact: Redact = str) -> str:
     """Return the evaluation as an HTML page. `redact` masks secrets in every text."""
     here = Path(__file__).parent
     script = (here / "report.js").read_text(encoding="utf-8")
-    templates = create_html_environment(here, redact)
+    templates = create_html_environment([here], redact)
     templates.filters |= {
         "figure": format_figure,
         "share": format_share,
