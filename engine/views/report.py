@@ -19,8 +19,13 @@ from engine.formatting.numbers import format_figure, format_number, format_p_val
 from engine.formatting.templates import create_html_environment
 from engine.outcome import CheckOutcome
 from engine.spec.redaction import Redact, redact_values
-from engine.views import charts
 from engine.views.challenger import ChallengerRow
+from engine.views.charts.bars import draw_bars
+from engine.views.charts.curves import draw_curve, draw_importance
+from engine.views.charts.history import draw_history
+from engine.views.charts.matrix import draw_heatmap
+from engine.views.charts.overview import MOST_BARS
+from engine.views.charts.svg import Drawing
 from engine.views.checks import CheckGroup, CheckView
 from engine.views.columns import ColumnView
 from engine.views.estimates import EstimateRow
@@ -124,20 +129,16 @@ def _draw_histories(view: EvaluationView, redact: Redact) -> list[dict[str, Any]
         if len(history.points) > 1:
             name = format_metric_name(history.metric)
             values = (f"{point.name} {format_metric(history.metric, point.value)}" for point in history.points[-12:])
-            svg = charts.render_svg(charts.draw_history(history, view.evaluation.id, redact))
+            svg = draw_history(history, view.evaluation.id, redact).render()
             histories.append({"title": name, "svg": svg, "text": f"{name}: {', '.join(values)}"})
     return histories
 
 
 def _draw_importance(importance: ImportanceView, redact: Redact) -> dict[str, Any]:
-    bars = [(row.name, row.drift) for row in importance.columns[: charts.MOST_BARS]]
-    chart = (
-        charts.draw_importance(importance, redact)
-        if importance.has_model
-        else charts.draw_bars(bars, redact, format_share)
-    )
+    bars = [(row.name, row.drift) for row in importance.columns[:MOST_BARS]]
+    chart = draw_importance(importance, redact) if importance.has_model else draw_bars(bars, redact, format_share)
     named = ", ".join(f"{row.name} {format_share(row.drift)}" for row in importance.columns[:10])
-    return {"svg": charts.render_svg(chart), "text": f"What tells batch and reference apart: {named}"}
+    return {"svg": chart.render(), "text": f"What tells batch and reference apart: {named}"}
 
 
 def _format_performance(row: PerformanceRow) -> dict[str, str | None]:
@@ -200,35 +201,26 @@ def _format_estimate(row: EstimateRow) -> dict[str, str | None]:
 
 def _draw_curves(evaluation: Evaluation) -> list[dict[str, Any]]:
     detail = evaluation.performance
-    found = []
+    found: list[tuple[str, str, Drawing]] = []
     if (roc := detail.roc) is not None:
-        drawn = charts.draw_curve(
-            ("false positive rate", roc.false_positive_rate),
-            ("true positive rate", roc.true_positive_rate),
-            diagonal=True,
-        )
-        found.append(
-            ("ROC curve", f"area {format_figure(evaluation.find_value('roc_auc'))}; the diagonal is guessing", drawn)
-        )
+        across = ("false positive rate", roc.false_positive_rate)
+        drawn = draw_curve(across, ("true positive rate", roc.true_positive_rate), line=(0, 1))
+        area = format_figure(evaluation.find_value("roc_auc"))
+        found.append(("ROC curve", f"area {area}; the diagonal is guessing", drawn))
     if (curve := detail.precision_recall) is not None:
-        drawn = charts.draw_curve(("recall", curve.recall), ("precision", curve.precision), diagonal=False)
-        found.append(
-            (
-                "Precision and recall",
-                f"average precision {format_figure(evaluation.find_value('average_precision'))}",
-                drawn,
-            )
-        )
+        drawn = draw_curve(("recall", curve.recall), ("precision", curve.precision))
+        average = format_figure(evaluation.find_value("average_precision"))
+        found.append(("Precision and recall", f"average precision {average}", drawn))
     if (bins := detail.calibration) is not None:
-        drawn = charts.draw_curve(
-            ("probability", bins.probability), ("frequency", bins.frequency), diagonal=True, sizes=bins.rows
+        drawn = draw_curve(
+            ("probability", bins.probability), ("frequency", bins.frequency), line=(0, 1), sizes=bins.rows
         )
         error = format_figure(evaluation.find_value("calibration_error"))
         found.append(("Calibration", f"predicted against true; error {error}", drawn))
     if (plot := detail.predicted_against_true) is not None:
-        drawn = charts.draw_heatmap(plot.edges, plot.rows_true_columns_predicted)
+        drawn = draw_heatmap(plot.edges, plot.rows_true_columns_predicted)
         found.append(("Predicted against true", "rows by quantiles of both; the diagonal is right", drawn))
-    return [{"title": title, "note": note, "svg": charts.render_svg(drawn)} for title, note, drawn in found]
+    return [{"title": title, "note": note, "svg": drawn.render()} for title, note, drawn in found]
 
 
 def _share_confusion(evaluation: Evaluation) -> dict[str, Any] | None:
