@@ -42,7 +42,7 @@ def draw_histogram(histogram: Histogram, redact: Redact, *, small: bool = False)
     step, aside = width / max(1, len(shares)), len(names) - len(_list_extra(histogram))
     line = ""
     for index, (name, (reference, batch)) in enumerate(zip(names, shares, strict=True)):
-        title = (
+        said = (
             "" if small else f"{name}: {format_share(reference)} of the reference, {format_share(batch)} of the batch"
         )
         y = height - batch / top * (height - 2)
