@@ -61,3 +61,9 @@ def get_caller(request: Request) -> Caller:
     """Return who has sent a request; the guard has put them there."""
     caller: Caller = request.scope["caller"]
     return caller
+
+
+def describe_caller(request: Request) -> str:
+    """Return who has sent a request, for records: the name of their token, and their address."""
+    name = get_caller(request).name
+    return f"{name} {request.client.host}" if request.client else name

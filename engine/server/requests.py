@@ -15,7 +15,7 @@ from starlette.responses import Response
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys
-from engine.server.callers import get_caller
+from engine.server.callers import describe_caller
 from engine.server.health import describe_node, explain_unready
 from engine.server.variables import read_variables
 from engine.service.control import ServedProject, ServerControl
@@ -227,8 +227,7 @@ def _read_count(request: Request, name: str, default: int, least: int, most: int
 
 def _read_name(request: Request, body: Mapping[str, Any]) -> str:
     """Return who asks: the name of their token, their address, and whom they say they ask for."""
-    caller = get_caller(request).name
-    address = f"{caller} {request.client.host}" if request.client else caller
+    address = describe_caller(request)
     name = body.get("by", "")
     if not isinstance(name, str) or len(name) > 100 or not name.isprintable():
         raise AnswerError(422, '"by" is not a name', "write up to 100 characters on one line")

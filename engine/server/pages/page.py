@@ -17,7 +17,7 @@ from engine import __version__
 from engine.formatting.control_characters import make_encodable
 from engine.formatting.formulas import is_formula
 from engine.formatting.moments import format_minute, format_second
-from engine.formatting.numbers import format_bytes, format_duration, format_figure, format_p_value, format_share
+from engine.formatting.numbers import format_bytes, format_duration
 from engine.formatting.templates import create_html_environment
 from engine.server.answers import AnswerError, build_answer, build_error_answer
 from engine.server.callers import Caller, Role
@@ -26,6 +26,7 @@ from engine.server.pages.static_files import StaticFiles
 from engine.service.control import ServedProject, ServerControl
 from engine.spec.redaction import redact_values
 from engine.spec.secrets import Secrets
+from engine.views.layout import NUMBER_FILTERS
 
 if TYPE_CHECKING:
     import jinja2
@@ -169,9 +170,7 @@ class PageForms:
             folders = [Path(__file__).parents[1] / "templates", Path(engine.views.__file__).parent]
             found = create_html_environment(folders, self.redact)
             found.filters |= {
-                "figure": format_figure,
-                "share": format_share,
-                "p_value": format_p_value,
+                **NUMBER_FILTERS,
                 "bytes": format_bytes,
                 "duration": format_duration,
                 "minute": format_minute,

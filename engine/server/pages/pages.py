@@ -2,9 +2,13 @@
 
 from starlette.routing import Route
 
+from engine.server.callers import Role
 from engine.server.pages import links
+from engine.server.pages.evaluation import EvaluationPages
+from engine.server.pages.evaluation_store import EvaluationStorePages
 from engine.server.pages.login import LoginPages
 from engine.server.pages.page import PageForms
+from engine.server.pages.project import ProjectPage
 from engine.server.pages.projects import ProjectPages
 from engine.server.pages.routes import ActionRoute, PageRoute, build_page_routes
 from engine.server.pages.static_files import StaticFiles
@@ -17,8 +21,19 @@ def build_pages(
 ) -> list[Route]:
     """Return the routes of all pages."""
     projects = ProjectPages(requests)
+    stores = EvaluationStorePages(requests, forms.redact)
+    evaluations = EvaluationPages(requests, forms.redact)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
+        PageRoute(links.PROJECT, ProjectPage(requests, forms.redact).show_project),
+        PageRoute(links.STORE, stores.list_evaluations),
+        PageRoute(links.COMPARED, stores.compare_evaluations),
+        PageRoute(links.REMOVAL, stores.ask_removal),
+        PageRoute(links.DRIFT, evaluations.show_drift),
+        PageRoute(links.COLUMN, evaluations.show_column),
+        PageRoute(links.EVALUATION, evaluations.show_evaluation),
     ]
-    actions: list[ActionRoute] = []
+    actions = [
+        ActionRoute(links.REMOVAL, stores.remove_evaluations, Role.ADMIN),
+    ]
     return build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
