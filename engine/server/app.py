@@ -17,12 +17,12 @@ from engine.errors import EngineError
 from engine.server.access import AccessGuard
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import read_body
-from engine.server.callers import GuardedRoute, Role
+from engine.server.callers import GuardedRoute, Role, prefers_html
 from engine.server.health import answer_liveness, answer_readiness, describe_health
 from engine.server.metrics import ServerMetrics
 from engine.server.node_api.application import NodeApi
 from engine.server.pages.login import LoginPages
-from engine.server.pages.page import PageForms, prefers_html
+from engine.server.pages.page import PageForms
 from engine.server.pages.pages import build_pages
 from engine.server.pages.sessions import Sessions
 from engine.server.pages.static_files import StaticFiles

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys
-from engine.server.callers import describe_caller
+from engine.server.callers import describe_caller, prefers_html
 from engine.server.health import describe_node, explain_unready
+from engine.server.pages.links import RUN, build_link
 from engine.server.variables import read_variables
-from engine.service.control import ServedProject, ServerControl
+from engine.service.control import RequestedRun, ServedProject, ServerControl
 from engine.service.served_node import ServedNode
 from engine.spec import ProjectSpec
 from engine.spec.moment import find_end, parse_moment
@@ -47,18 +48,21 @@ class ProjectRequests:
 
     def request_run(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Record that a run is asked for; the loop starts it."""
-        project, spec = self.find_spec(request)
-        scenario = _find_scenario(request, spec)
         check_keys(dict(body), ("variables",))
-        values = read_variables(body.get("variables", {}), spec)
-        id_ = read_key(request)
-        made = self.control.request_run(project.name, scenario, values, id_)
-        if not made.new and dict(made.fire.values) != values:
-            message = "Idempotency-Key was used before, for a run with other variables"
-            raise AnswerError(409, message, "take a new key for another request")
+        made = self.ask_run(request, body.get("variables", {}), read_key(request))
         place = f"{request.scope['raw_path'].decode('ascii').partition('/scenarios/')[0]}/fires/{made.fire.number}"
         content = {"fire": _describe_fire(made.fire), "new": made.new}
         return build_answer(content, 202, {"location": place})
+
+    def ask_run(self, request: Request, variables: Any, key: str) -> RequestedRun:
+        """Record that a run of a scenario is asked for; raises AnswerError if its variables are not valid."""
+        project, spec = self.find_spec(request)
+        values = read_variables(variables, spec)
+        made = self.control.request_run(project.name, find_scenario(request, spec), values, key)
+        if not made.new and dict(made.fire.values) != values:
+            message = "Idempotency-Key was used before, for a run with other variables"
+            raise AnswerError(409, message, "take a new key for another request")
+        return made
 
     def list_fires(self, request: Request) -> Response:
         """Return the newest fires of a project, or of one scenario, newest first."""
@@ -114,10 +118,12 @@ class ProjectRequests:
         return build_answer({"run": _describe_run(run), "log": read_log(store.runs.path_of(run.id), start)})
 
     def show_linked_run(self, request: Request) -> Response:
-        """Return a run of any project, as the links in messages name it, and its log from a byte on."""
+        """Return a run of any project, as the links in messages name it, and its log; a browser is led to its page."""
         wanted = request.path_params["run"]
         for project in self.control.list_projects():
             if project.store is not None and wanted in project.store.runs.find_ids(wanted):
+                if prefers_html(request.headers):
+                    return RedirectResponse(build_link(RUN, project=project.name, run=wanted), 303)
                 request.path_params["project"] = project.name
                 return self.show_run(request)
         raise AnswerError(404, "no project of this server has a run of this id", "it may be removed, or not served now")
@@ -136,7 +142,7 @@ class ProjectRequests:
     def pause_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Pause the triggers of a scenario."""
         project, spec = self.find_spec(request)
-        scenario = _find_scenario(request, spec)
+        scenario = find_scenario(request, spec)
         check_keys(dict(body), ("until", "reason", "by"))
         reason = body.get("reason")
         if not isinstance(reason, str) or not reason.strip() or len(reason) > 1000:
@@ -149,7 +155,7 @@ class ProjectRequests:
     def resume_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
         """End the pause of a scenario."""
         project, spec = self.find_spec(request)
-        scenario = _find_scenario(request, spec)
+        scenario = find_scenario(request, spec)
         check_keys(dict(body), ("by",))
         return build_answer({"resumed": self.control.resume(project.name, scenario, _read_name(request, body))})
 
@@ -209,7 +215,8 @@ def read_key(request: Request) -> str:
     return key
 
 
-def _find_scenario(request: Request, spec: ProjectSpec) -> str:
+def find_scenario(request: Request, spec: ProjectSpec) -> str:
+    """Return the scenario that a request is about; raises AnswerError if the spec does not declare it."""
     wanted: str = request.path_params["scenario"]
     if wanted not in spec.scenarios:
         help_ = did_you_mean(wanted, spec.scenarios, "the scenarios are")

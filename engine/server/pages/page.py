@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 
@@ -20,7 +19,7 @@ from engine.formatting.moments import format_minute, format_second
 from engine.formatting.numbers import format_bytes, format_duration
 from engine.formatting.templates import create_html_environment
 from engine.server.answers import AnswerError, build_answer, build_error_answer
-from engine.server.callers import Caller, Role
+from engine.server.callers import Caller, Role, prefers_html
 from engine.server.pages import links
 from engine.server.pages.static_files import StaticFiles
 from engine.service.control import ServedProject, ServerControl
@@ -184,8 +183,3 @@ class PageForms:
             }
             self._templates = found
         return self._templates
-
-
-def prefers_html(headers: Headers) -> bool:
-    """Return whether a request is one of a browser, which names HTML among what it accepts; programs do not."""
-    return "text/html" in headers.get("accept", "")

@@ -9,10 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from engine.server.bodies import read_form
-from engine.server.callers import GuardedRoute, Role, get_caller
+from engine.server.callers import GuardedRoute, Role, get_caller, prefers_html
 from engine.server.pages import links
 from engine.server.pages.login import LoginPages
-from engine.server.pages.page import Page, PageForms, prefers_html
+from engine.server.pages.page import Page, PageForms
 from engine.server.pages.static_files import StaticFiles
 from engine.server.request_threads import RequestThreads
 
