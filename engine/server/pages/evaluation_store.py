@@ -55,9 +55,7 @@ class ServedStore:
         project, spec = requests.find_spec(request)
         name = request.path_params["store"]
         if name not in spec.evaluation_stores:
-            raise AnswerError(
-                404, f'the spec declares no evaluation store "{name[:60]}"')
-            )
+            raise AnswerError(404, f'the spec declares no evaluation store "{name[:60]}"')
         return cls(name, project, spec, requests.find_store(request))
 
     def link_evaluation(self, id_: str) -> str:

@@ -2,15 +2,18 @@
 
 from starlette.routing import Route
 
-from engine.server.callers import Role
+from engine.server.callers import GuardedRoute, Role
 from engine.server.pages import links
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
 from engine.server.pages.login import LoginPages
+from engine.server.pages.outbox import OutboxPages
 from engine.server.pages.page import PageForms
 from engine.server.pages.project import ProjectPage
 from engine.server.pages.projects import ProjectPages
 from engine.server.pages.routes import ActionRoute, PageRoute, build_page_routes
+from engine.server.pages.runs import RunPages
+from engine.server.pages.scenarios import ScenarioPages
 from engine.server.pages.static_files import StaticFiles
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
@@ -23,6 +26,7 @@ def build_pages(
     projects = ProjectPages(requests)
     stores = EvaluationStorePages(requests, forms.redact)
     evaluations = EvaluationPages(requests, forms.redact)
+    scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
         PageRoute(links.PROJECT, ProjectPage(requests, forms.redact).show_project),
@@ -32,8 +36,18 @@ def build_pages(
         PageRoute(links.DRIFT, evaluations.show_drift),
         PageRoute(links.COLUMN, evaluations.show_column),
         PageRoute(links.EVALUATION, evaluations.show_evaluation),
+        PageRoute(links.SCENARIOS, scenarios.list_scenarios),
+        PageRoute(links.SCENARIO, scenarios.show_scenario),
+        PageRoute(links.FIRE, scenarios.show_fire),
+        PageRoute(links.RUN, runs.show_run),
+        PageRoute(links.OUTBOX, OutboxPages(requests).list_messages),
     ]
     actions = [
         ActionRoute(links.REMOVAL, stores.remove_evaluations, Role.ADMIN),
+        ActionRoute(links.RUN_REQUEST, scenarios.start_run, Role.OPERATOR),
+        ActionRoute(links.PAUSE, scenarios.pause, Role.OPERATOR),
+        ActionRoute(links.RESUME, scenarios.resume, Role.OPERATOR),
+        ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
-    return build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
+    streams = [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER)]
+    return streams + build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
