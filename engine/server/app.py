@@ -18,6 +18,7 @@ from engine.server.access import AccessGuard
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import read_body
 from engine.server.callers import GuardedRoute, Role, prefers_html
+from engine.server.event_streams import EventStreams
 from engine.server.health import answer_liveness, answer_readiness, describe_health
 from engine.server.metrics import ServerMetrics
 from engine.server.node_api.application import NodeApi
@@ -65,7 +66,7 @@ def build_app(
     requests = ProjectRequests(control, utc_now, node)
     threads = RequestThreads()
     gate, sessions = TokenGate(tokens, time.monotonic), Sessions(time.monotonic, secure=secure)
-    files = StaticFiles()
+    files, streams = StaticFiles(), EventStreams(threads, control.is_draining)
     forms = PageForms(control, files, has_node=api is not None)
 
     def read(answer: Callable[[Request], Response]) -> Endpoint:
@@ -105,9 +106,9 @@ def build_app(
         GuardedRoute(f"{scenario}/resume", change(requests.resume_scenario), Role.OPERATOR, "POST"),
     ]
     if api is not None:
-        routes += api.build_routes(threads)
+        routes += api.build_routes(threads, streams)
     api_routes = list(routes)
-    routes += build_pages(requests, forms, files, LoginPages(gate, sessions, forms), threads)
+    routes += build_pages(requests, forms, files, LoginPages(gate, sessions, forms), threads, streams)
 
     def answer(explain: Callable[[Request, Exception], AnswerError]) -> Callable[..., Awaitable[Response]]:
         async def write(request: Request, problem: Exception) -> Response:

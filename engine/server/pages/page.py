@@ -18,7 +18,7 @@ from engine.formatting.formulas import is_formula
 from engine.formatting.moments import format_minute, format_second
 from engine.formatting.numbers import format_bytes, format_duration
 from engine.formatting.templates import create_html_environment
-from engine.server.answers import AnswerError, build_answer, build_error_answer
+from engine.server.answers import AnswerError, build_answer, build_error_answer, make_json
 from engine.server.callers import Caller, Role, prefers_html
 from engine.server.pages import links
 from engine.server.pages.static_files import StaticFiles
@@ -125,7 +125,7 @@ class PageForms:
 
     def write_json(self, page: Page) -> Response:
         """Return the content of a page for programs."""
-        return build_answer(redact_values(page.content, self.redact), page.status)
+        return build_answer(redact_values(make_json(page.content), self.redact), page.status)
 
     def write_csv(self, page: Page) -> Response:
         """Return the table of a page; a text that a spreadsheet would run gets an apostrophe before it."""

@@ -3,6 +3,7 @@
 from starlette.routing import Route
 
 from engine.server.callers import GuardedRoute, Role
+from engine.server.event_streams import EventStreams
 from engine.server.pages import links
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
@@ -20,13 +21,18 @@ from engine.server.requests import ProjectRequests
 
 
 def build_pages(
-    requests: ProjectRequests, forms: PageForms, files: StaticFiles, login: LoginPages, threads: RequestThreads
+    requests: ProjectRequests,
+    forms: PageForms,
+    files: StaticFiles,
+    login: LoginPages,
+    threads: RequestThreads,
+    streams: EventStreams,
 ) -> list[Route]:
     """Return the routes of all pages."""
     projects = ProjectPages(requests)
     stores = EvaluationStorePages(requests, forms.redact)
     evaluations = EvaluationPages(requests, forms.redact)
-    scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads)
+    scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads, streams)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
         PageRoute(links.PROJECT, ProjectPage(requests, forms.redact).show_project),
@@ -49,5 +55,5 @@ def build_pages(
         ActionRoute(links.RESUME, scenarios.resume, Role.OPERATOR),
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
-    streams = [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER)]
-    return streams + build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
+    found = build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
+    return [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER), *found]

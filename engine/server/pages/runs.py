@@ -1,44 +1,34 @@
 """One run: its steps, checks and messages, its log, which goes on while it runs, and aborting it."""
 
-import asyncio
 import json
 import re
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from engine.formatting.numbers import format_duration
-from engine.server.answers import AnswerError
-from engine.server.connections import EXCHANGE_SECONDS, extend_exchange
+from engine.server.answers import make_json
+from engine.server.event_streams import EventStreams, Look, StreamedEvent
 from engine.server.pages import links
 from engine.server.pages.page import Page, Table
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
 from engine.spec.redaction import Redact, redact_values
-from engine.views.log_view import LogPart, read_log_after, read_log_tail
+from engine.store import Store
+from engine.views.log_view import read_log_after, read_log_tail
 from engine.views.run_view import describe_run
 
-STREAMS = 20
-"""Streams of logs at once."""
 
-STREAM_SECONDS = 600.0
-"""How long a stream lasts; the browser then asks for another one, which goes on where this one ended."""
-
-LOOK_SECONDS = 0.7
-SILENCE_SECONDS = 10.0
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunPages:
     """The pages of runs."""
 
     requests: ProjectRequests
     redact: Redact
     threads: RequestThreads
-    _streams: int = 0
+    streams: EventStreams
 
     def show_run(self, request: Request) -> Page:
         """Return a run, and the newest part of its log, or the part before the byte that is asked for."""
@@ -79,47 +69,17 @@ class RunPages:
         for what it has missed.
         """
         last = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        start = _read_place(last) or 0
-        read = self._make_reader(await self.threads.run(self.requests.find_run, request))
-        if self._streams >= STREAMS:
-            raise AnswerError(503, f"{STREAMS} logs are followed already", headers={"retry-after": "5"})
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(self._stream(request, read, start), headers=headers, media_type="text/event-stream")
+        store, run = await self.threads.run(self.requests.find_run, request)
+        return self.streams.answer(request, lambda place: self._look(store, run.id, place), _read_place(last) or 0)
 
-    def _make_reader(self, found: tuple[object, object]) -> Callable[[int], tuple[str, LogPart]]:
-        store, run = found
-
-        def read(start: int) -> tuple[str, LogPart]:
-            state = store.runs.get(run.id).state  # type: ignore[attr-defined]
-            return state, read_log_after(store.runs.path_of(run.id), start)  # type: ignore[attr-defined]
-
-        return read
-
-    async def _stream(
-        self, request: Request, read: Callable[[int], tuple[str, LogPart]], start: int
-    ) -> AsyncIterator[str]:
-        """Yield the lines of a log as they are written; each look at the state is a transaction of its own."""
-        self._streams += 1
-        began = said = time.monotonic()
-        try:
-            yield "retry: 1000\n\n"
-            while time.monotonic() - began < STREAM_SECONDS and not self.requests.control.is_draining():
-                extend_exchange(request, EXCHANGE_SECONDS)
-                state, part = await self.threads.run(read, start)  # the state first, so that an end has all lines
-                if part.lines:
-                    said, start = time.monotonic(), part.end
-                    lines = redact_values([asdict(line) for line in part.lines], self.redact)
-                    yield f"id: {start}\nevent: lines\ndata: {json.dumps(lines)}\n\n"
-                    continue
-                if state != "RUNNING":
-                    yield f"event: ended\ndata: {json.dumps(state)}\n\n"
-                    return
-                if time.monotonic() - said > SILENCE_SECONDS:
-                    said = time.monotonic()
-                    yield ": still running\n\n"
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            self._streams -= 1
+    def _look(self, store: Store, run: str, place: int) -> Look:
+        state = store.runs.get(run).state  # before the log, so that an end has all lines
+        part = read_log_after(store.runs.path_of(run), place)
+        if part.lines:
+            lines = redact_values(make_json(part.lines), self.redact)
+            return Look([StreamedEvent("lines", json.dumps(lines), part.end)], part.end, ended=False)
+        has_ended = state != "RUNNING"
+        return Look([StreamedEvent("ended", json.dumps(state))] if has_ended else [], place, has_ended)
 
 
 def _read_place(text: str) -> int | None:
