@@ -31,6 +31,7 @@ RUN_LOG = "/p/{project}/runs/{run}/log"
 ABORT = "/p/{project}/runs/{run}/abort"
 OUTBOX = "/p/{project}/outbox"
 SPEC = "/p/{project}/spec"
+RELOAD = "/p/{project}/spec/reload"
 FLOW = "/p/{project}/flow"
 
 PAGE_PATHS = (START, PROJECTS, f"{PROJECTS}.json", f"{PROJECTS}.csv", LOGIN, LOGOUT)

@@ -15,6 +15,7 @@ from engine.server.pages.projects import ProjectPages
 from engine.server.pages.routes import ActionRoute, PageRoute, build_page_routes
 from engine.server.pages.runs import RunPages
 from engine.server.pages.scenarios import ScenarioPages
+from engine.server.pages.spec import SpecPages
 from engine.server.pages.static_files import StaticFiles
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
@@ -33,6 +34,7 @@ def build_pages(
     stores = EvaluationStorePages(requests, forms.redact)
     evaluations = EvaluationPages(requests, forms.redact)
     scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads, streams)
+    spec = SpecPages(requests, forms.redact)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
         PageRoute(links.PROJECT, ProjectPage(requests, forms.redact).show_project),
@@ -46,6 +48,8 @@ def build_pages(
         PageRoute(links.SCENARIO, scenarios.show_scenario),
         PageRoute(links.FIRE, scenarios.show_fire),
         PageRoute(links.RUN, runs.show_run),
+        PageRoute(links.SPEC, spec.show_spec),
+        PageRoute(links.FLOW, spec.show_flow),
         PageRoute(links.OUTBOX, OutboxPages(requests).list_messages),
     ]
     actions = [
@@ -53,6 +57,7 @@ def build_pages(
         ActionRoute(links.RUN_REQUEST, scenarios.start_run, Role.OPERATOR),
         ActionRoute(links.PAUSE, scenarios.pause, Role.OPERATOR),
         ActionRoute(links.RESUME, scenarios.resume, Role.OPERATOR),
+        ActionRoute(links.RELOAD, spec.reload_specs, Role.ADMIN),
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
     found = build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)

@@ -95,6 +95,14 @@ class Drawing:
         """Put another drawing into this one."""
         self._marks.append(f'<g transform="translate({x:g},{y:g})">{"".join(drawing._marks)}</g>')
 
+    def add_link(self, address: str, drawing: "Drawing") -> None:
+        """Put another drawing into this one, as a link if it has an address.
+
+        It is for pointing at: keys reach the same links in the text beside a drawing, which is hidden from them.
+        """
+        marks = "".join(drawing._marks)
+        self._marks.append(f'<a href="{escape(address)}" tabindex="-1">{marks}</a>' if address else marks)
+
     def render(self) -> Markup:
         """Return the drawing as SVG, which scales with the page. It is hidden from those who hear pages."""
         return Markup(  # noqa: S704  (texts and attributes are escaped where they are added)
