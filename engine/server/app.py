@@ -108,7 +108,7 @@ def build_app(
     if api is not None:
         routes += api.build_routes(threads, streams)
     api_routes = list(routes)
-    routes += build_pages(requests, forms, files, LoginPages(gate, sessions, forms), threads, streams)
+    routes += build_pages(requests, forms, files, LoginPages(gate, sessions, forms), threads, streams, api)
 
     def answer(explain: Callable[[Request, Exception], AnswerError]) -> Callable[..., Awaitable[Response]]:
         async def write(request: Request, problem: Exception) -> Response:

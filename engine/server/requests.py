@@ -209,7 +209,11 @@ class ProjectRequests:
 
 def read_key(request: Request) -> str:
     """Return the key of a request, which makes it one however often it is sent; a new one if it has none."""
-    key = request.headers.get("idempotency-key") or secrets.token_hex(16)
+    return check_key(request.headers.get("idempotency-key") or secrets.token_hex(16))
+
+
+def check_key(key: str) -> str:
+    """Return the key of a request; raises AnswerError if it is not valid."""
     if not _REQUEST_ID.fullmatch(key):
         raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
     return key

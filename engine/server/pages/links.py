@@ -30,11 +30,22 @@ RUN = "/p/{project}/runs/{run}"
 RUN_LOG = "/p/{project}/runs/{run}/log"
 ABORT = "/p/{project}/runs/{run}/abort"
 OUTBOX = "/p/{project}/outbox"
+DEPLOYMENTS = "/deployments"
+DEPLOYMENT = "/d/{deployment}/operations"
+OPERATION = "/d/{deployment}/operations/{operation}"
+DEPLOY = "/d/{deployment}/deploy"
+ROLL_BACK = "/d/{deployment}/rollback"
+DISABLE = "/d/{deployment}/disable"
+BUNDLES = "/bundles"
+BUNDLE = "/b/{bundle}/content"
+BUNDLE_DIFF = "/b/{bundle}/diff"
+BUNDLE_REMOVAL = "/b/{bundle}/remove"
 SPEC = "/p/{project}/spec"
 RELOAD = "/p/{project}/spec/reload"
 FLOW = "/p/{project}/flow"
 
-PAGE_PATHS = (START, PROJECTS, f"{PROJECTS}.json", f"{PROJECTS}.csv", LOGIN, LOGOUT)
+_LISTS = (PROJECTS, DEPLOYMENTS, BUNDLES)
+PAGE_PATHS = (START, LOGIN, LOGOUT, *(f"{path}{form}" for path in _LISTS for form in ("", ".json", ".csv")))
 PAGE_PREFIXES = ("/p/", "/runs/", "/d/", "/b/")
 """The paths that a browser asks with the cookie of its session; programs ask the others with a token."""
 

@@ -4,7 +4,10 @@ from starlette.routing import Route
 
 from engine.server.callers import GuardedRoute, Role
 from engine.server.event_streams import EventStreams
+from engine.server.node_api.application import NodeApi
 from engine.server.pages import links
+from engine.server.pages.bundles import BundlePages
+from engine.server.pages.deployments import DeploymentPages
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
 from engine.server.pages.login import LoginPages
@@ -28,6 +31,7 @@ def build_pages(
     login: LoginPages,
     threads: RequestThreads,
     streams: EventStreams,
+    api: NodeApi | None,
 ) -> list[Route]:
     """Return the routes of all pages."""
     projects = ProjectPages(requests)
@@ -60,5 +64,21 @@ def build_pages(
         ActionRoute(links.RELOAD, spec.reload_specs, Role.ADMIN),
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
+    if api is not None:
+        deployments, bundles = DeploymentPages(requests, api), BundlePages(api)
+        pages += [
+            PageRoute(links.DEPLOYMENTS, deployments.list_deployments),
+            PageRoute(links.DEPLOYMENT, deployments.show_deployment),
+            PageRoute(links.OPERATION, deployments.show_operation),
+            PageRoute(links.BUNDLES, bundles.list_bundles),
+            PageRoute(links.BUNDLE, bundles.show_bundle),
+            PageRoute(links.BUNDLE_DIFF, bundles.compare),
+        ]
+        actions += [
+            ActionRoute(links.DEPLOY, deployments.deploy, Role.DEPLOYER),
+            ActionRoute(links.ROLL_BACK, deployments.roll_back, Role.DEPLOYER),
+            ActionRoute(links.DISABLE, deployments.disable, Role.DEPLOYER),
+            ActionRoute(links.BUNDLE_REMOVAL, bundles.remove_bundle, Role.ADMIN),
+        ]
     found = build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
     return [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER), *found]
