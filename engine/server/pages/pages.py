@@ -4,6 +4,7 @@ from starlette.routing import Route
 
 from engine.server.callers import GuardedRoute, Role
 from engine.server.pages import links
+from engine.server.pages.child_commands import ChildCommands
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
 from engine.server.pages.login import LoginPages
@@ -25,11 +26,13 @@ def build_pages(
     """Return the routes of all pages."""
     projects = ProjectPages(requests)
     stores = EvaluationStorePages(requests, forms.redact)
-    evaluations = EvaluationPages(requests, forms.redact)
+    commands = ChildCommands()
+    project = ProjectPage(requests, forms.redact, commands)
+    evaluations = EvaluationPages(requests, forms.redact, commands)
     scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
-        PageRoute(links.PROJECT, ProjectPage(requests, forms.redact).show_project),
+        PageRoute(links.PROJECT, project.show_project),
         PageRoute(links.STORE, stores.list_evaluations),
         PageRoute(links.COMPARED, stores.compare_evaluations),
         PageRoute(links.REMOVAL, stores.ask_removal),
@@ -44,6 +47,8 @@ def build_pages(
     ]
     actions = [
         ActionRoute(links.REMOVAL, stores.remove_evaluations, Role.ADMIN),
+        ActionRoute(links.COMPUTE, evaluations.compute, Role.OPERATOR),
+        ActionRoute(links.CHECK, project.check_store, Role.OPERATOR),
         ActionRoute(links.RUN_REQUEST, scenarios.start_run, Role.OPERATOR),
         ActionRoute(links.PAUSE, scenarios.pause, Role.OPERATOR),
         ActionRoute(links.RESUME, scenarios.resume, Role.OPERATOR),
