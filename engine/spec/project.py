@@ -6,7 +6,7 @@ the tree, instead of being patched.
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
@@ -91,6 +91,11 @@ class ProjectSpec:
     def folder(self) -> Path:
         """The folder of the spec: what is read is relative to it."""
         return self._files.folder
+
+    @property
+    def file_paths(self) -> Sequence[Path]:
+        """The files that it was read from, the main one first."""
+        return self._files.paths
 
     @property
     def home(self) -> Path:

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread
 
 from engine.formatting.control_characters import remove_controls
 from engine.service.control import ServedProject
@@ -33,9 +33,8 @@ class ChildCommands:
     """Runs commands one after the other, and keeps their results by a key."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="page command")
         self._results: OrderedDict[Hashable, Future[CommandResult]] = OrderedDict()
-        self._lock = Lock()
+        self._lock, self._turn = Lock(), Lock()
 
     def start(self, key: Hashable, arguments: Sequence[str], project: ServedProject) -> bool:
         """Start a command, unless one of the same key is under way; return False if too many wait already.
@@ -54,16 +53,26 @@ class ChildCommands:
             if sum(not one.done() for one in self._results.values()) >= MOST_WAITING:
                 return False
             environ = dict(project.spec.select_environment(os.environ)) if project.spec else {}
-            self._results[key] = self._pool.submit(_run_command, [sys.executable, *arguments], environ)
+            result: Future[CommandResult] = Future()
+            self._results[key] = result
             self._results.move_to_end(key)
-            while len(self._results) > MOST_RESULTS:
-                self._results.popitem(last=False)[1].cancel()
+            if len(self._results) > MOST_RESULTS:
+                self._results.popitem(last=False)
+            # a daemon: the server does not wait for it when it ends, as it would for the threads of a pool
+            Thread(target=self._run, args=(result, [sys.executable, *arguments], environ), daemon=True).start()
             return True
 
     def find(self, key: Hashable) -> Future[CommandResult] | None:
         """Return the result of a command, which is not done while it is under way; None if it was not started."""
         with self._lock:
             return self._results.get(key)
+
+    def _run(self, result: Future[CommandResult], command: Sequence[str], environ: dict[str, str]) -> None:
+        with self._turn:
+            try:
+                result.set_result(_run_command(command, environ))
+            except OSError as problem:
+                result.set_result(CommandResult(b"", f"the process could not be started: {problem.strerror}"))
 
 
 def _run_command(command: Sequence[str], environ: dict[str, str]) -> CommandResult:

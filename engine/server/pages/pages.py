@@ -15,6 +15,7 @@ from engine.server.pages.projects import ProjectPages
 from engine.server.pages.routes import ActionRoute, PageRoute, build_page_routes
 from engine.server.pages.runs import RunPages
 from engine.server.pages.scenarios import ScenarioPages
+from engine.server.pages.spec_file import SpecPages
 from engine.server.pages.static_files import StaticFiles
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
@@ -30,6 +31,7 @@ def build_pages(
     project = ProjectPage(requests, forms.redact, commands)
     evaluations = EvaluationPages(requests, forms.redact, commands)
     scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads)
+    specs = SpecPages(requests, forms.redact)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
         PageRoute(links.PROJECT, project.show_project),
@@ -43,6 +45,8 @@ def build_pages(
         PageRoute(links.SCENARIO, scenarios.show_scenario),
         PageRoute(links.FIRE, scenarios.show_fire),
         PageRoute(links.RUN, runs.show_run),
+        PageRoute(links.SPEC, specs.show_spec),
+        PageRoute(links.FLOW, specs.show_flow),
         PageRoute(links.OUTBOX, OutboxPages(requests).list_messages),
     ]
     actions = [

@@ -64,6 +64,7 @@ class Drawing:
     def __init__(self, width: float, height: float, colours: Colours = PAGE_COLOURS) -> None:
         self.width, self.height, self.colours = width, height, colours
         self._marks: list[str] = []
+        self._has_links = False
 
     def add(self, mark: str, *, title: str = "", **attributes: object) -> None:
         """Add an element of SVG. `fill` and `stroke` may be names of colours; `title` is shown on pointing at it."""
@@ -95,11 +96,22 @@ class Drawing:
         """Put another drawing into this one."""
         self._marks.append(f'<g transform="translate({x:g},{y:g})">{"".join(drawing._marks)}</g>')
 
+    def add_link(self, x: float, y: float, drawing: "Drawing", address: str, name: str) -> None:
+        """Put another drawing into this one, which leads to an address and is called by a name."""
+        self._has_links = True
+        self._marks.append(f'<a href="{escape(address)}" aria-label="{escape(name)}">')
+        self.add_drawing(x, y, drawing)
+        self._marks.append("</a>")
+
     def render(self) -> Markup:
-        """Return the drawing as SVG, which scales with the page. It is hidden from those who hear pages."""
+        """Return the drawing as SVG, which scales with the page.
+
+        It is hidden from those who hear pages, unless it has links: the page says what it shows in other words.
+        """
+        hidden = "" if self._has_links else ' aria-hidden="true"'
         return Markup(  # noqa: S704  (texts and attributes are escaped where they are added)
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
-            f'width="{self.width:g}" height="{self.height:g}" font-family="{FONT}" aria-hidden="true">'
+            f'width="{self.width:g}" height="{self.height:g}" font-family="{FONT}"{hidden}>'
             f"{''.join(self._marks)}</svg>"
         )
 
