@@ -118,7 +118,7 @@ class Outbox:
     def list_newest(
         self, last: int, *, before: str | None = None, state: MessageState | None = None
     ) -> list[OutboxMessage]:
-        """Return the newest messages, newest first: those before the one of an id, and in a state, if they are given."""
+        """Return the newest messages, newest first; if given, only those before the one of an id, and in a state."""
         query = select(outbox).order_by(outbox.c.number.desc()).limit(last)
         if before is not None:
             query = query.where(

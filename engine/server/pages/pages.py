@@ -7,6 +7,7 @@ from engine.server.event_streams import EventStreams
 from engine.server.node_api.application import NodeApi
 from engine.server.pages import links
 from engine.server.pages.bundles import BundlePages
+from engine.server.pages.child_commands import ChildCommands
 from engine.server.pages.deployments import DeploymentPages
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
@@ -36,12 +37,14 @@ def build_pages(
     """Return the routes of all pages."""
     projects = ProjectPages(requests)
     stores = EvaluationStorePages(requests, forms.redact)
-    evaluations = EvaluationPages(requests, forms.redact)
+    commands = ChildCommands()
+    project = ProjectPage(requests, forms.redact, commands)
+    evaluations = EvaluationPages(requests, forms.redact, commands)
     scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads, streams)
-    spec = SpecPages(requests, forms.redact)
+    specs = SpecPages(requests, forms.redact)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
-        PageRoute(links.PROJECT, ProjectPage(requests, forms.redact).show_project),
+        PageRoute(links.PROJECT, project.show_project),
         PageRoute(links.STORE, stores.list_evaluations),
         PageRoute(links.COMPARED, stores.compare_evaluations),
         PageRoute(links.REMOVAL, stores.ask_removal),
@@ -52,16 +55,18 @@ def build_pages(
         PageRoute(links.SCENARIO, scenarios.show_scenario),
         PageRoute(links.FIRE, scenarios.show_fire),
         PageRoute(links.RUN, runs.show_run),
-        PageRoute(links.SPEC, spec.show_spec),
-        PageRoute(links.FLOW, spec.show_flow),
+        PageRoute(links.SPEC, specs.show_spec),
+        PageRoute(links.FLOW, specs.show_flow),
         PageRoute(links.OUTBOX, OutboxPages(requests).list_messages),
     ]
     actions = [
         ActionRoute(links.REMOVAL, stores.remove_evaluations, Role.ADMIN),
+        ActionRoute(links.COMPUTE, evaluations.compute, Role.OPERATOR),
+        ActionRoute(links.CHECK, project.check_store, Role.OPERATOR),
         ActionRoute(links.RUN_REQUEST, scenarios.start_run, Role.OPERATOR),
         ActionRoute(links.PAUSE, scenarios.pause, Role.OPERATOR),
         ActionRoute(links.RESUME, scenarios.resume, Role.OPERATOR),
-        ActionRoute(links.RELOAD, spec.reload_specs, Role.ADMIN),
+        ActionRoute(links.RELOAD, specs.reload_specs, Role.ADMIN),
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
     if api is not None:

@@ -1,12 +1,16 @@
 """One project: how it stands, the displayed metrics of its stores, and their checks with their history."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.server.answers import AnswerError
 from engine.server.health import explain_unready
+from engine.server.pages import links
+from engine.server.pages.child_commands import ChildCommands
+from engine.server.pages.evaluation_store import ServedStore
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.project_status import ProjectState, ProjectStatus, describe_status
@@ -63,6 +67,15 @@ class ProjectPage:
 
     requests: ProjectRequests
     redact: Redact
+    commands: ChildCommands
+
+    def check_store(self, request: Request, _form: Mapping[str, str]) -> str:
+        """Apply the checks of a store, as the spec declares them now, to its newest evaluation, in a process."""
+        found = ServedStore.find(self.requests, request)
+        arguments = ("-m", "engine", "check", str(found.project.path), found.name)
+        if not self.commands.start(_name_check(found.project.name, found.name), arguments, found.project):
+            raise AnswerError(503, "too many commands wait already", "try it again in a minute")
+        return links.build_link(links.PROJECT, project=found.project.name)
 
     def show_project(self, request: Request) -> Page:
         """Return how a project stands."""
@@ -83,6 +96,7 @@ class ProjectPage:
             },
             values={
                 "answers": _list_answers(status),
+                "checking_of": {one.name: self._describe_checking(project.name, one.name) for one in stores},
                 "strips": {
                     (one.name, check.name): draw_strip(
                         [(self.redact(name), outcome) for name, outcome in check.outcomes]
@@ -97,6 +111,17 @@ class ProjectPage:
             ),
             project=project,
         )
+
+    def _describe_checking(self, project: str, store: str) -> str:
+        """Return what became of the newest request to check a store: empty, `running`, `done`, or a problem."""
+        result = self.commands.find(_name_check(project, store))
+        if result is None:
+            return ""
+        return (result.result().problem or "done") if result.done() else "running"
+
+
+def _name_check(project: str, store: str) -> tuple[str, ...]:
+    return "check", project, store
 
 
 def _list_answers(status: ProjectStatus) -> list[tuple[str, str, str, Sequence[str]]]:

@@ -134,4 +134,4 @@ def _link_position(project: ServedProject, files: Mapping[str, Path], position: 
 
 
 def _is_same_file(file: str, path: Path) -> bool:
-    return os.path.abspath(file) == os.path.abspath(path)
+    return Path(file).absolute() == path.absolute()

@@ -28,6 +28,8 @@ def draw_timeline(runs: Sequence[RunView]) -> Drawing:
             continue
         drawing.add("rect", **at, fill=_FILLS.get(Outcome(run.state), "reference"), title=title)
         if run.state in (Outcome.FAILED, Outcome.ABORTED):  # not by the colour alone
-            drawing.add_text(index * BAR + BAR / 2, HEIGHT + 8, "×", anchor="middle", fill="error")
+            drawing.add_text(
+                index * BAR + BAR / 2, HEIGHT + 8, "\N{MULTIPLICATION SIGN}", anchor="middle", fill="error"
+            )
     drawing.add("line", x1=0, x2=drawing.width, y1=HEIGHT, y2=HEIGHT, stroke="line")
     return drawing
