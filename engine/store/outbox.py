@@ -111,6 +111,11 @@ class Outbox:
         """Return all messages that were not sent, oldest first: undelivered, refused and dropped ones."""
         return self._list_messages(outbox.c.state != MessageState.SENT)
 
+    def find(self, id: str) -> OutboxMessage | None:  # noqa: A002  the field of OutboxMessage has this name
+        """Return a message, without its attachments; None if there is none of that id."""
+        found = self._list_messages(outbox.c.id == id)
+        return found[0] if found else None
+
     def list_of_run(self, run: str) -> list[OutboxMessage]:
         """Return all messages of a run, sent ones too, oldest first."""
         return self._list_messages(outbox.c.run == run)

@@ -41,7 +41,7 @@ def build_pages(
     project = ProjectPage(requests, forms.redact, commands)
     evaluations = EvaluationPages(requests, forms.redact, commands)
     scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads, streams)
-    specs = SpecPages(requests, forms.redact)
+    specs, outbox = SpecPages(requests, forms.redact), OutboxPages(requests)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
         PageRoute(links.PROJECT, project.show_project),
@@ -57,7 +57,7 @@ def build_pages(
         PageRoute(links.RUN, runs.show_run),
         PageRoute(links.SPEC, specs.show_spec),
         PageRoute(links.FLOW, specs.show_flow),
-        PageRoute(links.OUTBOX, OutboxPages(requests).list_messages),
+        PageRoute(links.OUTBOX, outbox.list_messages),
     ]
     actions = [
         ActionRoute(links.REMOVAL, stores.remove_evaluations, Role.ADMIN),
@@ -67,6 +67,8 @@ def build_pages(
         ActionRoute(links.PAUSE, scenarios.pause, Role.OPERATOR),
         ActionRoute(links.RESUME, scenarios.resume, Role.OPERATOR),
         ActionRoute(links.RELOAD, specs.reload_specs, Role.ADMIN),
+        ActionRoute(links.MESSAGE_RETRY, outbox.retry_message, Role.OPERATOR),
+        ActionRoute(links.MESSAGE_DROP, outbox.drop_message, Role.OPERATOR),
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
     if api is not None:

@@ -34,14 +34,15 @@ class RunPages:
         """Return a run, and the newest part of its log, or the part before the byte that is asked for."""
         store, record = self.requests.find_run(request)
         project = self.requests.find_project(request)
-        view = describe_run(record, store.checks.list_of_run(record.id), store.outbox.list_of_run(record.id))
+        messages = store.outbox.list_of_run(record.id)
+        view = describe_run(record, store.checks.list_of_run(record.id), messages)
         before = _read_place(request.query_params.get("before", ""))
         log = read_log_tail(store.runs.path_of(record.id), before)
         children = [one for one in store.runs.list_descendants(record.id) if one != record.id]
         return Page(
             template="run.html",
             title=f"Run of {record.scenario}",
-            content={"run": view, "log": log},
+            content={"run": view, "messages": messages, "log": log},
             values={
                 "is_running": record.outcome is None,
                 "is_newest": before is None,
