@@ -107,7 +107,7 @@ def build_app(
     if api is not None:
         routes += api.build_routes(threads)
     api_routes = list(routes)
-    routes += build_pages(requests, forms, files, LoginPages(gate, sessions, forms), threads)
+    routes += build_pages(requests, forms, files, LoginPages(gate, sessions, forms), threads, api)
 
     def answer(explain: Callable[[Request, Exception], AnswerError]) -> Callable[..., Awaitable[Response]]:
         async def write(request: Request, problem: Exception) -> Response:

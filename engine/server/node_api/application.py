@@ -59,13 +59,13 @@ class NodeApi:
         tell: Callable[[str], None],
     ) -> None:
         self.node = node
-        self._folder = NodeFolder(node, get_settings)
+        self.folder = NodeFolder(node, get_settings)
         self.updates = NodeUpdates(node, environ, control.is_draining, tell, node_file=get_settings().path)
-        self._control = control
+        self.control = control
 
     def start(self) -> None:
         """Begin to look after the operations, and remove what a killed server has left of uploads."""
-        self._folder.sweep()
+        self.folder.sweep()
         self.updates.start()
 
     def stop(self) -> None:
@@ -78,10 +78,10 @@ class NodeApi:
 
     def build_routes(self, threads: RequestThreads) -> list[Route]:
         """Return the routes of the API."""
-        bundles, events = BundleRequests(self._folder), EventRequests(self.node, self._control.is_draining)
-        deployments = DeploymentRequests(self.node, self.updates, self._folder, self._control)
-        runs, status = RunRequests(self.node, self._control), StatusRequests(self.node, self._control)
-        evaluations = EvaluationRequests(self.node, self._control)
+        bundles, events = BundleRequests(self.folder), EventRequests(self.node, self.control.is_draining)
+        deployments = DeploymentRequests(self.node, self.updates, self.folder, self.control)
+        runs, status = RunRequests(self.node, self.control), StatusRequests(self.node, self.control)
+        evaluations = EvaluationRequests(self.node, self.control)
         read: dict[str, Callable[[Request], Response]] = {
             "list_bundles": bundles.list_bundles,
             "show_bundle": bundles.show_bundle,

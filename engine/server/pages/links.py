@@ -34,8 +34,16 @@ OUTBOX = "/p/{project}/outbox"
 SPEC = "/p/{project}/spec"
 FLOW = "/p/{project}/flow"
 
+DEPLOYMENTS = "/deployments"
+DEPLOYMENT = "/deployments/{name}/history"
+ROLLBACK = "/deployments/{name}/rollback"
+UPDATE = "/deployments/{name}/update"
+DISABLE = "/deployments/{name}/disable"
+BUNDLES = "/bundles"
+BUNDLE = "/bundles/{id}/content"
+
 PAGE_PATHS = (START, PROJECTS, f"{PROJECTS}.json", f"{PROJECTS}.csv", LOGIN, LOGOUT)
-PAGE_PREFIXES = ("/p/", "/runs/", "/d/", "/b/")
+PAGE_PREFIXES = ("/p/", "/runs/", DEPLOYMENTS, BUNDLES)
 """The paths that a browser asks with the cookie of its session; programs ask the others with a token."""
 
 OPEN_PREFIX = STATIC

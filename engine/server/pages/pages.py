@@ -3,8 +3,11 @@
 from starlette.routing import Route
 
 from engine.server.callers import GuardedRoute, Role
+from engine.server.node_api.application import NodeApi
+from engine.server.node_api.deployments import DeploymentRequests
 from engine.server.pages import links
 from engine.server.pages.child_commands import ChildCommands
+from engine.server.pages.deployments import NodePages
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
 from engine.server.pages.login import LoginPages
@@ -22,9 +25,14 @@ from engine.server.requests import ProjectRequests
 
 
 def build_pages(
-    requests: ProjectRequests, forms: PageForms, files: StaticFiles, login: LoginPages, threads: RequestThreads
+    requests: ProjectRequests,
+    forms: PageForms,
+    files: StaticFiles,
+    login: LoginPages,
+    threads: RequestThreads,
+    api: NodeApi | None,
 ) -> list[Route]:
-    """Return the routes of all pages."""
+    """Return the routes of all pages; those of bundles and deployments are there with the API of a node."""
     projects = ProjectPages(requests)
     stores = EvaluationStorePages(requests, forms.redact)
     commands = ChildCommands()
@@ -58,5 +66,19 @@ def build_pages(
         ActionRoute(links.RESUME, scenarios.resume, Role.OPERATOR),
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
+    if api is not None:
+        deployments = DeploymentRequests(api.node, api.updates, api.folder, api.control)
+        node = NodePages(api.node, api.folder, api.control, deployments)
+        pages += [
+            PageRoute(links.DEPLOYMENTS, node.list_deployments),
+            PageRoute(links.DEPLOYMENT, node.show_deployment),
+            PageRoute(links.BUNDLES, node.list_bundles),
+            PageRoute(links.BUNDLE, node.show_bundle),
+        ]
+        actions += [
+            ActionRoute(links.UPDATE, node.update, Role.DEPLOYER),
+            ActionRoute(links.ROLLBACK, node.roll_back, Role.DEPLOYER),
+            ActionRoute(links.DISABLE, node.disable, Role.DEPLOYER),
+        ]
     streams = [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER)]
     return streams + build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)

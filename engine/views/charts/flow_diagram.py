@@ -6,7 +6,7 @@ from engine.spec.redaction import Redact
 from engine.views.charts.svg import Drawing, clip_label
 from engine.views.flow import FlowKey, FlowNode
 
-WIDTH, HEIGHT, GAP, SPACE = 190, 44, 18, 70
+WIDTH, HEIGHT, GAP, SPACE = 176, 44, 18, 44
 _STROKES = {"dataset": "batch", "model": "warning", "evaluation_store": "ok"}
 
 
@@ -33,7 +33,7 @@ def draw_flow(nodes: Sequence[FlowNode], find_link: Callable[[FlowNode], str], r
     for node in nodes:
         box = Drawing(WIDTH, HEIGHT)
         box.add("rect", x=1, y=1, width=WIDTH - 1, height=HEIGHT - 1, rx=6, fill="surface", stroke=_STROKES[node.kind])
-        box.add_text(10, 19, clip_label(redact(node.name), 27), fill="ink", font_weight="bold")
+        box.add_text(10, 19, clip_label(redact(node.name), 25), fill="ink", font_weight="bold")
         box.add_text(10, 34, node.detail, size=10.5)
         drawing.add_link(*places[node.kind, node.name], box, find_link(node), f"{node.detail} {redact(node.name)}")
     return drawing
