@@ -35,6 +35,9 @@ MOST_FIRES = 1000
 RUNS_SHOWN = 20
 MOST_RUNS = 1000
 NEXT_TIMES = 5
+FORM_KEY = "engine.form_key"
+"""The key of a request's scope under which the field `key` of a form is."""
+
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -208,12 +211,11 @@ class ProjectRequests:
 
 
 def read_key(request: Request) -> str:
-    """Return the key of a request, which makes it one however often it is sent; a new one if it has none."""
-    return check_key(request.headers.get("idempotency-key") or secrets.token_hex(16))
+    """Return the key of a request, which makes it one however often it is sent; a new one if it has none.
 
-
-def check_key(key: str) -> str:
-    """Return the key of a request; raises AnswerError if it is not valid."""
+    A form of a page has it as a field.
+    """
+    key = request.headers.get("idempotency-key") or request.scope.get(FORM_KEY) or secrets.token_hex(16)
     if not _REQUEST_ID.fullmatch(key):
         raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
     return key

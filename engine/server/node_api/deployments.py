@@ -73,15 +73,15 @@ class DeploymentRequests:
 
     def update_deployment(self, request: Request, asked: UpdateRequest) -> Response:
         """Begin an update."""
-        return _answer_accepted(self.begin_update(request.path_params["name"], asked, *_identify_request(request)))
+        return _answer_accepted(self.begin_update(request.path_params["name"], asked, *identify_request(request)))
 
     def roll_back_deployment(self, request: Request, asked: RollbackRequest) -> Response:
         """Begin a rollback."""
-        return _answer_accepted(self.begin_rollback(request.path_params["name"], asked, *_identify_request(request)))
+        return _answer_accepted(self.begin_rollback(request.path_params["name"], asked, *identify_request(request)))
 
     def disable_deployment(self, request: Request, asked: DisableRequest) -> Response:
         """Begin to switch a deployment off."""
-        return _answer_accepted(self.begin_disabling(request.path_params["name"], asked, *_identify_request(request)))
+        return _answer_accepted(self.begin_disabling(request.path_params["name"], asked, *identify_request(request)))
 
     def begin_update(self, name: str, asked: UpdateRequest, key: str, by: str) -> Begun:
         """Begin an update of a deployment; requests of one key are one request."""
@@ -151,7 +151,7 @@ class DeploymentRequests:
         return row, active
 
 
-def _identify_request(request: Request) -> tuple[str, str]:
+def identify_request(request: Request) -> tuple[str, str]:
     """Return the key of a request, and who has sent it."""
     return read_key(request), get_caller(request).name
 

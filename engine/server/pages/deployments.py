@@ -8,13 +8,12 @@ from starlette.requests import Request
 
 from engine.errors import EngineError
 from engine.server.answers import AnswerError
-from engine.server.callers import get_caller
 from engine.server.node_api.application import NodeApi, explained_problems
-from engine.server.node_api.deployments import Begun, find_deployment_row
+from engine.server.node_api.deployments import Begun, find_deployment_row, identify_request
 from engine.server.node_api.events import find_operation
 from engine.server.pages import links
 from engine.server.pages.page import Page, Table
-from engine.server.requests import ProjectRequests, check_key
+from engine.server.requests import ProjectRequests
 from engine.server.served_status import describe_deployed, find_served
 from engine.service.deployments.node_requests import DisableRequest, RollbackRequest, UpdateRequest
 from engine.service.deployments.targets import DeployedState, find_deployed
@@ -118,21 +117,21 @@ class DeploymentPages:
                 again="again" in form,
                 now="now" in form,
             )
-            return _link_begun(self.api.deployments.begin_update(name, asked, *_identify_form(request, form)))
+            return _link_begun(self.api.deployments.begin_update(name, asked, *identify_request(request)))
 
     def roll_back(self, request: Request, form: Mapping[str, str]) -> str:
         """Begin to go back to the last healthy revision."""
         asked = RollbackRequest(expected_revision=_read_revision(form), now="now" in form)
         name = request.path_params["deployment"]
         with explained_problems():
-            return _link_begun(self.api.deployments.begin_rollback(name, asked, *_identify_form(request, form)))
+            return _link_begun(self.api.deployments.begin_rollback(name, asked, *identify_request(request)))
 
     def disable(self, request: Request, form: Mapping[str, str]) -> str:
         """Begin to let triggers start nothing any more."""
         asked = DisableRequest(expected_revision=_read_revision(form))
         name = request.path_params["deployment"]
         with explained_problems():
-            return _link_begun(self.api.deployments.begin_disabling(name, asked, *_identify_form(request, form)))
+            return _link_begun(self.api.deployments.begin_disabling(name, asked, *identify_request(request)))
 
     def _describe(self, row: DeploymentRow) -> DeployedRow:
         node, control = self.api.node, self.requests.control
@@ -156,10 +155,6 @@ class DeploymentPages:
 
 def _list_active_cells(active: RevisionRow | None) -> tuple[object, ...]:
     return (None,) * 4 if active is None else (active.number, active.bundle_name, active.made, active.made_by)
-
-
-def _identify_form(request: Request, form: Mapping[str, str]) -> tuple[str, str]:
-    return check_key(form.get("key", "")), get_caller(request).name
 
 
 def _read_revision(form: Mapping[str, str]) -> int:

@@ -34,22 +34,21 @@ OUTBOX = "/p/{project}/outbox"
 MESSAGE_RETRY = "/p/{project}/outbox/{message}/retry"
 MESSAGE_DROP = "/p/{project}/outbox/{message}/drop"
 DEPLOYMENTS = "/deployments"
-DEPLOYMENT = "/d/{deployment}/operations"
-OPERATION = "/d/{deployment}/operations/{operation}"
-DEPLOY = "/d/{deployment}/deploy"
-ROLL_BACK = "/d/{deployment}/rollback"
-DISABLE = "/d/{deployment}/disable"
+DEPLOYMENT = "/deployments/{deployment}/operations"
+OPERATION = "/deployments/{deployment}/operations/{operation}"
+DEPLOY = "/deployments/{deployment}/deploy"
+ROLL_BACK = "/deployments/{deployment}/rollback"
+DISABLE = "/deployments/{deployment}/disable"
 BUNDLES = "/bundles"
-BUNDLE = "/b/{bundle}/content"
-BUNDLE_DIFF = "/b/{bundle}/diff"
-BUNDLE_REMOVAL = "/b/{bundle}/remove"
+BUNDLE = "/bundles/{bundle}/content"
+BUNDLE_DIFF = "/bundles/{bundle}/diff"
+BUNDLE_REMOVAL = "/bundles/{bundle}/remove"
 SPEC = "/p/{project}/spec"
 RELOAD = "/p/{project}/spec/reload"
 FLOW = "/p/{project}/flow"
 
-_LISTS = (PROJECTS, DEPLOYMENTS, BUNDLES)
-PAGE_PATHS = (START, LOGIN, LOGOUT, *(f"{path}{form}" for path in _LISTS for form in ("", ".json", ".csv")))
-PAGE_PREFIXES = ("/p/", "/runs/", "/d/", "/b/")
+PAGE_PATHS = (START, PROJECTS, f"{PROJECTS}.json", f"{PROJECTS}.csv", LOGIN, LOGOUT)
+PAGE_PREFIXES = ("/p/", "/runs/", DEPLOYMENTS, BUNDLES)
 """The paths that a browser asks with the cookie of its session; programs ask the others with a token."""
 
 OPEN_PREFIX = STATIC

@@ -115,7 +115,7 @@ class PageForms:
                 may_operate=role >= Role.OPERATOR,
                 may_deploy=role >= Role.DEPLOYER,
                 may_administer=role >= Role.ADMIN,
-                is_page_of_node=self._has_node,
+                has_node=self._has_node,
                 here=links.add_query(connection.scope["raw_path"].decode("latin-1"), connection.query_params),
                 path=connection.scope["raw_path"].decode("latin-1"),
                 **page.values,

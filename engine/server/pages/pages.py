@@ -34,7 +34,7 @@ def build_pages(
     streams: EventStreams,
     api: NodeApi | None,
 ) -> list[Route]:
-    """Return the routes of all pages."""
+    """Return the routes of all pages; those of bundles and deployments are there with the API of a node."""
     projects = ProjectPages(requests)
     stores = EvaluationStorePages(requests, forms.redact)
     commands = ChildCommands()

@@ -15,6 +15,7 @@ from engine.server.pages.login import LoginPages
 from engine.server.pages.page import Page, PageForms
 from engine.server.pages.static_files import StaticFiles
 from engine.server.request_threads import RequestThreads
+from engine.server.requests import FORM_KEY
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -88,7 +89,9 @@ def build_page_routes(
         return await threads.run(lambda: forms.write_csv(find(request)))
 
     async def answer_action(act: Callable[[Request, Mapping[str, str]], str], request: Request) -> Response:
-        return RedirectResponse(await threads.run(act, request, await read_form(request)), 303)
+        form = await read_form(request)
+        request.scope[FORM_KEY] = form.get("key", "")
+        return RedirectResponse(await threads.run(act, request, form), 303)
 
     routes = [
         Route(f"{links.STATIC}{{digest}}/{{name}}", files.answer, methods=["GET"]),

@@ -48,7 +48,8 @@ class RunPages:
                 "is_newest": before is None,
                 "has_scenario": project.spec is not None and record.scenario in project.spec.scenarios,
                 "children": children,
-                "events": record.events,
+                # those of steps and checks stand in their own tables
+                "events": [one for one in record.events if one.kind in ("run", "delivery")],
                 "duration": format_duration,
             },
             table=Table(

@@ -12,7 +12,7 @@ from engine.server.answers import AnswerError
 from engine.server.health import find_next_times
 from engine.server.pages import links
 from engine.server.pages.page import Page, Table
-from engine.server.requests import ProjectRequests, find_scenario
+from engine.server.requests import ProjectRequests, find_scenario, read_key
 from engine.service.control import NextTimes, ServedProject
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import AnyTrigger
@@ -131,7 +131,7 @@ class ScenarioPages:
         _, spec = self.requests.find_spec(request)
         given = {key.removeprefix(VARIABLE): text for key, text in form.items() if key.startswith(VARIABLE)}
         values = {name: text for name, text in given.items() if text != str(spec.variables.get(name, ""))}
-        made = self.requests.ask_run(request, values, form.get("key") or secrets.token_hex(16))
+        made = self.requests.ask_run(request, values, read_key(request))
         project = request.path_params["project"]
         return links.build_link(links.FIRE, project=project, number=str(made.fire.number))
 

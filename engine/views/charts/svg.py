@@ -65,7 +65,7 @@ class Drawing:
         self.width, self.height, self.colours = width, height, colours
         self._marks: list[str] = []
 
-    def add(self, mark: str, *, title: str = "", **attributes: object) -> None:
+    def add(self, mark: str, *, title: object = "", **attributes: object) -> None:
         """Add an element of SVG. `fill` and `stroke` may be names of colours; `title` is shown on pointing at it."""
         inside = f"<title>{escape(title)}</title>" if title else ""
         self._marks.append(f"<{mark}{self._write(attributes)}>{inside}</{mark}>")
