@@ -57,7 +57,7 @@ from engine.spec.disturbances import parse_term
 from engine.spec.resources.datasets import AnyDataset
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
-from engine.store import MessageState, Mute, OutboxMessage, RunRecord, match_ids, shorten_id, utc_now
+from engine.store import Mute, OutboxMessage, RunRecord, match_ids, shorten_id, utc_now
 from engine.store.node import OperationRow as Update
 from engine.store.retention import Pruned, prune_state
 from engine.store.state_size import StateSize, describe_size
@@ -353,12 +353,7 @@ class Project:
         """
         with self.open_session() as context:
             messages = _select_messages(context, ids)
-            for message in messages:
-                if message.state is MessageState.REFUSED:
-                    context.store.outbox.reopen(message)
-            for channel in {message.channel for message in messages}:
-                context.store.outbox.make_due(channel)
-                context.store.channel_states.clear(channel)
+            context.store.make_due(messages)
             return list(deliver_messages(context.store, self.spec, context.secrets, messages=messages))
 
     def mute(self, target: str, check: str, *, until: date | datetime | timedelta, reason: str) -> str:

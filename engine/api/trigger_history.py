@@ -1,17 +1,16 @@
 """The triggers of a project and what has become of their fires; pausing and resuming scenarios."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from engine.acting_user import describe_acting_user
 from engine.api.lookup import unknown_name
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
-from engine.formatting.moments import format_minute
 from engine.scenarios.context import RunContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
 from engine.service.triggers.late_triggers import tell_late_triggers
-from engine.service.triggers.schedule import find_trigger, find_zone, list_next_times
-from engine.spec import ProjectSpec
+from engine.service.triggers.schedule import list_next_times
 from engine.spec.moment import find_end
 from engine.spec.resources.triggers import AnyTrigger
 from engine.store import Fire, Pause, RunRecord, TriggerState
@@ -20,7 +19,8 @@ from engine.views.trigger_view import (
     TriggerView,
     describe_fire,
     describe_pause,
-    describe_trigger,
+    describe_triggers,
+    name_zone,
 )
 
 NEXT_TIMES = 5
@@ -74,49 +74,11 @@ def explain_idle_pause(scenario: str, context: RunContext) -> str:
 
 def list_triggers(context: RunContext) -> list[TriggerView]:
     """Return the triggers of all scenarios, in the order of the spec."""
-    store, now = context.store, context.clock()
-    states = {(state.scenario, state.trigger): state for state in store.fires.list_states()}
-    pauses = {pause.scenario: pause for pause in store.pauses.list_active()}
-    last = {(fire.scenario, fire.trigger): fire for fire in store.fires.list_newest()}
-    found = []
-    for scenario, declared in context.project.scenarios.items():
-        for trigger in declared.triggers:
-            state = states.get((scenario, trigger.name))
-            times = list_next_times(context.project, scenario, trigger.name, state, now, NEXT_TIMES)
-            found.append(
-                TriggerView(
-                    scenario=scenario,
-                    name=trigger.name,
-                    kind=trigger.kind,
-                    starts=describe_trigger(trigger),
-                    zone=str(find_zone(context.project, trigger)),
-                    state=_describe_trigger_state(scenario, trigger, state, pauses.get(scenario), context),
-                    last=last.get((scenario, trigger.name)),
-                    next_times=tuple(times),
-                )
-            )
-    return found
 
+    def list_times(scenario: str, trigger: AnyTrigger, state: TriggerState | None) -> Sequence[datetime]:
+        return list_next_times(context.project, scenario, trigger.name, state, context.clock(), NEXT_TIMES)
 
-def _describe_trigger_state(
-    scenario: str, trigger: AnyTrigger, state: TriggerState | None, pause: Pause | None, context: RunContext
-) -> str:
-    """Return whether a trigger starts runs, and if not, why."""
-    reasons = [
-        _explain_inactive(trigger, context.project, scenario),
-        describe_pause(pause) if pause else "",
-        f"error since {format_minute(state.error_since)}: {state.error}" if state and state.error_since else "",
-    ]
-    return "; ".join(filter(None, reasons)) or "active"
-
-
-def _explain_inactive(trigger: AnyTrigger, project: ProjectSpec, scenario: str) -> str:
-    """Return why a trigger starts nothing, if the spec or the deployment says so; else an empty text."""
-    if project.scenarios[scenario].active:
-        return "" if trigger.active else "inactive: the spec says active: false"
-    if project.revision is not None and scenario in project.revision.active:
-        return f"inactive: the deployment {project.revision.deployment} has switched the scenario off"
-    return "inactive: the spec says active: false of the scenario"
+    return describe_triggers(context.project, context.store, list_times)
 
 
 def tell_evaluation(context: RunContext) -> list[str]:
@@ -128,19 +90,13 @@ def list_fires(last: int | None, context: RunContext) -> list[FireView]:
     """Return the fires of all triggers (the `last` of them), oldest first."""
     found = context.store.fires.history(last=last)
     runs = context.store.runs.find_all([fire.run for fire in found if fire.run])
-    return [describe_fire(fire, runs.get(fire.run or ""), _name_zone(fire, context)) for fire in found]
+    return [describe_fire(fire, runs.get(fire.run or ""), name_zone(fire, context.project)) for fire in found]
 
 
 def find_fire_of(run: RunRecord, context: RunContext) -> FireView | None:
     """Return the fire that a run answers; None if it answers none, or retention has removed it."""
     fire: Fire | None = None if run.fire is None else context.store.fires.get(run.fire)
-    return None if fire is None else describe_fire(fire, run, _name_zone(fire, context))
-
-
-def _name_zone(fire: Fire, context: RunContext) -> str:
-    """Return the name of the time zone of a fire's trigger; that of the project, if the spec has no such trigger."""
-    trigger = find_trigger(context.project, fire.scenario, fire.trigger)
-    return str(find_zone(context.project, trigger)) if trigger else context.project.resources.timezone
+    return None if fire is None else describe_fire(fire, run, name_zone(fire, context.project))
 
 
 def _require_scenario(scenario: str, context: RunContext) -> None:

@@ -9,9 +9,6 @@ its time.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.drift.reading.column_families import known_type
-from engine.drift.reading.roles import Role, infer_role, roles
-
 if TYPE_CHECKING:
     from engine.drift.classifier.cross_fitting import cross_fit_log_odds
     from engine.drift.classifier.domain_classifier import DomainClassifierResult, domain_classifier
@@ -27,6 +24,8 @@ if TYPE_CHECKING:
         describe_columns,
         find_type_changes,
     )
+    from engine.drift.reading.column_families import known_type
+    from engine.drift.reading.roles import Role, infer_role, roles
     from engine.drift.significance.hierarchy import weigh_groups
 
 KERNEL_VERSION = "6"
@@ -45,6 +44,7 @@ _LAZY_EXPORTS = {
     "KnownColumn": "reading.alignment",
     "Numerical": "distributions.columns",
     "Profile": "profiles.profile",
+    "Role": "reading.roles",
     "align_columns": "reading.alignment",
     "compare": "comparison",
     "compare_family": "comparison",
@@ -54,9 +54,12 @@ _LAZY_EXPORTS = {
     "detectable_drifts": "power",
     "domain_classifier": "classifier.domain_classifier",
     "find_type_changes": "reading.alignment",
+    "infer_role": "reading.roles",
+    "known_type": "reading.column_families",
     "number_folds": "profiles.sampling",
     "profile": "profiles.profile",
     "profile_segments": "profiles.profile",
+    "roles": "reading.roles",
     "sample": "profiles.sampling",
     "unite_samples": "profiles.sampling",
     "weigh_groups": "significance.hierarchy",

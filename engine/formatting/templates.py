@@ -1,6 +1,6 @@
 """Jinja2 environments for the HTML templates of the engine. Users' texts are values in a template, never templates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     import jinja2
 
 
-def create_html_environment(folder: Path, redact: Callable[[str], str]) -> "jinja2.Environment":
-    """Return an environment for the templates in `folder` that escapes every value.
+def create_html_environment(folders: Sequence[Path], redact: Callable[[str], str]) -> "jinja2.Environment":
+    """Return an environment for the templates in `folders` that escapes every value.
 
     `redact` masks secrets in every text before it is escaped: a secret with `&` in it would not be found afterwards.
     """
@@ -17,7 +17,7 @@ def create_html_environment(folder: Path, redact: Callable[[str], str]) -> "jinj
     from markupsafe import Markup
 
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -8,7 +8,7 @@ that finds its model unchanged does not need it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.models.performance_detail import EstimateDetail, PerformanceDetail, RowCounts
+from engine.models.performance_detail import EstimateDetail, PerformanceDetail, RowCounts, describe_measured_rows
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from engine.models.loading import load_model, observe_classes
     from engine.models.performance import (
         Performance,
-        describe_measured_rows,
         find_labelled,
         find_predicted,
         measure_performance,
@@ -76,7 +75,6 @@ _LAZY_EXPORTS = {
     "collect_model_facts": "fingerprints",
     "compare_with_labels": "contradictions",
     "correct_by_labels": "prediction_powered",
-    "describe_measured_rows": "performance",
     "digest_files": "persistence",
     "encode_classes": "classes",
     "estimate_performance": "estimates",

@@ -26,7 +26,7 @@ from engine.models.classes import (
 from engine.models.classification import Intervals, MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
 from engine.models.intervals import Units
-from engine.models.performance_detail import PerformanceDetail, RowCounts
+from engine.models.performance_detail import PerformanceDetail, RowCounts, describe_measured_rows
 from engine.models.regression import measure_regression
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
@@ -185,20 +185,6 @@ def _compose_notes(reason: str, unsuited: str, counts: RowCounts, unpredicted: i
     elif counts.measured < counts.all:
         notes.append(f"performance on {describe_measured_rows(counts)}")
     return tuple(notes)
-
-
-def describe_measured_rows(counts: RowCounts) -> str:
-    """Return the rows that performance was measured on: `812 of 1,000 rows: 100 have no label, 88 no prediction`."""
-    lacking = [
-        f"{rows:,} {'has' if rows == 1 else 'have'} no {what}"
-        for rows, what in ((counts.without_label, "label"), (counts.without_prediction, "prediction"))
-        if rows
-    ]
-    if len(lacking) == 2:
-        lacking[1] = f"{counts.without_prediction:,} no prediction"
-    if not lacking:
-        return f"all {counts.all:,} rows"
-    return f"{counts.measured:,} of {counts.all:,} rows: {', '.join(lacking)}"
 
 
 def number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.int64] | None:

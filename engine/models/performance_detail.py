@@ -119,3 +119,17 @@ class PerformanceDetail:
     predicted_against_true: PredictedAgainstTrue | None = None
     residuals: ResidualQuantiles | None = None
     estimate: EstimateDetail | None = None
+
+
+def describe_measured_rows(counts: RowCounts) -> str:
+    """Return the rows that performance was measured on: `812 of 1,000 rows: 100 have no label, 88 no prediction`."""
+    lacking = [
+        f"{rows:,} {'has' if rows == 1 else 'have'} no {what}"
+        for rows, what in ((counts.without_label, "label"), (counts.without_prediction, "prediction"))
+        if rows
+    ]
+    if len(lacking) == 2:
+        lacking[1] = f"{counts.without_prediction:,} no prediction"
+    if not lacking:
+        return f"all {counts.all:,} rows"
+    return f"{counts.measured:,} of {counts.all:,} rows: {', '.join(lacking)}"

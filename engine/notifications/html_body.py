@@ -40,7 +40,7 @@ def render_html_body(
         }
         for check in describe_checks(facts.checks)[:SUMMARY_LINES]
     ]
-    templates = create_html_environment(Path(__file__).parent, redact)
+    templates = create_html_environment([Path(__file__).parent], redact)
     return templates.get_template("mail.html").render(
         subject=subject,
         body=Markup("<br>\n").join(body.strip().split("\n")),

@@ -3,33 +3,32 @@
 That the server listens on this machine alone protects nothing: every program and every web page on it can connect, a
 page also by a name that it lets lead here. So each request carries a token, its Host must be a name of the server, and
 a page of another origin is refused. Whoever the token belongs to is handed on with the request.
+
+A browser has a session instead of a token, in a cookie that counts for the pages alone and never for what programs ask.
+What changes something there must come from a page of this server, as the browser says in Sec-Fetch-Site or Origin:
+other pages can make it send the cookie too. The form for the token and the files of the pages are open.
 """
 
-from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
-import anyio
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
-from engine.server.answers import AnswerError, build_error_answer
+from engine.server.answers import AnswerError
 from engine.server.bodies import CLOSE
 from engine.server.callers import Caller
-from engine.server.tokens import RefusedTokenError, TokenCheck
+from engine.server.pages.links import LOGIN, OPEN_PREFIX, is_page
+from engine.server.pages.sessions import SESSION_COOKIE, Sessions
+from engine.server.token_gate import TokenGate
 
 OPEN_PATHS = ("/livez", "/readyz")
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-TOKEN_THREADS = 2
-"""So many tokens are looked up at once; whoever sends wrong ones keeps those away that are answered."""
-
 HEADER_BYTES = 16_384
-FAILURES_PER_MINUTE = 10
-ADDRESSES_REMEMBERED = 1000
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -40,30 +39,6 @@ SECURITY_HEADERS = (
 )
 
 
-class FailureLimit:
-    """Counts failed requests per address: of more than 10 in a minute, no further one is looked into.
-
-    A request with the right token always passes. Otherwise whoever shares an address, such as that of a proxy, could
-    lock the others out.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def count_failure(self, address: str) -> bool:
-        """Count a failed request; return whether there have been too many before it."""
-        now = self._clock()
-        times = self._failures.setdefault(address, deque(maxlen=FAILURES_PER_MINUTE))
-        self._failures.move_to_end(address)
-        if len(self._failures) > ADDRESSES_REMEMBERED:
-            self._failures.popitem(last=False)
-        too_many = len(times) == FAILURES_PER_MINUTE and now - times[0] < 60
-        if not too_many:
-            times.append(now)
-        return too_many
-
-
 class AccessGuard:
     """Lets the requests through that may be answered, and adds the headers that protect their answers.
 
@@ -71,20 +46,26 @@ class AccessGuard:
     ----------
     app
         What answers them, with its routes.
-    tokens
-        Knows whose a token is.
+    gate
+        Finds out whose a token is.
+    sessions
+        Those who are logged in.
     list_hosts
         Returns the names of the server besides those of this machine, in lower case and without ports.
+    write_problem
+        Returns the answer that tells of a problem.
     """
 
     def __init__(
-        self, app: Starlette, tokens: TokenCheck, list_hosts: Callable[[], Collection[str]], clock: Callable[[], float]
+        self,
+        app: Starlette,
+        gate: TokenGate,
+        sessions: Sessions,
+        list_hosts: Callable[[], Collection[str]],
+        write_problem: Callable[[HTTPConnection, AnswerError], Response],
     ) -> None:
-        self._app = app
-        self._tokens = tokens
-        self._list_hosts = list_hosts
-        self._limit = FailureLimit(clock)
-        self._threads: anyio.CapacityLimiter | None = None
+        self._app, self._gate, self._sessions = app, gate, sessions
+        self._list_hosts, self._write_problem = list_hosts, write_problem
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -94,19 +75,22 @@ class AccessGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+                own = list(message.get("headers", ()))
+                names = {name for name, _ in own}
+                message["headers"] = own + [one for one in SECURITY_HEADERS if one[0] not in names]
             await send(message)
 
         if scope["type"] != "http":
             return
+        request = HTTPConnection(scope)
         try:
             _check_size(scope)
             if scope["path"] not in OPEN_PATHS:
-                request = HTTPConnection(scope)
                 self._check_origin(request)
-                scope["caller"] = await self._find_caller(request)
+                if scope["path"] != LOGIN and not scope["path"].startswith(OPEN_PREFIX):
+                    scope["caller"] = await self._find_caller(request)
         except AnswerError as problem:
-            await build_error_answer(problem)(scope, receive, send_protected)
+            await self._write_problem(request, problem)(scope, receive, send_protected)
             return
         await self._app(scope, receive, send_protected)
 
@@ -115,25 +99,19 @@ class AccessGuard:
         host = headers.get("host", "")
         if len(headers.getlist("host")) != 1 or not self._is_own_host(host, request):
             known = ", ".join([*LOCAL_NAMES[:2], *sorted(self._list_hosts())])
-            help_ = f"the names of this server are {known}; {self._tokens.names_help}"
+            help_ = f"the names of this server are {known}; {self._gate.names_help}"
             raise AnswerError(421, f'"{host[:100]}" is not a name of this server', help_, CLOSE)
         if "origin" in headers and not _is_same_origin(headers["origin"], host):
             raise AnswerError(403, "a page of another origin may not ask this server", headers=CLOSE)
 
+        if is_page(request.scope["path"]) and request.scope["method"] not in ("GET", "HEAD"):
+            _check_same_site(request)
+
     async def _find_caller(self, request: HTTPConnection) -> Caller:
-        token = _find_token(request, in_url=self._tokens.in_url)
-        problem = "the token is missing"
-        if token is not None:
-            self._threads = self._threads or anyio.CapacityLimiter(TOKEN_THREADS)  # belongs to the loop that answers
-            try:
-                return await anyio.to_thread.run_sync(self._tokens.identify, token, limiter=self._threads)
-            except RefusedTokenError:
-                problem = "the token does not count"  # why not is nothing for whoever may have guessed or found it
-        if self._limit.count_failure(request.client.host if request.client else ""):
-            raise AnswerError(
-                429, "too many requests without a valid token", "wait a minute", {**CLOSE, "retry-after": "60"}
-            )
-        raise AnswerError(401, problem, self._tokens.help, {**CLOSE, "www-authenticate": 'Bearer realm="engine"'})
+        token = _find_token(request, in_url=self._gate.in_url)
+        if token is None and is_page(request.scope["path"]):
+            return await self._gate.identify_session(self._sessions.find_token(request.cookies.get(SESSION_COOKIE, "")))
+        return await self._gate.identify(token, request)
 
     def _is_own_host(self, host: str, request: HTTPConnection) -> bool:
         name = _read_host(host)[0]
@@ -161,6 +139,12 @@ def _find_token(request: HTTPConnection, *, in_url: bool) -> str | None:
     reads = request.scope["method"] in ("GET", "HEAD")
     given = QueryParams(request.scope["query_string"]).getlist("token") if reads and in_url else []
     return given[0] if given else None
+
+
+def _check_same_site(request: HTTPConnection) -> None:
+    """Refuse what was not sent by a page of this server; an Origin that there is was compared before."""
+    if request.headers.get("sec-fetch-site") != "same-origin" and "origin" not in request.headers:
+        raise AnswerError(403, "this was not asked by a page of this server", "programs ask the other paths", CLOSE)
 
 
 def _is_same_origin(origin: str, host: str) -> bool:

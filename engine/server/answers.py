@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from starlette.responses import Response
@@ -32,8 +32,7 @@ class AnswerError(Exception):
 
 def build_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer. Dates become ISO texts; numbers that JSON does not have become null."""
-    text = json.dumps(_make_json(content), default=_write_value)
-    return Response(f"{text}\n", status, headers, media_type="application/json")
+    return Response(f"{json.dumps(make_json(content))}\n", status, headers, media_type="application/json")
 
 
 def build_error_answer(problem: AnswerError) -> Response:
@@ -42,16 +41,16 @@ def build_error_answer(problem: AnswerError) -> Response:
     return build_answer(content, problem.status, problem.headers)
 
 
-def _make_json(value: Any) -> Any:
+def make_json(value: Any) -> Any:
+    """Return a value as JSON has it: records and mappings as objects, what JSON has no form for as text."""
     if is_dataclass(value) and not isinstance(value, type):
-        return _make_json(asdict(value))
+        return {field.name: make_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _make_json(each) for key, each in value.items()}
+        return {str(key): make_json(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_make_json(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_value(value: Any) -> str:
-    """Return a value that JSON has no form for as text: dates and times in ISO form, all else as `str` gives it."""
+        return [make_json(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float):
+        return value
     return str(value.isoformat() if hasattr(value, "isoformat") else value)

@@ -15,14 +15,21 @@ from starlette.routing import Route
 
 from engine.errors import EngineError
 from engine.server.access import AccessGuard
-from engine.server.answers import AnswerError, build_answer, build_error_answer
+from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import read_body
-from engine.server.callers import GuardedRoute, Role
+from engine.server.callers import GuardedRoute, Role, prefers_html
+from engine.server.event_streams import EventStreams
 from engine.server.health import answer_liveness, answer_readiness, describe_health
 from engine.server.metrics import ServerMetrics
 from engine.server.node_api.application import NodeApi
+from engine.server.pages.login import LoginPages
+from engine.server.pages.page import PageForms
+from engine.server.pages.pages import build_pages
+from engine.server.pages.sessions import Sessions
+from engine.server.pages.static_files import StaticFiles
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
+from engine.server.token_gate import TokenGate
 from engine.server.tokens import TokenCheck
 from engine.service.control import RefusedRequestError, ServerControl
 from engine.service.served_node import ServedNode
@@ -37,6 +44,8 @@ def build_app(
     tell: Callable[[str], None],
     node: ServedNode | None = None,
     api: NodeApi | None = None,
+    *,
+    secure: bool = False,
 ) -> AccessGuard:
     """Return the application.
 
@@ -50,10 +59,15 @@ def build_app(
         The node that the server is; None if it is none.
     api
         What answers the requests about deployments on that node.
+    secure
+        Whether browsers reach the server by TLS alone.
     """
     metrics = ServerMetrics(control, utc_now(), api.node if api else None)
     requests = ProjectRequests(control, utc_now, node)
     threads = RequestThreads()
+    gate, sessions = TokenGate(tokens, time.monotonic), Sessions(time.monotonic, secure=secure)
+    files, streams = StaticFiles(), EventStreams(threads, control.is_draining)
+    forms = PageForms(control, files, has_node=api is not None)
 
     def read(answer: Callable[[Request], Response]) -> Endpoint:
         return partial(_answer_reading, threads, answer)
@@ -92,21 +106,29 @@ def build_app(
         GuardedRoute(f"{scenario}/resume", change(requests.resume_scenario), Role.OPERATOR, "POST"),
     ]
     if api is not None:
-        routes += api.build_routes(threads)
+        routes += api.build_routes(threads, streams)
+    api_routes = list(routes)
+    routes += build_pages(requests, forms, files, LoginPages(gate, sessions, forms), threads, streams, api)
+
+    def answer(explain: Callable[[Request, Exception], AnswerError]) -> Callable[..., Awaitable[Response]]:
+        async def write(request: Request, problem: Exception) -> Response:
+            return forms.write_problem(request, explain(request, problem))
+
+        return write
+
     app = Starlette(
         routes=routes,
         exception_handlers={
-            AnswerError: _answer_problem,
-            EngineError: _answer_engine_error,
-            TimeoutError: _answer_late,
-            HTTPException: partial(_answer_unknown, routes),
-            Exception: partial(_answer_fault, tell),
+            AnswerError: answer(_explain_problem),
+            EngineError: answer(_explain_engine_error),
+            TimeoutError: answer(_explain_lateness),
+            HTTPException: answer(partial(_explain_unknown, api_routes)),
+            Exception: answer(partial(_explain_fault, tell)),
         },
     )
     app.router.redirect_slashes = False
-    return AccessGuard(
-        app, tokens, partial(_list_hosts, control, node), time.monotonic
-    )  # outermost: also around faults
+    # outermost: also around faults
+    return AccessGuard(app, gate, sessions, partial(_list_hosts, control, node), forms.write_problem)
 
 
 async def _answer_reading(threads: RequestThreads, answer: Callable[[Request], Response], request: Request) -> Response:
@@ -129,36 +151,37 @@ def _list_hosts(control: ServerControl, node: ServedNode | None) -> set[str]:
     return {urlsplit(url).hostname or "" for url in urls} - {""}
 
 
-async def _answer_problem(_request: Request, problem: Exception) -> Response:
+def _explain_problem(_request: Request, problem: Exception) -> AnswerError:
     assert isinstance(problem, AnswerError)  # noqa: S101 - the table of handlers says so
-    return build_error_answer(problem)
+    return problem
 
 
-async def _answer_engine_error(_request: Request, problem: Exception) -> Response:
-    """Answer that what was asked cannot be done now: by this server, or with this state."""
-    help_ = "" if isinstance(problem, RefusedRequestError) else "try it again later"
-    return build_error_answer(AnswerError(503, str(problem), help_))
+def _explain_engine_error(_request: Request, problem: Exception) -> AnswerError:
+    """Tell that what was asked cannot be done now: by this server, or with this state."""
+    return AnswerError(503, str(problem), "" if isinstance(problem, RefusedRequestError) else "try it again later")
 
 
-async def _answer_late(_request: Request, _problem: Exception) -> Response:
-    """Answer that the loop did not, so that what was asked may still happen."""
+def _explain_lateness(_request: Request, _problem: Exception) -> AnswerError:
+    """Tell that the loop did not answer, so that what was asked may still happen."""
     help_ = "ask again with the same Idempotency-Key; GET /livez tells whether the server lives"
-    return build_error_answer(AnswerError(503, "the server is too busy to answer", help_))
+    return AnswerError(503, "the server is too busy to answer", help_)
 
 
-async def _answer_unknown(routes: Sequence[Route], request: Request, problem: Exception) -> Response:
-    """Answer that there is no such path, or that it has other methods."""
+def _explain_unknown(routes: Sequence[Route], request: Request, problem: Exception) -> AnswerError:
+    """Tell that there is no such path, or that it has other methods."""
     assert isinstance(problem, HTTPException)  # noqa: S101 - the table of handlers says so
-    allowed = (problem.headers or {}).get("Allow", "")
     if problem.status_code == 405:
-        message, help_ = f"{request.method} is not a method of this path", f"allowed are {allowed}"
+        message = f"{request.method} is not a method of this path"
+        help_ = f"allowed are {(problem.headers or {}).get('Allow', '')}"
+    elif prefers_html(request.headers):
+        message, help_ = "there is no such page", "what it showed may be removed; the links above lead to all pages"
     else:
         message, help_ = "there is no such path", f"the paths are {', '.join(route.path for route in routes)}"
-    return build_error_answer(AnswerError(problem.status_code, message, help_, problem.headers))
+    return AnswerError(problem.status_code, message, help_, problem.headers)
 
 
-async def _answer_fault(tell: Callable[[str], None], request: Request, problem: Exception) -> Response:
-    """Answer that the server has a fault, and tell those who run it."""
+def _explain_fault(tell: Callable[[str], None], request: Request, problem: Exception) -> AnswerError:
+    """Tell that the server has a fault, and tell those who run it what it is."""
     where = "".join(traceback.format_exception(problem))
     tell(f"answering {request.method} {request.url.path} failed, which is a fault of the engine:\n{where}")
-    return build_error_answer(AnswerError(500, "the server has met a fault of its own", "its output tells more"))
+    return AnswerError(500, "the server has met a fault of its own", "its output tells more")

@@ -1,9 +1,10 @@
-"""Reading the body of a request: one JSON object, of bounded size, that arrives in bounded time."""
+"""Reading the body of a request, of bounded size, that arrives in bounded time: one JSON object, or a form."""
 
 import asyncio
 import json
 import math
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -11,6 +12,8 @@ from engine.server.answers import AnswerError
 
 BODY_BYTES = 65_536
 BODY_SECONDS = 10.0
+MOST_FIELDS = 500
+"""Fields of a form."""
 CLOSE = {"connection": "close"}
 """A body that was not read to its end must not be taken for the next request."""
 
@@ -23,19 +26,37 @@ async def read_body(request: Request, limit: int = BODY_BYTES) -> dict[str, Any]
     AnswerError
         The body is too large or too slow, is no JSON, or is not an object.
     """
+    raw = await _read_bytes(request, limit)
+    if not raw:
+        return {}
+    if _find_kind(request) != "application/json":
+        raise AnswerError(415, "the body is not declared to be JSON", "send it with Content-Type: application/json")
+    return parse_object(raw)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form of a page; of a field that stands twice, the last value. Raises AnswerError."""
+    raw = await _read_bytes(request, BODY_BYTES)
+    if raw and _find_kind(request) != "application/x-www-form-urlencoded":
+        raise AnswerError(415, "the body is not that of a form of a page")
+    try:
+        return dict(parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise AnswerError(400, "the body is not that of a form of a page") from None
+
+
+def _find_kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _read_bytes(request: Request, limit: int) -> bytes:
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            raw = await _collect_body(request, limit)
+            return await _collect_body(request, limit)
     except TimeoutError:
         raise AnswerError(408, f"the body did not arrive within {BODY_SECONDS:g} s", headers=CLOSE) from None
     except ClientDisconnect:
         raise AnswerError(400, "the connection was closed before the end of the body") from None
-    if not raw:
-        return {}
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise AnswerError(415, "the body is not declared to be JSON", "send it with Content-Type: application/json")
-    return parse_object(raw)
 
 
 async def _collect_body(request: Request, limit: int) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -61,3 +62,14 @@ def get_caller(request: Request) -> Caller:
     """Return who has sent a request; the guard has put them there."""
     caller: Caller = request.scope["caller"]
     return caller
+
+
+def describe_caller(request: Request) -> str:
+    """Return who has sent a request, for records: the name of their token, and their address."""
+    name = get_caller(request).name
+    return f"{name} {request.client.host}" if request.client else name
+
+
+def prefers_html(headers: Headers) -> bool:
+    """Return whether a request is one of a browser, which names HTML among what it accepts; programs do not."""
+    return "text/html" in headers.get("accept", "")

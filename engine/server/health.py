@@ -110,12 +110,12 @@ def _describe_project(project: ServedProject, control: ServerControl, now: datet
         return found | {"state_problem": str(problem)}
 
 
-def find_next_times(project: ServedProject, control: ServerControl) -> Sequence[NextTimes]:
-    """Return when each trigger of a project fires next; nothing if the loop has no time to tell."""
+def find_next_times(project: ServedProject, control: ServerControl, count: int = 1) -> Sequence[NextTimes]:
+    """Return the next times of each trigger of a project; nothing if the loop has no time to tell."""
     if control.measure_tick_age() > BUSY_TICK_SECONDS:
         return ()
     try:
-        return control.list_next_times(project.name, 1)
+        return control.list_next_times(project.name, count)
     except (RefusedRequestError, TimeoutError):
         return ()
 

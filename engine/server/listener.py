@@ -130,9 +130,9 @@ class Listener:
         self.url = ""
 
     @property
-    def health_url(self) -> str:
-        """The address to open, with the token."""
-        return f"{self.url}/healthz?token={self.token}"
+    def start_url(self) -> str:
+        """The address to open in a browser, with the token, which becomes a session."""
+        return f"{self.url}/?token={self.token}"
 
     def choose_shown_url(self, *, to_person: bool) -> str:
         """Return the address to print.
@@ -140,7 +140,7 @@ class Listener:
         With the token if it was made here, so that nobody else knows it, or if a person reads it (`to_person`, at a
         terminal). Logs are kept and read by many, so a token that was given does not belong there.
         """
-        return self.health_url if self.token and (to_person or not self._token_is_given) else self.url
+        return self.start_url if self.token and (to_person or not self._token_is_given) else self.url
 
     def find_mismatch(self, server_url: str, key: str = "server.url") -> str:
         """Return that an address leads to another port, once started; empty if not, or if a proxy may lead here.
@@ -186,7 +186,14 @@ class Listener:
         host, port = bound.getsockname()[:2]
         self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         config = uvicorn.Config(
-            build_app(self._control, self._tokens, self._tell, self._node, self._api),
+            build_app(
+                self._control,
+                self._tokens,
+                self._tell,
+                self._node,
+                self._api,
+                secure=self._tls is not None or self._options.behind_proxy,
+            ),
             loop="asyncio",
             http=TimedConnection,
             ws="none",

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys
-from engine.server.callers import get_caller
+from engine.server.callers import describe_caller, prefers_html
 from engine.server.health import describe_node, explain_unready
+from engine.server.pages.links import RUN, build_link
 from engine.server.variables import read_variables
-from engine.service.control import ServedProject, ServerControl
+from engine.service.control import RequestedRun, ServedProject, ServerControl
 from engine.service.served_node import ServedNode
 from engine.spec import ProjectSpec
 from engine.spec.moment import find_end, parse_moment
@@ -34,6 +35,9 @@ MOST_FIRES = 1000
 RUNS_SHOWN = 20
 MOST_RUNS = 1000
 NEXT_TIMES = 5
+FORM_KEY = "engine.form_key"
+"""The key of a request's scope under which the field `key` of a form is."""
+
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -47,18 +51,21 @@ class ProjectRequests:
 
     def request_run(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Record that a run is asked for; the loop starts it."""
-        project, spec = self._find_spec(request)
-        scenario = _find_scenario(request, spec)
         check_keys(dict(body), ("variables",))
-        values = read_variables(body.get("variables", {}), spec)
-        id_ = read_key(request)
-        made = self.control.request_run(project.name, scenario, values, id_)
-        if not made.new and dict(made.fire.values) != values:
-            message = "Idempotency-Key was used before, for a run with other variables"
-            raise AnswerError(409, message, "take a new key for another request")
+        made = self.ask_run(request, body.get("variables", {}), read_key(request))
         place = f"{request.scope['raw_path'].decode('ascii').partition('/scenarios/')[0]}/fires/{made.fire.number}"
         content = {"fire": _describe_fire(made.fire), "new": made.new}
         return build_answer(content, 202, {"location": place})
+
+    def ask_run(self, request: Request, variables: Any, key: str) -> RequestedRun:
+        """Record that a run of a scenario is asked for; raises AnswerError if its variables are not valid."""
+        project, spec = self.find_spec(request)
+        values = read_variables(variables, spec)
+        made = self.control.request_run(project.name, find_scenario(request, spec), values, key)
+        if not made.new and dict(made.fire.values) != values:
+            message = "Idempotency-Key was used before, for a run with other variables"
+            raise AnswerError(409, message, "take a new key for another request")
+        return made
 
     def list_fires(self, request: Request) -> Response:
         """Return the newest fires of a project, or of one scenario, newest first."""
@@ -76,7 +83,7 @@ class ProjectRequests:
 
     def list_triggers(self, request: Request) -> Response:
         """Return the triggers of a project with their next times, what is wrong with them, and pauses."""
-        project, spec = self._find_spec(request)
+        project, spec = self.find_spec(request)
         store = self.find_store(request)
         next_times = {
             (one.scenario, one.trigger): one.times for one in self.control.list_next_times(project.name, NEXT_TIMES)
@@ -114,10 +121,12 @@ class ProjectRequests:
         return build_answer({"run": _describe_run(run), "log": read_log(store.runs.path_of(run.id), start)})
 
     def show_linked_run(self, request: Request) -> Response:
-        """Return a run of any project, as the links in messages name it, and its log from a byte on."""
+        """Return a run of any project, as the links in messages name it, and its log; a browser is led to its page."""
         wanted = request.path_params["run"]
         for project in self.control.list_projects():
             if project.store is not None and wanted in project.store.runs.find_ids(wanted):
+                if prefers_html(request.headers):
+                    return RedirectResponse(build_link(RUN, project=project.name, run=wanted), 303)
                 request.path_params["project"] = project.name
                 return self.show_run(request)
         raise AnswerError(404, "no project of this server has a run of this id", "it may be removed, or not served now")
@@ -135,8 +144,8 @@ class ProjectRequests:
 
     def pause_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Pause the triggers of a scenario."""
-        project, spec = self._find_spec(request)
-        scenario = _find_scenario(request, spec)
+        project, spec = self.find_spec(request)
+        scenario = find_scenario(request, spec)
         check_keys(dict(body), ("until", "reason", "by"))
         reason = body.get("reason")
         if not isinstance(reason, str) or not reason.strip() or len(reason) > 1000:
@@ -148,8 +157,8 @@ class ProjectRequests:
 
     def resume_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
         """End the pause of a scenario."""
-        project, spec = self._find_spec(request)
-        scenario = _find_scenario(request, spec)
+        project, spec = self.find_spec(request)
+        scenario = find_scenario(request, spec)
         check_keys(dict(body), ("by",))
         return build_answer({"resumed": self.control.resume(project.name, scenario, _read_name(request, body))})
 
@@ -164,7 +173,8 @@ class ProjectRequests:
         valid = all(one["valid"] for one in [*found, *of_node.values()])
         return build_answer({"projects": found, **of_node}, 200 if valid else 422)
 
-    def _find_project(self, request: Request) -> ServedProject:
+    def find_project(self, request: Request) -> ServedProject:
+        """Return the project that a request is about; raises AnswerError if there is none of that name."""
         wanted, projects = request.path_params["project"], self.control.list_projects()
         for project in projects:
             if project.name == wanted:
@@ -172,8 +182,9 @@ class ProjectRequests:
         help_ = did_you_mean(wanted, (project.name for project in projects), "the projects are")
         raise AnswerError(404, f'there is no project "{wanted[:60]}"', help_)
 
-    def _find_spec(self, request: Request) -> tuple[ServedProject, ProjectSpec]:
-        project = self._find_project(request)
+    def find_spec(self, request: Request) -> tuple[ServedProject, ProjectSpec]:
+        """Return the project that a request is about, and its last valid spec; raises AnswerError without one."""
+        project = self.find_project(request)
         if project.spec is None:
             help_ = "; ".join(project.spec_problems[:3])
             raise AnswerError(503, "the spec of this project has errors, and none has been valid yet", help_)
@@ -181,7 +192,7 @@ class ProjectRequests:
 
     def find_store(self, request: Request) -> Store:
         """Return the open state of a project; raises AnswerError if it cannot be used."""
-        project = self._find_project(request)
+        project = self.find_project(request)
         if project.store is None:
             help_ = project.store_problem or "; ".join(project.spec_problems[:3])
             raise AnswerError(503, "; ".join(explain_unready(project)), help_)
@@ -200,14 +211,18 @@ class ProjectRequests:
 
 
 def read_key(request: Request) -> str:
-    """Return the key of a request, which makes it one however often it is sent; a new one if it has none."""
-    key = request.headers.get("idempotency-key") or secrets.token_hex(16)
+    """Return the key of a request, which makes it one however often it is sent; a new one if it has none.
+
+    A form of a page has it as a field.
+    """
+    key = request.headers.get("idempotency-key") or request.scope.get(FORM_KEY) or secrets.token_hex(16)
     if not _REQUEST_ID.fullmatch(key):
         raise AnswerError(400, "Idempotency-Key is not valid", "1 to 200 letters, digits and signs without blanks")
     return key
 
 
-def _find_scenario(request: Request, spec: ProjectSpec) -> str:
+def find_scenario(request: Request, spec: ProjectSpec) -> str:
+    """Return the scenario that a request is about; raises AnswerError if the spec does not declare it."""
     wanted: str = request.path_params["scenario"]
     if wanted not in spec.scenarios:
         help_ = did_you_mean(wanted, spec.scenarios, "the scenarios are")
@@ -225,8 +240,7 @@ def _read_count(request: Request, name: str, default: int, least: int, most: int
 
 def _read_name(request: Request, body: Mapping[str, Any]) -> str:
     """Return who asks: the name of their token, their address, and whom they say they ask for."""
-    caller = get_caller(request).name
-    address = f"{caller} {request.client.host}" if request.client else caller
+    address = describe_caller(request)
     name = body.get("by", "")
     if not isinstance(name, str) or len(name) > 100 or not name.isprintable():
         raise AnswerError(422, '"by" is not a name', "write up to 100 characters on one line")

@@ -18,9 +18,14 @@ NOT_SERVED = "this server does not serve it yet"
 
 def describe_deployed(row: DeploymentRow, node: Node, control: ServerControl, now: datetime) -> ProjectStatus:
     """Return how a deployment of a node stands."""
-    pointer = DeploymentPlaces(node.folder, row.name).pointer
-    served = next((one for one in control.list_projects() if one.path.absolute() == pointer), None)
+    served = find_served(row.name, node, control)
     return _describe(row.name, describe_found(row.name, "", find_deployed(node, row.name)), served, now)
+
+
+def find_served(deployment: str, node: Node, control: ServerControl) -> ServedProject | None:
+    """Return what a deployment of a node is among the projects of the server; None if it is not served yet."""
+    pointer = DeploymentPlaces(node.folder, deployment).pointer
+    return next((one for one in control.list_projects() if one.path.absolute() == pointer), None)
 
 
 def describe_served(control: ServerControl, node: Node | None, now: datetime) -> Iterator[tuple[str, ProjectStatus]]:

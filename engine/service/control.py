@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from engine.errors import EngineError
+from engine.errors import Diagnostic, EngineError
 from engine.spec import ProjectSpec
 from engine.store import Fire, Store
 
@@ -45,6 +45,8 @@ class ServedProject:
         Whether it waits for another server, which runs it, to end.
     spec_problems
         The errors of the spec file as it is now, as text; empty if it is valid.
+    spec_findings
+        All that was found in the spec file as it is now, with its places, also what is no error.
     store_problem
         Why the state could not be read or written when the loop last did so; empty if it could.
     stale
@@ -60,6 +62,7 @@ class ServedProject:
     leader: bool
     standby: bool = False
     spec_problems: tuple[str, ...] = ()
+    spec_findings: tuple[Diagnostic, ...] = ()
     store_problem: str = ""
     stale: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()

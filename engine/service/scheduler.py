@@ -124,6 +124,7 @@ class ProjectScheduler:
             leader=self.is_leader,
             standby=self.is_standby,
             spec_problems=self.spec.problems,
+            spec_findings=self.spec.findings,
             store_problem=self.store_problem,
             stale=tuple(self._probes.describe_stale()),
             waits=tuple(self._probes.describe_waits()),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from engine.errors import EngineError, Severity, SpecError, UsageError
+from engine.errors import Diagnostic, EngineError, Severity, SpecError, UsageError
 from engine.file_identity import FileIdentity
 from engine.service.deployments.node_mark import find_marked_node
 from engine.service.deployments.places import POINTER
@@ -35,6 +35,8 @@ class ServedSpec:
         The project as it was last valid; None if it has not been yet.
     problems
         The errors of the files as they were last read, as text; empty if they are valid.
+    findings
+        All that was found in them, also what is no error.
     """
 
     def __init__(self, path: Path, listener: ServeListener, *, looked_at: bool) -> None:
@@ -42,6 +44,7 @@ class ServedSpec:
         self._looked_at = looked_at
         self.project: ProjectSpec | None = None
         self.problems: tuple[str, ...] = ()
+        self.findings: tuple[Diagnostic, ...] = ()
         self._listener = listener
         self._files = FileSet(time.monotonic)
         self._told: tuple[str, ...] = ()
@@ -59,15 +62,16 @@ class ServedSpec:
             _require_confinement(project, self.path)
             self.project = project
         except SpecError as wrong:
+            self.findings = wrong.diagnostics
             self.problems = tuple(str(SpecError((one,))) for one in wrong.diagnostics if one.severity is Severity.ERROR)
             if self.problems != self._told:
                 self._listener.show_findings(wrong.diagnostics)
         except EngineError as wrong:
             reason = str(wrong)
-            self.problems = (reason,)
+            self.problems, self.findings = (reason,), ()
         else:
             self._listener.mask_secrets(self.project)
-            self.problems = ()
+            self.problems, self.findings = (), project.warnings
             if self._node_file != node_file:
                 self._revision = self._revision[0], self._identify_revision()[1]
         if self.problems and self.problems != self._told:

@@ -111,6 +111,29 @@ class Outbox:
         """Return all messages that were not sent, oldest first: undelivered, refused and dropped ones."""
         return self._list_messages(outbox.c.state != MessageState.SENT)
 
+    def find(self, id: str) -> OutboxMessage | None:  # noqa: A002  the field of OutboxMessage has this name
+        """Return a message, without its attachments; None if there is none of that id."""
+        found = self._list_messages(outbox.c.id == id)
+        return found[0] if found else None
+
+    def list_of_run(self, run: str) -> list[OutboxMessage]:
+        """Return all messages of a run, sent ones too, oldest first."""
+        return self._list_messages(outbox.c.run == run)
+
+    def list_newest(
+        self, last: int, *, before: str | None = None, state: MessageState | None = None
+    ) -> list[OutboxMessage]:
+        """Return the newest messages, newest first; if given, only those before the one of an id, and in a state."""
+        query = select(outbox).order_by(outbox.c.number.desc()).limit(last)
+        if before is not None:
+            query = query.where(
+                outbox.c.number < select(outbox.c.number).where(outbox.c.id == before).scalar_subquery()
+            )
+        if state is not None:
+            query = query.where(outbox.c.state == state)
+        with self._database.begin_read() as connection:
+            return [_message_from_row(row) for row in connection.execute(query)]
+
     def list_joined(self, message: str) -> list[JoinedMessage]:
         """Return the messages that were joined into a message, oldest first."""
         columns = select(outbox.c.id, outbox.c.created, outbox.c.subject).where(_was_joined(message))

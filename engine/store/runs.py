@@ -116,12 +116,16 @@ class Runs:
             )
         return found
 
-    def history(self, scenario: str | None = None, last: int | None = None, *, whole: bool = True) -> list[RunRecord]:
-        """Return the runs (of a scenario; the `last` of them), oldest first.
+    def history(
+        self, scenario: str | None = None, last: int | None = None, *, whole: bool = True, before: str | None = None
+    ) -> list[RunRecord]:
+        """Return the runs (of a scenario; the `last` of them; those before the one of an id), oldest first.
 
         Without `whole`, steps and events are not read.
         """
         query = select(runs).order_by(runs.c.number.desc()).limit(last)
+        if before is not None:
+            query = query.where(runs.c.number < select(runs.c.number).where(runs.c.id == before).scalar_subquery())
         return self._read_runs(query if scenario is None else query.where(runs.c.scenario == scenario), whole)[::-1]
 
     def find_all(self, ids: Sequence[str]) -> dict[str, RunRecord]:

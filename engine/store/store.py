@@ -9,7 +9,7 @@ runs/<id>/                          log and result of a run
 staging/, locks/                    unfinished folders, lock files
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +35,7 @@ from engine.store.mutes import Mutes
 from engine.store.operation import Operation
 from engine.store.outbox import Outbox
 from engine.store.pauses import Pauses
-from engine.store.records import utc_now
+from engine.store.records import MessageState, OutboxMessage, utc_now
 from engine.store.reporter_states import ReporterStates
 from engine.store.run_ends import RunEnds
 from engine.store.runs import Runs
@@ -70,6 +70,18 @@ class Store:
         self.operation = Operation(database)
         self.kept_rows = KeptRowsRecords(database)
         self.file_hashes = FileHashCache(database)
+
+    def make_due(self, messages: Sequence[OutboxMessage]) -> None:
+        """Let undelivered and refused messages be tried as soon as a server comes to them.
+
+        It waits for their channels no more, so whatever else waits for these is due too.
+        """
+        for message in messages:
+            if message.state is MessageState.REFUSED:
+                self.outbox.reopen(message)
+        for channel in {message.channel for message in messages}:
+            self.outbox.make_due(channel)
+            self.channel_states.clear(channel)
 
     @classmethod
     def open(

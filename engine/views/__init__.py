@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.views.charts import describe_overview, draw_overview
+    from engine.views.charts.overview import describe_overview, draw_overview
     from engine.views.evaluation_view import EvaluationView, describe_evaluation
     from engine.views.facts import EvaluationFacts
     from engine.views.report import render_page
@@ -16,8 +16,8 @@ _MODULES = {
     "EvaluationFacts": "facts",
     "EvaluationView": "evaluation_view",
     "describe_evaluation": "evaluation_view",
-    "describe_overview": "charts",
-    "draw_overview": "charts",
+    "describe_overview": "charts.overview",
+    "draw_overview": "charts.overview",
     "render_page": "report",
 }
 

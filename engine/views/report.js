@@ -79,11 +79,6 @@ rows.slice(0, 30).forEach(drawRow);
 rows.slice(30).forEach((row) => seen.observe(row));
 addEventListener("beforeprint", () => rows.forEach(drawRow));
 
-for (const place of document.querySelectorAll("[data-prediction]")) {
-  const column = data.predictions.find((each) => each.name === place.dataset.prediction);
-  if (column) draw(place, column, 150, true);
-}
-
 function toggle(row) {
   const button = row.querySelector("th button"), open = button.getAttribute("aria-expanded") === "true";
   button.setAttribute("aria-expanded", String(!open));

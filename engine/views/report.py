@@ -13,233 +13,38 @@ from typing import Any
 
 from markupsafe import Markup
 
-from engine.drift import NOTABLE_DRIFT
-from engine.evaluation.record import Evaluation, MetricValue
-from engine.formatting.numbers import format_figure, format_number, format_p_value, format_share
+from engine.formatting.numbers import format_figure, format_number
 from engine.formatting.templates import create_html_environment
-from engine.outcome import CheckOutcome
 from engine.spec.redaction import Redact, redact_values
-from engine.views import charts
-from engine.views.challenger import ChallengerRow
-from engine.views.checks import CheckGroup, CheckView
 from engine.views.columns import ColumnView
-from engine.views.estimates import EstimateRow
 from engine.views.evaluation_view import EvaluationView
-from engine.views.importance import ImportanceView
-from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
-from engine.views.performance import PerformanceRow
-from engine.views.ranges import choose_scale, cut_zones
-from engine.views.segments import SegmentRow
-
-MOST_SHARES = 50
-"""Classes whose predicted shares are listed."""
-
-MOST_IMPORTANT = 20
-"""Columns whose importance is listed."""
-
-MOST_RESULTS, MOST_OK_RESULTS = 60, 8
-"""Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
+from engine.views.layout import NUMBER_FILTERS, lay_out_evaluation
+from engine.views.metric_text import format_metric
 
 
 def render_page(view: EvaluationView, redact: Redact = str) -> str:
     """Return the evaluation as an HTML page. `redact` masks secrets in every text."""
     here = Path(__file__).parent
-    script = (here / "report.js").read_text(encoding="utf-8")
-    templates = create_html_environment(here, redact)
-    templates.filters |= {
-        "figure": format_figure,
-        "share": format_share,
-        "p_value": format_p_value,
-        "rounded": _sort_key,
-    }
+    script, style = ((here / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
+    templates = create_html_environment([here], redact)
+    templates.filters |= {**NUMBER_FILTERS, "rounded": _sort_key}
     return templates.get_template("report.html").render(
-        view=view,
-        evaluation=view.evaluation,
-        checks=[_lay_out_check(group) for group in view.checks],
-        histories=_draw_histories(view, redact),
-        notable=NOTABLE_DRIFT,
-        importance=view.importance and _draw_importance(view.importance, redact),
-        most_important=MOST_IMPORTANT,
-        most_shares=MOST_SHARES,
-        performance=list(map(_format_performance, view.performance)),
-        estimates=view.estimates and list(map(_format_estimate, view.estimates.rows)),
-        segments=view.segments and [_format_segment(row, view.segments.metric) for row in view.segments.rows],
-        challenger=view.challenger and list(map(_format_challenger, view.challenger.rows)),
-        curves=_draw_curves(view.evaluation),
-        confusion=_share_confusion(view.evaluation),
-        residuals=view.evaluation.performance.residuals,
+        **lay_out_evaluation(view, redact),
         data=_embed_json(_collect_script_data(view), redact),
-        style=Markup((here / "report.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
+        style=Markup(style),  # noqa: S704  (our own file)
+        style_hash=_hash_text(style),
         script=Markup(script),  # noqa: S704  (our own file)
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        script_hash=_hash_text(script),
     )
+
+
+def _hash_text(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _sort_key(value: float | None) -> str:
     """Return the value by which a table is sorted; a missing value comes last."""
     return "-1" if value is None else format_number(value)
-
-
-def _lay_out_check(group: CheckGroup) -> dict[str, Any]:
-    """Return a check with the results that the page shows, each with its scale."""
-    shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(group.results) - group.passed))
-    results = [_lay_out_result(result) for result in group.results[:shown]]
-    for repeated in [one for one in results if one["remark"]][1:]:
-        repeated["remark"] = False  # what an OK leaves open is much the same for every column
-    return {"name": group.name, "fine": group.passed, "all": len(group.results), "results": results}
-
-
-def _lay_out_result(result: CheckView) -> dict[str, Any]:
-    return {
-        "metric": result.metric,
-        "outcome": result.outcome,
-        "value": format_metric(result.metric, result.value),
-        "allowed": result.allowed.replace("_", " "),
-        "reason": result.reason,
-        # The reason of an OK says more than the mark on the scale.
-        "remark": result.outcome is CheckOutcome.OK and bool(result.reason),
-        "track": _lay_out_scale(result),
-    }
-
-
-def _lay_out_scale(result: CheckView) -> dict[str, Any] | None:
-    """Return the scale of a result with its zones, in per cent of its width; None if there is none to draw."""
-    if result.value is None or result.value_range is None:
-        return None
-    start, end = choose_scale(result.metric, result.value_range, [result.value])
-
-    def at(value: float) -> float:
-        return round(100 * min(1.0, max(0.0, (value - start) / (end - start))), 2)
-
-    zones = [
-        {"kind": zone.kind, "left": at(zone.start), "width": round(at(zone.end) - at(zone.start), 2)}
-        for zone in cut_zones(result.value_range, start, end)
-    ]
-    return {"zones": zones, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}
-
-
-def _draw_histories(view: EvaluationView, redact: Redact) -> list[dict[str, Any]]:
-    histories = []
-    for history in view.histories:
-        if len(history.points) > 1:
-            name = format_metric_name(history.metric)
-            values = (f"{point.name} {format_metric(history.metric, point.value)}" for point in history.points[-12:])
-            svg = charts.render_svg(charts.draw_history(history, view.evaluation.id, redact))
-            histories.append({"title": name, "svg": svg, "text": f"{name}: {', '.join(values)}"})
-    return histories
-
-
-def _draw_importance(importance: ImportanceView, redact: Redact) -> dict[str, Any]:
-    bars = [(row.name, row.drift) for row in importance.columns[: charts.MOST_BARS]]
-    chart = (
-        charts.draw_importance(importance, redact)
-        if importance.has_model
-        else charts.draw_bars(bars, redact, format_share)
-    )
-    named = ", ".join(f"{row.name} {format_share(row.drift)}" for row in importance.columns[:10])
-    return {"svg": charts.render_svg(chart), "text": f"What tells batch and reference apart: {named}"}
-
-
-def _format_performance(row: PerformanceRow) -> dict[str, str | None]:
-    change = row.change.value
-    sign = "+" if change is not None and change > 0 else ""
-    return {
-        "name": format_metric_name(row.metric),
-        "value": format_metric(row.metric, row.batch.value),
-        "interval": format_metric_interval(row.metric, row.batch) or row.batch.reason,
-        "reason": row.batch.reason if row.batch.value is None else None,
-        "reference": format_metric(row.metric, row.reference.value),
-        "reference_interval": format_metric_interval(row.metric, row.reference),
-        "change": "" if change is None else f"{sign}{format_metric(row.metric, change)}",
-        "change_interval": format_metric_interval(row.metric, row.change),
-        "sense": row.sense,
-    }
-
-
-def _format_challenger(row: ChallengerRow) -> dict[str, str | None]:
-    value = row.advantage.value
-    sign = "+" if value is not None and value > 0 else ""
-    return {
-        "name": format_metric_name(row.metric),
-        "reason": row.advantage.reason if value is None else None,
-        "champion": format_metric(row.metric, row.champion.value),
-        "champion_interval": format_metric_interval(row.metric, row.champion),
-        "challenger": format_metric(row.metric, row.challenger.value),
-        "challenger_interval": format_metric_interval(row.metric, row.challenger),
-        "advantage": f"{sign}{format_metric(row.metric, value)}",
-        "advantage_interval": format_metric_interval(row.metric, row.advantage) or row.advantage.reason,
-        "verdict": row.verdict,
-    }
-
-
-def _format_segment(row: SegmentRow, metric: str | None) -> dict[str, str | None]:
-    """Return a segment as texts; one that is too small has the reason alone."""
-    performance, change = row.performance or MetricValue(None), row.change or MetricValue(None)
-    return {
-        "name": row.name,
-        "rows": f"{row.rows:,}",
-        "reason": row.drift.reason if row.is_too_small else None,
-        "drift": format_figure(row.drift.value),
-        "moved": row.list_moved(),
-        "performance": format_metric(metric, performance.value) if metric else "",
-        "interval": format_metric_interval(metric, performance) if metric else "",
-        "change": format_figure(change.value) if change.value is not None else "",
-    }
-
-
-def _format_estimate(row: EstimateRow) -> dict[str, str | None]:
-    return {
-        "name": format_metric_name(row.metric),
-        "reason": row.estimated.reason if row.estimated.value is None else None,
-        "estimated": format_metric(row.metric, row.estimated.value),
-        "interval": format_metric_interval(row.metric, row.estimated) or row.estimated.reason,
-        "realised": format_metric(row.metric, row.realised.value),
-        "realised_interval": format_metric_interval(row.metric, row.realised),
-    }
-
-
-def _draw_curves(evaluation: Evaluation) -> list[dict[str, Any]]:
-    detail = evaluation.performance
-    found = []
-    if (roc := detail.roc) is not None:
-        drawn = charts.draw_curve(
-            ("false positive rate", roc.false_positive_rate),
-            ("true positive rate", roc.true_positive_rate),
-            diagonal=True,
-        )
-        found.append(
-            ("ROC curve", f"area {format_figure(evaluation.find_value('roc_auc'))}; the diagonal is guessing", drawn)
-        )
-    if (curve := detail.precision_recall) is not None:
-        drawn = charts.draw_curve(("recall", curve.recall), ("precision", curve.precision), diagonal=False)
-        found.append(
-            (
-                "Precision and recall",
-                f"average precision {format_figure(evaluation.find_value('average_precision'))}",
-                drawn,
-            )
-        )
-    if (bins := detail.calibration) is not None:
-        drawn = charts.draw_curve(
-            ("probability", bins.probability), ("frequency", bins.frequency), diagonal=True, sizes=bins.rows
-        )
-        error = format_figure(evaluation.find_value("calibration_error"))
-        found.append(("Calibration", f"predicted against true; error {error}", drawn))
-    if (plot := detail.predicted_against_true) is not None:
-        drawn = charts.draw_heatmap(plot.edges, plot.rows_true_columns_predicted)
-        found.append(("Predicted against true", "rows by quantiles of both; the diagonal is right", drawn))
-    return [{"title": title, "note": note, "svg": charts.render_svg(drawn)} for title, note, drawn in found]
-
-
-def _share_confusion(evaluation: Evaluation) -> dict[str, Any] | None:
-    matrix = evaluation.performance.confusion_matrix
-    if matrix is None:
-        return None
-    rows = matrix.rows_true_columns_predicted
-    totals = [max(1, sum(row)) for row in rows]
-    shares = [[count / total for count in row] for row, total in zip(rows, totals, strict=True)]
-    cells = [list(zip(row, part, strict=True)) for row, part in zip(rows, shares, strict=True)]
-    return {"classes": matrix.classes, "rows": list(zip(matrix.classes, cells, strict=True))}
 
 
 def _collect_script_data(view: EvaluationView) -> dict[str, Any]:
@@ -251,7 +56,6 @@ def _collect_script_data(view: EvaluationView) -> dict[str, Any]:
     shapes: dict[tuple[str, ...], int] = {}
     return {
         "columns": [_collect_column(column, shapes) for column in view.columns],
-        "predictions": [_collect_column(column, shapes) for column in view.prediction_columns],
         "statistics": list(map(list, shapes)),
     }
 

@@ -1,12 +1,13 @@
 """Triggers and fires as people see them: what starts a scenario, whether it does, and what became of what was due."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from engine.formatting.lists import join_words
 from engine.formatting.moments import format_minute, format_second
 from engine.formatting.numbers import format_duration, format_seconds
+from engine.spec import ProjectSpec
 from engine.spec.declared_times import format_declared_time
 from engine.spec.moment import find_time_zone
 from engine.spec.resources.triggers import (
@@ -16,6 +17,7 @@ from engine.spec.resources.triggers import (
     IntervalTrigger,
     QueryChangedTrigger,
 )
+from engine.store import Store, TriggerState
 from engine.store.records import Fire, Pause, RunRecord
 
 
@@ -124,3 +126,68 @@ def describe_fire(fire: Fire, run: RunRecord | None, zone: str) -> FireView:
     """Return a fire as people see it; `run` is its run, if it has one that is still stored."""
     late = (run.started if run else fire.seen_at) - fire.scheduled
     return FireView(fire, zone, max(late, timedelta()), run.state if run else None)
+
+
+def describe_triggers(
+    project: ProjectSpec,
+    store: Store,
+    list_times: Callable[[str, AnyTrigger, TriggerState | None], Sequence[datetime]],
+) -> list[TriggerView]:
+    """Return the triggers of all scenarios, in the order of the spec.
+
+    Parameters
+    ----------
+    list_times
+        Returns when a trigger of a scenario is due next, from what is known of it.
+    """
+    states = {(state.scenario, state.trigger): state for state in store.fires.list_states()}
+    pauses = {pause.scenario: pause for pause in store.pauses.list_active()}
+    last = {(fire.scenario, fire.trigger): fire for fire in store.fires.list_newest()}
+    found = []
+    for scenario, declared in project.scenarios.items():
+        for trigger in declared.triggers:
+            state = states.get((scenario, trigger.name))
+            found.append(
+                TriggerView(
+                    scenario=scenario,
+                    name=trigger.name,
+                    kind=trigger.kind,
+                    starts=describe_trigger(trigger),
+                    zone=_name_zone_of(trigger, project),
+                    state=_describe_state(scenario, trigger, state, pauses.get(scenario), project),
+                    last=last.get((scenario, trigger.name)),
+                    next_times=tuple(list_times(scenario, trigger, state)),
+                )
+            )
+    return found
+
+
+def name_zone(fire: Fire, project: ProjectSpec) -> str:
+    """Return the name of the time zone of a fire's trigger; that of the project, if the spec has no such trigger."""
+    declared = project.scenarios[fire.scenario].triggers if fire.scenario in project.scenarios else []
+    return _name_zone_of(next((one for one in declared if one.name == fire.trigger), None), project)
+
+
+def _name_zone_of(trigger: AnyTrigger | None, project: ProjectSpec) -> str:
+    return str(getattr(trigger, "timezone", None) or project.resources.timezone)
+
+
+def _describe_state(
+    scenario: str, trigger: AnyTrigger, state: TriggerState | None, pause: Pause | None, project: ProjectSpec
+) -> str:
+    """Return whether a trigger starts runs, and if not, why."""
+    reasons = [
+        _explain_inactive(trigger, project, scenario),
+        describe_pause(pause) if pause else "",
+        f"error since {format_minute(state.error_since)}: {state.error}" if state and state.error_since else "",
+    ]
+    return "; ".join(filter(None, reasons)) or "active"
+
+
+def _explain_inactive(trigger: AnyTrigger, project: ProjectSpec, scenario: str) -> str:
+    """Return why a trigger starts nothing, if the spec or the deployment says so; else an empty text."""
+    if project.scenarios[scenario].active:
+        return "" if trigger.active else "inactive: the spec says active: false"
+    if project.revision is not None and scenario in project.revision.active:
+        return f"inactive: the deployment {project.revision.deployment} has switched the scenario off"
+    return "inactive: the spec says active: false of the scenario"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +34,6 @@ def test_a_report_is_that_of_the_command_line(shop_copy: engine.Project, tmp_pat
     written = shop_copy.store("mes").report(tmp_path / "new" / "page.html", "w2")
     assert written == tmp_path / "new" / "page.html"
     run_command("report", shop_copy.spec.path, "mes", "w2", "-o", tmp_path / "other.html")
-    pages = [(tmp_path / name).read_text() for name in ("new/page.html", "other.html")]
-    first, second = (re.sub(r"clip\d+", "clip", page) for page in pages)  # charts are numbered in their process
+    first, second = [(tmp_path / name).read_text() for name in ("new/page.html", "other.html")]
     assert first == second
     assert shop_copy.store("mes").report(tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")

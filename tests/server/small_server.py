@@ -87,9 +87,10 @@ class SmallServer:
 
     def reload(self) -> Sequence[ServedProject]:
         try:
-            self.project = replace(self.project, spec=load(self.path), spec_problems=())
+            self.project = replace(self.project, spec=load(self.path), spec_problems=(), spec_findings=())
         except SpecError as problem:
-            self.project = replace(self.project, spec_problems=tuple(str(problem).splitlines()))
+            told = tuple(str(problem).splitlines())
+            self.project = replace(self.project, spec_problems=told, spec_findings=problem.diagnostics)
         return [self.project]
 
     def request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:

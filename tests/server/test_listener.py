@@ -67,7 +67,7 @@ def test_the_url_that_is_printed_can_be_opened(served: SmallServer) -> None:
     listener = create(served)
     listener.start()
     try:
-        assert httpx2.get(listener.health_url).json()["ready"] is True
+        assert httpx2.get(listener.start_url, follow_redirects=True).status_code == 200
     finally:
         listener.stop()
 
@@ -85,8 +85,8 @@ def test_the_token_is_taken_out_of_the_environment_that_runs_inherit(served: Sma
 def test_a_token_that_was_given_is_printed_for_persons_alone(served: SmallServer) -> None:
     made, given = create(served), create(served, ENGINE_SERVE_TOKEN="e" * 40)
     for listener in (made, given):
-        assert listener.choose_shown_url(to_person=True) == listener.health_url
-    assert made.choose_shown_url(to_person=False) == made.health_url
+        assert listener.choose_shown_url(to_person=True) == listener.start_url
+    assert made.choose_shown_url(to_person=False) == made.start_url
     assert given.choose_shown_url(to_person=False) == given.url
 
 

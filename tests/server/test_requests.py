@@ -80,7 +80,13 @@ def test_unknown_projects_scenarios_runs_and_fires_are_404_with_what_there_is(cl
     assert (project.status_code, project.json()["help"]) == (404, 'did you mean "shop"?')
     scenario = client.post("/projects/shop/scenarios/nigthly/runs")
     assert (scenario.status_code, scenario.json()["help"]) == (404, 'did you mean "nightly"?')
-    for path in ("/projects/shop/runs/none", "/projects/shop/fires/99", "/projects/shop/fires/x", "/", "/livez/"):
+    for path in (
+        "/projects/shop/runs/none",
+        "/projects/shop/fires/99",
+        "/projects/shop/fires/x",
+        "/nowhere",
+        "/livez/",
+    ):
         assert client.get(path).status_code == 404
         assert client.get(path).json()["error"]
     wrong = client.get("/reload")

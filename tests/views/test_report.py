@@ -258,7 +258,7 @@ def test_in_a_browser_histograms_are_drawn_and_nothing_foreign_runs(project, tmp
     drawn = re.findall(r'<td class="draw"><svg .*?</svg>', document, re.DOTALL)
     assert len(drawn) == 3
     assert all("<rect" in svg and 'class="reference"' in svg for svg in drawn)
-    assert '<div class="draw large" data-prediction="probability"><svg ' in document
+    assert "<figcaption>probability, reference and batch" in document
 
 
 @browsed

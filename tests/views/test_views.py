@@ -19,7 +19,7 @@ from engine.spec.resources.checks import build_bounds
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.store.records import MetricPoint, OutboxMessage, RunRecord, StepRecord
 from engine.views import EvaluationFacts, describe_evaluation
-from engine.views.charts import draw_history, render_svg
+from engine.views.charts.history import draw_history
 from engine.views.checks import describe_checks, group_checks, tally_checks
 from engine.views.columns import describe_columns
 from engine.views.evaluation_view import HistoryView, describe_reference
@@ -178,11 +178,9 @@ def test_a_view_says_what_the_batch_was_compared_with(reference, text) -> None:
 )
 def test_a_chart_has_evaluations_at_their_times_if_all_have_one(times, shares) -> None:
     points = [MetricPoint(str(n), str(n), NOW, n / 10, time=time) for n, time in enumerate(times)]
-    drawn = render_svg(draw_history(HistoryView("data_drift", tuple(points), None), "2", str))
-    marks = re.search(r'class="mark-symbol role-mark[^>]*>(.*?)</g>', drawn, re.DOTALL)
-    assert marks
-    first, second, third = [float(x) for x in re.findall(r'transform="translate\(([\d.]+),', marks[1])]
-    assert [(second - first) / (third - first)] == pytest.approx(shares)
+    drawn = draw_history(HistoryView("data_drift", tuple(points), None), "2", str).render()
+    first, second, third = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
+    assert [(second - first) / (third - first)] == pytest.approx(shares, abs=1e-3)
 
 
 def test_the_history_of_a_metric_has_the_range_of_its_check() -> None:

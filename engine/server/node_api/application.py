@@ -13,6 +13,7 @@ from engine.errors import BundleError, UsageError
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys, read_body
 from engine.server.callers import GuardedRoute
+from engine.server.event_streams import EventStreams
 from engine.server.node_api.bundles import BundleRequests
 from engine.server.node_api.deployments import DeploymentRequests
 from engine.server.node_api.evaluations import EvaluationRequests
@@ -59,13 +60,14 @@ class NodeApi:
         tell: Callable[[str], None],
     ) -> None:
         self.node = node
-        self._folder = NodeFolder(node, get_settings)
+        self.folder = NodeFolder(node, get_settings)
         self.updates = NodeUpdates(node, environ, control.is_draining, tell, node_file=get_settings().path)
+        self.deployments = DeploymentRequests(node, self.updates, self.folder, control)
         self._control = control
 
     def start(self) -> None:
         """Begin to look after the operations, and remove what a killed server has left of uploads."""
-        self._folder.sweep()
+        self.folder.sweep()
         self.updates.start()
 
     def stop(self) -> None:
@@ -76,10 +78,10 @@ class NodeApi:
         """Return nothing: every spec fits a node."""
         return ""
 
-    def build_routes(self, threads: RequestThreads) -> list[Route]:
+    def build_routes(self, threads: RequestThreads, streams: EventStreams) -> list[Route]:
         """Return the routes of the API."""
-        bundles, events = BundleRequests(self._folder), EventRequests(self.node, self._control.is_draining)
-        deployments = DeploymentRequests(self.node, self.updates, self._folder, self._control)
+        bundles, events = BundleRequests(self.folder), EventRequests(self.node, streams)
+        deployments = self.deployments
         runs, status = RunRequests(self.node, self._control), StatusRequests(self.node, self._control)
         evaluations = EvaluationRequests(self.node, self._control)
         read: dict[str, Callable[[Request], Response]] = {
@@ -130,7 +132,7 @@ class NodeApi:
 def _answer_read(answer: Callable[[Request], Response], threads: RequestThreads, route: ApiRoute) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         check_parameters(route, request)
-        with _explained_problems():
+        with explained_problems():
             return await threads.run(answer, request)
 
     return endpoint
@@ -144,7 +146,7 @@ def _answer_change(answer: Callable[[Request, Any], Response], threads: RequestT
     async def endpoint(request: Request) -> Response:
         check_parameters(route, request)
         body = _read_model(model, await read_body(request, route.body_bytes))
-        with _explained_problems():
+        with explained_problems():
             return await threads.run(answer, request, body)
 
     return endpoint
@@ -155,7 +157,7 @@ def _answer_by_itself(
 ) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         check_parameters(route, request)
-        with _explained_problems():
+        with explained_problems():
             return await answer(request, threads)
 
     return endpoint
@@ -175,7 +177,7 @@ def _read_model(model: type[BaseModel], body: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _explained_problems() -> Iterator[None]:
+def explained_problems() -> Iterator[None]:
     """Let the status of an answer say who has to do what about a problem."""
     try:
         yield

@@ -1,6 +1,5 @@
 """The requests about deployments and the operations on them. What takes long is begun, and done by processes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -30,6 +29,9 @@ from engine.service.deployments.update_order import DeploymentRefusedError, Upda
 from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
 from engine.spec.rules.names import explain_illegal_name
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
+
+Begun = tuple[OperationRow, bool]
+"""An operation, and whether this request has begun it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,18 @@ class DeploymentRequests:
 
     def update_deployment(self, request: Request, asked: UpdateRequest) -> Response:
         """Begin an update."""
-        name = request.path_params["name"]
+        return _answer_accepted(self.begin_update(request.path_params["name"], asked, *identify_request(request)))
+
+    def roll_back_deployment(self, request: Request, asked: RollbackRequest) -> Response:
+        """Begin a rollback."""
+        return _answer_accepted(self.begin_rollback(request.path_params["name"], asked, *identify_request(request)))
+
+    def disable_deployment(self, request: Request, asked: DisableRequest) -> Response:
+        """Begin to switch a deployment off."""
+        return _answer_accepted(self.begin_disabling(request.path_params["name"], asked, *identify_request(request)))
+
+    def begin_update(self, name: str, asked: UpdateRequest, key: str, by: str) -> Begun:
+        """Begin an update of a deployment; requests of one key are one request."""
         for what, text in (("name", name), ("project", asked.project), ("bundle_name", asked.bundle_name)):
             if why := explain_illegal_name(text):
                 raise AnswerError(422, f'"{what}" cannot be a name: {why}')
@@ -83,40 +96,30 @@ class DeploymentRequests:
             settings=asked.settings,
             archive=None,
             expected=asked.expected_revision,
-            by=get_caller(request).name,
+            by=by,
             again=asked.again,
             now=asked.now,
-            key=read_key(request),
+            key=key,
         )
-        return self._begin(order, lambda: self._require_bundle(order))
+        return self.updates.begin(order, lambda: self._require_bundle(order))
 
-    def roll_back_deployment(self, request: Request, asked: RollbackRequest) -> Response:
-        """Begin a rollback."""
-        key, by = read_key(request), get_caller(request).name
-        if (known := self._find_known(request, key, "rollback", asked.expected_revision)) is not None:
-            return self._answer_accepted(known, new=False)
-        row, active = self._get_active(request)
+    def begin_rollback(self, name: str, asked: RollbackRequest, key: str, by: str) -> Begun:
+        """Begin to go back to the last healthy revision of a deployment."""
+        if (known := self._find_known(name, key, "rollback", asked.expected_revision)) is not None:
+            return known, False
+        row, active = self.get_active(name)
         _compare_expected(active, asked.expected_revision)
         target = find_rollback_target(self.node, active)
-        return self._begin(order_back(row, target, active.number, by, now=asked.now, key=key))
+        return self.updates.begin(order_back(row, target, active.number, by, now=asked.now, key=key))
 
-    def disable_deployment(self, request: Request, asked: DisableRequest) -> Response:
+    def begin_disabling(self, name: str, asked: DisableRequest, key: str, by: str) -> Begun:
         """Begin to switch a deployment off."""
-        key, by = read_key(request), get_caller(request).name
-        if (known := self._find_known(request, key, "disable", asked.expected_revision)) is not None:
-            return self._answer_accepted(known, new=False)
-        row, active = self._get_active(request)
+        if (known := self._find_known(name, key, "disable", asked.expected_revision)) is not None:
+            return known, False
+        row, active = self.get_active(name)
         if asked.expected_revision is not None:
             _compare_expected(active, asked.expected_revision)
-        return self._begin(order_off(row, active, by, key))
-
-    def _begin(self, order: UpdateOrder, prepare: Callable[[], None] = lambda: None) -> Response:
-        operation, new = self.updates.begin(order, prepare)
-        return self._answer_accepted(operation, new=new)
-
-    def _answer_accepted(self, operation: OperationRow, *, new: bool) -> Response:
-        place = {"location": f"/v1/operations/{operation.id}"}
-        return answer_model(AcceptedOperation(operation=operation, new=new), 202 if new else 200, place)
+        return self.updates.begin(order_off(row, active, by, key))
 
     def _require_bundle(self, order: UpdateOrder) -> None:
         """Refuse an update to a bundle that is not here, or that is one of another project."""
@@ -128,23 +131,35 @@ class DeploymentRequests:
             message = f"the bundle {order.bundle[:12]} is one of the project {bundle.project!r}"
             raise AnswerError(422, f"{message}, not of {order.project!r}")
 
-    def _find_known(self, request: Request, key: str, kind: str, expected: int | None) -> OperationRow | None:
+    def _find_known(self, name: str, key: str, kind: str, expected: int | None) -> OperationRow | None:
         """Return the operation of a key; raises AnswerError if it is another one than is asked for."""
         known = self.node.operations.find_by_key(key)
         if known is None:
             return None
         begins = known.from_revision if expected is None else expected
-        if (known.deployment, known.kind, known.from_revision) != (request.path_params["name"], kind, begins):
+        if (known.deployment, known.kind, known.from_revision) != (name, kind, begins):
             message = f"Idempotency-Key was used before, for the operation {known.id} on {known.deployment}"
             raise AnswerError(409, message, "take a new key for another request")
         return known
 
-    def _get_active(self, request: Request) -> tuple[DeploymentRow, RevisionRow]:
-        row = find_deployment_row(self.node, request.path_params["name"])
+    def get_active(self, name: str) -> tuple[DeploymentRow, RevisionRow]:
+        """Return a deployment and its active revision; raises AnswerError if there is none."""
+        row = find_deployment_row(self.node, name)
         active = self.node.find_revision(row.name, row.active_revision)
         if active is None:
             raise AnswerError(409, f"{row.name}: nothing is active in it yet")
         return row, active
+
+
+def identify_request(request: Request) -> tuple[str, str]:
+    """Return the key of a request, and who has sent it."""
+    return read_key(request), get_caller(request).name
+
+
+def _answer_accepted(begun: Begun) -> Response:
+    operation, new = begun
+    place = {"location": f"/v1/operations/{operation.id}"}
+    return answer_model(AcceptedOperation(operation=operation, new=new), 202 if new else 200, place)
 
 
 def find_deployment_row(node: Node, name: str) -> DeploymentRow:

@@ -12,9 +12,9 @@ from engine.server.node_api.deployments import find_deployment_row
 from engine.server.node_api.model_answers import answer_model
 from engine.server.node_api.parameters import read_number
 from engine.server.requests import ProjectRequests, read_log
+from engine.server.served_status import find_served
 from engine.service.control import ServerControl
 from engine.service.deployments.node_requests import LogPart, PauseRequest, RunStartRequest
-from engine.service.deployments.places import DeploymentPlaces
 from engine.store import utc_now
 from engine.store.node import DeploymentRow, Node
 
@@ -82,12 +82,10 @@ def name_project(request: Request, node: Node, control: ServerControl) -> Deploy
     row = find_deployment_row(node, request.path_params["name"])
     if row.active_revision is None:
         raise AnswerError(409, f"{row.name}: nothing is active in it yet", "deploy a bundle first")
-    pointer = DeploymentPlaces(node.folder, row.name).pointer
     until = time.monotonic() + SERVED_SECONDS
     while time.monotonic() < until:
-        for project in control.list_projects():
-            if project.path.absolute() == pointer:
-                request.path_params["project"] = project.name
-                return row
+        if (project := find_served(row.name, node, control)) is not None:
+            request.path_params["project"] = project.name
+            return row
         time.sleep(LOOK_SECONDS)
     raise AnswerError(503, f"{row.name}: this server does not serve it yet", "ask again", {"retry-after": "2"})

@@ -84,7 +84,7 @@ class NodeFolder:
 
     def find_bundle(self, id_: str) -> ReceivedBundle | None:
         """Return a bundle whose archive is here; None if it is not."""
-        if not self._get_archive(id_).exists():
+        if not self.get_archive(id_).exists():
             return None
         return next((one for one in self.node.list_bundles() if one.id == id_), None)
 
@@ -131,7 +131,7 @@ class NodeFolder:
                 signers=verified.signers,
             )
             self.node.add_bundle(bundle)
-            upload.path.replace(self._get_archive(upload.id))
+            upload.path.replace(self.get_archive(upload.id))
             _sync_folder(self.node.folder / "bundles")
             remove_spare_bundles(self.node, settings.resources.limits.bundles, keeping=upload.id)
         return bundle, True
@@ -143,7 +143,8 @@ class NodeFolder:
                 raise UsageError(f"the bundle {id_[:12]} is in use: a deployment has a release of it")
             remove_bundle(self.node, id_)
 
-    def _get_archive(self, id_: str) -> Path:
+    def get_archive(self, id_: str) -> Path:
+        """Return where the archive of a bundle is, or would be."""
         return self.node.folder / "bundles" / f"{id_}.zip"
 
     # --- deployments

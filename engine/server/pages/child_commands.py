@@ -1,0 +1,86 @@
+"""Commands that people ask for on a page and that need data libraries: each is a process, one at a time.
+
+A request does not wait for it: its page asks again until the result is there. Results are kept in memory, the newest
+of them, and are lost when the server ends.
+"""
+
+import os
+import subprocess
+import sys
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Lock, Thread
+
+from engine.formatting.control_characters import remove_controls
+from engine.service.control import ServedProject
+
+LONGEST_SECONDS = 600
+MOST_RESULTS = 40
+MOST_WAITING = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command has printed; `problem` says why it has failed, and is empty if it has not."""
+
+    output: bytes
+    problem: str
+
+
+class ChildCommands:
+    """Runs commands one after the other, and keeps their results by a key."""
+
+    def __init__(self) -> None:
+        self._results: OrderedDict[Hashable, Future[CommandResult]] = OrderedDict()
+        self._lock, self._turn = Lock(), Lock()
+
+    def start(self, key: Hashable, arguments: Sequence[str], project: ServedProject) -> bool:
+        """Start a command, unless one of the same key is under way; return False if too many wait already.
+
+        Parameters
+        ----------
+        arguments
+            Those of the Python interpreter: `-m`, a module, and so on.
+        project
+            Whose environment it gets.
+        """
+        with self._lock:
+            found = self._results.get(key)
+            if found is not None and not found.done():
+                return True
+            if sum(not one.done() for one in self._results.values()) >= MOST_WAITING:
+                return False
+            environ = dict(project.spec.select_environment(os.environ)) if project.spec else {}
+            result: Future[CommandResult] = Future()
+            self._results[key] = result
+            self._results.move_to_end(key)
+            if len(self._results) > MOST_RESULTS:
+                self._results.popitem(last=False)
+            # a daemon: the server does not wait for it when it ends, as it would for the threads of a pool
+            Thread(target=self._run, args=(result, [sys.executable, *arguments], environ), daemon=True).start()
+            return True
+
+    def find(self, key: Hashable) -> Future[CommandResult] | None:
+        """Return the result of a command, which is not done while it is under way; None if it was not started."""
+        with self._lock:
+            return self._results.get(key)
+
+    def _run(self, result: Future[CommandResult], command: Sequence[str], environ: dict[str, str]) -> None:
+        with self._turn:
+            try:
+                result.set_result(_run_command(command, environ))
+            except OSError as problem:
+                result.set_result(CommandResult(b"", f"the process could not be started: {problem.strerror}"))
+
+
+def _run_command(command: Sequence[str], environ: dict[str, str]) -> CommandResult:
+    try:
+        done = subprocess.run(command, env=environ, capture_output=True, timeout=LONGEST_SECONDS, check=False)  # noqa: S603 - our own modules, without a shell
+    except subprocess.TimeoutExpired:
+        return CommandResult(b"", f"it took longer than {LONGEST_SECONDS} s, and was ended")
+    if done.returncode > 1 or done.returncode < 0:
+        told = remove_controls(done.stderr.decode("utf-8", "replace")).strip()
+        return CommandResult(done.stdout, told[-2000:] or f"it ended with the code {done.returncode}")
+    return CommandResult(done.stdout, "")

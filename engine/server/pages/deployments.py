@@ -1,0 +1,170 @@
+"""The deployments of a node: what is active and how it stands, what was done, and updates that people ask for."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from engine.errors import EngineError
+from engine.server.answers import AnswerError
+from engine.server.node_api.application import NodeApi, explained_problems
+from engine.server.node_api.deployments import Begun, find_deployment_row, identify_request
+from engine.server.node_api.events import find_operation
+from engine.server.pages import links
+from engine.server.pages.page import Page, Table
+from engine.server.requests import ProjectRequests
+from engine.server.served_status import describe_deployed, find_served
+from engine.service.deployments.node_requests import DisableRequest, RollbackRequest, UpdateRequest
+from engine.service.deployments.targets import DeployedState, find_deployed
+from engine.service.deployments.update_start import find_rollback_target
+from engine.service.project_status import ProjectStatus
+from engine.store.node import DeploymentRow, OperationRow, ReceivedBundle, RevisionRow
+
+OPERATIONS = 50
+"""Operations of a page."""
+
+OPERATION_COLUMNS = ("id", "kind", "state", "from_revision", "to_revision", "by", "started", "ended", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedRow:
+    """A deployment, how it stands, and the name under which the server has its project; None if it serves it not."""
+
+    state: DeployedState
+    status: ProjectStatus
+    project: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPages:
+    """The pages of deployments, and what their forms ask for."""
+
+    requests: ProjectRequests
+    api: NodeApi
+
+    def list_deployments(self, _request: Request) -> Page:
+        """Return all deployments of the node."""
+        rows = [self._describe(row) for row in self.api.node.list_deployments()]
+        return Page(
+            template="deployments.html",
+            title="Deployments",
+            content={"deployments": rows},
+            table=Table(
+                ("deployment", "project", "revision", "bundle", "since", "by", "enabled", "error"),
+                [(row.state.row.name, row.state.row.project, *_list_active_cells(row.state.active),
+                  row.state.row.enabled, row.state.row.error) for row in rows],
+            ),
+        )  # fmt: skip
+
+    def show_deployment(self, request: Request) -> Page:
+        """Return a deployment with its revisions, and the newest operations on it or those before one of them."""
+        row = find_deployment_row(self.api.node, request.path_params["deployment"])
+        described = self._describe(row)
+        operations = self.api.node.operations.list_all(row.name)[::-1]
+        if before := request.query_params.get("before"):
+            operations = operations[1 + next((i for i, one in enumerate(operations) if one.id == before), -1) :]
+        shown = operations[:OPERATIONS]
+        bundles = [one for one in self.api.node.list_bundles()[::-1] if one.project == row.project]
+        return Page(
+            template="deployment.html",
+            title=row.name,
+            content={
+                "deployment": described,
+                "revisions": self.api.node.list_revisions(row.name)[::-1],
+                "operations": shown,
+                "older": shown[-1].id if len(operations) > OPERATIONS else None,
+            },
+            values={
+                "bundles": [(one.id, self._name_bundle(row.name, one)) for one in bundles],
+                "back": self._find_back(described.state.active),
+                "known": {one.id for one in bundles},
+                "key": secrets.token_hex(16),
+            },
+            table=Table(OPERATION_COLUMNS, [[getattr(one, name) for name in OPERATION_COLUMNS] for one in shown]),
+        )
+
+    def show_operation(self, request: Request) -> Page:
+        """Return an operation: its steps with what they have said, and how it has ended."""
+        operation = find_operation(self.api.node, request.path_params["operation"])
+        if operation.deployment != request.path_params["deployment"]:
+            raise AnswerError(404, "there is no operation of this id on this deployment")
+        return Page(
+            template="operation.html",
+            title=f"{operation.kind.capitalize()} of {operation.deployment}",
+            content={"operation": operation, "events": self.api.node.operations.list_events(operation)},
+            values={"is_open": operation.ended is None},
+            table=Table(
+                ("name", "started", "ended", "problem"),
+                [(step.name, step.started, step.ended, step.problem) for step in operation.steps],
+            ),
+        )
+
+    def deploy(self, request: Request, form: Mapping[str, str]) -> str:
+        """Begin an update to a bundle of the node, with the settings that the deployment has now."""
+        name = request.path_params["deployment"]
+        with explained_problems():
+            row, active = self.api.deployments.get_active(name)
+            bundle = self.api.folder.find_bundle(form.get("bundle", ""))
+            if bundle is None:
+                raise AnswerError(422, "the bundle is not on this node", "choose one of its bundles")
+            asked = UpdateRequest(
+                project=row.project,
+                bundle=bundle.id,
+                bundle_name=self._name_bundle(name, bundle),
+                settings={key: value for key, value in active.settings.items() if key != "off"},
+                expected_revision=_read_revision(form),
+                again="again" in form,
+                now="now" in form,
+            )
+            return _link_begun(self.api.deployments.begin_update(name, asked, *identify_request(request)))
+
+    def roll_back(self, request: Request, form: Mapping[str, str]) -> str:
+        """Begin to go back to the last healthy revision."""
+        asked = RollbackRequest(expected_revision=_read_revision(form), now="now" in form)
+        name = request.path_params["deployment"]
+        with explained_problems():
+            return _link_begun(self.api.deployments.begin_rollback(name, asked, *identify_request(request)))
+
+    def disable(self, request: Request, form: Mapping[str, str]) -> str:
+        """Begin to let triggers start nothing any more."""
+        asked = DisableRequest(expected_revision=_read_revision(form))
+        name = request.path_params["deployment"]
+        with explained_problems():
+            return _link_begun(self.api.deployments.begin_disabling(name, asked, *identify_request(request)))
+
+    def _describe(self, row: DeploymentRow) -> DeployedRow:
+        node, control = self.api.node, self.requests.control
+        served = find_served(row.name, node, control)
+        status = describe_deployed(row, node, control, self.requests.clock())
+        state = find_deployed(node, row.name) or DeployedState(row, None)
+        return DeployedRow(state, status, served.name if served else None)
+
+    def _find_back(self, active: RevisionRow | None) -> RevisionRow | None:
+        """Return the revision that a rollback leads to; None if there is none."""
+        try:
+            return find_rollback_target(self.api.node, active) if active else None
+        except EngineError:
+            return None
+
+    def _name_bundle(self, deployment: str, bundle: ReceivedBundle) -> str:
+        """Return the name by which a bundle was last deployed there, else the one under which it came."""
+        revisions = self.api.node.list_revisions(deployment)
+        return next((one.bundle_name for one in revisions[::-1] if one.bundle == bundle.id), bundle.name)
+
+
+def _list_active_cells(active: RevisionRow | None) -> tuple[object, ...]:
+    return (None,) * 4 if active is None else (active.number, active.bundle_name, active.made, active.made_by)
+
+
+def _read_revision(form: Mapping[str, str]) -> int:
+    """Return the revision that was active on the page of a form, so that nothing is undone that came later."""
+    text = form.get("revision", "")
+    if not text.isdecimal() or len(text) > 9:
+        raise AnswerError(422, "the form does not say which revision is active", "load its page again")
+    return int(text)
+
+
+def _link_begun(begun: Begun) -> str:
+    operation: OperationRow = begun[0]
+    return links.build_link(links.OPERATION, deployment=operation.deployment, operation=operation.id)

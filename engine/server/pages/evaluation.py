@@ -1,0 +1,296 @@
+"""One evaluation: what it found, its performance at each threshold, and the drift of its columns, page by page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.requests import Request
+
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.server.answers import AnswerError
+from engine.server.pages import links
+from engine.server.pages.child_commands import ChildCommands
+from engine.server.pages.evaluation_store import ServedStore
+from engine.server.pages.page import Page, Table
+from engine.server.requests import ProjectRequests
+from engine.spec.redaction import Redact
+from engine.store import CheckPoint
+from engine.store.transfer import read_evaluation
+from engine.views.charts.curves import draw_curve
+from engine.views.charts.histograms import draw_histogram
+from engine.views.collection import collect_facts
+from engine.views.columns import ColumnView
+from engine.views.evaluation_view import EvaluationView, describe_evaluation
+from engine.views.layout import lay_out_evaluation, lay_out_histogram
+from engine.views.metric_text import format_metric
+from engine.views.thresholds import ThresholdView, describe_thresholds
+
+COLUMNS = 50
+"""Columns on one page."""
+
+REFERENCES = 20
+"""Evaluations that are offered as references."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPages:
+    """The pages of one evaluation."""
+
+    requests: ProjectRequests
+    redact: Redact
+    commands: ChildCommands
+
+    def show_evaluation(self, request: Request) -> Page:
+        """Return an evaluation: summary, checks, history, predictions, performance, segments, origin."""
+        found = ServedStore.find(self.requests, request)
+        view = self._describe_stored(found, request)
+        thresholds = describe_thresholds(view.evaluation)
+        return Page(
+            template="evaluation.html",
+            title=view.evaluation.name,
+            content=_list_content(view),
+            values={
+                **lay_out_evaluation(view, self.redact),
+                "store": found.name,
+                "thresholds": thresholds and self._lay_out_thresholds(thresholds),
+            },
+            table=Table(
+                ("metric", "value", "low", "high", "p_value", "reason"),
+                [
+                    (name, one.value, one.low, one.high, one.p_value, one.reason)
+                    for name, one in view.evaluation.metrics.items()
+                ],
+            ),
+            project=found.project,
+        )
+
+    def show_drift(self, request: Request) -> Page:
+        """Return the drift of an evaluation: of the data, of its columns, of the predictions."""
+        found, view = self._find_view(request)
+        if view is None:
+            return self._show_computation(request, found)
+        wanted = request.query_params.get("find", "").strip()
+        columns = [one for one in view.columns if wanted.casefold() in one.name.casefold()]
+        start = _read_start(request)
+        shown = columns[start : start + COLUMNS]
+        return Page(
+            template="drift.html",
+            title=f"Drift of {view.evaluation.name}",
+            content={
+                "evaluation": view.evaluation.id,
+                "reference": view.reference,
+                "data_drift": view.evaluation.metrics.get("data_drift"),
+                "columns": shown,
+                "all_columns": len(view.columns),
+                "importance": view.importance,
+                "prediction": view.prediction,
+            },
+            values={
+                **lay_out_evaluation(view, self.redact),
+                "store": found.name,
+                "drawn": [draw_histogram(column.histogram, self.redact, small=True).render() for column in shown],
+                "find": wanted,
+                "matching": len(columns),
+                "start": start,
+                "next_start": start + COLUMNS if start + COLUMNS < len(columns) else None,
+                "last_start": max(0, start - COLUMNS) if start else None,
+                **_offer_references(found, view.evaluation, request),
+            },
+            table=_tabulate_columns(columns),
+            project=found.project,
+        )
+
+    def show_column(self, request: Request) -> Page:
+        """Return a column of an evaluation: its distribution and every statistic of both sides."""
+        found, view = self._find_view(request)
+        if view is None:
+            raise AnswerError(404, "this comparison is not computed yet", "the page of the drift computes it")
+        wanted = request.query_params.get("name", "")
+        column = next((one for one in (*view.columns, *view.prediction_columns) if one.name == wanted), None)
+        if column is None:
+            raise AnswerError(404, f'no column "{wanted[:60]}" was compared', "the page of the drift lists them")
+        return Page(
+            template="column.html",
+            title=column.name,
+            content=column,
+            values={
+                "store": found.name,
+                "evaluation": view.evaluation,
+                "histogram": lay_out_histogram(column, self.redact),
+                "statistics": _pair_statistics(column),
+                "is_part": request.headers.get("hx-request") == "true",
+            },
+            table=Table(
+                ("statistic", "value", "low", "high", "p_value", "reason"),
+                [
+                    (name, one.value, one.low, one.high, one.p_value, one.reason)
+                    for name, one in column.statistics.items()
+                ],
+            ),
+            project=found.project,
+        )
+
+    def compute(self, request: Request, form: Mapping[str, str]) -> str:
+        """Compare an evaluation with another reference, in a process; the page of the drift shows the result."""
+        found = ServedStore.find(self.requests, request)
+        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        reference = form.get("reference", "")
+        if reference not in dict(_list_references(found, evaluation)):
+            raise AnswerError(422, "there is no such reference", "choose one of the list")
+        arguments = ("-m", "engine.api.comparison_process", str(found.project.path), found.name, evaluation.id)
+        if not self.commands.start(
+            _name_comparison(found, evaluation, reference), [*arguments, reference], found.project
+        ):
+            raise AnswerError(503, "too many comparisons wait already", "try it again in a minute")
+        names = {"project": found.project.name, "store": found.name, "evaluation": evaluation.id}
+        return links.build_link(links.DRIFT, {"reference": reference}, **names)
+
+    def _find_view(self, request: Request) -> tuple[ServedStore, EvaluationView | None]:
+        """Return an evaluation; if another reference is asked for, its comparison with that, None until it is there."""
+        found = ServedStore.find(self.requests, request)
+        reference = request.query_params.get("reference")
+        if not reference:
+            return found, self._describe_stored(found, request)
+        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        result = self.commands.find(_name_comparison(found, evaluation, reference))
+        if result is None or not result.done() or result.result().problem:
+            return found, None
+        computed = replace(read_evaluation(result.result().output, evaluation.id).evaluation, id=evaluation.id)
+        return found, describe_evaluation(collect_facts(computed, [], found.spec, found.store))
+
+    def _describe_stored(self, found: ServedStore, request: Request) -> EvaluationView:
+        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        checks = select_latest(found.store.checks.history(found.name, evaluation=evaluation.id))
+        return describe_evaluation(collect_facts(evaluation, checks, found.spec, found.store))
+
+    def _show_computation(self, request: Request, found: ServedStore) -> Page:
+        """Return that a comparison is under way, that it has failed, or that it has to be asked for."""
+        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        reference = request.query_params["reference"]
+        result = self.commands.find(_name_comparison(found, evaluation, reference))
+        is_running = result is not None and not result.done()
+        problem = result.result().problem if result is not None and result.done() else ""
+        return Page(
+            template="computation.html",
+            title=f"Drift of {evaluation.name}",
+            content={"evaluation": evaluation.id, "reference": reference, "running": is_running, "problem": problem},
+            values={"store": found.name, **_offer_references(found, evaluation, request)},
+            project=found.project,
+        )
+
+    def _lay_out_thresholds(self, view: ThresholdView) -> dict[str, Any]:
+        selected = [(row.selected or 0.0, row.lift) for row in view.rows if row.lift is not None]
+        top = max([1.0, *(lift for _, lift in selected)])
+        lift = draw_curve(
+            ("share of rows predicted positive", [share for share, _ in selected]),
+            ("lift", [lift for _, lift in selected]),
+            line=(1, 1),
+            top=top * 1.05,
+        )
+        step = max(1, len(view.rows) // 20)
+        counts = [
+            [row.threshold, row.true_positive, row.false_positive, row.false_negative, row.true_negative]
+            for row in view.rows
+        ]
+        return {
+            "positive": view.positive,
+            "in_use": view.in_use,
+            "rows": view.rows[::step],
+            "counts": json.dumps(counts),
+            "index": view.rows.index(view.in_use),
+            "last": len(view.rows) - 1,
+            "lift": lift.render(),
+            "density": draw_histogram(view.density, self.redact).render(),
+        }
+
+
+def _name_comparison(found: ServedStore, evaluation: Evaluation, reference: str) -> tuple[str, ...]:
+    return "compare", found.project.name, found.name, evaluation.id, reference
+
+
+def _list_references(found: ServedStore, evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return what an evaluation can be compared with: how it is called, and in words."""
+    others = found.store.evaluations.history(found.name, REFERENCES + 1, metrics=[])
+    declared = found.spec.evaluation_stores[found.name]
+    of_model = [("model_test", f"the held-out rows of model {declared.model}")] if declared.model else []
+    datasets = [(f"dataset:{name}", f"dataset {name}") for name in found.spec.datasets if name != declared.dataset]
+    evaluations = [(one.id, f"evaluation {one.name}") for one in reversed(others) if one.id != evaluation.id]
+    return [*of_model, *evaluations, *datasets]
+
+
+def _offer_references(found: ServedStore, evaluation: Evaluation, request: Request) -> dict[str, Any]:
+    return {
+        "references": _list_references(found, evaluation),
+        "chosen": request.query_params.get("reference", ""),
+        "compute": links.build_link(
+            links.COMPUTE, project=found.project.name, store=found.name, evaluation=evaluation.id
+        ),
+    }
+
+
+def select_latest(points: Sequence[CheckPoint]) -> list[CheckResult]:
+    """Return the results of each check when it was last applied, oldest first."""
+    newest = {point.result.check: point.created for point in sorted(points, key=lambda point: point.created)}
+    return [point.result for point in points if point.created == newest[point.result.check]]
+
+
+def _list_content(view: EvaluationView) -> dict[str, Any]:
+    """Return an evaluation for programs: what its page shows, without the columns, which have a page of their own."""
+    evaluation: Evaluation = view.evaluation
+    return {
+        "id": evaluation.id,
+        "name": evaluation.name,
+        "store": evaluation.store,
+        "outcome": view.outcome,
+        "summary": view.summary,
+        "reference": view.reference,
+        "headlines": view.headlines,
+        "checks": view.checks,
+        "performance": view.performance,
+        "segments": view.segments,
+        "estimates": view.estimates,
+        "challenger": view.challenger,
+        "metrics": evaluation.metrics if len(evaluation.metrics) <= 2000 else None,
+        "labels": evaluation.labels,
+        "time": evaluation.time,
+        "created": evaluation.created,
+        "rows": {"read": evaluation.rows_read, "used": evaluation.rows_used, "reference": evaluation.reference_rows},
+        "notes": evaluation.notes,
+    }
+
+
+def _pair_statistics(column: ColumnView) -> list[dict[str, str]]:
+    """Return the statistics as text; what both sides have, in one row."""
+    rows = []
+    for name, measured in column.statistics.items():
+        if name.startswith("reference_") and name.removeprefix("reference_") in column.statistics:
+            continue
+        before = column.statistics.get(f"reference_{name}")
+        rows.append(
+            {
+                "name": name.replace("_", " "),
+                "reference": "" if before is None else format_metric(name, before.value),
+                "value": measured.reason or "" if measured.value is None else format_metric(name, measured.value),
+            }
+        )
+    return rows
+
+
+def _tabulate_columns(columns: Sequence[ColumnView]) -> Table:
+    statistics = list(dict.fromkeys(name for column in columns for name in column.statistics))
+    return Table(
+        ("column", "role", "drift", "drift_p", "drift_importance", "model_importance", *statistics, "reason"),
+        [
+            (one.name, one.role, one.drift, one.drift_p, one.drift_importance, one.model_importance,
+             *(one.find_statistic(name) for name in statistics), one.reason)
+            for one in columns
+        ],
+    )  # fmt: skip
+
+
+def _read_start(request: Request) -> int:
+    text = request.query_params.get("start", "0")
+    if not text.isdecimal() or len(text) > 6:
+        raise AnswerError(422, '"start" is not valid', "write the number of the first column to show, from 0")
+    return int(text)

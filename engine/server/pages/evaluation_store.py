@@ -1,0 +1,267 @@
+"""An evaluation store: its evaluations as a table and as charts, several side by side, and their removal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.requests import Request
+
+from engine.evaluation.record import Evaluation, MetricValue
+from engine.outcome import worst_check_outcome
+from engine.server.answers import AnswerError
+from engine.server.callers import describe_caller
+from engine.server.pages import links
+from engine.server.pages.page import Page, Table
+from engine.server.requests import ProjectRequests
+from engine.service.control import ServedProject
+from engine.spec import ProjectSpec
+from engine.spec.metric_names import normalize_metric_name, resolve_metric_name
+from engine.spec.problem import Problem
+from engine.spec.redaction import Redact
+from engine.store import EvaluationFilter, Store
+from engine.views.charts.history import draw_history
+from engine.views.evaluation_view import HistoryView
+from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
+from engine.views.ranges import select_value_range
+from engine.views.store_view import EvaluationRow, StoreView, describe_store
+
+ROWS = 50
+"""Evaluations on one page."""
+
+POINTS = 400
+"""The newest evaluations in a chart."""
+
+MOST_METRICS = 12
+"""Metrics that are columns of the table."""
+
+MOST_CHARTS = 8
+MOST_COMPARED = 6
+DEFAULT_METRICS = ("data_drift", "drifted_columns")
+"""Shown of a store that displays no metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedStore:
+    """An evaluation store of a served project, with the project's spec and state."""
+
+    name: str
+    project: ServedProject
+    spec: ProjectSpec
+    store: Store
+
+    @classmethod
+    def find(cls, requests: ProjectRequests, request: Request) -> "ServedStore":
+        """Return the store that a request is about; raises AnswerError if there is none, or no state."""
+        project, spec = requests.find_spec(request)
+        name = request.path_params["store"]
+        if name not in spec.evaluation_stores:
+            raise AnswerError(404, f'the spec declares no evaluation store "{name[:60]}"')
+        return cls(name, project, spec, requests.find_store(request))
+
+    def link_evaluation(self, id_: str) -> str:
+        """Return the address of the page of one of its evaluations."""
+        return links.build_link(links.EVALUATION, project=self.project.name, store=self.name, evaluation=id_)
+
+    def get_evaluation(self, id_: str) -> Evaluation:
+        """Return one of its evaluations; raises AnswerError if it has none of this id."""
+        meant = self.store.evaluations.find_ids(self.name, id_)
+        if len(meant) != 1:
+            raise AnswerError(404, f'{self.name} has no evaluation "{id_[:60]}"', "it may have been removed")
+        return self.store.evaluations.get(meant[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedMetric:
+    """A metric of several evaluations, side by side."""
+
+    metric: str
+    name: str
+    values: tuple[MetricValue | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationStorePages:
+    """The pages of an evaluation store, and the removal of evaluations."""
+
+    requests: ProjectRequests
+    redact: Redact
+
+    def list_evaluations(self, request: Request) -> Page:
+        """Return the evaluations of a store, newest first, and charts of the metrics that are displayed."""
+        found = ServedStore.find(self.requests, request)
+        metrics, asked = _read_metrics(request, found)
+        before, superseded = request.query_params.get("before"), "superseded" in request.query_params
+        where = EvaluationFilter(before=before, superseded=superseded, any_origin=True)
+        rows = found.store.evaluations.history(found.name, ROWS + 1, metrics=metrics, where=where)
+        is_more, rows = len(rows) > ROWS, rows[-ROWS:]
+        outcomes = found.store.checks.list_outcomes(found.name, [row.id for row in rows])
+        view = describe_store(found.name, metrics, rows, outcomes)
+        shown = replace(view, metrics=view.metrics[:MOST_METRICS], evaluations=view.evaluations[::-1])
+        return Page(
+            template="evaluation_store.html",
+            title=found.name,
+            content={
+                "store": shown,
+                "description": found.spec.evaluation_stores[found.name].description,
+                "total": found.store.evaluations.count(found.name, EvaluationFilter(any_origin=True)),
+                "metrics_left_out": len(view.metrics) - len(shown.metrics),
+                "reasons": view.list_reasons(),
+            },
+            values={
+                "store": found.name,
+                "cells": [_format_row(row, shown.metrics) for row in shown.evaluations],
+                "worst": [worst_check_outcome(row.outcomes.values()) for row in shown.evaluations],
+                "labels": _list_labels(shown.evaluations),
+                "headings": [format_metric_name(metric) for metric in shown.metrics],
+                "charts": _draw_charts(found, shown.metrics, self.redact) if before is None else [],
+                "asked": ", ".join(asked),
+                "superseded": superseded,
+                "older": rows[0].id if is_more else None,
+                "is_first": before is None,
+            },
+            table=_tabulate(shown),
+            project=found.project,
+        )
+
+    def compare_evaluations(self, request: Request) -> Page:
+        """Return two or more evaluations side by side: metrics, rows and labels."""
+        found = ServedStore.find(self.requests, request)
+        chosen = _read_chosen(request.query_params.getlist("evaluation"), found)
+        if len(chosen) < 2:
+            back = "go back, and choose two to six evaluations of the table"
+            raise AnswerError(422, "fewer than two evaluations are chosen", back)
+        metrics, _ = _read_metrics(request, found)
+        wanted = [*metrics, *_list_common_metrics(chosen)]
+        rows = [
+            ComparedMetric(metric, format_metric_name(metric), tuple(one.metrics.get(metric) for one in chosen))
+            for metric in dict.fromkeys(wanted)
+            if any(metric in one.metrics for one in chosen)
+        ]
+        return Page(
+            template="compared_evaluations.html",
+            title=f"{len(chosen)} evaluations of {found.name}",
+            content={
+                "evaluations": [{"id": one.id, "name": one.name, "rows": one.rows_used} for one in chosen],
+                "metrics": rows,
+            },
+            values={
+                "store": found.name,
+                "evaluations": chosen,
+                "cells": [[_format_cell(row.metric, value) for value in row.values] for row in rows],
+                "addresses": [found.link_evaluation(one.id) for one in chosen],
+            },
+            table=Table(
+                ("metric", *(f"{one.name} ({one.id})" for one in chosen)),
+                [(row.metric, *(value.value if value else None for value in row.values)) for row in rows],
+            ),
+            project=found.project,
+        )
+
+    def ask_removal(self, request: Request) -> Page:
+        """Return the question whether evaluations shall be removed."""
+        found = ServedStore.find(self.requests, request)
+        chosen = _read_chosen(request.query_params.getlist("evaluation"), found, most=ROWS)
+        if not chosen:
+            raise AnswerError(422, "no evaluation is chosen", "go back, and choose some of the table")
+        return Page(
+            template="removed_evaluations.html",
+            title=f"Remove {len(chosen)} {'evaluation' if len(chosen) == 1 else 'evaluations'}",
+            content={"evaluations": [{"id": one.id, "name": one.name} for one in chosen]},
+            values={"store": found.name, "evaluations": chosen},
+            project=found.project,
+        )
+
+    def remove_evaluations(self, request: Request, form: Mapping[str, str]) -> str:
+        """Remove evaluations with their files, and record who did."""
+        found = ServedStore.find(self.requests, request)
+        ids = [one.id for one in _read_chosen(form.get("evaluations", "").split(), found, most=ROWS)]
+        with found.store.locks.hold(f"evaluation store {found.name}", wait=False):
+            found.store.evaluations.remove_ids(found.name, ids, describe_caller(request))
+        return links.build_link(links.STORE, project=found.project.name, store=found.name)
+
+
+def _read_metrics(request: Request, found: ServedStore) -> tuple[list[str], list[str]]:
+    """Return the metrics to show, and those among them that were asked for; by default those of `display:`."""
+    declared = found.spec.evaluation_stores[found.name]
+    asked = [
+        name for text in request.query_params.getlist("metric") for name in map(str.strip, text.split(",")) if name
+    ]
+    if not asked:
+        return [normalize_metric_name(metric) for metric in declared.display.metrics or DEFAULT_METRICS], []
+    task = found.spec.models[declared.model].task if declared.model else None
+    names = []
+    for text in asked[:MOST_METRICS]:
+        name = resolve_metric_name(text, "store", task=task, custom_metrics=declared.metrics)
+        if isinstance(name, Problem):
+            raise AnswerError(422, name.message, name.help or "")
+        names.append(text if text in declared.metrics else str(name))
+    return names, asked
+
+
+def _read_chosen(ids: Sequence[str], found: ServedStore, most: int = MOST_COMPARED) -> list[Evaluation]:
+    distinct = list(dict.fromkeys(ids))
+    if len(distinct) > most:
+        raise AnswerError(422, f"{len(distinct)} evaluations are chosen", f"choose at most {most}")
+    return [found.get_evaluation(id_) for id_ in distinct]
+
+
+def _list_common_metrics(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return the metrics of the evaluations that are about no single column, segment or class."""
+    return [metric for one in evaluations for metric in one.metrics if "." not in metric]
+
+
+def _list_labels(rows: Sequence[EvaluationRow]) -> list[str]:
+    """Return the labels that say more than the names do."""
+    names = dict.fromkeys(name for row in rows for name in row.labels)
+    return [name for name in names if any(row.labels.get(name) != row.name for row in rows)][:6]
+
+
+def _format_row(row: EvaluationRow, metrics: Sequence[str]) -> list[dict[str, str]]:
+    return [_format_cell(metric, row.metrics.get(metric)) for metric in metrics]
+
+
+def _format_cell(metric: str, value: MetricValue | None) -> dict[str, str]:
+    if value is None:
+        return {"value": "", "interval": "", "reason": ""}
+    return {
+        "value": "" if value.value is None else format_metric(metric, value.value),
+        "interval": format_metric_interval(metric, value),
+        "reason": value.reason or "",
+    }
+
+
+def _draw_charts(found: ServedStore, metrics: Sequence[str], redact: Redact) -> list[dict[str, Any]]:
+    """Return charts of metrics over the history of a store, with the ranges that checks allow now."""
+    newest = found.store.evaluations.find_ids(found.name)
+    results = found.store.checks.history(found.name, evaluation=newest[0]) if newest else []
+    charts = []
+    for metric in metrics[:MOST_CHARTS]:
+        points = tuple(
+            point
+            for point in found.store.evaluations.metric_history(found.name, metric, POINTS)
+            if point.value is not None
+        )
+        ranges = [select_value_range(one.result.bounds) for one in results[::-1] if one.result.metric == metric]
+        allowed = next((one for one in ranges if one is not None), None)
+        if len(points) > 1:
+            drawn = draw_history(HistoryView(metric, points, allowed), "", redact, size=(520, 200))
+            values = (f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
+            name = format_metric_name(metric)
+            charts.append({"title": name, "svg": drawn.render(), "text": f"{name}: {', '.join(values)}"})
+    return charts
+
+
+def _tabulate(view: StoreView) -> Table:
+    labels = list(dict.fromkeys(name for row in view.evaluations for name in row.labels))
+    checks = list(dict.fromkeys(name for row in view.evaluations for name in row.outcomes))
+    return Table(
+        ("id", "name", "time", "created", "rows", *(f"labels.{name}" for name in labels), *view.metrics,
+         *(f"checks.{name}" for name in checks)),
+        [
+            (row.id, row.name, row.time.text if row.time else None, row.created, row.rows,
+             *(row.labels.get(name) for name in labels),
+             *(row.metrics[metric].value if metric in row.metrics else None for metric in view.metrics),
+             *(row.outcomes.get(name) for name in checks))
+            for row in view.evaluations
+        ],
+    )  # fmt: skip

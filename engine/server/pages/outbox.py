@@ -1,0 +1,85 @@
+"""The messages of a project: sent, waiting, refused, dropped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from engine.formatting.moments import format_minute
+from engine.server.answers import AnswerError
+from engine.server.callers import describe_caller
+from engine.server.pages import links
+from engine.server.pages.page import Page, Table
+from engine.server.requests import ProjectRequests
+from engine.store import MessageState, OutboxMessage, Store
+
+MESSAGES = 50
+UNSENT = (MessageState.PENDING, MessageState.REFUSED)
+"""The states of messages that can be sent, or dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxPages:
+    """The page of the outbox, and what its forms ask for."""
+
+    requests: ProjectRequests
+
+    def list_messages(self, request: Request) -> Page:
+        """Return the newest messages, in one state if it is asked for, and the channels that do not deliver."""
+        store, project = self.requests.find_store(request), self.requests.find_project(request)
+        text = request.query_params.get("state", "")
+        if text and text not in list(MessageState):
+            raise AnswerError(422, '"state" is not one of a message', f"the states are {', '.join(MessageState)}")
+        before = request.query_params.get("before")
+        found = store.outbox.list_newest(MESSAGES + 1, before=before, state=MessageState(text) if text else None)
+        shown = found[:MESSAGES]
+        return Page(
+            template="outbox.html",
+            title="Outbox",
+            content={
+                "messages": shown,
+                "undelivered": [one._asdict() for one in store.outbox.summarise_undelivered()],
+                "unreachable": store.channel_states.list_all(),
+            },
+            values={
+                "state": text,
+                "states": list(MessageState),
+                "older": shown[-1].id if len(found) > MESSAGES else None,
+                "is_first": before is None,
+            },
+            table=Table(
+                ("id", "created", "state", "reporter", "channel", "to", "subject", "tries", "last_error", "run"),
+                [
+                    (one.id, one.created, str(one.state), one.reporter, one.channel, ", ".join(one.to), one.subject,
+                     one.tries, one.last_error, one.run)
+                    for one in shown
+                ],
+            ),
+            project=project,
+        )  # fmt: skip
+
+    def retry_message(self, request: Request, _form: Mapping[str, str]) -> str:
+        """Let a message be sent as soon as the server comes to it, also one that was refused."""
+        store, message = self._find_unsent(request)
+        store.make_due([message])
+        return _link_outbox(request)
+
+    def drop_message(self, request: Request, _form: Mapping[str, str]) -> str:
+        """Let a message not be sent any more, and record by whom."""
+        store, message = self._find_unsent(request)
+        reason = f"dropped by {describe_caller(request)} on {format_minute(self.requests.clock())}"
+        store.outbox.drop(message.id, reason)
+        return _link_outbox(request)
+
+    def _find_unsent(self, request: Request) -> tuple[Store, OutboxMessage]:
+        store = self.requests.find_store(request)
+        message = store.outbox.find(request.path_params["message"])
+        if message is None:
+            raise AnswerError(404, "there is no message of this id", "retention may have removed it")
+        if message.state not in UNSENT:
+            raise AnswerError(409, f"the message is {message.state} already")
+        return store, message
+
+
+def _link_outbox(request: Request) -> str:
+    return links.build_link(links.OUTBOX, project=request.path_params["project"])

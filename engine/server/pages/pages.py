@@ -1,0 +1,91 @@
+"""The table of the pages and of their actions."""
+
+from starlette.routing import Route
+
+from engine.server.callers import GuardedRoute, Role
+from engine.server.event_streams import EventStreams
+from engine.server.node_api.application import NodeApi
+from engine.server.pages import links
+from engine.server.pages.bundles import BundlePages
+from engine.server.pages.child_commands import ChildCommands
+from engine.server.pages.deployments import DeploymentPages
+from engine.server.pages.evaluation import EvaluationPages
+from engine.server.pages.evaluation_store import EvaluationStorePages
+from engine.server.pages.login import LoginPages
+from engine.server.pages.outbox import OutboxPages
+from engine.server.pages.page import PageForms
+from engine.server.pages.project import ProjectPage
+from engine.server.pages.projects import ProjectPages
+from engine.server.pages.routes import ActionRoute, PageRoute, build_page_routes
+from engine.server.pages.runs import RunPages
+from engine.server.pages.scenarios import ScenarioPages
+from engine.server.pages.spec import SpecPages
+from engine.server.pages.static_files import StaticFiles
+from engine.server.request_threads import RequestThreads
+from engine.server.requests import ProjectRequests
+
+
+def build_pages(
+    requests: ProjectRequests,
+    forms: PageForms,
+    files: StaticFiles,
+    login: LoginPages,
+    threads: RequestThreads,
+    streams: EventStreams,
+    api: NodeApi | None,
+) -> list[Route]:
+    """Return the routes of all pages; those of bundles and deployments are there with the API of a node."""
+    projects = ProjectPages(requests)
+    stores = EvaluationStorePages(requests, forms.redact)
+    commands = ChildCommands()
+    project = ProjectPage(requests, forms.redact, commands)
+    evaluations = EvaluationPages(requests, forms.redact, commands)
+    scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads, streams)
+    specs, outbox = SpecPages(requests, forms.redact), OutboxPages(requests)
+    pages = [
+        PageRoute(links.PROJECTS, projects.list_projects),
+        PageRoute(links.PROJECT, project.show_project),
+        PageRoute(links.STORE, stores.list_evaluations),
+        PageRoute(links.COMPARED, stores.compare_evaluations),
+        PageRoute(links.REMOVAL, stores.ask_removal),
+        PageRoute(links.DRIFT, evaluations.show_drift),
+        PageRoute(links.COLUMN, evaluations.show_column),
+        PageRoute(links.EVALUATION, evaluations.show_evaluation),
+        PageRoute(links.SCENARIOS, scenarios.list_scenarios),
+        PageRoute(links.SCENARIO, scenarios.show_scenario),
+        PageRoute(links.FIRE, scenarios.show_fire),
+        PageRoute(links.RUN, runs.show_run),
+        PageRoute(links.SPEC, specs.show_spec),
+        PageRoute(links.FLOW, specs.show_flow),
+        PageRoute(links.OUTBOX, outbox.list_messages),
+    ]
+    actions = [
+        ActionRoute(links.REMOVAL, stores.remove_evaluations, Role.ADMIN),
+        ActionRoute(links.COMPUTE, evaluations.compute, Role.OPERATOR),
+        ActionRoute(links.CHECK, project.check_store, Role.OPERATOR),
+        ActionRoute(links.RUN_REQUEST, scenarios.start_run, Role.OPERATOR),
+        ActionRoute(links.PAUSE, scenarios.pause, Role.OPERATOR),
+        ActionRoute(links.RESUME, scenarios.resume, Role.OPERATOR),
+        ActionRoute(links.RELOAD, specs.reload_specs, Role.ADMIN),
+        ActionRoute(links.MESSAGE_RETRY, outbox.retry_message, Role.OPERATOR),
+        ActionRoute(links.MESSAGE_DROP, outbox.drop_message, Role.OPERATOR),
+        ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
+    ]
+    if api is not None:
+        deployments, bundles = DeploymentPages(requests, api), BundlePages(api)
+        pages += [
+            PageRoute(links.DEPLOYMENTS, deployments.list_deployments),
+            PageRoute(links.DEPLOYMENT, deployments.show_deployment),
+            PageRoute(links.OPERATION, deployments.show_operation),
+            PageRoute(links.BUNDLES, bundles.list_bundles),
+            PageRoute(links.BUNDLE, bundles.show_bundle),
+            PageRoute(links.BUNDLE_DIFF, bundles.compare),
+        ]
+        actions += [
+            ActionRoute(links.DEPLOY, deployments.deploy, Role.DEPLOYER),
+            ActionRoute(links.ROLL_BACK, deployments.roll_back, Role.DEPLOYER),
+            ActionRoute(links.DISABLE, deployments.disable, Role.DEPLOYER),
+            ActionRoute(links.BUNDLE_REMOVAL, bundles.remove_bundle, Role.ADMIN),
+        ]
+    found = build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
+    return [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER), *found]

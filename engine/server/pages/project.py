@@ -1,0 +1,163 @@
+"""One project: how it stands, the displayed metrics of its stores, and their checks with their history."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.server.answers import AnswerError
+from engine.server.health import explain_unready
+from engine.server.pages import links
+from engine.server.pages.child_commands import ChildCommands
+from engine.server.pages.evaluation_store import ServedStore
+from engine.server.pages.page import Page, Table
+from engine.server.requests import ProjectRequests
+from engine.service.project_status import ProjectState, ProjectStatus, describe_status
+from engine.spec import ProjectSpec
+from engine.spec.metric_names import normalize_metric_name
+from engine.spec.redaction import Redact
+from engine.store import Store
+from engine.views.charts.strip import draw_strip
+from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
+from engine.views.store_view import EvaluationRow, describe_store
+
+STRIP = 30
+"""Evaluations in the history of a check."""
+
+MOST_CHECKS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayedMetric:
+    """A metric that a store displays, of its newest evaluation, as text."""
+
+    metric: str
+    name: str
+    value: str
+    interval: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckHistory:
+    """A check with its outcomes on the newest evaluations, oldest first; None where it was not applied."""
+
+    name: str
+    outcome: CheckOutcome | None
+    outcomes: tuple[tuple[str, CheckOutcome | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """An evaluation store with the metrics and checks that it displays."""
+
+    name: str
+    newest: str | None
+    newest_id: str | None
+    outcome: CheckOutcome | None
+    evaluations: int
+    metrics: tuple[DisplayedMetric, ...]
+    checks: tuple[CheckHistory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPage:
+    """The page of a project."""
+
+    requests: ProjectRequests
+    redact: Redact
+    commands: ChildCommands
+
+    def check_store(self, request: Request, _form: Mapping[str, str]) -> str:
+        """Apply the checks of a store, as the spec declares them now, to its newest evaluation, in a process."""
+        found = ServedStore.find(self.requests, request)
+        arguments = ("-m", "engine", "check", str(found.project.path), found.name)
+        if not self.commands.start(_name_check(found.project.name, found.name), arguments, found.project):
+            raise AnswerError(503, "too many commands wait already", "try it again in a minute")
+        return links.build_link(links.PROJECT, project=found.project.name)
+
+    def show_project(self, request: Request) -> Page:
+        """Return how a project stands."""
+        project, spec = self.requests.find_spec(request)
+        store = self.requests.find_store(request)
+        status = describe_status(project.name, None, ProjectState(spec, store, self.requests.clock()))
+        stores = [_describe_store(name, spec, store) for name in spec.evaluation_stores]
+        return Page(
+            template="project.html",
+            title=project.name,
+            content={
+                "description": spec.resources.description,
+                "status": status,
+                "problems": [*explain_unready(project), *project.spec_problems],
+                "stale": [*project.stale, *project.waits],
+                "stores": stores,
+                "mutes": store.mutes.list_active(),
+            },
+            values={
+                "answers": _list_answers(status),
+                "checking_of": {one.name: self._describe_checking(project.name, one.name) for one in stores},
+                "strips": {
+                    (one.name, check.name): draw_strip(
+                        [(self.redact(name), outcome) for name, outcome in check.outcomes]
+                    ).render()
+                    for one in stores
+                    for check in one.checks
+                },
+            },
+            table=Table(
+                ("store", "evaluation", "check", "outcome"),
+                [(one.name, one.newest, check.name, check.outcome) for one in stores for check in one.checks],
+            ),
+            project=project,
+        )
+
+    def _describe_checking(self, project: str, store: str) -> str:
+        """Return what became of the newest request to check a store: empty, `running`, `done`, or a problem."""
+        result = self.commands.find(_name_check(project, store))
+        if result is None:
+            return ""
+        return (result.result().problem or "done") if result.done() else "running"
+
+
+def _name_check(project: str, store: str) -> tuple[str, ...]:
+    return "check", project, store
+
+
+def _list_answers(status: ProjectStatus) -> list[tuple[str, str, str, Sequence[str]]]:
+    """Return the name, the word, the kind and the sentences of each answer."""
+    return [
+        (name, answer.state, "ok" if answer.well and answer.state != "WARNING" else answer.state.lower(), answer.told)
+        for name, answer in status.answers.items()
+    ]
+
+
+def _describe_store(name: str, spec: ProjectSpec, store: Store) -> StoreStatus:
+    declared = spec.evaluation_stores[name]
+    metrics = list(map(normalize_metric_name, declared.display.metrics)) or ["data_drift", "drifted_columns"]
+    found = store.evaluations.history(name, STRIP, metrics=metrics)
+    outcomes = store.checks.list_outcomes(name, [one.id for one in found])
+    rows = describe_store(name, metrics, found, outcomes).evaluations
+    newest = rows[-1] if rows else None
+    shown = [*declared.display.checks, *(check for check in declared.checks if check not in declared.display.checks)]
+    return StoreStatus(
+        name=name,
+        newest=newest.name if newest else None,
+        newest_id=newest.id if newest else None,
+        outcome=worst_check_outcome(newest.outcomes.values()) if newest and newest.outcomes else None,
+        evaluations=store.evaluations.count(name),
+        metrics=tuple(_describe_metric(metric, newest) for metric in metrics if newest and metric in newest.metrics),
+        checks=tuple(_describe_check(check, rows) for check in shown[:MOST_CHECKS]),
+    )
+
+
+def _describe_metric(metric: str, row: EvaluationRow) -> DisplayedMetric:
+    measured = row.metrics[metric]
+    value = "no value" if measured.value is None else format_metric(metric, measured.value)
+    interval = format_metric_interval(metric, measured)
+    return DisplayedMetric(metric, format_metric_name(metric), value, interval, measured.reason or "")
+
+
+def _describe_check(name: str, rows: Sequence[EvaluationRow]) -> CheckHistory:
+    outcomes = tuple((row.name, row.outcomes.get(name)) for row in rows)
+    return CheckHistory(name, outcomes[-1][1] if outcomes else None, outcomes)

@@ -1,0 +1,88 @@
+"""One run: its steps, checks and messages, its log, which goes on while it runs, and aborting it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.formatting.numbers import format_duration
+from engine.server.answers import make_json
+from engine.server.event_streams import EventStreams, Look, StreamedEvent
+from engine.server.pages import links
+from engine.server.pages.page import Page, Table
+from engine.server.request_threads import RequestThreads
+from engine.server.requests import ProjectRequests
+from engine.spec.redaction import Redact, redact_values
+from engine.store import Store
+from engine.views.log_view import read_log_after, read_log_tail
+from engine.views.run_view import describe_run
+
+
+@dataclass(frozen=True, slots=True)
+class RunPages:
+    """The pages of runs."""
+
+    requests: ProjectRequests
+    redact: Redact
+    threads: RequestThreads
+    streams: EventStreams
+
+    def show_run(self, request: Request) -> Page:
+        """Return a run, and the newest part of its log, or the part before the byte that is asked for."""
+        store, record = self.requests.find_run(request)
+        project = self.requests.find_project(request)
+        messages = store.outbox.list_of_run(record.id)
+        view = describe_run(record, store.checks.list_of_run(record.id), messages)
+        before = _read_place(request.query_params.get("before", ""))
+        log = read_log_tail(store.runs.path_of(record.id), before)
+        children = [one for one in store.runs.list_descendants(record.id) if one != record.id]
+        return Page(
+            template="run.html",
+            title=f"Run of {record.scenario}",
+            content={"run": view, "messages": messages, "log": log},
+            values={
+                "is_running": record.outcome is None,
+                "is_newest": before is None,
+                "has_scenario": project.spec is not None and record.scenario in project.spec.scenarios,
+                "children": children,
+                # those of steps and checks stand in their own tables
+                "events": [one for one in record.events if one.kind in ("run", "delivery")],
+                "duration": format_duration,
+            },
+            table=Table(
+                ("step", "kind", "outcome", "seconds", "iteration", "reason"),
+                [(one.name, one.kind, one.outcome, one.seconds, one.iteration, one.reason) for one in view.steps],
+            ),
+            project=project,
+        )
+
+    def abort(self, request: Request, _form: Mapping[str, str]) -> str:
+        """Ask a run to end."""
+        self.requests.abort_run(request, {})
+        return links.build_link(links.RUN, **{name: str(request.path_params[name]) for name in ("project", "run")})
+
+    async def stream_log(self, request: Request) -> Response:
+        """Return the log of a run from a byte on as events, until the run has ended.
+
+        The id of an event is the byte at which the log goes on, so that a browser which has lost the connection asks
+        for what it has missed.
+        """
+        last = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        store, run = await self.threads.run(self.requests.find_run, request)
+        return self.streams.answer(request, lambda place: self._look(store, run.id, place), _read_place(last) or 0)
+
+    def _look(self, store: Store, run: str, place: int) -> Look:
+        state = store.runs.get(run).state  # before the log, so that an end has all lines
+        part = read_log_after(store.runs.path_of(run), place)
+        if part.lines:
+            lines = redact_values(make_json(part.lines), self.redact)
+            return Look([StreamedEvent("lines", json.dumps(lines), part.end)], part.end, ended=False)
+        has_ended = state != "RUNNING"
+        return Look([StreamedEvent("ended", json.dumps(state))] if has_ended else [], place, has_ended)
+
+
+def _read_place(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else None

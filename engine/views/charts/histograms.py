@@ -1,0 +1,72 @@
+"""The distribution of a column: bars are the batch, the line is the reference."""
+
+from itertools import pairwise
+
+from engine.evaluation.detail import Histogram
+from engine.formatting.numbers import format_figure, format_share
+from engine.spec.redaction import Redact
+from engine.views.charts.svg import Drawing, clip_label, draw_labels
+
+SMALL_BINS = 24
+
+
+def name_bins(histogram: Histogram, redact: Redact) -> list[str]:
+    """Return what each bin has, in words: `≤ 12`, `12 to 15`, a category; then `other` and `missing` if there are."""
+    if histogram.edges is None:
+        names = [redact(label) for label in histogram.labels or ()]
+    else:
+        edges = [format_figure(edge) for edge in histogram.edges]
+        between = [f"{low} to {high}" for low, high in pairwise(edges)]
+        names = [f"≤ {edges[0]}", *between, f"> {edges[-1]}"] if edges else ["all values"]
+    return [*names, *(name for name, _ in _list_extra(histogram))]
+
+
+def share_bins(histogram: Histogram) -> list[tuple[float, float]]:
+    """Return the share of each side in each bin: of the reference, of the batch; `other` and `missing` last."""
+    extra = [rows for _, rows in _list_extra(histogram)]
+    sides = [
+        [*counts, *(rows[side] for rows in extra)] for side, counts in enumerate((histogram.reference, histogram.batch))
+    ]
+    totals = [sum(side) or 1 for side in sides]
+    return [(a / totals[0], b / totals[1]) for a, b in zip(*sides, strict=True)]
+
+
+def draw_histogram(histogram: Histogram, redact: Redact, *, small: bool = False) -> Drawing:
+    """Draw the shares of both sides per bin; a small one has no labels and no titles."""
+    names, shares = name_bins(histogram, redact), share_bins(histogram)
+    if small:
+        names, shares = names[:SMALL_BINS], shares[:SMALL_BINS]
+    width, height = (190.0, 40.0) if small else (420.0, 150.0)
+    drawing = Drawing(width, height if small else height + 18)
+    top = max([0.0001, *(share for pair in shares for share in pair)])
+    step, aside = width / max(1, len(shares)), len(names) - len(_list_extra(histogram))
+    line = ""
+    for index, (name, (reference, batch)) in enumerate(zip(names, shares, strict=True)):
+        said = (
+            "" if small else f"{name}: {format_share(reference)} of the reference, {format_share(batch)} of the batch"
+        )
+        y = height - batch / top * (height - 2)
+        at = {"x": index * step + step * 0.12, "y": y, "width": step * 0.76, "height": height - y}
+        drawing.add(
+            "rect", **at, fill="batch" if index < aside else "reference", opacity=0.75, title="" if small else said
+        )
+        line += f"M{index * step + 1:.1f},{height - reference / top * (height - 2):.1f}H{(index + 1) * step - 1:.1f}"
+    drawing.add("line", x1=0, x2=width, y1=height, y2=height, stroke="line")
+    drawing.add("path", d=line or "M0,0", fill="none", stroke="ink", stroke_width=1.5)
+    if not small:
+        _label_bins(drawing, histogram, names, height + 14, step)
+    return drawing
+
+
+def _label_bins(drawing: Drawing, histogram: Histogram, names: list[str], y: float, step: float) -> None:
+    """Write the edges between the bars of numbers, and the names under the others."""
+    edges = histogram.edges or ()
+    labels = [((index + 1) * step, format_figure(edge)) for index, edge in enumerate(edges)]
+    numbered = len(edges) + 1 if histogram.edges is not None else 0
+    labels += [((index + 0.5) * step, clip_label(name, 14)) for index, name in enumerate(names) if index >= numbered]
+    draw_labels(drawing, labels, y, (0, drawing.width), size=10)
+
+
+def _list_extra(histogram: Histogram) -> list[tuple[str, tuple[int, int]]]:
+    beside = {"other": histogram.other, "missing": histogram.missing}
+    return [(name, rows) for name, rows in beside.items() if rows is not None and any(rows)]

@@ -1,0 +1,111 @@
+"""A metric over evaluations: its values with intervals, and the zones in which a check warns or fails."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from engine.formatting.numbers import format_figure
+from engine.spec.redaction import Redact
+from engine.store.records import MetricPoint
+from engine.views.charts.svg import (
+    CHARACTER,
+    PAGE_COLOURS,
+    Colours,
+    Drawing,
+    Scale,
+    clip_label,
+    draw_labels,
+    draw_value_axis,
+)
+from engine.views.evaluation_view import HistoryView
+from engine.views.metric_text import format_metric
+from engine.views.ranges import choose_scale, cut_zones
+
+MOST_MARKED = 120
+"""With more points, only their line is drawn."""
+
+
+def draw_history(
+    history: HistoryView,
+    evaluation: str,
+    redact: Redact,
+    colours: Colours = PAGE_COLOURS,
+    size: tuple[int, int] = (330, 150),
+) -> Drawing:
+    """Draw a metric over evaluations, with the one of the id `evaluation` marked and the zones of its check shaded.
+
+    Evaluations that have times are at their place in time, a window at its start.
+    """
+    metric, points = history.metric, [point for point in history.points if point.value is not None]
+    start, end = choose_scale(
+        metric, history.value_range, [value for point in points for value in (point.value, point.low, point.high)]
+    )
+    drawing = Drawing(*size, colours)
+    scale = Scale(start, end, size[1] - 24, 18)
+    left = 12 + max(len(format_figure(tick)) for tick in scale.list_ticks(4)) * 11 * CHARACTER
+    right = size[0] - 14
+    for zone in cut_zones(history.value_range, start, end):
+        if zone.kind != "ok":
+            top, bottom = scale.place(zone.end), scale.place(zone.start)
+            drawing.add("rect", x=left, y=top, width=right - left, height=bottom - top, fill=zone.kind, opacity=0.13)
+    draw_value_axis(drawing, scale, left, right, most=4)
+    places = _place_points(points, left + 8, right - 8)
+    drawing.add_path(
+        ((x, scale.place(point.value or 0.0)) for x, point in zip(places, points, strict=True)),
+        stroke="batch",
+        stroke_width=2,
+    )
+    for x, point in zip(places, points, strict=True):
+        _mark_point(drawing, scale, x, point, history, evaluation, redact, plain=len(points) > MOST_MARKED)
+    labels = [(x, _label_point(point, redact)) for x, point in zip(places, points, strict=True)]
+    draw_labels(drawing, labels, size[1] - 6, (left - 8, size[0]))
+    return drawing
+
+
+def _mark_point(
+    drawing: Drawing,
+    scale: Scale,
+    x: float,
+    point: MetricPoint,
+    history: HistoryView,
+    evaluation: str,
+    redact: Redact,
+    *,
+    plain: bool,
+) -> None:
+    y, is_here = scale.place(point.value or 0.0), point.evaluation == evaluation
+    if plain and not is_here:
+        return
+    if point.low is not None and point.high is not None:
+        ends = {"y1": scale.place(point.low), "y2": scale.place(point.high)}
+        drawing.add("line", x1=x, x2=x, **ends, stroke="batch", stroke_width=5, opacity=0.35)
+    text = format_metric(history.metric, point.value)
+    title = f"{redact(point.name)}: {text}"
+    if is_here:
+        drawing.add("circle", cx=x, cy=y, r=5, fill="surface", stroke="batch", stroke_width=2.5, title=title)
+        half = len(text) * 11 * CHARACTER / 2
+        middle = min(max(x, half), drawing.width - half)
+        drawing.add_text(middle, y - 11, text, anchor="middle", fill="ink", font_weight="bold")
+    else:
+        drawing.add("circle", cx=x, cy=y, r=3.3, fill="batch", title=title)
+
+
+def _place_points(points: Sequence[MetricPoint], start: float, end: float) -> list[float]:
+    """Return the places of points along the axis: by their times if all have one, else evenly."""
+    if points and all(point.time for point in points):
+        positions = [find_wall_time(point.time or "").timestamp() for point in points]
+    else:
+        positions = [float(index) for index in range(len(points))]
+    if not positions or min(positions) == max(positions):
+        return [(start + end) / 2] * len(positions)
+    scale = Scale(min(positions), max(positions), start, end)
+    return [scale.place(one) for one in positions]
+
+
+def _label_point(point: MetricPoint, redact: Redact) -> str:
+    name = redact(point.name)
+    return clip_label(name if not point.time or len(name) < 12 else f"{find_wall_time(point.time):%Y-%m-%d}", 14)
+
+
+def find_wall_time(text: str) -> datetime:
+    """Return the declared time of an evaluation, or the start of its window, as its clock shows it."""
+    return datetime.fromisoformat(text.partition(" to ")[0]).replace(tzinfo=UTC)

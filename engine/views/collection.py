@@ -1,0 +1,51 @@
+"""Collects the facts behind the view of an evaluation from the spec and the store."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.spec import ProjectSpec
+from engine.spec.metric_names import normalize_metric_name
+from engine.store import EvaluationFilter, MetricPoint, Store
+from engine.views.facts import EvaluationFacts
+
+HISTORY_LENGTH = 40
+"""Evaluations in the history of a page."""
+
+
+def collect_facts(
+    evaluation: Evaluation, checks: Sequence[CheckResult], project: ProjectSpec, store: Store
+) -> EvaluationFacts:
+    """Return the facts behind the view of an evaluation; without the project as YAML, which takes long to write.
+
+    Parameters
+    ----------
+    checks
+        The results of the checks on it that are to be shown.
+    """
+    declared, server = project.evaluation_stores[evaluation.store], project.resources.server
+    own_run = evaluation.run if evaluation.origin is None else None  # that of another is at the server there
+    facts = EvaluationFacts(
+        project=project.name,
+        dataset=declared.dataset,
+        evaluation=evaluation,
+        checks=checks,
+        displayed=list(map(normalize_metric_name, declared.display.metrics)),
+        run_url=None if own_run is None or server is None else f"{server.url.rstrip('/')}/runs/{own_run}",
+    )
+    model = None if declared.continues_across_models else evaluation.fingerprints.model
+    earlier = EvaluationFilter(before=evaluation.id, model=model, origin=evaluation.origin)
+    points = {metric: _list_history(evaluation, metric, earlier, store) for metric in facts.list_followed_metrics()}
+    return replace(facts, history=points)
+
+
+def _list_history(evaluation: Evaluation, metric: str, earlier: EvaluationFilter, store: Store) -> list[MetricPoint]:
+    """Return a metric over the history of an evaluation; if it has a time, what is later is not part of it."""
+    history = store.evaluations.metric_history
+    if evaluation.time is None:
+        return history(evaluation.store, metric, HISTORY_LENGTH, replace(earlier, before=None))
+    points = history(evaluation.store, metric, HISTORY_LENGTH - 1, earlier)
+    if (own := evaluation.metrics.get(metric)) is not None:
+        known = (own.value, own.low, own.high, evaluation.time.text)
+        points.append(MetricPoint(evaluation.id, evaluation.name, evaluation.moment, *known))
+    return points

@@ -1,0 +1,89 @@
+"""What a project is made of, and what is made of what: datasets, models, evaluation stores, and what scenarios use."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from engine.spec.dataset_inputs import list_own_inputs
+from engine.spec.project import ProjectSpec
+from engine.spec.resources.resource import Resource
+from engine.spec.resources.triggers import DatasetChangedTrigger, ScenarioFinishedTrigger
+
+SECTIONS = ("datasets", "models", "evaluation_stores", "scenarios")
+WORDS = dict(zip(SECTIONS, ("dataset", "model", "evaluation store", "scenario"), strict=True))
+
+Key = tuple[str, str]
+"""The section and the name of a resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowNode:
+    """A resource: its kind as the spec has it, and what it is made of, or uses."""
+
+    section: str
+    name: str
+    kind: str
+    needs: tuple[Key, ...]
+
+    @property
+    def key(self) -> Key:
+        return self.section, self.name
+
+    @property
+    def word(self) -> str:
+        """What it is, in words."""
+        return WORDS[self.section]
+
+
+def describe_flow(project: ProjectSpec) -> tuple[FlowNode, ...]:
+    """Return the resources of a project in the order of the spec, datasets first, each with what it needs."""
+    declared = {(section, name) for section in SECTIONS for name in getattr(project, section)}
+    return tuple(
+        FlowNode(
+            section,
+            name,
+            str(getattr(resource, "kind", "")),
+            tuple(one for one in dict.fromkeys(_list_needs(project, section, name)) if one in declared),
+        )
+        for section in SECTIONS
+        for name, resource in getattr(project, section).items()
+    )
+
+
+def _list_needs(project: ProjectSpec, section: str, name: str) -> Iterator[Key]:
+    if section == "datasets":
+        yield from (("datasets", one) for one in list_own_inputs(name, project.resources))
+    elif section == "models":
+        if training := getattr(project.models[name], "dataset", None):
+            yield "datasets", training
+    elif section == "evaluation_stores":
+        store = project.evaluation_stores[name]
+        yield "datasets", store.dataset
+        yield from (("models", one) for one in (store.model, store.challenger) if one)
+        if reference := getattr(store.reference, "dataset", None):
+            yield "datasets", reference
+    else:
+        yield from _list_used(project, name)
+
+
+def _list_used(project: ProjectSpec, scenario: str) -> Iterator[Key]:
+    """Yield what the steps of a scenario name, and what its triggers wait for."""
+    declared = project.scenarios[scenario]
+    for trigger in declared.triggers:
+        if isinstance(trigger, DatasetChangedTrigger):
+            yield from (("datasets", one) for one in trigger.datasets)
+        elif isinstance(trigger, ScenarioFinishedTrigger):
+            yield "scenarios", trigger.scenario
+    for step in declared.steps:
+        for name in _list_targets(step):
+            yield from ((section, name) for section in SECTIONS[2::-1] if name in getattr(project, section))
+        if child := getattr(step, "scenario", None):
+            yield "scenarios", child
+
+
+def _list_targets(step: Resource) -> Sequence[str]:
+    """Return the names of datasets, models and stores in the keys of a step."""
+    found: list[str] = []
+    for key in ("target", "dataset", "model", "candidate"):
+        value = getattr(step, key, None)
+        found += [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return found
