@@ -226,7 +226,7 @@ def count(random, kind):
     values = with_odd_ones(random, values)
     return (
         values, *laid, number(ladder.centre), *ladder.empty_counts(), number(running.middle), running.spread,
-        running.ends,
+        running.ends, np.zeros(random.choice([0, len(values)]), np.uint16),
     )  # fmt: skip
 
 
@@ -234,6 +234,13 @@ def select(random, kind):
     _, values, laid = on_ladder(random, kind)
     wanted = random.integers(0, 2, len(laid[-1])).astype(np.uint8)
     return with_odd_ones(random, values), *laid, wanted, np.zeros(len(values) + 1, values.dtype)
+
+
+def select_found(random, kind):
+    values = some_values(random, kind)
+    found = random.choice([0, 1, 7, grid_positions.ON_PIVOT], len(values)).astype(np.uint16)
+    wanted = random.integers(0, 2, grid_positions.ON_PIVOT + 1).astype(np.uint8)
+    return values, found, wanted, np.zeros(len(values) + 1, values.dtype)
 
 
 def with_odd_ones(random, values):
@@ -349,6 +356,7 @@ ARGUMENTS = {
     label_permutations.draw_permutations: [labels],
     value_tables.count_distinct_sorted: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
     grid_positions.select_from_buckets: both(select),
+    grid_positions.select_from_gaps: both(select_found),
     moments.mean_and_squares: both(for_spread),
     hypergeometric.fisher_exact_p: [sides],
 }

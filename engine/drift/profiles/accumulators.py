@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from engine.drift.distributions.category_counter import CategoryCounter
 from engine.drift.distributions.columns import Categorical, Column, GridIntervals, Moments, Numerical
 from engine.drift.distributions.quantile_grid import GRID_POINTS, MIN_REFERENCE_VALUES, QuantileGrid, RunningMoments
+from engine.drift.kernels.grid_positions import Gaps
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, refine_intervals
 from engine.drift.profiles.refinement import intervals_to_refine
 from engine.drift.reading.arrow_memory import present_numbers
@@ -316,7 +317,8 @@ def _add_values(values: Values, counts: Counts, added: Values) -> tuple[Values, 
 class GridAccumulator:
     """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals.
 
-    The values of up to `MAX_DISTINCT_VALUES` rows are kept as polars has them, which makes that pass over them.
+    The values of up to `MAX_DISTINCT_VALUES` rows are kept as polars has them, with the gap of each, which makes that
+    pass over them.
     """
 
     def __init__(self, grid: QuantileGrid, against: Numerical | None) -> None:
@@ -325,7 +327,7 @@ class GridAccumulator:
         self._counts = grid.empty_counts()
         self._tabled = Moments()  # of the values that came with counts
         self._running: RunningMoments | None = None
-        self._kept: list[Values] | None = [] if against is not None else None
+        self._kept: list[tuple[Values, Gaps]] | None = [] if against is not None else None
         self._kept_rows = 0
 
     def add(self, block: pl.Series) -> None:
@@ -333,15 +335,19 @@ class GridAccumulator:
 
     def add_values(self, raw: Values) -> None:
         """Add values as `present_numbers` gives them, each once."""
-        if self._kept is not None:
-            self._kept.append(raw)
-            self._kept_rows += len(raw)
-            if self._kept_rows > MAX_DISTINCT_VALUES:
-                self._kept = None
         values = _scratch.widen(raw)
         if self._running is None:
             self._running = RunningMoments(values)
-        self.grid.add_values(values, self._counts, self._running)
+        self._kept_rows += len(raw)
+        if self._kept_rows > MAX_DISTINCT_VALUES:
+            self._kept = None
+        if self._kept is None:
+            self.grid.add_values(values, self._counts, self._running)
+            return
+        before, found = self._running.rows, np.empty(len(values), np.uint16)
+        self.grid.add_values(values, self._counts, self._running, found)
+        present = self._running.rows - before
+        self._kept.append((raw if present == len(raw) else raw[~np.isnan(raw)], found[:present]))
 
     def add_counts(self, values: Values, counts: Counts) -> None:
         """Add distinct values, ascending, with their counts."""
@@ -364,8 +370,8 @@ class GridAccumulator:
         refining = RefiningAccumulator(self.grid, column, intervals, wanted)
         if self._kept is None:
             return refining
-        for raw in self._kept:
-            refining.add_values(raw)
+        for raw, found in self._kept:
+            refining.add_found(raw, found)
         return refining.finish(rows)
 
 
@@ -379,11 +385,11 @@ class RefiningAccumulator:
         self._selected: list[Values] = []
 
     def add(self, block: pl.Series) -> None:
-        self.add_values(present_numbers(block))
+        self._selected.append(self._grid.select_values(_scratch.widen(present_numbers(block)), self._wanted))
 
-    def add_values(self, raw: Values) -> None:
-        """Add values as `present_numbers` gives them."""
-        self._selected.append(self._grid.select_values(_scratch.widen(raw), self._wanted))
+    def add_found(self, raw: Values, found: Gaps) -> None:
+        """Add values of which the gap of each is known."""
+        self._selected.append(self._grid.select_from_gaps(_scratch.widen(raw), found, self._wanted))
 
     def finish(self, rows: int) -> Column:
         column = self._column

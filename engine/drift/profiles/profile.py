@@ -78,11 +78,11 @@ class Profile:
         return replace(self, columns=columns, types={name: kind for name, kind in self.types.items() if name in names})
 
     def round_columns(self, names: Collection[str]) -> "Profile":
-        """Return the profile with the values of these exact columns rounded to 32-bit floats."""
+        """Return the profile with the values of these exact columns rounded to 32-bit floats, unless they were such."""
         rounded = {
             name: column.round_to_float32()
             for name, column in self.columns.items()
-            if name in names and isinstance(column, Numerical)
+            if name in names and isinstance(column, Numerical) and self.types.get(name) != "float32"
         }
         types = dict.fromkeys(rounded, "float32")
         return replace(self, columns={**self.columns, **rounded}, types={**self.types, **types}) if rounded else self
