@@ -324,7 +324,7 @@ def _list_prediction_columns(scored: ScoredRows | None) -> dict[str, drift.Role]
         return {PREDICTED: drift.Role.NUMERICAL}
     probability = f"{SCORE}{len(scored.classes) - 1}"
     binary = scored.task == "binary_classification" and probability in scored.frame.columns
-    return {probability: drift.Role.NUMERICAL} if binary else {PREDICTED: drift.Role.CATEGORICAL}
+    return {PREDICTED: drift.Role.CATEGORICAL, **({probability: drift.Role.NUMERICAL} if binary else {})}
 
 
 def _measure_segment(

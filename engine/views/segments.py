@@ -64,6 +64,11 @@ class SegmentsView:
     metric: str | None
     rows: tuple[SegmentRow, ...]
 
+    @property
+    def is_notable(self) -> bool:
+        """Whether a segment has drifted, was found, or has become worse for certain."""
+        return any(row.drift.value or row.condition or _is_loss_certain(row, self.metric) for row in self.rows)
+
     def write_declaration(self) -> str:
         """Return the key of the spec that declares the segments that were found; empty if none was."""
         found = [row.condition for row in self.rows if row.condition is not None]

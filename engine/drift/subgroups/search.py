@@ -28,7 +28,7 @@ BEAM = 8
 """Groups of one condition, the highest scores, that a second condition may divide."""
 LEAST_RISE = 1.0
 """By how much a second condition must raise the score: else the simpler group describes the same."""
-MOST_OVERLAP = 0.5
+MOST_OVERLAP = 0.25
 """Share of the rows of the smaller group above which two groups count as the same."""
 
 
@@ -78,7 +78,7 @@ def find_subgroups(
     min_rows
         Rows that a group needs on each side, at least 1.
     most
-        Groups to return at most. Any two share at most half of the rows of the smaller one.
+        Groups to return at most. Any two share at most a quarter of the rows of the smaller one.
     """
     n = count_searched_rows(len(roles), len(split_by))
     rows = encode_rows([reference.head(n), batch.head(n)], roles, losses and [one[:n] for one in losses])

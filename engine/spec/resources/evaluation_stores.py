@@ -190,6 +190,11 @@ class EvaluationStoreSpec(Resource):
         return SegmentSearch() if self.find_segments else None
 
     @property
+    def has_segments(self) -> bool:
+        """Whether the store declares segments or searches for them."""
+        return bool(self.segments) or self.segment_search is not None
+
+    @property
     def keeps_scored_rows(self) -> bool:
         """Whether rows are kept with what the model says of them."""
         return self.estimates is not None or self.segment_search is not None

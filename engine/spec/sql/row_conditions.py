@@ -68,7 +68,8 @@ def write_row_condition(column: str, relation: str, value: float | str | bool | 
     if isinstance(value, str):
         text = value.replace("'", "''").replace("${", "$${")
         return f"{name} {relation} '{text}'"
-    return f"{name} {relation} {Decimal(repr(value)):f}"
+    number = int(value) if value is not None and float(value).is_integer() else Decimal(repr(value))
+    return f"{name} {relation} {number:f}" if isinstance(number, Decimal) else f"{name} {relation} {number}"
 
 
 def _is_plain(column: str) -> bool:
