@@ -178,7 +178,8 @@ def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> pl.D
     """Return one row per segment, the worst first: its rows, drift with p-value, and performance with interval.
 
     `metric` is the performance metric, `moved` names the columns that drifted, and `reason` tells why a segment has no
-    drift. Empty unless the store declares `segments`.
+    drift. `where` is the condition of a segment that was found, null for a declared one. Empty unless the store has
+    `segments` or `find_segments`.
     """
     view = describe_segments(evaluation, metric)
     rows = [
@@ -192,6 +193,7 @@ def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> pl.D
             **{part: getattr(row.performance, part, None) for part in ("value", "low", "high")},
             "change": None if row.change is None else row.change.value,
             "reason": row.drift.reason,
+            "where": row.condition,
         }
         for row in (view.rows if view else ())
         if view
@@ -199,7 +201,7 @@ def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> pl.D
     schema: dict[str, Any] = {"segment": pl.String, "rows": pl.Int64, "drift": pl.Float64, "p_value": pl.Float64}
     schema |= {"moved": pl.String, "metric": pl.String}
     schema |= dict.fromkeys(("value", "low", "high", "change"), pl.Float64)
-    return pl.DataFrame(rows, schema | {"reason": pl.String})
+    return pl.DataFrame(rows, schema | {"reason": pl.String, "where": pl.String})
 
 
 def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:

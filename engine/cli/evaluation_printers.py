@@ -176,12 +176,14 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
 
 
 def _add_segments(one: Evaluation, page: Page) -> None:
-    """Add the segments, the worst first, if the store declares some."""
+    """Add the segments, the worst first, if the store declares some or searches for them."""
     segments = describe_segments(one, None)
     if segments is None:
         return
     page.add_title("segments, the worst first (drift is 0 unless it is significant among all tests)")
     page.add_line(segments.sentence)
+    if not segments.rows:
+        return
     measured = frames.tabulate_segments(one)
     headers = {"segment": "segment", "rows": "rows", "drift": "drift", "p_value": "p", "moved": "drifted columns"}
     if segments.metric:
@@ -190,6 +192,10 @@ def _add_segments(one: Evaluation, page: Page) -> None:
     for (reason,), same in measured.group_by("reason", maintain_order=True):
         if reason is not None:
             page.add_line(f"{', '.join(same['segment'])}: {reason}", style="dim")
+    if declaration := segments.write_declaration():
+        page.add_line("to watch what was found from now on, add it to the store:", style="dim")
+        for line in declaration.splitlines():
+            page.add_line(line)
 
 
 def _add_estimates(one: Evaluation, page: Page) -> None:

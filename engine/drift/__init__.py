@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from engine.drift.reading.column_families import known_type
     from engine.drift.reading.roles import Role, infer_role, roles
     from engine.drift.significance.hierarchy import weigh_groups
+    from engine.drift.subgroups.conditions import Condition
+    from engine.drift.subgroups.search import Subgroup, count_searched_rows, find_subgroups
 
 KERNEL_VERSION = "6"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
@@ -39,20 +41,24 @@ _LAZY_EXPORTS = {
     "Categorical": "distributions.columns",
     "ColumnDrift": "comparison",
     "ComparedGroup": "comparison",
+    "Condition": "subgroups.conditions",
     "DomainClassifierResult": "classifier.domain_classifier",
     "Drift": "comparison",
     "KnownColumn": "reading.alignment",
     "Numerical": "distributions.columns",
     "Profile": "profiles.profile",
     "Role": "reading.roles",
+    "Subgroup": "subgroups.search",
     "align_columns": "reading.alignment",
     "compare": "comparison",
     "compare_family": "comparison",
     "compare_groups": "comparison",
+    "count_searched_rows": "subgroups.search",
     "cross_fit_log_odds": "classifier.cross_fitting",
     "describe_columns": "reading.alignment",
     "detectable_drifts": "power",
     "domain_classifier": "classifier.domain_classifier",
+    "find_subgroups": "subgroups.search",
     "find_type_changes": "reading.alignment",
     "infer_role": "reading.roles",
     "known_type": "reading.column_families",
@@ -72,20 +78,24 @@ __all__ = [
     "Categorical",
     "ColumnDrift",
     "ComparedGroup",
+    "Condition",
     "DomainClassifierResult",
     "Drift",
     "KnownColumn",
     "Numerical",
     "Profile",
     "Role",
+    "Subgroup",
     "align_columns",
     "compare",
     "compare_family",
     "compare_groups",
+    "count_searched_rows",
     "cross_fit_log_odds",
     "describe_columns",
     "detectable_drifts",
     "domain_classifier",
+    "find_subgroups",
     "find_type_changes",
     "infer_role",
     "known_type",

@@ -16,6 +16,7 @@ from engine import __version__, drift
 from engine.evaluation.changes import change_between
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
+from engine.evaluation.found_segments import SearchSettings, describe_found, propose_segments
 from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
@@ -55,6 +56,7 @@ def evaluate_batch(
     model_importance: Mapping[str, float] | None = None,
     own_metrics: Mapping[str, MetricValue] | None = None,
     estimates: EstimateSettings | None = None,
+    search: SearchSettings | None = None,
 ) -> Evaluation:
     """Compare a batch with a reference and assemble the evaluation.
 
@@ -70,8 +72,11 @@ def evaluate_batch(
         Custom metrics of the batch, already computed.
     estimates
         How to estimate the performance; None if it is not to be estimated.
+    search
+        How to search for segments; None if they are not to be searched for.
     """
     mine, theirs, notes_of_entity = _unite_entities(batch.snapshot, reference)
+    entity = None if theirs.entities is None else reference.entity
     sampled = reference.sample.columns
     roles = {
         name: role
@@ -82,7 +87,7 @@ def evaluate_batch(
         reference.sample,
         batch.snapshot.sample,
         roles,
-        entity=None if theirs.entities is None else reference.entity,
+        entity=entity,
         confidence=settings.confidence,
         max_rows=settings.max_rows,
         seed=settings.seed,
@@ -95,8 +100,11 @@ def evaluate_batch(
         pairs.append((reference.predictions, batch.snapshot.predictions))
     p_values = [] if drift_model.p_value is None else [drift_model.p_value]
     segments = pair_segments(reference, batch.snapshot)
-    weight, *weights = drift.weigh_groups(len(segments))
-    parts = [drift.ComparedGroup(one.pairs, weight=share) for one, share in zip(segments, weights, strict=True)]
+    proposals = search and propose_segments(reference, batch.snapshot, roles, search, entity=entity)
+    weight, *weights = drift.weigh_groups(len(segments), proposals and len(proposals.proposed))
+    parts = [drift.ComparedGroup(one.pairs, weight=share) for one, share in zip(segments, weights, strict=False)]
+    if proposals:
+        parts += proposals.arrange_groups(weights[len(segments) :])
     whole = drift.ComparedGroup(pairs, p_values, weight)
     ((compared, *predictions), adjusted), *judged = drift.compare_groups(
         [whole, *parts], confidence=settings.confidence
@@ -107,10 +115,20 @@ def evaluate_batch(
     of_segments = describe_segments(
         reference,
         batch.snapshot,
-        [(segment, drifts) for segment, (drifts, _) in zip(segments, judged, strict=True)],
+        [(segment, drifts) for segment, (drifts, _) in zip(segments, judged, strict=False)],
         {one.name: _performance_changes(one.reference, one.batch) for one in segments},
         estimates,
     )
+    of_found: dict[str, MetricValue] = {}
+    notes_of_search: list[str] = []
+    if proposals:
+        of_found, notes_of_search = describe_found(
+            proposals,
+            judged[len(segments) : len(segments) + len(proposals.proposed)],
+            _performance_changes,
+            estimates,
+            1 - settings.confidence,
+        )
     predicted = _describe_predictions(reference, batch.snapshot, predictions, settings.confidence, tests)
     labelled, labelled_notes = compare_labelled_rows(
         batch.labelled, batch.snapshot.performance.get("labelled_share"), settings.confidence
@@ -122,7 +140,7 @@ def evaluate_batch(
             reference.scored_rows,
             estimates,
             roles=roles,
-            entity=None if theirs.entities is None else reference.entity,
+            entity=entity,
             moved=drift_model.significant,
             unscored=batch.snapshot.unscored,
         )
@@ -141,6 +159,7 @@ def evaluate_batch(
         **estimation.metrics,
         **batch.advantage,
         **of_segments,
+        **of_found,
         **(own_metrics or {}),
     }
     absent = [f"column {name!r} is not compared: {one.reason}" for name, one in reference.absent.items()]
@@ -155,6 +174,7 @@ def evaluate_batch(
         *batch.notes,
         *labelled_notes,
         *estimation.notes,
+        *notes_of_search,
     ]
     return replace(
         build_empty_evaluation(identity),

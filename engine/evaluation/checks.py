@@ -22,7 +22,7 @@ from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
-from engine.spec.segments import match_segments
+from engine.spec.segments import FOUND, FOUND_SEGMENTS, match_segments
 
 MetricsByName = Mapping[str, MetricValue]
 
@@ -113,6 +113,13 @@ def _apply_in_segments(
     """Apply a check in each segment that it names, as if the segment were the batch."""
     by_segment = group_segment_metrics(target.metrics)
     matches = match_segments(wanted, by_segment)
+    if not matches and wanted.startswith(FOUND) and (search := target.metrics.get(FOUND_SEGMENTS)):
+        reason = search.reason or f"no segment {wanted!r} was found this time"
+        nothing = CheckFinding(
+            CheckOutcome.EMPTY, reason, nothing_wrong=search.value is not None or search.counts_as_ok
+        )
+        outcome = _apply_when_empty(nothing, check.when_empty)
+        return [_build_result(name, check.metric, nothing, outcome, None, target, position)]
     if not matches:
         hint = f"; {did_you_mean(wanted, list(by_segment), 'the segments are')[:300]}" if by_segment else ""
         nothing = CheckFinding(CheckOutcome.ERROR, f"{target.name} has no segment {wanted!r} this time{hint}")

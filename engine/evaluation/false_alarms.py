@@ -20,7 +20,7 @@ from engine.spec.metric_names import normalize_metric_name
 from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
 
 FAMILY = ("drift", "drift_low", "prediction_drift.drift", "prediction_drift.drift_low", "drifted_columns",
-          "drifted_share", "data_drift_significant", "segment_drift")  # fmt: skip
+          "drifted_share", "data_drift_significant", "segment_drift", "found_segments")  # fmt: skip
 """Metrics above 0 in at most a share of 1 - confidence of the evaluations without drift, all of them together."""
 
 ONE_CALL = timedelta(minutes=5)

@@ -103,27 +103,35 @@ def describe_segments(
     metrics: dict[str, MetricValue] = {}
     done = {segment.name: (segment, drifts) for segment, drifts in compared}
     for name in dict.fromkeys([*reference.segments, *batch.segments]):
+        if name in done:
+            metrics |= describe_compared(*done[name], changes[name], estimates)
+            continue
         mine, theirs = batch.segments.get(name), reference.segments.get(name)
         rows, before = (0 if side is None else side.columns.rows for side in (mine, theirs))
-        found = {"row_count": MetricValue(float(rows))}
-        if name in done:
-            segment, drifts = done[name]
-            found |= _describe_drift(drifts)
-            found |= {
-                metric: value
-                for metric, value in segment.batch.performance.items()
-                if metric in ("labelled_share", *PERFORMANCE_METRICS)
-            }
-            found |= changes[name]
-            if estimates is not None:
-                found |= estimate_segment(segment, estimates, moved=bool(found["segment_drift"].value))
-        else:
-            found |= _describe_too_small(rows, before, reference, batch)
-            if estimates is not None:
-                reason = found["segment_drift"]
-                found |= {f"estimated_{one}": reason for one in ESTIMATED_BY_TASK[estimates.task]}
+        found = {"row_count": MetricValue(float(rows)), **_describe_too_small(rows, before, reference, batch)}
+        if estimates is not None:
+            found |= {f"estimated_{one}": found["segment_drift"] for one in ESTIMATED_BY_TASK[estimates.task]}
         metrics |= {write_segment_metric(name, metric): value for metric, value in found.items()}
     return metrics
+
+
+def describe_compared(
+    segment: ComparedSegment,
+    drifts: Sequence[drift.Drift],
+    changes: Mapping[str, MetricValue],
+    estimates: EstimateSettings | None = None,
+) -> dict[str, MetricValue]:
+    """Return the metrics of a segment that was compared by their names; see `describe_segments`."""
+    found = {"row_count": MetricValue(float(segment.batch.columns.rows)), **_describe_drift(drifts)}
+    found |= {
+        metric: value
+        for metric, value in segment.batch.performance.items()
+        if metric in ("labelled_share", *PERFORMANCE_METRICS)
+    }
+    found |= changes
+    if estimates is not None:
+        found |= estimate_segment(segment, estimates, moved=bool(found["segment_drift"].value))
+    return {write_segment_metric(segment.name, metric): value for metric, value in found.items()}
 
 
 def _describe_drift(drifts: Sequence[drift.Drift]) -> dict[str, MetricValue]:

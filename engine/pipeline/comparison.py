@@ -21,7 +21,7 @@ from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
 from engine.pipeline.estimates import find_estimate_settings
 from engine.pipeline.references import SAMPLE_ROWS
-from engine.pipeline.segments import find_segment_rules
+from engine.pipeline.segments import find_search_settings, find_segment_rules
 from engine.store import ModelVersion
 
 
@@ -180,6 +180,7 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
         estimates=find_estimate_settings(
             evaluation.store, context, own_reference=reference.fingerprint == evaluation.fingerprints.dataset
         ),
+        search=find_search_settings(evaluation.store, context),
     )
     told = (*notes, *([reference.note] if reference.note else []), *made.notes)
     return replace(made, notes=told, origin=evaluation.origin, infrastructure=evaluation.infrastructure)

@@ -44,7 +44,12 @@ from engine.pipeline.references import (
     apply_entity,
     resolve_reference,
 )
-from engine.pipeline.segments import count_segment_tests, find_segment_rules
+from engine.pipeline.segments import (
+    count_segment_tests,
+    find_search_settings,
+    find_segment_rules,
+    require_segment_columns,
+)
 from engine.spec.declared_times import find_zone
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
@@ -90,8 +95,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     spec = context.project.evaluation_stores[name]
     inspected = inspect_dataset(spec.dataset, context)
     batch = inspected.table
-    if rules := find_segment_rules(name, context):
-        rules.require_columns(batch)
+    require_segment_columns(name, batch, context)
     model_handle = models.use_model(spec.model, context) if spec.model else None
     challenger = models.use_model(spec.challenger, context) if spec.challenger else None
     # One writer at a time: a second run waits here and then finds the evaluation of the first.
@@ -277,8 +281,11 @@ def _collect_evaluation_facts(
 
 def _describe_segments(store: str, context: BuildContext) -> dict[str, Any]:
     """Return the segments of a store as they are computed, with the values of their variables; nothing without any."""
-    rules = find_segment_rules(store, context)
-    return {"segments": {"columns": list(rules.columns), "conditions": dict(rules.conditions)}} if rules else {}
+    rules, search = find_segment_rules(store, context), context.project.evaluation_stores[store].segment_search
+    return {
+        **({"segments": {"columns": list(rules.columns), "conditions": dict(rules.conditions)}} if rules else {}),
+        **({"find_segments": search.model_dump(mode="json")} if search else {}),
+    }
 
 
 def _describe_version(handle: models.ModelHandle | None) -> str | None:
@@ -326,7 +333,7 @@ def _evaluate_batch(
             seed=spec.drift.seed,
             confidence=spec.drift.confidence,
             against=against,
-            scored_by=model_handle.fingerprint if model_handle and spec.estimates else None,
+            scored_by=model_handle.fingerprint if model_handle and spec.keeps_scored_rows else None,
             segments=find_segment_rules(name, context),
             segment_values=against.segment_values,
         )
@@ -352,6 +359,7 @@ def _evaluate_batch(
             model_importance=importance,
             own_metrics=own_metrics,
             estimates=find_estimate_settings(name, context, own_reference=is_own_reference(reference, batch, rows)),
+            search=find_search_settings(name, context),
         )
         if predecessors.note:
             evaluation = replace(evaluation, notes=(predecessors.note, *evaluation.notes))

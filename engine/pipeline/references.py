@@ -248,7 +248,7 @@ def _refer_to_table(
             "confidence": spec.drift.confidence,
             "kernel": drift.KERNEL_VERSION,
             # what earlier versions have kept stays valid
-            **({"estimates": True} if spec.estimates else {}),
+            **({"estimates": True} if spec.keeps_scored_rows else {}),
             **({"segments": [sorted(rules.columns), dict(rules.conditions)]} if rules else {}),
         }
         fingerprint = digest_json(settings)
@@ -360,7 +360,7 @@ def _profile_reference(
             seed=spec.drift.seed,
             confidence=spec.drift.confidence,
             knower=f"the training data of model {model.name!r}" if model else "the reference",
-            scored_by=model_handle.fingerprint if model_handle and spec.estimates else None,
+            scored_by=model_handle.fingerprint if model_handle and spec.keeps_scored_rows else None,
             segments=rules,
         ).as_reference()
 

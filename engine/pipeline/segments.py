@@ -2,6 +2,7 @@
 
 from engine.data import Table
 from engine.data.segments import SegmentRules
+from engine.evaluation.found_segments import SearchSettings
 from engine.pipeline.context import BuildContext
 from engine.spec.resources.evaluation_stores import SegmentCondition
 from engine.spec.segments import MAX_SEGMENT_VALUES, MIN_SEGMENT_ROWS
@@ -26,6 +27,29 @@ def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None
         conditions={name: query for name, (_, query) in conditions.items()},
         places={name: context.project.value_position(*place, i, "where") for name, (i, _) in conditions.items()},
     )
+
+
+def find_search_settings(store: str, context: BuildContext) -> SearchSettings | None:
+    """Return how a store searches for segments; None if it does not."""
+    spec = context.project.evaluation_stores[store]
+    if spec.segment_search is None:
+        return None
+    return SearchSettings(
+        **spec.segment_search.model_dump(),
+        seed=spec.drift.seed,
+        confidence=spec.drift.confidence,
+        cost_matrix=context.project.models[spec.model].cost_matrix if spec.model else None,
+    )
+
+
+def require_segment_columns(store: str, table: Table, context: BuildContext) -> None:
+    """Raise a DataError, with its place in the spec, unless a batch has the columns that segments are made of."""
+    if rules := find_segment_rules(store, context):
+        rules.require_columns(table)
+    if search := context.project.evaluation_stores[store].segment_search:
+        place = ("evaluation_stores", store, "find_segments", "columns")
+        positions = {one: context.project.value_position(*place, i) for i, one in enumerate(search.columns)}
+        SegmentRules(columns=positions).require_columns(table)
 
 
 def count_segment_tests(store: str, batch: Table, context: BuildContext) -> list[str]:

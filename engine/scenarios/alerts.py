@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
@@ -21,10 +21,13 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
 from engine.spec.moment import list_fire_values
+from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
 from engine.spec.resources.scenarios import AnyStep, Reporter, SendMessageStep
+from engine.spec.segments import FOUND_SEGMENTS
 from engine.store import Event, OutboxMessage, ReporterState
 from engine.store.errors import build_store_error, translate_errors
 from engine.views import EvaluationFacts
+from engine.views.segments import describe_segments
 
 CSV_BATCH_ROWS = 10_000
 
@@ -119,7 +122,7 @@ def _collect_run_facts(
         events=list_events(result),
         server_url=context.project.server.url if context.project.server else None,
         log=context.log.files.text_path if context.log.files else None,
-        notes=[*notes, *([muted] if muted else [])],
+        notes=[*notes, *([muted] if muted else []), *_tell_unchecked_segments(result, context)],
         changes=cache(lambda: summarize_changes(_list_last_evaluations(result, context), context)),
         fire=_describe_fire(context),
     )
@@ -355,13 +358,36 @@ def _load_last_evaluations(result: RunResult, context: RunContext) -> list[Evalu
     return [collect_report_facts(evaluation, context) for evaluation in _list_last_evaluations(result, context)]
 
 
-def _list_last_evaluations(result: RunResult, context: RunContext) -> list[Evaluation]:
-    """Return, for each store that the run has built, reused or checked, its last evaluation."""
+def _tell_unchecked_segments(result: RunResult, context: RunContext) -> Iterator[str]:
+    """Give the worst segments of each store that has some and no check of them: else a message would not name them."""
+    stores = context.project.evaluation_stores
+    silent = {
+        name for name, one in stores.items() if one.has_segments and not any(map(_is_of_segments, one.checks.values()))
+    }
+    for evaluation in _list_last_evaluations(result, context, silent) if silent else ():
+        segments = describe_segments(evaluation, None)
+        if segments is not None and segments.is_notable:
+            yield f"{evaluation.store}: {segments.sentence}"
+
+
+def _is_of_segments(check: Check) -> bool:
+    """Tell whether a check is about segments."""
+    if isinstance(check, PythonCheck):
+        return False
+    return (isinstance(check, RangeCheck) and check.segment is not None) or check.metric.startswith(
+        ("segment.", FOUND_SEGMENTS)
+    )
+
+
+def _list_last_evaluations(
+    result: RunResult, context: RunContext, stores: Collection[str] | None = None
+) -> list[Evaluation]:
+    """Return, for each store (or each of some) that the run has built, reused or checked, its last evaluation."""
     last: dict[str, str] = {}
     for step in result.all_steps():
         last |= {made.store: made.id for made in step.evaluations}
         last |= {check.target: check.evaluation for check in step.checks if check.evaluation}
-    return [context.store.evaluations.get(id_) for id_ in last.values()]
+    return [context.store.evaluations.get(id_) for name, id_ in last.items() if stores is None or name in stores]
 
 
 def _stream_csv(dataset: str, context: RunContext) -> Iterable[bytes]:

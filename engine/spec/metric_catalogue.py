@@ -426,6 +426,15 @@ def _define_segment_metrics() -> Iterable[MetricDefinition]:
         worse="higher",
         neutral=0,
     )
+    yield MetricDefinition(
+        "found_segments",
+        "store",
+        "Only with `find_segments`: how many groups of rows were found in which columns drifted, or performance fell, "
+        "more than in all rows.",
+        low=0,
+        worse="higher",
+        neutral=0,
+    )
 
 
 CHALLENGER_METRICS = ("advantage", "advantage_low", "challenger")

@@ -270,6 +270,9 @@ def resolve_metric_name(
             else f"after {metric.name}. write one of {', '.join(allowed)}",
         )
     found = _check_task(text, name, task)
+    if name.statistic == "found_segments" and segments is not None and not segments.found:
+        message = "found_segments counts what a search finds, but this store does not search"
+        return Problem(0, len(text), "needs-key", message, "add find_segments: true to the store, or remove the metric")
     if name.statistic in CHALLENGER_METRICS and not challenged and isinstance(found, MetricName):
         message = f"{text} needs a challenger, but this store has none"
         help_ = "add challenger:, the model to compare with that of the store, or remove the metric"

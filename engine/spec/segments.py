@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from engine.formatting.hints import did_you_mean
-from engine.spec.resources.evaluation_stores import SegmentCondition
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec, SegmentCondition
 
 MAX_SEGMENT_VALUES = 20
 """Most values of a column that have a segment of their own: the most frequent ones of the reference."""
@@ -16,29 +16,39 @@ MAX_VALUE_CHARACTERS = 100
 MIN_SEGMENT_ROWS = 100
 """Rows that a segment must have on both sides to be compared and measured."""
 
+FOUND = "found: "
+"""How the names of segments begin that nobody has declared: their condition follows."""
+
+FOUND_SEGMENTS = "found_segments"
+"""The metric that counts them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentNames:
-    """The segments that a store declares: by a column, one per value; or by a condition, under its own name."""
+    """The segments that a store declares: by a column, one per value; or by a condition, under its own name.
+
+    `found` tells whether the store finds more by itself.
+    """
 
     columns: Sequence[str]
     conditions: Sequence[str]
+    found: bool = False
 
     @classmethod
-    def of_store(cls, declared: Iterable[str | SegmentCondition]) -> "SegmentNames":
-        """Return the names of what a store declares under `segments`."""
-        listed = list(declared)
+    def of_store(cls, store: EvaluationStoreSpec) -> "SegmentNames":
+        """Return the names of the segments that a store may have."""
         return cls(
-            [one for one in listed if isinstance(one, str)],
-            [one.name for one in listed if isinstance(one, SegmentCondition)],
+            [one for one in store.segments if isinstance(one, str)],
+            [one.name for one in store.segments if isinstance(one, SegmentCondition)],
+            store.segment_search is not None,
         )
 
     def can_be(self, name: str) -> bool:
         """Return whether a segment can have a name, or one that a pattern with * stands for."""
-        if name in self.conditions:
+        if name in self.conditions or (self.found and name.startswith(FOUND)):
             return True
         if "*" in name:
-            stems = [f"{column} " for column in self.columns]
+            stems = [*(f"{column} " for column in self.columns), *([FOUND] if self.found else [])]
             known = bool(match_segments(name, self.conditions))
             head = name.partition("*")[0]
             return known or any(stem.startswith(head) or head.startswith(stem) for stem in stems)
@@ -49,12 +59,23 @@ class SegmentNames:
 
     def suggest(self, name: str) -> str:
         """Return help for a name that no segment can have."""
-        return did_you_mean(name, [*self.conditions, *(f"{one} = …" for one in self.columns)], "the segments are")
+        known = [*self.conditions, *(f"{one} = …" for one in self.columns), *([f"{FOUND}*"] if self.found else [])]
+        return did_you_mean(name, known, "the segments are")
 
 
 def name_value(column: str, value: str) -> str:
     """Return the name of the segment of a value of a column."""
     return f"{column} = {value}"
+
+
+def name_found(condition: str) -> str:
+    """Return the name of a segment that was found, by its condition in SQL."""
+    return f"{FOUND}{condition}"
+
+
+def read_found_condition(name: str) -> str | None:
+    """Return the condition of a segment that was found, ready for `segments:`; None for one that was declared."""
+    return name.removeprefix(FOUND) if name.startswith(FOUND) else None
 
 
 def name_missing(column: str) -> str:

@@ -1,5 +1,6 @@
-"""The segments of an evaluation as people see them: the worst first, and a sentence about them."""
+"""The segments of an evaluation as people see them, declared or found: the worst first, and sentences about them."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from engine.evaluation.segment_metrics import group_segment_metrics
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_figure
 from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
+from engine.spec.segments import FOUND_SEGMENTS, read_found_condition
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 from engine.views.performance import LEADING_METRICS
 
@@ -39,6 +41,11 @@ class SegmentRow:
     change: MetricValue | None
 
     @property
+    def condition(self) -> str | None:
+        """The condition of a segment that was found, ready for `segments:`; None for one that was declared."""
+        return read_found_condition(self.name)
+
+    @property
     def is_too_small(self) -> bool:
         """Whether the segment has too few rows to be compared."""
         return self.drift.value is None
@@ -57,9 +64,23 @@ class SegmentsView:
     metric: str | None
     rows: tuple[SegmentRow, ...]
 
+    @property
+    def is_notable(self) -> bool:
+        """Whether a segment has drifted, was found, or has become worse for certain."""
+        return any(row.drift.value or row.condition or _is_loss_certain(row, self.metric) for row in self.rows)
+
+    def write_declaration(self) -> str:
+        """Return the key of the spec that declares the segments that were found; empty if none was."""
+        found = [row.condition for row in self.rows if row.condition is not None]
+        lines = [
+            f"  - {{name: {json.dumps(one, ensure_ascii=False)}, where: {json.dumps(one, ensure_ascii=False)}}}"
+            for one in found
+        ]
+        return "\n".join(["segments:", *lines]) if lines else ""
+
 
 def describe_segments(evaluation: Evaluation, leading: str | None) -> SegmentsView | None:
-    """Return the segments of an evaluation; None where its store declares none.
+    """Return the segments of an evaluation; None where its store neither declares nor searches for any.
 
     Parameters
     ----------
@@ -67,12 +88,16 @@ def describe_segments(evaluation: Evaluation, leading: str | None) -> SegmentsVi
         The metric that represents the performance; None for the first one that has a value.
     """
     grouped = group_segment_metrics(evaluation.metrics)
-    if not grouped:
+    search = evaluation.metrics.get(FOUND_SEGMENTS)
+    if not grouped and search is None:
         return None
     known = (leading, *LEADING_METRICS) if leading else LEADING_METRICS
     metric = next((one for one in known if any(one in metrics for metrics in grouped.values())), None)
     rows = sorted((_describe_segment(name, metrics, metric) for name, metrics in grouped.items()), key=_order(metric))
-    return SegmentsView(_summarize(rows, metric), metric, tuple(rows))
+    declared = [row for row in rows if row.condition is None]
+    sentences = [_summarize(declared, metric)] if declared else []
+    sentences += [_summarize_search(search, [row for row in rows if row.condition], metric)] if search else []
+    return SegmentsView(" ".join(sentences), metric, tuple(rows))
 
 
 def _describe_segment(name: str, metrics: dict[str, MetricValue], metric: str | None) -> SegmentRow:
@@ -112,6 +137,29 @@ def _order(metric: str | None) -> Callable[[SegmentRow], tuple[bool, float, bool
         not _is_loss_certain(row, metric),
         -_measure_loss(row, metric),
     )
+
+
+def _summarize_search(search: MetricValue, found: list[SegmentRow], metric: str | None) -> str:
+    """Return which segments the search has found, or why none."""
+    if search.value is None:
+        return f"Segments: {search.reason}."
+    if not found:
+        return f"The search found no segment: {search.reason}."
+    named = [
+        f"{row.condition} ({join_words(list(filter(None, [row.list_moved(), _tell_loss(row, metric)])))})"
+        for row in found[:SHOWN_SEGMENTS]
+    ]
+    named += [f"{len(found) - SHOWN_SEGMENTS} more"] if len(found) > SHOWN_SEGMENTS else []
+    noun = "one segment, which nobody has" if len(found) == 1 else f"{len(found)} segments, which nobody has"
+    return f"The search found {noun} declared: {join_words(named)}."
+
+
+def _tell_loss(row: SegmentRow, metric: str | None) -> str:
+    """Return the performance of a segment that was found, and its change, if it is worse."""
+    if metric is None or row.performance is None or _measure_loss(row, metric) <= 0:
+        return ""
+    change = format_figure(row.change.value if row.change else None)
+    return f"{format_metric_name(metric)} {format_metric(metric, row.performance.value)}, a change of {change}"
 
 
 def _summarize(rows: list[SegmentRow], metric: str | None) -> str:

@@ -27,6 +27,8 @@ evaluation_stores:
     dataset: now
     reference: {kind: dataset, dataset: before}
     evaluation: {name: "day ${day}", labels: {day: "${day}"}, time: "${day}"}
+    segments: [{name: negative, where: "amount < 0"}]
+    find_segments: true
     checks:
       inputs: {metric: data_drift, soft_max: 0.6}
       columns: {metric: drift.*, soft_max: 0.1}

@@ -47,7 +47,7 @@ def encode_features(
     DataError
         A column cannot be read in its role.
     """
-    read = [_normalize_features(frame, roles) for frame in frames]
+    read = [normalize_features(frame, roles) for frame in frames]
     codes = np.empty((len(order), len(roles)), np.uint8)
     sizes = np.empty(len(roles), np.int64)
     for i, (name, role) in enumerate(roles.items()):
@@ -60,7 +60,8 @@ def encode_features(
     return codes, np.concatenate([[0], np.cumsum(sizes)])
 
 
-def _normalize_features(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.DataFrame:
+def normalize_features(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.DataFrame:
+    """Return the columns of `roles` as numbers and as texts, by their roles; missing values are null."""
     reading = plan_normalization(frame.lazy(), roles)
     read = frame.select(reading.values())
     texts = (as_categories(name, read.schema[name]) for name, role in roles.items() if role is Role.CATEGORICAL)

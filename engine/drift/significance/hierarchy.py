@@ -29,9 +29,23 @@ class GroupedTests:
     weight: float = 1.0
 
 
-def weigh_groups(segments: int) -> list[float]:
-    """Return the weight of the whole, and that of each of so many segments; they add up to 1."""
-    return [0.5, *([0.5 / segments] * segments)] if segments else [1.0]
+def weigh_groups(segments: int, found: int | None = None) -> list[float]:
+    """Return the weight of the whole, of each declared segment, and of each that was found; they add up to 1.
+
+    Parameters
+    ----------
+    segments
+        How many segments are declared.
+    found
+        How many groups a search on other rows proposes; None without a search. Those that it proposes share one half
+        of what is not of the whole, or all of it without declared segments. If it proposes none, that part goes to
+        nobody: it is the last weight all the same, for a group whose test fails.
+    """
+    of_found = 0.0 if found is None else 0.25 if segments else 0.5
+    of_segments = (0.5 - of_found) / segments if segments else 0.0
+    whole = 1 - of_found - of_segments * segments
+    slots = 0 if found is None else max(1, found)
+    return [whole, *([of_segments] * segments), *([of_found / max(1, slots)] * slots)]
 
 
 def adjust_groups(groups: Sequence[GroupedTests], level: float) -> list[Family]:

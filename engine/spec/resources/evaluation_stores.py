@@ -115,6 +115,21 @@ class SegmentCondition(Resource):
     )
 
 
+class SegmentSearch(Resource):
+    """Bounds of the search for segments that nobody has declared."""
+
+    columns: Names = Field(
+        [], description="Columns that the conditions may be about; all that are compared if left out."
+    )
+    max_depth: int = Field(2, ge=1, le=2, description="Most conditions that describe a group of rows.")
+    min_rows: int = Field(
+        100, ge=40, description="Rows that a group needs on each side; half of them are for the search."
+    )
+    max_segments: int = Field(
+        3, ge=1, le=10, description="Most groups that are proposed and tested; with more, each test needs more rows."
+    )
+
+
 class EvaluationStoreSpec(Resource):
     """A store of evaluations (MES); each build adds one row."""
 
@@ -154,10 +169,35 @@ class EvaluationStoreSpec(Resource):
         "makes one segment. All verdicts hold together: the whole has half of the level 1 - confidence, and the "
         "segments share the other half. A segment needs 100 rows on each side.",
     )
+    find_segments: bool | SegmentSearch = Field(
+        False,
+        description="Whether to search for groups of rows that have drifted, or whose performance has fallen, more "
+        "than all rows have: those that one or two conditions on columns describe, such as age <= 25 AND country = "
+        "'DE'. One half of the entities (of the rows without `entity`) is searched, the other tests what is proposed, "
+        "together with all other verdicts. What holds is a segment named `found: age <= 25 AND country = 'DE'`, and "
+        "the metric `found_segments` counts them. A mapping sets the bounds of the search.",
+    )
     drift: DriftSettings = Field(DriftSettings.model_construct(), description="How to measure drift.")
     display: Display = Field(Display.model_construct(), description="What tables and reports show first.")
     metrics: dict[str, PythonMetric] = Field({}, description="Metrics that your own functions compute, by name.")
     checks: dict[str, Check] = Field({}, description="Checks of the metrics, by name.")
+
+    @property
+    def segment_search(self) -> SegmentSearch | None:
+        """The bounds of the search for segments; None if there is none."""
+        if isinstance(self.find_segments, SegmentSearch):
+            return self.find_segments
+        return SegmentSearch() if self.find_segments else None
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether the store declares segments or searches for them."""
+        return bool(self.segments) or self.segment_search is not None
+
+    @property
+    def keeps_scored_rows(self) -> bool:
+        """Whether rows are kept with what the model says of them."""
+        return self.estimates is not None or self.segment_search is not None
 
     @property
     def continues_across_models(self) -> bool:

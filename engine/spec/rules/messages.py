@@ -192,7 +192,7 @@ def _build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
 def find_segments(draft: Draft, store: str) -> SegmentNames | None:
     """Return the segments of a store; None if it is not valid."""
     declared = draft.spec.evaluation_stores.get(store)
-    return None if declared is None else SegmentNames.of_store(declared.segments)
+    return None if declared is None else SegmentNames.of_store(declared)
 
 
 def find_model_task(draft: Draft, store: str) -> str | None:

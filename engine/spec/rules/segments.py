@@ -6,7 +6,7 @@ from engine.spec.resources.checks import RangeCheck
 from engine.spec.resources.evaluation_stores import SegmentCondition
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.sql import find_shift_problems
-from engine.spec.segments import SegmentNames
+from engine.spec.segments import FOUND, SegmentNames
 from engine.spec.sql.row_conditions import find_row_condition_problems
 from engine.spec.variable_references import find_references
 
@@ -37,13 +37,17 @@ def check_segments(draft: Draft, findings: Findings) -> None:
             if "*" in called:
                 at = draft.value_position("evaluation_stores", name, "segments", i)
                 findings.error(at, "name", f'the name of segment "{called}" contains *, which stands for any text')
+            if called.startswith(FOUND):
+                at = draft.value_position("evaluation_stores", name, "segments", i)
+                message = f'the name of segment "{called}" begins like those of segments that the engine finds'
+                findings.error(at, "name", message, f"choose another name; its condition is what follows {FOUND!r}")
     _check_segments_of_checks(draft, findings)
 
 
 def _check_segments_of_checks(draft: Draft, findings: Findings) -> None:
     for section in ("datasets", "evaluation_stores"):
         for owner, resource in getattr(draft.spec, section).items():
-            names = SegmentNames.of_store(getattr(resource, "segments", []))
+            names = SegmentNames.of_store(resource) if section == "evaluation_stores" else SegmentNames([], [])
             for name, check in resource.checks.items():
                 if not isinstance(check, RangeCheck) or check.segment is None:
                     continue
@@ -52,7 +56,7 @@ def _check_segments_of_checks(draft: Draft, findings: Findings) -> None:
                 if section == "datasets":
                     message = "a dataset has no segments"
                     findings.error(at, "needs-key", message, "put this check into an evaluation store")
-                elif not names.columns and not names.conditions:
+                elif not (names.columns or names.conditions or names.found):
                     message = "this store has no segments"
                     findings.error(at, "needs-key", message, "add segments: [column], or remove segment")
                 elif not names.can_be(check.segment):

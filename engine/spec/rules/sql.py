@@ -119,6 +119,8 @@ def _find_used_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath] | tup
         path: SpecPath = ("evaluation_stores", name)
         for i, column in enumerate(store.drift.columns.exclude):
             yield store.dataset, column, (*path, "drift", "columns", "exclude", i)
+        for i, column in enumerate(store.segment_search.columns if store.segment_search else ()):
+            yield store.dataset, column, (*path, "find_segments", "columns", i)
         for i, segment in enumerate(store.segments):
             if isinstance(segment, str):
                 yield store.dataset, segment, (*path, "segments", i)

@@ -3,8 +3,10 @@
 A condition becomes the only column of a query, so it is read, checked and bound to variables like any query.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from datetime import date
+from decimal import Decimal
 
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
@@ -46,6 +48,40 @@ def list_row_condition_columns(condition: str) -> list[str]:
 def bind_row_condition(condition: str, values: Mapping[str, Scalar | date]) -> str:
     """Return a query over the table `rows` whose column `holds` tells where a condition holds."""
     return bind_variables(_write_query(condition), values)
+
+
+def write_row_condition(column: str, relation: str, value: float | str | bool | None) -> str:
+    """Return a condition on one column: `age <= 25`, `"first name" = 'Ann'`, `NOT vip`, `age IS NULL`.
+
+    Parameters
+    ----------
+    relation
+        `<=`, `>`, `=`, or `missing`.
+    value
+        A number, a text, or a boolean, which is its own condition; None if the relation is `missing`.
+    """
+    name = column if _is_plain(column) else '"' + column.replace('"', '""').replace("${", "$${") + '"'
+    if relation == "missing":
+        return f"{name} IS NULL"
+    if isinstance(value, bool):
+        return name if value else f"NOT {name}"
+    if isinstance(value, str):
+        text = value.replace("'", "''").replace("${", "$${")
+        return f"{name} {relation} '{text}'"
+    number = int(value) if value is not None and float(value).is_integer() else Decimal(repr(value))
+    return f"{name} {relation} {number:f}" if isinstance(number, Decimal) else f"{name} {relation} {number}"
+
+
+def _is_plain(column: str) -> bool:
+    """Tell whether a column needs no quotes: a word that the language of SQL does not use itself."""
+    from sqlglot.errors import SqlglotError
+
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column) is None:
+        return False
+    try:
+        return list_row_condition_columns(f"{column} IS NULL") == [column]
+    except SqlglotError:
+        return False
 
 
 def _write_query(condition: str) -> str:
