@@ -159,9 +159,9 @@ def test_a_model_that_always_says_batch_has_no_lower_bound_above_one_half():
 def test_the_lower_bound_is_seldom_above_what_drift_there_is():
     """Without drift nothing is more accurate than 1/2; with a shift, no model than the best one, Phi(shift / 2)."""
     for shift, rows in ((0.0, 60), (0.0, 600), (0.5, 60), (0.5, 600)):
-        pairs = [(people(rows, 2 * s), people(rows, 2 * s + 1, shift)) for s in range(40)]
+        pairs = [(people(rows, 2 * s), people(rows, 2 * s + 1, shift)) for s in range(24)]
         above = sum(judged(*pair).accuracy_low > stats.norm.cdf(shift / 2) for pair in pairs)
-        assert above <= stats.binom.ppf(0.999, 40, 0.05)
+        assert above <= stats.binom.ppf(0.999, 24, 0.05)
 
 
 def test_the_lower_bound_is_high_only_if_the_drift_is_large_and_the_batch_too():
@@ -190,9 +190,9 @@ def test_the_auc_is_that_of_sklearn():
 
 
 def test_without_drift_the_p_errs_on_the_safe_side_at_every_level():
-    p = np.array([judged(people(80, 2 * s), people(80, 2 * s + 1)).p_value for s in range(200)])
+    p = np.array([judged(people(80, 2 * s), people(80, 2 * s + 1)).p_value for s in range(100)])
     for level in (0.05, 0.2, 0.5):
-        assert (p <= level).sum() <= stats.binom.ppf(0.999, 200, level)
+        assert (p <= level).sum() <= stats.binom.ppf(0.999, 100, level)
 
 
 def test_a_relation_is_found_among_columns_of_many_categories():

@@ -36,7 +36,7 @@ def test_a_drift_of_the_smallest_detectable_size_is_found_4_times_in_5(n: int, m
     effect = smallest_detectable_drift(n, m, categories, 0.05)
     assert effect is not None
     p, q = shares_with_drift(effect, categories)
-    random, runs = np.random.default_rng(0), 300
+    random, runs = np.random.default_rng(0), 150
     names = np.array([f"c{i}" for i in range(categories)])
     found = 0
     for _ in range(runs):

@@ -191,7 +191,7 @@ def alarms(draw, n, m, times, entity=None):
 @pytest.mark.parametrize(("n", "m"), [(1, 400), (4, 400), (20, 1_000), (50, 3_000)])
 def test_a_reference_of_a_few_rows_alarms_in_at_most_one_of_twenty(draw, n, m):
     """Bins of the reference's own quantiles would alarm in 15 to 100 of 100."""
-    assert alarms(draw, n, m, 40) <= stats.binom.ppf(0.9999, 40, LEVEL)
+    assert alarms(draw, n, m, 24) <= stats.binom.ppf(0.9999, 24, LEVEL)
 
 
 def test_columns_that_are_constant_within_an_entity_count_once():

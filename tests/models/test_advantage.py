@@ -226,7 +226,7 @@ def compare_any(kind, random, n, codes) -> Advantage:
     ],
 )
 def test_paired_intervals_hold_the_true_advantage_about_as_often_as_they_say(kind, n, by_entity, at_least) -> None:
-    random, runs = np.random.default_rng(9), 200
+    random, runs = np.random.default_rng(9), 100
     truth = compare_any(kind, random, 1_000_000, None).metrics
     hits, tried = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
     for _ in range(runs):

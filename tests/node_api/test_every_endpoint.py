@@ -242,7 +242,9 @@ def test_of_several_deployers_who_have_seen_the_same_revision_one_wins(target: T
     with ThreadPoolExecutor(len(asked)) as pool:
         answers = list(pool.map(ask, asked))
     accepted = [one for one in answers if one.status_code == 202]
-    assert sorted(one.status_code for one in answers) == [202] + [409] * 7, "".join(one.text for one in answers)
+    said = "".join(one.text for one in answers)
+    assert len(accepted) == 1, said
+    assert {one.status_code for one in answers if one not in accepted} <= {409, 503}, said  # 503: ask again
     target.wait_for_end(accepted[0])
     late = [ask(request) for request in asked]
     assert {one.status_code for one in late} == {409}

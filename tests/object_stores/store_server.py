@@ -22,6 +22,9 @@ needs_server = pytest.mark.skipif(find_spec("moto") is None, reason="moto is not
 
 STARTING_SECONDS = 60.0
 
+OBJECTS_OF_A_PAGE = 200
+"""How many names the server gives at once; S3 itself gives 1000."""
+
 
 class StoreServer:
     """What tests do with a bucket themselves; the server looks at the name of a key, and at no signature."""
@@ -58,7 +61,8 @@ def run_server(**environ: str) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, env={**os.environ, **environ}, stdout=quiet, stderr=quiet) as process:
+    pages = {"MOTO_S3_DEFAULT_MAX_KEYS": str(OBJECTS_OF_A_PAGE)}
+    with subprocess.Popen(command, env={**os.environ, **pages, **environ}, stdout=quiet, stderr=quiet) as process:
         try:
             until = time.monotonic() + STARTING_SECONDS
             while True:

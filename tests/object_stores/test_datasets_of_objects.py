@@ -18,7 +18,7 @@ from engine.data.watched_files import read_unchanged
 from engine.errors import DataError
 
 from .conftest import OpenLake
-from .store_server import StoreServer, needs_server, run_proxy
+from .store_server import OBJECTS_OF_A_PAGE, StoreServer, needs_server, run_proxy
 
 pytestmark = needs_server
 
@@ -210,7 +210,10 @@ def test_a_copy_that_was_cut_is_fetched_again(bucket: StoreServer, open_lake: Op
 
 
 def test_more_than_a_page_of_objects_is_listed(bucket: StoreServer, open_lake: OpenLake) -> None:
-    for number in range(1100):
-        bucket.put(f"in/{number}.csv" if number % 100 == 0 else f"other/{number}.csv", b"x\n1\n")
+    for number in range(OBJECTS_OF_A_PAGE + 20):
+        bucket.put(f"in/{number}.csv" if number % 20 == 0 else f"other/{number}.csv", b"x\n1\n")
     assert open_lake(bucket.connection(), d={"path": "in/*.csv"}).open("d").frame.collect().height == 11
-    assert open_lake(bucket.connection(), d={"path": "**/*.csv"}).open("d").frame.collect().height == 1100
+    assert (
+        open_lake(bucket.connection(), d={"path": "**/*.csv"}).open("d").frame.collect().height
+        == OBJECTS_OF_A_PAGE + 20
+    )

@@ -508,7 +508,7 @@ def list_needed(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(MADE, min_size=1, max_size=12),
     REFERENCES,
