@@ -1,7 +1,7 @@
 """The pages of bundles and deployments of a node that runs, for people with each role."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -27,9 +27,12 @@ class Factory:
     asked: AskedNode
     first: str
     second: str
+    browsers: dict[str, Browser] = field(default_factory=dict)
 
     def browse(self, role: str) -> Browser:
-        return Browser(self.asked.url, self.asked.tokens[role])
+        if role not in self.browsers:
+            self.browsers[role] = Browser(self.asked.url, self.asked.tokens[role])
+        return self.browsers[role]
 
     def wait_for_end(self, location: str) -> OperationState:
         """Wait until an operation has ended, and return how."""
@@ -55,7 +58,10 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
         token = asked.tokens["deployer"]
         sent = asked.ask(f"/v1/bundles/{second}", token, "PUT", content=archive)
         assert sent.status_code == 201, sent.text
-        yield Factory(asked, first, second)
+        made = Factory(asked, first, second)
+        yield made
+        for browser in made.browsers.values():
+            browser.close()
         asked.end()
     finally:
         asked.kill()

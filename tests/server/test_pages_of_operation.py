@@ -64,7 +64,13 @@ class Shop:
         run = RunRecord(generate_id(NOW), "shop", NIGHTLY, NOW, f"ann{OWNED}", variables={"note": f"{OWNED}{SECRET}"})
         store.runs.start(run)
         folder = store.runs.folder_of(run.id)
-        entry = {"at": NOW.isoformat(), "level": "info", "scenario": NIGHTLY, "step": "build", "text": f"{OWNED}{SECRET}"}
+        entry = {
+            "at": NOW.isoformat(),
+            "level": "info",
+            "scenario": NIGHTLY,
+            "step": "build",
+            "text": f"{OWNED}{SECRET}",
+        }
         (folder / "log.jsonl").write_text("".join(f"{json.dumps(entry)}\n" for _ in range(3)))
         step = StepRecord(OWNED, "build", outcome or Outcome.SUCCESS, NOW, NOW + timedelta(seconds=2), reason=OWNED)
         if outcome is None:
@@ -73,7 +79,9 @@ class Shop:
         event = Event("run", "error", OWNED, NOW)
         texts = [MessageState.PENDING, MessageState.REFUSED, MessageState.SENT]
         messages = [
-            OutboxMessage(f"m-{state}", run.id, "end", "files", (OWNED,), f"={OWNED}", OWNED, NOW, state=state, scenario=NIGHTLY)
+            OutboxMessage(
+                f"m-{state}", run.id, "end", "files", (OWNED,), f"={OWNED}", OWNED, NOW, state=state, scenario=NIGHTLY
+            )
             for state in texts
         ]
         done = replace(run, outcome=outcome, ended=NOW + timedelta(seconds=3), steps=(step,), events=(event,))
@@ -165,7 +173,9 @@ def test_the_log_of_a_run_that_goes_on_is_streamed_from_a_byte_on(shop: Shop) ->
                 if len(kinds) == 1:
                     assert len(lines) == 3
                     with (folder / "log.jsonl").open("a") as log:
-                        log.write(json.dumps({"at": NOW.isoformat(), "level": "error", "step": "", "text": OWNED}) + "\n")
+                        log.write(
+                            json.dumps({"at": NOW.isoformat(), "level": "error", "step": "", "text": OWNED}) + "\n"
+                        )
                 else:
                     assert len(lines) == 1
                     break
