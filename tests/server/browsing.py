@@ -1,4 +1,4 @@
-"""A browser without JavaScript for tests: it logs in, follows links, submits forms, and looks at what every page must be."""
+"""A browser without JavaScript for tests: it logs in, follows links, submits forms, and checks each page."""
 
 import json
 import re
@@ -57,9 +57,9 @@ class BrowsedPage(HTMLParser):
             self.links.append(given["href"])
         if tag == "form":
             self.forms.append(Form(given.get("method", "get"), given.get("action", "")))
-        if tag in ("input", "select", "button") and self.forms and given.get("name"):
-            if given.get("type") != "checkbox" or "checked" in given:
-                self.forms[-1].fields[given["name"]] = given.get("value", "")
+        is_set = given.get("type") != "checkbox" or "checked" in given
+        if tag in ("input", "select", "button") and self.forms and given.get("name") and is_set:
+            self.forms[-1].fields[given["name"]] = given.get("value", "")
 
     def handle_data(self, data: str) -> None:
         if self._in_script and data.strip():

@@ -43,6 +43,7 @@ class OutboxPages:
             },
             values={
                 "state": text,
+                "now": self.requests.clock(),
                 "states": list(MessageState),
                 "older": shown[-1].id if len(found) > MESSAGES else None,
                 "is_first": before is None,

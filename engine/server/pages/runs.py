@@ -62,7 +62,7 @@ class RunPages:
     def abort(self, request: Request, _form: Mapping[str, str]) -> str:
         """Ask a run to end."""
         self.requests.abort_run(request, {})
-        return links.build_link(links.RUN, **{name: str(request.path_params[name]) for name in ("project", "run")})
+        return links.build_link(links.RUN, project=request.path_params["project"], run=request.path_params["run"])
 
     async def stream_log(self, request: Request) -> Response:
         """Return the log of a run from a byte on as events, until the run has ended.

@@ -184,5 +184,5 @@ def _find_next(row: ScenarioRow) -> datetime | None:
 
 
 def _link_scenario(request: Request) -> str:
-    names = {name: str(request.path_params[name]) for name in ("project", "scenario")}
-    return links.build_link(links.SCENARIO, **names)
+    project, scenario = request.path_params["project"], request.path_params["scenario"]
+    return links.build_link(links.SCENARIO, project=project, scenario=scenario)

@@ -6,12 +6,12 @@ from engine.spec.redaction import Redact
 from engine.views.charts.svg import PAGE_COLOURS, Colours, Drawing, clip_label
 from engine.views.flow import FlowNode, Key
 
-BOX_WIDTH, BOX_HEIGHT = 190.0, 42.0
-ACROSS, DOWN = 250.0, 56.0
+BOX_WIDTH, BOX_HEIGHT = 168.0, 42.0
+ACROSS, DOWN = 210.0, 56.0
 """From one box to the next."""
 
 STRIPES = {"datasets": "reference", "models": "batch", "evaluation_stores": "ok", "scenarios": "warning"}
-LABEL = 25
+LABEL = 20
 
 
 def draw_flow(
@@ -73,5 +73,5 @@ def _draw_box(node: FlowNode, x: float, y: float, redact: Redact, colours: Colou
     box.add("rect", **size, width=BOX_WIDTH, fill="surface", stroke="line", title=f"{name} ({about})")
     box.add("rect", **size, width=5, fill=STRIPES[node.section])
     box.add_text(x + 14, y + 18, clip_label(name, LABEL), fill="ink", size=13)
-    box.add_text(x + 14, y + 34, clip_label(about, LABEL + 4))
+    box.add_text(x + 14, y + 34, clip_label(about, LABEL + 5))
     return box
