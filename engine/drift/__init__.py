@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from engine.drift.reading.roles import Role, infer_role, roles
     from engine.drift.significance.hierarchy import weigh_groups
     from engine.drift.subgroups.conditions import Condition
-    from engine.drift.subgroups.search import Subgroup, count_searched_rows, find_subgroups
+    from engine.drift.subgroups.search import Subgroup, count_searched_rows, find_subgroups, score_subgroup
 
 KERNEL_VERSION = "6"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
@@ -67,6 +67,7 @@ _LAZY_EXPORTS = {
     "profile_segments": "profiles.profile",
     "roles": "reading.roles",
     "sample": "profiles.sampling",
+    "score_subgroup": "subgroups.search",
     "unite_samples": "profiles.sampling",
     "weigh_groups": "significance.hierarchy",
 }
@@ -104,6 +105,7 @@ __all__ = [
     "profile_segments",
     "roles",
     "sample",
+    "score_subgroup",
     "unite_samples",
     "weigh_groups",
 ]

@@ -100,8 +100,9 @@ def evaluate_batch(
         pairs.append((reference.predictions, batch.snapshot.predictions))
     p_values = [] if drift_model.p_value is None else [drift_model.p_value]
     segments = pair_segments(reference, batch.snapshot)
-    proposals = search and propose_segments(reference, batch.snapshot, roles, search, entity=entity)
-    weight, *weights = drift.weigh_groups(len(segments), proposals and len(proposals.proposed))
+    proposals = None if search is None else propose_segments(reference, batch.snapshot, roles, search, entity=entity)
+    found = None if proposals is None else len(proposals.proposed)
+    weight, *weights = drift.weigh_groups(len(segments), found)
     parts = [drift.ComparedGroup(one.pairs, weight=share) for one, share in zip(segments, weights, strict=False)]
     if proposals:
         parts += proposals.arrange_groups(weights[len(segments) :])
@@ -124,7 +125,7 @@ def evaluate_batch(
     if proposals:
         of_found, notes_of_search = describe_found(
             proposals,
-            judged[len(segments) : len(segments) + len(proposals.proposed)],
+            judged[len(segments) :][:found],
             _performance_changes,
             estimates,
             1 - settings.confidence,

@@ -10,26 +10,33 @@ whenever nothing is proposed, what the first half shows would decide on the leve
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import inf
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from engine import drift
-from engine.data import Table
-from engine.data.segments import SegmentRules, find_members
-from engine.errors import Position
 from engine.evaluation.estimation import EstimateSettings
 from engine.evaluation.record import MetricValue
 from engine.evaluation.scored_performance import (
     average_by_entity,
     compare_losses,
-    measure_losses,
     measure_scored_rows,
     name_loss,
 )
-from engine.evaluation.scored_rows import PREDICTED, SCORE, ScoredRows
+from engine.evaluation.scored_rows import SCORE
+from engine.evaluation.searched_rows import (
+    SearchedSide,
+    choose_columns,
+    describe_sample,
+    divide_rows,
+    find_rows,
+    have_comparable_scores,
+    list_prediction_columns,
+    score_excess,
+    write_condition,
+)
 from engine.evaluation.segments import ComparedSegment, describe_compared
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.lists import join_some
@@ -37,11 +44,9 @@ from engine.formatting.numbers import format_share
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.models import CostMatrix
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, name_found
-from engine.spec.sql.row_conditions import bind_row_condition, write_row_condition
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+LEAST_EXCESS = 1.645
+"""How far a column must have moved in a found segment beyond what it moved in all rows: the 95 % quantile."""
 
 _WHY = "not compared, or neither numbers nor text on both sides"
 SHOWN_COLUMNS = 5
@@ -73,14 +78,21 @@ class SearchSettings:
 class ProposedSegment:
     """A group of rows to be tested, measured on the half of the rows that the search has not seen.
 
-    `share` is the share of the batch in the group, `loss` the metric whose worsening has the p-value `loss_p`; None
-    where losses are not known on both sides.
+    Attributes
+    ----------
+    share
+        The share of the batch in the group.
+    loss, loss_p
+        The metric of the losses, and the p-value of its worsening; None where losses are not known on both sides.
+    excess
+        How far each column, and `loss`, has moved beyond what it moved in all rows, as a standard normal quantile.
     """
 
     segment: ComparedSegment
     share: float
-    loss: str | None
-    loss_p: float | None
+    loss: str | None = None
+    loss_p: float | None = None
+    excess: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +135,15 @@ def propose_segments(
     entity
         The entity that both sides have; None if one lacks it.
     """
-    scored = _have_comparable_scores(reference, batch)
+    scored = have_comparable_scores(reference, batch)
     frames = [one.scored_rows.frame if scored and one.scored_rows else one.sample for one in (reference, batch)]
     roles = {name: role for name, role in roles.items() if all(name in frame.columns for frame in frames)}
-    split_by, without = _choose_columns(roles, frames, settings.columns)
+    split_by, without = choose_columns(roles, frames, settings.columns)
     if not split_by:
         return SegmentProposals(reason=f"no conditions can be made of {join_some(without, SHOWN_COLUMNS)}: {_WHY}")
     least = -(-settings.min_rows // 2)
     sides = [
-        _divide_rows(one, frame, entity, settings.seed, scored=scored)
+        divide_rows(one, frame, entity, settings.seed, scored=scored)
         for one, frame in zip((reference, batch), frames, strict=True)
     ]
     for of_side, name in zip(sides, ("reference", "batch"), strict=True):
@@ -142,9 +154,10 @@ def propose_segments(
             )
             return SegmentProposals(reason=reason, too_small=True)
     labelled = all(np.isfinite(one.losses).any() for one in sides)
-    predicted = _list_prediction_columns(sides[0].scored)
+    predicted = list_prediction_columns(sides[0].scored)
     groups = drift.find_subgroups(
-        *(one.frame[one.searched] for one in sides),
+        sides[0].frame[sides[0].searched],
+        sides[1].frame[sides[1].searched],
         {**roles, **predicted},
         split_by=split_by,
         losses=(sides[0].losses[sides[0].searched], sides[1].losses[sides[1].searched]) if labelled else None,
@@ -152,8 +165,8 @@ def propose_segments(
         min_rows=least,
         most=settings.max_segments,
     )
-    conditions = [" AND ".join(_write_condition(one, frames[0].schema) for one in group.conditions) for group in groups]
-    members = [[_find_rows(side.frame, text) for side in sides] for text in conditions]
+    conditions = [" AND ".join(write_condition(one, frames[0].schema) for one in group.conditions) for group in groups]
+    members = [[find_rows(side.frame, text) for side in sides] for text in conditions]
     tested = [
         [np.flatnonzero(mask & side.tested) for mask, side in zip(masks, sides, strict=True)] for masks in members
     ]
@@ -167,101 +180,16 @@ def propose_segments(
             roles,
             shared,
             entity,
+            score_excess(sides, members[i], {**roles, **predicted}),
         )
         for i in kept
     ]
-    notes = list(_describe_rows((reference, batch), sides, len(roles) + len(predicted), len(split_by)))
+    notes = list(describe_sample((reference, batch), sides, len(roles) + len(predicted), len(split_by)))
     if without:
         notes.append(f"no conditions are made of {join_some(without, SHOWN_COLUMNS)}: {_WHY}")
     if lost := len(groups) - len(kept):
         notes.append(f"{lost} of the {len(groups)} groups proposed have too few rows left for the test")
     return SegmentProposals(tuple(proposed), notes=tuple(notes))
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """The rows of one side.
-
-    Attributes
-    ----------
-    scored
-        The same rows with what the model says of them; None without comparable scores.
-    losses
-        NaN where a loss is not known, shape (rows,).
-    searched
-        The rows that are searched, one per entity, in the order of a hash.
-    tested
-        Which rows are left for the test, shape (rows,).
-    """
-
-    frame: pl.DataFrame
-    scored: ScoredRows | None
-    losses: Floats
-    searched: Ints
-    tested: Bools
-
-    def take(self, rows: Ints) -> _Side:
-        """Return some of the rows, for the test."""
-        scored = self.scored and replace(self.scored, frame=self.scored.frame[rows])
-        return _Side(self.frame[rows], scored, self.losses[rows], self.searched[:0], self.tested[rows])
-
-
-def _have_comparable_scores(reference: Snapshot, batch: Snapshot) -> bool:
-    theirs, mine = reference.scored_rows, batch.scored_rows
-    if theirs is None or mine is None:
-        return False
-    return (theirs.scored_by, theirs.classes) == (mine.scored_by, mine.classes)
-
-
-def _divide_rows(of: Snapshot, frame: pl.DataFrame, entity: str | None, seed: int, *, scored: bool) -> _Side:
-    half = drift.number_folds(frame, 2, entity=entity, seed=seed)
-    order = np.argsort(drift.number_folds(frame, 2**62, seed=seed + 1), kind="stable")
-    searched = order[half[order] == 0]
-    if entity is not None:
-        entities = frame[entity][searched]
-        searched = searched[(entities.is_first_distinct() | entities.is_null()).to_numpy()]
-    rows = of.scored_rows if scored else None
-    losses = np.full(frame.height, np.nan) if rows is None else measure_losses(rows)
-    return _Side(frame, rows, losses, searched, half == 1)
-
-
-def _choose_columns(
-    roles: Mapping[str, drift.Role], frames: Sequence[pl.DataFrame], wanted: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """Return the columns that conditions may be about, and those of the wanted ones (or all) that have none."""
-    kinds = {
-        name: {_name_kind(frame.schema[name], role) for frame in frames}
-        for name, role in roles.items()
-        if not wanted or name in wanted
-    }
-    usable = [name for name, found in kinds.items() if len(found) == 1 and "" not in found]
-    return usable, [name for name in wanted or roles if name not in usable]
-
-
-def _name_kind(dtype: pl.DataType, role: drift.Role) -> str:
-    """Return which literals a condition on a column has; empty if none."""
-    if role is drift.Role.NUMERICAL:
-        return "number" if dtype.is_numeric() else ""
-    if dtype == pl.Boolean or dtype.is_integer():
-        return "truth" if dtype == pl.Boolean else "number"
-    return "text" if dtype in (pl.String, pl.Categorical, pl.Enum) else ""
-
-
-def _write_condition(one: drift.Condition, schema: Mapping[str, pl.DataType]) -> str:
-    value: float | str | bool | None = one.value
-    dtype = schema[one.column]
-    if isinstance(value, str) and dtype == pl.Boolean:
-        value = value == "true"
-    elif isinstance(value, str) and dtype.is_integer():
-        value = int(value)
-    return write_row_condition(one.column, one.relation, value)
-
-
-def _find_rows(frame: pl.DataFrame, condition: str) -> Bools:
-    rules = SegmentRules(
-        conditions={condition: bind_row_condition(condition, {})}, places={condition: Position("find_segments")}
-    )
-    return find_members(Table("rows", frame.lazy(), ""), rules).rows[condition].to_numpy()
 
 
 def describe_found(
@@ -288,58 +216,54 @@ def describe_found(
         nothing = MetricValue(None, reason=reason, counts_as_ok=proposals.too_small)
         return {FOUND_SEGMENTS: nothing}, [*notes, f"find_segments: {reason}"]
     metrics: dict[str, MetricValue] = {}
-    confirmed, rejected = [], []
+    confirmed, rejected, alike = [], [], []
     for one, (drifts, adjusted) in zip(proposals.proposed, judged, strict=True):
-        name = one.segment.name
-        shown = f"{name.removeprefix(FOUND)} (about {format_share(one.share)} of the batch)"
-        worse = any(p < level for p in adjusted)
-        if not worse and not any(column.drift for each in drifts for column in each.columns.values()):
+        shown = f"{one.segment.name.removeprefix(FOUND)} (about {format_share(one.share)} of the batch)"
+        moved = [name for each in drifts for name, column in each.columns.items() if column.drift]
+        worse = [one.loss for p in adjusted if p < level and one.loss]
+        if not moved and not worse:
             rejected.append(shown)
-            continue
-        changed = dict(changes(one.segment.reference, one.segment.batch))
-        moved = str(MetricName("performance_change", one.loss)) if one.loss else None
-        if moved in changed:
-            changed[moved] = replace(changed[moved], p_value=adjusted[0])
-        metrics |= describe_compared(one.segment, drifts, changed, estimates)
-        confirmed.append(f"{shown}{f', where {one.loss} has become worse' if worse else ''}")
-    tested = f"the {len(proposals.proposed)} most conspicuous of the half that was searched"
+        elif max(one.excess.get(name, -inf) for name in (*moved, *worse)) < LEAST_EXCESS:
+            alike.append(shown)
+        else:
+            changed = dict(changes(one.segment.reference, one.segment.batch))
+            name = str(MetricName("performance_change", one.loss)) if one.loss else ""
+            if name in changed:
+                changed[name] = replace(changed[name], p_value=adjusted[0])
+            metrics |= describe_compared(one.segment, drifts, changed, estimates)
+            confirmed.append(f"{shown}{f', where {one.loss} has become worse' if worse else ''}")
+    by = "by the half of the rows that was not searched"
     if confirmed:
-        notes.append(f"find_segments: {'; '.join(confirmed)}: confirmed by the half of the rows that was not searched")
+        notes.append(f"find_segments: confirmed {by}: {'; '.join(confirmed)}")
     if rejected:
-        notes.append(
-            f"find_segments: not confirmed by the half of the rows that was not searched: {'; '.join(rejected)}"
-        )
-    reason = None if confirmed else f"none of {tested} is confirmed by the other half"
+        notes.append(f"find_segments: not confirmed {by}: {'; '.join(rejected)}")
+    if alike:
+        notes.append(f"find_segments: changed, but no more than all rows have: {'; '.join(alike)}")
+    reason = (
+        None if confirmed else f"none of {len(proposals.proposed)} groups of rows that it proposed is confirmed {by}"
+    )
     if not proposals.proposed:
         reason = "no group of rows differs between reference and batch more than all rows do"
         notes.append(f"find_segments: {reason}")
     return {FOUND_SEGMENTS: MetricValue(float(len(confirmed)), reason=reason), **metrics}, notes
 
 
-def _list_prediction_columns(scored: ScoredRows | None) -> dict[str, drift.Role]:
-    """Return the columns of scored rows that tell how predictions have moved, with their roles."""
-    if scored is None:
-        return {}
-    if scored.task == "regression":
-        return {PREDICTED: drift.Role.NUMERICAL}
-    probability = f"{SCORE}{len(scored.classes) - 1}"
-    binary = scored.task == "binary_classification" and probability in scored.frame.columns
-    return {PREDICTED: drift.Role.CATEGORICAL, **({probability: drift.Role.NUMERICAL} if binary else {})}
-
-
 def _measure_segment(
     name: str,
-    parts: Sequence[_Side],
+    parts: Sequence[SearchedSide],
     share: float,
     roles: Mapping[str, drift.Role],
     settings: SearchSettings,
     entity: str | None,
+    excess: Mapping[str | None, float],
 ) -> ProposedSegment:
     """Measure a group of rows of both sides that the search has not seen."""
-    theirs, mine = parts
+    [theirs, _] = parts
     columns = _profile_pair([one.frame for one in parts], roles, entity)
-    predicted = _list_prediction_columns(theirs.scored)
+    predicted = list_prediction_columns(theirs.scored)
     names = {column: "probability" if column.startswith(SCORE) else "prediction" for column in predicted}
+    loss = name_loss(theirs.scored) if theirs.scored else None
+    named = {(loss if one is None else names.get(one, one)) or "": score for one, score in excess.items()}
     renamed = [
         one.frame.select(*(pl.col(old).alias(new) for old, new in names.items()), *([entity] if entity else []))
         for one in parts
@@ -362,9 +286,9 @@ def _measure_segment(
     )
     segment = ComparedSegment(name, reference, batch, [columns, *([predictions] if predictions else [])])
     losses = [average_by_entity(one.losses, one.frame, entity) for one in parts]
-    if theirs.scored is None or mine.scored is None or not all(map(len, losses)):
-        return ProposedSegment(segment, share, None, None)
-    return ProposedSegment(segment, share, name_loss(theirs.scored), compare_losses(*losses))
+    if loss is None or not all(map(len, losses)):
+        return ProposedSegment(segment, share, excess=named)
+    return ProposedSegment(segment, share, loss, compare_losses(*losses), named)
 
 
 def _profile_pair(
@@ -372,16 +296,3 @@ def _profile_pair(
 ) -> tuple[drift.Profile, drift.Profile]:
     reference = drift.profile(frames[0].lazy(), roles, entity=entity)
     return reference, drift.profile(frames[1].lazy(), roles, entity=entity, against=reference)
-
-
-def _describe_rows(snapshots: Sequence[Snapshot], sides: Sequence[_Side], columns: int, split_by: int) -> list[str]:
-    """Return, by side, that only a sample of its rows takes part."""
-    most = drift.count_searched_rows(columns, split_by)
-    notes = []
-    for of, side, name in zip(snapshots, sides, ("reference", "batch"), strict=True):
-        searched, tested = min(most, len(side.searched)), int(side.tested.sum())
-        if side.frame.height < of.columns.rows or searched < len(side.searched):
-            notes.append(
-                f"of {of.columns.rows:,} rows of the {name}, {searched:,} are searched and {tested:,} kept for the test"
-            )
-    return notes

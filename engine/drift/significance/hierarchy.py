@@ -1,11 +1,12 @@
 """Adjust the p-values of several groups of tests, so that the verdicts of all groups hold together.
 
 The groups of an evaluation with segments are the whole batch, which has half of the level, and each of its segments,
-which share the other half. Within a group the tests share what the group has. What a rejected test had goes to the
-tests of its group that are left, and what a group had whose tests are all rejected goes to the other groups. This is a
-hierarchical test (Meinshausen 2008) that passes the level on (Goeman & Finos 2012), as a graph of weights (Bretz,
-Maurer, Brannath & Posch 2009). Without any difference, and with any differences in some of the tests, the probability
-that a test without one is rejected is at most the level.
+which share the other half; segments that a search on other rows has proposed have a part of their own of it. Within a
+group the tests share what the group has. What a rejected test had goes to the tests of its group that are left, and
+what a group had whose tests are all rejected goes to the other groups. This is a hierarchical test (Meinshausen 2008)
+that passes the level on (Goeman & Finos 2012), as a graph of weights (Bretz, Maurer, Brannath & Posch 2009). Without
+any difference, and with any differences in some of the tests, the probability that a test without one is rejected is at
+most the level.
 
 Simulated with eight segments of five columns and 4,000 rows per side (`tests/campaigns/segments.py`, seed 1): without
 drift 16 of 480 evaluations alarmed, and 67 of 210 where each segment was a family of its own; half a standard deviation

@@ -96,6 +96,34 @@ def find_subgroups(
     return [group for group, _ in chosen]
 
 
+def score_subgroup(
+    reference: pl.DataFrame,
+    batch: pl.DataFrame,
+    roles: Mapping[str, Role],
+    members: tuple[Mask, Mask],
+    *,
+    losses: tuple[Floats, Floats] | None = None,
+) -> dict[str | None, float]:
+    """Return the score of each column in one group, and of the losses as None, as `find_subgroups` computes it.
+
+    On rows that were not searched it tells whether a group has drifted more than all rows have: a score is then about
+    standard normal, or below, where it has not.
+
+    Parameters
+    ----------
+    members
+        Which rows of each side are in the group, shape (rows,) each.
+    """
+    rows = encode_rows([reference, batch], roles, losses)
+    expected = _describe_whole(rows)
+    group = np.concatenate(members).astype(np.int64)
+    before, now = _tabulate(rows, group, 2)[:, 1:]
+    scores = dict(zip(roles, _score_counts(before, now, rows.starts, expected)[0].tolist(), strict=True))
+    if losses is None:
+        return scores
+    return {**scores, None: float(_score_losses(_tabulate_losses(rows, group, 2)[:, :, 1:], expected)[0])}
+
+
 def count_searched_rows(columns: int, split_by: int) -> int:
     """Return how many rows per side are searched at most, given the columns compared and those of conditions."""
     return max(FEWEST_SEARCHED_ROWS, SEARCHED_CELLS // max(1, 2 * columns * split_by))
@@ -171,10 +199,7 @@ def _score_splits(rows: CodedRows, expected: _Expected, split_by: Sequence[str],
         scores = _score_counts(before[enough], now[enough], rows.starts, expected)
         if rows.losses is not None:
             sums = _tabulate_losses(rows, codes, size) @ column.selected.T[:, enough].astype(np.float64)
-            rise, error = _measure_rise(sums)
-            with np.errstate(all="ignore"):
-                of_losses = np.minimum(rise, rise - expected.rise) / error
-            scores = np.column_stack([scores, np.where(np.isfinite(of_losses), of_losses, -np.inf)])
+            scores = np.column_stack([scores, _score_losses(sums, expected)])
         for i, of_group in zip(enough, scores, strict=True):
             best = int(np.argmax(of_group))
             moved = names[best] if best < len(names) else None
@@ -232,6 +257,17 @@ def _score_counts(before: Ints, now: Ints, starts: Ints, expected: _Expected) ->
     score = np.minimum(_as_normal(chi, freedom), _as_normal(_add_squares(now, both, share, starts), freedom))
     more = (chi - freedom) / np.maximum(size, 1) > np.maximum(expected.effect, 0)
     return np.where(more & (bins > 1), score, -np.inf)
+
+
+def _score_losses(sums: Floats, expected: _Expected) -> Floats:
+    """Return by how many standard errors the mean loss of each group has risen, in itself or beyond that of all rows.
+
+    The smaller of the two, as for columns; `sums` are those of `_tabulate_losses`.
+    """
+    rise, error = _measure_rise(sums)
+    with np.errstate(all="ignore"):
+        scores = np.minimum(rise, rise - expected.rise) / error
+    return np.where(np.isfinite(scores), scores, -np.inf)
 
 
 def _scale_odds(now: Ints, both: Ints, odds: Floats, starts: Ints, widths: Ints) -> Floats:

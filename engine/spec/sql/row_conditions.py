@@ -6,7 +6,6 @@ A condition becomes the only column of a query, so it is read, checked and bound
 import re
 from collections.abc import Collection, Mapping
 from datetime import date
-from decimal import Decimal
 
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
@@ -17,6 +16,8 @@ ROWS = "rows"
 """The name of the table whose rows a condition is about."""
 
 _HEAD, _TAIL = "SELECT (\n", f"\n) AS holds FROM {ROWS}"
+_WITHOUT_PARENTHESES = {"USER", "SESSION_USER", "CURRENT_CATALOG", "LOCALTIME", "GROUP", "ORDER", "BY"}
+"""Functions that are called without parentheses, and words that are keywords together with others."""
 _HELP = "write what would stand after WHERE, on the columns of the rows: age < 25 AND country = 'IT'"
 
 
@@ -68,20 +69,16 @@ def write_row_condition(column: str, relation: str, value: float | str | bool | 
     if isinstance(value, str):
         text = value.replace("'", "''").replace("${", "$${")
         return f"{name} {relation} '{text}'"
-    number = int(value) if value is not None and float(value).is_integer() else Decimal(repr(value))
-    return f"{name} {relation} {number:f}" if isinstance(number, Decimal) else f"{name} {relation} {number}"
+    whole = value is not None and float(value).is_integer() and abs(value) < 1e15
+    return f"{name} {relation} {int(value) if whole else value!r}"  # type: ignore[arg-type]  # not None if whole
 
 
 def _is_plain(column: str) -> bool:
-    """Tell whether a column needs no quotes: a word that the language of SQL does not use itself."""
-    from sqlglot.errors import SqlglotError
+    """Tell whether a column needs no quotes: a word that is no keyword of SQL, in any dialect."""
+    from sqlglot.tokens import Tokenizer
 
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column) is None:
-        return False
-    try:
-        return list_row_condition_columns(f"{column} IS NULL") == [column]
-    except SqlglotError:
-        return False
+    word = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column) is not None
+    return word and column.upper() not in Tokenizer.KEYWORDS and column.upper() not in _WITHOUT_PARENTHESES
 
 
 def _write_query(condition: str) -> str:

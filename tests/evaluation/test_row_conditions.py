@@ -1,0 +1,53 @@
+"""Conditions that the engine writes select, as SQL, the rows that they name, whatever columns and values are called."""
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.data import Table
+from engine.data.segments import SegmentRules, find_members
+from engine.errors import Position
+from engine.spec.sql.row_conditions import bind_row_condition, find_row_condition_problems, write_row_condition
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), min_size=1, max_size=8)
+
+
+def select_rows(frame: pl.DataFrame, condition: str) -> list[bool]:
+    assert find_row_condition_problems(condition, []) == []
+    rules = SegmentRules(conditions={"a": bind_row_condition(condition, {})}, places={"a": Position("spec.yaml")})
+    return find_members(Table("rows", frame.lazy(), ""), rules).rows["a"].to_list()
+
+
+@given(TEXT, TEXT)
+def test_a_text_selects_its_rows(column: str, value: str) -> None:
+    frame = pl.DataFrame({column: [value, f"{value}x", None]})
+    assert select_rows(frame, write_row_condition(column, "=", value)) == [True, False, False]
+
+
+@pytest.mark.parametrize("column", ["user", "interval", "exists", "order", "select", "current_date", "Äge"])
+def test_words_of_sql_are_columns_too(column: str) -> None:
+    assert select_rows(pl.DataFrame({column: [1, 5]}), write_row_condition(column, "<=", 3.0)) == [True, False]
+
+
+@given(st.floats(-1e12, 1e12, allow_subnormal=False))
+def test_a_number_is_written_so_that_it_selects_itself(value: float) -> None:
+    frame = pl.DataFrame({"order": [value, value + abs(value) + 1, None]})
+    assert select_rows(frame, write_row_condition("order", "<=", value)) == [True, False, False]
+    assert select_rows(frame, write_row_condition("order", ">", value)) == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("column", "relation", "value", "written"),
+    [
+        ("age", "<=", 25.0, "age <= 25"),
+        ("share", ">", 1e-7, "share > 1e-07"),
+        ("first name", "=", "O'Hara", "\"first name\" = 'O''Hara'"),
+        ("group", "missing", None, '"group" IS NULL'),
+        ("vip", "=", True, "vip"),
+        ("vip", "=", False, "NOT vip"),
+        ("price", "=", "${free}", "price = '$${free}'"),
+    ],
+)
+def test_conditions_read_as_a_person_would_write_them(column, relation, value, written):
+    assert write_row_condition(column, relation, value) == written
