@@ -28,6 +28,7 @@ from engine.drift.kernels import (
     saddlepoint,
     sampling_keys,
     text_merge,
+    validity,
     value_hashes,
     value_tables,
 )
@@ -124,6 +125,13 @@ def rows_of_trees(random):
     return codes, rows, weights, starts, np.empty(starts[-1], np.int64)
 
 
+def some_present(random, kind):
+    values = random.integers(0, 50, random.integers(0, 300)).astype(kind)
+    first = int(random.integers(0, 8))
+    valid = random.integers(0, 256, (first + len(values) + 7) // 8).astype(np.uint8)
+    return values, valid, first, np.zeros(len(values) + 1, kind)
+
+
 def best_split(random):
     codes, rows, weights, starts, sums = rows_of_trees(random)
     for column in range(codes.shape[1]):
@@ -132,6 +140,13 @@ def best_split(random):
     categorical = random.random(codes.shape[1]) < 0.5
     variance = float(random.lognormal(8, 2))
     return sums, starts, categorical, int(weights[rows].sum()), variance, np.zeros(boosting.CODES, np.bool_)
+
+
+def divided_rows(random):
+    codes = rows_of_trees(random)[0]
+    rows = random.permutation(len(codes))[: random.integers(0, len(codes) + 1)].astype(np.int32)
+    left = random.random(boosting.CODES) < 0.5
+    return codes, rows, int(random.integers(codes.shape[1])), left, np.zeros(len(codes), np.int32)
 
 
 def add(random):
@@ -314,9 +329,11 @@ def both(make):
 
 ARGUMENTS = {
     boosting._add_log_odds: [add],
+    boosting._divide_rows: [divided_rows],
     boosting._find_best_split: [best_split],
     boosting._to_probabilities: [lambda random: (random.normal(0, 5, 300),)],
     boosting._sum_weights: [rows_of_trees],
+    validity.copy_present: [of(some_present, kind) for kind in ("f8", "i8", "f4")],
     value_tables.merge_tables: both(for_apart),
     text_merge.merge_texts: [texts],
     cdf_distance.ks_wasserstein: both(for_apart),

@@ -140,3 +140,14 @@ def test_distinct_keys_beyond_every_size_of_its_table():
     assert (counts[:n] == 3).all()
     assert (keys[firsts[:n]] == found[:n]).all()
     assert (np.sort(found[:n]) == np.unique(keys)).all()
+
+
+def test_long_texts_of_a_csv_file_do_not_share_their_views(tmp_path: Path):
+    random = np.random.default_rng(0)
+    # each of 50 long texts stands in the file 400 times, each time at a place of its own
+    column = pl.Series("c", [f"a text of more than twelve bytes, number {i}" for i in random.integers(0, 50, 20_000)])
+    pl.DataFrame([column]).write_csv(tmp_path / "texts.csv")
+    read = pl.read_csv(tmp_path / "texts.csv").get_column("c")
+    assert found(tallied(read)) == by_hand(column)
+    counted = tallied(*(read[at : at + 3_000] for at in range(0, 20_000, 3_000)), column)
+    assert found(counted) == {text: 2 * rows for text, rows in by_hand(column).items()}

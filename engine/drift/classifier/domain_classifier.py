@@ -26,6 +26,7 @@ from engine.drift.reading.normalization import column_named, normalize_categorie
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.row_hash import hash_values
 from engine.drift.reading.sources import hold_rows
+from engine.drift.threads import THREADS, parallel_map
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
@@ -301,18 +302,23 @@ def _measure_importance(
     by_tree
         The log odds that each tree adds to each of these rows.
     """
-    codes, truth, by_tree = codes[:IMPORTANCE_ROWS].copy(), truth[:IMPORTANCE_ROWS], by_tree[:, :IMPORTANCE_ROWS]
+    codes, truth, by_tree = codes[:IMPORTANCE_ROWS], truth[:IMPORTANCE_ROWS], by_tree[:, :IMPORTANCE_ROWS]
     log_odds = by_tree.sum(axis=0)
     before = _logistic_loss(log_odds, truth)
     losses = np.zeros(codes.shape[1])
-    for column in np.unique(model[0][model[0] >= 0]):
-        trees = (model[0] == column).any(axis=1)
-        original = codes[:, column].copy()
-        codes[:, column] = np.roll(original, len(original) // 2)
-        using = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
-        change = predict_log_odds(codes, using).sum(axis=0) - by_tree[trees].sum(axis=0)
-        codes[:, column] = original
-        losses[column] = max(0.0, _logistic_loss(log_odds + change, truth) - before)
+
+    def measure_columns(columns: NDArray[np.int32]) -> None:
+        rotated = codes.copy()
+        for column in columns:
+            trees = (model[0] == column).any(axis=1)
+            rotated[:, column] = np.roll(codes[:, column], len(codes) // 2)
+            using = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
+            change = predict_log_odds(rotated, using).sum(axis=0) - by_tree[trees].sum(axis=0)
+            rotated[:, column] = codes[:, column]
+            losses[column] = max(0.0, _logistic_loss(log_odds + change, truth) - before)
+
+    used = np.unique(model[0][model[0] >= 0])
+    parallel_map(measure_columns, [used[i::THREADS] for i in range(THREADS)])
     total = losses.sum()
     return (losses / total if total > 0 else np.full(len(losses), 1 / len(losses))).tolist()
 

@@ -27,7 +27,15 @@ from engine.drift.distributions.quantile_grid import (
 from engine.drift.kernels.cdf_distance import Sums, divide_table
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.text_merge import merge_texts
-from engine.drift.kernels.value_tables import Counts, Values, accumulate_counts, merge_tables, search_sorted, share_ones
+from engine.drift.kernels.value_tables import (
+    Counts,
+    Values,
+    accumulate_counts,
+    are_shared_ones,
+    merge_tables,
+    search_sorted,
+    share_ones,
+)
 from engine.drift.reading.roles import Role
 
 _NO_COUNTS = np.empty(0, np.int64)
@@ -54,7 +62,7 @@ class Moments:
 
     @classmethod
     def from_values(cls, values: Values, counts: Counts | None = None, centre: float | None = None) -> Self:
-        """Compute the moments of values that occur once each, or as often as `counts` says.
+        """Compute the moments of ascending values that occur once each, or as often as `counts` says.
 
         Where a value is infinite, or the sums overflow, the mean and the squared deviations are NaN.
 
@@ -65,7 +73,7 @@ class Moments:
         """
         if not len(values):
             return cls()
-        low, high = values.min().item(), values.max().item()
+        low, high = values[0].item(), values[-1].item()
         rows = len(values) if counts is None else int(counts.sum())
         if centre is None:
             centre = values[len(values) // 2].item()
@@ -184,8 +192,9 @@ class Numerical:
         plan: GridPlan | None = None,
     ) -> Self:
         """Return an exact column of distinct ascending values and their counts, all at least 1."""
-        moments = Moments.from_values(values, counts)
-        return cls(values, share_ones(counts), missing, moments, None, entity_rows, None, plan)
+        counts = share_ones(counts)
+        moments = Moments.from_values(values, None if are_shared_ones(counts) else counts)
+        return cls(values, counts, missing, moments, None, entity_rows, None, plan)
 
     @property
     def present(self) -> int:

@@ -10,11 +10,12 @@ on the order of the rows. Importing scikit-learn takes longer than training here
 """
 
 from math import exp, pi
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.lazy import helper, kernel
 
 LEAVES = 31
 FEWEST_LEAF_ROWS = 20
@@ -33,6 +34,9 @@ has the sum of the gradients (`>> 32`) and the number of rows (`& _COUNT_BITS`).
 
 _SUMS_PER_PASS = 4096
 """Maximum number of sums of weights that a pass over the rows updates: they stay in the processor's cache."""
+
+_ROWS_PER_BLOCK = 512
+"""Rows that go down a tree together: their codes stay in the processor's nearest cache."""
 
 _GOLDEN_RATIO = 0.6180339887498949
 
@@ -99,6 +103,41 @@ def _sum_weights(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: I
         first = last
 
 
+@helper()
+def _find_best_prefix(upto: Ints, k: int, added: Any, whole: Any, gains: NDArray[np.float64]) -> Any:
+    """Return the largest G_l^2 / n_l + G_r^2 / n_r where the first codes go left, and the smallest number of these.
+
+    Parameters
+    ----------
+    upto, k
+        The sums of the weights of the first 1, ..., k codes.
+    added
+        The sum of the weights of other rows that go left.
+    whole
+        The sum of the weights of the node's rows.
+    gains
+        Working memory.
+    """
+    # a side has too few rows at the ends only, because the numbers of rows ascend; the other rows never go left alone
+    first, last = 0, k
+    while first < last and (upto[first] == 0 or ((upto[first] + added) & _COUNT_BITS) < FEWEST_LEAF_ROWS):
+        first += 1
+    while last > first and ((whole - upto[last - 1] - added) & _COUNT_BITS) < FEWEST_LEAF_ROWS:
+        last -= 1
+    g = float(whole >> 32)
+    for j in range(first, last):  # in 32 bits, because the compiler vectorises only their conversion to floats
+        side = upto[j] + added
+        n_left, n_right = float(np.int32(side & _COUNT_BITS)), float(np.int32((whole - side) & _COUNT_BITS))
+        g_left = float(np.int32(side >> 32))
+        g_right = g - g_left
+        gains[j] = (g_left * g_left * n_right + g_right * g_right * n_left) / (n_left * n_right)
+    top, count = -1.0, 0
+    for j in range(first, last):
+        if gains[j] > top:
+            top, count = gains[j], j + 1
+    return top, count
+
+
 @kernel("Tuple((f8, i8))(i8[::1], i8[::1], b1[::1], i8, f8, b1[::1])", work=None)
 def _find_best_split(
     sums: Ints, starts: Ints, categorical: NDArray[np.bool_], whole: int, variance: float, left: NDArray[np.bool_]
@@ -132,6 +171,7 @@ def _find_best_split(
     if n < 2 * FEWEST_LEAF_ROWS:
         return 0.0, best_column
     codes, means = np.empty(CODES, np.int64), np.empty(CODES)
+    upto, gains = np.empty(CODES, np.int64), np.empty(CODES)
     for column in range(len(categorical)):
         start, size = starts[column], starts[column + 1] - starts[column]
         missing, penalty = np.int64(0), 0.0
@@ -160,24 +200,16 @@ def _find_best_split(
             for code in range(1, size):
                 codes[k] = code
                 k += 1
-        # try every number of codes that go left; `top_count` is the best, with missing values on the left or not
-        top, top_count, top_missing_left = -1.0, 0, False
         prefix = np.int64(0)
         for j in range(k):
-            if sums[start + codes[j]] == 0:
-                continue
             prefix += sums[start + codes[j]]
-            for missing_left in range(2 if missing != 0 else 1):
-                side = prefix + missing * missing_left
-                n_left, n_right = side & _COUNT_BITS, (whole - side) & _COUNT_BITS
-                if n_left < FEWEST_LEAF_ROWS or n_right < FEWEST_LEAF_ROWS:
-                    continue
-                # G_l^2 / n_l + G_r^2 / n_r
-                g_left = float(side >> 32)
-                g_right = float(whole >> 32) - g_left
-                gain = (g_left * g_left * n_right + g_right * g_right * n_left) / (float(n_left) * n_right)
-                if gain > top:
-                    top, top_count, top_missing_left = gain, j + 1, missing_left == 1
+            upto[j] = prefix
+        # the best number of codes that go left, with missing values on the right or on the left
+        top, top_count, top_missing_left = -1.0, 0, False
+        for missing_left in range(2 if missing != 0 else 1):
+            gain, count = _find_best_prefix(upto, k, missing * missing_left, whole, gains)
+            if gain > top or (gain == top and count < top_count):
+                top, top_count, top_missing_left = gain, count, missing_left == 1
         top = top - penalty - g * g / n
         if top > best_gain:
             best_gain, best_column = top, column
@@ -209,11 +241,58 @@ def _add_log_odds(
     scores
         Input and output: the log odds of each row.
     """
-    for row in range(len(codes)):
-        node = 0 if column[0] >= 0 else -1
-        while node >= 0:
-            node = child[node, 0] if left[node, codes[row, column[node]]] else child[node, 1]
-        scores[row] += value[-1 - node]
+    # the rows of a block go down one node after another, because one row alone would wait for memory at each node;
+    # `active` are those that are at a node still, and `ends` has the leaf of each
+    active, nodes = np.empty(_ROWS_PER_BLOCK, np.uint32), np.empty(_ROWS_PER_BLOCK, np.uint32)
+    ends = np.full(_ROWS_PER_BLOCK, -1, np.int32)
+    for start in range(0, len(codes), _ROWS_PER_BLOCK):
+        size = min(_ROWS_PER_BLOCK, len(codes) - start)
+        k = size if column[0] >= 0 else 0
+        for i in range(k):
+            active[i], nodes[i] = i, 0
+        while k:
+            kept = 0
+            for i in range(k):
+                row, node = active[i], nodes[i]
+                goes_right = np.uint32(not left[node, codes[start + row, column[node]]])
+                following = child[node, goes_right]
+                ends[row] = following
+                # written in any case, and kept or overwritten by the next one
+                active[kept], nodes[kept] = row, np.uint32(following & 0x7FFFFFFF)
+                kept += int(following >= 0)
+            k = kept
+        for i in range(size):
+            scores[start + i] += value[-1 - ends[i]]
+
+
+@kernel("i8(u1[:,::1], i4[::1], i8, b1[::1], i4[::1])", work=None)
+def _divide_rows(
+    codes: Codes, rows: NDArray[np.int32], column: int, left: NDArray[np.bool_], scratch: NDArray[np.int32]
+) -> int:
+    """Put the rows of a leaf that go left first, and return their number; both parts stay in their order.
+
+    Parameters
+    ----------
+    codes
+        Rows x columns.
+    rows
+        Input and output: positions of the leaf's rows.
+    column, left
+        The column that the leaf is split by, and a mask of its codes that go left.
+    scratch
+        Working memory, at least as long as `rows`.
+    """
+    n_left = n_right = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        goes_left = int(left[codes[row, column]])
+        # written in any case, and kept or overwritten by the next one
+        rows[n_left], scratch[n_right] = row, row
+        n_left += goes_left
+        n_right += 1 - goes_left
+    for i in range(n_right):
+        rows[n_left + i] = scratch[i]
+    return n_left
 
 
 @kernel("f8[::1](f8[::1])", work=lambda scores: 10 * len(scores))  # compiles quickly, and each tree calls it
@@ -269,7 +348,7 @@ def _grow_tree(
     # per leaf so far: its rows are rows[begin:end], and `whole` is the sum of their weights; `best` is the gain and the
     # column of its best split, and `left` the codes that this split sends left; `parent` is its entry in `children`
     begin, end, whole = [0], [size], [int(weights[rows].sum())]
-    left = np.zeros((LEAVES, CODES), np.bool_)
+    left, scratch = np.zeros((LEAVES, CODES), np.bool_), np.empty(size, np.int32)
     parent: list[tuple[int, int]] = [(0, 0)]
 
     def split(leaf: int) -> tuple[float, int]:
@@ -285,11 +364,7 @@ def _grow_tree(
         if gain <= 0:
             break
         columns[node], lefts[node] = column, left[old]
-        # the rows that go left come first; both parts stay in their order
-        leaf_rows = rows[begin[old] : end[old]]
-        goes_left = left[old][codes[leaf_rows, column]]
-        leaf_rows[:] = np.concatenate([leaf_rows[goes_left], leaf_rows[~goes_left]])
-        middle = begin[old] + int(goes_left.sum())
+        middle = begin[old] + _divide_rows(codes, rows[begin[old] : end[old]], column, left[old], scratch)
         # the smaller part is the new leaf, whose weights are added up; the sums of the larger part are the difference
         if middle - begin[old] <= end[old] - middle:
             begin.append(begin[old])
@@ -319,7 +394,12 @@ def _grow_tree(
         leaf_p = p[rows[begin[leaf] : end[leaf]]]
         curvature = np.cumsum(np.append(1.0, leaf_p * (1 - leaf_p)))[-1]
         values[leaf] = -LEARNING_RATE * ((whole[leaf] >> 32) / scale) / curvature
-    _add_log_odds(codes, columns, lefts, children, values, scores)
+        scores[rows[begin[leaf] : end[leaf]]] += values[leaf]
+    # the other rows of `codes` go down the tree
+    last = first + size
+    others = [(0, first), (last, len(codes))] if last <= len(codes) else [(last - len(codes), first)]
+    for start, stop in others:
+        _add_log_odds(codes[start:stop], columns, lefts, children, values, scores[start:stop])
 
 
 def train_trees(

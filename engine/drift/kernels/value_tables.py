@@ -37,9 +37,14 @@ def share_ones(counts: Counts) -> Counts:
     return counts
 
 
+def are_shared_ones(counts: Counts) -> bool:
+    """Return whether counts are those that `share_ones` returns where all are 1."""
+    return len(counts) >= _FEWEST_SHARED and counts.base is _shared_ones()
+
+
 def accumulate_counts(counts: Counts) -> Counts:
     """Return the cumulative sums of counts."""
-    if len(counts) >= _FEWEST_SHARED and counts.base is _shared_ones():
+    if are_shared_ones(counts):
         return _shared_numbers()[: len(counts)]
     return np.cumsum(counts)
 

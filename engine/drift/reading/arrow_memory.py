@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine.drift.kernels.validity import copy_present
 from engine.drift.reading.arrow_structures import ArrowArray, ArrowSchema, ArrowStream, open_capsule
 
 
@@ -64,9 +65,9 @@ def present_numbers(column: pl.Series) -> NDArray[Any]:
         number = np.dtype(_NUMBERS[kind])
         values = read_memory(array.buffers[1] + number.itemsize * array.offset, array.length, number.str)
         bits, first = read_validity(array)
-        valid = np.unpackbits(bits, bitorder="little")[first : first + array.length].view(np.bool_)
-        parts.append(values[valid] if len(bits) else values.copy())
-    return np.concatenate(parts)
+        present = np.empty(len(values) + 1, number)
+        parts.append(present[: copy_present(values, bits, first, present)] if len(bits) else values.copy())
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _read_format(stream: ArrowStream) -> bytes:
