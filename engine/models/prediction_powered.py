@@ -127,7 +127,8 @@ def _expect_from_curve(rows: Rows, labelled: Bools, known: Floats, weights: Floa
     units = rows.take(labelled).units
     curve = fit_outcomes(KnownRows(rows.scores[labelled], known[labelled], units, weights[labelled], classes=True))
     expected = curve.expect(rows.scores)
-    outcomes, noise = (np.where(labelled[:, None], *two) for two in ((known, expected.outcomes), (0.0, expected.noise)))
+    outcomes = np.where(labelled[:, None], known, expected.outcomes)
+    noise = np.where(labelled[:, None], 0.0, expected.noise)
     found = rows.measure(outcomes, noise, np.ones(len(outcomes)))[_BY_CURVE]
     assert isinstance(found, Expected)  # noqa: S101 - there are scores, so it has a value
     return found, expected.variance(found, rows.units)
