@@ -11,21 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from math import isfinite, nan
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from engine.drift.distributions.quantile_grid import (
-    GridPlan,
-    QuantileGrid,
-    RunningMoments,
-    quantile_positions,
-    subtract_centre,
-)
-from engine.drift.kernels.cdf_distance import Sums, divide_table
-from engine.drift.kernels.moments import mean_and_squares
+from engine.drift.distributions.entity_rows import EntityRows, Positions, convert_entity_rows, merge_entity_rows
+from engine.drift.distributions.intervals import DividedTable, GridIntervals
+from engine.drift.distributions.moments import Moments
+from engine.drift.distributions.quantile_grid import GridPlan, QuantileGrid, quantile_positions, subtract_centre
+from engine.drift.kernels.cdf_distance import divide_table
 from engine.drift.kernels.text_merge import merge_texts
 from engine.drift.kernels.value_tables import (
     Counts,
@@ -37,127 +32,6 @@ from engine.drift.kernels.value_tables import (
     share_ones,
 )
 from engine.drift.reading.roles import Role
-
-_NO_COUNTS = np.empty(0, np.int64)
-"""In place of counts: each value occurs once."""
-
-Positions = NDArray[np.int32]
-"""Per entity, the position in a table of the value of its row (see `EntityRows`); -1 where that value is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Number of rows with a value, their mean, sum of squared deviations from the mean, minimum and maximum.
-
-    The mean is kept as `centre + offset`. Far from zero the sum of the two has too few digits to compute the difference
-    between the means of two parts.
-    """
-
-    rows: int = 0
-    centre: float = 0.0
-    offset: float = nan
-    squares: float = nan
-    low: float = nan
-    high: float = nan
-
-    @classmethod
-    def from_values(cls, values: Values, counts: Counts | None = None, centre: float | None = None) -> Self:
-        """Compute the moments of ascending values that occur once each, or as often as `counts` says.
-
-        Where a value is infinite, or the sums overflow, the mean and the squared deviations are NaN.
-
-        Parameters
-        ----------
-        centre
-            Number that is subtracted before summing; by default the value in the middle of the array.
-        """
-        if not len(values):
-            return cls()
-        low, high = values[0].item(), values[-1].item()
-        rows = len(values) if counts is None else int(counts.sum())
-        if centre is None:
-            centre = values[len(values) // 2].item()
-            centre = centre if isfinite(centre) else 0.0
-        offset, squares = mean_and_squares(values, _NO_COUNTS if counts is None else counts, values.dtype.type(centre))
-        finite = isfinite(offset) and isfinite(squares)
-        return cls(rows, centre, offset if finite else nan, squares if finite else nan, low, high)
-
-    @classmethod
-    def from_running(cls, running: RunningMoments) -> Self:
-        """Return the moments of all values that were added."""
-        rows, offset, squares = running.spread.tolist()
-        if not rows:
-            return cls()
-        finite = isfinite(offset) and isfinite(squares)
-        spread = (offset, squares) if finite else (nan, nan)
-        return cls(int(rows), running.middle, *spread, *running.ends.tolist())
-
-    @property
-    def mean(self) -> float:
-        """The mean."""
-        return self.centre + self.offset
-
-    def __add__(self, other: "Moments") -> "Moments":
-        """Return the moments of both parts together (Chan, Golub and LeVeque 1979)."""
-        if not (self.rows and other.rows):
-            return self if self.rows else other
-        rows = self.rows + other.rows
-        # d = mean_2 - mean_1; mean = mean_1 + d n_2 / n; squares = squares_1 + squares_2 + d^2 n_1 n_2 / n
-        d = other.offset - self.offset + (other.centre - self.centre)
-        return Moments(
-            rows,
-            self.centre,
-            self.offset + d * (other.rows / rows),
-            self.squares + other.squares + d * d * (self.rows * (other.rows / rows)),
-            min(self.low, other.low),
-            max(self.high, other.high),
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GridIntervals:
-    """Totals of the rows between grid points: below the first, between each two neighbours, and above the last.
-
-    `counts` are the numbers of rows per interval, `sums` the sums of value - `centre` over these rows. Both have one
-    element more than there are grid points. Rows that equal a grid point belong to no interval.
-    """
-
-    counts: Counts
-    sums: Sums
-    centre: float
-
-
-class DividedTable(NamedTuple):
-    """An exact column divided at ascending points.
-
-    Attributes
-    ----------
-    starts, ends
-        Per point, the number of values less than it, and of those not greater.
-    below, upto
-        The numbers of rows that have these values.
-    sums
-        Per gap below the first point, between neighbours, and above the last, the sum of value - `centre` of its rows.
-    """
-
-    starts: Counts
-    ends: Counts
-    below: Counts
-    upto: Counts
-    sums: Sums
-    centre: Any
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EntityRows:
-    """The values of one row per entity.
-
-    Where rows belong to entities, p-values are computed from one row per entity: the one with the smallest content hash
-    (see `Entities`). This has the distinct `values` of these rows, ascending, and per entity the position of its value.
-    """
-
-    values: Values
-    positions: Positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +150,7 @@ class Numerical:
             return self
         if self.intervals is None:
             return self._convert_exact(self.values.astype(np.float64))
-        entity_rows = self.entity_rows and _convert_entity_rows(self.entity_rows, np.float64)
+        entity_rows = self.entity_rows and convert_entity_rows(self.entity_rows, np.float64)
         _, starts = np.unique(self.values.astype(np.float64), return_index=True)
         # first drop the grid points that rows of a neighbouring interval would become equal to
         column = self._drop_ambiguous_points(starts)
@@ -309,7 +183,7 @@ class Numerical:
         """Return the exact column with its values converted, which keeps their order, and may make some equal."""
         values, starts = np.unique(converted.astype(np.float64), return_index=True)
         counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
-        entity_rows = self.entity_rows and _convert_entity_rows(self.entity_rows, converted.dtype)
+        entity_rows = self.entity_rows and convert_entity_rows(self.entity_rows, converted.dtype)
         return Numerical.exact(values, counts, self.missing, entity_rows)
 
     def _drop_ambiguous_points(self, starts: NDArray[np.intp]) -> "Numerical":
@@ -343,7 +217,7 @@ class Numerical:
         entity_rows = (
             None
             if keep is None or a.entity_rows is None or b.entity_rows is None
-            else _merge_entity_rows(a.entity_rows, b.entity_rows, keep)
+            else merge_entity_rows(a.entity_rows, b.entity_rows, keep)
         )
         missing = a.missing + b.missing
         if a.intervals is None and b.intervals is None:
@@ -409,24 +283,6 @@ class Numerical:
 def unify_types(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
     """Return both as they are if they have the same type, else both as float64."""
     return (a, b) if a.values.dtype == b.values.dtype else (a.as_floats(), b.as_floats())
-
-
-def _convert_entity_rows(entity_rows: EntityRows, dtype: DTypeLike) -> EntityRows:
-    """Return the values of the entities' rows, converted to floats of a type, as float64."""
-    values, new_positions = np.unique(entity_rows.values.astype(dtype).astype(np.float64), return_inverse=True)
-    # position -1 (missing) selects the appended last element, so it stays -1
-    return EntityRows(values, np.append(new_positions, -1).astype(np.int32)[entity_rows.positions])
-
-
-def _merge_entity_rows(a: EntityRows, b: EntityRows, keep: NDArray[np.intp]) -> EntityRows:
-    """Return the rows of the entities at the positions `keep` among those of a followed by those of b."""
-    values = np.union1d(a.values, b.values)
-    # position -1 (missing) selects the appended last element, so it stays -1
-    positions = [np.append(np.searchsorted(values, side.values), -1)[side.positions] for side in (a, b)]
-    # only the values that are still used are kept; if some are missing, -1 is the first of the used positions
-    used, new_positions = np.unique(np.concatenate(positions)[keep], return_inverse=True)
-    missing = used < 0
-    return EntityRows(values[used[~missing]], (new_positions - missing.sum()).astype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,6 +101,57 @@ def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_count
     return int(largest), area / (np.float64(n) * np.float64(m))
 
 
+@helper()
+def _sweep_values(
+    a_values: Values,
+    a_counts: Counts,
+    i: Any,
+    i_end: Any,
+    b_values: Values,
+    b_counts: Counts,
+    j: Any,
+    j_end: Any,
+    n: Any,
+    m: Any,
+    gap: Any,
+    previous: Any,
+    largest: Any,
+    area: Any,
+) -> Any:
+    """Sweep over the values from i and j on, in ascending order.
+
+    Parameters
+    ----------
+    i, i_end, j, j_end
+        The values are a_values[i:i_end] and b_values[j:j_end].
+    n, m
+        The rows of a and b.
+    gap, previous
+        n * m * (F_a - F_b) before these values, from `previous` on.
+    largest, area
+        The largest |gap| and the area so far.
+
+    Returns
+    -------
+    area, gap, previous, largest
+        The same up to the last of the values.
+    """
+    while i < i_end or j < j_end:
+        a_comes = i < i_end and (j == j_end or a_values[i] <= b_values[j])
+        b_comes = j < j_end and (i == i_end or b_values[j] <= a_values[i])
+        value = a_values[i] if a_comes else b_values[j]
+        area += np.float64(abs(gap)) * _subtract_ascending(previous, value)
+        previous = value
+        if a_comes:
+            gap += m * a_counts[i]
+            i += 1
+        if b_comes:
+            gap -= n * b_counts[j]
+            j += 1
+        largest = max(largest, abs(gap))
+    return area, gap, previous, largest
+
+
 VALUES_PER_SEGMENT = 64
 """Values of one table between two boundaries at which the rows of both tables are counted."""
 
@@ -153,20 +204,9 @@ def ks_wasserstein_by_segments(
             b_most -= b_counts[b_end - 1]
         up, down = a_most * m - b_upto[k] * n, b_most * n - a_upto[k] * m
         if max(up, down) > largest or (up > 0 and down > 0):
-            i, j = start, b_start
-            while i < end or j < b_end:
-                a_comes = i < end and (j == b_end or a_values[i] <= b_values[j])
-                b_comes = j < b_end and (i == end or b_values[j] <= a_values[i])
-                value = a_values[i] if a_comes else b_values[j]
-                part += np.float64(abs(gap)) * _subtract_ascending(previous, value)
-                previous = value
-                if a_comes:
-                    gap += m * a_counts[i]
-                    i += 1
-                if b_comes:
-                    gap -= n * b_counts[j]
-                    j += 1
-                largest = max(largest, abs(gap))
+            part, _, previous, largest = _sweep_values(
+                a_values, a_counts, start, end, b_values, b_counts, b_start, b_end, n, m, gap, previous, largest, part
+            )
         else:
             # with x_i the values of the segment: the integral of a step function from its value at the start, plus for
             # each row the width from its value to the boundary; two sums each, because one would wait for every step
@@ -315,20 +355,9 @@ def ks_wasserstein_in_gaps(
         crosses = up > 0 and down > 0
         if start != end:  # they ascend; to ask for that would let the compiler overlook a difference that wraps
             if j < at or (b_gaps[j] == 0 and (crosses or max(up, down) > known)):
-                swept, previous = 0.0, start
-                while i < i_end or j < at:
-                    a_comes = i < i_end and (j == at or a_values[i] <= b_values[j])
-                    b_comes = j < at and (i == i_end or b_values[j] <= a_values[i])
-                    value = a_values[i] if a_comes else b_values[j]
-                    swept += np.float64(abs(gap)) * _subtract_ascending(previous, value)
-                    previous = value
-                    if a_comes:
-                        gap += m * a_counts[i]
-                        i += 1
-                    if b_comes:
-                        gap -= n * b_counts[j]
-                        j += 1
-                    largest = max(largest, abs(gap))
+                swept, gap, previous, largest = _sweep_values(
+                    a_values, a_counts, i, i_end, b_values, b_counts, j, at, n, m, gap, start, largest, 0.0
+                )
                 swept += np.float64(abs(gap)) * _subtract_ascending(previous, end)
                 part_low += swept
                 part_high += swept

@@ -18,7 +18,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.drift.distributions.category_counter import CategoryCounter
-from engine.drift.distributions.columns import Categorical, Column, GridIntervals, Moments, Numerical
+from engine.drift.distributions.columns import Categorical, Column, Numerical
+from engine.drift.distributions.intervals import GridIntervals
+from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.quantile_grid import GRID_POINTS, MIN_REFERENCE_VALUES, QuantileGrid, RunningMoments
 from engine.drift.kernels.grid_positions import Gaps
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, refine_intervals

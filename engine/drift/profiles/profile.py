@@ -14,7 +14,8 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import polars as pl
 
-from engine.drift.distributions.columns import Categorical, Column, Entities, EntityRows, Numerical
+from engine.drift.distributions.columns import Categorical, Column, Entities, Numerical
+from engine.drift.distributions.entity_rows import EntityRows
 from engine.drift.profiles import archive, profile_io
 from engine.drift.profiles.accumulators import (
     MAX_DISTINCT_VALUES,

@@ -13,15 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.distributions.columns import (
-    Categorical,
-    Column,
-    Entities,
-    EntityRows,
-    GridIntervals,
-    Moments,
-    Numerical,
-)
+from engine.drift.distributions.columns import Categorical, Column, Entities, Numerical
+from engine.drift.distributions.entity_rows import EntityRows
+from engine.drift.distributions.intervals import GridIntervals
+from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.quantile_grid import GRID_POINTS, GridPlan
 from engine.drift.kernels.value_tables import Counts, Values
 from engine.drift.profiles import archive
