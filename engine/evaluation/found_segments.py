@@ -239,13 +239,13 @@ def describe_found(
         notes.append(f"find_segments: not confirmed {by}: {'; '.join(rejected)}")
     if alike:
         notes.append(f"find_segments: changed, but no more than all rows have: {'; '.join(alike)}")
-    reason = (
-        None if confirmed else f"none of {len(proposals.proposed)} groups of rows that it proposed is confirmed {by}"
-    )
+    why: str | None = None
     if not proposals.proposed:
-        reason = "no group of rows differs between reference and batch more than all rows do"
-        notes.append(f"find_segments: {reason}")
-    return {FOUND_SEGMENTS: MetricValue(float(len(confirmed)), reason=reason), **metrics}, notes
+        why = "no group of rows with enough rows differs between reference and batch more than all rows do"
+        notes.append(f"find_segments: {why}")
+    elif not confirmed:
+        why = f"none of {len(proposals.proposed)} groups of rows that it proposed is confirmed {by}"
+    return {FOUND_SEGMENTS: MetricValue(float(len(confirmed)), reason=why), **metrics}, notes
 
 
 def _measure_segment(

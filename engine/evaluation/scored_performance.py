@@ -96,7 +96,7 @@ def _arrange_rows(
     frame = scored.frame
     if scored.task == "regression":
         losses = models.measure_losses(frame[TRUTH].to_numpy(), frame[PREDICTED].to_numpy())
-        defined = np.isfinite(losses).all(axis=0)
+        defined = np.asarray(np.isfinite(losses).all(axis=0))
         names = tuple(name for name, usable in zip(models.LOSSES, defined, strict=True) if usable)
         predicted = models.Predicted(frame[PREDICTED].to_numpy())
         return models.Rows(scored.task, predicted, np.zeros((frame.height, 1)), units, gains, names), losses[:, defined]

@@ -1,4 +1,4 @@
-"""What ten segments cost: a batch is measured and compared with its reference, as a whole and with its segments.
+"""What ten segments, and a search for more, cost: a batch is measured and compared with its reference.
 
     python tests/benchmarks/segments.py [--rows 300000] [--times 5]
 
@@ -22,6 +22,7 @@ from engine.data.segments import SegmentRules
 from engine.drift import KnownColumn, roles
 from engine.errors import Position
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
+from engine.evaluation.found_segments import SearchSettings
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation, Fingerprints
 from engine.evaluation.snapshot import Snapshot
@@ -61,11 +62,15 @@ def measure(
 
 
 def evaluate(
-    batch: Table, known: dict[str, KnownColumn], rules: SegmentRules | None, reference: Snapshot
+    batch: Table,
+    known: dict[str, KnownColumn],
+    rules: SegmentRules | None,
+    reference: Snapshot,
+    search: SearchSettings | None = None,
 ) -> Evaluation:
     """Measure a batch and compare it."""
     seen = measure(batch, known, rules, reference)
-    return evaluate_batch(IDENTITY, Observation(seen.columns.rows, seen), reference, SETTINGS)
+    return evaluate_batch(IDENTITY, Observation(seen.columns.rows, seen), reference, SETTINGS, search=search)
 
 
 def main() -> None:
@@ -81,15 +86,17 @@ def main() -> None:
         tasks = {
             "plain": lambda: evaluate(batch, known, None, references[False]),
             "ten segments": lambda: evaluate(batch, known, RULES, references[True]),
+            "a search": lambda: evaluate(batch, known, None, references[False], SearchSettings()),
         }
         for task in tasks.values():
             task()  # compiles, and fills caches
         found = in_turns(given.times, tasks)
     for name, one in found.items():
         print(f"{name:<14} {one.wall:6.2f} s, {one.cpu:6.2f} s of processor time")
-    plain, segments = found["plain"], found["ten segments"]
-    wall, cpu = segments.wall / plain.wall, segments.cpu / plain.cpu
-    print(f"ten segments cost {wall:.2f} times the plain comparison ({cpu:.2f} by processor time)")
+    plain = found.pop("plain")
+    for name, one in found.items():
+        wall, cpu = one.wall / plain.wall, one.cpu / plain.cpu
+        print(f"{name} costs {wall:.2f} times the plain comparison ({cpu:.2f} by processor time)")
 
 
 if __name__ == "__main__":

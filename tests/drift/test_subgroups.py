@@ -88,9 +88,9 @@ def test_the_part_of_what_is_found_is_kept_whether_or_not_anything_is_proposed(s
 
 
 def test_without_drift_the_test_on_other_rows_confirms_hardly_anything():
-    """Of 60 comparisons at a level of 20 %, 12 may alarm; more than 21 do by chance once in 200 times."""
+    """Of 40 comparisons at a level of 20 %, 8 may alarm; more than 15 do by chance 3 times in 1,000."""
     rng, alarms, proposed = np.random.default_rng(8), 0, 0
-    for _ in range(60):
+    for _ in range(40):
         sides = [draw_rows(rng, 1200) for _ in (0, 1)]
         halves = [(side.head(600), side.tail(600)) for side in sides]
         groups = find_subgroups(halves[0][0], halves[1][0], ROLES, split_by=["age", "country"], min_rows=40)
@@ -104,8 +104,8 @@ def test_without_drift_the_test_on_other_rows_confirms_hardly_anything():
         proposed += len(groups)
         judged = compare_groups(compared, confidence=0.8)
         alarms += any(column.drift for drifts, _ in judged for one in drifts for column in one.columns.values())
-    assert proposed > 60
-    assert alarms <= 21
+    assert proposed > 40
+    assert alarms <= 15
 
 
 def _select(one: Condition) -> pl.Expr:

@@ -20,7 +20,7 @@ from engine.drift.kernels.joint_counts import count_joint
 from engine.drift.reading.roles import Role
 from engine.drift.subgroups.conditions import CodedRows, Condition, Floats, Ints, Mask, encode_rows
 
-SEARCHED_CELLS = 200_000_000
+SEARCHED_CELLS = 50_000_000
 """Most rows of both sides times pairs of columns that are counted in a pass; with more, fewer rows are searched."""
 FEWEST_SEARCHED_ROWS = 5_000
 """Rows per side that are searched in any case, if there are as many."""
@@ -118,10 +118,11 @@ def score_subgroup(
     expected = _describe_whole(rows)
     group = np.concatenate(members).astype(np.int64)
     before, now = _tabulate(rows, group, 2)[:, 1:]
-    scores = dict(zip(roles, _score_counts(before, now, rows.starts, expected)[0].tolist(), strict=True))
-    if losses is None:
-        return scores
-    return {**scores, None: float(_score_losses(_tabulate_losses(rows, group, 2)[:, :, 1:], expected)[0])}
+    of_columns = _score_counts(before, now, rows.starts, expected)[0]
+    scores: dict[str | None, float] = dict(zip(roles, of_columns.tolist(), strict=True))
+    if losses is not None:
+        scores[None] = float(_score_losses(_tabulate_losses(rows, group, 2)[:, :, 1:], expected)[0])
+    return scores
 
 
 def count_searched_rows(columns: int, split_by: int) -> int:
@@ -200,7 +201,7 @@ def _score_splits(rows: CodedRows, expected: _Expected, split_by: Sequence[str],
         if rows.losses is not None:
             sums = _tabulate_losses(rows, codes, size) @ column.selected.T[:, enough].astype(np.float64)
             scores = np.column_stack([scores, _score_losses(sums, expected)])
-        for i, of_group in zip(enough, scores, strict=True):
+        for i, of_group in zip(enough.tolist(), scores, strict=True):
             best = int(np.argmax(of_group))
             moved = names[best] if best < len(names) else None
             yield Subgroup((column.conditions[i],), float(of_group[best]), moved)

@@ -74,11 +74,13 @@ def write_row_condition(column: str, relation: str, value: float | str | bool | 
 
 
 def _is_plain(column: str) -> bool:
-    """Tell whether a column needs no quotes: a word that is no keyword of SQL, in any dialect."""
+    """Tell whether a column needs no quotes: a word that no dialect of SQL uses itself."""
+    from sqlglot import exp
     from sqlglot.tokens import Tokenizer
 
-    word = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column) is not None
-    return word and column.upper() not in Tokenizer.KEYWORDS and column.upper() not in _WITHOUT_PARENTHESES
+    word = column.upper()
+    used = word in Tokenizer.KEYWORDS or word in exp.FUNCTION_BY_NAME or word in _WITHOUT_PARENTHESES
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column) is not None and not used
 
 
 def _write_query(condition: str) -> str:
