@@ -38,7 +38,7 @@ def build_pages(
     commands = ChildCommands()
     project = ProjectPage(requests, forms.redact, commands)
     evaluations = EvaluationPages(requests, forms.redact, commands)
-    scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads)
+    scenarios, runs = ScenarioPages(requests, forms.redact), RunPages(requests, forms.redact, threads)
     specs = SpecPages(requests, forms.redact)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),
