@@ -22,7 +22,7 @@ from engine.server.access import HEADER_BYTES
 from engine.server.app import build_app
 from engine.server.connections import TimedConnection
 from engine.server.node_api.application import NodeApi
-from engine.server.tokens import NodeTokens, OneToken, check_token, make_token
+from engine.server.tokens import NodeTokens, OneToken, TokenCheck, check_token, make_token
 from engine.service.control import ServerControl
 from engine.service.served_node import ServedNode
 from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
@@ -109,6 +109,8 @@ class Listener:
         The address of the server, once it is started.
     token
         What each request must carry; empty for a node, which has tokens of its own.
+    tokens
+        Knows whose the token of a request is; counts from the start on.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class Listener:
         self._thread: Thread | None = None
         self._token_is_given = given_token is not None
         self.token = "" if node else given_token or make_token()
-        self._tokens = NodeTokens(node.node.tokens, tell) if node else OneToken(self.token)
+        self.tokens: TokenCheck = NodeTokens(node.node.tokens, tell) if node else OneToken(self.token)
         self.url = ""
 
     @property
@@ -188,7 +190,7 @@ class Listener:
         config = uvicorn.Config(
             build_app(
                 self._control,
-                self._tokens,
+                self.tokens,
                 self._tell,
                 self._node,
                 self._api,

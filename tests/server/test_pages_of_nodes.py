@@ -70,10 +70,10 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
 def test_every_page_of_a_node_is_there_for_a_viewer_without_what_they_may_not_do(factory: Factory) -> None:
     viewer = factory.browse("viewer")
     pages = list(viewer.crawl("/projects"))
-    paths = {page.response.url.path for page in pages}
+    paths = {page.path for page in pages}
     assert {"/deployments", "/bundles", f"{DEPLOYMENT}/operations", f"/bundles/{factory.second}/content"} <= paths
     for page in pages:
-        assert [form.action for form in page.forms if form.method == "post"] == ["/logout"], page.response.url
+        assert [form.action for form in page.forms if form.method == "post"] == ["/logout"], page.path
     asked = {"bundle": factory.second, "revision": "1", "key": "k"}
     for action, role in (("deploy", "operator"), ("rollback", "operator"), ("disable", "viewer")):
         refused = factory.browse(role).submit(f"{DEPLOYMENT}/{action}", asked)
@@ -90,9 +90,7 @@ def test_a_bundle_is_shown_and_compared(factory: Factory) -> None:
     difference = viewer.open(f"/bundles/{factory.second}/diff?with={factory.first}")
     assert "+# later" in difference.text
     assert "the release notes" in difference.text
-    assert "spec.yaml,changed (spec)" in viewer.client.get(
-        f"/bundles/{factory.second}/diff.csv", params={"with": factory.first}
-    ).text  # fmt: skip
+    assert "spec.yaml,changed (spec)" in viewer.read_csv(f"/bundles/{factory.second}/diff", {"with": factory.first})
     viewer.open(f"/bundles/{'0' * 64}/content", 404)
     viewer.open(f"/bundles/{factory.second}/diff?with={'0' * 64}", 404)
 
@@ -127,7 +125,7 @@ def test_a_deployer_deploys_rolls_back_and_switches_off_and_a_double_click_is_on
     begun = deployer.submit(again.action, {**again.fields, "bundle": factory.first, "now": "on"})
     assert factory.wait_for_end(begun.headers["location"]) is OperationState.HEALTHY
     assert "switched off" not in deployer.open(f"{DEPLOYMENT}/operations").text
-    assert len(deployer.read_json(f"{DEPLOYMENT}/operations")["operations"]) == 5  # type: ignore[arg-type]
+    assert len(deployer.read_json(f"{DEPLOYMENT}/operations")["operations"]) == 5
 
 
 def test_an_administrator_removes_a_bundle_that_is_in_no_use(factory: Factory) -> None:

@@ -109,28 +109,28 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 def test_every_link_leads_to_a_page_on_which_texts_are_texts_and_secrets_are_masked(shop: Shop) -> None:
     pages = list(shop.browser.crawl("/projects"))
-    titles = {page.response.url.path for page in pages}
+    titles = {page.path for page in pages}
     wanted = ("spec", "flow", "outbox", "scenarios", f"runs/{shop.ended.id}", f"runs/{shop.running.id}", "fires/1")
     assert {f"/p/shop/{one}" for one in wanted} <= titles
     for page in pages:
-        assert "img" not in page.elements
+        assert "img" not in page.tags
         assert OWNED not in page.response.text
         assert "sesame-7" not in page.response.text
-        path = page.response.url.path
+        path = page.path
         assert "sesame-7" not in shop.browser.client.get(f"{path}.json").text
         assert "sesame-7" not in shop.browser.client.get(f"{path}.csv").text
 
 
 def test_the_flow_has_what_needs_what_in_the_picture_and_in_the_table(shop: Shop) -> None:
     page = shop.browser.open("/p/shop/flow")
-    nodes = {node["name"]: node for node in shop.browser.read_json("/p/shop/flow")["nodes"]}  # type: ignore[attr-defined]
+    nodes = {node["name"]: node for node in shop.browser.read_json("/p/shop/flow")["nodes"]}
     assert nodes["busy"]["needs"] == [["datasets", f"{OWNED} sales"]]
     assert nodes["risk"]["needs"] == [["datasets", "busy"]]
     assert nodes["watched"]["needs"] == [["datasets", "busy"], ["models", "risk"]]
     assert nodes[NIGHTLY]["needs"] == [["evaluation_stores", "watched"]]
     assert page.response.text.count("<rect") == 2 * len(nodes)
     line = next(number for number, text in enumerate(SPEC.splitlines(), 1) if text.startswith("  risk:"))
-    assert f"/p/shop/spec?file=spec.yaml#line-{line}" in page.links
+    assert f"/p/shop/spec?file=spec.yaml#line-{line}" in page.response.text
     assert f"line-{line}" in shop.browser.open("/p/shop/spec?file=spec.yaml").ids
 
 
@@ -144,7 +144,7 @@ def test_a_finding_is_shown_with_its_place_and_its_excerpt_and_leads_to_its_line
         assert f"spec.yaml:{line}:" in page.text
         assert "logistic_regresion" in page.text
         assert "^^^^" in page.text  # the excerpt
-        assert f"/p/shop/spec?file=spec.yaml#line-{line}" in page.links
+        assert f"/p/shop/spec?file=spec.yaml#line-{line}" in page.response.text
         assert f",{line}," in shop.browser.read_csv("/p/shop/spec")
         assert shop.browser.read_json("/p/shop/spec")["valid"] is False
         assert "Nothing is wrong" not in page.text

@@ -40,7 +40,8 @@ def build_pages(
     commands = ChildCommands()
     project = ProjectPage(requests, forms.redact, commands)
     evaluations = EvaluationPages(requests, forms.redact, commands)
-    scenarios, runs = ScenarioPages(requests), RunPages(requests, forms.redact, threads, streams)
+    scenarios = ScenarioPages(requests, forms.redact)
+    runs = RunPages(requests, forms.redact, threads, streams)
     specs, outbox = SpecPages(requests, forms.redact), OutboxPages(requests)
     pages = [
         PageRoute(links.PROJECTS, projects.list_projects),

@@ -15,6 +15,7 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests, find_scenario, read_key
 from engine.service.control import NextTimes, ServedProject
 from engine.spec import ProjectSpec
+from engine.spec.redaction import Redact
 from engine.spec.resources.triggers import AnyTrigger
 from engine.store import OPEN_STATES, RunRecord, Store, TriggerState
 from engine.views.charts.timeline import draw_timeline
@@ -53,6 +54,7 @@ class ScenarioPages:
     """The pages of scenarios, and what their forms ask for."""
 
     requests: ProjectRequests
+    redact: Redact
 
     def list_scenarios(self, request: Request) -> Page:
         """Return the scenarios of a project."""
@@ -130,7 +132,9 @@ class ScenarioPages:
         """Ask for a run, with the values of variables that differ from those of the spec."""
         _, spec = self.requests.find_spec(request)
         given = {key.removeprefix(VARIABLE): text for key, text in form.items() if key.startswith(VARIABLE)}
-        values = {name: text for name, text in given.items() if text != str(spec.variables.get(name, ""))}
+        # a field shows a secret masked, which is no new value either
+        shown = {name: {str(value), self.redact(str(value))} for name, value in spec.variables.items()}
+        values = {name: text for name, text in given.items() if text not in shown.get(name, ())}
         made = self.requests.ask_run(request, values, read_key(request))
         project = request.path_params["project"]
         return links.build_link(links.FIRE, project=project, number=str(made.fire.number))

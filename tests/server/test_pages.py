@@ -1,0 +1,300 @@
+"""The pages on a real listener: each can be reached, shows texts as texts, and has the numbers of the store."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import httpx2
+import pytest
+
+from engine.outcome import Outcome
+from engine.server.callers import Caller, Role
+from engine.server.listener import ListenerOptions, create_listener
+from engine.server.tokens import OneToken
+from engine.service.control import ServedProject
+from engine.spec import load
+from engine.store import RunRecord, Store, generate_id
+
+from .page_project import CATEGORY, HOSTILE, PROJECT, SCENARIO, SECRET, STORE, write_page_project
+from .page_reader import PageReader
+from .small_server import SmallServer
+
+STATUS = f"/p/{quote(PROJECT, safe='')}/status"
+EVALUATIONS = f"/p/{quote(PROJECT, safe='')}/stores/{quote(STORE, safe='')}/evaluations"
+RUNS = f"/p/{quote(PROJECT, safe='')}/scenarios/{quote(SCENARIO, safe='')}/runs"
+
+
+TOKEN = "a-token-of-more-than-thirty-two-letters"
+
+
+class PageServer(SmallServer):
+    """A server of the project, without a loop."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        spec = load(path)
+        (folder,) = (path.parent / ".engine").iterdir()
+        self.store = Store.open(folder, patience=0.2)
+        self.project = ServedProject(PROJECT, path, spec, self.store, leader=True)
+        self.token, self.ticked, self.draining = "", 0.0, False
+        self.loop_answers = self.has_projects = True
+        self.started_runs: set[str] = set()
+        self.aborted: list[tuple[str, str]] = []
+
+    def measure_tick_age(self) -> float:
+        return 0.0
+
+    def list_next_times(self, project: str, count: int) -> list[object]:  # type: ignore[override]
+        return []
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PAGE_SECRET", SECRET)
+        yield write_page_project(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.fixture(scope="module")
+def page_server(path: Path) -> Iterator[PageServer]:
+    server = PageServer(path)
+    yield server
+    server.close()
+
+
+class OneRole(OneToken):
+    """A token with a role other than that of a server with a single token."""
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(TOKEN)
+        self.role = role
+
+    def identify(self, token: str) -> Caller:
+        super().identify(token)
+        return Caller("ann", self.role)
+
+
+@contextmanager
+def serve_pages(server: PageServer, tokens: OneToken | None = None) -> Iterator[tuple[httpx2.Client, str]]:
+    """Serve pages; yield a client that has logged in as a browser does, and the address."""
+    told: list[str] = []
+    listener = create_listener(server, ListenerOptions("127.0.0.1:0"), {"ENGINE_SERVE_TOKEN": TOKEN}, told.append)
+    listener.tokens = tokens or listener.tokens
+    listener.start()
+    try:
+        headers = {"accept": "text/html", "origin": listener.url}
+        with httpx2.Client(base_url=listener.url, headers=headers, timeout=60, follow_redirects=True) as client:
+            assert client.get(f"/?token={TOKEN}").status_code == 200
+            yield client, listener.url
+    finally:
+        listener.stop()
+    assert told == []
+
+
+@pytest.fixture(scope="module")
+def browser(page_server: PageServer) -> Iterator[httpx2.Client]:
+    with serve_pages(page_server) as (client, _):
+        yield client
+
+
+def read(browser: httpx2.Client, address: str) -> PageReader:
+    found = browser.get(address)
+    assert found.status_code == 200, (address, found.text)
+    return PageReader(found.text, address)
+
+
+def find_evaluation(browser: httpx2.Client, place: int = 0) -> str:
+    found = browser.get(f"{EVALUATIONS}.json").json()["store"]["evaluations"][place]["id"]
+    return f"{EVALUATIONS}/{found}"
+
+
+def test_every_page_is_found_by_links_loads_only_own_files_and_has_its_other_forms(browser: httpx2.Client) -> None:
+    waiting, seen = ["/projects"], {}
+    while waiting:
+        address = waiting.pop()
+        if address in seen or urlsplit(address).path == "/logout":
+            continue
+        found = browser.get(address)
+        assert found.status_code == 200, (address, found.text[:500])
+        seen[address] = found
+        if "text/html" not in found.headers["content-type"]:
+            continue
+        policy = found.headers["content-security-policy"]
+        assert ("default-src 'none'" in policy, "unsafe" in policy) == (True, False)
+        page = PageReader(found.text, address)
+        assert page.faults == [], address
+        assert len(page.ids) == len(set(page.ids)), address
+        for file in page.loaded:
+            sent = browser.get(file)
+            assert (sent.status_code, "immutable" in sent.headers["cache-control"]) == (200, True), file
+        waiting += page.links
+    kinds = {re.sub(r"/[0-9-]+[0-9a-f]{8}(?=/|$|\.)", "/ID", urlsplit(one).path) for one in seen}
+    for ending in ("/status", "/evaluations", "/evaluations/ID", "/drift", "/column", "/scenarios", "/runs", "/runs/ID",
+                   "/outbox", "/spec", "/flow"):  # fmt: skip
+        assert any(kind.endswith(ending) for kind in kinds), (ending, kinds)
+        assert any(kind.endswith(f"{ending}.json") for kind in kinds), ending
+    for address, found in seen.items():
+        if ".json" in address:
+            json.loads(found.text)
+        elif ".csv" in address:
+            rows = list(csv.reader(io.StringIO(found.text)))
+            assert len({len(row) for row in rows}) == 1, address
+
+
+def test_names_and_texts_are_shown_as_text_everywhere(browser: httpx2.Client) -> None:
+    evaluation = find_evaluation(browser)
+    pages = [STATUS, EVALUATIONS, evaluation, f"{evaluation}/drift", f"{evaluation}/column?name=group", RUNS,
+             STATUS.replace("status", "outbox"), STATUS.replace("status", "spec"), STATUS.replace("status", "flow"),
+             "/projects"]  # fmt: skip
+    shown = ""
+    for address in pages:
+        found = browser.get(address)
+        assert "<script>alert" not in found.text, address
+        assert HOSTILE not in found.text, address
+        assert SECRET not in found.text, address
+        shown += PageReader(found.text).text
+    assert HOSTILE in shown
+    assert CATEGORY.partition("<")[0] in shown
+    assert "<script>alert(4)</script>" in shown
+    table = browser.get(f"{STATUS.replace('status', 'outbox')}.csv").text
+    assert "'=" not in table  # the subject is no formula
+    assert SECRET not in browser.get(f"{RUNS}.json").text
+
+
+def test_the_numbers_of_a_page_are_those_of_the_store(browser: httpx2.Client, page_server: PageServer) -> None:
+    address = find_evaluation(browser)
+    stored = page_server.store.evaluations.get(address.rpartition("/")[2])
+    found = browser.get(f"{address}.json").json()
+    assert found["metrics"]["roc_auc"]["value"] == stored.find_value("roc_auc")
+    text = read(browser, address).text
+    auc = stored.find_value("roc_auc")
+    assert auc is not None
+    assert f"{auc:.4g}" in text
+    assert f"{stored.rows_used}" in text
+    table = list(csv.DictReader(io.StringIO(browser.get(f"{address}/drift.csv").text)))
+    drifts = {row["column"]: float(row["drift"]) for row in table if row["drift"]}
+    assert drifts == {name: stored.find_drift(name) for name in drifts}
+    assert list(drifts.values()) == sorted(drifts.values(), reverse=True)
+    sentence = re.search(r"compared with (\d+) of the reference", text)
+    assert sentence
+    assert int(sentence[1]) == stored.reference_rows
+
+
+def test_a_confusion_matrix_at_a_threshold_has_the_rows_of_the_evaluation(browser: httpx2.Client) -> None:
+    page = browser.get(find_evaluation(browser)).text
+    found = re.search(r'data-thresholds="([^"]+)"', page)
+    assert found
+    rows = json.loads(found[1])
+    assert all(sum(row[1:]) == 400 for row in rows)
+    assert [row[0] for row in rows] == sorted((row[0] for row in rows), reverse=True)
+
+
+def test_metrics_are_chosen_by_name_and_a_wrong_name_is_explained(browser: httpx2.Client) -> None:
+    table = browser.get(f"{EVALUATIONS}.csv", params={"metric": "accuracy, psi.group"}).text
+    assert {"accuracy", "psi.group"} <= set(table.splitlines()[0].split(","))
+    wrong = browser.get(EVALUATIONS, params={"metric": "acuracy"})
+    assert (wrong.status_code, "accuracy" in PageReader(wrong.text).text) == (422, True)
+
+
+def test_two_evaluations_stand_side_by_side(browser: httpx2.Client) -> None:
+    ids = [one["id"] for one in browser.get(f"{EVALUATIONS}.json").json()["store"]["evaluations"]]
+    compared = EVALUATIONS.replace("/evaluations", "/compared")
+    found = browser.get(f"{compared}.json", params={"evaluation": ids}).json()
+    (auc,) = [row for row in found["metrics"] if row["metric"] == "roc_auc"]
+    assert len(auc["values"]) == 2
+    assert read(browser, f"{compared}?evaluation={ids[0]}&evaluation={ids[1]}").tags.count("tr") > 5
+    assert browser.get(compared, params={"evaluation": ids[:1]}).status_code == 422
+
+
+def test_a_run_is_asked_for_once_however_often_the_form_is_sent(browser: httpx2.Client) -> None:
+    form = read(browser, RUNS).find_form("/start")
+    first = browser.post(form.action, data=form.fields | {"variable.note": "changed"})
+    again = browser.post(form.action, data=form.fields | {"variable.note": "changed"})
+    assert (first.status_code, str(first.url)) == (200, str(again.url))
+    fire = browser.get(f"{urlsplit(str(first.url)).path}.json").json()["fire"]
+    assert (fire["values"], fire["state"]) == ({"note": "changed"}, "WAITING")
+    refused = browser.post(form.action, data=form.fields | {"variable.nothing": "x", "key": "other"})
+    assert refused.status_code == 422
+    assert "does not declare the variable" in PageReader(refused.text).text
+
+
+def test_a_scenario_is_paused_and_resumed_with_a_reason_that_all_see(browser: httpx2.Client) -> None:
+    form = read(browser, RUNS).find_form("/pause")
+    assert browser.post(form.action, data={"reason": " "}).status_code == 422
+    paused = browser.post(form.action, data={"reason": "<b>repair</b>", "until": "2h"})
+    assert "<b>repair</b>" in PageReader(paused.text).text
+    resumed = browser.post(PageReader(paused.text, RUNS).find_form("/resume").action)
+    assert "repair" not in PageReader(resumed.text).text
+
+
+def test_evaluations_are_removed_after_a_question(path: Path, tmp_path: Path) -> None:
+    server = PageServer(Path(shutil.copytree(path.parent, tmp_path / "copy")) / path.name)
+    with serve_pages(server) as (client, _):
+        last = server.store.evaluations.history(STORE)[0]
+        question = f"{EVALUATIONS.replace('/evaluations', '/removal')}?evaluation={last.id}"
+        form = read(client, question).find_form("/removal")
+        assert server.store.evaluations.count(STORE) == 2
+        with server.store.locks.hold(f"evaluation store {STORE}", wait=False):
+            assert client.post(form.action, data=form.fields).status_code == 503
+        after = client.post(form.action, data=form.fields)
+        assert (after.status_code, last.id in after.text) == (200, False)
+        (removal,) = server.store.evaluations.list_removals(STORE)
+        assert (removal.evaluations, removal.by) == ((last.id,), "http 127.0.0.1")
+        assert client.get(f"{EVALUATIONS}/{last.id}").status_code == 404
+
+
+def test_a_log_is_read_from_its_end_and_followed_from_where_it_was_read_to(
+    browser: httpx2.Client, page_server: PageServer
+) -> None:
+    now = datetime.now(UTC)
+    run = RunRecord(generate_id(now), PROJECT, SCENARIO, now, "ann@host")
+    page_server.store.runs.start(run)
+    log = page_server.store.runs.folder_of(run.id) / "log.jsonl"
+    lines = [f"line {number} <b> {SECRET}" for number in range(3000)]
+    entries = [json.dumps({"at": f"{now.isoformat()}", "level": "info", "step": "s", "text": one}) for one in lines]
+    log.write_text("".join(f"{one}\n" for one in entries), encoding="utf-8")
+    address = f"/p/{quote(PROJECT, safe='')}/runs/{run.id}"
+    page = read(browser, address)
+    assert ("line 2999 <b> ***" in page.text, "line 0 " in page.text, SECRET in page.text) == (True, False, False)
+    seen, older = page.text, next(one for one in page.links if "before=" in one)
+    for _ in range(20):
+        page = read(browser, older)
+        seen += page.text
+        following = [one for one in page.links if "before=" in one]
+        if not following:
+            break
+        older = following[0]
+    assert all(f"line {number} <b>" in seen for number in range(3000))
+
+    follow = re.search(r'data-follow="([^"]+)"', browser.get(address).text)
+    assert follow
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{entries[0]}\n")
+    with browser.stream("GET", follow[1]) as stream:
+        events = stream.iter_lines()
+        told = next(line for line in events if line.startswith("data: "))
+        assert [one["text"] for one in json.loads(told.removeprefix("data: "))] == ["line 0 <b> ***"]
+        page_server.store.runs.finish(replace(run, ended=now, outcome=Outcome.FAILED))
+        assert next(line for line in events if line.startswith("event: ended"))
+    ended = browser.get(address).text
+    assert "data-follow" not in ended
+    assert str(browser.get(f"/runs/{run.id}").url).endswith(address)
+    assert browser.get(address.replace("/runs/", "/runs/x")).status_code == 404
+
+
+def test_a_viewer_has_no_controls_and_is_refused(page_server: PageServer) -> None:
+    with serve_pages(page_server, OneRole(Role.VIEWER)) as (client, _):
+        forms = [form for address in (STATUS, RUNS) for form in read(client, address).forms]
+        assert {urlsplit(form.action).path for form in forms if form.method == "post"} == {"/logout"}
+        store, scenario = EVALUATIONS.removesuffix("/evaluations"), RUNS.removesuffix("/runs")
+        for address in (f"{scenario}/start", f"{scenario}/pause", f"{store}/removal", f"{store}/check"):
+            refused = client.post(address)
+            assert (refused.status_code, "needs the role" in PageReader(refused.text).text) == (403, True)
