@@ -312,9 +312,8 @@ def test_another_reference_is_computed_and_checks_are_applied_again(
     refused = browser.post(form.action, data={"reference": "dataset:/etc/passwd"})
     assert refused.status_code == 422
     before = len(page_server.store.checks.history(STORE))
-    asked = [browser.post(form.action, data={"reference": "dataset:before"})]
-    asked.append(browser.post(read(browser, STATUS).find_form("/check").action))
-    for found in asked:
+    for asked, reference in ((form, "dataset:before"), (read(browser, STATUS).find_form("/check"), "")):
+        found = browser.post(asked.action, data={"reference": reference})
         until = time.monotonic() + 120
         while 'http-equiv="refresh"' in found.text and time.monotonic() < until:
             time.sleep(0.5)

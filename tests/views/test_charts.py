@@ -102,8 +102,8 @@ def test_thresholds_count_what_scores_and_labels_count(seed: int) -> None:
     cuts = sorted(set(scores), reverse=True)
     counts = [((scores >= cut) & labels).sum() for cut in cuts], [((scores >= cut) & ~labels).sum() for cut in cuts]
     roc = RocCurve(
-        tuple([0.0, *(float(one / (~labels).sum()) for one in counts[1])]),
-        tuple([0.0, *(float(one / labels.sum()) for one in counts[0])]),
+        (0.0, *(float(one / (~labels).sum()) for one in counts[1])),
+        (0.0, *(float(one / labels.sum()) for one in counts[0])),
         (None, *map(float, cuts)),
     )
     at_half = scores >= 0.5
