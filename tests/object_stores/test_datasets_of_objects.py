@@ -215,6 +215,3 @@ def test_more_than_a_page_of_objects_is_listed(bucket: StoreServer, open_lake: O
     assert open_lake(bucket.connection(), d={"path": "in/*.csv"}).open("d").frame.collect().height == 11
     every = open_lake(bucket.connection(), d={"path": "**/*.csv"}).open("d").frame.collect()
     assert every.height == OBJECTS_OF_A_PAGE + 20
-        open_lake(bucket.connection(), d={"path": "**/*.csv"}).open("d").frame.collect().height
-        == OBJECTS_OF_A_PAGE + 20
-    )
