@@ -119,7 +119,7 @@ def test_a_copied_folder_is_another_one_and_the_rows_of_a_server_are_not_forgott
 
 
 def test_another_schema_does_not_start_empty_while_the_rows_are_in_the_former_one(
-    store: Store, location: StateLocation, database: Database, make_evaluation: MakeEvaluation
+    store: Store, location: StateLocation, make_evaluation: MakeEvaluation
 ) -> None:
     store.evaluations.add(make_evaluation())
     assert location.rows is not None
@@ -129,7 +129,7 @@ def test_another_schema_does_not_start_empty_while_the_rows_are_in_the_former_on
     with pytest.raises(StoreError, match="are in schema"):
         adopt_rows(other)
     store.close()
-    with psycopg.connect(database.url(), autocommit=True) as connection:
+    with psycopg.connect(location.rows.url, autocommit=True) as connection:
         connection.execute(f"ALTER SCHEMA {SCHEMA} RENAME TO other")  # the rows are brought there
     for _ in range(2):
         with Store.open(other) as moved:
