@@ -142,9 +142,7 @@ def plan_evaluation(
         alone = _collect_evaluation_facts(name, batch, model_handle, None, reference, context)
         unchallenged = replace(fingerprints, parameters=_digest_parameters(context.secrets.redact_values(alone), None))
     time = find_declared_time(name, context)
-    predecessors = find_predecessors(name, time, fingerprints, unchallenged, context)
-    if force:
-        predecessors = replace(predecessors, twin=None, unchallenged=None)
+    predecessors = find_predecessors(name, time, fingerprints, unchallenged, context, force=force)
     if (stored := predecessors.equal) is not None and not force:
         reused = Action(
             kind="evaluate", target=name, result=stored.name, because="reused", reason="nothing has changed"

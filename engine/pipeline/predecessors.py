@@ -67,23 +67,32 @@ def find_predecessors(
     fingerprints: Fingerprints,
     unchallenged: Fingerprints | None,
     context: BuildContext,
+    *,
+    force: bool,
 ) -> Predecessors:
     """Return what a store has for a batch of a time; without a time, only what has the same fingerprints.
 
-    `unchallenged` are the fingerprints without the challenger, if there is one.
+    An equal evaluation is all that matters, unless another is to be added by `force`: then the numbers of none are
+    taken over. `unchallenged` are the fingerprints without the challenger, if there is one.
     """
     evaluations = context.store.evaluations
-    alone = _find_whole(store, unchallenged, context) if unchallenged else None
     if time is None:
-        return Predecessors(evaluations.find(store, fingerprints), unchallenged=alone)
-    current = evaluations.find_newest(store, EvaluationFilter(at=time, model=fingerprints.model))
+        current = equal = evaluations.find(store, fingerprints)
+    else:
+        current = evaluations.find_newest(store, EvaluationFilter(at=time, model=fingerprints.model))
+        equal = current if current and current.fingerprints == fingerprints else None
+    if equal is not None and not force:
+        return Predecessors(equal)
+    alone = _find_whole(store, unchallenged, context) if unchallenged and not force else None
+    if time is None:
+        return Predecessors(equal, unchallenged=alone)
     same = EvaluationFilter(dataset=fingerprints.dataset, not_at=time, superseded=True)
     repeated = evaluations.find_newest(store, replace(same, earlier_than=time)) or evaluations.find_newest(store, same)
     return Predecessors(
-        equal=current if current and current.fingerprints == fingerprints else None,
+        equal=equal,
         superseded=current,
         repeated=repeated,
-        twin=_find_whole(store, fingerprints, context),
+        twin=None if force else _find_whole(store, fingerprints, context),
         unchallenged=alone,
     )
 
