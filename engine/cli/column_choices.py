@@ -1,6 +1,6 @@
 """The columns that the user names on the command line."""
 
-from dataclasses import dataclass
+from engine.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from engine.cli import restore_garbage_collection
 from engine.cli.options import GIVEN_OPTIONS
+from engine.dataclass import dataclass
 
 if TYPE_CHECKING:
     from engine.cli.serve_printers import ServePrinter

@@ -1,8 +1,10 @@
 """What an evaluation keeps of its columns and predictions beside their metrics: roles, histograms, detectable drift."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from engine.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

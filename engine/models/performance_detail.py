@@ -4,7 +4,8 @@ All are plain data of few numbers, however many rows were measured. The names of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from engine.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ Environment, clock and terminal are passed in here and handed on, so nothing bel
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 from engine.data import Datasets
+from engine.dataclass import dataclass
 from engine.errors import StoreError
 from engine.file_identity import FileIdentity
 from engine.pipeline.actions import Mode

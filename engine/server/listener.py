@@ -9,7 +9,6 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.server.access import HEADER_BYTES
 from engine.server.app import build_app

@@ -6,11 +6,12 @@ may write each night what starts another.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from engine.dataclass import dataclass
 from engine.file_identity import FileIdentity
 from engine.service.self_made_runs import RUNS_BEFORE_PAUSE, compute_pause
 from engine.store.records import Fire

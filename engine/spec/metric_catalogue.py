@@ -5,8 +5,10 @@ instead each package declared the metrics that it computes, `validate` would hav
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
+
+from engine.dataclass import dataclass
 
 MetricScope = Literal["dataset", "store"]
 MetricMember = Literal["column", "class", "statistic", "performance"]

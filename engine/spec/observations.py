@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Literal
 
+from engine.dataclass import dataclass
 from engine.spec.regular_file import read_regular_file
 
 MAX_SPEC_BYTES = 1 << 20

@@ -1,7 +1,6 @@
 """The importance of columns as people see it: whether the model depends on what drifted."""
 
-from dataclasses import dataclass
-
+from engine.dataclass import dataclass
 from engine.evaluation.record import Evaluation
 
 

@@ -1,7 +1,6 @@
 """Tables of databases that keep the rows of a dataset."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +16,7 @@ from engine.data.databases.writing import (
 )
 from engine.data.materialise import materialise
 from engine.data.table import Table
+from engine.dataclass import dataclass
 from engine.errors import DataError
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import DatabaseSession, locate_duckdb_file, open_connection

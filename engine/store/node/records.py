@@ -1,11 +1,12 @@
 """The records of node.db: deployments, their revisions, and the operations on them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from engine.dataclass import dataclass
 from engine.formatting.moments import format_minute
 
 
