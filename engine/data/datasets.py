@@ -172,7 +172,7 @@ class Datasets:
                 build: Callable[[], Table] = partial(self._describe_pushed_query, name, dataset, made_from, pushed)
             else:
                 made_of, build = self._prepare_table(name, dataset, inputs)
-            key = (name, dataset.model_dump_json(), *made_of)
+            key = (name, repr(dataset), *made_of)
             table = self._tables.get(key) or build()
         if key not in self._tables:
             _check_columns(name, table)

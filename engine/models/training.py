@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -162,6 +163,7 @@ def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | 
     return TrainingResult(model, held_out, model.notes, same_rows=kept is not None and kept.equals(held_out))
 
 
+@cache
 def library_versions() -> Mapping[str, str]:
     """Return the versions of Python and of the libraries that a trained model depends on."""
     return {"python": platform.python_version()} | {p: version(p) for p in ("scikit-learn", "numpy", "polars", "skops")}

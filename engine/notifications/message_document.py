@@ -23,7 +23,7 @@ MAX_CONTENT_BYTES = 1_000_000
 class AttachmentDocument(BaseModel):
     """A file that is attached to a message."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     name: str = Field(description="The name of the file.")
     media_type: str = Field(description="What it holds, such as text/csv.")
     size: int = Field(description="Its size in bytes.")
@@ -35,7 +35,7 @@ class AttachmentDocument(BaseModel):
 class MessageDocument(BaseModel):
     """A message of a reporter about a run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     schema_version: Literal[1] = Field(1, description="The version of this format.")
     id: str = Field(description="The message's id: the same at every try, so that a repeat is recognised.")
     event: Literal["message", "recovery"] = Field(

@@ -270,7 +270,7 @@ def _find_obstacle(
 ) -> models.VersionObstacle | None:
     """Return why the stored version cannot be used with the installed libraries, or None; that it can is recorded."""
     found = models.find_obstacle(
-        name, spec, stored.folder, stored.version, stored.files, stored.confirmed, context.store.file_hashes
+        name, spec, stored.folder, stored.version, stored.files, stored.confirmed, context.hashes
     )
     if isinstance(found, models.VersionObstacle):
         return found

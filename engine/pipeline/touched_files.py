@@ -11,8 +11,8 @@ from engine.store.file_hashes import FileHashCache
 class TouchedFileHashes:
     """The store's cache of file hashes. `touched` holds the paths of files with a new time but the same content.
 
-    A file system that records no changes gives files an identity that holds for this run alone: its hashes are kept in
-    memory.
+    Hashes are kept in memory too: a file system that records no changes gives files an identity that holds for this run
+    alone.
     """
 
     def __init__(self, hashes: FileHashCache) -> None:
@@ -22,7 +22,10 @@ class TouchedFileHashes:
 
     def get(self, path: str, identity: FileIdentity) -> str | None:
         """Return the digest stored for a file of exactly this identity, else None."""
-        return self._of_this_run.get(path, identity) or self._hashes.get(path, identity)
+        digest = self._of_this_run.get(path, identity)
+        if digest is None and (digest := self._hashes.get(path, identity)) is not None:
+            self._of_this_run.put(path, identity, digest, settled=True)  # a run asks for the same file many times
+        return digest
 
     def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
         """Store a digest; if it is that of an earlier time, the file was only touched."""
