@@ -1,17 +1,19 @@
-"""The output of `engine run`: progress on a terminal while it runs, then the results as text, JSON or annotations."""
+"""The output of `engine run`: progress on a terminal while it runs, then the results as text, JSON or annotations.
+
+A pipe gets the plain text: rich, whose import takes longer than all that is printed, is for terminals alone.
+"""
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING, TextIO
 
 from engine.errors import Diagnostic, Severity
 from engine.evaluation.record import CheckResult
+from engine.formatting.control_characters import remove_controls, single_line
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_cell
 from engine.formatting.palette import TERMINAL_COLOURS
@@ -20,8 +22,15 @@ from engine.pipeline.log import LogLine
 from engine.scenarios.run_views import describe_run_result
 from engine.scenarios.session import CallResult
 from engine.spec import diagnostics
+from engine.views.checks import CheckView
 from engine.views.run_view import RunView, StepView
 from engine.views.store_view import StoreView
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Line = Sequence[str | tuple[str, str]]
+"""A line of the results: its texts, those with a style as pairs with it."""
 
 WIDTH_IN_A_PIPE = 160
 
@@ -37,20 +46,35 @@ def show_progress(*, verbose: bool) -> Iterator[Callable[[LogLine], None]]:
     of the log is printed instead. What functions of users print goes to standard error too. A warning that belongs to
     no run is always printed: no result of a run repeats it.
     """
-    console = Console(stderr=True, highlight=False)
+    with redirect_stdout(sys.stderr):
+        if verbose:
+            yield _print_log_line
+        elif not is_terminal(sys.stderr):
+            yield print_warning
+        else:
+            with _show_status() as listen:
+                yield listen
+
+
+@contextmanager
+def _show_status() -> Iterator[Callable[[LogLine], None]]:
+    from rich.console import Console
+    from rich.markup import escape
 
     def show(line: LogLine) -> None:
-        if verbose:
-            _print_log_line(line)
-        elif not console.is_terminal or not line.scenario:
+        if not line.scenario:
             print_warning(line)
         else:
             parts = (line.scenario, line.step, line.text.splitlines()[0][:100])
             status.update(escape(" · ".join(part for part in parts if part)))
 
-    status = console.status("starting")
-    with redirect_stdout(sys.stderr), nullcontext() if verbose or not console.is_terminal else status:
+    with Console(stderr=True, highlight=False).status("starting") as status:
         yield show
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether what a stream shows may have styles: on a terminal, or where the user asks for them."""
+    return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
 
 
 def print_warning(line: LogLine) -> None:
@@ -79,28 +103,72 @@ def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, cod
         return json.dumps(document, ensure_ascii=False, indent=1)
     if form == "github":
         return render_annotations(check for run in finished.runs for step in run.all_steps() for check in step.checks)
+    blocks = _list_lines(finished, state)
+    text = _render_styled(blocks) if is_terminal(sys.stdout) else "\n".join(map(_render_plain, blocks))
+    return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
+
+
+def _list_lines(finished: CallResult, state: Path) -> Iterator[Line | StoreView]:
+    """Yield the results of a call: lines, and stores, which are shown as tables."""
+    for run in finished.runs:
+        yield from _describe_run(describe_run_result(run), 0)
+        if not finished.dry:
+            yield [(f"  log: {_shorten_path(state / run.log)}", "dim")]
+    for store in finished.stores.values():
+        yield [""]
+        yield store
+        yield from ([(reason, "dim")] for reason in store.list_reasons())
+    for message in finished.undelivered:
+        reason = f": {message.last_error}" if message.last_error else ""
+        of_run = f" (run {message.run.rpartition('-')[2]})" if message.run else ""
+        fate = (
+            "refused for good, see engine outbox"
+            if message.state == "REFUSED"
+            else "undelivered, tried again by the next run"
+        )
+        yield [(f"{fate}:", "yellow"), f" {message.reporter} to {message.channel}{of_run}{reason}"]
+    if finished.dry:
+        yield [""]
+        yield [("dry run", "bold"), ": nothing was kept, nothing was sent"]
+
+
+def _render_plain(block: Line | StoreView) -> str:
+    """Return a line, or a table with its columns aligned, as plain text."""
+    if not isinstance(block, StoreView):
+        return remove_controls("".join(part if isinstance(part, str) else part[0] for part in block)).expandtabs()
+    from rich.cells import cell_len
+
+    columns = [[single_line(cell) for cell in column] for column in zip(*_tabulate(block), strict=True)]
+    for number, column in enumerate(columns):
+        width = max(map(cell_len, column))
+        gaps = [" " * (width - cell_len(cell)) for cell in column]
+        columns[number] = [gap + cell if number else cell + gap for cell, gap in zip(column, gaps, strict=True)]
+    return "\n".join([single_line(block.name), *map("  ".join, zip(*columns, strict=True))])
+
+
+def _render_styled(blocks: Iterable[Line | StoreView]) -> str:
+    """Return lines and tables with their styles, as wide as the terminal; in a pipe lines stay whole, for grep."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
-    console.soft_wrap = not sys.stdout.isatty()  # in a pipe lines stay whole, for grep
+    console.soft_wrap = not sys.stdout.isatty()
     with console.capture() as captured:
-        for run in finished.runs:
-            _show_run(describe_run_result(run), console, 0)
-            if not finished.dry:
-                console.print(f"  log: {escape(_shorten_path(state / run.log))}", style="dim")
-        for store in finished.stores.values():
-            _show_store(store, console)
-        for message in finished.undelivered:
-            reason = f": {message.last_error}" if message.last_error else ""
-            of_run = f" (run {message.run.rpartition('-')[2]})" if message.run else ""
-            what = f"{message.reporter} to {message.channel}{of_run}{reason}"
-            fate = (
-                "refused for good, see engine outbox"
-                if message.state == "REFUSED"
-                else "undelivered, tried again by the next run"
-            )
-            console.print(f"[yellow]{fate}:[/] {escape(what)}")
-        if finished.dry:
-            console.print("\n[bold]dry run[/]: nothing was kept, nothing was sent")
-    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+        for block in blocks:
+            shown: RenderableType
+            if isinstance(block, StoreView):
+                header, *rows = _tabulate(block)
+                title = Text(block.name, "bold")
+                shown = table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+                for number, name in enumerate(header):
+                    table.add_column(Text(name), justify="right" if number else "left")
+                for row in rows:
+                    table.add_row(*map(Text, row))
+            else:
+                shown = Text.assemble(*block)
+            console.print(shown)
+    return captured.get()
 
 
 def _shorten_path(path: Path) -> str:
@@ -122,59 +190,51 @@ def render_annotations(checks: Iterable[CheckResult]) -> str:
     )
 
 
-def colour_word(word: str) -> str:
-    """Return an outcome as markup in its colour; any other text as it is."""
-    return f"[{TERMINAL_COLOURS[word]}]{word}[/]" if word in TERMINAL_COLOURS else escape(word)
+def _style_outcome(word: str) -> str | tuple[str, str]:
+    """Return an outcome in its colour; any other text as it is."""
+    return (word, TERMINAL_COLOURS[word]) if word in TERMINAL_COLOURS else word
 
 
-def _show_run(run: RunView, console: Console, depth: int) -> None:
+def _describe_run(run: RunView, depth: int) -> Iterator[Line]:
     indent = "  " * depth
-    console.print(f"{indent}[bold]{escape(run.scenario)}[/]  {colour_word(run.state)}  {run.seconds or 0:.1f} s")
+    yield [indent, (run.scenario, "bold"), "  ", _style_outcome(run.state), f"  {run.seconds or 0:.1f} s"]
     for step in run.steps:
-        _show_step(step, console, depth + 1)
+        yield from _describe_step(step, depth + 1)
     for delivery in run.deliveries:
-        sender = f"{delivery.reporter} to {delivery.channel}"
         reason = f"  {delivery.reason}" if delivery.reason else ""
-        console.print(f"{indent}  {escape(sender)}  {colour_word(delivery.state)}{escape(reason)}")
+        yield [f"{indent}  {delivery.reporter} to {delivery.channel}  ", _style_outcome(delivery.state), reason]
 
 
-def _show_step(step: StepView, console: Console, depth: int) -> None:
+def _describe_step(step: StepView, depth: int) -> Iterator[Line]:
     indent = "  " * depth
-    remarks = "  ".join(escape(part) for part in (step.reason, step.iteration) if part)
-    console.print(f"{indent}{escape(step.name)}  {colour_word(str(step.outcome))}  {remarks}")
-    wrong, passed, weak = step.checks.wrong, step.checks.passed, step.checks.weak
-    for check in wrong[:SHOWN_RESULTS]:
-        console.print(f"{indent}  {colour_word(str(check.outcome))}  {escape(check.summary)}")
-    if len(wrong) > SHOWN_RESULTS:
-        console.print(f"{indent}  … and {len(wrong) - SHOWN_RESULTS} more, see engine show SPEC STORE --checks")
-    muted = step.checks.muted
-    if muted:
+    remarks = "  ".join(part for part in (step.reason, step.iteration) if part)
+    yield [f"{indent}{step.name}  ", _style_outcome(str(step.outcome)), f"  {remarks}"]
+    yield from _describe_checks(step.checks.wrong, f"{indent}  ")
+    if muted := step.checks.muted:
         names = len({check.check for check in muted})
         text = "1 check is muted and does not count" if names == 1 else f"{names} checks are muted and do not count"
-        console.print(f"{indent}  [yellow]{text}:[/]")
-    for check in muted[:SHOWN_RESULTS]:
-        console.print(f"{indent}    {colour_word(str(check.outcome))}  {escape(check.summary)}")
-    if len(muted) > SHOWN_RESULTS:
-        console.print(f"{indent}    … and {len(muted) - SHOWN_RESULTS} more, see engine show SPEC STORE --checks")
-    if passed:
-        console.print(f"{indent}  {colour_word('OK')}  {escape(passed)}")
-    if weak:
-        console.print(f"{indent}  could hardly have failed, see engine show: {escape(join_some(weak))}", style="dim")
+        yield [f"{indent}  ", (f"{text}:", "yellow")]
+        yield from _describe_checks(muted, f"{indent}    ")
+    if step.checks.passed:
+        yield [f"{indent}  ", _style_outcome("OK"), f"  {step.checks.passed}"]
+    if step.checks.weak:
+        yield [(f"{indent}  could hardly have failed, see engine show: {join_some(step.checks.weak)}", "dim")]
     if step.run is not None:
-        _show_run(step.run, console, depth + 1)
+        yield from _describe_run(step.run, depth + 1)
 
 
-def _show_store(shown: StoreView, console: Console) -> None:
-    """Show the newest evaluations of a store with the metrics that it displays."""
-    table = Table(title=escape(shown.name), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("evaluation")
-    for metric in shown.metrics:
-        table.add_column(escape(metric), justify="right")
+def _describe_checks(checks: Sequence[CheckView], indent: str) -> Iterator[Line]:
+    for check in checks[:SHOWN_RESULTS]:
+        yield [indent, _style_outcome(str(check.outcome)), f"  {check.summary}"]
+    if len(checks) > SHOWN_RESULTS:
+        yield [f"{indent}… and {len(checks) - SHOWN_RESULTS} more, see engine show SPEC STORE --checks"]
+
+
+def _tabulate(shown: StoreView) -> list[list[str]]:
+    """Return the newest evaluations of a store with the metrics that it displays; the first row is the header."""
+    rows = [["evaluation", *shown.metrics]]
     for evaluation in shown.evaluations:
         values = [evaluation.metrics.get(metric) for metric in shown.metrics]
         cells = ["-" if known is None or known.value is None else format_cell(known.value) for known in values]
-        table.add_row(escape(evaluation.name), *cells)
-    console.print()
-    console.print(table)
-    for reason in shown.list_reasons():
-        console.print(escape(reason), style="dim")
+        rows.append([evaluation.name, *cells])
+    return rows

@@ -19,10 +19,11 @@ from rich.table import Table
 
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
-from engine.cli.output import WIDTH_IN_A_PIPE, colour_word
+from engine.cli.output import WIDTH_IN_A_PIPE
 from engine.data.csv_output import disarm_formulas
 from engine.formatting.control_characters import remove_controls, single_line
 from engine.formatting.numbers import format_cell, format_interval
+from engine.formatting.palette import TERMINAL_COLOURS
 
 TEXT_WIDTHS = (14, 24)
 """Least width of a column of text; the second, if its words are that long."""
@@ -91,7 +92,7 @@ class Page:
             header, justify = escape(single_line(headers[name])), "left" if name in texts else "right"
             table.add_column(header, justify=justify, width=width, overflow="fold")  # type: ignore[arg-type] # of the two
         for row in zip(*(cells[name] for name in widths), strict=True):
-            table.add_row("", *map(colour_word, row))
+            table.add_row("", *map(_colour_word, row))
         self._console.print(table)
         if left_out := [headers[name] for name in shown if name not in widths]:
             hidden = f"{', '.join(left_out)} {'does' if len(left_out) == 1 else 'do'} not fit"
@@ -170,3 +171,8 @@ def to_records(frame: pl.DataFrame) -> list[dict[str, Any]]:
 def render_json(value: Any) -> str:
     """Return any data (records, dataclasses, dates) as JSON; infinite and undefined numbers become null."""
     return json.dumps(to_jsonable_python(value, inf_nan_mode="null"), ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def _colour_word(word: str) -> str:
+    """Return an outcome as markup in its colour; any other text as it is."""
+    return f"[{TERMINAL_COLOURS[word]}]{word}[/]" if word in TERMINAL_COLOURS else escape(word)
