@@ -370,7 +370,7 @@ def test_a_migration_may_not_leave_rows_without_their_owner(
 ) -> None:
     store.evaluations.add(make_evaluation())
     store.close()
-    with pytest.raises(StoreError, match="would leave rows of evaluation_(details|metrics) without"):
+    with pytest.raises(StoreError, match=r"would leave rows of evaluation_(details|metrics) without"):
         prepare_schema(
             store.database, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "next"
         )
