@@ -10,7 +10,7 @@ from engine.dataclass import dataclass
 from engine.errors import StoreError
 from engine.store.errors import build_store_error
 from engine.store.locks import SERVER_LOCK, Locks
-from engine.store.ownership import StateOwner
+from engine.store.ownership import ID_FILE, StateOwner
 from engine.store.postgresql import PostgresqlDatabase
 from engine.store.records import utc_now
 from engine.store.row_copy import copy_rows
@@ -75,6 +75,7 @@ def adopt_rows(location: StateLocation, *, now: Callable[[], datetime] = utc_now
 
 def _bring_rows(database: PostgresqlDatabase, now: Callable[[], datetime]) -> int:
     folder, count = database.folder, 0
+    (folder / ID_FILE).unlink(missing_ok=True)  # of a move that was killed before it had kept anything there
     with Store.open(folder, now=now) as store:
         running = [run.id for run in store.runs.list_running() if store.runs.is_alive(run.id)]
         served = Locks(folder, now).is_held(SERVER_LOCK)

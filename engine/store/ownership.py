@@ -51,13 +51,24 @@ def identify_folder(folder: Path, rows: str) -> StateOwner:
     The caller holds the lock `schema` of the folder, unless it has an id.
     """
     with translate_errors(folder):
-        path = folder / ID_FILE
         found = read_state_id(folder)
         if found is None:
             found = {"id": secrets.token_hex(16), "rows": rows}
-            with replace_file(path) as new:
-                new.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
+            _write_state_id(folder, found)
         return StateOwner(found["id"], socket.gethostname(), str(folder.resolve()))
+
+
+def record_place(folder: Path, rows: str) -> None:
+    """Let the file of the id say that the rows are in `rows`: they were brought there, and belong to the folder."""
+    found = read_state_id(folder)
+    if found is not None and found["rows"] != rows:
+        with translate_errors(folder):
+            _write_state_id(folder, {"id": found["id"], "rows": rows})
+
+
+def _write_state_id(folder: Path, values: dict[str, str]) -> None:
+    with replace_file(folder / ID_FILE) as new:
+        new.write_text(json.dumps(values, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_state_id(folder: Path) -> dict[str, str] | None:

@@ -35,10 +35,12 @@ from engine.formatting.moments import format_minute
 from engine.store.database import Database, replace_parameters
 from engine.store.errors import RECORD_EXISTS, build_store_error, translate_errors
 from engine.store.ownership import (
+    ID_FILE,
     StateOwner,
     identify_folder,
     read_owner,
     read_state_id,
+    record_place,
     state_owner,
     write_owner,
 )
@@ -279,6 +281,7 @@ class PostgresqlDatabase(Database):
                 self.claim(connection)
         elif found[0] != self._identify():
             raise self._refuse(*found)
+        record_place(self.folder, self.name)
 
     def owns(self) -> bool:
         """Return whether the rows belong to this folder, or to nobody; raises StoreError if they cannot be read."""
@@ -294,6 +297,7 @@ class PostgresqlDatabase(Database):
             found = read_owner(connection)
             own = self._identify()
             write_owner(connection, own, self.now(), describe_acting_user())
+        record_place(self.folder, self.name)
         return None if found is None or found[0] == own else found[0]
 
     def claim(self, connection: Connection) -> None:
@@ -331,11 +335,24 @@ class PostgresqlDatabase(Database):
         """Check nothing: a schema that is not there is made."""
 
     def check_new(self) -> None:
-        """Check that the folder has no rows of its own, which would seem to be lost; raises StoreError."""
+        """Check that the folder has no rows of its own and none elsewhere, which would seem to be lost.
+
+        Raises
+        ------
+        StoreError
+            There is a `state.db` in it, or its rows are in another schema or database.
+        """
         if (self.folder / "state.db").exists():
             raise self._build_error(
                 "it has no rows yet, but the folder has a history in state.db",
                 "copy it there: engine state adopt SPEC; or move state.db away to start with an empty state",
+            )
+        elsewhere = read_state_id(self.folder)
+        if elsewhere is not None and elsewhere["rows"] != self.name:
+            raise self._build_error(
+                f"it has no rows yet, but the rows of this folder are in {elsewhere['rows']}",
+                f"name that again in `state:`, or copy the rows here first (pg_dump); or remove the file {ID_FILE} "
+                f"from {self.folder} to start with an empty state",
             )
 
     def exists(self) -> bool:

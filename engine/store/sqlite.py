@@ -76,11 +76,12 @@ class SqliteDatabase(Database):
         """Check that the file is one or can become one; raises StoreError."""
         check_database_file(self.folder)
         elsewhere = read_state_id(self.folder)
-        if elsewhere is not None and not self.path.exists():
+        if elsewhere is not None:
+            left = "go on with what is in state.db" if self.path.exists() else "start with an empty state"
             raise build_store_error(
                 self.folder,
                 f"its rows are in {elsewhere['rows']}, but `state:` names no connection",
-                f"put `connection:` back, or remove the file {ID_FILE} to start with an empty state",
+                f"put `connection:` back, or remove the file {ID_FILE} to {left}",
             )
 
     def exists(self) -> bool:

@@ -789,9 +789,8 @@ def test_a_run_of_days_in_any_order_does_what_its_plan_has_claimed(case: Case) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 @given(cases(timeouts=True))
-@settings(max_examples=200, print_blob=False)
+@settings(max_examples=40, print_blob=False)  # tests/campaigns/plan_against_run.py makes thousands
 def test_many_runs_do_what_their_plans_have_claimed(case: Case) -> None:
     check_case(case)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from engine.errors import StoreError
@@ -115,6 +116,38 @@ def test_a_copied_folder_is_another_one_and_the_rows_of_a_server_are_not_forgott
     assert "but `state:` names no connection" in refusal(StateLocation(location.folder))
     (location.folder / "state_id").write_text("{}")
     assert "state_id is damaged" in refusal(location)
+
+
+def test_another_schema_does_not_start_empty_while_the_rows_are_in_the_former_one(
+    store: Store, location: StateLocation, database: Database, make_evaluation: MakeEvaluation
+) -> None:
+    store.evaluations.add(make_evaluation())
+    assert location.rows is not None
+    other = replace(location, rows=replace(location.rows, schema="other"))
+    told = refusal(other)
+    assert f"it has no rows yet, but the rows of this folder are in schema '{SCHEMA}'" in told
+    with pytest.raises(StoreError, match="are in schema"):
+        adopt_rows(other)
+    store.close()
+    with psycopg.connect(database.url(), autocommit=True) as connection:
+        connection.execute(f"ALTER SCHEMA {SCHEMA} RENAME TO other")  # the rows are brought there
+    for _ in range(2):
+        with Store.open(other) as moved:
+            assert len(moved.evaluations.history("the_MES")) == 1
+    assert "are in schema 'other'" in refusal(location)  # where they were is forgotten
+
+
+def test_a_file_that_a_killed_move_has_left_is_not_taken_for_the_state(
+    store: Store, location: StateLocation, tmp_path: Path
+) -> None:
+    with Store.open(tmp_path / "file"):
+        pass
+    (location.folder / "state.db").write_bytes((tmp_path / "file" / "state.db").read_bytes())
+    told = refusal(StateLocation(location.folder))
+    assert "its rows are in schema" in told
+    assert "or remove the file state_id to go on with what is in state.db" in told
+    assert adopt_rows(location).copied is None
+    assert (location.folder / "state.db.moved").exists()
 
 
 def test_a_state_moves_from_a_file_to_a_server_whole(

@@ -137,7 +137,7 @@ def test_times_in_nights_of_a_clock_change_equal_those_found_minute_by_minute(
 
 @pytest.mark.slow
 @given(*nights)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_times_in_many_nights_of_a_clock_change_equal_those_found_minute_by_minute(
     cron: str, change: tuple[str, datetime], begin: int, length: int
 ) -> None:

@@ -186,7 +186,7 @@ drawn = (
     st.lists(events, min_size=3, max_size=12),
 )
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-MANY = settings(QUICK, max_examples=1000)
+MANY = settings(QUICK, max_examples=300)
 
 
 @QUICK
