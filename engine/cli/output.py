@@ -135,15 +135,21 @@ def _list_result_lines(finished: CallResult, state: Path) -> Iterator[Line | Sto
 def _render_plain_block(block: Line | StoreView) -> str:
     """Return a line, or a table with its columns aligned, as plain text."""
     if not isinstance(block, StoreView):
-        return remove_controls("".join(part if isinstance(part, str) else part[0] for part in block)).expandtabs()
+        return "".join(text for text, _ in _remove_controls(block)).expandtabs()
     from rich.cells import cell_len
 
-    columns = [[single_line(cell) for cell in column] for column in zip(*_list_evaluation_rows(block), strict=True)]
+    columns = [list(column) for column in zip(*_list_evaluation_rows(block), strict=True)]
     for number, column in enumerate(columns):
         width = max(map(cell_len, column))
         gaps = [" " * (width - cell_len(cell)) for cell in column]
         columns[number] = [gap + cell if number else cell + gap for cell, gap in zip(column, gaps, strict=True)]
     return "\n".join([single_line(block.name), *map("  ".join, zip(*columns, strict=True))])
+
+
+def _remove_controls(line: Line) -> list[tuple[str, str]]:
+    """Return the texts of a line with their styles: a name must not control the terminal."""
+    styled = ((part, "") if isinstance(part, str) else part for part in line)
+    return [(remove_controls(text), style) for text, style in styled]
 
 
 def _render_styled_blocks(blocks: Iterable[Line | StoreView]) -> str:
@@ -159,14 +165,14 @@ def _render_styled_blocks(blocks: Iterable[Line | StoreView]) -> str:
             shown: RenderableType
             if isinstance(block, StoreView):
                 header, *rows = _list_evaluation_rows(block)
-                title = Text(block.name, "bold")
+                title = Text(single_line(block.name), "bold")
                 shown = table = Table(title=title, title_justify="left", box=None, pad_edge=False)
                 for number, name in enumerate(header):
                     table.add_column(Text(name), justify="right" if number else "left")
                 for row in rows:
                     table.add_row(*map(Text, row))
             else:
-                shown = Text.assemble(*block)
+                shown = Text.assemble(*_remove_controls(block))
             console.print(shown)
     return captured.get()
 
@@ -237,4 +243,4 @@ def _list_evaluation_rows(shown: StoreView) -> list[list[str]]:
         values = [evaluation.metrics.get(metric) for metric in shown.metrics]
         cells = ["-" if known is None or known.value is None else format_cell(known.value) for known in values]
         rows.append([evaluation.name, *cells])
-    return rows
+    return [[single_line(cell) for cell in row] for row in rows]
