@@ -4,17 +4,14 @@ import copy
 import dataclasses
 import inspect
 import operator
-import re
 from collections.abc import Callable
 from dataclasses import asdict, field, fields, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pydantic
 import pytest
 
-import engine
 from engine.dataclass import dataclass
 
 OPTIONS = [
@@ -162,10 +159,3 @@ def test_pydantic_and_patterns_read_it() -> None:
     with pytest.raises(pydantic.ValidationError):
         pydantic.TypeAdapter(point).validate_python({"x": "four"})
     assert inspect.isclass(point)
-
-
-def test_all_dataclasses_of_the_engine_are_made_by_it() -> None:
-    root = Path(engine.__file__).parent
-    found = re.compile(r"^from dataclasses import (\([^)]*|[^\n]*)\bdataclass\b", re.MULTILINE)
-    others = [path.relative_to(root).as_posix() for path in root.rglob("*.py") if found.search(path.read_text("utf-8"))]
-    assert [name for name in others if name != "dataclass.py"] == []
