@@ -4,9 +4,8 @@ Every message is written for that person: it names the place of the problem, wha
 to do. An exception of another class is a bug of the engine.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from engine.dataclass import dataclass
 
 
 class Severity(StrEnum):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from engine.acting_user import describe_acting_user
 from engine.api import frames
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
-from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.pipeline import comparison, reports

@@ -6,7 +6,7 @@ Nothing stays open between calls, so an idle notebook holds no lock and no file.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.replay import TriedValues, replay_target
 from engine.bundles.project_bundles import list_project_bundles
-from engine.dataclass import dataclass
 from engine.errors import DataError, EngineError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.formatting.lists import join_some

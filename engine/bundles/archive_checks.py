@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -42,7 +43,6 @@ from engine.bundles.manifest import (
     parse_manifest,
 )
 from engine.bundles.signatures import Envelope, Signature, TrustedKey, check_signatures
-from engine.dataclass import dataclass
 from engine.errors import BundleError
 from engine.formatting.control_characters import single_line
 from engine.formatting.numbers import format_bytes

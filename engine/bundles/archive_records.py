@@ -6,9 +6,8 @@ with the only one that is possible. The format is that of PKWARE's APPNOTE 6.3, 
 """
 
 import struct
+from dataclasses import dataclass
 from typing import NamedTuple
-
-from engine.dataclass import dataclass
 
 LOCAL = struct.Struct("<4s5H3I2H")
 CENTRAL = struct.Struct("<4s2B5H3I5H2I")

@@ -4,6 +4,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +24,6 @@ from engine.bundles.manifest import (
     encode_document,
 )
 from engine.bundles.signatures import Envelope, Signature
-from engine.dataclass import dataclass
 from engine.errors import BundleError
 from engine.formatting.numbers import format_bytes
 

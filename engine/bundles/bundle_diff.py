@@ -2,11 +2,10 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from engine.bundles.archive_checks import BundleArchive
 from engine.bundles.manifest import Manifest
-from engine.dataclass import dataclass
 
 MOST_TEXT_BYTES = 1 << 20
 """Bytes of the largest file whose lines are compared, which is the size of the largest spec."""

@@ -1,13 +1,13 @@
 """The bundles of a project: those made here, in the folder of its state, and those published in its registry."""
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.bundles.archive_checks import open_archive, read_manifest
 from engine.bundles.object_registry import ObjectRegistry
 from engine.bundles.registry import BundleRegistry, FolderRegistry
 from engine.connections.object_store import normalize_object_path
-from engine.dataclass import dataclass
 from engine.errors import BundleError, UsageError
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_object_copies

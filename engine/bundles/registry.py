@@ -16,12 +16,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.atomic_files import replace_file
 from engine.bundles.archive_checks import hold_folder, open_archive, read_manifest, verify_open_archive
 from engine.bundles.signatures import Signature
-from engine.dataclass import dataclass
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
 from engine.store.folders import safe_name, sync_path

@@ -6,11 +6,11 @@ variable in it has the value that the deployment gives it. Only where its rows c
 
 import posixpath
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engine.bundles.manifest import BundledDataset, Manifest
-from engine.dataclass import dataclass
 from engine.digests import digest_file
 from engine.errors import BundleError
 from engine.spec.diagnostics import Findings

@@ -8,6 +8,7 @@ of another provenance is wrong. The form is DSSE 1.0 (github.com/secure-systems-
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.bundles.manifest import Hash, Provenance, dump_document
-from engine.dataclass import dataclass
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
 from engine.spec.resources.deployments import TrustedKeyFile

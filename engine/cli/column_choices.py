@@ -1,6 +1,6 @@
 """The columns that the user names on the command line."""
 
-from engine.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from engine import __version__
 from engine.cli import STARTED_NS
-from engine.dataclass import dataclass
 from engine.errors import Diagnostic, Position, Severity
 from engine.file_identity import FileIdentity
 from engine.spec.observations import Observations, collect_observations, look_again

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,6 @@ import typer
 
 from engine.cli import restore_garbage_collection
 from engine.cli.options import GIVEN_OPTIONS
-from engine.dataclass import dataclass
 
 if TYPE_CHECKING:
     from engine.cli.serve_printers import ServePrinter

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.connections.object_cache import ObjectCache
 from engine.connections.object_store import ObjectFolder, StoredObject
 from engine.connections.object_tree import ObjectTree, list_object_tree
-from engine.dataclass import dataclass
 from engine.errors import DataError
 
 

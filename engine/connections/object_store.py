@@ -10,13 +10,13 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.connections.database_errors import require_package
-from engine.dataclass import dataclass
 from engine.errors import DataError
 
 if TYPE_CHECKING:

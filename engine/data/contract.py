@@ -6,6 +6,7 @@ Checking rule by rule would read the data once per rule.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ import polars as pl
 
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
-from engine.dataclass import dataclass
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some

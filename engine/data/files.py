@@ -6,7 +6,7 @@ find the place.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from os.path import relpath
 from pathlib import Path
@@ -25,7 +25,6 @@ from engine.data.csv_faults import (
 from engine.data.file_faults import find_foreign_content, find_ndjson_fault
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.dataclass import dataclass
 from engine.digests import digest_texts
 from engine.discovery.listing import KeyValue
 from engine.drift.reading.column_families import read_storage

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from engine.data.fingerprints import InMemoryFileHashes
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
 from engine.data.watched_files import WatchedFiles, read_unchanged
-from engine.dataclass import dataclass
 from engine.discovery.formats import detect_format, open_bytes
 from engine.discovery.listing import list_data_files
 from engine.drift.reading.column_families import holds_values

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,6 @@ from engine.data.files import DatasetFiles
 from engine.data.fingerprints import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.table import Table, explain_read_errors
-from engine.dataclass import dataclass
 from engine.errors import DataError
 from engine.spec.resources.datasets import Csv
 

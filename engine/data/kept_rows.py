@@ -8,9 +8,8 @@ they are then written is decided by whoever opened it: a plan and a dry run writ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
-
-from engine.dataclass import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,6 +6,7 @@ that became floats because one value is missing, are equal rows.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
-from engine.dataclass import dataclass
 from engine.drift.reading.normalization import column_named
 from engine.drift.reading.row_hash import HASH_VERSION, hash_columns
 from engine.errors import DataError

@@ -1,13 +1,12 @@
 """Which rows of a table belong to which segment: by the values of a column, or by a condition in SQL."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from engine.data.queries import plan_query
 from engine.data.table import Table
-from engine.dataclass import dataclass
 from engine.drift.reading.normalization import as_categories
 from engine.errors import DataError, Position
 from engine.formatting.hints import suggest_name

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -17,7 +17,6 @@ import polars as pl
 from engine.data.files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.dataclass import dataclass
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -17,7 +18,6 @@ import polars as pl
 
 from engine.data.fingerprints import FileChangedError, FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.dataclass import dataclass
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
 

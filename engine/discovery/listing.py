@@ -8,14 +8,13 @@ is a column `name`. What is left out is listed, for the user to be told.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path
 from urllib.parse import unquote
 
-from engine.dataclass import dataclass
 from engine.discovery.file_trees import DISK, FileTree
 from engine.discovery.formats import detect_format, read_head, recognize_format, recognize_signature
 from engine.discovery.newest import pick_newest

@@ -5,13 +5,12 @@ same family.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
 import numpy as np
 
-from engine.dataclass import dataclass
 from engine.drift import NOTABLE_DRIFT
 from engine.drift.distributions.columns import Categorical, Column, Numerical
 from engine.drift.profiles.profile import Profile, profile, read_batch_columns

@@ -7,13 +7,12 @@ arguments give the same evaluation.
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil, inf
 from typing import Any
 
 from engine import __version__, drift
-from engine.dataclass import dataclass
 from engine.evaluation.changes import change_between
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch

@@ -1,9 +1,9 @@
 """What a check has allowed: a range of a value or of its change, or a set of values. And both as JSON."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.dataclass import dataclass
 from engine.spec.resources.checks import RangeBound, build_bounds
 from engine.spec.resources.resource import Scalar
 

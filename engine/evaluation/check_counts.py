@@ -5,9 +5,9 @@ together with those that hold, the count says so; else labels that never arrive 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Self
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some
 from engine.outcome import CheckOutcome

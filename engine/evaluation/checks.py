@@ -5,11 +5,10 @@ computed gives ERROR, a metric without a value gives EMPTY, each with the reason
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from math import isclose
 
 from engine.data import load_function
-from engine.dataclass import dataclass
 from engine.errors import DataError, Position
 from engine.evaluation.bounds import AllowedValues, AppliedRange, CheckBounds
 from engine.evaluation.changes import average_metrics, change_between

@@ -1,10 +1,8 @@
 """What an evaluation keeps of its columns and predictions beside their metrics: roles, histograms, detectable drift."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Literal
-
-from engine.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

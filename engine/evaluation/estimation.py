@@ -3,7 +3,7 @@
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy.typing as npt
 import polars as pl
 
 from engine import drift, models
-from engine.dataclass import dataclass
 from engine.evaluation.record import MetricValue
 from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
 from engine.formatting.numbers import format_figure

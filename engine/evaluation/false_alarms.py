@@ -9,11 +9,11 @@ Nothing is said of other metrics.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import NormalDist, median
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import MetricValue
 from engine.formatting.lists import join_some
 from engine.spec.metric_names import normalize_metric_name

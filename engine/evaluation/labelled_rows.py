@@ -7,8 +7,9 @@ others, by the test that compares a batch with its reference.
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
+from dataclasses import dataclass
+
 from engine import drift
-from engine.dataclass import dataclass
 from engine.evaluation.record import MetricValue
 from engine.formatting.numbers import format_figure
 

@@ -7,7 +7,7 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -15,7 +15,6 @@ from engine import drift
 from engine.data import Table, explain_read_errors
 from engine.data.csv_faults import suggest_separator
 from engine.data.segments import SegmentMembers, SegmentRules, find_members
-from engine.dataclass import dataclass
 from engine.errors import DataError
 from engine.evaluation.labelled_rows import LabelledRows
 from engine.evaluation.record import MetricValue

@@ -1,14 +1,13 @@
 """Records of evaluations and check results: plain frozen data that the store keeps."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
-from engine.dataclass import dataclass
 from engine.errors import Position
 from engine.evaluation.bounds import AppliedRange, CheckBounds, bounds_from_json, bounds_to_json
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, PredictionDetail

@@ -7,6 +7,7 @@ performance can be estimated against any reference, and again when an evaluation
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import numpy as np
 import polars as pl
 
 from engine import drift
-from engine.dataclass import dataclass
 from engine.evaluation.snapshot_files import SCORED_ROWS_FILE
 from engine.models import FittedModel, encode_classes, find_predicted, label_of
 

@@ -8,10 +8,9 @@ intervals of performance hold together too: with k segments that are large enoug
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from engine import drift
-from engine.dataclass import dataclass
 from engine.evaluation.estimation import EstimateSettings, estimate_batch
 from engine.evaluation.record import MetricValue
 from engine.evaluation.segment_metrics import write_segment_metric

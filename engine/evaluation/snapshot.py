@@ -9,7 +9,7 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
@@ -20,7 +20,6 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 import polars as pl
 
 from engine import drift
-from engine.dataclass import dataclass
 from engine.digests import digest_file, digest_json
 from engine.errors import StoreError
 from engine.evaluation.changes import average_metrics

@@ -1,14 +1,13 @@
 """A challenger against a champion: how much better it is by each metric, on the rows on which both can be measured."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.models.classes import label_of
 from engine.models.classification import Bools, Floats, arrange_gains, find_calibration_bins
 from engine.models.classification_intervals import calibration_excess

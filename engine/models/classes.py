@@ -6,12 +6,12 @@ a database has booleans. Compared as they are, these would be four classes; thei
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.drift.reading.normalization import normalize_categories
 from engine.errors import ModelError
 from engine.formatting.lists import join_some

@@ -6,13 +6,13 @@ twice.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.dataclass import dataclass
 from engine.models.intervals import (
     CONSTANT,
     Floats,

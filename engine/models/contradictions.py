@@ -7,12 +7,12 @@ explain is a change of the relation between columns and target.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.dataclass import dataclass
 from engine.models.estimates import FEWEST_EXPECTED, Rows
 from engine.models.expected_metrics import Expected, iterate_expected
 from engine.models.expected_outcomes import OutcomeModel

@@ -13,14 +13,13 @@ rows like them; so it is wider than either would need. Nothing is drawn at rando
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from math import floor, sqrt
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.dataclass import dataclass
 from engine.models.expected_metrics import (
     LOSSES,
     Expected,

@@ -11,12 +11,12 @@ With each value comes the influence of a row by its outcome: the derivative that
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.dataclass import dataclass
 from engine.models.classification import (
     CALIBRATION_BINS,
     LIFT_SHARE,

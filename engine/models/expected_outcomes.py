@@ -7,11 +7,11 @@ entity vary together, as far as those of the reference do.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.dataclass import dataclass
 from engine.models.calibration import Spline, choose_knots, fit_spline
 from engine.models.expected_metrics import Expected
 from engine.models.intervals import Units

@@ -7,6 +7,7 @@ is missing.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,6 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.dataclass import dataclass
 from engine.drift import Role, roles
 from engine.errors import DataError, ModelError
 from engine.formatting.hints import suggest_name

@@ -5,14 +5,13 @@ Classes, threshold and the columns of the scores are the same for all kinds and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.drift.reading.alignment import KnownColumn
 from engine.errors import ModelError
 from engine.models.classes import ClassValue, class_labels

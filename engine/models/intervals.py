@@ -11,14 +11,13 @@ score intervals (Wilson 1927), which also hold for a share of exactly 0 or 1.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-
-from engine.dataclass import dataclass
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

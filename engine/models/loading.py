@@ -1,7 +1,7 @@
 """Loading of declared models: each of the four kinds becomes a `FittedModel`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
-from engine.dataclass import dataclass
 from engine.errors import DataError, ModelError
 from engine.formatting.lists import join_some
 from engine.models.classes import (

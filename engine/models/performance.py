@@ -6,14 +6,13 @@ tests compare with them. A metric that is not defined has a reason, never NaN an
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.formatting.lists import join_some
 from engine.models.classes import (
     MAX_CLASSES,

@@ -4,8 +4,7 @@ All are plain data of few numbers, however many rows were measured. The names of
 """
 
 from collections.abc import Mapping
-
-from engine.dataclass import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

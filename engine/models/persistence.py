@@ -9,14 +9,13 @@ trust. Whether the installed libraries can load it is another question: see `fin
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from engine.data.fingerprints import FileHashes, hash_file, hash_frame
-from engine.dataclass import dataclass
 from engine.digests import canonical_json, digest_bytes, digest_file, digest_texts
 from engine.drift import Role
 from engine.drift.reading.alignment import KnownColumn

@@ -10,13 +10,13 @@ That form is `Predictions`: values, and probabilities by class. Accepted are
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.errors import ModelError
 from engine.formatting.lists import join_some
 from engine.models.classes import ClassValue, encode_classes, label_of

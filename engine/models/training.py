@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +14,6 @@ from threadpoolctl import threadpool_limits
 
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
-from engine.dataclass import dataclass
 from engine.errors import ModelError
 from engine.formatting.lists import join_some
 from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, encode_classes, find_positive_class

@@ -22,9 +22,9 @@ other 4xx, except 408, 425 and 429, may be mended by the service's owner, and is
 
 import hashlib
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.dataclass import dataclass
 from engine.errors import DeliveryError, UnreachableError
 from engine.formatting.control_characters import single_line
 from engine.notifications.envelope import CONTENT_CODES, PASSING_CODES, PATIENCE, Envelope, RefusedError

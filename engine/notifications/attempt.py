@@ -13,12 +13,11 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from html import escape
 from typing import TypeVar
 
-from engine.dataclass import dataclass
 from engine.errors import DeliveryError, EngineError, UnreachableError
 from engine.formatting.control_characters import single_line
 from engine.formatting.moments import format_minute

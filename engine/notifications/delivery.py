@@ -17,9 +17,9 @@ was not tried in the time is PENDING, and says so.
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from engine.dataclass import dataclass
 from engine.errors import DeliveryError, UnreachableError
 from engine.notifications.attempt import UNDECLARED, Delivery, claim_seconds, send_claimed, send_directly
 from engine.notifications.channels import limit_sending

@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.errors import DeliveryError
 from engine.outcome import Outcome
 from engine.store.records import OutboxMessage

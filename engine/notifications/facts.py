@@ -6,12 +6,11 @@ message in a run, in a preview and in a test.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.errors import Severity
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.checks import MOST_MOVED

@@ -11,10 +11,9 @@ Receivers that were not told of a beginning are not told of its end.
 earlier times than the newest ones, such as a run for last week that is made up for, neither alerts nor recovers.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 
-from engine.dataclass import dataclass
 from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration
 from engine.outcome import Outcome

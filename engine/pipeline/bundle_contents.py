@@ -9,7 +9,7 @@ A path in a bundle is relative to one of these folders, so nothing in it depends
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +23,6 @@ from engine.bundles.registry import FolderRegistry
 from engine.data import Table
 from engine.data.frozen_rows import freeze_rows
 from engine.data.module_files import list_module_files
-from engine.dataclass import dataclass
 from engine.discovery.listing import find_fixed_folder
 from engine.errors import BundleError
 from engine.formatting.lists import join_some

@@ -6,6 +6,7 @@ Nothing is packed that holds the value of a secret: every file, and every text i
 import platform
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,6 @@ from engine.bundles.manifest import Manifest, Provenance
 from engine.bundles.project_bundles import LOCAL, PUBLISHED, list_registries, publish_bundle, require_published
 from engine.bundles.signatures import sign_bundle
 from engine.data.text_search import find_column_with
-from engine.dataclass import dataclass
 from engine.errors import BundleError, UsageError
 from engine.formatting.hints import suggest_name
 from engine.formatting.numbers import format_bytes

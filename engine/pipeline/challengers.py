@@ -10,7 +10,7 @@ told apart.
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, explain_read_errors, hash_table_rows, list_shared_columns
-from engine.dataclass import dataclass
 from engine.errors import ModelError
 from engine.evaluation.advantages import compare_on_rows, fail_advantage
 from engine.evaluation.observation import Observation, score_rows

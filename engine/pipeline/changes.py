@@ -18,9 +18,9 @@ that is absent is therefore compared, and reported, as its default.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.pipeline.actions import ActionCause, Change, format_spec_path
 from engine.spec import ProjectSpec
 from engine.spec.resources.resource import Resource, default_of

@@ -1,9 +1,9 @@
 """Applies the checks of an evaluation store to one of its evaluations, or those of a dataset to its metrics."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 
-from engine.dataclass import dataclass
 from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
 from engine.evaluation.checks import CheckTarget, apply_check

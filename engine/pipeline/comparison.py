@@ -4,13 +4,12 @@ The batch itself may have been deleted or changed since. The snapshot describes 
 comparing two evaluations reads no data at all.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from engine import models
 from engine.data import Table, materialise
-from engine.dataclass import dataclass
 from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.advantages import is_of_challenger
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch

@@ -5,12 +5,11 @@ It is frozen: an iteration of a loop and a `set_variables` step get a new contex
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from engine.data import Datasets, WatchedFiles, read_unchanged
-from engine.dataclass import dataclass
 from engine.file_identity import FileIdentity
 from engine.pipeline.actions import Mode
 from engine.pipeline.journal import Journal, SaidTexts

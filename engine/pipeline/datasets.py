@@ -5,7 +5,7 @@ again; only its ages grow. Checks are applied every time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from engine.data import (
     measure_repeated_share,
     verify_contract,
 )
-from engine.dataclass import dataclass
 from engine.digests import digest_json
 from engine.errors import DataError
 from engine.evaluation.checks import CheckTarget, apply_check

@@ -6,13 +6,13 @@ does exactly what its plan predicted.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from os.path import relpath
 from typing import Generic, TypeVar
 
 import polars as pl
 
 from engine.data import Table
-from engine.dataclass import dataclass
 from engine.pipeline.actions import Action, ReadSource
 from engine.pipeline.context import BuildContext
 

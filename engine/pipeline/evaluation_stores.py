@@ -1,7 +1,7 @@
 """Builds an evaluation store: evaluates the current batch, unless the same batch has been evaluated before."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,6 @@ from engine import drift
 from engine.data import Table, materialise
 from engine.data.fingerprints import hash_file
 from engine.data.user_functions import find_module_file
-from engine.dataclass import dataclass
 from engine.digests import digest_json
 from engine.errors import DataError
 from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch

@@ -3,9 +3,8 @@
 A context is frozen; what it holds that grows is here. So what a step has found stays known if it fails midway.
 """
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import CheckResult
 from engine.pipeline.actions import Action
 

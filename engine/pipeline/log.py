@@ -8,12 +8,10 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
-
-from engine.dataclass import dataclass
 
 Level = Literal["info", "warning", "error"]
 _ENGINE_FOLDER = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ that builds the model itself trains another one, unless the model is frozen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -17,7 +17,6 @@ import polars as pl
 from engine import models
 from engine.data import Table
 from engine.data.fingerprints import hash_frame
-from engine.dataclass import dataclass
 from engine.digests import digest_file
 from engine.errors import ModelError
 from engine.pipeline.actions import Action, Change

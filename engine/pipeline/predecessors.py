@@ -3,11 +3,10 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.evaluation.batch_evaluation import EvaluationIdentity, measure_repetition
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.evaluation.snapshot import DamagedSnapshot, load_snapshot_of

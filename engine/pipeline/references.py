@@ -8,13 +8,12 @@ from __future__ import annotations  # drift's types are named here and loaded wh
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine import drift, models
 from engine.data import Table, explain_read_errors, materialise
 from engine.data.segments import SegmentRules
-from engine.dataclass import dataclass
 from engine.digests import digest_json
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, StoreError

@@ -6,10 +6,10 @@ measured, such as a metric that was declared later, is told as not measured, whi
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check
 from engine.evaluation.record import CheckResult, Evaluation

@@ -3,7 +3,7 @@
 import json
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from typing import Literal
@@ -11,7 +11,6 @@ from typing import Literal
 from engine import notifications
 from engine.data import WatchedFiles, explain_read_errors
 from engine.data.csv_output import disarm_formulas
-from engine.dataclass import dataclass
 from engine.errors import StoreError
 from engine.evaluation.check_counts import sort_by_severity, tell_muted_checks
 from engine.evaluation.record import Evaluation

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from engine.dataclass import dataclass
 from engine.notifications import DeliveryTime
 from engine.pipeline.context import BuildContext
 from engine.scenarios.result import RunResult, StepResult

@@ -7,12 +7,11 @@ is an evaluation of the present batch that was there already. Thus both are comp
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from engine.data import Table, explain_read_errors, materialise
 from engine.data.disturbances import describe_disturbances, require_deviations, require_possible
-from engine.dataclass import dataclass
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, UsageError
 from engine.evaluation.record import CheckResult, Evaluation

@@ -7,11 +7,10 @@ before the run does not stop the plan: its step is planned as if it ran, and mar
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from engine.dataclass import dataclass
 from engine.errors import EngineError
 from engine.evaluation.record import Evaluation
 from engine.notifications import describe_state, has_state

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from importlib import metadata
 from os.path import normpath
 from pathlib import Path
@@ -24,7 +25,6 @@ from engine.bundles.manifest import (
     parse_manifest,
 )
 from engine.data.user_functions import load_function
-from engine.dataclass import dataclass
 from engine.errors import DeliveryError, EngineError, Severity, SpecError
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.redacted_output import redact_standard_streams
@@ -60,7 +60,7 @@ NOT_PROVED = (
 )
 
 
-@dataclass()
+@dataclass
 class Revision:
     """What the proofs share: the later ones use what the earlier ones have found."""
 

@@ -6,14 +6,13 @@ Environment, clock and terminal are passed in here and handed on, so nothing bel
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 from engine.data import Datasets
-from engine.dataclass import dataclass
 from engine.errors import StoreError
 from engine.file_identity import FileIdentity
 from engine.pipeline.actions import Mode

@@ -8,10 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from engine.dataclass import dataclass
 
 INTERRUPTION_SECONDS = 30.0
 """An update may take that long to end when the run is interrupted; then it is killed, and the next one concludes it."""

@@ -1,6 +1,7 @@
 """Who has asked, and what they may do: the role of their token, and the role that each path needs."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import IntEnum
 
 from starlette.requests import Request
@@ -8,7 +9,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from engine.dataclass import dataclass
 from engine.server.answers import AnswerError
 
 

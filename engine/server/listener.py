@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -16,7 +17,6 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.server.access import HEADER_BYTES
 from engine.server.app import build_app

@@ -4,6 +4,7 @@ import codecs
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.dataclass import dataclass
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys

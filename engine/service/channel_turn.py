@@ -12,11 +12,11 @@ on. So several such messages in a row keep the channel for a minute, three, seve
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Thread
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.errors import StoreError, UnreachableError
 from engine.formatting.moments import format_second
 from engine.notifications.attempt import (

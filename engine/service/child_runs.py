@@ -8,9 +8,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.pipeline.log import LogLine
 from engine.scenarios.process import SUPERVISOR, Conversation, RunProcess
 from engine.scenarios.requests import RunRequest, TellRequest

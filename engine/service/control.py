@@ -5,11 +5,11 @@ raises TimeoutError if the loop does not answer soon.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from engine.dataclass import dataclass
 from engine.errors import EngineError
 from engine.spec import ProjectSpec
 from engine.store import Fire, Store

@@ -9,14 +9,13 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.digests import digest_json
 from engine.errors import UsageError
 from engine.file_identity import FileIdentity

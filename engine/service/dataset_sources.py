@@ -9,7 +9,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from glob import has_magic
 from os import walk
@@ -18,7 +18,6 @@ from pathlib import Path
 
 from engine.connections.object_store import ObjectFolder, StoredObject
 from engine.connections.object_tree import list_object_tree
-from engine.dataclass import dataclass
 from engine.digests import digest_file, digest_texts
 from engine.discovery.listing import find_fixed_folder, list_named_files
 from engine.discovery.newest import pick_newest

@@ -8,10 +8,9 @@ differs, where the earlier one is known.
 import math
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.digests import digest_file
 from engine.file_identity import FileIdentity
 from engine.scenarios.run_reasons import ChangedPart

@@ -2,10 +2,9 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.errors import EngineError
 from engine.service.watch.network_folders import find_network_type, read_mounts
 from engine.store.errors import translate_errors

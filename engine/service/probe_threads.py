@@ -3,9 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-
-from engine.dataclass import dataclass
 
 AT_ONCE = 2
 """Looks that may be at work at once, besides those that take longer than they may."""

@@ -4,12 +4,11 @@ They come from the spec and the store alone, so a server answers them without lo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import ConfigDict, computed_field
 
-from engine.dataclass import dataclass
 from engine.formatting.moments import format_minute, format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.actions import FrozenModel

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
-from engine.dataclass import dataclass
 from engine.service.channel_turn import DeliveryEvent
 from engine.service.delivery_loop import DeliveryLoop
 from engine.service.heartbeat import Heartbeat

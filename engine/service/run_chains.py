@@ -6,12 +6,11 @@ may write each night what starts another.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.file_identity import FileIdentity
 from engine.service.self_made_runs import RUNS_BEFORE_PAUSE, compute_pause
 from engine.store.records import Fire

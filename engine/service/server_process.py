@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, TypeVar
 
-from engine.dataclass import dataclass
 from engine.errors import EngineError
 from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release

@@ -8,10 +8,9 @@ before it is read, because nobody knows which of them is new.
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.digests import digest_json
 from engine.errors import DataError
 from engine.file_identity import FileIdentity

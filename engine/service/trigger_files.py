@@ -4,11 +4,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.digests import digest_json
 from engine.errors import EngineError
 from engine.file_identity import FileIdentity

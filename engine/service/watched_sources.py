@@ -6,11 +6,11 @@ that every file is watched that a run may read, and perhaps some more: the plan 
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.discovery.listing import find_fixed_folder, list_candidate_files
 from engine.scenarios.run_reasons import ChangedPart
 from engine.spec import ProjectSpec

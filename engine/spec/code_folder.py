@@ -3,9 +3,8 @@
 Whoever loads a function needs one, and only a project makes it. So where code is refused, none is loaded by any way.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-
-from engine.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

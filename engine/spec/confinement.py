@@ -9,11 +9,11 @@ A file that is opened is checked where it really is, after all links: the text o
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.dataclass import dataclass
 from engine.digests import digest_file
 from engine.errors import Position
 from engine.spec.resources.deployments import DeployedSecret, StateRows, TrustedKeyFile

@@ -6,9 +6,9 @@ alone, so that each part is tried by itself here.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
-from engine.dataclass import dataclass
 from engine.formatting.lists import join_words
 from engine.spec.problem import Problem
 

@@ -6,10 +6,10 @@ Whether a batch has the column, and whether its type allows the disturbance, is 
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
 

@@ -6,11 +6,10 @@ its position in the file that it is from.
 """
 
 import os
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_origin
 
-from engine.dataclass import dataclass
 from engine.digests import digest_json, digest_texts
 from engine.errors import Position, SpecError
 from engine.spec.confinement import Confinement, confine_deployment, select_given

@@ -5,10 +5,8 @@ instead each package declared the metrics that it computes, `validate` would hav
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
-
-from engine.dataclass import dataclass
 
 MetricScope = Literal["dataset", "store"]
 MetricMember = Literal["column", "class", "statistic", "performance"]

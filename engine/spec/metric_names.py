@@ -7,10 +7,9 @@ collects all of them and knows their positions in the file.
 
 import re
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from engine.dataclass import dataclass
 from engine.formatting.hints import find_similar
 from engine.spec.metric_catalogue import (
     CHALLENGER_METRICS,

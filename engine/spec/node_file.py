@@ -7,12 +7,11 @@ So it has no `include:`, and no variables or environment variables are filled in
 
 import re
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from os.path import normpath
 from pathlib import Path
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings

@@ -8,11 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.spec.regular_file import read_regular_file
 
 MAX_SPEC_BYTES = 1 << 20

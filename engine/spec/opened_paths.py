@@ -1,9 +1,9 @@
 """The paths of what the engine opens that a spec names, each with the place at which it stands."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, get_args
 
-from engine.dataclass import dataclass
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Opens, Resource
 

@@ -8,12 +8,11 @@ the tree, instead of being patched.
 import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, RefusedPathError, Severity, SpecError, UsageError
 from engine.formatting.hints import did_you_mean

@@ -6,9 +6,9 @@ command line, a scenario or a caller replace those of the spec.
 
 from collections import ChainMap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 
-from engine.dataclass import dataclass
 from engine.spec.diagnostics import Findings
 from engine.spec.observations import note_variable
 from engine.spec.variable_references import (

@@ -7,11 +7,10 @@ comes from the release, a folder that nothing writes to; what is written goes to
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.errors import Diagnostic, Position, SpecError
 from engine.spec.diagnostics import Findings
 from engine.spec.observations import look_again, note_fact, note_unknown

@@ -1,9 +1,9 @@
 """Segments of a batch: how they are called, and what the names in checks and metrics stand for."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from engine.dataclass import dataclass
 from engine.formatting.hints import did_you_mean
 from engine.spec.resources.evaluation_stores import SegmentCondition
 

@@ -1,9 +1,9 @@
 """The URL of a mail server, as a channel of kind mail or a secret holds it."""
 
+from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from engine.dataclass import dataclass
 from engine.errors import DeliveryError
 
 URL_HELP = "Write smtp://user:password@host:587 or smtps://user:password@host, special characters percent-encoded."

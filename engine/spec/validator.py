@@ -7,11 +7,10 @@ no positions in the file and no partial results, and compiling its schemas takes
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from engine.dataclass import dataclass
 from engine.errors import Position
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.formatting.lists import join_alternatives

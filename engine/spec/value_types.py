@@ -8,7 +8,7 @@ hint or marker raises TypeError, so that a new one cannot remain unchecked by mi
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from types import NoneType, UnionType
@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
 
-from engine.dataclass import dataclass
 from engine.spec.resources.resource import Opens, Reading, Ref, Resource
 from engine.spec.variable_references import INVALID, Value, format_value, parse_iso_date
 

@@ -9,10 +9,10 @@ spec.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.spec.diagnostics import Findings
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES

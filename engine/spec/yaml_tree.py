@@ -8,13 +8,12 @@ composer is recursive, while depth, size and aliases must be limited during read
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import yaml
 
-from engine.dataclass import dataclass
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.source import Source

@@ -1,12 +1,12 @@
 """`engine state adopt`: makes a folder the one from which the rows on a server are written, and brings rows there."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from engine.dataclass import dataclass
 from engine.errors import StoreError
 from engine.store.errors import build_store_error
 from engine.store.locks import SERVER_LOCK, Locks

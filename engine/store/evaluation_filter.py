@@ -1,13 +1,12 @@
 """Which evaluations of a store are asked for, as conditions of a query."""
 
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, or_, select, tuple_
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.store.tables import evaluation_metrics, evaluations
 

@@ -14,11 +14,10 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.errors import StoreError
 from engine.store.errors import translate_errors
 

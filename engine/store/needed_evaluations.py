@@ -6,12 +6,11 @@ too, since people ask for it and alerts go by it.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from engine.dataclass import dataclass
 from engine.spec import ProjectSpec
 from engine.spec.declared_times import find_moment, find_zone, go_back
 from engine.spec.resources.checks import count_past

@@ -9,13 +9,13 @@ takes a state over by itself, a person does, with `engine state adopt`. The fold
 import json
 import secrets
 import socket
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, delete, insert, select
 
 from engine.atomic_files import replace_file
-from engine.dataclass import dataclass
 from engine.store.errors import build_store_error, translate_errors
 from engine.store.tables import UtcDateTime
 

@@ -6,12 +6,11 @@ what comes together is written in one transaction.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
 
-from engine.dataclass import dataclass
 from engine.digests import digest_file
 from engine.errors import StoreError
 from engine.evaluation.snapshot_files import FACTS_FILE, verify_files

@@ -6,13 +6,12 @@ change independently. All datetimes are aware. Mappings hold JSON values; dates 
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from engine.dataclass import dataclass
 from engine.errors import Position
 from engine.evaluation.bounds import CheckBounds, bounds_to_json
 from engine.evaluation.record import CheckResult, MetricValue

@@ -6,11 +6,11 @@ that they own; then the folders. Whoever is killed in between leaves folders tha
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from engine.dataclass import dataclass
 from engine.formatting.moments import format_minute
 from engine.spec import ProjectSpec
 from engine.spec.resources.checks import count_past

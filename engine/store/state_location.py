@@ -3,13 +3,12 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from engine.connections.database_errors import DatabaseError
 from engine.connections.postgresql_errors import check_postgresql_url
-from engine.dataclass import dataclass
 from engine.errors import SpecError
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import PostgresqlConnection

@@ -2,11 +2,11 @@
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import func, select
 
-from engine.dataclass import dataclass
 from engine.store.errors import translate_errors
 from engine.store.folders import SUBFOLDERS
 from engine.store.store import Store

@@ -1,10 +1,9 @@
 """A challenger against the model of a store as people see it: values side by side, and who is better by how much."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isclose
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.formatting.numbers import format_ends, format_figure, format_share
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS

@@ -1,8 +1,8 @@
 """Results of checks as people see them: the most severe first, each with its value and what was allowed as text."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from engine.dataclass import dataclass
 from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.detectable import list_weak_checks

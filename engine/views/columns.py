@@ -1,10 +1,10 @@
 """The compared columns of an evaluation as people see them: sorted by drift, with both sides as text."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.detail import ColumnDetail, Histogram
 from engine.evaluation.record import Evaluation, MetricValue

@@ -1,6 +1,7 @@
 """Estimated performance as people see it: beside what the labels show, with the method and what it cannot see."""
 
-from engine.dataclass import dataclass
+from dataclasses import dataclass
+
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.formatting.numbers import format_figure, format_share
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS

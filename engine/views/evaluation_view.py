@@ -1,8 +1,8 @@
 """An evaluation as people see it: plain data from which a terminal, a page, a mail and frames are laid out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from engine.dataclass import dataclass
 from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import Evaluation
 from engine.formatting.lists import join_words

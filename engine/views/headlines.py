@@ -1,6 +1,7 @@
 """The metrics at the top of a page about an evaluation: few numbers, each with what it means."""
 
-from engine.dataclass import dataclass
+from dataclasses import dataclass
+
 from engine.drift import NOTABLE_DRIFT
 from engine.formatting.numbers import format_figure
 from engine.outcome import CheckOutcome, worst_check_outcome

@@ -1,6 +1,7 @@
 """The importance of columns as people see it: whether the model depends on what drifted."""
 
-from engine.dataclass import dataclass
+from dataclasses import dataclass
+
 from engine.evaluation.record import Evaluation
 
 

@@ -1,8 +1,8 @@
 """The performance of a model as people see it: of the reference, of the batch, and the change."""
 
+from dataclasses import dataclass
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName, find_metric_definition

@@ -1,6 +1,7 @@
 """The drift of predictions as people see it: the share of each class, or of each decile of a regression."""
 
-from engine.dataclass import dataclass
+from dataclasses import dataclass
+
 from engine.evaluation.record import Evaluation
 from engine.spec.metric_names import MetricName, parse_metric_name
 

@@ -1,10 +1,10 @@
 """A run as people see it: its steps, checks and deliveries, and what it was started by."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import CheckResult
 from engine.outcome import Outcome
 from engine.store.records import OutboxMessage, RunRecord

@@ -1,8 +1,8 @@
 """The segments of an evaluation as people see them: the worst first, and a sentence about them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.evaluation.segment_metrics import group_segment_metrics
 from engine.formatting.lists import join_words

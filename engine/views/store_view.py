@@ -1,9 +1,9 @@
 """An evaluation store as people see it: its evaluations with displayed metrics and the outcomes of checks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from engine.dataclass import dataclass
 from engine.evaluation.record import Evaluation, EvaluationTime, MetricValue
 from engine.outcome import CheckOutcome, worst_check_outcome
 

@@ -1,9 +1,9 @@
 """Triggers and fires as people see them: what starts a scenario, whether it does, and what became of what was due."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from engine.dataclass import dataclass
 from engine.formatting.lists import join_words
 from engine.formatting.moments import format_minute, format_second
 from engine.formatting.numbers import format_duration, format_seconds

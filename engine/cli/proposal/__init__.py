@@ -4,6 +4,7 @@ The modules of this package decide what to propose, and the template `project.ya
 resolved project as YAML was rejected because it would have no comments, which are what makes a proposal useful.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from engine.cli.proposal.models import MIN_ROWS_PER_CLASS, propose_model
 from engine.cli.proposal.periods import divide_rows, select_earlier
 from engine.cli.proposal.yaml_writing import can_be_key, escape_character, format_text, quote_text
 from engine.data.inspection import FileInspection, summarise_columns
-from engine.dataclass import dataclass
 from engine.drift import Role
 from engine.errors import DataError, UsageError
 from engine.formatting.hints import suggest_name

@@ -1,12 +1,12 @@
 """Proposes the settings of columns: contracts, roles, and remarks that describe their values."""
 
 import re
+from dataclasses import dataclass
 
 from engine.cli.column_choices import ColumnChoices
 from engine.cli.proposal.yaml_writing import can_be_key, escape_character
 from engine.data.column_types import POLARS_DTYPES
 from engine.data.inspection import ColumnSummary, FileInspection
-from engine.dataclass import dataclass
 from engine.drift import Role
 
 MIN_ROWS_FOR_ROLES = 50

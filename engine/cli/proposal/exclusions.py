@@ -4,6 +4,7 @@ Each of them is listed in the spec, under `features: exclude` or `drift: columns
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -13,7 +14,6 @@ from engine.cli.proposal.periods import Periods, express_period, express_time
 from engine.cli.proposal.predictions import is_named_like_prediction
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary, FileInspection
-from engine.dataclass import dataclass
 from engine.drift import Role
 from engine.drift.reading.normalization import column_named
 

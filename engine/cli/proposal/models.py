@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -10,7 +11,6 @@ from engine.cli.proposal.predictions import PredictionColumns, find_prediction_c
 from engine.cli.proposal.yaml_writing import format_label, round_digits
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary
-from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, encode_classes

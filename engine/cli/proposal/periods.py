@@ -1,13 +1,12 @@
 """Divides the rows by a column of time into a reference (the earlier rows) and periods (the later ones)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary, FileInspection
-from engine.dataclass import dataclass
 from engine.drift.reading.normalization import column_named
 from engine.errors import UsageError
 from engine.spec.variable_references import escape_references

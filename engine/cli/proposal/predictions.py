@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.models.classes import ClassValue, encode_classes, label_of
 
 _PREDICTION_WORDS = r"(y[_. ]?hat|(y[_. ]?)?(pred(ict(ed|ions?)?)?s?|prob(a|s|as|abilit(y|ies))?))"

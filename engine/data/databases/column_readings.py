@@ -1,11 +1,11 @@
 """How a column of a table in a database is read: what the database is asked for, and what is told of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from engine.connections.table_names import quote_name
-from engine.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

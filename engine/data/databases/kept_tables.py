@@ -1,6 +1,7 @@
 """Tables of databases that keep the rows of a dataset."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,6 @@ from engine.data.databases.writing import (
 )
 from engine.data.materialise import materialise
 from engine.data.table import Table
-from engine.dataclass import dataclass
 from engine.errors import DataError
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import DatabaseSession, locate_duckdb_file, open_connection

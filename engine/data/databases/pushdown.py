@@ -6,12 +6,12 @@ table is first cast as it is when it is read whole, and texts are compared byte 
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 from engine.connections.table_names import quote_name, quote_text
 from engine.data.databases.column_readings import ColumnReading
-from engine.dataclass import dataclass
 from engine.spec.sql.parsing import parse_sql
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ batch by batch, and all that is computed is computed from that.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -21,7 +22,6 @@ from engine.data.databases.postgresql_tables import describe_postgresql_columns,
 from engine.data.fingerprints import FrameHasher
 from engine.data.materialise import ROW_GROUP_SIZE
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.dataclass import dataclass
 from engine.formatting.hints import suggest_name
 from engine.spec.opened_connections import DatabaseSession
 

@@ -1,12 +1,12 @@
 """How the values of each type are stored in a database, and which values it cannot keep."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from engine.data.column_types import POLARS_DTYPES
-from engine.dataclass import dataclass
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
 

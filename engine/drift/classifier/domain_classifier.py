@@ -7,7 +7,7 @@ rows are drawn by a hash of their content.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
 
@@ -16,7 +16,6 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaln, ndtri
 
-from engine.dataclass import dataclass
 from engine.drift.classifier.feature_encoding import encode_features
 from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
 from engine.drift.kernels.value_hashes import Hashes

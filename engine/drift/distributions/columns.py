@@ -8,7 +8,7 @@ probability.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import isfinite, nan
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from engine.dataclass import dataclass
 from engine.drift.distributions.quantile_grid import (
     GridPlan,
     QuantileGrid,

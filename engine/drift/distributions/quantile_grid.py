@@ -9,13 +9,13 @@ A binary search per value would take several times as long. Instead a value is m
 function, and compared with the only grid point in that bucket (see the kernel).
 """
 
+from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.dataclass import dataclass
 from engine.drift.kernels import grid_positions as kernel
 from engine.drift.kernels.value_tables import Counts, Values, search_sorted
 

@@ -7,14 +7,13 @@ smallest hash) is kept as well: p-values are computed from these rows.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.drift.distributions.columns import Categorical, Column, Entities, EntityRows, Numerical
 from engine.drift.profiles import archive, profile_io
 from engine.drift.profiles.accumulators import (

@@ -7,12 +7,11 @@ that is gone or cannot be read is not measured; all others are.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.drift.reading.column_families import FAMILY_DTYPES, holds_values, known_type, name_type, read_storage
 from engine.drift.reading.normalization import as_categories, column_named, label_numbers, normalize_categories
 from engine.drift.reading.roles import Role

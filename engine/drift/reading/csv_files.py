@@ -6,13 +6,12 @@ polars reads UTF-8 with line feeds; a file in another encoding, or with other li
 import gzip
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 import polars as pl
 
-from engine.dataclass import dataclass
 from engine.discovery.formats import open_bytes, read_head
 from engine.drift.reading.normalization import column_named
 from engine.drift.reading.text_readings import DateOrder, Notation, TextReading

@@ -7,12 +7,10 @@ stays text, and the finding says what it looks like.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import polars as pl
-
-from engine.dataclass import dataclass
 
 MISSING_MARKERS = frozenset(
     {"NA", "N/A", "n/a", "na", "#N/A", "#NA", "N.A.", "<NA>", "NaN", "nan", "-nan", "NULL", "Null", "null", "None"}

@@ -15,8 +15,8 @@ A gate was rejected: to look at segments only where the whole is significant hid
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from engine.dataclass import dataclass
 from engine.drift.significance.verdict import Family, select_decidable
 
 

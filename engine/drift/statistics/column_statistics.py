@@ -1,7 +1,7 @@
 """Measure one column: its statistics, the reasons for absent ones, its histogram, and the p-value of its verdict."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from math import isfinite, nan
 from sys import float_info
 from typing import Any, NamedTuple
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.dataclass import dataclass
 from engine.drift.distributions.columns import Categorical, Column, Numerical, align_categories, unify_types
 from engine.drift.kernels.value_tables import Counts, Values
 from engine.drift.reading.roles import Role

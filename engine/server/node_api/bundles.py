@@ -3,11 +3,11 @@
 import asyncio
 import errno
 import time
+from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from engine.dataclass import dataclass
 from engine.formatting.numbers import format_bytes
 from engine.server.answers import AnswerError
 from engine.server.bodies import CLOSE

@@ -1,11 +1,11 @@
 """The requests about deployments and the operations on them. What takes long is begun, and done by processes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.dataclass import dataclass
 from engine.formatting.hints import did_you_mean
 from engine.server.answers import AnswerError
 from engine.server.callers import get_caller

@@ -1,9 +1,10 @@
 """The requests about the evaluations of deployments: to read them, and so to pull them into another state."""
 
+from dataclasses import dataclass
+
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from engine.dataclass import dataclass
 from engine.server.answers import AnswerError
 from engine.server.node_api.model_answers import answer_model
 from engine.server.node_api.parameters import read_number, read_time

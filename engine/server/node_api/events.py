@@ -4,12 +4,12 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from engine.dataclass import dataclass
 from engine.server.answers import AnswerError
 from engine.server.connections import EXCHANGE_SECONDS, extend_exchange
 from engine.server.node_api.model_answers import answer_model

@@ -1,12 +1,12 @@
 """The routes of the API as one table, from which both the server and its OpenAPI document are made."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from engine.dataclass import dataclass
 from engine.server.callers import Role
 from engine.server.requests import MOST_RUNS
 from engine.service.deployments.node_requests import (

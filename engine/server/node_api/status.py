@@ -1,9 +1,10 @@
 """The requests about how deployments stand: four answers for each, from the store alone."""
 
+from dataclasses import dataclass
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.dataclass import dataclass
 from engine.server.node_api.deployments import find_deployment_row
 from engine.server.node_api.model_answers import answer_model
 from engine.server.served_status import describe_deployed

@@ -1,11 +1,11 @@
 """Deploys bundles, goes back, switches off and removes: what the verbs of deployments do, from a spec."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from engine.acting_user import describe_acting_user
 from engine.bundles.archive_checks import read_manifest
 from engine.bundles.project_bundles import find_bundle
-from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.formatting.lists import join_words
 from engine.service.deployments.settings import Care, get_deployment, snapshot_settings

@@ -1,10 +1,9 @@
 """The deployments of a spec as they are now, and the operations on them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.dataclass import dataclass
 from engine.service.deployments.settings import digest_settings, get_deployment, snapshot_settings
 from engine.service.deployments.targets import DeployedState, open_target
 from engine.spec import ProjectSpec

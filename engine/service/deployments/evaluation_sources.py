@@ -1,11 +1,11 @@
 """Where the evaluations of a deployment are read from: anything that lists them, such as a state of this machine."""
 
 import shutil
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from engine.dataclass import dataclass
 from engine.store import Store
 from engine.store.transfer import (
     EvaluationPage,

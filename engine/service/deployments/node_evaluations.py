@@ -1,9 +1,9 @@
 """The evaluations of a deployment on an automation node, which is asked by HTTP."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.service.deployments.evaluation_sources import Wanted
 from engine.service.deployments.node_client import NodeClient, NodeError, quote_name
 from engine.store.transfer import EvaluationPage, TravellingEvaluation, read_evaluation

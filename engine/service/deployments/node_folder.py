@@ -11,13 +11,13 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.bundles.archive_checks import verify_archive
 from engine.bundles.archive_records import MOST_ARCHIVE_BYTES
 from engine.bundles.extraction import remove_extracted
 from engine.bundles.signatures import load_trusted_keys
-from engine.dataclass import dataclass
 from engine.errors import BundleError, EngineError, UsageError
 from engine.formatting.numbers import format_bytes
 from engine.service.deployments.bundle_retention import list_used_bundles, remove_bundle, remove_spare_bundles

@@ -6,10 +6,9 @@ process that concludes what a killed one has left, knows the node by the mark of
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.service.deployments.node_mark import find_marked_node
 from engine.service.deployments.places import DeploymentPlaces

@@ -7,8 +7,8 @@ a connection that is lost is resumed after the last event that came.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from engine.dataclass import dataclass
 from engine.errors import EngineError, UsageError
 from engine.formatting.numbers import format_bytes
 from engine.service.deployments.node_client import NodeClient, NodeError, quote_name

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.errors import EngineError
 from engine.pipeline.log import LogLine
 from engine.scenarios.process import run_in_process

@@ -6,10 +6,10 @@ is ever in it, and a variable has the value that it has in the deployment.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.digests import digest_json
 from engine.errors import UsageError
 from engine.formatting.hints import suggest_name

@@ -1,10 +1,10 @@
 """Where deployments live: a folder of this machine, or a node that is asked by HTTP. Both are asked the same."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine.dataclass import dataclass
 from engine.errors import UsageError
 from engine.service.deployments.update_order import UpdateOrder
 from engine.spec import ProjectSpec

@@ -1,10 +1,10 @@
 """What an update of a deployment is to do, and what it needs for that."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.dataclass import dataclass
 from engine.errors import EngineError
 from engine.store.node import OperationKind
 

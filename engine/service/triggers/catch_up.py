@@ -8,10 +8,10 @@ three years costs no more than one that is seen again after a day.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from engine.dataclass import dataclass
 from engine.formatting.numbers import format_duration
 from engine.service.triggers.schedule import ScheduledTimes
 from engine.spec.resources.triggers import ScheduledTrigger

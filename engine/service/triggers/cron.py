@@ -9,10 +9,10 @@ loses times where clocks change at or by less than a whole hour, or at midnight:
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-from engine.dataclass import dataclass
 from engine.service.triggers.wall_clock import (
     ONE_SECOND,
     find_instant,

@@ -6,9 +6,9 @@ short for a day has its last one instead: from 31 January, every month is 28 Feb
 an equal time: `every: 12h` stays 12 hours when clocks are changed, and so moves by an hour on them.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from engine.dataclass import dataclass
 from engine.service.triggers.wall_clock import find_instant, read_clock
 from engine.spec.declared_times import MONTHS
 from engine.spec.moment import add_months

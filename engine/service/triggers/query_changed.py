@@ -4,10 +4,9 @@ The query is asked only when it may give something else: when the files that it 
 the variables that it uses; and each time if it reads what files cannot tell.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.dataclass import dataclass
 from engine.service.triggers.fire_keys import query_key
 from engine.service.triggers.seen_files import DatasetsFound, is_unreadable, make_fire, note_files
 from engine.store.records import Fire, TriggerState

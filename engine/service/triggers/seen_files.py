@@ -5,11 +5,10 @@ changed meanwhile.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from engine.dataclass import dataclass
 from engine.digests import digest_json
 from engine.store.records import Fire, TriggerState
 

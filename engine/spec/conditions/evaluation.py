@@ -7,11 +7,10 @@ Introduction to Metamathematics, 1952, section 64).
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date
 from math import isnan
 
-from engine.dataclass import dataclass
 from engine.formatting.hints import did_you_mean
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec.conditions.scope import ALWAYS, infer_variable_type, name_step_variable, with_article

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-from engine.dataclass import dataclass
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec.metric_names import MetricName, MetricScope, resolve_metric_name
 from engine.spec.problem import Problem

@@ -6,10 +6,9 @@ is a method of the parser.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import NoReturn
 
-from engine.dataclass import dataclass
 from engine.spec.conditions.scope import ALWAYS
 from engine.spec.conditions.tokens import ALLOWED_SYNTAX, ConditionToken, find_token_problems, split_tokens
 from engine.spec.problem import Problem

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from engine.dataclass import dataclass
 from engine.spec.problem import Problem
 
 ALLOWED_SYNTAX = "a condition can contain == != < <= > >= in && || ! ( ), texts, numbers and names"

@@ -9,12 +9,11 @@ them all. `Opens` marks the path of what the engine opens.
 """
 
 from collections.abc import Set
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from engine.dataclass import dataclass
 
 Scalar = bool | int | float | str | None
 

@@ -4,10 +4,10 @@ The rules between resources are not checked yet. The keys and the types of value
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.include import SpecFiles, find_home

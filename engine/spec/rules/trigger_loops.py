@@ -5,10 +5,10 @@ or it writes what a trigger of the other one looks at. A circle of these that ne
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from engine.dataclass import dataclass
 from engine.discovery.listing import names_file
 from engine.spec import sql
 from engine.spec.dataset_inputs import list_inputs

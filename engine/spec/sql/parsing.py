@@ -7,10 +7,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from engine.dataclass import dataclass
 from engine.formatting.hints import find_similar
 from engine.spec.problem import Problem
 from engine.spec.variable_references import VariableReference, find_references

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-from engine.dataclass import dataclass
 from engine.spec.problem import Problem
 from engine.spec.sql.kept_answers import keep_answer
 from engine.spec.sql.parsing import SqlQuery, decode_placeholder_index, find_placeholders, find_word, read_query

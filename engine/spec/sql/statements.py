@@ -8,11 +8,11 @@ import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
-from engine.dataclass import dataclass
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 from engine.spec.sql import find_undeclared_variables, format_literal

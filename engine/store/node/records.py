@@ -1,12 +1,11 @@
 """The records of node.db: deployments, their revisions, and the operations on them."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from engine.dataclass import dataclass
 from engine.formatting.moments import format_minute
 
 
