@@ -103,15 +103,15 @@ def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, cod
         return json.dumps(document, ensure_ascii=False, indent=1)
     if form == "github":
         return render_annotations(check for run in finished.runs for step in run.all_steps() for check in step.checks)
-    blocks = _list_lines(finished, state)
-    text = _render_styled(blocks) if is_terminal(sys.stdout) else "\n".join(map(_render_plain, blocks))
+    blocks = _list_result_lines(finished, state)
+    text = _render_styled_blocks(blocks) if is_terminal(sys.stdout) else "\n".join(map(_render_plain_block, blocks))
     return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
 
 
-def _list_lines(finished: CallResult, state: Path) -> Iterator[Line | StoreView]:
+def _list_result_lines(finished: CallResult, state: Path) -> Iterator[Line | StoreView]:
     """Yield the results of a call: lines, and stores, which are shown as tables."""
     for run in finished.runs:
-        yield from _describe_run(describe_run_result(run), 0)
+        yield from _list_run_lines(describe_run_result(run), 0)
         if not finished.dry:
             yield [(f"  log: {_shorten_path(state / run.log)}", "dim")]
     for store in finished.stores.values():
@@ -132,13 +132,13 @@ def _list_lines(finished: CallResult, state: Path) -> Iterator[Line | StoreView]
         yield [("dry run", "bold"), ": nothing was kept, nothing was sent"]
 
 
-def _render_plain(block: Line | StoreView) -> str:
+def _render_plain_block(block: Line | StoreView) -> str:
     """Return a line, or a table with its columns aligned, as plain text."""
     if not isinstance(block, StoreView):
-        return remove_controls("".join(part if isinstance(part, str) else part[0] for part in block)).expandtabs()
+        return "".join(text for text, _ in _remove_controls(block)).expandtabs()
     from rich.cells import cell_len
 
-    columns = [[single_line(cell) for cell in column] for column in zip(*_tabulate(block), strict=True)]
+    columns = [list(column) for column in zip(*_list_evaluation_rows(block), strict=True)]
     for number, column in enumerate(columns):
         width = max(map(cell_len, column))
         gaps = [" " * (width - cell_len(cell)) for cell in column]
@@ -146,7 +146,13 @@ def _render_plain(block: Line | StoreView) -> str:
     return "\n".join([single_line(block.name), *map("  ".join, zip(*columns, strict=True))])
 
 
-def _render_styled(blocks: Iterable[Line | StoreView]) -> str:
+def _remove_controls(line: Line) -> list[tuple[str, str]]:
+    """Return the texts of a line with their styles: a name must not control the terminal."""
+    styled = ((part, "") if isinstance(part, str) else part for part in line)
+    return [(remove_controls(text), style) for text, style in styled]
+
+
+def _render_styled_blocks(blocks: Iterable[Line | StoreView]) -> str:
     """Return lines and tables with their styles, as wide as the terminal; in a pipe lines stay whole, for grep."""
     from rich.console import Console
     from rich.table import Table
@@ -158,15 +164,15 @@ def _render_styled(blocks: Iterable[Line | StoreView]) -> str:
         for block in blocks:
             shown: RenderableType
             if isinstance(block, StoreView):
-                header, *rows = _tabulate(block)
-                title = Text(block.name, "bold")
+                header, *rows = _list_evaluation_rows(block)
+                title = Text(single_line(block.name), "bold")
                 shown = table = Table(title=title, title_justify="left", box=None, pad_edge=False)
                 for number, name in enumerate(header):
                     table.add_column(Text(name), justify="right" if number else "left")
                 for row in rows:
                     table.add_row(*map(Text, row))
             else:
-                shown = Text.assemble(*block)
+                shown = Text.assemble(*_remove_controls(block))
             console.print(shown)
     return captured.get()
 
@@ -195,46 +201,46 @@ def _style_outcome(word: str) -> str | tuple[str, str]:
     return (word, TERMINAL_COLOURS[word]) if word in TERMINAL_COLOURS else word
 
 
-def _describe_run(run: RunView, depth: int) -> Iterator[Line]:
+def _list_run_lines(run: RunView, depth: int) -> Iterator[Line]:
     indent = "  " * depth
     yield [indent, (run.scenario, "bold"), "  ", _style_outcome(run.state), f"  {run.seconds or 0:.1f} s"]
     for step in run.steps:
-        yield from _describe_step(step, depth + 1)
+        yield from _list_step_lines(step, depth + 1)
     for delivery in run.deliveries:
         reason = f"  {delivery.reason}" if delivery.reason else ""
         yield [f"{indent}  {delivery.reporter} to {delivery.channel}  ", _style_outcome(delivery.state), reason]
 
 
-def _describe_step(step: StepView, depth: int) -> Iterator[Line]:
+def _list_step_lines(step: StepView, depth: int) -> Iterator[Line]:
     indent = "  " * depth
     remarks = "  ".join(part for part in (step.reason, step.iteration) if part)
     yield [f"{indent}{step.name}  ", _style_outcome(str(step.outcome)), f"  {remarks}"]
-    yield from _describe_checks(step.checks.wrong, f"{indent}  ")
+    yield from _list_check_lines(step.checks.wrong, f"{indent}  ")
     if muted := step.checks.muted:
         names = len({check.check for check in muted})
         text = "1 check is muted and does not count" if names == 1 else f"{names} checks are muted and do not count"
         yield [f"{indent}  ", (f"{text}:", "yellow")]
-        yield from _describe_checks(muted, f"{indent}    ")
+        yield from _list_check_lines(muted, f"{indent}    ")
     if step.checks.passed:
         yield [f"{indent}  ", _style_outcome("OK"), f"  {step.checks.passed}"]
     if step.checks.weak:
         yield [(f"{indent}  could hardly have failed, see engine show: {join_some(step.checks.weak)}", "dim")]
     if step.run is not None:
-        yield from _describe_run(step.run, depth + 1)
+        yield from _list_run_lines(step.run, depth + 1)
 
 
-def _describe_checks(checks: Sequence[CheckView], indent: str) -> Iterator[Line]:
+def _list_check_lines(checks: Sequence[CheckView], indent: str) -> Iterator[Line]:
     for check in checks[:SHOWN_RESULTS]:
         yield [indent, _style_outcome(str(check.outcome)), f"  {check.summary}"]
     if len(checks) > SHOWN_RESULTS:
         yield [f"{indent}… and {len(checks) - SHOWN_RESULTS} more, see engine show SPEC STORE --checks"]
 
 
-def _tabulate(shown: StoreView) -> list[list[str]]:
+def _list_evaluation_rows(shown: StoreView) -> list[list[str]]:
     """Return the newest evaluations of a store with the metrics that it displays; the first row is the header."""
     rows = [["evaluation", *shown.metrics]]
     for evaluation in shown.evaluations:
         values = [evaluation.metrics.get(metric) for metric in shown.metrics]
         cells = ["-" if known is None or known.value is None else format_cell(known.value) for known in values]
         rows.append([evaluation.name, *cells])
-    return rows
+    return [[single_line(cell) for cell in row] for row in rows]

@@ -444,8 +444,10 @@ class Datasets:
 
     def forget_tables(self) -> None:
         """Read the tables of databases anew when they are opened next: something may have been written into them."""
-        self._table_rows.clear()
-        self._forget_made()
+        if self._table_rows:
+            self._table_rows.clear()
+            self._forget_made()
+        self._forget_opened()
 
     def forget_table(self, connection: str, table: str) -> None:
         """Read a table anew when it is opened next: it was written. So are queries that its database runs."""

@@ -1,22 +1,31 @@
 """Create or migrate the tables of a state.
 
-The revision is read by plain SQL, because alembic is slow to import and is needed only for a migration. All migrations
-and the new revision are one transaction, and a lock lets one process at a time migrate. Before that, every
-file of SQLite is copied, not only those of deployments: this costs the disk what the rows take, and is the only way
-back. A server of databases has its own copies.
+New tables are made as `tables` declares them: alembic is slow to import and is needed only for a migration, so it does
+not read the revision either. All migrations and the new revision are one transaction, and a lock lets one process at a
+time migrate. Before that, every file of SQLite is copied, not only those of deployments: this costs the disk what the
+rows take, and is the only way back. A server of databases has its own copies.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, select
 
 from engine.store.database import Database
 from engine.store.errors import build_store_error
 from engine.store.locks import hold_file_lock
+from engine.store.tables import metadata
 
 REVISION = "0011"
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+_revisions = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""The revision of the tables, where alembic keeps it."""
 
 
 def prepare_schema(
@@ -42,7 +51,9 @@ def prepare_schema(
                 found = find_revision(database)  # another process may have done it while this one waited
                 if found is None and fill is None:
                     database.check_new()
-                if found != target:
+                if found is None and (migrations, target) == (MIGRATIONS, REVISION):
+                    _change_schema(database, _create_tables, fill)
+                elif found != target:
                     _migrate_schema(database, migrations, found, target, fill)
 
 
@@ -66,7 +77,7 @@ def find_revision(database: Database) -> str | None:
     with database.begin_read() as connection:
         tables = database.list_tables(connection)
         if "alembic_version" in tables:
-            found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+            found: str | None = connection.scalar(select(_revisions.c.version_num))
             return found
     if tables:
         raise database.build_foreign_error()
@@ -93,20 +104,38 @@ def _migrate_schema(
             "use that engine, or upgrade this one: pip install --upgrade engine"
             + database.describe_way_back(revisions),
         )
+
+    def migrate(connection: Connection) -> None:
+        if found is not None and (kept := database.keep_copy(found, revisions)):
+            database.migration = (
+                f"the tables of {database.name} were migrated from {found} to {target}; how it was before is kept "
+                f"as {kept}, for the way back to an older version of the engine"
+            )
+        context = MigrationContext.configure(
+            connection, opts={"fn": lambda now, context: scripts._upgrade_revs(target, now)}
+        )
+        with Operations.context(context):
+            context.run_migrations()
+
+    _change_schema(database, migrate, fill)
+
+
+def _create_tables(connection: Connection) -> None:
+    """Make all tables, which the migrations would make too."""
+    metadata.create_all(connection, checkfirst=False)
+    _revisions.create(connection)
+    connection.execute(insert(_revisions).values(version_num=REVISION))
+
+
+def _change_schema(
+    database: Database, change: Callable[[Connection], None], fill: Callable[[Connection], object] | None
+) -> None:
+    """Let `change` make or migrate the tables, and `fill` add rows, in one transaction."""
     engine = database.create_engine(migrating=True)
     try:
         with database.open_transaction(engine.execution_options(writes=True)) as connection:
             database.begin_migration(connection)
-            if found is not None and (kept := database.keep_copy(found, revisions)):
-                database.migration = (
-                    f"the tables of {database.name} were migrated from {found} to {target}; how it was before is kept "
-                    f"as {kept}, for the way back to an older version of the engine"
-                )
-            context = MigrationContext.configure(
-                connection, opts={"fn": lambda now, context: scripts._upgrade_revs(target, now)}
-            )
-            with Operations.context(context):
-                context.run_migrations()
+            change(connection)
             database.end_migration(connection)
             if fill is not None:
                 fill(connection)

@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
 from engine.errors import StoreError
@@ -84,12 +84,35 @@ def found(folder: Path, query: str) -> list[object]:
     return rows
 
 
-def test_the_migrations_lead_to_the_tables(store: Store) -> None:
-    with store.database.begin_read() as connection:
+def describe_tables(database: SqliteDatabase) -> dict[str, object]:
+    """Return columns, keys and indexes by table; the order of columns and the names of primary keys say nothing."""
+    with database.begin_read() as connection:
+        tables = inspect(connection)
+        return {
+            name: (
+                sorted((one["name"], str(one["type"]), one["nullable"]) for one in tables.get_columns(name)),
+                tables.get_pk_constraint(name)["constrained_columns"],
+                tables.get_foreign_keys(name),
+                sorted(str(one) for one in tables.get_unique_constraints(name)),
+                sorted(str(one) for one in tables.get_indexes(name)),
+            )
+            for name in tables.get_table_names()
+        }
+
+
+def test_new_tables_are_those_that_the_migrations_lead_to(store: Store, tmp_path: Path) -> None:
+    migrated = SqliteDatabase(tmp_path)
+    (tmp_path / "locks").mkdir()
+    prepare_schema(migrated, target="0001")
+    prepare_schema(migrated)
+    with migrated.begin_read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-    assert find_revision(store.database) == REVISION
+    assert isinstance(store.database, SqliteDatabase)
+    assert describe_tables(store.database) == describe_tables(migrated)
+    assert find_revision(store.database) == find_revision(migrated) == REVISION
     assert ScriptDirectory(MIGRATIONS, version_locations=[MIGRATIONS / "versions"]).get_heads() == [REVISION]
+    migrated.close()
 
 
 def test_the_database_is_as_it_should_be(store: Store) -> None:
@@ -347,7 +370,7 @@ def test_a_migration_may_not_leave_rows_without_their_owner(
 ) -> None:
     store.evaluations.add(make_evaluation())
     store.close()
-    with pytest.raises(StoreError, match="would leave rows of evaluation_details without an owner"):
+    with pytest.raises(StoreError, match=r"would leave rows of evaluation_(details|metrics) without"):
         prepare_schema(
             store.database, with_second_migration(tmp_path, '    op.execute("DELETE FROM evaluations")'), "next"
         )
