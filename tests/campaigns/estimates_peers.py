@@ -1,9 +1,9 @@
 """Estimates of performance beside NannyML's, chunk by chunk, on the tables that it ships and on others of packages.
 
-    python tests/campaigns/estimates_peers.py --peer nannyml=PYTHON [--only NAME] [--chunks 12]
+    python tests/campaigns/estimates_peers.py --peer nannyml=PYTHON [--only NAME] [--chunks 12] [--method auto]
 
 PYTHON is the interpreter of an environment with NannyML. Both learn from the same reference and estimate the same
-chunks with what they do by default: CBPE, or DLE for a regression; and `estimates: auto`. Prints, as Markdown:
+chunks: CBPE with its defaults, or DLE for a regression; and `estimates: auto`, or another method. Prints, as Markdown:
 
 - how far the realised metrics of both lie apart, which shows whether they mean the same by them;
 - for each table and metric the mean of |estimated - realised| over the chunks of both, and of the guess that nothing
@@ -66,7 +66,7 @@ class TableEstimates(NamedTuple):
     seconds: float
 
 
-def estimate_table(path: Path, chunks: int) -> TableEstimates:
+def estimate_table(path: Path, chunks: int, method: str) -> TableEstimates:
     """Estimate chunks of a table without their labels."""
     facts = json.loads(path.with_suffix(".json").read_text())
     task, chunk = facts["task"], facts["chunk"]
@@ -89,10 +89,10 @@ def estimate_table(path: Path, chunks: int) -> TableEstimates:
         estimation = estimate_batch(
             ScoredRows(batch.with_columns(pl.lit(None, frame.schema[TRUTH]).alias(TRUTH)), task, classes, "model"),
             ScoredRows(reference, task, classes, "model"),
-            EstimateSettings(task, "auto"),
+            EstimateSettings(task, method),  # type: ignore[arg-type] # one of the methods
             roles=roles,
             entity=None,
-            moved=drift.domain_classifier(reference, batch, roles).significant,
+            moved=method == "auto" and drift.domain_classifier(reference, batch, roles).significant,
         )
         reweighted += estimation.detail is not None and estimation.detail.method == "reweighted"
         for name, value in measure(batch, task).items():
@@ -101,9 +101,9 @@ def estimate_table(path: Path, chunks: int) -> TableEstimates:
     return TableEstimates(found, reweighted / len(numbers), time.perf_counter() - started)
 
 
-def compare_table(path: Path, peer: dict[str, Any], chunks: int) -> Iterator[str]:
+def compare_table(path: Path, peer: dict[str, Any], chunks: int, method: str) -> Iterator[str]:
     """Give the lines of one table."""
-    ours = estimate_table(path, chunks)
+    ours = estimate_table(path, chunks, method)
     theirs_by_metric = {(one["chunk"], one["metric"]): one for one in peer["estimates"]}
     errors: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     held: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
@@ -136,7 +136,7 @@ def compare_table(path: Path, peer: dict[str, Any], chunks: int) -> Iterator[str
         )
 
 
-def run_campaign(python: str, folder: Path, only: str, packages: str, chunks: int) -> None:
+def run_campaign(python: str, folder: Path, only: str, packages: str, chunks: int, method: str) -> None:
     """Print the tables."""
     script, environment = HERE / "nannyml_estimates.py", os.environ | QUIET
     subprocess.run([python, script, "tables", folder], check=True, env=environment)
@@ -148,7 +148,7 @@ def run_campaign(python: str, folder: Path, only: str, packages: str, chunks: in
         if only in path.stem:
             command = [python, script, "estimate", path]
             done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE)
-            for line in compare_table(path, json.loads(done.stdout.splitlines()[-1]), chunks):
+            for line in compare_table(path, json.loads(done.stdout.splitlines()[-1]), chunks, method):
                 print(line, flush=True)
 
 
@@ -157,7 +157,15 @@ if __name__ == "__main__":
     parser.add_argument("--peer", required=True, metavar="nannyml=PYTHON")
     parser.add_argument("--only", default="", help="compare the tables whose name has this text")
     parser.add_argument("--chunks", type=int, default=12, help="compare at most so many of a table, spread over all")
+    parser.add_argument("--method", default="auto", choices=("auto", "calibrated", "reweighted"))
     parser.add_argument("--packages", default="", help="a folder with the packages of the tables, one folder each")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        run_campaign(options.peer.partition("=")[2], Path(temporary), options.only, options.packages, options.chunks)
+        run_campaign(
+            options.peer.partition("=")[2],
+            Path(temporary),
+            options.only,
+            options.packages,
+            options.chunks,
+            options.method,
+        )
