@@ -176,15 +176,23 @@ class _ScratchFloats(local):
 _scratch = _ScratchFloats()
 
 
-def normalize_floats(values: Values, out: NDArray[np.float64] | None = None) -> Values:
-    """Return floats as float64, without NaN, which is missing, and with 0.0 for -0.0; int64 is returned as it is.
+def _sort_numbers(values: Values) -> Values:
+    """Sort int64 or floats in place; return them as int64 or float64, without NaN, and with 0.0 for -0.0."""
+    if values.dtype == np.int64:
+        values.sort()
+        return values
+    values += 0.0  # -0.0 + 0.0 is 0.0
+    values.sort()  # 32-bit floats before they are widened, which takes half of the time
+    present = values[: np.searchsorted(values, values.dtype.type(np.nan))]  # NaN comes last
+    return present.astype(np.float64, copy=False)
 
-    `out` is where they are written, as long as `values`; if left out, it is new memory.
-    """
+
+def normalize_floats(values: Values) -> Values:
+    """Return floats as float64, without NaN, which is missing, and with 0.0 for -0.0; int64 is returned as it is."""
     if values.dtype == np.int64:
         return values
     with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
-        normalized = np.add(values, 0.0, out=out, dtype=np.float64)  # -0.0 + 0.0 is 0.0
+        normalized = np.add(values, 0.0, dtype=np.float64)  # -0.0 + 0.0 is 0.0
         has_nan = bool(np.isnan(normalized.sum()))
     return normalized[~np.isnan(normalized)] if has_nan else normalized
 
@@ -268,12 +276,9 @@ class ExactAccumulator:
 
     def _merge_waiting(self) -> None:
         """Merge the waiting values into the table of distinct values and counts."""
-        raw = np.concatenate([self._table[0][:0], *self._waiting_values])
+        raw = np.concatenate(self._waiting_values or [self._table[0][:0]])
         self._waiting_values, self._waiting_rows = [], 0
-        if raw.dtype == np.float64:
-            raw = normalize_floats(raw, raw)
-        raw.sort()
-        table = count_distinct_sorted(raw)
+        table = count_distinct_sorted(_sort_numbers(raw))
         if len(self._table[0]):
             values, a, b = merge_tables(*self._table, *table)
             table = values, a + b
