@@ -98,7 +98,7 @@ def read_columns(
     parallel_map(close, list(readers))
     while unfinished:
         readers, unfinished = unfinished, {}
-        _feed_blocks(readers, frame, reading)
+        _feed_blocks(readers, frame, reading, row_groups_ahead=2)  # to select values is quick
         parallel_map(close, list(readers))
     return rows, {name: finished[name] for name in reading}
 
@@ -142,12 +142,19 @@ def read_segments(
     return {segment: {name: finished[segment, name] for name in reading} for segment, (reading, _) in plans.items()}
 
 
-def _feed_blocks(readers: Mapping[str, Accumulator], frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> int:
+def _feed_blocks(
+    readers: Mapping[str, Accumulator],
+    frame: pl.LazyFrame,
+    reading: Mapping[str, pl.Expr],
+    *,
+    row_groups_ahead: int = 1,
+) -> int:
     """Pass every block's columns to their accumulators; return the number of rows."""
     rows = 0
     wanted = [reading[name] for name in readers]
     # values are cast after reading, block by block: with the casts in the query polars takes three times the memory
-    for raw in iterate_blocks(frame.select(map(column_named, readers)), rows_per_block(len(readers))):
+    columns_of_readers = frame.select(map(column_named, readers))
+    for raw in iterate_blocks(columns_of_readers, rows_per_block(len(readers)), row_groups_ahead=row_groups_ahead):
         block = raw.select(wanted)
         rows += len(block)
         # polars would also take the name of a series as a pattern
