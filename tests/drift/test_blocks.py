@@ -45,6 +45,7 @@ def test_row_groups_of_any_size(tmp_path: Path, group: int):
     for rows in (64, 1_000, 4_096, 10_000, 20_000):
         assert lengths(frame, rows) == expected(10_000, rows)
     assert_frame_equal(pl.concat(iterate_blocks(frame, 4_096)), table)
+    assert_frame_equal(pl.concat(iterate_blocks(frame, 4_096, row_groups_ahead=2)), table)
     kept = frame.filter(pl.col("i") % 7 != 0).with_columns(y=pl.col("x") * 2)
     assert lengths(kept, 1_000) == expected(table.filter(pl.col("i") % 7 != 0).height, 1_000)
     assert_frame_equal(pl.concat(iterate_blocks(kept, 1_000)), kept.collect())

@@ -98,7 +98,7 @@ def read_columns(
     parallel_map(close, list(readers))
     while unfinished:
         readers, unfinished = unfinished, {}
-        _feed_blocks(readers, frame, reading)
+        _feed_blocks(readers, frame, reading, row_groups_ahead=2)  # to select values is quick
         parallel_map(close, list(readers))
     return rows, {name: finished[name] for name in reading}
 
@@ -142,12 +142,19 @@ def read_segments(
     return {segment: {name: finished[segment, name] for name in reading} for segment, (reading, _) in plans.items()}
 
 
-def _feed_blocks(readers: Mapping[str, Accumulator], frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> int:
+def _feed_blocks(
+    readers: Mapping[str, Accumulator],
+    frame: pl.LazyFrame,
+    reading: Mapping[str, pl.Expr],
+    *,
+    row_groups_ahead: int = 1,
+) -> int:
     """Pass every block's columns to their accumulators; return the number of rows."""
     rows = 0
     wanted = [reading[name] for name in readers]
     # values are cast after reading, block by block: with the casts in the query polars takes three times the memory
-    for raw in iterate_blocks(frame.select(map(column_named, readers)), rows_per_block(len(readers))):
+    columns_of_readers = frame.select(map(column_named, readers))
+    for raw in iterate_blocks(columns_of_readers, rows_per_block(len(readers)), row_groups_ahead=row_groups_ahead):
         block = raw.select(wanted)
         rows += len(block)
         # polars would also take the name of a series as a pattern
@@ -176,15 +183,23 @@ class _ScratchFloats(local):
 _scratch = _ScratchFloats()
 
 
-def normalize_floats(values: Values, out: NDArray[np.float64] | None = None) -> Values:
-    """Return floats as float64, without NaN, which is missing, and with 0.0 for -0.0; int64 is returned as it is.
+def _sort_numbers(values: Values) -> Values:
+    """Sort int64 or floats in place; return them as int64 or float64, without NaN, and with 0.0 for -0.0."""
+    if values.dtype == np.int64:
+        values.sort()
+        return values
+    values += 0.0  # -0.0 + 0.0 is 0.0
+    values.sort()  # 32-bit floats before they are widened, which takes half of the time
+    present = values[: np.searchsorted(values, values.dtype.type(np.nan))]  # NaN comes last
+    return present.astype(np.float64, copy=False)
 
-    `out` is where they are written, as long as `values`; if left out, it is new memory.
-    """
+
+def normalize_floats(values: Values) -> Values:
+    """Return floats as float64, without NaN, which is missing, and with 0.0 for -0.0; int64 is returned as it is."""
     if values.dtype == np.int64:
         return values
     with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
-        normalized = np.add(values, 0.0, out=out, dtype=np.float64)  # -0.0 + 0.0 is 0.0
+        normalized = np.add(values, 0.0, dtype=np.float64)  # -0.0 + 0.0 is 0.0
         has_nan = bool(np.isnan(normalized.sum()))
     return normalized[~np.isnan(normalized)] if has_nan else normalized
 
@@ -268,12 +283,9 @@ class ExactAccumulator:
 
     def _merge_waiting(self) -> None:
         """Merge the waiting values into the table of distinct values and counts."""
-        raw = np.concatenate([self._table[0][:0], *self._waiting_values])
+        raw = np.concatenate(self._waiting_values or [self._table[0][:0]])
         self._waiting_values, self._waiting_rows = [], 0
-        if raw.dtype == np.float64:
-            raw = normalize_floats(raw, raw)
-        raw.sort()
-        table = count_distinct_sorted(raw)
+        table = count_distinct_sorted(_sort_numbers(raw))
         if len(self._table[0]):
             values, a, b = merge_tables(*self._table, *table)
             table = values, a + b
