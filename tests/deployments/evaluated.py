@@ -27,7 +27,7 @@ evaluation_stores:
     dataset: now
     reference: {kind: dataset, dataset: before}
     evaluation: {name: "day ${day}", labels: {day: "${day}"}, time: "${day}"}
-    segments: [{name: negative, where: "amount < 0"}]
+    segments: [{name: small, where: "amount < 1"}]
     find_segments: true
     checks:
       inputs: {metric: data_drift, soft_max: 0.6}

@@ -91,7 +91,7 @@ def test_all_that_a_deployment_has_measured_comes_back_bit_for_bit(folder: Path)
     one = json.loads(shown.stdout)
     assert (one["origin"], one["infrastructure"], one["revision"]) == ("production", "automation", 1)
     assert one["release"].startswith("v3 ")
-    assert one["metrics"]["segment.negative.segment_drift"]["value"] is not None
+    assert one["metrics"]["segment.small.segment_drift"]["value"] is not None
     assert one["metrics"]["found_segments"]["value"] is not None
     assert call(folder, "report", "spec.yaml", "drift", "day 2026-03-02").stdout == (
         "drift-day-2026-03-02-production.html\n"

@@ -96,7 +96,7 @@ def encode_rows(sides: Sequence[pl.DataFrame], roles: Mapping[str, Role], losses
     for name, role in roles.items():
         dtype = pl.Float64 if role is Role.NUMERICAL else pl.String
         column = pl.concat([side.get_column(name).alias("value").cast(dtype) for side in read])
-        encode = _encode_numbers if role is Role.NUMERICAL else _encode_texts
+        encode = _code_numbers if role is Role.NUMERICAL else _code_categories
         of_rows, columns[name] = encode(name, column)
         codes.append(of_rows)
         paired = role is Role.NUMERICAL and columns[name].selected.shape[1] > BINS // 2 + 2
@@ -112,7 +112,7 @@ def encode_rows(sides: Sequence[pl.DataFrame], roles: Mapping[str, Role], losses
     )
 
 
-def _encode_numbers(name: str, column: pl.Series) -> tuple[Codes, SplitColumn]:
+def _code_numbers(name: str, column: pl.Series) -> tuple[Codes, SplitColumn]:
     values = np.ascontiguousarray(column.fill_null(np.nan).to_numpy(), np.float64)
     bounds = choose_bounds(values)
     codes = np.arange(len(bounds) + 2)
@@ -147,7 +147,7 @@ def choose_bounds(values: Floats) -> Floats:
     return np.asarray(bounds[(bounds >= known[0]) & (bounds < known[-1])])
 
 
-def _encode_texts(name: str, column: pl.Series) -> tuple[Codes, SplitColumn]:
+def _code_categories(name: str, column: pl.Series) -> tuple[Codes, SplitColumn]:
     frequencies = column.drop_nulls().value_counts(name="count").sort(["count", "value"], descending=[True, False])
     readable = (one for one in frequencies["value"] if len(one) <= MAX_LABEL_CHARACTERS and one.isprintable())
     labels = list(islice(readable, BINS))
