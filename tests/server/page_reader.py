@@ -43,7 +43,7 @@ class PageReader(HTMLParser):
             self.loaded.append(values["href"])
         elif tag == "img":
             self.faults.append("an image")
-        elif tag == "a":
+        elif tag == "a" and not values.get("href", "").startswith("#"):
             self.links.append(self._join(values.get("href", "")))
         elif tag == "form":
             self.forms.append(Form(values.get("method", "get"), self._join(values.get("action", self.url))))

@@ -6,7 +6,7 @@ import re
 import httpx2
 import pytest
 
-from engine.server.access import FailureLimit
+from engine.server.token_gate import FailureLimit
 from engine.server.tokens import make_token
 
 from .small_server import SmallServer

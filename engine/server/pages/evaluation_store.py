@@ -1,5 +1,6 @@
 """An evaluation store: its evaluations as a table and as charts, several side by side, and their removal."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -247,7 +248,15 @@ def _draw_charts(found: ServedStore, metrics: Sequence[str], redact: Redact) -> 
             drawn = draw_history(HistoryView(metric, points, allowed), "", redact, size=(520, 200))
             values = (f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
             name = format_metric_name(metric)
-            charts.append({"title": name, "svg": drawn.render(), "text": f"{name}: {', '.join(values)}"})
+            charts.append(
+                {
+                    "title": name,
+                    "svg": drawn.render(),
+                    "text": f"{name}: {', '.join(values)}",
+                    "series": json.dumps([[point.moment.timestamp() for point in points], [p.value for p in points]]),
+                    "limits": json.dumps([[one.value, one.key] for one in allowed.limits] if allowed else []),
+                }
+            )
     return charts
 
 

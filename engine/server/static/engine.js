@@ -65,3 +65,29 @@ document.addEventListener("htmx:before:request", (event) => {
     next.remove();
   }
 });
+
+// A metric over time, enlarged: drag to zoom, double click to see all again.
+const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+for (const figure of document.querySelectorAll("[data-series]")) {
+  if (typeof uPlot === "undefined") break;
+  const button = document.createElement("button");
+  button.className = "plain";
+  button.textContent = "Zoom";
+  button.setAttribute("aria-label", `Zoom into ${figure.dataset.title}`);
+  figure.querySelector("figcaption").append(" ", button);
+  button.addEventListener("click", () => {
+    const [times, values] = JSON.parse(figure.dataset.series), limits = JSON.parse(figure.dataset.limits);
+    const axis = { stroke: colourOf("muted"), grid: { stroke: colourOf("line") }, ticks: { show: false } };
+    const place = figure.querySelector("div");
+    place.replaceChildren();
+    new uPlot({
+      width: place.clientWidth, height: 260, axes: [axis, axis],
+      series: [
+        {},
+        { label: figure.dataset.title, stroke: colourOf("batch"), width: 2, points: { show: times.length < 200 } },
+        ...limits.map(([, key]) => ({ label: key, stroke: colourOf(key.startsWith("soft") ? "warning" : "error"), dash: [6, 4], points: { show: false } })),
+      ],
+    }, [times, values, ...limits.map(([value]) => times.map(() => value))], place);
+    button.remove();
+  });
+}
