@@ -138,7 +138,7 @@ def test_an_administrator_removes_a_bundle_that_is_in_no_use(factory: Factory) -
 def test_pages_load_no_data_library_and_take_little_memory(factory: Factory) -> None:
     admin = factory.browse("admin")
     seen = [page.path for start in ("/projects", "/deployments", "/bundles") for page in admin.crawl(start)]
-    assert {path.rpartition("/")[2] for path in seen} >= {"status", "scenarios", "outbox", "spec", "flow", "history"}
+    assert {path.rpartition("/")[2] for path in seen} >= {"status", "scenarios", "outbox", "spec", "flow"}
     process = Path(f"/proc/{factory.asked.server.process.pid}")
     mapped = (process / "maps").read_text()
     heavy = ("polars", "numpy", "numba", "sklearn", "scipy", "vl_convert")
