@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,9 @@ STATUS = f"/p/{quote(PROJECT, safe='')}/status"
 EVALUATIONS = f"/p/{quote(PROJECT, safe='')}/stores/{quote(STORE, safe='')}/evaluations"
 RUNS = f"/p/{quote(PROJECT, safe='')}/scenarios/{quote(SCENARIO, safe='')}/runs"
 
+
+COPY = "copy"
+"""The folder of another state of the project, in which a test may remove something."""
 
 CHROMIUM = shutil.which("chromium")
 TOKEN = "a-token-of-more-than-thirty-two-letters"
@@ -63,7 +66,10 @@ class PageServer(SmallServer):
 def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PAGE_SECRET", SECRET)
-        yield write_page_project(tmp_path_factory.mktemp("pages"))
+        found = write_page_project(tmp_path_factory.mktemp("pages"))
+        # Now: to close a file of a database that this process has open would let go of the locks of SQLite.
+        shutil.copytree(found.parent, found.parent / COPY)
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -238,9 +244,9 @@ def test_a_scenario_is_paused_and_resumed_with_a_reason_that_all_see(browser: ht
     assert "repair" not in PageReader(resumed.text).text
 
 
-def test_evaluations_are_removed_after_a_question(path: Path, tmp_path: Path) -> None:
-    server = PageServer(Path(shutil.copytree(path.parent, tmp_path / "copy")) / path.name)
-    with serve_pages(server) as (client, _):
+def test_evaluations_are_removed_after_a_question(path: Path) -> None:
+    server = PageServer(path.parent / COPY / path.name)
+    with closing(server), serve_pages(server) as (client, _):
         last = server.store.evaluations.history(STORE)[0]
         question = f"{EVALUATIONS.replace('/evaluations', '/removal')}?evaluation={last.id}"
         form = read(client, question).find_form("/removal")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -132,3 +133,15 @@ def test_an_administrator_removes_a_bundle_that_is_in_no_use(factory: Factory) -
     admin = factory.browse("admin")
     used = admin.submit(f"/bundles/{factory.first}/remove")
     assert (used.status_code, "is in use" in used.text) == (409, True)
+
+
+def test_pages_load_no_data_library_and_take_little_memory(factory: Factory) -> None:
+    admin = factory.browse("admin")
+    seen = [page.path for start in ("/projects", "/deployments", "/bundles") for page in admin.crawl(start)]
+    assert {path.rpartition("/")[2] for path in seen} >= {"status", "scenarios", "outbox", "spec", "flow"}
+    process = Path(f"/proc/{factory.asked.server.process.pid}")
+    mapped = (process / "maps").read_text()
+    heavy = ("polars", "numpy", "numba", "sklearn", "scipy", "vl_convert")
+    assert [name for name in heavy if f"/{name}" in mapped] == []
+    resident = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmRSS"))
+    assert int(resident.split()[1]) // 1024 < 90

@@ -17,6 +17,7 @@ from engine.outcome import CheckOutcome
 from engine.spec import load
 from engine.store import utc_now
 from engine.views.charts.bars import draw_bars
+from engine.views.charts.flow import arrange_layers
 from engine.views.charts.histograms import draw_histogram, name_bins, share_bins
 from engine.views.charts.strip import draw_strip
 from engine.views.charts.svg import Drawing, Scale
@@ -168,10 +169,10 @@ def test_the_flow_has_each_thing_after_all_that_it_is_made_of(tmp_path: Path) ->
         "models: {m: {algorithm: ridge, task: regression, dataset: joined, target: y}}\n"
         "evaluation_stores: {s: {model: m, dataset: joined, reference: {kind: dataset, dataset: a}}}\n"
     )
-    nodes = {node.name: node for node in describe_flow(load(spec))}
-    assert {name: node.layer for name, node in nodes.items()} == {"a": 0, "b": 0, "joined": 1, "m": 2, "s": 3}
-    assert nodes["s"].inputs == (("dataset", "joined"), ("model", "m"), ("dataset", "a"))
-    assert nodes["joined"].position.line == 4
+    layers = arrange_layers(describe_flow(load(spec)))
+    assert [sorted(node.name for node in layer) for layer in layers] == [["a", "b"], ["joined"], ["m"], ["s"]]
+    (store,) = layers[-1]
+    assert set(store.needs) == {("datasets", "joined"), ("models", "m"), ("datasets", "a")}
 
 
 def make_evaluation(performance: PerformanceDetail) -> Evaluation:
