@@ -180,7 +180,7 @@ def propose_segments(
             roles,
             shared,
             entity,
-            score_excess(sides, members[i], {**roles, **predicted}),
+            score_excess(sides, members[i], members[:i], {**roles, **predicted}),
         )
         for i in kept
     ]

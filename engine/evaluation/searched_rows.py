@@ -127,17 +127,31 @@ def list_prediction_columns(scored: ScoredRows | None) -> dict[str, drift.Role]:
 
 
 def score_excess(
-    sides: Sequence[SearchedSide], members: Sequence[Bools], roles: Mapping[str, drift.Role]
+    sides: Sequence[SearchedSide],
+    members: Sequence[Bools],
+    before: Sequence[Sequence[Bools]],
+    roles: Mapping[str, drift.Role],
 ) -> dict[str | None, float]:
-    """Return how far each column, and the losses, have moved in a group beyond what they moved in all rows."""
-    reference, batch = sides
-    labelled = all(np.isfinite(one.losses).any() for one in sides)
+    """Return how far each column, and the losses, have moved in a group beyond what they moved in all rows.
+
+    Parameters
+    ----------
+    members
+        Which rows of each side are in the group, shape (rows,) each.
+    before
+        The same of the groups that were proposed before: without their rows, it must stand out by itself.
+    """
+    rows = [
+        side.unseen[~np.any([np.zeros(side.frame.height, np.bool_), *(one[i] for one in before)], axis=0)[side.unseen]]
+        for i, side in enumerate(sides)
+    ]
+    losses = [side.losses[of] for side, of in zip(sides, rows, strict=True)]
     return drift.score_subgroup(
-        reference.frame[reference.unseen],
-        batch.frame[batch.unseen],
+        sides[0].frame[rows[0]],
+        sides[1].frame[rows[1]],
         roles,
-        (members[0][reference.unseen], members[1][batch.unseen]),
-        losses=(reference.losses[reference.unseen], batch.losses[batch.unseen]) if labelled else None,
+        (members[0][rows[0]], members[1][rows[1]]),
+        losses=(losses[0], losses[1]) if all(np.isfinite(one).any() for one in losses) else None,
     )
 
 
