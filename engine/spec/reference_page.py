@@ -189,7 +189,7 @@ def _render_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str
 def _escape_cell(text: str) -> str:
     """Escape what Markdown would take for the end of a cell, or for HTML outside of code."""
     text = text.replace("|", "\\|")
-    return text if "`" in text else text.replace("<", "&lt;")
+    return re.sub("`[^`]*`|<", lambda one: "&lt;" if one[0] == "<" else one[0], text)
 
 
 def describe_resource(resource: type[Resource]) -> str:

@@ -15,6 +15,7 @@ from engine.server.access import OPEN_PATHS
 from engine.server.app import build_app
 from engine.server.callers import GuardedRoute, Role
 from engine.server.node_api.application import NodeApi
+from engine.server.pages.links import is_page
 from engine.server.tokens import NodeTokens
 from engine.service.served_node import ServedNode
 from engine.store.node import Node
@@ -59,12 +60,55 @@ def list_routes(folder: Path) -> list[Route]:
 
 def test_every_endpoint_is_in_the_table_with_the_role_that_it_needs(tmp_path: Path) -> None:
     routes = list_routes(tmp_path)
-    assert {route.path for route in routes if not isinstance(route, GuardedRoute)} == set(OPEN_PATHS)
-    guarded = [one for one in routes if isinstance(one, GuardedRoute)]
-    found = {
-        (method, route.path): route.role.word for route in guarded for method in (route.methods or set()) - {"HEAD"}
+    open_paths = {route.path for route in routes if not isinstance(route, GuardedRoute)}
+    assert open_paths == {*OPEN_PATHS, "/login", "/static/{digest}/{name}"}
+    found = list_roles(routes)
+    assert {place: role for place, role in found.items() if place in ENDPOINTS} == {
+        place: one.role for place, one in ENDPOINTS.items()
     }
-    assert found == {place: one.role for place, one in ENDPOINTS.items()}
+    pages = {place: role for place, role in found.items() if place not in ENDPOINTS}
+    assert all(is_page(path) for _, path in pages)
+    assert {role for (method, _), role in pages.items() if method == "GET"} == {"viewer"}
+    assert {path: role for (method, path), role in pages.items() if method != "GET"} == ACTIONS_OF_PAGES
+
+
+def list_roles(routes: list[Route]) -> dict[tuple[str, str], str]:
+    """Return the role that each method of each guarded path needs."""
+    guarded = [one for one in routes if isinstance(one, GuardedRoute)]
+    return {(method, one.path): one.role.word for one in guarded for method in (one.methods or set()) - {"HEAD"}}
+
+
+@pytest.mark.slow
+def test_no_page_is_shown_without_a_login_and_none_acts_for_a_lower_role(target: Target, tmp_path: Path) -> None:
+    before = target.describe_all()
+    for (method, template), needed in list_roles(list_routes(tmp_path)).items():
+        if (method, template) in ENDPOINTS:
+            continue
+        path = re.sub(r"\{[^}]+\}", "x", template)
+        assert target.send(None, method, path).status_code == 401, (method, template)
+        for role in (one for one in Role if one < Role[needed.upper()]):
+            assert target.send(role.word, method, path).status_code == 403, (method, template, role)
+    assert target.describe_all() == before
+
+
+ACTIONS_OF_PAGES = {
+    "/logout": "viewer",
+    "/p/{project}/stores/{store}/removal": "admin",
+    "/p/{project}/stores/{store}/evaluations/{evaluation}/compute": "operator",
+    "/p/{project}/stores/{store}/check": "operator",
+    "/p/{project}/scenarios/{scenario}/start": "operator",
+    "/p/{project}/scenarios/{scenario}/pause": "operator",
+    "/p/{project}/scenarios/{scenario}/resume": "operator",
+    "/p/{project}/spec/reload": "admin",
+    "/p/{project}/outbox/{message}/retry": "operator",
+    "/p/{project}/outbox/{message}/drop": "operator",
+    "/p/{project}/runs/{run}/abort": "operator",
+    "/deployments/{deployment}/deploy": "deployer",
+    "/deployments/{deployment}/rollback": "deployer",
+    "/deployments/{deployment}/disable": "deployer",
+    "/bundles/{bundle}/remove": "admin",
+}
+"""What forms of pages do, and the role that each needs."""
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +158,8 @@ def test_without_a_token_that_counts_no_endpoint_does_or_tells_anything(target: 
         for name, headers in wrong.items():
             answer = target.send(None, method, path, body, **headers)
             assert answer.status_code == 401, (method, path, name, answer.text)
-            said.setdefault(name, set()).add(answer.text)
+            if not is_page(path):  # which asks for a login
+                said.setdefault(name, set()).add(answer.text)
     missing = {name: texts for name, texts in said.items() if name in WITHOUT_TOKEN}
     refused = {name: texts for name, texts in said.items() if name not in WITHOUT_TOKEN}
     # One text for all that do not count: whoever tries one does not learn whether it was right once.
