@@ -16,7 +16,10 @@ set -euo pipefail
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 "${PYTHON:-python3}" -m venv "$tmp/venv"
-"$tmp/venv/bin/pip" install -qq --disable-pip-version-check nannyml==0.13.1 statsmodels setuptools
+"$tmp/venv/bin/pip" install -qq --disable-pip-version-check \
+    nannyml==0.13.1 statsmodels==0.15.0 setuptools==80.10.2 numpy==2.2.6 pandas==2.3.3 scipy==1.17.1 \
+    scikit-learn==1.7.2 pyarrow==26.0.1 plotly==5.24.1 kaleido==0.2.1 lightgbm==4.5.0 flaml==2.8.0 \
+    matplotlib==3.11.2 fsspec==2026.9.0 s3fs==2026.9.0 aiobotocore==3.10.0
 
 "$tmp/venv/bin/python" -W ignore - <<'PY'
 import sys
