@@ -53,12 +53,12 @@ def import_datasets(state: ImportState) -> None:
         state.sections["datasets"][name] = part
 
 
-def import_connection(state: ImportState, name: str, kind: str) -> str:
+def import_connection(state: ImportState, name: str, kind: str, place: str) -> str:
     """Declare a connection by its name in DSS, if it is not yet, and return its name here."""
     connections = state.sections["connections"]
     ours = make_name(name, (), "connection")
     if ours not in connections:
-        line = state.report.add("connection", name, "export-manifest.json $.requiredConnections", f"connections.{ours}")
+        line = state.report.add("connection", name, f"{place}.connection", f"connections.{ours}")
         part = Part(f"the connection {ours} of DSS")
         if kind == "postgresql":
             part |= {"kind": "postgresql", "url": state.add_secret(f"{name}_url")}
@@ -84,7 +84,7 @@ def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: st
     declare_unknown(state, texts, params.place)
     whole = ".".join(fill_references(text, state.names, line) for text in (schema, table) if text)
     part["kind"] = "stored"
-    part["connection"] = import_connection(state, params.get_text("connection") or "postgresql", "postgresql")
+    part["connection"] = import_connection(state, params.get_text("connection") or "postgresql", "postgresql", params.place)
     part["table"] = Template(whole)
 
 
@@ -106,7 +106,7 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
     else:
         declare_unknown(state, [params.get_text("path")], params.place)
         path = fill_references(params.get_text("path").lstrip("/"), state.names, line)
-        part["connection"] = import_connection(state, params.get_text("connection") or "filesystem", "file")
+        part["connection"] = import_connection(state, params.get_text("connection") or "filesystem", "file", params.place)
         part["path"] = path
         if ".." in path.split("/"):
             part["path"] = f"data/{folder}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.dss.json_objects import JsonObject, parse_lenient_json
 from engine.dss.names import ProjectNames, make_identifier
-from engine.dss.report import ImportReport, ObjectLine
+from engine.dss.report import ImportReport
 from engine.dss.source import ProjectFiles
 from engine.dss.spec_writing import Part, Template
 from engine.errors import BundleError
@@ -48,6 +48,11 @@ class ImportState:
             return None
         return JsonObject(path, "$", values, self.report.report_type)
 
+    def read_payload(self, recipe: str, ending: str) -> JsonObject | None:
+        """Return the settings of a recipe, which lie in a file beside it; None if there is none that can be read."""
+        path = f"recipes/{recipe}.{ending}"
+        return self.read_object(path) if self.files.has_content(path) else None
+
     def read_folder(self, kind: str, folder: str) -> list[tuple[str, JsonObject]]:
         """Return the objects of a folder by id; files that cannot be read become lines of the report."""
         found = []
@@ -81,8 +86,3 @@ def may_be_secret(name: str, value: object = None) -> bool:
 def list_references(owner: JsonObject, key: str, role: str) -> list[str]:
     """Return what a recipe reads or writes in a role: `inputs.main.items[].ref`."""
     return [name for one in owner.get_object(key).get_object(role).get_objects("items") if (name := one.get_text("ref"))]
-
-
-def note_unread(line: ObjectLine, what: str) -> None:
-    """Note that a part of an object is not carried over."""
-    line.note(f"{what} is not carried over")
