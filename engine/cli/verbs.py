@@ -13,7 +13,7 @@ from engine.cli.options import GIVEN_OPTIONS
 VERBS = (
     "init", "validate", "render", "schema", "plan", "run", "watch", "serve", "show", "compare", "report", "check",
     "drill", "mute", "unmute", "pause", "resume", "abort", "outbox", "remove", "prune", "deploy", "deployments",
-    "rollback", "status", "pull", "bundle", "node", "state",
+    "rollback", "status", "pull", "bundle", "node", "state", "import",
 )  # fmt: skip
 """The verbs, in the order of `--help`: each is a module of this package."""
 

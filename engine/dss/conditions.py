@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from engine.spec.conditions import STEP_PREFIX, ConditionScope, find_condition_problems, name_step_variable
 
 _OPERATORS = {"and": "&&", "or": "||", "AND": "&&", "OR": "||", "=": "=="}
-_TOKEN = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|==|!=|<=|>=|&&|\|\||[=<>!()])""")
+_TOKEN = re.compile(
+    r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|==|!=|<=|>=|&&|\|\||[=<>!()])"""
+)
 
 
 def translate_formula(formula: str, steps: Sequence[tuple[str, str]], variables: dict[str, str]) -> tuple[str, str]:

@@ -10,9 +10,22 @@ from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part, Template
 from engine.dss.variables import declare_unknown
 
-_FILE_TYPES = frozenset({"Filesystem", "UploadedFiles", "S3", "Azure", "GCS", "FTP", "HDFS", "SCP", "SFTP", "FilesInFolder"})
+_FILE_TYPES = frozenset(
+    {"Filesystem", "UploadedFiles", "S3", "Azure", "GCS", "FTP", "HDFS", "SCP", "SFTP", "FilesInFolder"}
+)
 _SQL_TYPES = frozenset(
-    {"PostgreSQL", "Snowflake", "BigQuery", "Redshift", "MySQL", "Oracle", "SQLServer", "Synapse", "Databricks", "Athena"}
+    {
+        "PostgreSQL",
+        "Snowflake",
+        "BigQuery",
+        "Redshift",
+        "MySQL",
+        "Oracle",
+        "SQLServer",
+        "Synapse",
+        "Databricks",
+        "Athena",
+    }
 )
 _COLUMN_TYPES = {
     "string": "text",
@@ -84,7 +97,9 @@ def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: st
     declare_unknown(state, texts, params.place)
     whole = ".".join(fill_references(text, state.names, line) for text in (schema, table) if text)
     part["kind"] = "stored"
-    part["connection"] = import_connection(state, params.get_text("connection") or "postgresql", "postgresql", params.place)
+    part["connection"] = import_connection(
+        state, params.get_text("connection") or "postgresql", "postgresql", params.place
+    )
     part["table"] = Template(whole)
 
 
@@ -106,7 +121,9 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
     else:
         declare_unknown(state, [params.get_text("path")], params.place)
         path = fill_references(params.get_text("path").lstrip("/"), state.names, line)
-        part["connection"] = import_connection(state, params.get_text("connection") or "filesystem", "file", params.place)
+        part["connection"] = import_connection(
+            state, params.get_text("connection") or "filesystem", "file", params.place
+        )
         part["path"] = path
         if ".." in path.split("/"):
             part["path"] = f"data/{folder}"

@@ -66,7 +66,9 @@ def _describe_inputs(
     scored = list_references(recipe, "outputs", "main") if models else []
     rows = [*scored, *list_references(recipe, "inputs", "main")]
     dataset = next((name for one in rows if (name := find(one, "datasets"))), None)
-    given = next((name for one in list_references(recipe, "inputs", "reference") if (name := find(one, "datasets"))), None)
+    given = next(
+        (name for one in list_references(recipe, "inputs", "reference") if (name := find(one, "datasets"))), None
+    )
     if models:
         part["model"] = models[0]
     elif list_references(recipe, "inputs", "model"):

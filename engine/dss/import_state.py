@@ -1,13 +1,14 @@
 """What an import has read and made so far: the files, the names, the parts of the spec, and the report."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.dss.json_objects import JsonObject, parse_lenient_json
 from engine.dss.names import ProjectNames, make_identifier
 from engine.dss.report import ImportReport
-from engine.dss.source import ProjectFiles
+from engine.dss.source import MANIFEST_FILE, ProjectFiles
 from engine.dss.spec_writing import Part, Template
 from engine.errors import BundleError
 
@@ -37,8 +38,17 @@ class ImportState:
 
     def read_object(self, path: str) -> JsonObject | None:
         """Return the JSON object in a file of the content; None, with a remark, if it cannot be read."""
+        return self._parse_file(path, lambda: self.files.read_content(path))
+
+    def read_manifest(self) -> JsonObject | None:
+        """Return the manifest of an export; None if there is none that can be read."""
+        if not self.files.has_manifest:
+            return None
+        return self._parse_file(MANIFEST_FILE, self.files.read_manifest)
+
+    def _parse_file(self, path: str, read: Callable[[], bytes]) -> JsonObject | None:
         try:
-            values = parse_lenient_json(self.files.read_content(path).decode("utf-8-sig"))
+            values = parse_lenient_json(read().decode("utf-8-sig"))
         except (BundleError, UnicodeDecodeError, ValueError) as error:
             what = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             self.report.remarks[path] = what
@@ -78,11 +88,15 @@ class ImportState:
 
 def may_be_secret(name: str, value: object = None) -> bool:
     """Return whether a variable of this name or value may hold a secret, such as a password in a URL."""
-    wordy = re.search(r"passw|passphrase|secret|token|api_?key|access_?key|private_?key|credential", name, re.IGNORECASE)
+    wordy = re.search(
+        r"passw|passphrase|secret|token|api_?key|access_?key|private_?key|credential", name, re.IGNORECASE
+    )
     in_url = isinstance(value, str) and re.search(r"://[^/\s]*:[^/\s]*@|://hooks\.", value)
     return bool(wordy or in_url)
 
 
 def list_references(owner: JsonObject, key: str, role: str) -> list[str]:
     """Return what a recipe reads or writes in a role: `inputs.main.items[].ref`."""
-    return [name for one in owner.get_object(key).get_object(role).get_objects("items") if (name := one.get_text("ref"))]
+    return [
+        name for one in owner.get_object(key).get_object(role).get_objects("items") if (name := one.get_text("ref"))
+    ]

@@ -62,7 +62,9 @@ def translate_metric(id_: str, scope: str) -> str | None:
         Whether the metric is one of a `dataset` or of a `store`.
     """
     found = _find_store_metric(id_) if scope == "store" else _find_dataset_metric(id_)
-    if found is None or not isinstance(resolve_metric_name(found, "store" if scope == "store" else "dataset"), MetricName):
+    if found is None or not isinstance(
+        resolve_metric_name(found, "store" if scope == "store" else "dataset"), MetricName
+    ):
         return None
     return found
 

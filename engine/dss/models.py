@@ -72,15 +72,17 @@ def _describe_model(state: ImportState, found: JsonObject, recipe: str | None, l
 def _list_rejected(settings: JsonObject) -> list[str]:
     """Return the columns that the training leaves out."""
     per_feature = next(
-        (one for owner in (settings, settings.get_object("preprocessing")) if (one := owner.get_object("per_feature")).values),
+        (
+            one
+            for owner in (settings, settings.get_object("preprocessing"))
+            if (one := owner.get_object("per_feature")).values
+        ),
         settings.get_object("per_feature"),
     )
     return sorted(name for name in per_feature.values if per_feature.get_object(name).get_text("role") == "REJECT")
 
 
-def _find_reference(
-    state: ImportState, id_: str, name: str, training: JsonObject | None, line: ObjectLine
-) -> str:
+def _find_reference(state: ImportState, id_: str, name: str, training: JsonObject | None, line: ObjectLine) -> str:
     """Return the dataset that batches are compared with: the test rows of the newest version, or the training rows."""
     versions: dict[int, str] = {}
     for path in state.files.list_other_files(f"saved_models/{id_}/versions"):

@@ -29,6 +29,8 @@ MOST_TEXT_BYTES = 16 * 2**20
 """Bytes of a file that is read into memory."""
 MOST_DIRECTORY_BYTES = 32 * 2**20
 
+MANIFEST_FILE = "export-manifest.json"
+
 NEVER_READ = frozenset({"apikeys.json"})
 """Files whose content is keys."""
 
@@ -49,12 +51,25 @@ class ProjectFiles:
         What the paths of the content begin with: empty, or a folder with a slash at its end.
     skipped
         Paths that are not read, and why: links, devices.
+    name
+        What the folder or archive is called.
     """
 
     files: dict[str, int]
     root: str
     skipped: dict[str, str]
     open_file: Callable[[str], IO[bytes]]
+    name: str
+
+    @property
+    def base(self) -> str:
+        """What the paths begin with beside the content, where an export has its manifest and its data."""
+        return self.root.removesuffix("project_config/")
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether it has the manifest of an export."""
+        return self.base + MANIFEST_FILE in self.files
 
     def list_content(self, folder: str, ending: str = ".json") -> list[str]:
         """Return the paths, below the root, of the files directly in a folder of the content, in order."""
@@ -68,8 +83,7 @@ class ProjectFiles:
 
     def list_other_files(self, folder: str) -> list[str]:
         """Return the full paths of the files below `other-files/`, which are data and models."""
-        base = self.root.removesuffix("project_config/")
-        return sorted(path for path in self.files if path.startswith(f"{base}other-files/{folder}/"))
+        return sorted(path for path in self.files if path.startswith(f"{self.base}other-files/{folder}/"))
 
     def read_content(self, path: str) -> bytes:
         """Return the bytes of a file of the content.
@@ -81,9 +95,11 @@ class ProjectFiles:
         """
         if path.rpartition("/")[2] in NEVER_READ:
             raise BundleError(f"{path} holds keys and is never read")
-        if self.files[self.root + path] > MOST_TEXT_BYTES:
-            raise BundleError(f"{path} is larger than {format_bytes(MOST_TEXT_BYTES)}")
-        return b"".join(self._read_parts(self.root + path))
+        return self._read_whole(self.root + path)
+
+    def read_manifest(self) -> bytes:
+        """Return the bytes of the manifest of an export; BundleError if it is too large or damaged."""
+        return self._read_whole(self.base + MANIFEST_FILE)
 
     def copy_file(self, path: str, target: Path) -> None:
         """Copy a file, by its full path, to a new file; BundleError if it is damaged or another file is there."""
@@ -94,6 +110,11 @@ class ProjectFiles:
                     file.write(part)
         except OSError as error:
             raise BundleError(f"{target} cannot be written: {error.strerror}") from error
+
+    def _read_whole(self, path: str) -> bytes:
+        if self.files[path] > MOST_TEXT_BYTES:
+            raise BundleError(f"{_show_path(path)} is larger than {format_bytes(MOST_TEXT_BYTES)}")
+        return b"".join(self._read_parts(path))
 
     def _read_parts(self, path: str) -> Iterator[bytes]:
         left = self.files[path]
@@ -121,7 +142,9 @@ def open_project_files(path: Path) -> Iterator[ProjectFiles]:
     """
     if path.is_dir():
         files, skipped = _list_folder(path)
-        yield ProjectFiles(files, _find_root(files, path), skipped, lambda name: _open_in_folder(path, name))
+        yield ProjectFiles(
+            files, _find_root(files, path), skipped, lambda name: _open_in_folder(path, name), path.absolute().name
+        )
         return
     if not path.is_file():
         raise UsageError(f"{path} is neither a folder nor a file")
@@ -135,7 +158,7 @@ def open_project_files(path: Path) -> Iterator[ProjectFiles]:
             files = _check_records(archive)
         except BundleError as error:
             raise BundleError(f"{path} is refused: {error}") from None
-        yield ProjectFiles(files, _find_root(files, path), {}, archive.open)
+        yield ProjectFiles(files, _find_root(files, path), {}, archive.open, path.stem)
 
 
 def _find_root(files: dict[str, int], path: Path) -> str:

@@ -39,7 +39,9 @@ def format_spec(spec: Mapping[str, Any]) -> str:
     for section, value in spec.items():
         if value is None or value in ({}, []):
             continue
-        lines += ["", *_write_entry(section, value, "")] if isinstance(value, dict) else _write_entry(section, value, "")
+        lines += (
+            ["", *_write_entry(section, value, "")] if isinstance(value, dict) else _write_entry(section, value, "")
+        )
     return "\n".join(lines) + "\n"
 
 

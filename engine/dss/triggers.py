@@ -99,7 +99,9 @@ def _translate_times(params: JsonObject, zone: str, line: ObjectLine) -> list[Ke
     if frequency == "minutely":
         keys = [_build_interval(f"{repeat}m", start, 0, 0, line)]
     elif frequency == "hourly":
-        keys = [{"cron": f"{minute} * * * *"}] if repeat == 1 else [_build_interval(f"{repeat}h", start, 0, minute, line)]
+        keys = (
+            [{"cron": f"{minute} * * * *"}] if repeat == 1 else [_build_interval(f"{repeat}h", start, 0, minute, line)]
+        )
     elif frequency == "daily":
         daily = {"cron": f"{minute} {hour} * * *"}
         keys = [daily] if repeat == 1 else [_build_interval(f"{repeat}d", start, hour, minute, line)]

@@ -89,12 +89,12 @@ def _declare(state: ImportState, name: str, value: object, line: ObjectLine) -> 
     line.target = f"variables.{ours}"
 
 
-def _flatten_values(values: Mapping[str, Any], prefix: str, path: str, depth: int = 0) -> Iterator[tuple[str, Any, str]]:
+def _flatten_values(
+    values: Mapping[str, Any], prefix: str, path: str, depth: int = 0
+) -> Iterator[tuple[str, Any, str]]:
     """Yield name, value and path of each value of nested objects; names are joined with dots."""
     for key, value in values.items():
         if isinstance(value, dict) and value and depth < _MOST_DEPTH:
             yield from _flatten_values(value, f"{prefix}{key}.", f"{path}.{key}", depth + 1)
         else:
             yield f"{prefix}{key}", value, f"{path}.{key}"
-
-

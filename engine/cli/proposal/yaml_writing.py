@@ -6,6 +6,7 @@ from engine.formatting.yaml_text import is_plain_scalar, quote_scalar
 from engine.models.classes import ClassValue
 from engine.spec.variable_references import escape_references
 
+
 def format_text(value: str, *, filled: bool = True) -> str:
     """Return a text as a YAML scalar, quoted if need be.
 
