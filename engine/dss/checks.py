@@ -119,6 +119,6 @@ def _read_scalar(text: str) -> Any:
         number = float(text)
     except ValueError:
         return text
-    if number != number or abs(number) >= 1e15:
+    if not abs(number) < 1e15:
         return text
     return int(number) if number.is_integer() else number

@@ -111,7 +111,8 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
     folder = make_name(id_, (), "data")
     if data and state.with_data:
         for path in data:
-            state.copies[path] = f"data/{folder}/{path.rpartition('/')[2]}"
+            below = path.partition(f"/{id_}/")[2].replace("/", "_")
+            state.copies[path] = f"data/{folder}/{below}"
         part["path"] = f"data/{folder}"
         line.note(f"{len(data)} file(s) copied to data/{folder}")
     elif found.get_text("type") == "UploadedFiles" or not params.get_text("path"):

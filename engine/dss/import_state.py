@@ -95,6 +95,11 @@ def may_be_secret(name: str, value: object = None) -> bool:
     return bool(wordy or in_url)
 
 
+def may_hold_password(sql: str) -> bool:
+    """Return whether SQL may hold a password, as that which makes users does."""
+    return re.search(r"password|identified\s+by|secret|credential", sql, re.IGNORECASE) is not None
+
+
 def list_references(owner: JsonObject, key: str, role: str) -> list[str]:
     """Return what a recipe reads or writes in a role: `inputs.main.items[].ref`."""
     return [

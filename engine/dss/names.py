@@ -8,12 +8,13 @@ from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Template
 from engine.spec.variable_references import escape_references, find_references
 
+_USER_IN_ADDRESS = re.compile(r"://[^/\s@]*@")
 _NOT_IN_NAMES = re.compile(r"""["'/$\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+""")
 
 
 def make_name(text: str, taken: Collection[str], fallback: str) -> str:
     """Return a legal name like a text that is not taken: `name`, else `name 2` and so on."""
-    name = " ".join(_NOT_IN_NAMES.sub(" ", text).split())[:180] or fallback
+    name = " ".join(_NOT_IN_NAMES.sub(" ", text).split()).lstrip(". ")[:180].strip() or fallback
     return next(one for one in (name, *(f"{name} {n}" for n in range(2, len(taken) + 3))) if one not in taken)
 
 
@@ -64,11 +65,17 @@ class ProjectNames:
 def fill_references(text: str, names: ProjectNames, line: ObjectLine, also: Collection[str] = ()) -> Template:
     """Return a text with the `${…}` of DSS as those of the spec; unknown ones are kept as text, and noted.
 
+    User and password of an address in it are masked.
+
     Parameters
     ----------
     also
         Names that are allowed besides the variables, such as those of messages.
     """
+    masked = _USER_IN_ADDRESS.sub("://***@", text)
+    if masked != text:
+        line.note("TODO user and password of an address in it are not carried over")
+        text = masked
     filled, place = "", 0
     for reference in find_references(text):
         name = reference.text[2:-1].strip()

@@ -80,14 +80,14 @@ class ImportReport:
         return ", ".join(f"{outcomes.count(word)} {word}" for word in words)
 
 
-DIFFERENCES = (
-    "**Data drift** is in both the accuracy of a classifier that separates reference and batch. DSS measures it on "
-    "samples and does not state a held-out part; here it is measured on held-out rows. No drift is 0.5, so that a "
-    "limit of 0.5 or less always warns: choose the limit anew.",
-    "**A metric without a value** is EMPTY in both. Here EMPTY counts as WARNING, unless the check has `when_empty:`.",
-    "**All rows count here**, also those outside the sample that DSS took, so counts and drift differ.",
-    "**A variable of a message without a value** stops the message in DSS. Here it is sent, with a note.",
-)
+DIFFERENCES = """\
+- **Data drift** is in both the accuracy of a classifier that separates reference and batch. DSS measures it on samples
+  and does not state a held-out part; here it is measured on held-out rows. No drift is 0.5, so that a limit of 0.5 or
+  less always warns: choose the limit anew.
+- **A metric without a value** is EMPTY in both. Here EMPTY counts as WARNING, unless the check has `when_empty:`.
+- **All rows count here**, also those outside the sample that DSS took, so counts and drift differ.
+- **A variable of a message without a value** stops the message in DSS. Here it is sent, with a note.
+"""
 """What is different between the two for every project."""
 
 
@@ -112,8 +112,8 @@ def format_report(report: ImportReport, project: str, source: str, findings: str
         parts.append(f"## Values that could not be read\n\n{listed}")
     verdict = f"```\n{findings.replace('```', chr(39) * 3)}\n```" if findings else "Nothing: the spec is valid."
     parts.append(f"## What `engine validate` says\n\n{verdict}")
-    parts.append("## What is different in any case\n\n" + "\n".join(f"- {one}" for one in DIFFERENCES))
-    return "\n\n".join(parts) + "\n"
+    parts.append(f"## What is different in any case\n\n{DIFFERENCES}")
+    return "\n\n".join(parts)
 
 
 def _format_line(line: ObjectLine) -> str:

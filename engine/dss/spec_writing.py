@@ -54,7 +54,7 @@ def _write_mapping(values: Mapping[str, Any], indent: str) -> Iterator[str]:
 def _write_entry(key: str, value: Any, indent: str) -> Iterator[str]:
     if isinstance(value, Part):
         yield from _write_comments(value, indent)
-    start = f"{indent}{_quote_key(key)}:"
+    start = f"{indent}{_quote_text(key)}:"
     if isinstance(value, dict):
         if _is_flat(value):
             yield f"{start} {_write_flow(value)}"
@@ -97,7 +97,7 @@ def _is_flat(values: Mapping[str, Any]) -> bool:
 def _write_flow(value: Any) -> str:
     if isinstance(value, dict):
         given = {key: one for key, one in value.items() if one is not None}
-        return "{" + ", ".join(f"{_quote_key(key)}: {_write_flow(one)}" for key, one in given.items()) + "}"
+        return "{" + ", ".join(f"{_quote_text(key)}: {_write_flow(one)}" for key, one in given.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_write_flow, value)) + "]"
     if value is None:
@@ -109,12 +109,13 @@ def _write_flow(value: Any) -> str:
     if isinstance(value, Day) and parse_iso_date(value):
         return str(value)
     text = value if isinstance(value, Template) else escape_references(value)
-    return str(text) if is_plain_scalar(text) else quote_scalar(text)
+    return _quote_text(text)
 
 
-def _quote_key(key: str) -> str:
-    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(?:[ .-][A-Za-z0-9_]+)*", key)
-    return key if plain and (is_plain_scalar(key) or " " in key) else quote_scalar(key)
+def _quote_text(text: str) -> str:
+    """Return a text as a scalar: words with single blanks between them need no quotes."""
+    words = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(?: [A-Za-z0-9_]+)+", text)
+    return str(text) if words or is_plain_scalar(text) else quote_scalar(text)
 
 
 def _write_block(text: str, indent: str) -> list[str] | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.dss.conditions import translate_formula
-from engine.dss.import_state import ImportState
+from engine.dss.import_state import ImportState, may_hold_password
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references, make_identifier, make_name
 from engine.dss.report import ObjectLine
@@ -228,6 +228,9 @@ def _read_constant(value: object) -> Any:
 
 def _translate_sql(state: ImportState, params: JsonObject, line: ObjectLine) -> Keys | None:
     connection, sql = params.get_text("connection"), params.get_text("sql", "query")
+    if may_hold_password(sql):
+        line.leave_out("its statements may hold a password")
+        return None
     if state.sections["connections"].get(connection, {}).get("kind") != "postgresql" or not sql:
         line.leave_out("its connection is no PostgreSQL database that the spec declares, or it has no statement")
         return None

@@ -5,9 +5,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from engine.dss.import_state import ImportState
+from engine.dss.import_state import ImportState, may_hold_password
 from engine.dss.json_objects import JsonObject
-from engine.dss.names import make_name
+from engine.dss.names import fill_references, make_name
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
 
@@ -61,11 +61,16 @@ def _translate_trigger(state: ImportState, one: JsonObject, type_: str, zone: st
         return [{"kind": "dataset_changed", "dataset": kept[0] if len(kept) == 1 else kept, "all": both, **every}]
     if type_ == "sql_query":
         connection, sql = params.get_text("connection"), params.get_text("sql")
+        if may_hold_password(sql):
+            line.leave_out("its query may hold a password")
+            return []
         declared = state.sections["connections"].get(connection, {})
         if declared.get("kind") != "postgresql" or not sql:
             line.leave_out("its connection is no PostgreSQL database that the spec declares, or it has no query")
             return []
-        return [{"kind": "query_changed", "connection": connection, "sql": sql, **every}]
+        return [
+            {"kind": "query_changed", "connection": connection, "sql": fill_references(sql, state.names, line), **every}
+        ]
     if type_ == "follow_scenariorun":
         other = state.names.scenarios.get(params.get_text("scenarioId"))
         if other is None:

@@ -43,6 +43,9 @@ def import_dss(
             raise typer.BadParameter(f"{path} exists already", param_hint="--output")
     with open_project_files(source) as files:
         imported = import_project(files, with_data=with_data)
+        for target in imported.copies.values():
+            if (output / target).exists():
+                raise typer.BadParameter(f"{output / target} exists already", param_hint="--output")
         try:
             output.mkdir(parents=True, exist_ok=True)
             for path, target in imported.copies.items():
