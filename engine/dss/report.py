@@ -35,7 +35,7 @@ class ObjectLine:
 
     def leave_out(self, reason: str) -> None:
         """Say that the object is left out, and why."""
-        self.reason = reason
+        self.reason, self.target = reason, ""
 
     @property
     def outcome(self) -> str:
