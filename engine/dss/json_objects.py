@@ -99,7 +99,7 @@ class JsonObject:
 
     def get_object(self, key: str) -> "JsonObject":
         """Return the object at a key; an empty one if there is none."""
-        found = next(iter(self._find_values((key,), "an object", dict)), {})
+        found: dict[str, Any] = next(iter(self._find_values((key,), "an object", dict)), {})
         return self._make_child(f".{key}", found)
 
     def get_objects(self, key: str) -> list["JsonObject"]:

@@ -1,7 +1,7 @@
 """The triggers of scenarios: times of every frequency, changes of data, ends of other scenarios."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -85,7 +85,7 @@ def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
     """Return the outcomes that count: a list of them, or one as a text; None for the default."""
     given = params.values.get("outcomeFilter")
     words = [given] if isinstance(given, str) else params.get_texts("outcomeFilter")
-    known = [word for word in ("SUCCESS", "WARNING", "FAILED", "ABORTED") if word in words]
+    known: list[str] = [word for word in ("SUCCESS", "WARNING", "FAILED", "ABORTED") if word in words]
     if words and not known:
         line.note("its filter of outcomes is not known: SUCCESS and WARNING count")
     return known or None
@@ -181,15 +181,11 @@ def _read_start(text: str, line: ObjectLine) -> date | None:
     """Return the day of a start, which is a date or an instant."""
     if not text:
         return None
-    found = re.match(r"\d{4}-\d{2}-\d{2}", text)
     try:
-        return datetime.fromisoformat(found[0]).date() if found else _refuse_start(line)
+        return date.fromisoformat(text[:10])
     except ValueError:
-        return _refuse_start(line)
-
-
-def _refuse_start(line: ObjectLine) -> None:
-    line.note("its start is no date")
+        line.note("its start is no date")
+        return None
 
 
 def _read_zone(text: str, zone: str, line: ObjectLine) -> str:

@@ -187,6 +187,7 @@ WRONG = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(changes=st.lists(st.tuples(st.sampled_from(PLACES), st.booleans(), WRONG), min_size=1, max_size=12))
 def test_any_keys_may_be_missing_or_of_another_type(
