@@ -1,6 +1,5 @@
 """The triggers of scenarios: times of every frequency, changes of data, ends of other scenarios."""
 
-import re
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
