@@ -48,8 +48,8 @@ def import_dss(
                 raise typer.BadParameter(f"{output / target} exists already", param_hint="--output")
         try:
             output.mkdir(parents=True, exist_ok=True)
-            for path, target in imported.copies.items():
-                files.copy_file(path, output / target)
+            for file, target in imported.copies.items():
+                files.copy_file(file, output / target)
             with replace_file(spec) as part:
                 part.write_text(imported.spec, encoding="utf-8")
             findings, valid = check_spec(spec)
