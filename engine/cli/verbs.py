@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import typer
@@ -13,7 +14,7 @@ from engine.cli.options import GIVEN_OPTIONS
 VERBS = (
     "init", "validate", "render", "schema", "plan", "run", "watch", "serve", "show", "compare", "report", "check",
     "drill", "mute", "unmute", "pause", "resume", "abort", "outbox", "remove", "prune", "deploy", "deployments",
-    "rollback", "status", "pull", "bundle", "node", "state",
+    "rollback", "status", "pull", "bundle", "node", "state", "import",
 )  # fmt: skip
 """The verbs, in the order of `--help`: each is a module of this package."""
 
@@ -36,7 +37,7 @@ class _Verbs(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in VERBS:
             raise KeyError(name)
-        module = import_module(f"engine.cli.{name}")
+        module = import_module(f"engine.cli.{name}_" if iskeyword(name) else f"engine.cli.{name}")
         holder = typer.Typer(rich_markup_mode=None)
         if hasattr(module, "COMMANDS"):
             _add_group(holder, name, module.__doc__, module.COMMANDS)

@@ -85,6 +85,12 @@ def test_validate_loads_the_language_alone_and_asked_again_not_even_that(folder:
     assert list_loaded(folder, ["validate", "spec.yaml", "--format", "json"]) & {*DATA, *OTHERS, *LANGUAGE} == set()
 
 
+def test_an_import_loads_no_data_library(folder: Path) -> None:
+    source = Path(__file__).parents[1] / "dss" / "projects" / "cards"
+    loaded = list_loaded(folder, ["import", "dss", str(source), "--output", "imported"])
+    assert loaded & {*DATA, "jinja2", "httpx2", "starlette", "cryptography"} == set()
+
+
 def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_computes(folder: Path) -> None:
     list_loaded(folder, ["run", "spec.yaml"])
     again = list_loaded(folder, ["run", "spec.yaml"])

@@ -16,11 +16,12 @@ from engine.cli.proposal.exclusions import Neighbours, list_exclusions, list_one
 from engine.cli.proposal.limits import limit_missing_shares, limit_unseen_shares, propose_mean_ranges
 from engine.cli.proposal.models import MIN_ROWS_PER_CLASS, propose_model
 from engine.cli.proposal.periods import divide_rows, select_earlier
-from engine.cli.proposal.yaml_writing import can_be_key, escape_character, format_text, quote_text
+from engine.cli.proposal.yaml_writing import can_be_key, format_text, quote_text
 from engine.data.inspection import FileInspection, summarise_columns
 from engine.drift import Role
 from engine.errors import DataError, UsageError
 from engine.formatting.hints import suggest_name
+from engine.formatting.yaml_text import escape_character
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.datasets import Csv
 

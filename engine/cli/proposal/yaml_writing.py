@@ -1,13 +1,10 @@
 """Writes values as YAML scalars that are read back unchanged, whatever characters a column's name has."""
 
 import math
-import re
 
+from engine.formatting.yaml_text import is_plain_scalar, quote_scalar
 from engine.models.classes import ClassValue
 from engine.spec.variable_references import escape_references
-
-_PLAIN_SCALAR = re.compile(r"(\.\.?/)*[A-Za-z_][A-Za-z0-9_./-]*")
-_RESERVED_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 def format_text(value: str, *, filled: bool = True) -> str:
@@ -18,19 +15,9 @@ def format_text(value: str, *, filled: bool = True) -> str:
     filled
         Whether variables are filled in at that place of the spec, so that `${` must be escaped.
     """
-    if _PLAIN_SCALAR.fullmatch(value) and value.lower() not in _RESERVED_WORDS:
+    if is_plain_scalar(value):
         return value
-    shown = escape_references(value) if filled else value
-    return '"' + "".join(escape_character(character) for character in shown) + '"'
-
-
-def escape_character(character: str) -> str:
-    """Return a character as it is written inside double quotes of YAML."""
-    if character in '"\\':
-        return "\\" + character
-    if character.isprintable():
-        return character
-    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
+    return quote_scalar(escape_references(value) if filled else value)
 
 
 def can_be_key(name: str) -> bool:
@@ -45,7 +32,7 @@ def format_label(value: ClassValue) -> str:
 
 def quote_text(value: str) -> str:
     """Return a text as a YAML scalar in double quotes."""
-    return '"' + "".join(map(escape_character, escape_references(value))) + '"'
+    return quote_scalar(escape_references(value))
 
 
 def round_digits(value: float) -> float:

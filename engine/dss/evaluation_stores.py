@@ -1,0 +1,131 @@
+"""`model_evaluation_stores/`, with the recipes that evaluate into them."""
+
+from typing import Any
+
+from engine.dss.checks import import_checks
+from engine.dss.import_state import ImportState, list_references
+from engine.dss.json_objects import JsonObject
+from engine.dss.metric_names import translate_metric
+from engine.dss.names import fill_references
+from engine.dss.report import ObjectLine
+from engine.dss.spec_writing import Part
+
+_ROLES = ("evaluationStore", "main")
+"""The roles in which a recipe writes a store: of the evaluation, and of the standalone evaluation."""
+
+
+def import_evaluation_stores(
+    state: ImportState, recipes: dict[str, JsonObject], references: dict[str, dict[str, Any]]
+) -> None:
+    """Declare the stores of the project.
+
+    Parameters
+    ----------
+    references
+        By name of a model, the reference of its stores.
+    """
+    for id_, found in state.read_folder("evaluation store", "model_evaluation_stores"):
+        label = found.get_text("name") or id_
+        name = state.names.add_target("evaluation_stores", id_, label)
+        line = state.report.add("evaluation store", label, found.place, f"evaluation_stores.{name}")
+        if name != label:
+            line.note(f"renamed {name}")
+        part = Part(f"{found.place} (id {id_})")
+        recipe = _find_evaluation(recipes, id_)
+        if recipe is None:
+            part |= {"dataset": "TODO", "reference": {"kind": "dataset", "dataset": "TODO"}}
+            part.add_todo("name the dataset that is evaluated: no recipe of the project writes this store")
+            line.note("TODO no recipe of the project evaluates into it: name its dataset, reference and model")
+        else:
+            _describe_inputs(state, part, recipes[recipe], references, line)
+            _describe_settings(state, part, recipe, recipes[recipe], line)
+        checks = import_checks(state, found, "store", line.target)
+        if display := _read_display(found, line):
+            part["display"] = {"metrics": display}
+        if checks:
+            part["checks"] = checks
+        state.sections["evaluation_stores"][name] = part
+
+
+def _find_evaluation(recipes: dict[str, JsonObject], id_: str) -> str | None:
+    for name, recipe in recipes.items():
+        if recipe.get_text("type") in ("evaluation", "standalone_evaluation") and any(
+            id_ in list_references(recipe, "outputs", role) for role in _ROLES
+        ):
+            return name
+    return None
+
+
+def _describe_inputs(
+    state: ImportState, part: Part, recipe: JsonObject, references: dict[str, dict[str, Any]], line: ObjectLine
+) -> None:
+    part.comments.append(f"evaluated by {recipe.place}")
+    find = state.names.find_target
+    models = [name for one in list_references(recipe, "inputs", "model") if (name := find(one, "models"))]
+    # the rows with predictions are an output of the evaluation; the input has none
+    scored = list_references(recipe, "outputs", "main") if models else []
+    rows = [*scored, *list_references(recipe, "inputs", "main")]
+    dataset = next((name for one in rows if (name := find(one, "datasets"))), None)
+    given = next(
+        (name for one in list_references(recipe, "inputs", "reference") if (name := find(one, "datasets"))), None
+    )
+    if models:
+        part["model"] = models[0]
+    elif list_references(recipe, "inputs", "model"):
+        line.note("TODO its model is not part of the project")
+    if dataset is None:
+        part.add_todo("name the dataset that is evaluated")
+        line.note("TODO the dataset that is evaluated is not part of the spec: name another")
+    part["dataset"] = dataset or "TODO"
+    reference = {"kind": "dataset", "dataset": given} if given else references.get(models[0]) if models else None
+    if reference is None or reference["dataset"] == "TODO":
+        part.add_todo("name the dataset to compare with")
+        line.note("TODO the dataset to compare with is not known: name it in reference")
+    part["reference"] = reference or {"kind": "dataset", "dataset": "TODO"}
+
+
+def _describe_settings(state: ImportState, part: Part, recipe: str, owner: JsonObject, line: ObjectLine) -> None:
+    """Carry over the settings of the evaluation: labels, confidence, columns left out."""
+    settings = state.read_payload(recipe, owner.get_text("type"))
+    if settings is None:
+        line.note("the settings of its recipe are not in the project: the defaults count")
+        return
+    labels: dict[str, str] = {}
+    for one in settings.get_objects("labels"):
+        key = one.get_text("key")
+        if key and "${" not in key:
+            labels[key] = fill_references(one.get_text("value"), state.names, line)
+    if labels:
+        part["evaluation"] = {"labels": labels}
+    drift: dict[str, Any] = {}
+    confidence = settings.get_number("driftConfidenceLevel")
+    if confidence is not None and 0 < confidence < 1 and confidence != 0.95:
+        drift["confidence"] = confidence
+    rejected = [one.get_text("name") for one in settings.get_objects("features") if one.get_text("role") == "REJECT"]
+    handling = settings.get_object("dataDriftColumnHandling").values
+    ignored = [name for name, how in handling.items() if how in ("IGNORE", "IGNORED")]
+    if excluded := sorted({name for name in (*rejected, *ignored) if name}):
+        drift["columns"] = {"exclude": excluded}
+    if drift:
+        part["drift"] = drift
+    others = sorted({str(how)[:30] for how in handling.values() if how not in ("IGNORE", "IGNORED", "AUTO", None)})
+    if others:
+        line.note(f"the handling of columns for drift ({', '.join(others)}) is found from the data here")
+    if settings.get_object("selection").values or settings.get_flag("limitSampling", default=False):
+        line.note("all rows count here, not a sample")
+    if settings.get_objects("customMetrics"):
+        line.note("TODO its custom metrics are Python code: write metrics of kind: python")
+    if settings.get_flag("treatDriftFailureAsError", default=False):
+        line.note("failures of drift as errors: not carried over, since what cannot be measured is EMPTY here")
+
+
+def _read_display(found: JsonObject, line: ObjectLine) -> list[str]:
+    shown: list[str] = []
+    listed = found.get_object("displayParams").get_texts("displayedMetrics")
+    for id_ in listed:
+        metric = translate_metric(id_, "store")
+        if metric is None:
+            line.note(f"the displayed metric {id_[:60]} has no counterpart")
+        elif metric not in shown and not metric.endswith("*"):
+            shown.append(metric)
+    return shown

@@ -1,0 +1,107 @@
+"""What an import has read and made so far: the files, the names, the parts of the spec, and the report."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.dss.json_objects import JsonObject, parse_lenient_json
+from engine.dss.names import ProjectNames, make_identifier
+from engine.dss.report import ImportReport
+from engine.dss.source import MANIFEST_FILE, ProjectFiles
+from engine.dss.spec_writing import Part, Template
+from engine.errors import BundleError
+
+SECTIONS = (
+    *("variables", "secrets", "connections", "datasets", "models", "evaluation_stores", "channels", "scenarios"),
+    "bundles",
+)
+"""The sections that an import writes, in their order."""
+
+
+@dataclass(slots=True)
+class ImportState:
+    """An import.
+
+    Attributes
+    ----------
+    copies
+        With data: by the path in the source of a data file, the path of its copy, relative to the spec.
+    """
+
+    files: ProjectFiles
+    names: ProjectNames
+    report: ImportReport
+    with_data: bool
+    sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
+    copies: dict[str, str] = field(default_factory=dict)
+
+    def read_object(self, path: str) -> JsonObject | None:
+        """Return the JSON object in a file of the content; None, with a remark, if it cannot be read."""
+        return self._parse_file(path, lambda: self.files.read_content(path))
+
+    def read_manifest(self) -> JsonObject | None:
+        """Return the manifest of an export; None if there is none that can be read."""
+        if not self.files.has_manifest:
+            return None
+        return self._parse_file(MANIFEST_FILE, self.files.read_manifest)
+
+    def _parse_file(self, path: str, read: Callable[[], bytes]) -> JsonObject | None:
+        try:
+            values = parse_lenient_json(read().decode("utf-8-sig"))
+        except (BundleError, UnicodeDecodeError, ValueError) as error:
+            what = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+            self.report.remarks[path] = what
+            return None
+        if not isinstance(values, dict):
+            self.report.report_type(path, "a JSON object")
+            return None
+        return JsonObject(path, "$", values, self.report.report_type)
+
+    def read_payload(self, recipe: str, ending: str) -> JsonObject | None:
+        """Return the settings of a recipe, which lie in a file beside it; None if there is none that can be read."""
+        path = f"recipes/{recipe}.{ending}"
+        return self.read_object(path) if self.files.has_content(path) else None
+
+    def read_folder(self, kind: str, folder: str) -> list[tuple[str, JsonObject]]:
+        """Return the objects of a folder by id; files that cannot be read become lines of the report."""
+        found = []
+        for path in self.files.list_content(folder):
+            id_ = path.removeprefix(f"{folder}/").removesuffix(".json")
+            one = self.read_object(path)
+            if one is None:
+                self.report.add(kind, id_, path).leave_out("its file cannot be read")
+            else:
+                found.append((id_, one))
+        return found
+
+    def add_secret(self, wish: str) -> Template:
+        """Declare an optional secret, from an environment variable of the project; return the reference to it."""
+        secrets = self.sections["secrets"]
+        name = make_identifier(wish.lower(), secrets)
+        variable = make_identifier(f"{self.names.key}_{name}".upper())
+        part = Part("", {"env": variable, "optional": True})
+        part.add_todo(f"set the environment variable {variable}: no value was read from the project")
+        secrets[name] = part
+        return Template(f"${{secret.{name}}}")
+
+
+def may_be_secret(name: str, value: object = None) -> bool:
+    """Return whether a variable of this name or value may hold a secret, such as a password in a URL."""
+    wordy = re.search(
+        r"passw|passphrase|secret|token|api_?key|access_?key|private_?key|credential", name, re.IGNORECASE
+    )
+    in_url = isinstance(value, str) and re.search(r"://[^/\s]*:[^/\s]*@|://hooks\.", value)
+    return bool(wordy or in_url)
+
+
+def may_hold_password(sql: str) -> bool:
+    """Return whether SQL may hold a password, as that which makes users does."""
+    return re.search(r"password|identified\s+by|secret|credential", sql, re.IGNORECASE) is not None
+
+
+def list_references(owner: JsonObject, key: str, role: str) -> list[str]:
+    """Return what a recipe reads or writes in a role: `inputs.main.items[].ref`."""
+    return [
+        name for one in owner.get_object(key).get_object(role).get_objects("items") if (name := one.get_text("ref"))
+    ]

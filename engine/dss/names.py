@@ -1,0 +1,91 @@
+"""Names of the spec for the objects of a project, and the texts in which they stand."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from engine.dss.report import ObjectLine
+from engine.dss.spec_writing import Template
+from engine.spec.variable_references import escape_references, find_references
+
+_USER_IN_ADDRESS = re.compile(r"://[^/\s@]*@")
+_NOT_IN_NAMES = re.compile(r"""["'/$\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+""")
+
+
+def make_name(text: str, taken: Collection[str], fallback: str) -> str:
+    """Return a legal name like a text that is not taken: `name`, else `name 2` and so on."""
+    name = " ".join(_NOT_IN_NAMES.sub(" ", text).split()).lstrip(". ")[:180].strip() or fallback
+    return next(one for one in (name, *(f"{name} {n}" for n in range(2, len(taken) + 3))) if one not in taken)
+
+
+def make_identifier(text: str, taken: Collection[str] = ()) -> str:
+    """Return a name that `${…}` may contain, like a text, that is not taken."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", text)[:100].strip("_") or "value"
+    name = f"v_{name}" if name[0].isdigit() else name
+    return next(one for one in (name, *(f"{name}_{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+
+
+@dataclass(slots=True)
+class ProjectNames:
+    """The names that the objects of a project have in the spec.
+
+    Attributes
+    ----------
+    key
+        The key of the project in DSS.
+    targets, scenarios
+        By id in DSS (of datasets the name), the names of datasets, models and stores, and of scenarios.
+    sections
+        By name of a target, its section of the spec.
+    variables
+        By name in DSS, the names of variables.
+    """
+
+    key: str
+    targets: dict[str, str] = field(default_factory=dict)
+    sections: dict[str, str] = field(default_factory=dict)
+    scenarios: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def add_target(self, section: str, id_: str, text: str) -> str:
+        """Give a dataset, model or store a name, which is its alone among the three."""
+        name = make_name(text, self.sections, section.removesuffix("s"))
+        self.targets[id_], self.sections[name] = name, section
+        return name
+
+    def find_target(self, reference: str, *sections: str) -> str | None:
+        """Return the name of what a reference names, if it is of one of the sections; None if it is not.
+
+        A reference may begin with the key of the project: `CARDS.transactions`.
+        """
+        name = self.targets.get(reference) or self.targets.get(reference.removeprefix(f"{self.key}."))
+        return name if name is not None and self.sections[name] in sections else None
+
+
+def fill_references(text: str, names: ProjectNames, line: ObjectLine, also: Collection[str] = ()) -> Template:
+    """Return a text with the `${…}` of DSS as those of the spec; unknown ones are kept as text, and noted.
+
+    User and password of an address in it are masked.
+
+    Parameters
+    ----------
+    also
+        Names that are allowed besides the variables, such as those of messages.
+    """
+    masked = _USER_IN_ADDRESS.sub("://***@", text)
+    if masked != text:
+        line.note("TODO user and password of an address in it are not carried over")
+        text = masked
+    filled, place = "", 0
+    for reference in find_references(text):
+        name = reference.text[2:-1].strip()
+        filled += text[place : reference.offset]
+        place = reference.offset + reference.length
+        if name in also:
+            filled += f"${{{name}}}"
+        elif name in names.variables:
+            filled += f"${{{names.variables[name]}}}"
+        else:
+            filled += escape_references(reference.text)
+            line.note(f"{name[:60]} is no variable here: its ${{…}} stays as text")
+    return Template(filled + text[place:])

@@ -1,0 +1,136 @@
+"""Imports a project: the spec and the report as texts, and the data files to copy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.dss.bundles import import_bundles
+from engine.dss.datasets import import_datasets
+from engine.dss.evaluation_stores import import_evaluation_stores
+from engine.dss.import_state import ImportState
+from engine.dss.json_objects import JsonObject
+from engine.dss.models import import_models
+from engine.dss.names import ProjectNames, make_name
+from engine.dss.report import ImportReport, format_report
+from engine.dss.scenarios import import_scenarios
+from engine.dss.source import NEVER_READ, ProjectFiles
+from engine.dss.spec_writing import Template, format_spec
+from engine.dss.variables import import_variables
+from engine.errors import Severity, SpecError
+from engine.spec import load
+from engine.spec.diagnostics import render_diagnostics
+
+_OTHER_FOLDERS = {
+    "managed_folders": "managed folder",
+    "model_comparisons": "model comparison",
+    "zones": "zone of the flow",
+    "lambda_services": "API service",
+    "dashboards": "dashboard",
+    "insights": "insight",
+    "web_apps": "web application",
+    "statistics_worksheets": "worksheet",
+}
+_QUIET_RECIPES = ("prediction_training", "evaluation", "standalone_evaluation")
+"""Recipes whose content goes into models and stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedProject:
+    """The texts of an import.
+
+    Attributes
+    ----------
+    copies
+        By path in the source, the path of a data file relative to the spec.
+    """
+
+    spec: str
+    name: str
+    report: ImportReport
+    copies: dict[str, str]
+
+
+def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
+    """Import the files of a project.
+
+    Parameters
+    ----------
+    with_data
+        Whether the spec reads copies of the data files that an export has.
+    """
+    report = ImportReport()
+    state = ImportState(files, ProjectNames(""), report, with_data)
+    params = state.read_object("params.json") or JsonObject("params.json", "$", {}, report.report_type)
+    state.names.key = _find_key(state, params)
+    import_variables(state)
+    import_datasets(state)
+    recipes = dict(state.read_folder("recipe", "recipes"))
+    references = import_models(state, recipes)
+    import_evaluation_stores(state, recipes, references)
+    import_scenarios(state)
+    import_bundles(state, params)
+    _report_recipes(state, recipes)
+    _report_others(state)
+    name = make_name(state.names.key, (), "project")
+    spec = {"version": 1, "project": name, **_drop_unused(state)}
+    return ImportedProject(format_spec(spec), name, report, state.copies)
+
+
+def check_spec(path: Path) -> tuple[str, bool]:
+    """Return what `engine validate` says of a spec, and whether it is valid."""
+    try:
+        project = load(path, environ={})
+    except SpecError as wrong:
+        errors = any(one.severity is Severity.ERROR for one in wrong.diagnostics)
+        return render_diagnostics(wrong.diagnostics), not errors
+    return render_diagnostics(project.warnings), True
+
+
+def describe_import(imported: ImportedProject, source: str, findings: str) -> str:
+    """Return the report of an import as Markdown; the parameters are those of `format_report`."""
+    return format_report(imported.report, imported.name, source, findings)
+
+
+def _find_key(state: ImportState, params: JsonObject) -> str:
+    """Return the key of the project: that of the manifest of an export, else what params.json or its folder says."""
+    manifest = state.read_manifest()
+    keys = (
+        manifest and manifest.get_text("originalProjectKey"),
+        params.get_text("projectKey", "originalProjectKey", "name"),
+    )
+    return next((key for key in keys if key), state.files.name)
+
+
+def _drop_unused(state: ImportState) -> dict[str, object]:
+    """Return the sections without variables that only other tools use: unused ones stay, and validate names them."""
+    text = format_spec({section: value for section, value in state.sections.items() if section != "variables"})
+    variables = state.sections["variables"]
+    others = " ".join(str(value) for value in variables.values() if isinstance(value, Template))
+    if "${project_key}" not in text and "${project_key}" not in others:
+        del variables["project_key"]
+    return dict(state.sections)
+
+
+def _report_recipes(state: ImportState, recipes: dict[str, JsonObject]) -> None:
+    for name, recipe in recipes.items():
+        type_ = recipe.get_text("type")
+        line = state.report.add("recipe", f"{name} ({type_ or 'no type'})", recipe.place)
+        if type_ in _QUIET_RECIPES:
+            line.note("its settings are those of the model or store that it makes")
+        else:
+            line.leave_out("its output is read where DSS writes it; a dataset of kind: query may take its place")
+
+
+def _report_others(state: ImportState) -> None:
+    """Report what is never carried over."""
+    for folder, kind in _OTHER_FOLDERS.items():
+        for path in state.files.list_content(folder):
+            state.report.add(kind, path.removeprefix(f"{folder}/").removesuffix(".json"), path).leave_out(
+                "it has no counterpart here"
+            )
+    for name in sorted(NEVER_READ):
+        if state.files.has_content(name):
+            state.report.add("keys", name, name).leave_out(
+                "it holds keys: it was not read. Remove it from what you hand on, and change the keys"
+            )
+    for path, why in state.files.skipped.items():
+        state.report.add("file", path, path).leave_out(why)

@@ -1,0 +1,127 @@
+"""The report of an import: a line for each object of the project, and what has become of it."""
+
+from dataclasses import dataclass, field
+
+from engine.formatting.control_characters import single_line
+
+
+@dataclass(slots=True)
+class ObjectLine:
+    """What has become of an object.
+
+    Attributes
+    ----------
+    kind, name, place
+        What it is in DSS, its name there, and its file and JSON path.
+    target
+        Where it is in the spec.
+    notes
+        What is different, or has to be done.
+    reason
+        Why it is left out; None if it is imported.
+    """
+
+    kind: str
+    name: str
+    place: str
+    target: str = ""
+    notes: list[str] = field(default_factory=list)
+    reason: str | None = None
+
+    def note(self, text: str) -> None:
+        """Add a note, unless it is there."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def leave_out(self, reason: str) -> None:
+        """Say that the object is left out, and why."""
+        self.reason, self.target = reason, ""
+
+    @property
+    def outcome(self) -> str:
+        """The outcome in words."""
+        if self.reason is not None:
+            return "left out"
+        return "imported with a note" if self.notes else "imported"
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """The lines of an import.
+
+    Attributes
+    ----------
+    remarks
+        Values that have another type than expected, files that cannot be read: place and what is wrong.
+    """
+
+    lines: list[ObjectLine] = field(default_factory=list)
+    remarks: dict[str, str] = field(default_factory=dict)
+
+    def add(self, kind: str, name: str, place: str, target: str = "") -> ObjectLine:
+        """Add a line for an object and return it."""
+        line = ObjectLine(kind, name, place, target)
+        self.lines.append(line)
+        return line
+
+    def report_type(self, place: str, expected: str) -> None:
+        """Note that a value is not of the expected type; it counts as missing."""
+        self.remarks.setdefault(place, f"{expected} was expected; the value counts as missing")
+
+    @property
+    def left_out(self) -> list[ObjectLine]:
+        """The lines of the objects that are left out."""
+        return [line for line in self.lines if line.reason is not None]
+
+    def summarise(self) -> str:
+        """Return how many objects have which outcome: `12 imported, 3 imported with a note, 1 left out`."""
+        outcomes = [line.outcome for line in self.lines]
+        words = ("imported", "imported with a note", "left out")
+        return ", ".join(f"{outcomes.count(word)} {word}" for word in words)
+
+
+DIFFERENCES = """\
+- **Data drift** is in both the accuracy of a classifier that separates reference and batch. DSS measures it on samples
+  and does not state a held-out part; here it is measured on held-out rows. No drift is 0.5, so that a limit of 0.5 or
+  less always warns: choose the limit anew.
+- **A metric without a value** is EMPTY in both. Here EMPTY counts as WARNING, unless the check has `when_empty:`.
+- **All rows count here**, also those outside the sample that DSS took, so counts and drift differ.
+- **A variable of a message without a value** stops the message in DSS. Here it is sent, with a note.
+"""
+"""What is different between the two for every project."""
+
+
+def format_report(report: ImportReport, project: str, source: str, findings: str) -> str:
+    """Return the report as Markdown.
+
+    Parameters
+    ----------
+    source
+        The name of the folder or archive.
+    findings
+        What `engine validate` says of the spec; empty if nothing.
+    """
+    parts = [
+        f"# Import of {_format_cell(project)}",
+        f"From `{_format_cell(source)}`: {report.summarise()}.",
+        "| DSS | name | file and JSON path | outcome | in the spec | notes |\n|---|---|---|---|---|---|\n"
+        + "\n".join(map(_format_line, report.lines)),
+    ]
+    if report.remarks:
+        listed = "\n".join(f"- `{_format_cell(place)}`: {_format_cell(what)}" for place, what in report.remarks.items())
+        parts.append(f"## Values that could not be read\n\n{listed}")
+    verdict = f"```\n{findings.replace('```', chr(39) * 3)}\n```" if findings else "Nothing: the spec is valid."
+    parts.append(f"## What `engine validate` says\n\n{verdict}")
+    parts.append(f"## What is different in any case\n\n{DIFFERENCES}")
+    return "\n\n".join(parts)
+
+
+def _format_line(line: ObjectLine) -> str:
+    said = "; ".join([*([line.reason] if line.reason else []), *line.notes])
+    cells = (line.kind, line.name, line.place, line.outcome, line.target, said)
+    return "| " + " | ".join(map(_format_cell, cells)) + " |"
+
+
+def _format_cell(text: str) -> str:
+    """Return a text on one line that neither ends a cell nor starts HTML."""
+    return single_line(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

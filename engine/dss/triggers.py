@@ -1,0 +1,199 @@
+"""The triggers of scenarios: times of every frequency, changes of data, ends of other scenarios."""
+
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from engine.dss.import_state import ImportState, may_hold_password
+from engine.dss.json_objects import JsonObject
+from engine.dss.names import fill_references, make_name
+from engine.dss.report import ObjectLine
+from engine.dss.spec_writing import Part
+
+_DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_NTH_WEEK = {"FIRST_WEEK": 1, "SECOND_WEEK": 2, "THIRD_WEEK": 3, "FOURTH_WEEK": 4}
+Keys = dict[str, Any]
+
+
+def import_triggers(state: ImportState, scenario: JsonObject, target: str, zone: str) -> list[Part]:
+    """Return the triggers of a scenario.
+
+    Parameters
+    ----------
+    target
+        Where the scenario is in the spec, for the report.
+    zone
+        The time zone that stands for that of the server.
+    """
+    found: list[Part] = []
+    names: list[str] = []
+    for one in scenario.get_objects("triggers"):
+        type_ = one.get_text("type")
+        label = one.get_text("name") or type_ or "trigger"
+        line = state.report.add("trigger", label, one.place, f"{target}.triggers")
+        for keys in _translate_trigger(state, one, type_, zone, line):
+            name = make_name(label, names, "trigger")
+            names.append(name)
+            if name != label:
+                line.note(f"renamed {name}")
+            active = None if one.get_flag("active", default=True) else False
+            found.append(Part(one.place, {"name": name, **keys, "active": active}))
+    return found
+
+
+def _translate_trigger(state: ImportState, one: JsonObject, type_: str, zone: str, line: ObjectLine) -> list[Keys]:
+    params = one.get_object("params")
+    if type_ == "temporal":
+        return _translate_times(params, zone, line)
+    delay = one.get_whole("delay")
+    every = {"every": f"{delay}s"} if delay and 0 < delay < 10**8 else {}
+    if type_ == "ds_modified":
+        watched = [item.get_text("itemId") for item in params.get_objects("watches")]
+        names = {item: state.names.find_target(item, "datasets") for item in watched}
+        for item in (item for item, name in names.items() if name is None):
+            line.note(f"{item[:60] or '(none)'} is not watched: it is no dataset of the spec")
+        kept = list(dict.fromkeys(name for name in names.values() if name))
+        if not kept:
+            line.leave_out("it watches no dataset of the spec")
+            return []
+        both = True if params.get_flag("triggerWhenAllFire", default=False) and len(kept) > 1 else None
+        return [{"kind": "dataset_changed", "dataset": kept[0] if len(kept) == 1 else kept, "all": both, **every}]
+    if type_ == "sql_query":
+        connection, sql = params.get_text("connection"), params.get_text("sql")
+        if may_hold_password(sql):
+            line.leave_out("its query may hold a password")
+            return []
+        declared = state.sections["connections"].get(connection, {})
+        if declared.get("kind") != "postgresql" or not sql:
+            line.leave_out("its connection is no PostgreSQL database that the spec declares, or it has no query")
+            return []
+        return [
+            {"kind": "query_changed", "connection": connection, "sql": fill_references(sql, state.names, line), **every}
+        ]
+    if type_ == "follow_scenariorun":
+        other = state.names.scenarios.get(params.get_text("scenarioId"))
+        if other is None:
+            line.leave_out("the scenario that it follows is not part of the project")
+            return []
+        return [{"kind": "scenario_finished", "scenario": other, "outcomes": _read_outcomes(params, line)}]
+    line.leave_out(f"TODO triggers of the type {type_[:60] or '(none)'} have no counterpart here")
+    return []
+
+
+def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
+    """Return the outcomes that count: a list of them, or one as a text; None for the default."""
+    given = params.values.get("outcomeFilter")
+    words = [given] if isinstance(given, str) else params.get_texts("outcomeFilter")
+    known: list[str] = [word for word in ("SUCCESS", "WARNING", "FAILED", "ABORTED") if word in words]
+    if words and not known:
+        line.note("its filter of outcomes is not known: SUCCESS and WARNING count")
+    return known or None
+
+
+def _translate_times(params: JsonObject, zone: str, line: ObjectLine) -> list[Keys]:
+    """Return the triggers of a time trigger: a cron expression where that can say it, else distances from its start."""
+    frequency = params.get_text("frequency").lower()
+    repeat = params.get_whole("repeatFrequency", "count") or 1
+    minute, hour = params.get_whole("minute") or 0, params.get_whole("hour") or 0
+    if not (0 <= minute < 60 and 0 <= hour < 24 and 0 < repeat <= 10_000):
+        line.leave_out("its time is not one of a day, or its distance is not between 1 and 10,000")
+        return []
+    start = _read_start(params.get_text("startingFrom"), line)
+    timezone = _read_zone(params.get_text("timezone"), zone, line)
+    if frequency == "minutely":
+        keys = [_build_interval(f"{repeat}m", start, 0, 0, line)]
+    elif frequency == "hourly":
+        keys = (
+            [{"cron": f"{minute} * * * *"}] if repeat == 1 else [_build_interval(f"{repeat}h", start, 0, minute, line)]
+        )
+    elif frequency == "daily":
+        daily = {"cron": f"{minute} {hour} * * *"}
+        keys = [daily] if repeat == 1 else [_build_interval(f"{repeat}d", start, hour, minute, line)]
+    elif frequency == "weekly":
+        keys = _translate_weeks(params, repeat, start, hour, minute, line)
+    elif frequency == "monthly":
+        keys = _translate_months(params, repeat, start, hour, minute, line)
+    else:
+        line.leave_out(f"the frequency {frequency[:40] or '(none)'} is not known")
+        keys = []
+    return [{**({"kind": "interval"} if "every" in one else {}), **one, "timezone": timezone} for one in keys]
+
+
+def _translate_weeks(
+    params: JsonObject, repeat: int, start: date | None, hour: int, minute: int, line: ObjectLine
+) -> list[Keys]:
+    given = [day[:3].upper() for day in params.get_texts("daysOfWeek")]
+    days = [day for day in _DAYS if day in given] or ([_DAYS[start.weekday()]] if start else [])
+    if not days:
+        line.leave_out("it names no day of the week")
+        return []
+    if repeat == 1:
+        return [{"cron": f"{minute} {hour} * * {','.join(days)}"}]
+    if start is None:
+        line.leave_out(f"every {repeat} weeks: the week from which they count is missing")
+        return []
+    if len(days) > 1:
+        line.note("one trigger for each day of the week")
+    monday = start - timedelta(days=start.weekday())
+    since = [monday + timedelta(days=_DAYS.index(day)) for day in days]
+    line.note(f"every {repeat} weeks, counted from the week of {start}")
+    return [_build_interval(f"{7 * repeat}d", day, hour, minute, line) for day in since]
+
+
+def _translate_months(
+    params: JsonObject, repeat: int, start: date | None, hour: int, minute: int, line: ObjectLine
+) -> list[Keys]:
+    if repeat != 1 and 12 % repeat:
+        line.leave_out(f"every {repeat} months does not come at the same months of each year")
+        return []
+    if repeat != 1 and start is None:
+        line.leave_out(f"every {repeat} months: the month from which they count is missing")
+        return []
+    first = start.month if start else 1
+    months = "*" if repeat == 1 else ",".join(map(str, sorted((first - 1 + n) % 12 + 1 for n in range(0, 12, repeat))))
+    on = params.get_text("monthlyRunOn") or "ON_THE_DAY"
+    given = [day[:3].upper() for day in params.get_texts("daysOfWeek")]
+    weekday = next((day for day in _DAYS if day in given), _DAYS[start.weekday()] if start else "")
+    if on == "LAST_DAY_OF_THE_MONTH":
+        return [{"cron": f"{minute} {hour} L {months} *"}]
+    if on in _NTH_WEEK and weekday:
+        return [{"cron": f"{minute} {hour} * {months} {weekday}#{_NTH_WEEK[on]}"}]
+    if on == "LAST_WEEK" and weekday:
+        return [{"cron": f"{minute} {hour} * {months} {(_DAYS.index(weekday) + 1) % 7}L"}]
+    day = params.get_whole("dayOfMonth") or (start.day if start else None)
+    if on != "ON_THE_DAY" or day is None or not 1 <= day <= 31:
+        line.leave_out("its day of the month is missing or not known")
+        return []
+    if day > 28:
+        line.note(f"months without a day {day} are passed over")
+    return [{"cron": f"{minute} {hour} {day} {months} *"}]
+
+
+def _build_interval(every: str, start: date | None, hour: int, minute: int, line: ObjectLine) -> Keys:
+    if start is None:
+        line.note("TODO write since: without it, the distances count from when the trigger is first seen")
+        return {"every": every}
+    return {"every": every, "since": f"{start.isoformat()}T{hour:02}:{minute:02}:00"}
+
+
+def _read_start(text: str, line: ObjectLine) -> date | None:
+    """Return the day of a start, which is a date or an instant."""
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        line.note("its start is no date")
+        return None
+
+
+def _read_zone(text: str, zone: str, line: ObjectLine) -> str:
+    if text in ("", "SERVER"):
+        line.note(f"TODO its times are those of the DSS server, whose time zone is in no file: {zone} is assumed")
+        return zone
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        line.note(f"TODO the time zone {text[:60]} is not known: {zone} is assumed")
+        return zone
+    return text

@@ -1,0 +1,223 @@
+"""`engine import dss`: projects of DSS, written for these tests, become specs and reports.
+
+`ENGINE_WRITE_GOLDEN=1 pytest tests/dss` writes the files in `golden/`: read them before they are committed.
+"""
+
+import json
+import os
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.cli.verbs import app
+from engine.dss.json_objects import parse_lenient_json
+from engine.dss.project_import import ImportedProject, check_spec, import_project
+from engine.dss.source import ProjectFiles, open_project_files
+from engine.errors import BundleError, UsageError
+from engine.spec import load
+
+HERE = Path(__file__).parent
+PROJECTS = ("cards", "orders")
+SECRETS = ("invented-password", "invented-token", "HARMLESS-INVENTED-KEY")
+
+
+def run_import(*arguments: str | Path) -> int:
+    result = typer.main.get_command(app).main(["import", "dss", *map(str, arguments)], standalone_mode=False)
+    return int(result)
+
+
+def zip_project(project: str, path: Path, prefix: str = "") -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((HERE / "projects" / project).rglob("*")):
+            if file.is_file():
+                archive.write(file, prefix + file.relative_to(HERE / "projects" / project).as_posix())
+    return path
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_a_project_becomes_the_expected_spec_and_report(
+    project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_import(HERE / "projects" / project) == 0
+    load(Path("spec.yaml"), environ={})
+    for name in ("spec.yaml", "import-report.md"):
+        found, golden = Path(name).read_text(), HERE / "golden" / project / name
+        if os.environ.get("ENGINE_WRITE_GOLDEN"):
+            golden.parent.mkdir(parents=True, exist_ok=True)
+            golden.write_text(found)
+        assert found == golden.read_text()
+        assert not any(secret in found for secret in SECRETS)
+
+
+def test_folder_export_and_bundle_give_the_same_spec(tmp_path: Path) -> None:
+    export = zip_project("cards", tmp_path / "export.zip", "project_config/")
+    with zipfile.ZipFile(export, "a") as archive:
+        archive.writestr("export-manifest.json", json.dumps({"originalProjectKey": "CARDS"}))
+    bundle = zip_project("cards", tmp_path / "bundle.zip", "some/folder/")
+    texts = {read_project(source).spec for source in (HERE / "projects" / "cards", export, bundle)}
+    assert len(texts) == 1
+
+
+def read_project(source: Path, *, with_data: bool = False) -> ImportedProject:
+    with open_project_files(source) as files:
+        return import_project(files, with_data=with_data)
+
+
+def test_data_of_an_export_is_copied_and_read_from_there(tmp_path: Path) -> None:
+    export = zip_project("cards", tmp_path / "export.zip", "project_config/")
+    version = "other-files/saved_models/Mod3lAb1/versions"
+    with zipfile.ZipFile(export, "a") as archive:
+        archive.writestr("other-files/fs_datasets_data/purchases_eval/out-s0.csv.gz", b"rows")
+        archive.writestr(f"{version}/9/split/test.csv.gz", b"old")
+        archive.writestr(f"{version}/10/split/test.csv.gz", b"new")
+        archive.writestr(f"{version}/10/clf.pkl", b"never read")
+    assert run_import(export, "-o", tmp_path / "out", "--with-data") == 0
+    copied = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out" / "data").rglob("*.gz"))
+    assert copied == ["data/authorization_test/test.csv.gz", "data/purchases_eval/out-s0.csv.gz"]
+    assert (tmp_path / "out" / copied[0]).read_bytes() == b"new"
+    project = load(tmp_path / "out" / "spec.yaml", environ={})
+    assert project.resources.evaluation_stores["the_MES"].reference.dataset == "authorization_test"  # type: ignore[union-attr] # of kind dataset
+
+
+def test_strict_fails_if_something_is_left_out_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    source = HERE / "projects" / "orders"
+    assert run_import(source, "-o", tmp_path, "--strict") == 1
+    with pytest.raises(typer.BadParameter, match="exists already"):
+        run_import(source, "-o", tmp_path)
+
+
+def test_what_is_no_project_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.zip").write_bytes(b"no archive")
+    with pytest.raises(UsageError, match="neither"), open_project_files(tmp_path / "absent"):
+        pass
+    with pytest.raises(UsageError, match=r"params\.json"), open_project_files(tmp_path):
+        pass
+    with pytest.raises(BundleError, match="no zip archive"), open_project_files(tmp_path / "empty.zip"):
+        pass
+
+
+def _as_link(info: zipfile.ZipInfo) -> None:
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "why"),
+    [
+        ("../outside.json", None, r"\.\."),
+        ("/etc/absolute.json", None, "absolute"),
+        ("a\\b.json", None, "backslash"),
+        ("/".join("d" * 40) + "/deep.json", None, "deeper"),
+        ("PARAMS.json", None, "cannot stand in one folder"),
+        ("params.json", None, "twice"),
+        ("link.json", _as_link, "a link"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_hostile_archives_are_refused(
+    name: str, change: Callable[[zipfile.ZipInfo], None] | None, why: str, tmp_path: Path
+) -> None:
+    path = zip_project("orders", tmp_path / "export.zip")
+    info = zipfile.ZipInfo(name)
+    if change:
+        change(info)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(info, b"{}")
+    with pytest.raises(BundleError, match=why), open_project_files(path):
+        pass
+
+
+def test_overlapping_and_damaged_files_are_told(tmp_path: Path) -> None:
+    path = zip_project("orders", tmp_path / "export.zip")
+    raw = bytearray(path.read_bytes())
+    second = raw.index(b"PK\x01\x02", raw.index(b"PK\x01\x02") + 4)
+    raw[second + 42 : second + 46] = bytes(4)  # the place of the second file is that of the first
+    (tmp_path / "overlap.zip").write_bytes(raw)
+    with pytest.raises(BundleError, match="overlaps"), open_project_files(tmp_path / "overlap.zip"):
+        pass
+    place = next(i.header_offset for i in zipfile.ZipFile(path).infolist() if i.filename == "scenarios/NIGHTLY.json")
+    raw = bytearray(path.read_bytes())
+    raw[place + 80 : place + 100] = bytes(20)
+    path.write_bytes(raw)
+    imported = read_project(path)
+    assert "scenarios/NIGHTLY.json" in imported.report.remarks
+    assert [line.name for line in imported.report.left_out if line.kind == "scenario"] == ["NIGHTLY"]
+
+
+def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "project" / "datasets").mkdir(parents=True)
+    (tmp_path / "project" / "params.json").write_text("{}")
+    (tmp_path / "project" / "datasets" / "a.json").write_text('{"type": "UploadedFiles"}')
+    (tmp_path / "project" / "variables.json").symlink_to(HERE / "projects" / "cards" / "variables.json")
+    imported = read_project(tmp_path / "project")
+    assert [(line.name, line.reason) for line in imported.report.left_out] == [
+        ("variables.json", "it is a link or a device")
+    ]
+
+
+def test_lenient_json() -> None:
+    text = """{'a': 'it\\'s "so"', "b": "// no comment, 'none'", /* one */ "c": [1, 2,], }"""
+    assert parse_lenient_json(text) == {"a": 'it\'s "so"', "b": "// no comment, 'none'", "c": [1, 2]}
+    for wrong in ("{'a'", "[" * 100_000):
+        with pytest.raises(ValueError, match=r"line|deeply"):
+            parse_lenient_json(wrong)
+
+
+def _list_places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Return the paths of all values inside a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, one in inner for place in [(*path, key), *_list_places(one, (*path, key))]]
+
+
+DOCUMENTS = {
+    f"{path.relative_to(HERE / 'projects' / 'cards').as_posix()}": parse_lenient_json(path.read_text())
+    for path in sorted((HERE / "projects" / "cards").rglob("*"))
+    if path.is_file() and path.suffix != ".py" and path.name != "apikeys.json"
+}
+PLACES = [(file, place) for file, value in DOCUMENTS.items() for place in _list_places(value)]
+WRONG = st.sampled_from(
+    [None, "", "text", "${x}", -1, 1e400, 2**70, True, [], [None], {}, {"${a": [1]}, "..", "a\x00\ud800"]
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), st.booleans(), WRONG), min_size=1, max_size=12))
+def test_any_keys_may_be_missing_or_of_another_type(
+    changes: list[tuple[tuple[str, tuple[str | int, ...]], bool, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    documents = json.loads(json.dumps(DOCUMENTS))
+    for (file, place), removed, value in changes:
+        owner = documents[file]
+        try:
+            for key in place[:-1]:
+                owner = owner[key]
+            if removed:
+                del owner[place[-1]]
+            else:
+                owner[place[-1]] = value
+        except (KeyError, IndexError, TypeError):
+            continue  # another change has removed it
+    texts = {file: json.dumps(value).encode() for file, value in documents.items()}
+    imported = import_project(as_files(texts), with_data=False)
+    spec = tmp_path_factory.mktemp("mutated") / "spec.yaml"
+    spec.write_text(imported.spec, encoding="utf-8")
+    findings, _ = check_spec(spec)
+    assert "[yaml" not in findings
+    assert "[unknown-key]" not in findings
+    scenarios = {line.place.split()[0] for line in imported.report.lines if line.kind == "scenario"}
+    assert scenarios == {file for file in texts if file.startswith("scenarios/")}
+
+
+def as_files(texts: dict[str, bytes]) -> ProjectFiles:
+    import io
+
+    sizes = {name: len(text) for name, text in texts.items()}
+    return ProjectFiles(sizes, "", {}, lambda name: io.BytesIO(texts[name]), "project")
