@@ -21,6 +21,7 @@ from engine.drift.kernels import (
     count_distances,
     grid_positions,
     hypergeometric,
+    joint_counts,
     key_counts,
     ks_distribution,
     label_permutations,
@@ -327,6 +328,13 @@ def both(make):
     return [of(make, "f8"), of(make, "i8")]
 
 
+def joint(random):
+    sizes, groups = np.array([4, 1, 6]), 8
+    bins = np.column_stack([random.integers(0, size, 50, np.uint8) for size in sizes])
+    starts = np.cumsum(sizes) - sizes
+    return np.ascontiguousarray(bins), starts, random.integers(0, groups, 50), np.zeros((groups, sizes.sum()), np.int64)
+
+
 ARGUMENTS = {
     boosting._add_log_odds: [add],
     boosting._divide_rows: [divided_rows],
@@ -348,6 +356,7 @@ ARGUMENTS = {
     saddlepoint.chi2_tail: [tail],
     grid_positions.count_positions: both(count),
     count_distances.measure_count_distances: [counts_of],
+    joint_counts.count_joint: [joint],
     key_counts.count_keys: [for_distinct],
     key_counts.count_pairs: [for_pairs],
     hypergeometric.expected_divergence_terms: [divergence],

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 
 from engine.cli.column_choices import ColumnChoices
-from engine.cli.proposal.yaml_writing import can_be_key, escape_character
+from engine.cli.proposal.yaml_writing import can_be_key
 from engine.data.column_types import POLARS_DTYPES
 from engine.data.inspection import ColumnSummary, FileInspection
 from engine.drift import Role
+from engine.formatting.yaml_text import escape_character
 
 MIN_ROWS_FOR_ROLES = 50
 """Least number of rows from which roles are inferred: with fewer, how often a value occurs tells nothing."""
