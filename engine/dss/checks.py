@@ -22,7 +22,6 @@ _RANGE_RULES = {
     "ColumnStdDevInRangeRule": "std",
 }
 _WHOLE_METRICS = ("row_count", "column_count")
-_MOST_CHECKS = 1000
 
 
 def import_checks(state: ImportState, owner: JsonObject, scope: str, target: str) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def import_checks(state: ImportState, owner: JsonObject, scope: str, target: str
         Where the owner is in the spec, for the report.
     """
     checks: dict[str, Any] = {}
-    for one in owner.get_object("metricsChecks").get_objects("checks")[:_MOST_CHECKS]:
+    for one in owner.get_object("metricsChecks").get_objects("checks"):
         type_ = one.get_text("type")
         label = one.get_text("displayName") or one.get_object("meta").get_text("label") or _name_unnamed(type_)
         line = state.report.add("check", label, one.place)

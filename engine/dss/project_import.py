@@ -29,6 +29,7 @@ _OTHER_FOLDERS = {
     "web_apps": "web application",
     "statistics_worksheets": "worksheet",
 }
+_READ_FOLDERS = ("datasets", "model_evaluation_stores", "recipes", "saved_models", "scenarios")
 _QUIET_RECIPES = ("prediction_training", "evaluation", "standalone_evaluation")
 """Recipes whose content goes into models and stores."""
 
@@ -127,6 +128,10 @@ def _report_others(state: ImportState) -> None:
             state.report.add(kind, path.removeprefix(f"{folder}/").removesuffix(".json"), path).leave_out(
                 "it has no counterpart here"
             )
+    for folder, count in state.files.count_by_folder().items():
+        if folder not in (*_READ_FOLDERS, *_OTHER_FOLDERS):
+            files = "1 file" if count == 1 else f"{count} files"
+            state.report.add("folder", folder, f"{folder}/").leave_out(f"{files} that have no counterpart here")
     for name in sorted(NEVER_READ):
         if state.files.has_content(name):
             state.report.add("keys", name, name).leave_out(

@@ -21,7 +21,6 @@ _CHANNELS = {
     "twilio-scenario": "apprise",
     "webhook-scenario": "webhook",
 }
-_MOST_RECIPIENTS = 1000
 Steps = Sequence[tuple[str, str]]
 
 
@@ -139,7 +138,7 @@ def _read_recipients(settings: JsonObject, key: str, line: ObjectLine) -> list[s
             settings.report_type(f"{settings.place}.{key}", "addresses")
         return []
     found = []
-    for one in value[:_MOST_RECIPIENTS]:
+    for one in value:
         address = one
         if isinstance(one, dict):
             address = one.get("email") or one.get("mail") or one.get("address")

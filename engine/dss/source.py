@@ -10,6 +10,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,6 +77,12 @@ class ProjectFiles:
         start = f"{self.root}{folder}/"
         inside = (path.removeprefix(start) for path in self.files if path.startswith(start) and path.endswith(ending))
         return sorted(f"{folder}/{name}" for name in inside if "/" not in name)
+
+    def count_by_folder(self) -> dict[str, int]:
+        """Return how many files each folder of the content has, by its name; hidden folders and data are left out."""
+        inside = (path.removeprefix(self.root).split("/") for path in self.files if path.startswith(self.root))
+        folders = (parts[0] for parts in inside if len(parts) > 1)
+        return dict(sorted(Counter(one for one in folders if not one.startswith(".") and one != "other-files").items()))
 
     def has_content(self, path: str) -> bool:
         """Return whether the content has a file."""
