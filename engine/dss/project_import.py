@@ -130,8 +130,8 @@ def _report_others(state: ImportState) -> None:
             )
     for folder, count in state.files.count_by_folder().items():
         if folder not in (*_READ_FOLDERS, *_OTHER_FOLDERS):
-            files = "1 file" if count == 1 else f"{count} files"
-            state.report.add("folder", folder, f"{folder}/").leave_out(f"{files} that have no counterpart here")
+            files = "its file has" if count == 1 else f"its {count} files have"
+            state.report.add("folder", folder, f"{folder}/").leave_out(f"{files} no counterpart here")
     for name in sorted(NEVER_READ):
         if state.files.has_content(name):
             state.report.add("keys", name, name).leave_out(
