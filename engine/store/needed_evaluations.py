@@ -134,7 +134,9 @@ def _take_rolling(history: Iterator[Any], last: int, *, distinct: bool) -> Itera
     With `distinct`, those with the same data count once, the latest of them: also if the newest is made anew.
     """
     times: Counter[str] = Counter()
-    for place, row in enumerate(one for one in history if one.rows_read):
+    for place, row in enumerate(history):
+        if not row.rows_read:
+            continue
         data = row.dataset_fingerprint
         if distinct:
             needed = place == 0 or not times[data]
