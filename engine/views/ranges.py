@@ -35,7 +35,8 @@ def choose_scale(metric: str, applied: AppliedRange | None, values: Iterable[flo
         points.append(definition.neutral)
     low, high = (min(points), max(points)) if points else (0.0, 1.0)
     span = (high - low) or abs(high) or 1.0
-    start, end = low - span * 0.35, high + span * 0.35
+    margin = max(span * 0.35, math.ulp(max(abs(low), abs(high))))  # of the smallest spans 0.35 is nothing
+    start, end = low - margin, high + margin
     if definition is not None and definition.low is not None and definition.low <= low:
         start = definition.low if low - definition.low < span * 1.5 else max(start, definition.low)
     if definition is not None and definition.high is not None and definition.high >= high:

@@ -76,6 +76,7 @@ bounds_of = st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4, unique=True).
 
 @given(bounds_of, st.sets(st.sampled_from(["min", "soft_min", "soft_max", "max"]), min_size=1), st.floats(-1e6, 1e6))
 @example([0.0, 1.0, 2.0, 3.0], {"soft_max"}, 2.0)
+@example([-5e-324, 1.0, 2.0, 3.0], {"min"}, -5e-324)
 def test_a_value_lies_where_its_check_says(edges, named, value):
     bounds = {
         name: edge for name, edge in zip(("min", "soft_min", "soft_max", "max"), edges, strict=True) if name in named
