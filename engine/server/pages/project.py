@@ -59,6 +59,7 @@ class StoreStatus:
     evaluations: int
     metrics: tuple[DisplayedMetric, ...]
     checks: tuple[CheckHistory, ...]
+    unshown_checks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ def _describe_store(name: str, spec: ProjectSpec, store: Store) -> StoreStatus:
         evaluations=store.evaluations.count(name),
         metrics=tuple(_describe_metric(metric, newest) for metric in metrics if newest and metric in newest.metrics),
         checks=tuple(_describe_check(check, rows) for check in shown[:MOST_CHECKS]),
+        unshown_checks=max(0, len(shown) - MOST_CHECKS),
     )
 
 
