@@ -52,7 +52,18 @@ class Csv(Resource):
     quote: str | None = Field(
         '"', min_length=1, max_length=1, description="Character around a quoted field; null if none is used."
     )
-    header: bool = Field(True, description="Whether the first line holds the column names.")
+    escape: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Character that makes the next one plain text, such as a backslash before a quote; if left out, a "
+        "quote inside a quoted field is doubled. A file that has it is read into memory.",
+    )
+    header: bool = Field(
+        True,
+        description="Whether the first line holds the column names. If not, the names under columns count, all of them "
+        "in the order of the file.",
+    )
     null_values: list[str] = Field(
         [""],
         description="Texts that stand for a missing value in every column. In a column whose other values are "
