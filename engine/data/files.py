@@ -51,11 +51,12 @@ MAX_FILES_LISTED = 1000
 class DatasetFiles:
     """Files of one format, and how they are read.
 
-    `names` are those of the columns of CSV files without a header; empty if polars names them. `types` are set on columns of formats that have no types, and `readings` parse columns whose texts are numbers,
+    `types` are set on columns of formats that have no types, and `readings` parse columns whose texts are numbers,
     dates or booleans. `keys` are the columns that the folders of each file name. `common_types` are the types that hold
     the columns of all files where these differ in their columns or types; empty if they do not, so that one scan reads
     them. `notes` tell what was recognised or left out, `warnings` what stays text although it looks like something
-    else: the columns `doubtful`.
+    else: the columns `doubtful`. `names` are those of the columns of CSV files without a header; empty if polars names
+    them.
     """
 
     paths: tuple[Path, ...]

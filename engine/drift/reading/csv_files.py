@@ -177,8 +177,8 @@ def _name_in_order(path: Path, dialect: CsvDialect) -> dict[str, str]:
     keys = _scan_with_types([path], dialect, {}, {}, 0, None).collect_schema().names()
     if len(keys) != len(dialect.names):
         raise DataError(
-            f"{path} has {len(keys)} columns, but the spec declares {len(dialect.names)}: without a header, declare all "
-            "of them under columns, in the order of the file"
+            f"{path} has {len(keys)} columns, but the spec declares {len(dialect.names)}: without a header, declare "
+            "all of them under columns, in the order of the file"
         )
     return dict(zip(keys, dialect.names, strict=True))
 
@@ -270,9 +270,7 @@ def _double_quotes(text: str, dialect: CsvDialect) -> str:
     writer = csv.writer(written, delimiter=dialect.separator, quotechar=dialect.quote or '"', lineterminator="\n")
     try:
         writer.writerows(
-            csv.reader(
-                io.StringIO(text, newline=""), delimiter=dialect.separator, escapechar=dialect.escape, **quoting
-            )
+            csv.reader(io.StringIO(text, newline=""), delimiter=dialect.separator, escapechar=dialect.escape, **quoting)
         )
     except csv.Error as error:
         raise DataError(f"its escaped characters cannot be read: {error}") from error
