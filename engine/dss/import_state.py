@@ -32,6 +32,8 @@ class ImportState:
     ----------
     copies
         With data: by the path in the source of a data file, the path of its copy, relative to the spec.
+    triggers_off
+        Whether the settings of the project switch all triggers off.
     objects
         What was read, by path of the file.
     models
@@ -50,6 +52,7 @@ class ImportState:
     with_data: bool
     sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
     copies: dict[str, str] = field(default_factory=dict)
+    triggers_off: bool = False
     objects: dict[str, JsonObject] = field(default_factory=dict)
     models: dict[str, JsonObject] = field(default_factory=dict)
     stores_of_model: dict[str, list[str]] = field(default_factory=dict)

@@ -65,6 +65,7 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
     state = ImportState(files, ProjectNames(), report, with_data)
     params = state.read_object("params.json") or JsonObject("params.json", "$", {}, report.report_type)
     _name_project(state, params)
+    state.triggers_off = params.get_object("settings").get_flag("disableAutomaticTriggers", default=False)
     import_variables(state)
     import_datasets(state)
     recipes = dict(state.read_folder("recipe", "recipes"))

@@ -32,6 +32,9 @@ def _import_scenario(state: ImportState, id_: str, scenario: JsonObject) -> Part
     part = Part(f"{scenario.file} (id {id_})")
     if not scenario.get_flag("active", default=False):
         part["active"] = False
+    elif state.triggers_off:
+        part["active"] = False
+        line.note("it is switched off, because the settings of the project switch all triggers off")
     steps, names = import_steps(state, scenario, target)
     if scenario.get_text("type") == "custom_python":
         line.leave_out(
@@ -45,7 +48,8 @@ def _import_scenario(state: ImportState, id_: str, scenario: JsonObject) -> Part
     part["triggers"] = import_triggers(state, scenario, target, SERVER_ZONE) or None
     part["steps"] = steps
     part["reporters"] = import_reporters(state, scenario, target, names) or None
-    if scenario.get_object("delayedTriggersBehavior").read_whole().get("suppressTriggersWhileRunning") is True:
+    behavior = scenario.get_object("delayedTriggersBehavior").read_whole()
+    if part["triggers"] and behavior.get("suppressTriggersWhileRunning") is True:
         line.note("what its triggers start while it runs waits here, and is not lost")
     return part
 

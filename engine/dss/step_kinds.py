@@ -157,13 +157,14 @@ def read_variable_values(params: JsonObject) -> tuple[Mapping[str, Any], bool]:
     `variables` is an object of values, or a list of key and value, and `definitions` such a list, by the type of the
     step; what is given in both counts.
     """
-    plain = params.get_value("variables")
-    listed = [] if isinstance(plain, dict) else params.get_objects("variables")
-    values: dict[str, Any] = dict(plain) if isinstance(plain, dict) else {}
+    is_plain = isinstance(params.values.get("variables"), dict)
+    listed = [] if is_plain else params.get_objects("variables")
+    values: dict[str, Any] = dict(params.get_object("variables").read_whole()) if is_plain else {}
+    formulas = not values
     for one in (*listed, *params.get_objects("definitions")):
         secret = one.get_flag("secret", default=False)
         values[one.get_text("key", "name")] = None if secret else one.get_value("value")
-    return values, params.get_flag("evaluateValues", default=not isinstance(plain, dict) or not plain)
+    return values, params.get_flag("evaluateValues", default=formulas)
 
 
 def _read_formula(value: object) -> Any:

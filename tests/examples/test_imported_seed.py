@@ -3,6 +3,8 @@
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from email import message_from_bytes, policy
@@ -17,7 +19,8 @@ from engine.outcome import Outcome
 from engine.spec import load
 from engine.store import Store
 
-PROJECT = Path(__file__).parents[1] / "dss" / "projects" / "seed"
+SPECS = Path(__file__).parents[2] / "specs"
+PROJECT = SPECS / "dataiku_project" / "project_config"
 PREDICTIONS = ("proba_0", "proba_1", "prediction")
 VERSION = "other-files/saved_models/Auth0r1z/versions/1500000000000/split"
 
@@ -58,6 +61,19 @@ def export(card_fraud: Path, batch: Evaluation, tmp_path_factory: pytest.TempPat
         archive.writestr(f"{VERSION}/test.csv.gz", as_managed_file(test))
         archive.writestr(f"{VERSION}/split.json", json.dumps(split))
     return path
+
+
+def test_the_rows_of_the_export_are_those_that_the_script_writes(specs: Path) -> None:
+    written = sorted((specs / "dataiku_project" / "other-files").rglob("*.*"))
+    before = {path: path.read_bytes() for path in written if path.is_file()}
+    for path in before:
+        path.write_bytes(b"")
+    subprocess.run([sys.executable, "dataiku_project_data.py"], cwd=specs, check=True)
+    for path, content in before.items():
+        if path.suffix == ".gz":
+            assert gzip.decompress(path.read_bytes()) == gzip.decompress(content), path
+        else:
+            assert path.read_bytes() == content
 
 
 def test_the_imported_seed_finds_and_tells_what_card_fraud_does(
