@@ -8,6 +8,7 @@ from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
 from engine.dss.report import ObjectLine
 from engine.spec.metric_names import MetricName
+from engine.spec.resources.checks import FEWEST_TYPICAL
 
 Keys = dict[str, Any]
 
@@ -209,21 +210,37 @@ def _check_typical(metric: str) -> Callable[[JsonObject, Columns, ObjectLine], T
     """Return what translates a rule that a value is in its typical range, of a metric or of the columns it names."""
 
     def translate(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
-        name = metric or translate_metric(one.get_text("metricId"), "dataset") or ""
-        of_column = metric in _COLUMN_STATISTICS.values()
-        columns = _read_columns(one, line) if of_column else [""]
-        one.get_object("driftParams").read_whole()
-        if not name:
+        name = metric or translate_metric(one.get_text("metricId"), "dataset")
+        of_columns = metric in _COLUMN_STATISTICS.values()
+        columns = _read_columns(one, line) if of_columns else [""]
+        if name is None:
             line.leave_out(f"the metric {one.get_text('metricId')[:80] or '(none)'} has no counterpart here")
-        elif columns:
-            example = str(MetricName(name, columns[0])) if of_column else name
-            line.leave_out(
-                f"a typical range is not computed here: write {{metric: {example}, compare: {{mean_of_last: 7}}, "
-                "change: relative, soft_min: -0.2, soft_max: 0.2} with bounds of your own"
-            )
-        return TranslatedRule()
+            return TranslatedRule()
+        body = _read_typical_range(one.get_object("driftParams"), line)
+        metrics = {column: str(MetricName(name, column)) if of_columns else name for column in columns}
+        return TranslatedRule([(column, {"metric": text, **body}) for column, text in metrics.items() if body])
 
     return translate
+
+
+def _read_typical_range(params: JsonObject, line: ObjectLine) -> Keys:
+    """Return the keys of a range around the quartiles of earlier values; none, with the line left out, if it is off."""
+    factors: dict[str, float] = {
+        key: factor
+        for key, name in (("max", "iqrFactor"), ("soft_max", "softIqrFactor"))
+        if (factor := params.get_number(name)) is not None and params.get_flag(f"{name}Enabled", default=True)
+    }
+    period, unit = params.get_whole("lookbackPeriod") or 0, params.get_text("periodUnit").lower() or "values"
+    params.get_whole("learningPeriod")
+    if not factors:
+        line.leave_out("no factor of it is enabled, so that it checks nothing, also in DSS")
+        return {}
+    last = max(period, FEWEST_TYPICAL)
+    line.note(f"DSS looks back {period} {unit}; here the last {last} values count, and it is EMPTY before there are 8")
+    lower = {"min": "max", "soft_min": "soft_max"}
+    keys: Keys = {"compare": {"typical_of_last": last}}
+    keys |= {key: -factors[other] for key, other in lower.items() if other in factors}
+    return keys | {key: factors[key] for key in ("soft_max", "max") if key in factors}
 
 
 def _leave_out(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:

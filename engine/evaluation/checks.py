@@ -11,7 +11,7 @@ from math import isclose
 from engine.data import load_function
 from engine.errors import DataError, Position
 from engine.evaluation.bounds import AllowedValues, AppliedRange, CheckBounds
-from engine.evaluation.changes import average_metrics, change_between
+from engine.evaluation.changes import average_metrics, change_between, distance_from_typical
 from engine.evaluation.detectable import explain_weak_check, find_detectable
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.evaluation.segment_metrics import group_segment_metrics, write_segment_metric
@@ -21,7 +21,15 @@ from engine.formatting.numbers import format_figure, format_number, format_secon
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
+from engine.spec.resources.checks import (
+    Check,
+    EarlierEvaluations,
+    PythonCheck,
+    Range,
+    RangeCheck,
+    ValuesCheck,
+    WhenEmpty,
+)
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, match_segments
 
 MetricsByName = Mapping[str, MetricValue]
@@ -33,6 +41,8 @@ _OF_ALL_COLUMNS = frozenset(
     {"data_drift", "data_drift_low", "data_drift_auc", "data_drift_significant", "drifted_columns", "drifted_share"}
 )
 _SHOWN_COLUMNS = 3
+
+TYPICAL = "typical_of_last"
 
 ROUNDING = 1e-9
 """How near to its bound, in parts of it, a change counts as at it: 0.75 - 0.8 is not exactly -0.05."""
@@ -225,7 +235,9 @@ def _check_range(applied: AppliedRange, measured: MetricValue, metric: str, *, c
         nearest = interval[1] if limit.is_lower else interval[0]
         answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
         told, bound = _write_apart(value, limit.value, in_seconds=applied.in_seconds)
+        typical = str(applied.compare).startswith(TYPICAL)
         shown = f"changed by {told}" if changed else f"{told}{answer}"
+        shown = f"{told} interquartile ranges from what is typical" if typical else shown
         shown = f"{shown}{remark}{', which' if changed else ''} is {limit.side} {bound}"
         if certain and (nearest is None or not limit.is_broken_by(nearest)):
             doubt = (
@@ -296,6 +308,8 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
         what = "evaluation" if target.evaluation is not None else "measurement"
         what += " of this model" if target.of_model else ""
         return MetricValue(None, reason=f"no earlier {what} to compare with", counts_as_ok=True)
+    if isinstance(check.compare, EarlierEvaluations) and (last := check.compare.typical_of_last):
+        return distance_from_typical(measured, _list_earlier(metric, last, target))
     baseline = _find_baseline(check, metric, measured.value, target)
     if isinstance(baseline, str):
         return MetricValue(None, reason=baseline)
@@ -307,7 +321,17 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
 
 def _name_baseline(check: RangeCheck) -> str:
     """Return what a change is measured from, as the spec names it."""
-    return f"mean_of_last {check.compare.mean_of_last}" if isinstance(check.compare, MeanOfLast) else str(check.compare)
+    if not isinstance(check.compare, EarlierEvaluations):
+        return str(check.compare)
+    typical = check.compare.typical_of_last
+    return f"mean_of_last {check.compare.mean_of_last}" if typical is None else f"{TYPICAL} {typical}"
+
+
+def _list_earlier(metric: str, last: int, target: CheckTarget) -> list[float]:
+    """Return the values of a metric in the latest evaluations, without those that have none."""
+    return [
+        value for metrics in target.past[-last:] if metric in metrics and (value := metrics[metric].value) is not None
+    ]
 
 
 def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTarget) -> MetricValue | str:
@@ -318,7 +342,7 @@ def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTa
             return MetricValue(value - changed.value)
         reference = target.metrics.get(f"reference_{metric}")
         return reference if reference and reference.value is not None else f"the reference has no {metric}"
-    last = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 1
+    last = (isinstance(check.compare, EarlierEvaluations) and check.compare.mean_of_last) or 1
     earlier = [metrics[metric] for metrics in target.past[-last:] if metric in metrics]
     values = [one for one in earlier if one.value is not None]
     return average_metrics(values) if values else "there is no earlier value to compare with"

@@ -5,19 +5,23 @@ Three kinds of checks have such a figure. Those of the calibrated verdict (`drif
 confidence of all evaluations without drift, any of them is above 0 (Holm 1979). `data_drift_low` is above 0.5 in at
 most that share too, because it is a one-sided bound at the same confidence. The accuracy `data_drift` is that of a fair
 coin, so the size of its interval, which tells how many held-out rows there were, says how often it is above a bound.
-Nothing is said of other metrics.
+A check with `typical_of_last` has one too, if the values of its metric are independent and normal: it is found by
+drawing. Nothing is said of other metrics.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import inf
 from statistics import NormalDist, median
+
+import numpy as np
 
 from engine.evaluation.record import MetricValue
 from engine.formatting.lists import join_some
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
+from engine.spec.resources.checks import Check, EarlierEvaluations, PythonCheck, RangeCheck, ValuesCheck
 
 FAMILY = ("drift", "drift_low", "prediction_drift.drift", "prediction_drift.drift_low", "drifted_columns",
           "drifted_share", "data_drift_significant", "segment_drift", "found_segments")  # fmt: skip
@@ -28,6 +32,10 @@ ONE_CALL = timedelta(minutes=5)
 
 FEWEST_CALLS = 3
 """Calls that it takes to say how often evaluations are made."""
+
+_DRAWS = 20_000
+_MOST_DRAWN = 200
+"""Earlier values from which on their quartiles vary too little to matter."""
 
 YEAR = timedelta(days=365.25)
 
@@ -62,7 +70,25 @@ def expect_false_alarms(
         if metric == "data_drift" and rows:
             share = 1 - NormalDist(0.5, 0.5 / rows**0.5).cdf(bound)
             found.append(FalseAlarms([name], share, at_most=False))
+    for name, check in checks.items():
+        if (
+            isinstance(check, RangeCheck)
+            and isinstance(check.compare, EarlierEvaluations)
+            and check.compare.typical_of_last
+        ):
+            share = _estimate_share_outside(check, check.compare.typical_of_last)
+            found.append(FalseAlarms([name], share, at_most=False))
     return found
+
+
+def _estimate_share_outside(check: RangeCheck, last: int) -> float:
+    """Return how often a normal value is outside the bounds on its distance from the quartiles of earlier ones."""
+    lower = max((bound.value for bound in check.bounds if bound.is_lower), default=-inf)
+    upper = min((bound.value for bound in check.bounds if not bound.is_lower), default=inf)
+    draws = np.random.default_rng(0).standard_normal((_DRAWS, min(last, _MOST_DRAWN) + 1))
+    low, high = np.quantile(draws[:, 1:], (0.25, 0.75), axis=1)
+    distance = (np.minimum(0, draws[:, 0] - low) + np.maximum(0, draws[:, 0] - high)) / (high - low)
+    return float(np.mean((distance < lower) | (distance > upper)))
 
 
 def _find_upper_bound(check: Check) -> tuple[str, float] | None:

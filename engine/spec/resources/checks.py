@@ -21,10 +21,20 @@ class PythonMetric(Resource):
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
-class MeanOfLast(Resource):
-    """Compare with the mean of the latest evaluations."""
+FEWEST_TYPICAL = 8
+"""Earlier values that it takes to say what is typical."""
 
-    mean_of_last: int = Field(ge=1, description="How many earlier evaluations to average.")
+
+class EarlierEvaluations(Resource):
+    """Compare with the mean of the latest evaluations, or with what is typical of them; one of the keys is given."""
+
+    mean_of_last: int | None = Field(None, ge=1, description="How many earlier evaluations to average.")
+    typical_of_last: int | None = Field(
+        None,
+        ge=FEWEST_TYPICAL,
+        description="How many earlier evaluations to take the quartiles of; EMPTY while fewer than 8 have a value. "
+        "Bounds apply to how far the value is outside of the quartiles, in interquartile ranges, negative below.",
+    )
 
 
 class RangeBound(NamedTuple):
@@ -94,10 +104,10 @@ class RangeCheck(Range):
         description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK: with fewer "
         "the metric says too little.",
     )
-    compare: Literal["previous", "reference"] | MeanOfLast | None = Field(
+    compare: Literal["previous", "reference"] | EarlierEvaluations | None = Field(
         None,
-        description="Check the change from the previous evaluation, from the reference, or from a mean, instead of the "
-        "value itself.",
+        description="Check the change from the previous evaluation, from the reference, from a mean, or from what is "
+        "typical, instead of the value itself.",
     )
     change: Literal["absolute", "relative"] = Field(
         "absolute",
@@ -163,5 +173,10 @@ def describe_inactive_checks(checks: Mapping[str, Check]) -> str:
 def count_past(checks: Iterable[Check]) -> int:
     """Return how many earlier evaluations checks look at, at most."""
     compared = [check.compare for check in checks if isinstance(check, RangeCheck)]
-    counts = [one.mean_of_last if isinstance(one, MeanOfLast) else int(one == "previous") for one in compared]
-    return max(counts, default=0)
+    return max(map(_count_compared, compared), default=0)
+
+
+def _count_compared(compare: str | EarlierEvaluations | None) -> int:
+    if isinstance(compare, EarlierEvaluations):
+        return compare.mean_of_last or compare.typical_of_last or 0
+    return int(compare == "previous")

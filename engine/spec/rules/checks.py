@@ -10,7 +10,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
 from engine.spec.metric_names import parse_metric_name as parse_metric
 from engine.spec.problem import Problem
-from engine.spec.resources.checks import Range, RangeCheck, ValuesCheck
+from engine.spec.resources.checks import EarlierEvaluations, Range, RangeCheck, ValuesCheck
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import find_model_task, find_segments
 from engine.spec.validator import SpecPath
@@ -128,6 +128,8 @@ def _check_change(draft: Draft, findings: Findings, check: RangeCheck, path: Spe
         help_ = "add compare: previous, compare: reference or compare: {mean_of_last: 3}"
         at = draft.key_position(*path, "change")
         findings.error(at, "needs-key", "change needs compare", help_)
+    if isinstance(check.compare, EarlierEvaluations):
+        _check_earlier(draft, findings, check, check.compare, path)
     if path[0] == "datasets" and check.compare == "reference":
         message = "a dataset has no reference to compare with"
         findings.error(
@@ -136,6 +138,21 @@ def _check_change(draft: Draft, findings: Findings, check: RangeCheck, path: Spe
             message,
             "write compare: previous, or put this check into an evaluation store",
         )
+
+
+def _check_earlier(
+    draft: Draft, findings: Findings, check: RangeCheck, compare: EarlierEvaluations, path: SpecPath
+) -> None:
+    """Check that one of the two ways of comparing with earlier evaluations is chosen, and that its keys fit."""
+    at = draft.value_position(*path, "compare")
+    if (compare.mean_of_last is None) == (compare.typical_of_last is None):
+        findings.error(at, "compare", "compare needs one of mean_of_last and typical_of_last", "write one of them")
+    elif compare.typical_of_last is not None and "change" in check.model_fields_set:
+        message = "the distance from what is typical is in interquartile ranges, neither absolute nor relative"
+        findings.error(draft.key_position(*path, "change"), "compare", message, "remove change")
+    elif compare.typical_of_last is not None and check.certain:
+        message = "the distance from what is typical has no confidence interval"
+        findings.error(draft.key_position(*path, "certain"), "compare", message, "remove certain")
 
 
 def _check_durations(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
