@@ -93,9 +93,7 @@ def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
 def _translate_times(params: JsonObject, zone: str, line: ObjectLine) -> list[Keys]:
     """Return the triggers of a time trigger: a cron expression where that can say it, else distances from its start."""
     frequency = params.get_text("frequency").lower()
-    count = params.get_whole(
-        "count"
-    )  # of older versions, which repeat minutes alone: beside other frequencies it is idle
+    count = params.get_whole("count")  # older versions have it with every frequency; it counts minutes
     repeat = params.get_whole("repeatFrequency") or (count if frequency == "minutely" else None) or 1
     minute, hour = params.get_whole("minute") or 0, params.get_whole("hour") or 0
     if not (0 <= minute < 60 and 0 <= hour < 24 and 0 < repeat <= 10_000):
