@@ -49,7 +49,7 @@ def _list_range_mistakes(check: JsonObject, label: str) -> list[str]:
         found.append(f"its name says {label[:60]!r}, but its bound is on the other side: {_show(given)}")
     if check.get_text("metricId") in _DRIFT_METRICS:
         found += [
-            f"data drift is 0.5 where nothing drifts, so that {key} {given[key]:g} is always exceeded"
+            f"data drift is about 0.5 where nothing drifts, so that {key} {given[key]:g} is exceeded without any drift"
             for key in ("soft_max", "max")
             if key in given and given[key] <= 0.5
         ]

@@ -103,10 +103,11 @@ def import_message(
             line.note("TODO it names no receiver")
     if subject := settings.get_text("subject"):
         keys["subject"] = fill(subject)
-    text = settings.get_text("message")
-    if text and settings.get_text("messageSource") != "TEMPLATE_FILE":
+    text, source = settings.get_text("message"), settings.get_text("messageSource")
+    is_html = settings.get_flag("sendAsHTML", default=False)
+    if text and source != "TEMPLATE_FILE":
         keys["message"] = fill(text)
-        if settings.get_flag("sendAsHTML", default=False):
+        if is_html:
             line.note("its text was HTML: here it is sent as it is, as text")
     else:
         line.note("its text was a template of DSS: it has the usual text here")

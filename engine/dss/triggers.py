@@ -51,8 +51,9 @@ def _translate_trigger(state: ImportState, one: JsonObject, type_: str, zone: st
     if type_ == "temporal":
         return _translate_times(params, zone, line)
     grace = one.get_object("graceDelaySettings")
-    if (wait := grace.get_whole("delay")) and type_ == "ds_modified":
-        again = " and looks again" if grace.get_flag("checkAgainAfterGraceDelay", default=False) else ""
+    wait, repeated = grace.get_whole("delay"), grace.get_flag("checkAgainAfterGraceDelay", default=False)
+    if wait and type_ == "ds_modified":
+        again = " and looks again" if repeated else ""
         line.note(f"DSS waits {wait} s after a change{again}; here settle: of the dataset says how long, 30 s for CSV")
     every = {"every": f"{delay}s"} if delay and 0 < delay < 10**8 else {}
     if type_ == "ds_modified":
@@ -104,7 +105,10 @@ def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
 def _translate_times(params: JsonObject, zone: str, line: ObjectLine) -> list[Keys]:
     """Return the triggers of a time trigger: a cron expression where that can say it, else distances from its start."""
     frequency = params.get_text("frequency").lower()
-    repeat = params.get_whole("repeatFrequency", "count") or 1
+    count = params.get_whole("count")  # older versions have it with every frequency; it counts minutes
+    repeat = params.get_whole("repeatFrequency") or (count if frequency == "minutely" else None) or 1
+    for key in ("daysOfWeek", "monthlyRunOn", "dayOfMonth"):
+        params.get_value(key)  # every frequency has them, and one of them means something
     minute, hour = params.get_whole("minute") or 0, params.get_whole("hour") or 0
     if not (0 <= minute < 60 and 0 <= hour < 24 and 0 < repeat <= 10_000):
         line.leave_out("its time is not one of a day, or its distance is not between 1 and 10,000")

@@ -55,6 +55,7 @@ MEANINGLESS_KEYS = frozenset(
         *("filterInputColumns", "keptInputColumns", "outputProbaPercentiles", "outputProbabilities"),
         *("forceOriginalEngine", "individualExplanationParams", "outputExplanations", "possibleCustomMetrics"),
         *("automationLocal", "predictionType", "disabledMERunIds", "allAvailableMetrics"),
+        *("hasSetupSection", "projectAppType", "ignoreNonMatchingFile", "considerMissingRequestedPartitionsAsEmpty"),
         *("templateFormat", "templateName", "uploadConnection", "exportOptions", "projectType", "description"),
         # how a model was trained
         *("miniTask", "modeling", "preprocessing", "splitParams", "core", "diagnosticsSettings", "labels"),
@@ -85,7 +86,7 @@ def _list_unread(found: JsonObject, values: Mapping[str, Any], path: str) -> Ite
         return
     for key, value in values.items():
         here = f"{path}.{key}"
-        if here in found.whole or key in MEANINGLESS_KEYS or value in (None, "", [], {}):
+        if here in found.whole or key in MEANINGLESS_KEYS or _says_nothing(value):
             continue
         if here not in found.read:
             yield here
@@ -95,3 +96,10 @@ def _list_unread(found: JsonObject, values: Mapping[str, Any], path: str) -> Ite
             for place, one in enumerate(value):
                 if isinstance(one, dict):
                     yield from _list_unread(found, one, f"{here}[{place}]")
+
+
+def _says_nothing(value: Any) -> bool:
+    """Return whether a value is empty, or has nothing inside but what is empty or meaningless."""
+    if isinstance(value, dict):
+        return all(key in MEANINGLESS_KEYS or _says_nothing(one) for key, one in value.items())
+    return all(map(_says_nothing, value)) if isinstance(value, list) else value in (None, "")
