@@ -127,7 +127,13 @@ def _read_values(one: JsonObject, line: ObjectLine) -> Keys:
     if not values:
         line.leave_out("its set of values is empty, so that no value is allowed, also in DSS")
         return {}
-    return {"allowed": [read_scalar(value) for value in values]}
+    numbers = [number for value in values if not isinstance(number := read_scalar(value), str)]
+    if len(numbers) < len(values):
+        line.note("texts of its set are left out: a metric is a number")
+    if not numbers:
+        line.leave_out("its set of values has no number, and a metric is a number")
+        return {}
+    return {"allowed": numbers}
 
 
 _KINDS: dict[str, Callable[[JsonObject, ObjectLine], Keys]] = {"numericRange": _read_range, "valueSet": _read_values}

@@ -161,8 +161,11 @@ def _describe_format(part: Part, found: JsonObject, line: ObjectLine) -> None:
         part.add_todo("DSS skips lines after the header of its files: that cannot be said here")
         line.note("TODO lines after the header are skipped in DSS: that cannot be said here")
     charset = params.get_text("charset").lower()
-    if charset not in ("", "utf8", "utf-8"):
+    if charset not in ("", "utf8", "utf-8") and _is_encoding(charset):
         csv["encoding"] = charset
+    elif charset not in ("", "utf8", "utf-8"):
+        part.add_todo(f"the encoding {charset[:40]} is not known here: write another under csv:")
+        line.note(f"TODO the encoding {charset[:40]} is not known here: write another under csv:")
     style, escape = params.get_text("style"), params.get_text("escapeChar") or "\\"
     if style in ("unix", "escape_only") and len(escape) == 1:
         csv["escape"] = escape
@@ -171,6 +174,14 @@ def _describe_format(part: Part, found: JsonObject, line: ObjectLine) -> None:
         line.note(f"TODO files compressed by {compression[:20]} are not read: unpack them")
     if csv:
         part["csv"] = csv
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def _describe_columns(found: JsonObject, line: ObjectLine) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from engine.dss.checks import import_checks, name_check
 from engine.dss.import_state import ImportState, list_references
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
+from engine.dss.models import declare_scored_model
 from engine.dss.names import fill_references
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
@@ -35,20 +36,26 @@ def import_evaluation_stores(
         part = Part(f"{found.place} (id {id_})")
         recipe = _find_evaluation(recipes, id_)
         if recipe is None:
-            part |= {"dataset": PLACEHOLDER, "reference": {"kind": "dataset", "dataset": PLACEHOLDER}}
-            part.add_todo("name the dataset that is evaluated: no recipe of the project writes this store")
+            part |= {
+                "model": PLACEHOLDER,
+                "dataset": PLACEHOLDER,
+                "reference": {"kind": "dataset", "dataset": PLACEHOLDER},
+            }
+            part.add_todo(
+                "name the dataset that is evaluated, and the model if there is one: no recipe of the project writes it"
+            )
             line.note("TODO no recipe of the project evaluates into it: name its dataset, reference and model")
         else:
-            _describe_inputs(state, part, recipes[recipe], references, line)
+            _describe_inputs(state, part, recipe, recipes[recipe], references, line)
             _describe_settings(state, part, recipe, recipes[recipe], line)
         if display := _read_display(found, line):
             part["display"] = {"metrics": display}
         import_checks(state, found, "store", line.target, part)
-        if model := part.get("model"):
+        if (model := part.get("model")) in state.models:
             state.stores_of_model.setdefault(model, []).append(name)
             import_checks(state, state.models[model], "store", line.target, part, _OF_MODEL)
         state.sections["evaluation_stores"][name] = part
-    for model in state.models.keys() - state.stores_of_model.keys():
+    for model in (one for one in state.models if one not in state.stores_of_model):
         for one in state.models[model].get_object("metricsChecks").get_objects("checks"):
             line = state.report.add("check", name_check(one), one.place)
             one.read_whole()
@@ -67,22 +74,30 @@ def _find_evaluation(recipes: dict[str, JsonObject], id_: str) -> str | None:
 
 
 def _describe_inputs(
-    state: ImportState, part: Part, recipe: JsonObject, references: dict[str, dict[str, Any]], line: ObjectLine
+    state: ImportState,
+    part: Part,
+    name: str,
+    recipe: JsonObject,
+    references: dict[str, dict[str, Any]],
+    line: ObjectLine,
 ) -> None:
     part.comments.append(f"evaluated by {recipe.place}")
     find = state.names.find_target
-    models = [name for one in list_references(recipe, "inputs", "model") if (name := find(one, "models"))]
+    models = [found for one in list_references(recipe, "inputs", "model") if (found := find(one, "models"))]
     # the rows with predictions are an output of the evaluation; the input has none
     scored = list_references(recipe, "outputs", "main") if models else []
     rows = [*scored, *list_references(recipe, "inputs", "main")]
-    dataset = next((name for one in rows if (name := find(one, "datasets"))), None)
+    dataset = next((found for one in rows if (found := find(one, "datasets"))), None)
     given = next(
-        (name for one in list_references(recipe, "inputs", "reference") if (name := find(one, "datasets"))), None
+        (found for one in list_references(recipe, "inputs", "reference") if (found := find(one, "datasets"))), None
     )
     if models:
         part["model"] = models[0]
-    elif list_references(recipe, "inputs", "model"):
+    elif recipe.get_text("type") == "evaluation":
+        part["model"] = PLACEHOLDER
         line.note("TODO its model is not part of the project")
+    elif settings := state.read_payload(name, recipe.get_text("type")):
+        part["model"] = declare_scored_model(state, line.name, settings)
     if dataset is None:
         part.add_todo("name the dataset that is evaluated")
         line.note("TODO the dataset that is evaluated is not part of the spec: name another")
@@ -92,8 +107,8 @@ def _describe_inputs(
         part.add_todo("name the dataset to compare with")
         line.note("TODO the dataset to compare with is not known: name it in reference")
     part["reference"] = reference or {"kind": "dataset", "dataset": PLACEHOLDER}
-    for name in (part["dataset"], part["reference"]["dataset"]):
-        _give_roles(state.sections["datasets"].get(name, {}), state.roles.get(models[0], {}) if models else {})
+    for rows_name in (part["dataset"], part["reference"]["dataset"]):
+        _give_roles(state.sections["datasets"].get(rows_name, {}), state.roles.get(models[0], {}) if models else {})
 
 
 def _give_roles(dataset: dict[str, Any], roles: dict[str, str]) -> None:

@@ -118,7 +118,7 @@ class JsonObject:
             if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,15}(\.[0-9]+)?\s*", value):
                 return float(value) if "." in value else int(value)
             for number in self._find_values((key,), "a number", int, float):
-                if not isinstance(number, bool) and math.isfinite(number) and abs(number) < 2**63:
+                if not isinstance(number, bool) and abs(number) < 2**63 and math.isfinite(number):
                     return number  # type: ignore[no-any-return] # one of the two types
                 self.report_type(f"{self.file} {self.path}.{key}", "a finite number")
         return None

@@ -46,6 +46,30 @@ def import_models(state: ImportState, recipes: dict[str, JsonObject]) -> dict[st
     return references
 
 
+def declare_scored_model(state: ImportState, store: str, settings: JsonObject) -> str | None:
+    """Declare the model whose predictions a standalone evaluation reads from its rows; None if it names no column."""
+    prediction, target = settings.get_text("predictionVariable"), settings.get_text("targetVariable")
+    type_ = settings.get_text("predictionType")
+    if not prediction:
+        return None
+    name = state.names.add_target("models", f"{settings.file}/model", f"{store} model")
+    line = state.report.add("model", name, settings.place, f"models.{name}")
+    line.note("DSS knows its predictions alone, which are columns of the rows")
+    task = _TASKS.get(type_, "binary_classification")
+    part = Part(settings.place, {"kind": "scored", "task": task, "target": target or PLACEHOLDER})
+    if type_ not in _TASKS:
+        part.add_todo("task is a guess")
+        line.note(f"TODO its task is unknown ({type_[:40] or 'none'})")
+    part["prediction"] = prediction
+    columns = {one.get_text("key"): one.get_text("value") for one in settings.get_objects("probas")}
+    if settings.get_flag("isProbaAware", default=bool(columns)) and columns and all(columns.values()):
+        part["probability"] = columns
+    weights = settings.get_object("metricParams").get_object("costMatrixWeights")
+    part["cost_matrix"] = _read_weights(weights) or None
+    state.sections["models"][name] = part
+    return name
+
+
 def _find_training(recipes: dict[str, JsonObject], id_: str) -> tuple[JsonObject, str] | None:
     """Return the recipe that trains a model, and its name."""
     for name, recipe in recipes.items():
@@ -93,10 +117,13 @@ def _read_gains(places: list[JsonObject]) -> dict[str, float]:
     """Return the gains of the kinds of predictions, from where the settings of the training have them."""
     for one in places:
         weights = one.get_object("modeling").get_object("metrics").get_object("costMatrixWeights")
-        gains = {ours: value for key, ours in _GAINS.items() if (value := weights.get_number(key)) is not None}
-        if gains:
+        if gains := _read_weights(weights):
             return gains
     return {}
+
+
+def _read_weights(weights: JsonObject) -> dict[str, float]:
+    return {ours: value for key, ours in _GAINS.items() if (value := weights.get_number(key)) is not None}
 
 
 def _list_features(settings: JsonObject, role: str) -> dict[str, str]:

@@ -207,7 +207,7 @@ FORMULA_PARTS = (
     *("&&", "||", "and", "or(", "not", "!", "(", ")", ",", "true", "1", "${mode}", "variables['mode']"),
 )
 WRONG = st.sampled_from(
-    [None, "", "text", "${x}", -1, 1e400, 2**70, True, [], [None], {}, {"${a": [1]}, "..", "a\x00\ud800"]
+    [None, "", "text", "${x}", -1, 1e400, 2**70, 10**400, True, [], [None], {}, {"${a": [1]}, "..", "a\x00\ud800"]
 )
 
 
