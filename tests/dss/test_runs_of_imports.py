@@ -67,6 +67,8 @@ def test_rules_run_as_checks_and_contracts(export: Path, tmp_path: Path) -> None
         "rates in range rate min": "OK",
         "rates in range rate max": "WARNING",
         "same columns": "OK",
+        "usual amount": "EMPTY",
+        "usual count": "EMPTY",
         "amount > 5": "ERROR",
         "smallest rate": "OK",
     }
