@@ -8,7 +8,7 @@ from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
 from engine.dss.report import ObjectLine
 from engine.spec.metric_names import MetricName
-from engine.spec.resources.checks import FEWEST_TYPICAL
+from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES
 
 Keys = dict[str, Any]
 
@@ -36,6 +36,9 @@ _COLUMN_STATISTICS = {
     "EmptyValueCount": "missing_count",
     "UniqueValueCount": "distinct_count",
 }
+_PERIODS = {"HOURS": (1, "h"), "DAYS": (1, "d"), "WEEKS": (7, "d"), "MONTHS": (30, "d")}
+_LONGEST_PERIOD = 1_000
+_MOST_FACTOR = 100
 _INSTEAD = {
     "FileSizeInRangeRule": "the size of files is no metric: check row_count",
     "TopValuesInSetRule": "declare allowed: for the column, or a dataset of kind: query with its most frequent values",
@@ -218,29 +221,35 @@ def _check_typical(metric: str) -> Callable[[JsonObject, Columns, ObjectLine], T
             return TranslatedRule()
         body = _read_typical_range(one.get_object("driftParams"), line)
         metrics = {column: str(MetricName(name, column)) if of_columns else name for column in columns}
-        return TranslatedRule([(column, {"metric": text, **body}) for column, text in metrics.items() if body])
+        return TranslatedRule(
+            [(column, {"kind": "typical", "metric": text, **body}) for column, text in metrics.items() if body]
+        )
 
     return translate
 
 
 def _read_typical_range(params: JsonObject, line: ObjectLine) -> Keys:
-    """Return the keys of a range around the quartiles of earlier values; none, with the line left out, if it is off."""
-    factors: dict[str, float] = {
+    """Return the keys of a check of kind typical; none, with the line left out, if no factor is enabled."""
+    factors = {
         key: factor
-        for key, name in (("max", "iqrFactor"), ("soft_max", "softIqrFactor"))
-        if (factor := params.get_number(name)) is not None and params.get_flag(f"{name}Enabled", default=True)
+        for key, name in (("soft_factor", "softIqrFactor"), ("factor", "iqrFactor"))
+        if (factor := params.get_number(name)) is not None
+        and params.get_flag(f"{name}Enabled", default=True)
+        and 0 < factor <= _MOST_FACTOR
     }
-    period, unit = params.get_whole("lookbackPeriod") or 0, params.get_text("periodUnit").lower() or "values"
-    params.get_whole("learningPeriod")
+    period, unit = params.get_whole("lookbackPeriod") or 0, params.get_text("periodUnit").upper()
+    if learning := params.get_whole("learningPeriod"):
+        line.note(f"DSS learns for {learning} {unit.lower() or 'values'}; here it is EMPTY until there are 8 values")
     if not factors:
         line.leave_out("no factor of it is enabled, so that it checks nothing, also in DSS")
         return {}
-    last = max(period, FEWEST_TYPICAL)
-    line.note(f"DSS looks back {period} {unit}; here the last {last} values count, and it is EMPTY before there are 8")
-    lower = {"min": "max", "soft_min": "soft_max"}
-    keys: Keys = {"compare": {"typical_of_last": last}}
-    keys |= {key: -factors[other] for key, other in lower.items() if other in factors}
-    return keys | {key: factors[key] for key in ("soft_max", "max") if key in factors}
+    if unit in _PERIODS and 0 < period <= _LONGEST_PERIOD:
+        count, letter = _PERIODS[unit]
+        return {"within": f"{count * period}{letter}", **factors}
+    if period >= FEWEST_TYPICAL_VALUES:
+        return {"last": period, **factors}
+    line.note(f"the last 30 values count, because {period} {unit.lower() or 'values'} are too few or not known")
+    return dict(factors)
 
 
 def _leave_out(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:

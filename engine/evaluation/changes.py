@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from engine.evaluation.record import MetricValue
-from engine.spec.resources.checks import FEWEST_TYPICAL
 
 
 class Estimate(NamedTuple):
@@ -69,24 +68,6 @@ def average_metrics(metrics: Sequence[MetricValue], weights: Sequence[float] | N
         return MetricValue(united.value, united.low, united.high)
     mean = sum(w * (metric.value or 0.0) for w, metric in zip(weights, metrics, strict=True)) / sum(weights)
     return MetricValue(mean, reason=next(metric.reason for metric in metrics if metric.low is None))
-
-
-def distance_from_typical(new: MetricValue, earlier: Sequence[float]) -> MetricValue:
-    """Return how far a value is outside the quartiles of earlier values, in interquartile ranges; 0 if it is inside.
-
-    The quartiles are linear between values (method 7 of Hyndman & Fan 1996). Below the first it is negative. It has no
-    value where there are too few earlier values, or where these are alike and the new one is another.
-    """
-    if new.value is None:
-        return new
-    if len(earlier) < FEWEST_TYPICAL:
-        few = f"{len(earlier)} earlier value{'' if len(earlier) == 1 else 's'}"
-        return MetricValue(None, reason=f"{few}: it takes {FEWEST_TYPICAL} to say what is typical", counts_as_ok=True)
-    low, high = (float(one) for one in np.quantile(np.asarray(earlier), (0.25, 0.75)))
-    outside = min(0.0, new.value - low) + max(0.0, new.value - high)
-    if outside == 0 or high > low:
-        return MetricValue(outside / (high - low) if outside else 0.0)
-    return MetricValue(None, reason=f"{new.value:g}, where at least half of the earlier values are {low:g}")
 
 
 def change_between(new: MetricValue, old: MetricValue, change: Literal["absolute", "relative"]) -> MetricValue:

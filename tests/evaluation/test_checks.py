@@ -1,23 +1,24 @@
 """What a check makes of metrics, bounds and the past."""
 
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import quantiles
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_to_json
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
-from engine.spec.resources.checks import Check, EarlierEvaluations, PythonCheck, Range, RangeCheck, ValuesCheck
+from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck
 
 OK, WARNING, ERROR, EMPTY = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.ERROR, CheckOutcome.EMPTY
 HERE = Position("spec.yaml", 3, 5, 4)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def found(
@@ -26,8 +27,9 @@ def found(
     *past: dict[str, float | None],
     folder: Path = Path(),
 ) -> list[CheckResult]:
-    earlier = [{name: MetricValue(value) for name, value in metrics.items()} for metrics in past]
-    return apply_check("the check", check, CheckTarget("store", metrics, earlier, CodeFolder(folder), mask, "e1"), HERE)
+    earlier = [PastMetrics(NOW, {name: MetricValue(value) for name, value in metrics.items()}) for metrics in past]
+    target = CheckTarget("store", NOW, metrics, earlier, CodeFolder(folder), mask, "e1")
+    return apply_check("the check", check, target, HERE)
 
 
 def mask(text: str) -> str:
@@ -142,46 +144,11 @@ def test_change_against_the_past() -> None:
     previous = RangeCheck(metric="m", max=0.5, compare="previous")
     assert one(previous, 3.0, {"m": 1.0}, {"m": 2.75}).value == 0.25
     assert one(previous, 3.0, {"m": 1.0}, {"m": 2.0}).outcome is ERROR
-    mean = RangeCheck(metric="m", max=0.5, compare=EarlierEvaluations(mean_of_last=2), change="relative")
+    mean = RangeCheck(metric="m", max=0.5, compare=MeanOfLast(mean_of_last=2), change="relative")
     assert one(mean, 3.0, {"m": 100.0}, {"m": 1.0}, {"m": 3.0}).value == 0.5
     first = one(previous, 3.0)
     assert (first.outcome, first.reason) == (EMPTY, "no earlier evaluation to compare with")
     assert one(mean, 3.0, {"m": 0.0}).reason == "a relative change from 0 is not defined"
-
-
-TYPICAL = RangeCheck(metric="m", soft_max=1, max=1.5, min=-1.5, compare=EarlierEvaluations(typical_of_last=10))
-
-
-@given(
-    past=st.lists(st.floats(-1e6, 1e6), min_size=8, max_size=14),
-    value=st.floats(-1e7, 1e7),
-)
-def test_distance_from_what_is_typical(past: list[float], value: float) -> None:
-    low, _, high = quantiles(past[-10:], n=4, method="inclusive")
-    assume(high - low > 1e-3)
-    outside = value - high if value > high else value - low if value < low else 0.0
-    found = one(TYPICAL, value, *({"m": earlier} for earlier in past))
-    assert found.value is not None
-    assert found.value == pytest.approx(outside / (high - low), rel=1e-9, abs=1e-9)
-    edge = min(abs(abs(found.value) - bound) for bound in (1, 1.5))
-    expected = ERROR if abs(found.value) > 1.5 else WARNING if found.value > 1 else OK
-    assert edge < 1e-6 or found.outcome is expected
-
-
-def test_what_is_typical_is_not_known_from_few_or_from_equal_values() -> None:
-    few = one(TYPICAL, 3.0, *[{"m": 1.0}] * 7)
-    assert (few.outcome, few.counts_as) == (EMPTY, OK)
-    assert few.reason == "7 earlier values: it takes 8 to say what is typical"
-    alike = [{"m": 100.0}] * 8
-    assert one(TYPICAL, 100.0, *alike).outcome is OK
-    other = one(TYPICAL, 101.0, *alike)
-    assert (other.outcome, other.counts_as) == (EMPTY, WARNING)
-    assert other.reason == "101, where at least half of the earlier values are 100"
-    far = one(TYPICAL, 9.0, *({"m": float(n)} for n in range(9)))
-    assert far.outcome is OK
-    assert one(TYPICAL, 20.0, *({"m": float(n)} for n in range(9))).reason.startswith(
-        "3.5 interquartile ranges from what is typical, which is above max 1.5"
-    )
 
 
 def test_change_against_the_reference() -> None:

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from math import comb
-from random import Random
-from statistics import quantiles
 
 import pytest
 
@@ -13,7 +11,7 @@ from engine.evaluation.false_alarms import (
     expect_false_alarms,
 )
 from engine.evaluation.record import MetricValue
-from engine.spec.resources.checks import Check, EarlierEvaluations, PythonCheck, Range, RangeCheck, ValuesCheck
+from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck, ValuesCheck
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WEEKLY = [START + timedelta(days=7 * week) for week in range(10)]
@@ -62,20 +60,6 @@ def test_the_share_of_an_accuracy_is_that_of_a_fair_coin() -> None:
 )
 def test_nothing_is_said_of_what_has_no_such_figure(check: Check) -> None:
     assert describe_false_alarms({"one": check}, 0.95, WILSON_90_OF_160, WEEKLY) == ""
-
-
-@pytest.mark.parametrize(("last", "bound"), [(8, 1.5), (30, 1.5), (30, 3.0)])
-def test_the_share_of_a_typical_range_is_that_of_normal_values(last: int, bound: float) -> None:
-    compare = EarlierEvaluations(typical_of_last=last)
-    check = RangeCheck(metric="row_count", min=-bound, max=bound, compare=compare)
-    (found,) = expect_false_alarms({"usual": check}, 0.95, None)
-    generator, outside, turns = Random(5), 0, 4_000
-    for _ in range(turns):
-        low, _, high = quantiles([generator.gauss(0, 1) for _ in range(last)], n=4, method="inclusive")
-        value, room = generator.gauss(0, 1), bound * (high - low)
-        outside += not low - room <= value <= high + room
-    assert found.share == pytest.approx(outside / turns, abs=0.012)
-    assert not found.at_most
 
 
 def test_a_past_that_is_caught_up_in_one_call_says_nothing_of_how_often() -> None:

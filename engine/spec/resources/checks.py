@@ -1,13 +1,14 @@
 """Custom metrics, and the kinds of `checks:`: which values of a metric are allowed."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from engine.outcome import CheckOutcome
-from engine.spec.resources.resource import Bound, Function, MetricText, Resource, Scalar
+from engine.spec.resources.resource import Bound, Duration, Function, MetricText, Resource, Scalar
 
 WhenEmpty = Literal["ok", "warning", "error"]
 
@@ -21,20 +22,10 @@ class PythonMetric(Resource):
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
-FEWEST_TYPICAL = 8
-"""Earlier values that it takes to say what is typical."""
+class MeanOfLast(Resource):
+    """Compare with the mean of the latest evaluations."""
 
-
-class EarlierEvaluations(Resource):
-    """Compare with the mean of the latest evaluations, or with what is typical of them; one of the keys is given."""
-
-    mean_of_last: int | None = Field(None, ge=1, description="How many earlier evaluations to average.")
-    typical_of_last: int | None = Field(
-        None,
-        ge=FEWEST_TYPICAL,
-        description="How many earlier evaluations to take the quartiles of; EMPTY while fewer than 8 have a value. "
-        "Bounds apply to how far the value is outside of the quartiles, in interquartile ranges, negative below.",
-    )
+    mean_of_last: int = Field(ge=1, description="How many earlier evaluations to average.")
 
 
 class RangeBound(NamedTuple):
@@ -104,10 +95,10 @@ class RangeCheck(Range):
         description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK: with fewer "
         "the metric says too little.",
     )
-    compare: Literal["previous", "reference"] | EarlierEvaluations | None = Field(
+    compare: Literal["previous", "reference"] | MeanOfLast | None = Field(
         None,
-        description="Check the change from the previous evaluation, from the reference, from a mean, or from what is "
-        "typical, instead of the value itself.",
+        description="Check the change from the previous evaluation, from the reference, or from a mean, instead of the "
+        "value itself.",
     )
     change: Literal["absolute", "relative"] = Field(
         "absolute",
@@ -126,6 +117,50 @@ class RangeCheck(Range):
         None,
         description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing, "
         "there are too few rows for a verdict, or no earlier evaluation to compare with.",
+    )
+
+
+FEWEST_TYPICAL_VALUES = 8
+"""With fewer values quartiles say too little: with eight, a new one is beyond 1.5 interquartile ranges 1 time in 11."""
+
+
+class TypicalCheck(Resource):
+    """The value of a metric must lie where its earlier values lie: not far outside their quartiles."""
+
+    kind: Literal["typical"] = "typical"
+    active: bool = Field(True, description="Whether the check is applied at all.")
+    metric: MetricText = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
+    segment: str | None = Field(
+        None,
+        description="Check the metric in a segment of the store, or in each that a text with * stands for. The whole "
+        "batch if left out.",
+    )
+    min_rows: int | None = Field(
+        None, ge=1, description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK."
+    )
+    last: int = Field(
+        30,
+        ge=FEWEST_TYPICAL_VALUES,
+        description="How many of the latest earlier values are typical. With fewer than "
+        f"{FEWEST_TYPICAL_VALUES} values the check is EMPTY and counts as OK.",
+    )
+    within: Duration | None = Field(
+        None, description="Instead of last: the time before, such as 30d, of which all values are typical."
+    )
+    factor: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="A value more than this many interquartile ranges below the first or above the third quartile is "
+        "an ERROR.",
+    )
+    soft_factor: float | None = Field(
+        None, gt=0, le=100, description="As factor, but the outcome is a WARNING; 1.5 is usual."
+    )
+    when_empty: WhenEmpty | None = Field(
+        None,
+        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing, "
+        "there are too few rows for a verdict, or too few earlier values.",
     )
 
 
@@ -155,8 +190,13 @@ class PythonCheck(Resource):
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
-Check = Annotated[RangeCheck | ValuesCheck | PythonCheck, Field(discriminator="kind")]
-CHECK_KINDS: dict[str, type[Resource]] = {"range": RangeCheck, "values": ValuesCheck, "python": PythonCheck}
+Check = Annotated[RangeCheck | TypicalCheck | ValuesCheck | PythonCheck, Field(discriminator="kind")]
+CHECK_KINDS: dict[str, type[Resource]] = {
+    "range": RangeCheck,
+    "typical": TypicalCheck,
+    "values": ValuesCheck,
+    "python": PythonCheck,
+}
 
 
 def select_active_checks(checks: Mapping[str, Check]) -> dict[str, Check]:
@@ -170,13 +210,30 @@ def describe_inactive_checks(checks: Mapping[str, Check]) -> str:
     return f"switched off: {', '.join(inactive)}" if inactive else ""
 
 
-def count_past(checks: Iterable[Check]) -> int:
-    """Return how many earlier evaluations checks look at, at most."""
-    compared = [check.compare for check in checks if isinstance(check, RangeCheck)]
-    return max(map(_count_compared, compared), default=0)
+@dataclass(frozen=True, slots=True)
+class PastWindow:
+    """How far checks look back from a value: at a number of earlier ones, and at all that are no older than a time."""
+
+    count: int = 0
+    age: timedelta = timedelta(0)
+
+    def __bool__(self) -> bool:
+        return self.count > 0 or self.age > timedelta(0)
+
+    def includes(self, place: int, age: timedelta) -> bool:
+        """Return whether an earlier value is in it: `place` is 0 for the latest one, `age` how much older it is."""
+        return place < self.count or (self.age > timedelta(0) and age <= self.age)
 
 
-def _count_compared(compare: str | EarlierEvaluations | None) -> int:
-    if isinstance(compare, EarlierEvaluations):
-        return compare.mean_of_last or compare.typical_of_last or 0
-    return int(compare == "previous")
+def find_past_window(checks: Iterable[Check]) -> PastWindow:
+    """Return how far back checks look, at most."""
+    count, age = 0, timedelta(0)
+    for check in checks:
+        if isinstance(check, TypicalCheck) and check.within is not None:
+            age = max(age, check.within)
+        elif isinstance(check, TypicalCheck):
+            count = max(count, check.last)
+        elif isinstance(check, RangeCheck):
+            mean = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 0
+            count = max(count, mean, int(check.compare == "previous"))
+    return PastWindow(count, age)
