@@ -240,7 +240,8 @@ def _describe_bounds(check: Check) -> dict[str, object]:
     if isinstance(check, PythonCheck):
         return {"function": check.function}
     if isinstance(check, TypicalCheck):
-        return check.model_dump(mode="json", include={"last", "within", "factor", "soft_factor"}, exclude_none=True)
+        past = {"last": check.last} if check.within is None else {"within": check.within.total_seconds()}
+        return {**past, **check.model_dump(include={"factor", "soft_factor"}, exclude_none=True)}
     if isinstance(check, ValuesCheck):
         return check.model_dump(mode="json", include={"allowed", "soft_allowed"}, exclude_none=True)
     settings = check.model_dump(

@@ -40,11 +40,11 @@ def test_a_dataset_is_compared_with_its_own_past(tmp_path: Path, spec: Write) ->
     (rows, means) = project.replay("orders").sort("check", descending=True).to_dicts()
     assert (rows["empty"], rows["ok"], rows["warning"], rows["error"]) == (8, 1, 1, 1)
     assert (means["empty"], means["error"]) == (8, 0)
-    (tried, _) = (
-        project.replay("orders", {"rows as usual": {"soft_factor": 2.5}}).sort("check", descending=True).to_dicts()
-    )
+    replayed = project.replay("orders", {"rows as usual": {"soft_factor": 2.5}})
+    (tried,) = replayed.filter(pl.col("tried")).to_dicts()
+    assert tried["bounds"] == "last 20, factor 3, soft_factor 2.5"
     assert (tried["ok"], tried["warning"], tried["error"]) == (2, 0, 1)
-    planned = [note for action in project.plan("s").actions for note in action.notes]
+    planned = [note for action in project.plan("s").all_actions() for note in action.notes]
     assert any("rows as usual: probability" in note and "with 11 earlier values" in note for note in planned)
 
 
@@ -77,5 +77,8 @@ def test_evaluations_of_a_time_are_compared_with_those_of_the_days_before(tmp_pa
     assert found["outcome"].to_list() == ["EMPTY"] * 8 + ["OK"] * 5 + ["ERROR"]
     assert "which follows from 10 earlier values around 4.6" in found["reason"][-1]
     # what the next evaluation may be compared with is not removed: those of the 10 days before the newest, and itself
+    (replayed,) = project.replay("drift").to_dicts()
+    assert (replayed["empty"], replayed["ok"], replayed["error"]) == (8, 5, 1)
+    assert replayed["bounds"] == "within 864000, factor 3"
     project.prune()
     assert project.store("drift").count() == 11
