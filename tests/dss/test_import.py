@@ -18,14 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cli.verbs import app
-from engine.dss.conditions import translate_formula
 from engine.dss.json_objects import parse_lenient_json
 from engine.dss.project_import import ImportedProject, check_spec, import_project
 from engine.dss.source import ProjectFiles, open_project_files
 from engine.dss.unread_keys import MEANINGLESS_KEYS
 from engine.errors import BundleError, Severity, SpecError, UsageError
 from engine.spec import load
-from engine.spec.conditions import ConditionScope, find_condition_problems
 from engine.spec.dss_metric_names import COLUMN_METRICS, DATASET_METRICS, STORE_METRICS
 
 HERE = Path(__file__).parent
@@ -202,10 +200,6 @@ DOCUMENTS = {
 }
 PLACES = [(file, place) for file, value in DOCUMENTS.items() for place in _list_places(value)]
 MEANT = ("datasets/", "model_evaluation_stores/", "scenarios/")
-FORMULA_PARTS = (
-    *("outcome", "stepOutcome_a", "stepOutcome_b", "stepOutcome_c", "mode", "==", "!=", "=", "<", "'SUCCESS'", '"OK"'),
-    *("&&", "||", "and", "or(", "not", "!", "(", ")", ",", "true", "1", "${mode}", "variables['mode']"),
-)
 WRONG = st.sampled_from(
     [None, "", "text", "${x}", -1, 1e400, 2**70, 10**400, True, [], [None], {}, {"${a": [1]}, "..", "a\x00\ud800"]
 )
@@ -304,45 +298,6 @@ def test_what_may_be_a_secret(name: str, value: str, secret: bool) -> None:
     imported = import_project(as_files(texts), with_data=False)
     assert (value in imported.spec) is not secret
     assert value not in imported.report.summarise()
-
-
-@pytest.mark.parametrize(
-    ("formula", "condition", "never"),
-    [
-        ("outcome == 'FAILED'", "outcome == 'FAILED'", False),
-        ('stepOutcome_a_b=="WARNING" ', "stepOutcome_a_b == 'WARNING'", False),
-        ("stepOutcome_a_b != 'ERROR'", "always", False),
-        ("stepOutcome_a_b == 'ERROR' && outcome == 'FAILED'", "", True),
-        ("stepOutcome_a_b == 'OK' or outcome = 'FAILED'", "outcome == 'FAILED'", False),
-        (
-            "and(outcome != 'SUCCESS', not(outcome == 'ABORTED'))",
-            "(outcome != 'SUCCESS' && !(outcome == 'ABORTED'))",
-            False,
-        ),
-        ("stepOutcome_gone == 'SUCCESS'", "always", False),
-        ('variables["mode"] == "full"', "mode == 'full'", False),
-        ("${mode} != 'full'", "mode != 'full'", False),
-        ("true", "always", False),
-    ],
-)
-def test_formulas_become_conditions(formula: str, condition: str, never: bool) -> None:
-    found = translate_formula(formula, [("a b", "a b"), ("gone", "")], {"mode": "mode"})
-    assert (found.problem, found.condition, found.never) == ("", condition, never)
-
-
-@settings(max_examples=200)
-@given(text=st.lists(st.sampled_from(FORMULA_PARTS), max_size=9).map(" ".join) | st.text(max_size=30))
-def test_no_formula_is_too_much(text: str) -> None:
-    found = translate_formula(text, [("a", "a"), ("b", "")], {"mode": "mode"})
-    assert found.problem or found.condition or found.never
-    if found.condition:
-        load_condition(found.condition)
-
-
-def load_condition(condition: str) -> None:
-    """Check that a condition is one of the language."""
-    scope = ConditionScope(steps=["a"], variables={"mode": "text"})
-    assert find_condition_problems(condition, scope) == []
 
 
 def test_the_guide_has_every_metric_of_dss() -> None:
