@@ -35,6 +35,9 @@ _SQL_TYPES = frozenset(
 _FORMATS = {"csv": "csv", "parquet": "parquet", "jsonl": "ndjson", "json": "ndjson"}
 
 
+_DATA_FOLDERS = ("fs_datasets_data", "uploads", "uploaded_files", "datasets_data", "datasets")
+
+
 def import_datasets(state: ImportState) -> None:
     """Declare the datasets of the project and their connections."""
     for id_, found in state.read_folder("dataset", "datasets"):
@@ -105,6 +108,8 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
         part["path"] = f"data/{folder}"
         part.add_todo("put the uploaded files into this folder")
         line.note(f"TODO put its files into data/{folder}")
+        if state.files.has_manifest and not data:
+            line.note(f"the export has no files of it: other-files/ was searched for {', '.join(_DATA_FOLDERS)}")
     else:
         declare_unknown(state, [params.get_text("path")], params.place)
         path = fill_references(params.get_text("path").lstrip("/"), state.names, line)
@@ -124,8 +129,7 @@ def find_data(state: ImportState, id_: str) -> list[str]:
 
     Where an export keeps uploaded files is not documented: these folders are looked in.
     """
-    folders = ("fs_datasets_data", "uploads", "uploaded_files", "datasets_data", "datasets")
-    found = (state.files.list_other_files(f"{folder}/{id_}") for folder in folders)
+    found = (state.files.list_other_files(f"{folder}/{id_}") for folder in _DATA_FOLDERS)
     return next((files for files in found if files), [])
 
 
