@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -108,15 +107,14 @@ def test_the_imported_seed_finds_and_tells_what_card_fraud_does(
 
 
 def test_the_imported_seed_declares_what_card_fraud_does(
-    export: Path, card_fraud: Path, engine: Callable[..., CompletedProcess[str]], tmp_path: Path
+    specs: Path, engine: Callable[..., CompletedProcess[str]]
 ) -> None:
-    assert engine(tmp_path, "import", "dss", str(export), "-o", "cards").returncode == 0
-    spec = tmp_path / "cards" / "spec.yaml"
+    assert engine(specs, "import", "dss", "dataiku_project", "-o", "cards").returncode == 0
+    spec = specs / "cards" / "spec.yaml"
     # the folder of a connection is in no file of a project
-    assert "[placeholder]" in engine(tmp_path, "validate", str(spec)).stdout
+    assert "[placeholder]" in engine(specs, "validate", str(spec)).stdout
     spec.write_text(spec.read_text(encoding="utf-8").replace("root: TODO", "root: data"), encoding="utf-8")
-    shutil.copy(card_fraud / "card_fraud.yaml", tmp_path)
-    ours, theirs = (load(path, environ={}).resources for path in (tmp_path / "card_fraud.yaml", spec))
+    ours, theirs = (load(path, environ={}).resources for path in (specs / "card_fraud.yaml", spec))
     name = "Data drift monitor"
     assert theirs.scenarios[name].steps == ours.scenarios[name].steps
     differs = {"run_condition"}  # card_fraud.yaml also tells of a run that failed
