@@ -22,6 +22,11 @@ _CHANNELS = {
     "webhook-scenario": "webhook",
 }
 
+_INSTEAD = {
+    "dataset-scenario": "declare a channel of kind: dataset, which appends each message to a file",
+    "shell-scenario": "messages start no program here: write a step of kind: python",
+}
+
 
 def import_reporters(state: ImportState, scenario: JsonObject, target: str, steps: StepNames) -> list[Part]:
     """Return the reporters of a scenario.
@@ -81,7 +86,7 @@ def import_message(
     type_ = messaging.get_text("type")
     kind = _CHANNELS.get(type_)
     if kind is None:
-        line.leave_out(f"messages of the type {type_[:60] or '(none)'} have no counterpart here")
+        line.leave_out(_INSTEAD.get(type_, f"messages of the type {type_[:60] or '(none)'} have no counterpart here"))
         return None
     settings = messaging.get_object("configuration")
     sender = settings.get_text("sender")

@@ -10,6 +10,7 @@ from engine.dss.import_state import ImportState, may_be_secret, may_hold_passwor
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references
 from engine.dss.report import ObjectLine
+from engine.dss.variables import declare_variable
 
 Keys = dict[str, Any]
 
@@ -134,18 +135,18 @@ def _translate_variables(state: ImportState, params: JsonObject, line: ObjectLin
     given, evaluated = read_variable_values(params)
     values: Keys = {}
     for name, value in given.items():
-        ours = state.names.variables.get(name)
         constant = _read_formula(value) if evaluated else value
-        if ours is None:
-            line.note(f"TODO {name[:60] or '(none)'} is no variable of the spec: declare it")
-        elif constant is None or isinstance(constant, list | dict):
-            line.note(f"TODO {name[:60]} is set by a formula or to a list, which cannot be translated")
+        if constant is None or isinstance(constant, list | dict):
+            line.note(f"TODO {name[:60] or '(none)'} is set by a formula or to a list, which cannot be translated")
         elif may_be_secret(name, constant):
             line.note(f"{name[:60]} may be a secret: its value is not carried over")
         else:
-            values[ours] = constant
+            if name not in state.names.variables:
+                declare_variable(state, name, constant, line)
+                line.note(f"{name[:60]} is declared with this value, because no file of the project declares it")
+            values[state.names.variables[name]] = constant
     if not values:
-        line.leave_out("it sets no variable of the spec to a constant")
+        line.leave_out("it sets no variable to a constant")
         return []
     line.note("the values hold until the end of the run, and no longer")
     return [{"kind": "set_variables", "variables": values}]
@@ -196,6 +197,10 @@ def _translate_clear(state: ImportState, params: JsonObject, line: ObjectLine) -
     names = _find_targets(state, items, line, "datasets")
     if not names:
         line.leave_out(_explain_nothing(items, "clear"))
+        return []
+    if tables := [name for name in names if state.sections["datasets"][name].get("table")]:
+        which = ", ".join(tables)
+        line.leave_out(f"{which} is a table: write a step of kind: sql that empties it")
         return []
     line.note("TODO it is switched off, because it removes files: switch it on if it shall do so here")
     return [{"kind": "clear", "target": name, "active": False} for name in names]

@@ -104,9 +104,12 @@ def _describe_flow(state: ImportState, one: JsonObject, part: Part, before: Step
             part["retries"] = {"count": count, "delay": f"{delay}s" if 0 < delay < 10**8 else None}
         else:
             line.note("its number of retries is not between 1 and 100: there are none")
+    fails = params.get_text("handleWarningsAs") == "FAILED" or params.get_flag("warningsAsErrors", default=False)
     if params.get_flag("proceedOnFailure", default=False):
         part["on_failure"] = "warn"
-    if params.get_text("handleWarningsAs") == "FAILED" or params.get_flag("warningsAsErrors", default=False):
+        if fails:
+            line.note("a warning would count as a failure, which is only a warning here: so it stays one")
+    elif fails:
         part["on_warning"] = "fail"
     if one.get_flag("resetScenarioStatus", default=False):
         line.note("it resets the outcome of the run in DSS: that is not done here")

@@ -44,7 +44,7 @@ def declare_unknown(state: ImportState, texts: list[str], place: str) -> None:
             if name and name not in state.names.variables:
                 line = state.report.add("variable", name, place)
                 line.note("TODO give it a value: no file of the project has one, so it is one of the DSS instance")
-                _declare(state, name, PLACEHOLDER, line)
+                declare_variable(state, name, PLACEHOLDER, line)
 
 
 def read_value(text: str) -> Any:
@@ -63,13 +63,14 @@ def _import_variable(state: ImportState, name: str, value: object, line: ObjectL
         line.leave_out("a variable of this name is declared before it")
     elif is_local:
         line.note("TODO it belongs to the node: give each deployment its own value, under deployments: variables:")
-        _declare(state, name, value, line)
+        declare_variable(state, name, value, line)
         state.node_variables.append(state.names.variables[name])
     else:
-        _declare(state, name, value, line)
+        declare_variable(state, name, value, line)
 
 
-def _declare(state: ImportState, name: str, value: object, line: ObjectLine) -> None:
+def declare_variable(state: ImportState, name: str, value: object, line: ObjectLine) -> None:
+    """Declare a variable of the spec, by a legal name that no other one has."""
     taken = {*state.sections["variables"], *RESERVED_VARIABLES, *MOMENT_NAMES, *FIRE_NAMES}
     ours = make_identifier(name, taken)
     ours = ours if not ours.startswith("stepOutcome_") else f"v_{ours}"

@@ -29,7 +29,7 @@ from engine.spec.dss_metric_names import COLUMN_METRICS, DATASET_METRICS, STORE_
 HERE = Path(__file__).parent
 SPECS = Path(__file__).parents[2] / "specs"
 PROJECTS = {
-    **{name: HERE / "projects" / name for name in ("cards", "loans", "orders")},
+    **{name: HERE / "projects" / name for name in ("cards", "everything", "loans", "orders")},
     "seed": SPECS / "dataiku_project",
 }
 SECRETS = ("invented-password", "invented-token", "HARMLESS-INVENTED-KEY", "9f86d081884c7d65")
