@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, exists, func, insert, select
 
 from engine.errors import Position
-from engine.evaluation.bounds import bounds_from_json
+from engine.evaluation.bounds import CheckBounds, bounds_from_json
 from engine.evaluation.evaluation_json import check_to_json
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.outcome import CheckOutcome
@@ -56,6 +56,26 @@ class Checks:
                     found.setdefault(evaluation, {})[check] = []
                 found[evaluation][check].append(CheckOutcome(outcome))
         return found
+
+    def list_bounds(
+        self, store: str, metrics: Sequence[str], only: Sequence[str]
+    ) -> dict[tuple[str, str], list[CheckBounds | None]]:
+        """Return what the checks of metrics have allowed when last applied to the evaluations with these ids.
+
+        It is listed by the evaluation's id and the metric, one for each check.
+        """
+        results = check_results.c
+        query = (
+            select(results.evaluation, results.metric, results.check, results.bounds)
+            .where(results.target == store, results.metric.in_(metrics))
+            .order_by(results.number)
+        )
+        found: dict[tuple[str, str], dict[str, CheckBounds | None]] = {}
+        with self._database.begin_read() as connection:
+            for some in split_rows(only):
+                for evaluation, metric, check, bounds in connection.execute(query.where(results.evaluation.in_(some))):
+                    found.setdefault((evaluation, metric), {})[check] = bounds_from_json(bounds)
+        return {place: list(by_check.values()) for place, by_check in found.items()}
 
     def find_last_ok(self, store: str, before: str, origin: str | None = None) -> str | None:
         """Return the id of the newest evaluation before another one whose checks were all OK when last applied.

@@ -36,7 +36,8 @@ def collect_facts(
     model = None if declared.continues_across_models else evaluation.fingerprints.model
     earlier = EvaluationFilter(before=evaluation.id, model=model, origin=evaluation.origin)
     points = {metric: _list_history(evaluation, metric, earlier, store) for metric in facts.list_followed_metrics()}
-    return replace(facts, history=points)
+    ids = {point.evaluation for found in points.values() for point in found}
+    return replace(facts, history=points, applied=store.checks.list_bounds(evaluation.store, list(points), sorted(ids)))
 
 
 def _list_history(evaluation: Evaluation, metric: str, earlier: EvaluationFilter, store: Store) -> list[MetricPoint]:

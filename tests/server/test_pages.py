@@ -21,13 +21,11 @@ from engine.outcome import Outcome
 from engine.server.callers import Caller, Role
 from engine.server.listener import ListenerOptions, create_listener
 from engine.server.tokens import OneToken
-from engine.service.control import ServedProject
-from engine.spec import load
-from engine.store import RunRecord, Store, generate_id
+from engine.store import RunRecord, generate_id
 
 from .page_project import CATEGORY, HOSTILE, PROJECT, SCENARIO, SECRET, STORE, write_page_project
 from .page_reader import PageReader
-from .small_server import SmallServer
+from .page_server import PageServer
 
 STATUS = f"/p/{quote(PROJECT, safe='')}/status"
 EVALUATIONS = f"/p/{quote(PROJECT, safe='')}/stores/{quote(STORE, safe='')}/evaluations"
@@ -39,27 +37,6 @@ COPY = "copy"
 
 CHROMIUM = shutil.which("chromium")
 TOKEN = "a-token-of-more-than-thirty-two-letters"
-
-
-class PageServer(SmallServer):
-    """A server of the project, without a loop."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        spec = load(path)
-        (folder,) = (path.parent / ".engine").iterdir()
-        self.store = Store.open(folder, patience=0.2)
-        self.project = ServedProject(PROJECT, path, spec, self.store, leader=True)
-        self.token, self.ticked, self.draining = "", 0.0, False
-        self.loop_answers = self.has_projects = True
-        self.started_runs: set[str] = set()
-        self.aborted: list[tuple[str, str]] = []
-
-    def measure_tick_age(self) -> float:
-        return 0.0
-
-    def list_next_times(self, project: str, count: int) -> list[object]:  # type: ignore[override]
-        return []
 
 
 @pytest.fixture(scope="module")

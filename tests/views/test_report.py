@@ -169,7 +169,7 @@ def test_a_page_shows_all_there_is(project):
         "Precision and recall",
         "Calibration",
         "Confusion matrix",
-        "Relative change",
+        "Fugacity",
     ):
         assert said in two
     assert "not worse" in two

@@ -178,7 +178,7 @@ def test_a_view_says_what_the_batch_was_compared_with(reference, text) -> None:
 )
 def test_a_chart_has_evaluations_at_their_times_if_all_have_one(times, shares) -> None:
     points = [MetricPoint(str(n), str(n), NOW, n / 10, time=time) for n, time in enumerate(times)]
-    drawn = draw_history(HistoryView("data_drift", tuple(points), None), "2", str).render()
+    drawn = draw_history(HistoryView("data_drift", tuple(points), (None,) * len(points)), "2", str).render()
     first, second, third = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
     assert [(second - first) / (third - first)] == pytest.approx(shares, abs=1e-3)
 
@@ -191,7 +191,7 @@ def test_the_history_of_a_metric_has_the_range_of_its_check() -> None:
     view = describe_evaluation(facts)
     (history,) = view.histories
     assert [point.name for point in history.points] == ["Q3", "Q4"]
-    assert history.value_range == AppliedRange(build_bounds({"soft_max": 0.5}))
+    assert history.ranges[-1] == AppliedRange(build_bounds({"soft_max": 0.5}))
     assert view.outcome is CheckOutcome.WARNING
 
 

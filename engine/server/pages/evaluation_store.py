@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.outcome import worst_check_outcome
 from engine.server.answers import AnswerError
@@ -22,8 +23,8 @@ from engine.spec.redaction import Redact
 from engine.store import EvaluationFilter, Store
 from engine.views.charts.history import draw_history
 from engine.views.evaluation_view import HistoryView
-from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
-from engine.views.ranges import select_value_range
+from engine.views.metric_text import explain_metric, format_metric, format_metric_interval, format_metric_name
+from engine.views.ranges import select_first_range
 from engine.views.store_view import EvaluationRow, StoreView, describe_store
 
 ROWS = 50
@@ -232,9 +233,7 @@ def _format_cell(metric: str, value: MetricValue | None) -> dict[str, str]:
 
 
 def _draw_charts(found: ServedStore, metrics: Sequence[str], redact: Redact) -> list[dict[str, Any]]:
-    """Return charts of metrics over the history of a store, with the ranges that checks allow now."""
-    newest = found.store.evaluations.find_ids(found.name)
-    results = found.store.checks.history(found.name, evaluation=newest[0]) if newest else []
+    """Return charts of metrics over the history of a store, with the ranges that checks have allowed."""
     charts = []
     for metric in metrics[:MOST_CHARTS]:
         points = tuple(
@@ -242,22 +241,30 @@ def _draw_charts(found: ServedStore, metrics: Sequence[str], redact: Redact) -> 
             for point in found.store.evaluations.metric_history(found.name, metric, POINTS)
             if point.value is not None
         )
-        ranges = [select_value_range(one.result.bounds) for one in results[::-1] if one.result.metric == metric]
-        allowed = next((one for one in ranges if one is not None), None)
         if len(points) > 1:
-            drawn = draw_history(HistoryView(metric, points, allowed), "", redact, size=(520, 200))
+            applied = found.store.checks.list_bounds(found.name, [metric], [point.evaluation for point in points])
+            ranges = tuple(select_first_range(applied.get((point.evaluation, metric), ())) for point in points)
+            drawn = draw_history(HistoryView(metric, points, ranges), "", redact)
             values = (f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
             name = format_metric_name(metric)
             charts.append(
                 {
                     "title": name,
+                    "explanation": explain_metric(metric),
                     "svg": drawn.render(),
                     "text": f"{name}: {', '.join(values)}",
                     "series": json.dumps([[point.moment.timestamp() for point in points], [p.value for p in points]]),
-                    "limits": json.dumps([[one.value, one.key] for one in allowed.limits] if allowed else []),
+                    "limits": json.dumps(_list_limits(ranges)),
                 }
             )
     return charts
+
+
+def _list_limits(ranges: Sequence[AppliedRange | None]) -> dict[str, list[float | None]]:
+    """Return the bounds by their keys, each with its value at each point; None where it was not in force."""
+    keys = dict.fromkeys(limit.key for one in set(ranges) if one for limit in one.limits)
+    by_key = [{limit.key: float(limit.value) for limit in one.limits} if one else {} for one in ranges]
+    return {key: [limits.get(key) for limits in by_key] for key in keys}
 
 
 def _tabulate(view: StoreView) -> Table:

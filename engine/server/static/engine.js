@@ -85,9 +85,9 @@ for (const figure of document.querySelectorAll("[data-series]")) {
       series: [
         {},
         { label: figure.dataset.title, stroke: colourOf("batch"), width: 2, points: { show: times.length < 200 } },
-        ...limits.map(([, key]) => ({ label: key, stroke: colourOf(key.startsWith("soft") ? "warning" : "error"), dash: [6, 4], points: { show: false } })),
+        ...Object.keys(limits).map((key) => ({ label: key, stroke: colourOf(key.startsWith("soft") ? "warning" : "error"), dash: [6, 4], points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) })),
       ],
-    }, [times, values, ...limits.map(([value]) => times.map(() => value))], place);
+    }, [times, values, ...Object.values(limits)], place);
     button.remove();
   });
 }
