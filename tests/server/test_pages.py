@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
+from sqlalchemy import Engine, event
 
 from engine.outcome import Outcome
 from engine.server.callers import Caller, Role
@@ -23,6 +25,7 @@ from engine.server.listener import ListenerOptions, create_listener
 from engine.server.tokens import OneToken
 from engine.store import RunRecord, generate_id
 
+from .long_history import lengthen_history
 from .page_project import CATEGORY, HOSTILE, PROJECT, SCENARIO, SECRET, STORE, write_page_project
 from .page_reader import PageReader
 from .page_server import PageServer
@@ -198,6 +201,50 @@ def test_two_evaluations_stand_side_by_side(browser: httpx2.Client) -> None:
     assert len(auc["values"]) == 2
     assert read(browser, f"{compared}?evaluation={ids[0]}&evaluation={ids[1]}").tags.count("tr") > 5
     assert browser.get(compared, params={"evaluation": ids[:1]}).status_code == 422
+
+
+def count_steps(server: PageServer, addresses: list[str]) -> dict[str, tuple[int, int]]:
+    """Return what each page costs: the steps of the database, in hundreds, and the bytes."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def listen(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_progress_handler(count, 100)
+
+    event.listen(Engine, "checkout", listen)
+    costs = {}
+    try:
+        with serve_pages(server) as (client, _):
+            for address in addresses:
+                before = steps
+                size = len(client.get(address).content)
+                costs[address] = (steps - before, size)
+    finally:
+        event.remove(Engine, "checkout", listen)
+    return costs
+
+
+def test_a_list_costs_the_same_however_long_the_history_is(path: Path) -> None:
+    outbox, scenarios = STATUS.replace("status", "outbox"), STATUS.replace("status", "scenarios")
+    addresses = ["/projects", STATUS, EVALUATIONS, f"{EVALUATIONS}?find=copy", f"{EVALUATIONS}?find=nothing", RUNS,
+                 outbox, f"{outbox}?state=SENT", scenarios]  # fmt: skip
+    costs = []
+    for copies in (2_500, 10_000):
+        folder = path.parent / f"long-{copies}"
+        shutil.copytree(path.parent / COPY, folder)
+        (state,) = (folder / ".engine").iterdir()
+        lengthen_history(state, copies)
+        with closing(PageServer(folder / path.name)) as server:
+            newest = server.store.evaluations.history(STORE, 1, metrics=[])[0].id
+            costs.append(count_steps(server, [*addresses, f"{EVALUATIONS}/{newest}", f"{EVALUATIONS}/{newest}/drift"]))
+    for (address, (steps, size)), (more_steps, more_size) in zip(costs[0].items(), costs[1].values(), strict=True):
+        assert steps, address
+        assert more_steps < 1.5 * steps + 20, (address, steps, more_steps)
+        assert (more_size < 1.1 * size, more_size < 100_000) == (True, True), (address, size, more_size)
 
 
 def test_a_run_is_asked_for_once_however_often_the_form_is_sent(browser: httpx2.Client) -> None:

@@ -12,6 +12,7 @@ from engine.server.answers import AnswerError
 from engine.server.pages import links
 from engine.server.pages.child_commands import ChildCommands
 from engine.server.pages.evaluation_store import ServedStore
+from engine.server.pages.newest_read import NewestRead
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.spec.redaction import Redact
@@ -40,6 +41,7 @@ class EvaluationPages:
     requests: ProjectRequests
     redact: Redact
     commands: ChildCommands
+    newest: NewestRead
 
     def show_evaluation(self, request: Request) -> Page:
         """Return an evaluation: summary, checks, history, predictions, performance, segments, origin."""
@@ -134,7 +136,7 @@ class EvaluationPages:
     def compute(self, request: Request, form: Mapping[str, str]) -> str:
         """Compare an evaluation with another reference, in a process; the page of the drift shows the result."""
         found = ServedStore.find(self.requests, request)
-        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        evaluation = self._read(found, request)
         reference = form.get("reference", "")
         if reference not in dict(_list_references(found, evaluation)):
             raise AnswerError(422, "there is no such reference", "choose one of the list")
@@ -152,21 +154,24 @@ class EvaluationPages:
         reference = request.query_params.get("reference")
         if not reference:
             return found, self._describe_stored(found, request)
-        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        evaluation = self._read(found, request)
         result = self.commands.find(_name_comparison(found, evaluation, reference))
         if result is None or not result.done() or result.result().problem:
             return found, None
         computed = replace(read_evaluation(result.result().output, evaluation.id).evaluation, id=evaluation.id)
         return found, describe_evaluation(collect_facts(computed, [], found.spec, found.store))
 
+    def _read(self, found: ServedStore, request: Request) -> Evaluation:
+        return self.newest.get(found.store, found.name, found.find_id(request.path_params["evaluation"]))
+
     def _describe_stored(self, found: ServedStore, request: Request) -> EvaluationView:
-        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        evaluation = self._read(found, request)
         checks = select_latest(found.store.checks.history(found.name, evaluation=evaluation.id))
         return describe_evaluation(collect_facts(evaluation, checks, found.spec, found.store))
 
     def _show_computation(self, request: Request, found: ServedStore) -> Page:
         """Return that a comparison is under way, that it has failed, or that it has to be asked for."""
-        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        evaluation = self._read(found, request)
         reference = request.query_params["reference"]
         result = self.commands.find(_name_comparison(found, evaluation, reference))
         is_running = result is not None and not result.done()
@@ -281,11 +286,11 @@ def _tabulate_columns(columns: Sequence[ColumnView]) -> Table:
     statistics = list(dict.fromkeys(name for column in columns for name in column.statistics))
     return Table(
         ("column", "role", "drift", "drift_p", "drift_importance", "model_importance", *statistics, "reason"),
-        [
+        (
             (one.name, one.role, one.drift, one.drift_p, one.drift_importance, one.model_importance,
              *(one.find_statistic(name) for name in statistics), one.reason)
             for one in columns
-        ],
+        ),
     )  # fmt: skip
 
 

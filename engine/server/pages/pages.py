@@ -12,6 +12,7 @@ from engine.server.pages.deployments import DeploymentPages
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
 from engine.server.pages.login import LoginPages
+from engine.server.pages.newest_read import NewestRead
 from engine.server.pages.outbox import OutboxPages
 from engine.server.pages.page import PageForms
 from engine.server.pages.project import ProjectPage
@@ -39,7 +40,7 @@ def build_pages(
     stores = EvaluationStorePages(requests, forms.redact)
     commands = ChildCommands()
     project = ProjectPage(requests, forms.redact, commands)
-    evaluations = EvaluationPages(requests, forms.redact, commands)
+    evaluations = EvaluationPages(requests, forms.redact, commands, NewestRead())
     scenarios = ScenarioPages(requests, forms.redact)
     runs = RunPages(requests, forms.redact, threads, streams)
     specs, outbox = SpecPages(requests, forms.redact), OutboxPages(requests)

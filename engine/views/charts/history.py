@@ -25,6 +25,8 @@ from engine.views.ranges import choose_scale, cut_zones, find_neutral
 MOST_MARKED = 120
 """With more points, only their line is drawn."""
 
+MOST_LABELS = 24
+
 
 def draw_history(
     history: HistoryView,
@@ -66,7 +68,8 @@ def draw_history(
     )
     for x, point in zip(places, points, strict=True):
         _mark_point(drawing, scale, x, point, history, evaluation, redact, plain=len(points) > MOST_MARKED)
-    labels = [(x, _label_point(point, redact)) for x, point in zip(places, points, strict=True)]
+    some = range(len(points) - 1, -1, -max(1, len(points) // MOST_LABELS))  # the newest is one of them
+    labels = [(places[index], _label_point(points[index], redact)) for index in reversed(some)]
     draw_labels(drawing, labels, size[1] - 6, (left - 8, size[0]))
     return drawing
 
