@@ -313,10 +313,15 @@ def test_a_log_is_read_from_its_end_and_followed_from_where_it_was_read_to(
         file.write(f"{entries[0]}\n")
     with browser.stream("GET", follow[1]) as stream:
         events = stream.iter_lines()
-        told = next(line for line in events if line.startswith("data: "))
+        assert next(line for line in events if line.startswith("event: ")) == "event: begun"
+        told = next(line for line in events if line.startswith("data: ["))
         assert [one["text"] for one in json.loads(told.removeprefix("data: "))] == ["line 0 <b> ***"]
         page_server.store.runs.finish(replace(run, ended=now, outcome=Outcome.FAILED))
         assert next(line for line in events if line.startswith("event: ended"))
+    asked = browser.get(follow[1], headers={"accept": "application/json"}).json()
+    assert ([one["kind"] for one in asked["events"]], asked["ended"]) == (["lines"], False)
+    last = browser.get(follow[1], params={"after": asked["place"]}, headers={"accept": "application/json"}).json()
+    assert (last["events"], last["ended"]) == ([{"kind": "ended", "data": "FAILED"}], True)
     ended = browser.get(address).text
     assert "data-follow" not in ended
     assert str(browser.get(f"/runs/{run.id}").url).endswith(address)

@@ -87,11 +87,21 @@ class EvaluationPages:
                 "all_columns": len(view.columns),
                 "importance": view.importance,
                 "prediction": view.prediction,
+                "prediction_columns": view.prediction_columns,
             },
             values={
                 **lay_out_evaluation(view, self.redact),
                 "store": found.name,
                 "drawn": [draw_histogram(column.histogram, self.redact, small=True).render() for column in shown],
+                "predicted": [
+                    {
+                        "name": one.name,
+                        "reason": one.reason,
+                        "histogram": lay_out_histogram(one, self.redact),
+                        "statistics": _pair_statistics(one),
+                    }
+                    for one in view.prediction_columns
+                ],
                 "find": wanted,
                 "matching": len(columns),
                 "start": start,
