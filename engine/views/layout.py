@@ -35,7 +35,7 @@ MOST_SHARES = 50
 MOST_IMPORTANT = 20
 """Columns whose importance is listed."""
 
-MOST_RESULTS, MOST_OK_RESULTS = 60, 8
+MOST_RESULTS, MOST_OK_RESULTS = 25, 8
 """Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
 
 SPOKEN_BINS = 12
@@ -61,7 +61,7 @@ def lay_out_evaluation(view: EvaluationView, redact: Redact) -> dict[str, Any]:
         "most_important": MOST_IMPORTANT,
         "most_shares": MOST_SHARES,
         "fugacity": explain_metric("fugacity"),
-        "predictions": view.prediction_columns and lay_out_histogram(view.prediction_columns[-1], redact),
+        "predictions": view.prediction_columns and _lay_out_histogram(view.prediction_columns[-1], redact),
         "performance": list(map(_format_performance, view.performance)),
         "estimates": view.estimates and list(map(_format_estimate, view.estimates.rows)),
         "segments": view.segments and [_format_segment(row, view.segments.metric) for row in view.segments.rows],
@@ -72,7 +72,7 @@ def lay_out_evaluation(view: EvaluationView, redact: Redact) -> dict[str, Any]:
     }
 
 
-def lay_out_histogram(column: ColumnView, redact: Redact) -> dict[str, Any]:
+def _lay_out_histogram(column: ColumnView, redact: Redact) -> dict[str, Any]:
     """Return the distribution of a column as a chart and as text."""
     pairs = zip(name_bins(column.histogram, redact), share_bins(column.histogram), strict=True)
     said = [f"{name}: {format_share(a)} of the reference, {format_share(b)} of the batch" for name, (a, b) in pairs]

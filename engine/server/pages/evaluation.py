@@ -21,10 +21,10 @@ from engine.store.transfer import read_evaluation
 from engine.views.charts.curves import draw_curve
 from engine.views.charts.histograms import draw_histogram
 from engine.views.collection import collect_facts
+from engine.views.column_layout import draw_column, lay_out_column
 from engine.views.columns import ColumnView
 from engine.views.evaluation_view import EvaluationView, describe_evaluation
-from engine.views.layout import lay_out_evaluation, lay_out_histogram
-from engine.views.metric_text import format_metric
+from engine.views.layout import lay_out_evaluation
 from engine.views.thresholds import ThresholdView, describe_thresholds
 
 COLUMNS = 50
@@ -92,16 +92,8 @@ class EvaluationPages:
             values={
                 **lay_out_evaluation(view, self.redact),
                 "store": found.name,
-                "drawn": [draw_histogram(column.histogram, self.redact, small=True).render() for column in shown],
-                "predicted": [
-                    {
-                        "name": one.name,
-                        "reason": one.reason,
-                        "histogram": lay_out_histogram(one, self.redact),
-                        "statistics": _pair_statistics(one),
-                    }
-                    for one in view.prediction_columns
-                ],
+                "drawn": [draw_column(column, self.redact) for column in shown],
+                "predicted": [(one, lay_out_column(one, self.redact)) for one in view.prediction_columns],
                 "find": wanted,
                 "matching": len(columns),
                 "start": start,
@@ -129,8 +121,7 @@ class EvaluationPages:
             values={
                 "store": found.name,
                 "evaluation": view.evaluation,
-                "histogram": lay_out_histogram(column, self.redact),
-                "statistics": _pair_statistics(column),
+                "detail": lay_out_column(column, self.redact),
                 "is_part": request.headers.get("hx-request") == "true",
             },
             table=Table(
@@ -273,23 +264,6 @@ def _list_content(view: EvaluationView) -> dict[str, Any]:
         "rows": {"read": evaluation.rows_read, "used": evaluation.rows_used, "reference": evaluation.reference_rows},
         "notes": evaluation.notes,
     }
-
-
-def _pair_statistics(column: ColumnView) -> list[dict[str, str]]:
-    """Return the statistics as text; what both sides have, in one row."""
-    rows = []
-    for name, measured in column.statistics.items():
-        if name.startswith("reference_") and name.removeprefix("reference_") in column.statistics:
-            continue
-        before = column.statistics.get(f"reference_{name}")
-        rows.append(
-            {
-                "name": name.replace("_", " "),
-                "reference": "" if before is None else format_metric(name, before.value),
-                "value": measured.reason or "" if measured.value is None else format_metric(name, measured.value),
-            }
-        )
-    return rows
 
 
 def _tabulate_columns(columns: Sequence[ColumnView]) -> Table:
