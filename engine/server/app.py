@@ -46,6 +46,7 @@ def build_app(
     api: NodeApi | None = None,
     *,
     secure: bool = False,
+    copied: bool = False,
 ) -> AccessGuard:
     """Return the application.
 
@@ -61,13 +62,15 @@ def build_app(
         What answers the requests about deployments on that node.
     secure
         Whether browsers reach the server by TLS alone.
+    copied
+        Whether the pages become files, in which nothing can be searched, chosen or sent.
     """
     metrics = ServerMetrics(control, utc_now(), api.node if api else None)
     requests = ProjectRequests(control, utc_now, node)
     threads = RequestThreads()
     gate, sessions = TokenGate(tokens, time.monotonic), Sessions(time.monotonic, secure=secure)
     files, streams = StaticFiles(), EventStreams(threads, control.is_draining)
-    forms = PageForms(control, files, has_node=api is not None)
+    forms = PageForms(control, files, has_node=api is not None, copied=copied)
 
     def read(answer: Callable[[Request], Response]) -> Endpoint:
         return partial(_answer_reading, threads, answer)

@@ -21,6 +21,7 @@ from engine.notifications import RunFacts, compose_message
 from engine.outcome import Outcome
 from engine.pipeline.reports import collect_report_facts
 from engine.scenarios import session
+from engine.server.page_copy import copy_pages
 from engine.spec import Secrets, load
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
@@ -391,3 +392,34 @@ def test_the_verb_says_what_there_is(project):
     done = engine(project, "report", "shown.yaml", "two", "Q9")
     assert done.returncode == 2
     assert "there is no evaluation 'Q9'" in done.stderr
+
+
+def test_all_pages_become_files_whose_links_lead_to_files(project):
+    done = engine(project, "report", "shown.yaml", "--all", "-o", "site")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "site/index.html\n", "")
+    site = project.parent / "site"
+    pages = {path.relative_to(site).as_posix(): path.read_text() for path in site.rglob("*.html")}
+    for kind in ("index", "spec", "flow", "scenarios", "outbox", "stores/two/evaluations", "scenarios/Watch/runs"):
+        assert f"{kind}.html" in pages
+    assert sum(bool(re.fullmatch(r"stores/two/evaluations/[0-9a-f-]+/drift.html", name)) for name in pages) == 2
+    assert any("/column-" in name for name in pages)
+    linked = {"index.html"}
+    for name, text in pages.items():
+        read = Reader(text)
+        assert ("form" in read.elements, "img" in read.elements, f"<script>{OWNED}" in text) == (False, False, False)
+        for link in read.loaded:
+            target = (site / name).parent / link.partition("#")[0]
+            assert link.startswith("#") or target.is_file(), (name, link)
+            if not link.startswith("#"):
+                linked.add(target.resolve().relative_to(site).as_posix())
+    assert set(pages) <= linked
+    assert NAME in Reader(pages["stores/two/evaluations.html"]).text
+    assert engine(project, "report", "shown.yaml", "two", "--all").returncode == 2
+
+
+def test_a_copy_of_many_pages_says_how_many_it_leaves_out(project, tmp_path):
+    with session.open_session(load(project, environ={}), environ={}) as context:
+        copied = copy_pages(context.project, context.store, tmp_path, most=4)
+    assert len(list(tmp_path.rglob("*.html"))) == 4
+    assert copied.left_out > 10
+    assert "/evaluations/" not in (tmp_path / "index.html").read_text()

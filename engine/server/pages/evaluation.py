@@ -168,7 +168,10 @@ class EvaluationPages:
     def _describe_stored(self, found: ServedStore, request: Request) -> EvaluationView:
         evaluation = self._read(found, request)
         checks = select_latest(found.store.checks.history(found.name, evaluation=evaluation.id))
-        return describe_evaluation(collect_facts(evaluation, checks, found.spec, found.store))
+        view = describe_evaluation(collect_facts(evaluation, checks, found.spec, found.store))
+        if view.run_url is None or evaluation.run is None:
+            return view
+        return replace(view, run_url=links.build_link(links.RUN, project=found.project.name, run=evaluation.run))
 
     def _show_computation(self, request: Request, found: ServedStore) -> Page:
         """Return that a comparison is under way, that it has failed, or that it has to be asked for."""

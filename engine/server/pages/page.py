@@ -25,6 +25,7 @@ from engine.server.pages.static_files import StaticFiles
 from engine.service.control import ServedProject, ServerControl
 from engine.spec.redaction import redact_values
 from engine.spec.secrets import Secrets
+from engine.store import utc_now
 from engine.views.layout import NUMBER_FILTERS
 
 if TYPE_CHECKING:
@@ -84,10 +85,12 @@ class PageForms:
     ----------
     has_node
         Whether the server is a node, so that it has pages of bundles and deployments.
+    copied
+        Whether the pages become files, in which nothing can be searched, chosen or sent.
     """
 
-    def __init__(self, control: ServerControl, files: StaticFiles, *, has_node: bool) -> None:
-        self._control, self._files, self._has_node = control, files, has_node
+    def __init__(self, control: ServerControl, files: StaticFiles, *, has_node: bool, copied: bool = False) -> None:
+        self._control, self._files, self._has_node, self._copied = control, files, has_node, copied
         self._secrets: list[Secrets] = []
         self._specs: list[object] = []
         self._templates: jinja2.Environment | None = None
@@ -113,6 +116,8 @@ class PageForms:
                 may_deploy=role >= Role.DEPLOYER,
                 may_administer=role >= Role.ADMIN,
                 has_node=self._has_node,
+                copied=self._copied,
+                made=utc_now(),
                 here=links.add_query(connection.scope["raw_path"].decode("latin-1"), connection.query_params),
                 path=connection.scope["raw_path"].decode("latin-1"),
                 **page.values,
