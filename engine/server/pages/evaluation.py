@@ -10,7 +10,7 @@ from starlette.requests import Request
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.server.answers import AnswerError
 from engine.server.pages import links
-from engine.server.pages.child_commands import ChildCommands
+from engine.server.pages.child_commands import MOST_RESULTS, ChildCommands
 from engine.server.pages.evaluation_store import ServedStore
 from engine.server.pages.newest_read import NewestRead
 from engine.server.pages.page import Page, Table
@@ -184,7 +184,12 @@ class EvaluationPages:
             template="computation.html",
             title=f"Drift of {evaluation.name}",
             content={"evaluation": evaluation.id, "reference": reference, "running": is_running, "problem": problem},
-            values={"store": found.name, **_offer_references(found, evaluation, request)},
+            values={
+                "store": found.name,
+                "before": self.commands.count_before(_name_comparison(found, evaluation, reference)),
+                "kept": MOST_RESULTS,
+                **_offer_references(found, evaluation, request),
+            },
             project=found.project,
         )
 
