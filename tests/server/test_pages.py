@@ -5,30 +5,27 @@ import io
 import json
 import re
 import shutil
-import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
-from sqlalchemy import Engine, event
 
 from engine.outcome import Outcome
-from engine.server.callers import Caller, Role
-from engine.server.listener import ListenerOptions, create_listener
-from engine.server.tokens import OneToken
+from engine.server.callers import Role
 from engine.store import RunRecord, generate_id
 
 from .long_history import lengthen_history
 from .page_project import CATEGORY, HOSTILE, PROJECT, SCENARIO, SECRET, STORE, write_page_project
 from .page_reader import PageReader
-from .page_server import PageServer
+from .page_server import TOKEN, OneRole, PageServer, count_steps, serve_pages
+from .real_browser import CHROMIUM, open_browser
 
 STATUS = f"/p/{quote(PROJECT, safe='')}/status"
 EVALUATIONS = f"/p/{quote(PROJECT, safe='')}/stores/{quote(STORE, safe='')}/evaluations"
@@ -37,9 +34,6 @@ RUNS = f"/p/{quote(PROJECT, safe='')}/scenarios/{quote(SCENARIO, safe='')}/runs"
 
 COPY = "copy"
 """The folder of another state of the project, in which a test may remove something."""
-
-CHROMIUM = shutil.which("chromium")
-TOKEN = "a-token-of-more-than-thirty-two-letters"
 
 
 @pytest.fixture(scope="module")
@@ -57,35 +51,6 @@ def page_server(path: Path) -> Iterator[PageServer]:
     server = PageServer(path)
     yield server
     server.close()
-
-
-class OneRole(OneToken):
-    """A token with a role other than that of a server with a single token."""
-
-    def __init__(self, role: Role) -> None:
-        super().__init__(TOKEN)
-        self.role = role
-
-    def identify(self, token: str) -> Caller:
-        super().identify(token)
-        return Caller("ann", self.role)
-
-
-@contextmanager
-def serve_pages(server: PageServer, tokens: OneToken | None = None) -> Iterator[tuple[httpx2.Client, str]]:
-    """Serve pages; yield a client that has logged in as a browser does, and the address."""
-    told: list[str] = []
-    listener = create_listener(server, ListenerOptions("127.0.0.1:0"), {"ENGINE_SERVE_TOKEN": TOKEN}, told.append)
-    listener.tokens = tokens or listener.tokens
-    listener.start()
-    try:
-        headers = {"accept": "text/html", "origin": listener.url}
-        with httpx2.Client(base_url=listener.url, headers=headers, timeout=60, follow_redirects=True) as client:
-            assert client.get(f"/?token={TOKEN}").status_code == 200
-            yield client, listener.url
-    finally:
-        listener.stop()
-    assert told == []
 
 
 @pytest.fixture(scope="module")
@@ -201,31 +166,6 @@ def test_two_evaluations_stand_side_by_side(browser: httpx2.Client) -> None:
     assert len(auc["values"]) == 2
     assert read(browser, f"{compared}?evaluation={ids[0]}&evaluation={ids[1]}").tags.count("tr") > 5
     assert browser.get(compared, params={"evaluation": ids[:1]}).status_code == 422
-
-
-def count_steps(server: PageServer, addresses: list[str]) -> dict[str, tuple[int, int]]:
-    """Return what each page costs: the steps of the database, in hundreds, and the bytes."""
-    steps = 0
-
-    def count() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    def listen(connection: sqlite3.Connection, *_: object) -> None:
-        connection.set_progress_handler(count, 100)
-
-    event.listen(Engine, "checkout", listen)
-    costs = {}
-    try:
-        with serve_pages(server) as (client, _):
-            for address in addresses:
-                before = steps
-                size = len(client.get(address).content)
-                costs[address] = (steps - before, size)
-    finally:
-        event.remove(Engine, "checkout", listen)
-    return costs
 
 
 def test_a_list_costs_the_same_however_long_the_history_is(path: Path) -> None:
@@ -365,21 +305,46 @@ def test_another_reference_is_computed_and_checks_are_applied_again(
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
-@pytest.mark.parametrize("width", [360, 1400])
-def test_a_real_browser_finds_nothing_against_the_policy_and_moves_the_slider(
-    page_server: PageServer, browser: httpx2.Client, tmp_path: Path, width: int
+@pytest.mark.parametrize(("width", "colours"), [(360, "dark"), (1400, "light")])
+def test_pages_are_for_all_people_and_nothing_is_against_their_policy(
+    page_server: PageServer, browser: httpx2.Client, width: int, colours: Literal["dark", "light"]
 ) -> None:
-    assert CHROMIUM is not None
     address = find_evaluation(browser)
-    with serve_pages(page_server) as (_, url):
-        done = subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
-             f"--window-size={width},900", "--virtual-time-budget=4000", "--enable-logging=stderr", "--dump-dom",
-             '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', f"{url}{address}?token={TOKEN}"],
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
-    assert "Content Security Policy" not in done.stderr
-    assert "CONSOLE" not in done.stderr
-    assert '<p class="slider" hidden' not in done.stdout
-    assert '<p class="slider">' in done.stdout
-    assert re.search(r'<output aria-live="polite">0\.\d+</output>', done.stdout)
+    with serve_pages(page_server) as (_, url), open_browser(width, colours) as visit:
+        visit.open(f"{url}/?token={TOKEN}")
+        for one in (STATUS, EVALUATIONS, address, f"{address}/drift", RUNS):
+            visit.open(f"{url}{one}")
+            assert (one, visit.inspect(), visit.walk()) == (one, [], [])
+        visit.open(f"{url}{address}")
+        slider = visit.page.locator(".slider input")
+        before = visit.page.locator("[data-cell=tp]").text_content()
+        slider.focus()
+        slider.press("Home")
+        assert visit.page.locator("[data-cell=tp]").text_content() != before
+        visit.open(f"{url}{address}/drift")
+        visit.page.locator("#drift tbody th a").first.press("Enter")
+        visit.page.wait_for_selector("#drift tr.detail .beside > dl")
+        assert visit.faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
+def test_a_run_is_asked_for_and_paused_without_javascript(page_server: PageServer) -> None:
+    with serve_pages(page_server) as (_, url), open_browser(scripts=False) as visit:
+        visit.open(f"{url}/login")
+        visit.page.fill("[name=token]", TOKEN)
+        visit.page.click("main button")
+        visit.open(f"{url}{RUNS}")
+        visit.page.click("form[action$='/start'] button")
+        assert "Its run has not begun yet" in visit.page.inner_text("main")
+        visit.open(f"{url}{RUNS}")
+        visit.page.fill("[name=reason]", "repair")
+        visit.page.click("form[action$='/pause'] button")
+        assert "repair" in visit.page.inner_text("#triggers")
+        visit.page.click("form[action$='/resume'] button")
+        visit.open(f"{url}{EVALUATIONS}")
+        for box in visit.page.locator("[name=evaluation]").all():
+            box.check()
+        visit.page.click("text=Compare the chosen")
+        assert visit.page.locator("tbody tr").count() > 5
+        assert visit.faults == []
