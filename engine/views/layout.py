@@ -56,6 +56,7 @@ def lay_out_evaluation(view: EvaluationView, redact: Redact) -> dict[str, Any]:
         "evaluation": view.evaluation,
         "checks": _lay_out_checks(view.checks),
         "histories": _draw_histories(view, redact),
+        "left_undrawn": _count_undrawn(view),
         "notable": NOTABLE_DRIFT,
         "importance": view.importance and _draw_importance(view.importance, redact),
         "most_important": MOST_IMPORTANT,
@@ -95,21 +96,23 @@ def _lay_out_checks(groups: Sequence[CheckGroup]) -> list[dict[str, Any]]:
     for group, results in zip(groups, shown, strict=True):
         rows = [_lay_out_result(one, scales[name_scale(one.metric, one.check)]) for one in results]
         for repeated in [one for one in rows if one["remark"]][1:]:
-            repeated["remark"] = False  # what an OK leaves open is much the same for every column
+            repeated["told"] = repeated["allowed"]  # what an OK leaves open is much the same for every column
         laid_out.append({"name": group.name, "fine": group.passed, "all": len(group.results), "results": rows})
     return laid_out
 
 
 def _lay_out_result(result: CheckView, scale: tuple[float, float]) -> dict[str, Any]:
+    allowed = result.allowed.replace("_", " ")
+    says_more = bool(allowed and result.reason)
     return {
         "metric": format_metric_name(result.metric),
         "explanation": explain_metric(result.metric),
         "outcome": result.outcome,
         "value": format_metric(result.metric, result.value),
-        "allowed": result.allowed.replace("_", " "),
-        "reason": result.reason,
+        "allowed": allowed,
+        "told": f"{allowed}: {result.reason}" if says_more else allowed or result.reason,
         # The reason of an OK says more than the mark on the scale.
-        "remark": result.outcome is CheckOutcome.OK and bool(result.reason),
+        "remark": result.outcome is CheckOutcome.OK and says_more,
         "track": _lay_out_scale(result, *scale),
     }
 
@@ -146,6 +149,13 @@ def _draw_histories(view: EvaluationView, redact: Redact) -> list[dict[str, Any]
             text, told = f"{name}: {', '.join(values)}", explain_metric(history.metric)
             histories.append({"title": name, "svg": svg, "text": text, "explanation": told})
     return histories
+
+
+def _count_undrawn(view: EvaluationView) -> int:
+    """Return how many metrics a check objects to whose history is not drawn."""
+    drawn = {history.metric for history in view.histories if len(history.points) > 1}
+    left = {one.metric for group in view.checks for one in group.results if one.counts_as is not CheckOutcome.OK}
+    return len(left - drawn - {""})
 
 
 def _draw_importance(importance: ImportanceView, redact: Redact) -> dict[str, Any]:

@@ -21,8 +21,8 @@ def draw_steps(run: RunView, redact: Redact) -> Drawing:
     left = 10 + max((len(name) for name in names), default=0) * 11 * CHARACTER
     last = max((ended for _, _, ended in timed), default=run.started)
     whole = max((last - run.started).total_seconds(), 0.1)
-    scale = Scale(0.0, whole, left, WIDTH - 64.0)
-    ticks = [(scale.place(seconds), format_duration(seconds)) for seconds in scale.list_ticks(6)]
+    scale = Scale(0.0, whole, left, WIDTH - 110.0)
+    ticks = [(scale.place(one), f"{one:g} s" if whole < 10 else format_duration(one)) for one in scale.list_ticks(6)]
     for x, _ in ticks:
         drawing.add("line", x1=x, x2=x, y1=0, y2=ROW * len(timed), stroke="line")
     for index, (name, (step, started, ended)) in enumerate(zip(names, timed, strict=True)):
