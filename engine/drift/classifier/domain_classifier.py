@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaln, ndtri
 
 from engine.drift.classifier.feature_encoding import encode_features
-from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
+from engine.drift.kernels.boosting import Trees, predict_log_odds, train_trees
+from engine.drift.kernels.tree_splits import Codes
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.sampling import limit_rows, row_keys
 from engine.drift.reading.alignment import align_columns, describe_columns

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.kernels.boosting import Codes, assign_bins
+from engine.drift.kernels.boosting import assign_bins
+from engine.drift.kernels.tree_splits import Codes
 from engine.drift.reading.normalization import as_categories, plan_normalization
 from engine.drift.reading.roles import Role
 
