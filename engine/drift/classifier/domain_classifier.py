@@ -140,7 +140,8 @@ def domain_classifier(
     known_roles: Mapping[str, Role] = {name: require_comparable_role(name, role) for name, role in roles.items()}
     reference, batch = hold_rows(reference), hold_rows(batch)
     for side, frame in (("reference", reference), ("batch", batch)):
-        absent = [name for name in [*known_roles, *([entity] if entity else [])] if name not in frame.columns]
+        present = set(frame.columns)
+        absent = [name for name in [*known_roles, *([entity] if entity else [])] if name not in present]
         if absent and (frame is reference or entity in absent or set(absent) >= set(known_roles)):
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     reference, batch, known_roles, unmeasured = align_sides(reference, batch, known_roles)

@@ -65,7 +65,8 @@ def normalize_features(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.Dat
     """Return the columns of `roles` as numbers and as texts, by their roles; missing values are null."""
     reading = plan_normalization(frame.lazy(), roles)
     read = frame.select(reading.values())
-    texts = (as_categories(name, read.schema[name]) for name, role in roles.items() if role is Role.CATEGORICAL)
+    schema = read.schema
+    texts = (as_categories(name, schema[name]) for name, role in roles.items() if role is Role.CATEGORICAL)
     return read.with_columns(*texts)
 
 
