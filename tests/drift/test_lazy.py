@@ -137,15 +137,13 @@ def some_present(random, kind):
 def split_leaves(random):
     codes, rows, weights, starts, _ = rows_of_trees(random)
     moved = rows[: random.integers(0, len(rows) + 1)]
-    old_sums = np.zeros(starts[-1], np.int64)
+    sums = np.zeros((2, starts[-1]), np.int64)
     for column in range(codes.shape[1]):
-        np.add.at(old_sums, starts[column] + codes[rows, column], weights[rows])
+        np.add.at(sums[0], starts[column] + codes[rows, column], weights[rows])
     whole, new_whole = int(weights[rows].sum()), int(weights[moved].sum())
-    left = np.zeros((2, tree_splits.CODES), np.bool_)
-    return (
-        codes, moved, weights, starts, random.random(codes.shape[1]) < 0.5, old_sums,
-        np.zeros(starts[-1], np.int64), whole - new_whole, new_whole, float(random.lognormal(8, 2)), *left,
-    )  # fmt: skip
+    categorical, left = random.random(codes.shape[1]) < 0.5, np.zeros((2, tree_splits.CODES), np.bool_)
+    variance = float(random.lognormal(8, 2))
+    return codes, moved, weights, starts, categorical, sums, left, 0, 1, whole - new_whole, new_whole, variance
 
 
 def divided_rows(random):

@@ -185,19 +185,9 @@ def _grow_tree(
     parent: list[tuple[int, int]] = [(0, 0)]
 
     def split(old: int, new: int, old_whole: int) -> tuple[tuple[float, int], tuple[float, int]]:
+        moved = rows[begin[new] : end[new]]
         gain, column, new_gain, new_column = split_leaves(
-            codes,
-            rows[begin[new] : end[new]],
-            weights,
-            starts,
-            categorical,
-            sums[old],
-            sums[new],
-            old_whole,
-            whole[new],
-            variance,
-            left[old],
-            left[new],
+            codes, moved, weights, starts, categorical, sums, left, old, new, old_whole, whole[new], variance
         )
         return (gain, column), (new_gain, new_column)
 

@@ -91,7 +91,8 @@ def _search_columns(
     last: int,
     whole: Any,
     variance: float,
-    best: Any,
+    best_gain: float,
+    best_column: Any,
     left: NDArray[np.bool_],
 ) -> Any:
     """Return the largest gain of a split of a leaf by one of the columns from `first` to before `last`, and its column.
@@ -115,13 +116,12 @@ def _search_columns(
         The sum of the weights of the leaf's rows.
     variance
         The mean squared gradient of a row of the tree.
-    best
-        Gain and column of the best split by other columns, which is returned unless another one gains more.
+    best_gain, best_column
+        The best split by other columns, which is returned unless another one gains more.
     left
         Output, if another column is returned: a mask of the codes that go left.
     """
     n, g = float(whole & COUNT_BITS), float(whole >> 32)
-    best_gain, best_column = best
     codes, means = np.empty(CODES, np.int64), np.empty(CODES)
     upto, gains = np.empty(CODES, np.int64), np.empty(CODES)
     for column in range(first, last):
@@ -158,9 +158,10 @@ def _search_columns(
                 prefix += present[j]
                 codes[j], upto[j] = 1 + j, prefix
             least = best_gain - ROUNDING * (best_gain + g * g / n)
-            if not (
-                _may_gain(upto, k, 0, whole, least) or (missing != 0 and _may_gain(upto, k, missing, whole, least))
-            ):
+            promising = False
+            for missing_left in range(2 if missing != 0 else 1):
+                promising |= _may_gain(upto, k, missing * missing_left, whole, least)
+            if not promising:
                 continue
         # the best number of codes that go left, with missing values on the right or on the left
         top, top_count, top_missing_left = -1.0, 0, False
@@ -180,8 +181,7 @@ def _search_columns(
 
 
 @kernel(
-    "Tuple((f8, i8, f8, i8))"
-    "(u1[:,::1], i4[::1], i8[::1], i8[::1], b1[::1], i8[::1], i8[::1], i8, i8, f8, b1[::1], b1[::1])",
+    "Tuple((f8, i8, f8, i8))(u1[:,::1], i4[::1], i8[::1], i8[::1], b1[::1], i8[:,::1], b1[:,::1], i8, i8, i8, i8, f8)",
     work=None,
 )
 def split_leaves(
@@ -190,13 +190,13 @@ def split_leaves(
     weights: Ints,
     starts: Ints,
     categorical: NDArray[np.bool_],
-    old_sums: Ints,
-    new_sums: Ints,
+    sums: Ints,
+    left: NDArray[np.bool_],
+    old: int,
+    new: int,
     old_whole: int,
     new_whole: int,
     variance: float,
-    old_left: NDArray[np.bool_],
-    new_left: NDArray[np.bool_],
 ) -> tuple[float, int, float, int]:
     """Move rows from one leaf to a new one, and return for both the largest gain of a split, and its column.
 
@@ -213,29 +213,35 @@ def split_leaves(
         Gradient and count of each row of `codes` (see `COUNT_BITS`).
     starts, categorical
         See `train_trees`.
-    old_sums, new_sums
-        Input and output, and output: of each leaf, the sums of weights of column c by code, which are
-        `sums[starts[c] : starts[c + 1]]`. They are left as they are if the leaf has too few rows to be split.
+    sums
+        Per leaf, the sums of weights of column c by code, which are `sums[leaf, starts[c] : starts[c + 1]]`: input and
+        output for the old leaf, output for the new one. They are left as they are if the leaf has too few rows to be
+        split.
+    left
+        Output: per leaf, a mask of the codes that go left, if a column is returned.
+    old, new
+        The two leaves.
     old_whole, new_whole
         The sum of the weights of the rows that each leaf has then; 0 if there is no old leaf.
     variance
         The mean squared gradient of a row of the tree.
-    old_left, new_left
-        Output, if a column is returned: masks of the codes that go left.
     """
     old_splits = (old_whole & COUNT_BITS) >= 2 * FEWEST_LEAF_ROWS
     new_splits = (new_whole & COUNT_BITS) >= 2 * FEWEST_LEAF_ROWS
-    old_best: Any = (SMALLEST_GAIN * (old_whole & COUNT_BITS) * variance, np.int64(-1))
-    new_best: Any = (SMALLEST_GAIN * (new_whole & COUNT_BITS) * variance, np.int64(-1))
+    gains, found = np.empty(2), np.empty(2, np.int64)
+    gains[0] = SMALLEST_GAIN * (old_whole & COUNT_BITS) * variance
+    gains[1] = SMALLEST_GAIN * (new_whole & COUNT_BITS) * variance
+    found[0] = found[1] = -1
+    added, sign = (sums[new], 1) if new_splits else (sums[old], -1)
     columns = codes.shape[1]
     first = 0
     while first < columns and (old_splits or new_splits):
         end = first + 1
         while end < columns and starts[end + 1] - starts[first] <= _SUMS_PER_PASS:
             end += 1
-        added, sign = (new_sums, 1) if new_splits else (old_sums, -1)
         if new_splits:
-            new_sums[starts[first] : starts[end]] = 0
+            for cell in range(starts[first], starts[end]):
+                added[cell] = 0
         firsts = starts[first:end]
         for i in range(len(rows)):
             row = np.uint64(rows[i])  # unsigned, because numba looks whether a signed index counts from the end
@@ -244,19 +250,15 @@ def split_leaves(
                 added[np.uint64(firsts[column]) + np.uint64(line[column])] += weight
         if new_splits and old_splits:
             for cell in range(starts[first], starts[end]):
-                old_sums[cell] -= new_sums[cell]
-        if old_splits:
-            old_best = _search_columns(
-                old_sums, starts, categorical, first, end, old_whole, variance, old_best, old_left
-            )
-        if new_splits:
-            new_best = _search_columns(
-                new_sums, starts, categorical, first, end, new_whole, variance, new_best, new_left
-            )
+                sums[old, cell] -= added[cell]
+        for i in range(2):  # one call for both leaves, because a call takes long to compile
+            if old_splits if i == 0 else new_splits:
+                leaf, whole = (old, old_whole) if i == 0 else (new, new_whole)
+                gains[i], found[i] = _search_columns(
+                    sums[leaf], starts, categorical, first, end, whole, variance, gains[i], found[i], left[leaf]
+                )
         first = end
-    return (
-        old_best[0] if old_best[1] >= 0 else 0.0,
-        old_best[1],
-        new_best[0] if new_best[1] >= 0 else 0.0,
-        new_best[1],
-    )
+    for i in range(2):
+        if found[i] < 0:
+            gains[i] = 0.0
+    return gains[0], found[0], gains[1], found[1]
