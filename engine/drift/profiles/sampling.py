@@ -76,7 +76,7 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
         return pl.DataFrame()
     rows = limit_rows(len(names), rows)
     row = row_content_hash(names).alias(_HASH_COLUMN)
-    small = MAX_SAMPLE_VALUES // (len(names) + 1)
+    small = MAX_SAMPLE_VALUES // len(names)
     head = frame.select(*map(column_named, names), row).head(small + 1).collect(engine="streaming")
     whole = head if len(head) <= small else None
     del head
@@ -92,8 +92,9 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
         # a filter is applied while reading; a join took three times the memory
         wanted = frame.filter(row.is_in(drawn[_HASH_COLUMN].implode())).select(*map(column_named, names), row)
         whole = wanted.unique(_HASH_COLUMN, keep="any").collect(engine="streaming")
-    distinct = whole.unique(_HASH_COLUMN, keep="any").join(drawn, on=_HASH_COLUMN, how="inner").sort(_HASH_COLUMN)
-    return distinct.select(map(column_named, names))[np.repeat(np.arange(len(distinct)), distinct["times"].to_numpy())]
+    places = whole.select(_HASH_COLUMN, place=pl.int_range(pl.len())).unique(_HASH_COLUMN, keep="first")
+    places = places.join(drawn, on=_HASH_COLUMN, how="inner").sort(_HASH_COLUMN)
+    return whole.drop(_HASH_COLUMN)[np.repeat(places["place"].to_numpy(), places["times"].to_numpy())]
 
 
 def unite_samples(samples: Sequence[pl.DataFrame], roles: Mapping[str, Role]) -> pl.DataFrame:
