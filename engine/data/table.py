@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -20,6 +20,9 @@ from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
+
+if TYPE_CHECKING:
+    from engine.data.spark.spark_rows import SparkRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Table:
     was recognised or left out when the data were opened, `warnings` which columns look like something else than their
     type says. `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells
     how the rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where
-    the rows were read from, if that is a database.
+    the rows were read from, if that is a database or Spark. `spark` are the rows where they stay with Spark: each read
+    of `frame` then asks the executors for what is wanted of them.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Table:
     undisturbed: Table | None = None
     kept: KeptState | None = None
     place: str = ""
+    spark: SparkRows | None = None
 
     @property
     def roles(self) -> dict[str, str]:

@@ -386,7 +386,7 @@ def _select_rows(batch: Table, model_handle: models.ModelHandle | None, context:
             f"dataset {batch.name!r} is the data that model {model_handle.name} was trained on, and the bundle has no "
             "held-out rows: evaluate other data"
         )
-    rows = replace(original, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
+    rows = replace(original, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True, spark=None)
     return rows if original is batch else context.datasets.disturb_table(rows)
 
 
