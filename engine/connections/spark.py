@@ -7,6 +7,7 @@ into its command line, and would let it write into the output of the engine.
 
 import os
 import re
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def find_spark_url_problem(url: str) -> str:
     """Return why a url cannot be where Spark runs; an empty text if it can be."""
     if _URL.fullmatch(url):
         return ""
-    return "it must be local[*], local[2], spark://host:7077, yarn, k8s://https://host:443, or sc://host:15002"
+    return "its url must be local[*], local[2], spark://host:7077, yarn, k8s://https://host:443, or sc://host:15002"
 
 
 _opened: list[tuple[str, Mapping[str, str], "SparkSession"]] = []
@@ -68,7 +69,7 @@ def open_spark(url: str, options: Mapping[str, str], secret: Mapping[str, str]) 
     """
     require_package("pyspark", "spark", "a connection to Spark")
     if problem := find_spark_url_problem(url):
-        raise DatabaseError(f"its url is not that of a Spark: {problem}")
+        raise DatabaseError(problem)
     wanted = {**options, **secret}
     if _opened:
         running, settings, session = _opened[0]
@@ -78,10 +79,20 @@ def open_spark(url: str, options: Mapping[str, str], secret: Mapping[str, str]) 
             "this run has started Spark with another url or other options, and a process has one Spark: use one "
             "connection for all datasets of a run"
         )
+    if found := re.fullmatch(r"(?:spark|sc)://([^:/;]+):(\d+)\b.*", url):
+        _require_answer(found[1], int(found[2]))
     with catch_warnings(action="ignore"):  # those of pyspark about itself are nothing that users could act on
         session = _connect(url, wanted) if url.startswith("sc://") else _start_driver(url, options, wanted)
     _opened.append((url, wanted, session))
     return session
+
+
+def _require_answer(host: str, port: int) -> None:
+    """Raise a DatabaseError if nobody listens: pyspark would try for minutes."""
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except OSError as error:
+        raise DatabaseError(f"no Spark answers at {host}:{port}: {error.strerror or error}", transient=True) from None
 
 
 def _connect(url: str, options: Mapping[str, str]) -> "SparkSession":
@@ -119,7 +130,8 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
         try:
             launch: Callable[..., object] = launch_gateway  # pyspark gives it no types
             gateway = launch(_make_conf(SparkConf, of_launch), {"stdout": said, "stderr": said})
-            context = SparkContext(conf=_make_conf(SparkConf, settings), gateway=gateway)
+            conf = _make_conf(SparkConf, settings)
+            context = SparkContext(conf=conf, gateway=gateway, environment={"POLARS_MAX_THREADS": "1"})
             return SparkSession(context)
         except Exception as error:  # noqa: BLE001  # of pyspark or py4j: no class is common to them
             raise explain_start(error, url, _read_end(said)) from None

@@ -10,7 +10,9 @@ _STATE = re.compile(r" SQLSTATE: \w{5}\b.*", re.DOTALL)
 _FRAME = re.compile(r"^\s*(at |\.\.\. \d+ more|Suppressed: |Driver stacktrace:|JVM stacktrace:)")
 _ACCESS = re.compile(r"AccessControlException|AccessDenied|Permission denied|Status Code: 403|PERMISSION_DENIED")
 _LOST = re.compile(r"failed to connect to all addresses|UNAVAILABLE|ExecutorLostFailure|Connection (?:refused|reset)")
-_LOG_ERROR = re.compile(r"^\S+ \S+ ERROR \w+: (.+)$|^(?:Error|Exception in thread .*?): (.+)$", re.MULTILINE)
+_LOG_ERROR = re.compile(
+    r"^\S+ \S+ ERROR \w+: (.+)$|^(?:Error: |Exception in thread .*?: |(?=Invalid ))(.+)$", re.MULTILINE
+)
 
 _MISSING_ENGINE = re.compile(r"No module named '(engine|polars|numba|pyarrow|skops|sklearn)\b")
 _OTHER_PYTHON = re.compile(r"PYTHON_VERSION_MISMATCH|Python in worker has different version")
@@ -47,8 +49,8 @@ def explain_start(error: BaseException, url: str, said: str) -> DatabaseError:
     found = [one or other for one, other in _LOG_ERROR.findall(said)]
     if "All masters are unresponsive" in said or "All masters are unresponsive" in str(error):
         return DatabaseError(f"no Spark answers at {url}", transient=True)
-    if "JAVA_GATEWAY_EXITED" in str(error) or (found and "Py4JNetworkError" in type(error).__name__):
-        return DatabaseError(f"Spark has not started: {_shorten(found[-1]) if found else 'Java has ended at once'}")
+    if "JAVA_GATEWAY_EXITED" in str(error):
+        return DatabaseError(f"Spark has not started: {_shorten(found[0]) if found else 'Java has ended at once'}")
     return DatabaseError(f"Spark has not started: {explain_spark_error(error)}")
 
 

@@ -33,6 +33,7 @@ from engine.models import (
     measure_performance,
     score_frame,
 )
+from engine.models.spark_scoring import explain_too_many_rows, score_spark_rows
 from engine.spec.resources.models import CostMatrix
 from engine.spec.segments import MIN_SEGMENT_ROWS
 
@@ -299,10 +300,15 @@ def score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> 
     needed = list(model.predictor.columns)
     obstacles = [_describe_missing_column(name, table, model) for name in needed if name not in available]
     obstacles += [reason for name, reason in alignment.unmeasured.items() if name in needed and name in available]
+    if table.spark and not obstacles:
+        obstacles += filter(None, [explain_too_many_rows(table.spark)])
+        extra = [] if obstacles else extra
     if obstacles:
         rows = frame.select(extra).collect(engine="streaming") if extra else pl.DataFrame()
         return rows.with_columns(pl.lit(None).alias("prediction")), obstacles[0]
     try:
+        if table.spark:
+            return score_spark_rows(model, table.spark, alignment.expressions, extra), ""
         return score_frame(model, frame, extra), ""
     except RowError as fault:
         raise fault.name_place(table.name_row(fault.row + 1)) from fault

@@ -1,11 +1,12 @@
-"""What executors do with the rows of their partitions: pack those that are wanted, and add up hashes.
+"""What executors do with the rows of their partitions: pack those that are wanted, compute expressions, add up hashes.
 
 Each task has no arguments but texts and bytes, so that executors need the same engine and nothing else of the driver's.
-An executor may be given a partition without any batch. What a task returns is one row of bytes per batch or partition.
+An executor may be given a partition without any batch. What a task returns is one row of bytes per frame.
 """
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,67 +19,50 @@ if TYPE_CHECKING:
 
     Task = Callable[[Iterator[RecordBatch]], Iterator[RecordBatch]]
 
+FrameTask = Callable[[Iterator[pl.DataFrame]], Iterator[pl.DataFrame]]
 PACKED = "packed binary"
 """The columns of what a task returns, in the notation of Spark."""
 
 
-def make_packing(predicate: bytes | None) -> "Task":
-    """Return the task that gives the rows of each batch as an Arrow stream.
-
-    Parameters
-    ----------
-    predicate
-        The serialized condition of polars that rows must meet; None if all are wanted.
-    """
-
-    def pack(batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
-        wanted = None if predicate is None else pl.Expr.deserialize(predicate)
-        for batch in batches:
-            rows = _to_frame(batch)
-            kept = rows if wanted is None else rows.filter(wanted)
-            if kept.height:
-                yield _pack_frame(kept)
-
-    return pack
+def apply_to_batches(work: FrameTask) -> "Task":
+    """Return the task that does some work on the batches of a partition, and packs the frames that it yields."""
+    return partial(_run_work, work)
 
 
-def make_expressions(expressions: Sequence[bytes]) -> "Task":
-    """Return the task that gives, per batch, one row with the values of serialized expressions of polars."""
+def _run_work(work: FrameTask, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
+    import pyarrow as pa
 
-    def compute(batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
-        wanted = [pl.Expr.deserialize(one) for one in expressions]
-        for batch in batches:
-            yield _pack_frame(_to_frame(batch).select(wanted))
-
-    return compute
-
-
-def make_hashing() -> "Task":
-    """Return the task that gives the number of rows and the sums of their hashes, per partition."""
-
-    def hash_partition(batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
-        count, sums = 0, np.zeros(2, np.uint64)
-        for batch in batches:
-            rows = _to_frame(batch)
-            count += rows.height
-            sums += np.array([int(hash_rows(rows, seed).sum()) for seed in (0, 1)], np.uint64)  # modulo 2**64
-        yield _pack_frame(pl.DataFrame({"count": [count], "first": sums[:1], "second": sums[1:]}))
-
-    return hash_partition
+    for frame in work(rows for batch in batches if (rows := pl.DataFrame(batch)).height):
+        packed = io.BytesIO()
+        frame.write_ipc_stream(packed, compression="lz4")
+        yield pa.RecordBatch.from_pydict({"packed": pa.array([packed.getvalue()], pa.binary())})
 
 
 def unpack_frame(packed: bytes) -> pl.DataFrame:
-    """Return the rows that a task has packed."""
+    """Return a frame that a task has packed."""
     return pl.read_ipc_stream(io.BytesIO(packed))
 
 
-def _to_frame(batch: "RecordBatch") -> pl.DataFrame:
-    return pl.DataFrame(batch)
+def give_rows(predicate: bytes | None, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the rows that meet a serialized condition of polars; all, if it is None."""
+    wanted = None if predicate is None else pl.Expr.deserialize(predicate)
+    for rows in batches:
+        kept = rows if wanted is None else rows.filter(wanted)
+        if kept.height:
+            yield kept
 
 
-def _pack_frame(frame: pl.DataFrame) -> "RecordBatch":
-    import pyarrow as pa
+def compute_values(expressions: Sequence[bytes], batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield, per batch, one row with the values of serialized expressions of polars."""
+    wanted = [pl.Expr.deserialize(one) for one in expressions]
+    for rows in batches:
+        yield rows.select(wanted)
 
-    packed = io.BytesIO()
-    frame.write_ipc_stream(packed, compression="lz4")
-    return pa.RecordBatch.from_pydict({"packed": pa.array([packed.getvalue()], pa.binary())})
+
+def add_up_hashes(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the number of rows of a partition, and the sums of their hashes modulo 2**64."""
+    count, sums = 0, np.zeros(2, np.uint64)
+    for rows in batches:
+        count += rows.height
+        sums += np.array([int(hash_rows(rows, seed).sum()) for seed in (0, 1)], np.uint64)
+    yield pl.DataFrame({"count": [count], "first": sums[:1], "second": sums[1:]})

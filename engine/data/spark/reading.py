@@ -13,7 +13,7 @@ from engine.data.fingerprints import FrameHasher
 from engine.data.kept_rows import KeptState
 from engine.data.materialise import ROW_GROUP_SIZE
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.data.spark.spark_rows import SparkRows, hold_spark_rows, list_source_files
+from engine.data.spark.spark_rows import SparkRows, hold_spark_rows, list_source_files, quote_name
 from engine.data.table import Table
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.digests import digest_texts
@@ -55,12 +55,15 @@ def open_spark_data(project: ProjectSpec, dataset: str, place: StoredPlace, secr
 
 
 def _find_table(session: "SparkSession", place: StoredPlace) -> Any:
-    schema, name = split_table_name(place.name) or (None, place.name)
-    quoted = ".".join(f"`{part.replace('`', '``')}`" for part in (schema, name) if part is not None)
+    quoted = _quote_table(place.name)
     if not session.catalog.tableExists(quoted):
-        known = [one.name for one in session.catalog.listTables(schema)] if schema is None else []
+        known = [one.name for one in session.catalog.listTables()] if "." not in place.name else []
         raise DataError(f"there is no table {place.name!r} in Spark{suggest_name(place.name, known)}")
     return session.table(quoted)
+
+
+def _quote_table(name: str) -> str:
+    return ".".join(quote_name(part) for part in split_table_name(name) or (None, name) if part is not None)
 
 
 def fingerprint_spark_data(rows: SparkRows, place: StoredPlace) -> tuple[str, dict[str, Any]]:
@@ -78,11 +81,12 @@ def fingerprint_spark_data(rows: SparkRows, place: StoredPlace) -> tuple[str, di
 
 
 def _is_made_of_files(rows: SparkRows, place: StoredPlace) -> bool:
-    schema, name = split_table_name(place.name) or (None, place.name)
-    quoted = ".".join(f"`{part.replace('`', '``')}`" for part in (schema, name) if part is not None)
     session = rows.frame.sparkSession
     with explain_spark_errors(rows.place):
-        found = {str(one[0]): str(one[1]) for one in session.sql(f"DESCRIBE TABLE EXTENDED {quoted}").collect()}
+        found = {
+            str(one[0]): str(one[1])
+            for one in session.sql(f"DESCRIBE TABLE EXTENDED {_quote_table(place.name)}").collect()
+        }
     return found.get("Provider", "").lower() in _LISTED_FORMATS and found.get("Type") in ("MANAGED", "EXTERNAL")
 
 

@@ -6,7 +6,7 @@ packed by its executor, which also leaves out the columns and rows that are not 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,16 +17,16 @@ from engine.data.contract import refuse_pattern_names
 from engine.data.fingerprints import digest_row_sums
 from engine.data.spark.executor_tasks import (
     PACKED,
-    make_expressions,
-    make_hashing,
-    make_packing,
+    FrameTask,
+    add_up_hashes,
+    apply_to_batches,
+    compute_values,
+    give_rows,
     unpack_frame,
 )
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-    from engine.data.spark.executor_tasks import Task
 
 _AS_TEXT = ("interval year", "interval month", "interval", "variant", "geometry", "geography")
 """How the names of types begin that Arrow does not know: their values are read as texts."""
@@ -69,7 +69,7 @@ class SparkRows:
     def digest_rows(self) -> str:
         """Return the fingerprint of the rows, as that of the same rows in a frame; the executors read them all."""
         total: dict[str, int] = dict.fromkeys(("count", "first", "second"), 0)
-        for part in self.run(self.frame, make_hashing()):
+        for part in self.run(self.frame, add_up_hashes):
             for name, value in part.row(0, named=True).items():
                 total[name] += value
         return digest_row_sums(self.schema, total["count"], [total["first"], total["second"]])
@@ -79,15 +79,17 @@ class SparkRows:
         total = dict.fromkeys(expressions, 0)
         columns = {name for one in expressions.values() for name in one.meta.root_names()}
         named = [one.alias(name).meta.serialize() for name, one in expressions.items()]
-        for part in self.run(self._select([name for name in self.schema if name in columns]), make_expressions(named)):
+        for part in self.run(
+            self.select([name for name in self.schema if name in columns]), partial(compute_values, named)
+        ):
             for name, value in part.row(0, named=True).items():
                 total[name] += value or 0
         return total
 
-    def run(self, frame: "DataFrame", task: "Task") -> Iterator[pl.DataFrame]:
-        """Run a task on the partitions of a frame; yield what it returns, in the order of the partitions."""
+    def run(self, frame: "DataFrame", work: FrameTask) -> Iterator[pl.DataFrame]:
+        """Let executors work on the partitions of a frame; yield what they give, in the order of the partitions."""
         with explain_spark_errors(self.place):
-            for row in frame.mapInArrow(task, PACKED).toLocalIterator(prefetchPartitions=True):
+            for row in frame.mapInArrow(apply_to_batches(work), PACKED).toLocalIterator(prefetchPartitions=True):
                 yield unpack_frame(row[0])
 
     def _read(
@@ -95,19 +97,20 @@ class SparkRows:
     ) -> Iterator[pl.DataFrame]:
         wanted = list(self.schema) if columns is None else columns
         needed = {*wanted, *(predicate.meta.root_names() if predicate is not None else ())}
-        frame = self._select([name for name in self.schema if name in needed] or [next(iter(self.schema))])
+        frame = self.select([name for name in self.schema if name in needed] or [next(iter(self.schema))])
         if limit is not None and predicate is None:
             frame = frame.limit(limit)
         condition = None if predicate is None else predicate.meta.serialize()
         left = limit
-        for rows in self.run(frame, make_packing(condition)):
+        for rows in self.run(frame, partial(give_rows, condition)):
             part = rows.select(wanted) if left is None else rows.select(wanted).head(left)
             yield part
             if left is not None and (left := left - rows.height) <= 0:
                 return
 
-    def _select(self, names: list[str]) -> "DataFrame":
-        return self.frame.select(*(_quote_name(name) for name in names))
+    def select(self, names: list[str]) -> "DataFrame":
+        """Return some of the columns of the DataFrame."""
+        return self.frame.select(*(quote_name(name) for name in names))
 
 
 def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
@@ -124,7 +127,7 @@ def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
         for name, value in SPARK_SETTINGS_OF_ENGINE.items():
             session.conf.set(name, value)
         for name, kind in frame.dtypes:
-            column = frame[_quote_name(name)]
+            column = frame[quote_name(name)]
             if kind.startswith(_AS_TEXT) and "day" not in kind and "second" not in kind:
                 notes.append(f"column {name!r} has the type {kind}, which is read as text")
                 column = column.cast("string").alias(name)
@@ -133,7 +136,8 @@ def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
     return SparkRows(frame.select(*columns) if notes else frame, place, tuple(notes))
 
 
-def _quote_name(name: str) -> str:
+def quote_name(name: str) -> str:
+    """Return the name of a column, or a part of that of a table, as Spark quotes it."""
     return f"`{name.replace('`', '``')}`"
 
 

@@ -62,6 +62,8 @@ class Alignment:
         For each column whose family has changed, what it is now, what it was, and how it is read.
     rounded
         The columns of 32-bit floats whose known values, of more digits, must be rounded before they are compared.
+    expressions
+        For each column of the frame that was brought to another type, the expression that did it.
     """
 
     frame: pl.LazyFrame
@@ -69,6 +71,7 @@ class Alignment:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, str] = field(default_factory=dict)
     rounded: Collection[str] = ()
+    expressions: Mapping[str, pl.Expr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +127,17 @@ def align_columns(
             unmeasured[name] = f"{what}: {reading.obstacle}"
         if reading.changed:
             changes[name] = f"{what}: {reading.obstacle or reading.how}"
-    expressions = [
-        reading.expression.alias(name) for name, reading in readings.items() if reading.expression is not None
-    ]
+    expressions = {
+        name: reading.expression.alias(name) for name, reading in readings.items() if reading.expression is not None
+    }
     roles = {name: column.role for name, column in known.items() if name not in unmeasured}
     rounded = [
         name
         for name, role in roles.items()
         if role is Role.NUMERICAL and known[name].exact and known_type(schema[name]) == "float32"
     ]
-    return Alignment(frame.with_columns(expressions) if expressions else frame, roles, unmeasured, changes, rounded)
+    aligned = frame.with_columns(expressions.values()) if expressions else frame
+    return Alignment(aligned, roles, unmeasured, changes, rounded, expressions)
 
 
 def describe_column(role: Role, family: str, labels: Collection[str], *, exact: bool = True) -> KnownColumn:
