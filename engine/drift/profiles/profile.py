@@ -289,7 +289,10 @@ def _read_sample(
     if roles is None:
         roles = against.roles if against else sample.find_roles(entity)
     require_entity(sample.schema, entity)
-    plan = _plan_reading(sample.show_values(roles), roles, against, keep=keep, exact=exact, most_values=most_values)
+    kept_roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
+    plan = _plan_reading(
+        sample.show_values(kept_roles), kept_roles, against, keep=keep, exact=exact, most_values=most_values
+    )
     feed = sample.feed(plan.blocks)
     if entity is None:
         rows, finished = read_columns(plan.blocks, feed, plan.create_accumulator, finish)

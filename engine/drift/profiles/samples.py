@@ -1,6 +1,6 @@
 """The rows of a sample, wherever they are: in a frame of this process, or in a cluster."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import polars as pl
@@ -25,8 +25,8 @@ class Sample(Protocol):
     def find_roles(self, entity: str | None) -> dict[str, Role]:
         """Return the roles of the columns that can be compared (see `roles`)."""
 
-    def show_values(self, columns: Collection[str]) -> pl.LazyFrame:
-        """Return rows that tell how the columns can be read: all of them, or some that tell as much as all."""
+    def show_values(self, roles: Mapping[str, Role]) -> pl.LazyFrame:
+        """Return rows that tell how columns can be read in their roles: all, or some that tell as much."""
 
     def feed(self, reading: Mapping[str, pl.Expr]) -> Feed:
         """Return what gives the rows to accumulators, each column as its expression reads it."""
@@ -52,7 +52,7 @@ class FrameSample:
     def find_roles(self, entity: str | None) -> dict[str, Role]:
         return roles(self._frame, entity=entity)[0]
 
-    def show_values(self, columns: Collection[str]) -> pl.LazyFrame:
+    def show_values(self, roles: Mapping[str, Role]) -> pl.LazyFrame:
         return self._frame
 
     def feed(self, reading: Mapping[str, pl.Expr]) -> Feed:
