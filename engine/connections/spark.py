@@ -170,8 +170,3 @@ def explain_spark_errors(place: str) -> Iterator[None]:
 
 def _is_of_spark(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ("pyspark", "py4j", "grpc")
-
-
-def is_spark_frame(value: object) -> bool:
-    """Tell whether a value is a DataFrame of Spark, classic or of Connect; pyspark is not imported for it."""
-    return any(one.__name__ == "DataFrame" and one.__module__.startswith("pyspark.sql.") for one in type(value).__mro__)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from engine.connections.spark import is_spark_frame
 from engine.data.polars_errors import describe_error
+from engine.drift.reading.sources import is_spark_frame
 from engine.errors import DataError, EngineError
 from engine.formatting.hints import suggest_name
 from engine.spec.code_folder import CodeFolder

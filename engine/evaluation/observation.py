@@ -123,9 +123,11 @@ def snapshot_side(
             raise DataError(_explain_no_column(table, known, alignment))
         frame, roles = alignment.frame, alignment.roles
         kept = [*roles, *([entity] if entity and entity not in roles else [])]
+        # executors read the columns as they are; those of other types than the known ones are read and aligned here
+        rows = table.spark.frame if table.spark and not alignment.expressions else frame
         columns = replace(
             drift.profile(
-                frame,
+                rows,
                 roles,
                 entity=entity,
                 against=against.columns.round_columns(alignment.rounded) if against else None,
@@ -136,7 +138,7 @@ def snapshot_side(
         snapshot = Snapshot(
             columns=columns,
             left_out=dict(left_out),
-            sample=drift.sample(frame, kept, sample_rows, entity=entity, seed=seed),
+            sample=drift.sample(rows, kept, sample_rows, entity=entity, seed=seed),
             entity=entity,
             predictions=None,
             performance={},

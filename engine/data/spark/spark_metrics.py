@@ -1,7 +1,7 @@
-"""Dataset metrics of rows that stay with Spark, as its own aggregates: the same definitions as in `engine.data.metrics`.
+"""Dataset metrics of rows that stay with Spark, as its own aggregates, by the definitions of `engine.data.metrics`.
 
-Counts, extremes and quantiles are those of one machine. Sums of decimal fractions are added in another order, and agree
-to 1e-12 of their size.
+Counts and extremes are those of one machine. Sums of fractions are added in another order, and agree to 1e-12 of their
+size; so do quantiles, which may lie between two values.
 """
 
 from collections.abc import Callable, Mapping
