@@ -121,6 +121,9 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 
+    running = SparkSession.getActiveSession()
+    if running is not None and running.sparkContext.master == url:  # of a notebook, or of a user's function
+        return running
     # workers take another interpreter than the driver's unless they are told; on a cluster it has another path there
     if url.startswith("local"):
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -152,6 +155,16 @@ def _find_java() -> bool:
 def _read_end(said: IO[str]) -> str:
     said.seek(0)
     return said.read()[-20_000:]
+
+
+def prepare_session(session: "SparkSession") -> None:
+    """Let a session, which may be that of a user's function, give times in UTC, and run the tasks of the engine."""
+    for name in ("spark.sql.session.timeZone", "spark.sql.execution.arrow.maxRecordsPerBatch"):
+        session.conf.set(name, SPARK_SETTINGS_OF_ENGINE[name])
+    if ".connect." not in type(session).__module__ and "PYSPARK_PYTHON" not in os.environ:
+        context = session.sparkContext
+        if (context.master or "").startswith("local"):
+            context.pythonExec = sys.executable
 
 
 @contextmanager

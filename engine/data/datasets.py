@@ -35,6 +35,7 @@ from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecor
 from engine.data.spark.reading import (
     SparkData,
     describe_spark_data,
+    fingerprint_rows,
     fingerprint_spark_data,
     hold_spark_data,
     open_spark_data,
@@ -263,7 +264,7 @@ class Datasets:
             )
         if isinstance(dataset, StoredDataset) and (place := self.project.find_spark_data(name)):
             held = self._open_spark_data(name, place)
-            facts = {"connection": place.connection, place.key: place.name}
+            facts = {"connection": place.connection, place.key: place.name, "rows": held.rows.count}
             return (id(held),), lambda: describe_spark_data(name, dataset, held, facts)
         if isinstance(dataset, StoredDataset):
             table = self.project.find_table(name)
@@ -365,7 +366,7 @@ class Datasets:
         frame = call_frame_function(code, dataset.function, dataset.arguments)
         if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
             rows = hold_spark_rows(frame, f"what {dataset.function} returned")
-            return hold_spark_data(rows, COLLECT_ROWS, self._scratch, lambda: (rows.digest_rows(), {}))
+            return hold_spark_data(rows, COLLECT_ROWS, self._scratch, lambda: fingerprint_rows(rows))
         with translate_user_code_errors(code.path.absolute(), f"reading what {dataset.function} returned"):
             frame = self._copy_rows(frame) if isinstance(frame, pl.LazyFrame) else frame
             return frame, hash_frame(frame)

@@ -162,11 +162,13 @@ def snapshot_side(
             snapshot = replace(snapshot, scored_rows=kept_rows)
     if unscored:
         performance = performance_metrics(replace(measured, unlabelled=False))
+        # of rows that are too many to be scored, the labels are not read either
+        known_shares = [] if table.spark and explain_too_many_rows(table.spark) else ["labelled_share"]
         performance = {
-            name: metric if name == "labelled_share" else MetricValue(None, reason=unscored, failed=True)
+            name: metric if name in known_shares else MetricValue(None, reason=unscored, failed=True)
             for name, metric in performance.items()
         }
-        unknown = {name: metric for name, metric in performance.items() if name != "labelled_share"}
+        unknown = {name: metric for name, metric in performance.items() if name not in known_shares}
         segments_unscored = {name: replace(one, performance=unknown) for name, one in snapshot.segments.items()}
         snapshot = replace(snapshot, performance=performance, unscored=unscored, segments=segments_unscored)
         return Observation(columns.rows, snapshot, notes=(*model.notes, f"the rows are not scored: {unscored}"))

@@ -61,7 +61,7 @@ def score_spark_rows(
     sent = replace(model, predictor=replace(predictor, estimator=None))
     packed = [one.meta.serialize() for name, one in aligning.items() if name in needed]
     work = partial(_score_batches, sent, dump_estimator(predictor.estimator), packed, list(keep))
-    parts = list(rows.run(rows.select(list(needed)), work))
+    parts = list(rows.run(list(needed), work))
     return pl.concat(parts, how="vertical_relaxed") if parts else score_frame(model, frame.limit(0), keep)
 
 

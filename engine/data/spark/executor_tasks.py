@@ -24,18 +24,27 @@ PACKED = "packed binary"
 """The columns of what a task returns, in the notation of Spark."""
 
 
-def apply_to_batches(work: FrameTask) -> "Task":
-    """Return the task that does some work on the batches of a partition, and packs the frames that it yields."""
-    return partial(_run_work, work)
+def apply_to_batches(work: FrameTask, names: Sequence[str]) -> "Task":
+    """Return the task that does some work on the batches of a partition, and packs the frames that it yields.
+
+    The columns of the batches get these names: Spark runs no task on columns that have points in theirs.
+    """
+    return partial(_run_work, work, list(names))
 
 
-def _run_work(work: FrameTask, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
+def _run_work(work: FrameTask, names: list[str], batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
     import pyarrow as pa
 
-    for frame in work(rows for batch in batches if (rows := pl.DataFrame(batch)).height):
+    for frame in work(_name_columns(batch, names) for batch in batches if batch.num_rows):
         packed = io.BytesIO()
         frame.write_ipc_stream(packed, compression="lz4")
         yield pa.RecordBatch.from_pydict({"packed": pa.array([packed.getvalue()], pa.binary())})
+
+
+def _name_columns(batch: "RecordBatch", names: list[str]) -> pl.DataFrame:
+    frame = pl.DataFrame(batch)
+    frame.columns = names
+    return frame
 
 
 def unpack_frame(packed: bytes) -> pl.DataFrame:

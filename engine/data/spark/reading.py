@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.connections.spark import explain_spark_errors
 from engine.connections.table_names import split_table_name
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 
 _LISTED_FORMATS = ("parquet", "orc", "csv", "json", "avro", "text")
 """The formats of tables of which the files are all: those of lakes may strike out rows of a file elsewhere."""
+
+
+class Fingerprint(NamedTuple):
+    """The digest of rows, and the versions of what it was computed by."""
+
+    digest: str
+    versions: Mapping[str, str]
 
 
 def open_spark_data(project: ProjectSpec, dataset: str, place: StoredPlace, secrets: Secrets) -> SparkRows:
@@ -66,8 +73,8 @@ def _quote_table(name: str) -> str:
     return ".".join(quote_name(part) for part in split_table_name(name) or (None, name) if part is not None)
 
 
-def fingerprint_spark_data(rows: SparkRows, place: StoredPlace) -> tuple[str, dict[str, Any]]:
-    """Return the fingerprint of rows that stay with Spark, and the facts that it is made of.
+def fingerprint_spark_data(rows: SparkRows, place: StoredPlace) -> Fingerprint:
+    """Return the fingerprint of rows that stay with Spark.
 
     Where all that the rows depend on are files, it covers the path, size and time of change of each, so that no row is
     read. Rows of views and of other formats are hashed by the executors.
@@ -76,8 +83,13 @@ def fingerprint_spark_data(rows: SparkRows, place: StoredPlace) -> tuple[str, di
         files = list_source_files(rows)
         if files:
             texts = (f"{path} {size} {changed.isoformat()}" for path, size, changed in files)
-            return digest_texts(place.name, *texts), {"files": len(files), "bytes": sum(one[1] for one in files)}
-    return rows.digest_rows(), {"hashed rows": rows.count}
+            return Fingerprint(digest_texts(place.name, *texts), {"list of files": "1"})
+    return fingerprint_rows(rows)
+
+
+def fingerprint_rows(rows: SparkRows) -> Fingerprint:
+    """Return the fingerprint of rows that the executors read."""
+    return Fingerprint(rows.digest_rows(), {"row hash": HASH_VERSION})
 
 
 def _is_made_of_files(rows: SparkRows, place: StoredPlace) -> bool:
@@ -118,18 +130,17 @@ class SparkData:
         The rows in Spark.
     read
         The rows as they were read into this machine; None if they are too many.
-    fingerprint, facts
-        The fingerprint of the rows, and what it is made of.
+    fingerprint
+        That of the rows.
     """
 
     rows: SparkRows
     read: DatabaseRows | None
-    fingerprint: str
-    facts: Mapping[str, Any]
+    fingerprint: Fingerprint
 
 
 def hold_spark_data(
-    rows: SparkRows, most: int, scratch: Callable[[], Path], fingerprint: Callable[[], tuple[str, dict[str, Any]]]
+    rows: SparkRows, most: int, scratch: Callable[[], Path], fingerprint: Callable[[], Fingerprint]
 ) -> SparkData:
     """Read rows into this machine if they are few; else leave them with Spark.
 
@@ -140,7 +151,7 @@ def hold_spark_data(
     scratch
         Gives a new folder for them.
     fingerprint
-        Returns the fingerprint and the facts of rows that are not read.
+        Returns the fingerprint of rows that are not read.
 
     Raises
     ------
@@ -149,8 +160,8 @@ def hold_spark_data(
     """
     if rows.count <= most:
         read = read_spark_rows(rows, scratch())
-        return SparkData(rows, read, read.fingerprint, {})
-    return SparkData(rows, None, *fingerprint())
+        return SparkData(rows, read, Fingerprint(read.fingerprint, {"row hash": HASH_VERSION}))
+    return SparkData(rows, None, fingerprint())
 
 
 def describe_spark_data(
@@ -164,11 +175,11 @@ def describe_spark_data(
     return Table(
         name,
         frame,
-        data.fingerprint,
+        data.fingerprint.digest,
         dataset.entity,
         dataset.columns,
         rereadable=files is not None,
-        facts={**facts, **data.facts, "rows": data.rows.count, "versions": {"row hash": HASH_VERSION}},
+        facts={**facts, "versions": dict(data.fingerprint.versions)},
         notes=data.rows.notes if files else (*data.rows.notes, stays),
         warnings=tuple(warnings.values()) if isinstance(warnings, dict) else warnings,
         kept=kept,

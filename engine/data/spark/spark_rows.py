@@ -4,7 +4,7 @@
 packed by its executor, which also leaves out the columns and rows that are not wanted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from engine.connections.spark import SPARK_SETTINGS_OF_ENGINE, explain_spark_errors
+from engine.connections.spark import explain_spark_errors, prepare_session
 from engine.data.contract import refuse_pattern_names
 from engine.data.fingerprints import digest_row_sums
 from engine.data.spark.executor_tasks import (
@@ -69,7 +69,7 @@ class SparkRows:
     def digest_rows(self) -> str:
         """Return the fingerprint of the rows, as that of the same rows in a frame; the executors read them all."""
         total: dict[str, int] = dict.fromkeys(("count", "first", "second"), 0)
-        for part in self.run(self.frame, add_up_hashes):
+        for part in self.run(list(self.schema), add_up_hashes):
             for name, value in part.row(0, named=True).items():
                 total[name] += value
         return digest_row_sums(self.schema, total["count"], [total["first"], total["second"]])
@@ -79,17 +79,20 @@ class SparkRows:
         total = dict.fromkeys(expressions, 0)
         columns = {name for one in expressions.values() for name in one.meta.root_names()}
         named = [one.alias(name).meta.serialize() for name, one in expressions.items()]
-        for part in self.run(
-            self.select([name for name in self.schema if name in columns]), partial(compute_values, named)
-        ):
+        needed = [name for name in self.schema if name in columns]
+        for part in self.run(needed, partial(compute_values, named)) if needed else ():
             for name, value in part.row(0, named=True).items():
                 total[name] += value or 0
         return total
 
-    def run(self, frame: "DataFrame", work: FrameTask) -> Iterator[pl.DataFrame]:
-        """Let executors work on the partitions of a frame; yield what they give, in the order of the partitions."""
+    def run(self, names: Sequence[str], work: FrameTask) -> Iterator[pl.DataFrame]:
+        """Let executors work on columns of each partition; yield what they give, in the order of the partitions."""
         with explain_spark_errors(self.place):
-            for row in frame.mapInArrow(apply_to_batches(work), PACKED).toLocalIterator(prefetchPartitions=True):
+            numbered = self._select(names).toDF(
+                *(f"c{number}" for number in range(len(names)))
+            )  # for names with points
+            given = numbered.mapInArrow(apply_to_batches(work, names), PACKED)
+            for row in given.toLocalIterator(prefetchPartitions=True):
                 yield unpack_frame(row[0])
 
     def _read(
@@ -97,20 +100,20 @@ class SparkRows:
     ) -> Iterator[pl.DataFrame]:
         wanted = list(self.schema) if columns is None else columns
         needed = {*wanted, *(predicate.meta.root_names() if predicate is not None else ())}
-        frame = self.select([name for name in self.schema if name in needed] or [next(iter(self.schema))])
-        if limit is not None and predicate is None:
-            frame = frame.limit(limit)
+        names = [name for name in self.schema if name in needed] or [next(iter(self.schema))]
+        if limit is not None and predicate is None:  # the first rows come without a task
+            with explain_spark_errors(self.place):
+                yield pl.DataFrame(self._select(names).limit(limit).toArrow()).select(wanted)
+            return
         condition = None if predicate is None else predicate.meta.serialize()
         left = limit
-        for rows in self.run(frame, partial(give_rows, condition)):
-            part = rows.select(wanted) if left is None else rows.select(wanted).head(left)
-            yield part
+        for rows in self.run(names, partial(give_rows, condition)):
+            yield rows.select(wanted) if left is None else rows.select(wanted).head(left)
             if left is not None and (left := left - rows.height) <= 0:
                 return
 
-    def select(self, names: list[str]) -> "DataFrame":
-        """Return some of the columns of the DataFrame."""
-        return self.frame.select(*(quote_name(name) for name in names))
+    def _select(self, names: Iterable[str]) -> "DataFrame":
+        return self.frame.select(*map(quote_name, names))
 
 
 def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
@@ -121,11 +124,9 @@ def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
     DatabaseError
         Spark does not answer, or a column has a name that cannot be used.
     """
-    session = frame.sparkSession
     notes, columns = [], []
     with explain_spark_errors(place):
-        for name, value in SPARK_SETTINGS_OF_ENGINE.items():
-            session.conf.set(name, value)
+        prepare_session(frame.sparkSession)
         for name, kind in frame.dtypes:
             column = frame[quote_name(name)]
             if kind.startswith(_AS_TEXT) and "day" not in kind and "second" not in kind:

@@ -124,7 +124,9 @@ def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, 
         at = draft.key_position("connections", name, "options", key)
         if key in SPARK_SETTINGS_OF_ENGINE:
             message = f"{key} is set by the engine, since its numbers depend on it"
-            findings.error(at, "wrong-value", message, "remove it" if key != "spark.master" else "write url:")
+            findings.error(at, "wrong-value", message, "remove it")
+        elif key in ("spark.master", "spark.remote"):
+            findings.error(at, "wrong-value", f"{key} is told by url", "write it as url, and remove it here")
         elif any(word in key.lower() for word in ("secret", "password", "token")) and not find_references(text):
             help_ = "put it into a secret, and write ${secret.name}"
             findings.warning(at, "password", f"{key} stands in the spec", help_)
@@ -184,7 +186,7 @@ def _check_spark_place(draft: Draft, findings: Findings, file: str | None, table
         help_ = "write name, or schema.name; the catalog is set by spark.sql.defaultCatalog under options"
         findings.error(draft.value_position(*path, "table"), "wrong-value", message, help_)
     elif table is None and (file or "").lower().startswith("file:"):
-        message = "a path of this machine has no file:"
+        message = "a path of this machine is written without file:"
         findings.error(draft.value_position(*path, "path"), "path", message, "write /folder/name, or a relative path")
 
 
@@ -198,7 +200,8 @@ def _check_folder(draft: Draft, findings: Findings, connection: str | None, path
     message = f'the connection "{connection[:60]}" is a database, which holds no files'
     help_ = "write kind: stored, and table: with the name of a table" if path[0] == "datasets" else None
     if isinstance(declared, SparkConnection):
-        message = f'the connection "{connection[:60]}" is Spark'
+        read = "its data are of kind stored" if path[0] == "datasets" else "models are read from folders"
+        message = f'the connection "{connection[:60]}" is Spark, and {read}'
         help_ = "write kind: stored" if path[0] == "datasets" else "copy the file of the model into a folder"
     if of_store:
         message = f'the connection "{connection[:60]}" is an object store, and models are read from folders'
