@@ -12,6 +12,9 @@ _RAISED = re.compile(
 )
 """The last line of the traceback of Python in the message of Spark."""
 
+_CODES = re.compile(r"^\[[A-Z_.]+\] | SQLSTATE: \w+.*$")
+"""What Spark adds to a message for programs."""
+
 
 @contextmanager
 def translate_spark_errors() -> Iterator[None]:
@@ -36,7 +39,7 @@ def _describe(message: str) -> Exception:
     """Return the error that says what a message of Spark means."""
     if "Traceback (most recent call last)" not in message:
         first = message.strip().partition("\n")[0]
-        return DataError(f"Spark cannot read the data: {first}")
+        return DataError(f"Spark cannot read the data: {_CODES.sub('', first)}")
     raised = [found for found in _RAISED.finditer(message) if found["module"] or found["text"]]
     kind, module, text = (
         (raised[-1]["kind"], raised[-1]["module"], raised[-1]["text"] or "") if raised else ("", "", "")
