@@ -103,9 +103,7 @@ class MeasuredParts(FrameSample):
                     "columns": len(readers),
                     "ns a row": (collected - start) / rows * 1e9,
                     "kB to a partition": sum(map(len, setups)) / 1e3,
-                    "kB from a partition": sum(len(state) for part in parts for state in part.values())
-                    / len(parts)
-                    / 1e3,
+                    "kB from a partition": sent / len(parts) / 1e3,
                     "ms to merge one": (time.process_time() - collected) / len(parts) * 1e3,
                 }
             )
