@@ -14,6 +14,7 @@ from engine.drift.profiles.states import Accumulator
 from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
 from engine.drift.reading.normalization import column_named
 from engine.drift.threads import parallel_map
+from engine.errors import DataError
 
 T = TypeVar("T")
 
@@ -49,6 +50,11 @@ def read_columns(
     -------
     rows, finished
         The number of rows, and the result of `finish` per column, in the order of `names`.
+
+    Raises
+    ------
+    DataError
+        A later pass has found another number of rows.
     """
     finished: dict[str, T] = {}
     readers = {name: first(name) for name in names}
@@ -66,7 +72,11 @@ def read_columns(
     parallel_map(close, list(readers))
     while unfinished:
         readers, unfinished = unfinished, {}
-        feed(readers, again=True)
+        if feed(readers, again=True) != rows:
+            raise DataError(
+                "the data cannot be compared: their rows have changed while they were read, which takes more than one "
+                "pass; store them first, and give what is stored"
+            )
         parallel_map(close, list(readers))
     return rows, {name: finished[name] for name in names}
 

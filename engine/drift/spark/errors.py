@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from sys import version_info
 
 from engine import errors
 from engine.errors import DataError
@@ -11,6 +12,9 @@ _RAISED = re.compile(
     r"^(?P<module>[\w.]*?)\.?(?P<kind>\w*(?:Error|Exception|Warning|Interrupt))(?:: (?P<text>.*))?$", re.MULTILINE
 )
 """The last line of the traceback of Python in the message of Spark."""
+
+_CODES = re.compile(r"^\[[A-Z_.]+\] | SQLSTATE: \w+.*$")
+"""What Spark adds to a message for programs."""
 
 
 @contextmanager
@@ -34,9 +38,14 @@ def translate_spark_errors() -> Iterator[None]:
 
 def _describe(message: str) -> Exception:
     """Return the error that says what a message of Spark means."""
+    if "PYTHON_VERSION_MISMATCH" in message:
+        return DataError(
+            "the executors of Spark run another version of Python than this process: set PYSPARK_PYTHON to a Python of "
+            f"version {version_info[0]}.{version_info[1]} with the engine, before the session starts"
+        )
     if "Traceback (most recent call last)" not in message:
         first = message.strip().partition("\n")[0]
-        return DataError(f"Spark cannot read the data: {first}")
+        return DataError(f"Spark cannot read the data: {_CODES.sub('', first)}")
     raised = [found for found in _RAISED.finditer(message) if found["module"] or found["text"]]
     kind, module, text = (
         (raised[-1]["kind"], raised[-1]["module"], raised[-1]["text"] or "") if raised else ("", "", "")

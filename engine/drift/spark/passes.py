@@ -24,7 +24,7 @@ def feed_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr]) -> Feed:
                 return int(rows.frame.count())
         setups = [pack_state(reader.setup()) for reader in readers.values()]
         read = pack_expressions(reading[name] for name in readers)
-        states = rows.run_on_parts(readers, partial(_accumulate, setups, read), partial(_merge_states, setups))
+        states = rows.run_on_parts(readers, partial(accumulate_part, setups, read), partial(merge_states, setups))
         for position, reader in enumerate(readers.values()):
             if position in states:
                 reader.merge(unpack_state(states[position]))
@@ -33,7 +33,7 @@ def feed_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr]) -> Feed:
     return feed
 
 
-def _accumulate(
+def accumulate_part(
     setups: Sequence[bytes], packed: Sequence[bytes], blocks: Iterator[pl.DataFrame]
 ) -> Iterator[tuple[int, bytes]]:
     """Yield the number of rows of a partition, and what the accumulator of each column has collected."""
@@ -49,7 +49,8 @@ def _accumulate(
         yield position, pack_state(reader.state())
 
 
-def _merge_states(setups: Sequence[bytes], key: int, states: Iterable[bytes]) -> bytes:
+def merge_states(setups: Sequence[bytes], key: int, states: Iterable[bytes]) -> bytes:
+    """Return what the accumulators of a column have collected in all parts, or the number of all rows."""
     if key == _ROWS:
         return str(sum(map(int, states))).encode()
     merged = create_part(unpack_state(setups[key]))
