@@ -34,7 +34,7 @@ def explain_spark_error(error: BaseException) -> DatabaseError:
         )
     if "OutOfMemoryError" in text:
         return DatabaseError("Java has no memory left: give it more by spark.driver.memory or spark.executor.memory")
-    said = _shorten(text)
+    said = _shorten_message(text)
     if _ACCESS.search(text):
         return DatabaseError(f"Spark may not read it: {said}")
     return DatabaseError(f"Spark does not answer: {said}" if lost else said, transient=lost)
@@ -50,7 +50,7 @@ def explain_start(error: BaseException, url: str, said: str) -> DatabaseError:
     if "All masters are unresponsive" in said or "All masters are unresponsive" in str(error):
         return DatabaseError(f"no Spark answers at {url}", transient=True)
     if "JAVA_GATEWAY_EXITED" in str(error):
-        return DatabaseError(f"Spark has not started: {_shorten(found[0]) if found else 'Java has ended at once'}")
+        return DatabaseError(f"Spark has not started: {_shorten_message(found[0]) if found else 'Java has ended at once'}")
     return DatabaseError(f"Spark has not started: {explain_spark_error(error)}")
 
 
@@ -63,7 +63,7 @@ def _read_message(error: BaseException) -> str:
         return str(error)
 
 
-def _shorten(text: str) -> str:
+def _shorten_message(text: str) -> str:
     """Return what a message says, on one line: of an error of a Python worker its last line, else its first ones."""
     lines = [line for line in text.splitlines() if line.strip()]
     if any(line.startswith("Traceback ") for line in lines):

@@ -17,6 +17,7 @@ import polars as pl
 from engine.data.files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.drift.reading.alignment import Alignment
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
@@ -73,6 +74,17 @@ class Table:
     def lineage(self) -> dict[str, Table]:
         """Return all tables that this one is made from and itself, by name; inputs first, itself last."""
         return {name: table for one in self.inputs for name, table in one.lineage().items()} | {self.name: self}
+
+    def count_rows(self) -> int:
+        """Return the number of rows."""
+        return self.spark.count if self.spark else count_frame_rows(self.frame)
+
+    def give_rows(self, alignment: Alignment) -> Any:
+        """Return the aligned rows for drift: those of Spark as its DataFrame, unless a column is read as another type.
+
+        Such rows are brought to that type here, piece by piece.
+        """
+        return self.spark.frame if self.spark and not alignment.expressions else alignment.frame
 
     def name_row(self, row: int) -> str:
         """Return how to find a row, counted from 1: `line 50 of new.csv`, or `row 49 of dataset 'joined'`."""

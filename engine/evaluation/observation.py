@@ -123,8 +123,7 @@ def snapshot_side(
             raise DataError(_explain_no_column(table, known, alignment))
         frame, roles = alignment.frame, alignment.roles
         kept = [*roles, *([entity] if entity and entity not in roles else [])]
-        # executors read the columns as they are; those of other types than the known ones are read and aligned here
-        rows = table.spark.frame if table.spark and not alignment.expressions else frame
+        rows = table.give_rows(alignment)
         columns = replace(
             drift.profile(
                 rows,
