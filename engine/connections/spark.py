@@ -47,6 +47,11 @@ def find_spark_url_problem(url: str) -> str:
     return "its url must be local[*], local[2], spark://host:7077, yarn, k8s://https://host:443, or sc://host:15002"
 
 
+def names_spark_without_login(url: str) -> bool:
+    """Tell whether a url says where Spark runs, and holds neither a user nor a token."""
+    return not find_spark_url_problem(url) and not url.startswith("sc://") and "@" not in url
+
+
 _opened: list[tuple[str, Mapping[str, str], "SparkSession"]] = []
 """The Spark of this process: its url, its settings and its session; empty if none is running."""
 

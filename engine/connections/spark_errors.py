@@ -50,7 +50,8 @@ def explain_start(error: BaseException, url: str, said: str) -> DatabaseError:
     if "All masters are unresponsive" in said or "All masters are unresponsive" in str(error):
         return DatabaseError(f"no Spark answers at {url}", transient=True)
     if "JAVA_GATEWAY_EXITED" in str(error):
-        return DatabaseError(f"Spark has not started: {_shorten_message(found[0]) if found else 'Java has ended at once'}")
+        why = _shorten_message(found[0]) if found else "Java has ended at once"
+        return DatabaseError(f"Spark has not started: {why}")
     return DatabaseError(f"Spark has not started: {explain_spark_error(error)}")
 
 
