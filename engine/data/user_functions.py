@@ -16,7 +16,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from traceback import extract_tb
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
@@ -114,7 +114,7 @@ def call_frame_function(
         converter = f"polars.from_{'pandas' if kind.startswith('pandas') else 'arrow'}(…)"
         hint = f"; convert it with {converter}" if convertible else ""
         raise DataError(f"{reference} returned {kind}; it must return a polars DataFrame or LazyFrame{hint}")
-    return frame  # type: ignore[no-any-return]  # what the user's function returns has been looked at
+    return cast("pl.DataFrame | pl.LazyFrame | SparkDataFrame", frame)
 
 
 @contextmanager

@@ -88,7 +88,8 @@ def _aggregate(name: str) -> "Callable[[Column, pl.DataType], Column]":
     def compute(value: "Column", _: pl.DataType) -> "Column":
         from pyspark.sql import functions as sf
 
-        return getattr(sf, name)(value)  # type: ignore[no-any-return]  # one of Spark's aggregates
+        aggregate: Callable[[Column], Column] = getattr(sf, name)
+        return aggregate(value)
 
     return compute
 

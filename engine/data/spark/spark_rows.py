@@ -54,7 +54,7 @@ class SparkRows:
     def count(self) -> int:
         """The number of rows; raises DatabaseError."""
         with explain_spark_errors(self.place):
-            return self.frame.count()
+            return int(self.frame.count())
 
     @cached_property
     def schema(self) -> pl.Schema:
@@ -145,7 +145,7 @@ def quote_name(name: str) -> str:
 def list_source_files(rows: SparkRows) -> list[tuple[Any, ...]]:
     """Return path, size and time of change of each file that a DataFrame is read from; no file is opened."""
     with explain_spark_errors(rows.place):
-        paths = rows.frame.inputFiles()
+        paths = list(rows.frame.inputFiles())
         if not paths:
             return []
         listed = rows.frame.sparkSession.read.format("binaryFile").load(paths)
