@@ -92,6 +92,7 @@ def print_pulled(found: Sequence[Pulled], format_: Shown) -> None:
         told += [f"{one.superseded:,} superseded differently"] if one.superseded else []
         told += [f"{one.known:,} known already"] if one.known else []
         told += [f"{one.removed:,} removed here, which stay so"] if one.removed else []
+        told += [f"{one.gone:,} not there any more, which stay here"] if one.gone else []
         print(f"{one.deployment} on {one.infrastructure}: {', '.join(told)}")
         for store, number in one.unknown_stores.items():
             print(f"  {store}: {number:,} not brought, because this spec has no evaluation store of that name")

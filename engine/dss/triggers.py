@@ -93,7 +93,8 @@ def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
 def _translate_times(params: JsonObject, zone: str, line: ObjectLine) -> list[Keys]:
     """Return the triggers of a time trigger: a cron expression where that can say it, else distances from its start."""
     frequency = params.get_text("frequency").lower()
-    repeat = params.get_whole("repeatFrequency", "count") or 1
+    count = params.get_whole("count")  # older versions have it with every frequency; it counts minutes
+    repeat = params.get_whole("repeatFrequency") or (count if frequency == "minutely" else None) or 1
     minute, hour = params.get_whole("minute") or 0, params.get_whole("hour") or 0
     if not (0 <= minute < 60 and 0 <= hour < 24 and 0 < repeat <= 10_000):
         line.leave_out("its time is not one of a day, or its distance is not between 1 and 10,000")

@@ -7,6 +7,7 @@ what comes together is written in one transaction.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
@@ -67,6 +68,21 @@ class PulledState:
     def knows(self, id_: str) -> bool:
         """Return whether an evaluation came from the deployment before."""
         return id_ in self._superseded
+
+    def list_gone(self, entries: Iterable[EvaluationEntry], of_store: str | None, since: datetime | None) -> list[str]:
+        """Return the ids of those that came from the deployment and are not in its list, of a store and since a moment.
+
+        The list must be that of the same store and moment.
+        """
+        of = evaluations.c
+        query = select(of.id).where(of.origin == self._origin)
+        if of_store is not None:
+            query = query.where(of.store == of_store)
+        if since is not None:
+            query = query.where(of.time_start >= since)
+        listed = {one.id for one in entries}
+        with self._store.database.begin_read() as connection:
+            return [id_ for id_ in connection.scalars(query) if id_ not in listed]
 
     def is_foreign(self, id_: str) -> bool:
         """Return whether an evaluation of that id is here, but not from this deployment."""

@@ -69,6 +69,7 @@ def test_all_that_a_deployment_has_measured_comes_back_bit_for_bit(folder: Path)
             "superseded": 0,
             "known": 0,
             "removed": 0,
+            "gone": 0,
             "unknown_stores": {},
         }
     ]
@@ -160,7 +161,10 @@ def test_what_changes_there_is_followed_and_nothing_else(folder: Path) -> None:
     # what took the place of another one is removed there: the other one has its place again, here too
     newest = project.on("production").store("drift").evaluation("day 2026-03-02")
     project.on("production").store("drift").remove(newest.id)
-    assert project.pull("production").superseded == 2
+    found = project.pull("production")
+    assert (found.superseded, found.gone) == (2, 1)
+    assert project.pull("production", "sizes").gone == 0
+    assert "1 not there any more, which stay here" in call(folder, "pull", "spec.yaml", "production").stdout
     assert newest.id not in project.store("drift").evaluations(origin="production")["id"].to_list()
     assert len(list_ids(folder, "production")) == 3
 

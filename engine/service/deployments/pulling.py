@@ -46,6 +46,7 @@ class Pulled(FrozenModel):
     superseded: int = Field(description="Those that were here, and were or are no longer superseded there since.")
     known: int = Field(description="Those that were here.")
     removed: int = Field(description="Those that were removed here, and so were not brought again.")
+    gone: int = Field(description="Those that are here and not there any more: they were removed there, and stay here.")
     unknown_stores: dict[str, int] = Field(
         description="Those that were not brought, by the name of their store, which this spec does not have."
     )
@@ -135,6 +136,7 @@ class _Pull:
         removed = [one for one in in_spec if one.id in self._here.removed]
         fresh = [one for one in in_spec if one.id not in self._here.removed and not self._here.knows(one.id)]
         behind = [one for one in known if self._here.is_behind(one)]
+        gone = self._here.list_gone(listed, self._wanted.store, self._wanted.since)
         brought = self._bring(fresh, superseded_by, "evaluations")
         checked = self._bring(behind, superseded_by, "results of checks")
         self._here.follow(superseded_by)
@@ -146,6 +148,7 @@ class _Pull:
             superseded=len(self._here.followed),
             known=len(known),
             removed=len(removed),
+            gone=len(gone),
             unknown_stores=Counter(one.store for one in listed if one.store not in self._project.evaluation_stores),
         )
 

@@ -83,6 +83,12 @@ def _find_leads(draft: Draft) -> dict[tuple[str, str], Lead]:
             for name, table in _list_written_tables(draft):
                 if table == find_table(draft.spec.datasets.get(dataset), draft.spec.connections):
                     found[name, owner] = Lead(f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}', at)
+        if isinstance(trigger, QueryChangedTrigger) and trigger.connection is not None:
+            looks = f'"{owner}" looks at it (trigger "{trigger.name}")'
+            for name, table in _list_written_tables(draft):
+                if table[0] == trigger.connection and sql.reads_stored_table(trigger.sql, table[1]):
+                    text = f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}'
+                    found[name, owner] = Lead(text, (*path, "sql"))
     return {pair: lead for pair, lead in found.items() if set(pair) <= draft.spec.scenarios.keys()}
 
 

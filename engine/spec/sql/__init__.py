@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from math import isfinite
 
+from engine.connections.table_names import split_table_name
 from engine.formatting.hints import did_you_mean
 from engine.spec.moment import MOMENT_NAMES
 from engine.spec.problem import Problem
@@ -36,6 +37,7 @@ __all__ = [
     "list_tables",
     "normalize_sql",
     "outline_sql",
+    "reads_stored_table",
 ]
 
 
@@ -45,6 +47,19 @@ def list_tables(sql: str) -> set[str]:
     Names of CTEs and aliases are not datasets.
     """
     return {table.name for table in describe_query(sql).tables}
+
+
+def reads_stored_table(sql: str, table: str) -> bool:
+    """Tell whether a query for a database reads a table of it; `table` is `name` or `schema.name`.
+
+    Databases differ in what they make of capitals, so these do not count; nor does a schema that one of them leaves
+    out. It is False if the query cannot be parsed.
+    """
+    schema, name = split_table_name(table) or (None, table)
+    return any(
+        one.name.lower() == name.lower() and (not one.schema or not schema or one.schema.lower() == schema.lower())
+        for one in describe_query(sql).tables
+    )
 
 
 def list_columns(sql: str) -> list[str] | None:
