@@ -24,8 +24,7 @@ def explain_too_many_rows(rows: SparkRows) -> str:
     """Return why rows in Spark are not scored; an empty text if they are."""
     if rows.count <= MAX_SCORED_ROWS:
         return ""
-    most = f"the scores of at most {MAX_SCORED_ROWS:,} rows are held"
-    return f"they are {rows.count:,}, and {most}: evaluate a part of them"
+    return f"of {rows.count:,} rows, no scores are read: at most {MAX_SCORED_ROWS:,} are held; evaluate a part of them"
 
 
 def score_spark_rows(

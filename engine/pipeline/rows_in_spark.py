@@ -19,8 +19,8 @@ def require_measurable_rows(store: str, table: Table, context: BuildContext) -> 
     if lacking := list(_list_unmeasurable(context.project.evaluation_stores[store])):
         raise DataError(
             f"evaluation store {store!r}: {join_words(lacking, 'and')} cannot be computed where rows stay with Spark, "
-            f"and dataset {table.name!r} has {table.spark.count:,}: leave out what is named, evaluate fewer rows, or raise "
-            "collect_rows of the connection if this machine can hold them"
+            f"and dataset {table.name!r} has {table.spark.count:,}: leave out what is named, evaluate fewer rows, or "
+            "raise collect_rows of the connection if this machine can hold them"
         )
 
 
