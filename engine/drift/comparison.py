@@ -14,9 +14,10 @@ import numpy as np
 from engine.drift import NOTABLE_DRIFT
 from engine.drift.distributions.columns import Categorical, Column, Numerical
 from engine.drift.profiles.profile import Profile, profile, read_batch_columns
-from engine.drift.reading.alignment import Alignment, align_columns, find_type_changes
+from engine.drift.profiles.samples import open_sample
+from engine.drift.reading.alignment import Alignment, find_type_changes
 from engine.drift.reading.roles import Role
-from engine.drift.reading.sources import open_table
+from engine.drift.reading.sources import is_spark_frame, open_table
 from engine.drift.significance import verdict
 from engine.drift.significance.hierarchy import GroupedTests, adjust_groups
 from engine.drift.statistics.column_statistics import ColumnStatistics, VerdictCounts, measure_column
@@ -129,9 +130,10 @@ def compare(
         raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
     read: dict[str, None] = {}  # what must be told about how files are read
     if not isinstance(reference, Profile):
-        reference, said = open_table(reference)
+        if not is_spark_frame(reference):
+            reference, said = open_table(reference)
+            read |= dict.fromkeys(f"reference: {note}" for note in said)
         reference = profile(reference)
-        read |= dict.fromkeys(f"reference: {note}" for note in said)
     measured = _measure(reference, batch, (confidence, len(reference.columns)), seed, exact)
     [[[drift], _]] = _judge([([measured], [], 1.0)], confidence)
     return replace(drift, notes=(*read, *drift.notes))
@@ -241,9 +243,9 @@ def _measure(
         single = {name for name, kind in batch.types.items() if kind == "float32"}
         rounded = {name for name, column in reference.describe_known_columns().items() if column.exact} & single
     else:
-        frame, said = open_table(batch)
+        sample, said = open_sample(batch)
         notes = tuple(f"batch: {note}" for note in said)
-        batch = align_columns(frame, reference.describe_known_columns())
+        sample, batch = sample.align(reference.describe_known_columns())
         unmeasured, changes, rounded = batch.unmeasured, batch.changes, set(batch.rounded)
     if unmeasured and len(unmeasured) == len(reference.columns):
         raise DataError(_explain_nothing_in_common(reference, batch, unmeasured))
@@ -257,7 +259,7 @@ def _measure(
         found = parallel_map(lambda name: measure(name, columns_of_batch[name]), known.columns)
         findings: Mapping[str, ColumnStatistics] = dict(zip(known.columns, found, strict=True))
     else:
-        findings = read_batch_columns(known, batch.frame, measure, exact=exact)
+        findings = read_batch_columns(known, sample, measure, exact=exact)
     return _Measured(reference, findings, unmeasured, changes, notes)
 
 

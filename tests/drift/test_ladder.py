@@ -20,7 +20,8 @@ from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoment
 from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds, ks_wasserstein_by_segments
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.value_tables import search_sorted
-from engine.drift.profiles.accumulators import ExactAccumulator, GridAccumulator
+from engine.drift.profiles.accumulators import ExactAccumulator
+from engine.drift.profiles.grid_accumulators import GridAccumulator
 from engine.drift.statistics.column_statistics import measure_column
 
 LARGEST, SMALLEST = np.finfo(np.float64).max, 5e-324

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.io.plugins import register_io_source
 
 from engine.drift import Profile, Role, compare, profile
 from engine.errors import DataError, StoreError
@@ -214,3 +215,14 @@ def test_what_does_not_fit_is_refused_by_name():
         reference.merge(profile(rows, {"i": Role.NUMERICAL}))
     with pytest.raises(DataError, match="a profile with an entity and one without"):
         reference.merge(profile(rows, ROLES, entity="card"))
+
+
+def test_rows_that_change_between_two_passes_are_no_sample():
+    sizes = iter([3_000, 2_999])
+
+    def read(*_):
+        yield pl.DataFrame({"x": np.random.default_rng(1).normal(size=next(sizes))})
+
+    changing = register_io_source(read, schema={"x": pl.Float64})
+    with pytest.raises(DataError, match="rows have changed while they were read"):
+        profile(changing, {"x": "numerical"}, most_values=100)

@@ -9,6 +9,7 @@ because they intern every text in a table that outlives the column, which takes 
 depend on what hash it is, and that of polars will do.
 """
 
+from collections.abc import Sequence
 from threading import local
 
 import numpy as np
@@ -63,6 +64,10 @@ class CategoryCounter:
                 labels = labels.alias("label").to_frame().select(as_categories("label", labels.dtype)).to_series()
             # + "" makes a copy: the selected labels would keep the text of the whole block in memory
             self._append_block(labels + "", scratch.counts[:n].copy())
+
+    def add_counts(self, labels: Sequence[str], counts: Counts) -> None:
+        """Add categories as text, with their counts."""
+        self._append_block(pl.Series("label", labels, pl.String), counts)
 
     def _count_distinct(self, block: pl.Series, *scratch: *tuple[Indices, Keys, Indices, Counts]) -> int:
         """Write the first position and the count of each distinct value to the last of these; return their number."""

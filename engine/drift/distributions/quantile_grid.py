@@ -9,9 +9,10 @@ A binary search per value would take several times as long. Instead a value is m
 function, and compared with the only grid point in that bucket (see the kernel).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from math import inf, isfinite
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,6 +167,19 @@ class QuantileGrid:
         centre = values[len(values) // 2].item()
         pivots = points[np.minimum(before[:-1], len(points) - 1)]
         return cls(points, centre if isfinite(centre) else 0.0, pivots, before, *plan[1:], plan)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that `from_arrays` needs to make this grid again, without the values of the reference."""
+        scale = np.array([self.by_bits, self.low, self.scale])
+        return {"points": self.points, "centre": np.array(self.centre), "scale": scale, "cells": self.cells}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Return the grid that `to_arrays` described."""
+        points, (bits, low, scale) = arrays["points"], arrays["scale"].tolist()
+        plan = GridPlan(np.arange(len(points)), bool(bits), low, scale, arrays["cells"])
+        buckets = kernel.find_buckets(points.astype(np.float64), *plan[1:])
+        return replace(cls._lay_out(points, plan, buckets), centre=arrays["centre"].item())
 
     @classmethod
     def from_counts(cls, values: Values, counts: Counts, size: int) -> Self:

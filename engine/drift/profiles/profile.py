@@ -17,21 +17,18 @@ import polars as pl
 from engine.drift.distributions.columns import Categorical, Column, Entities, Numerical
 from engine.drift.distributions.entity_rows import EntityRows
 from engine.drift.profiles import archive, profile_io
-from engine.drift.profiles.accumulators import (
-    MAX_DISTINCT_VALUES,
-    Accumulator,
-    CategoryAccumulator,
-    ExactAccumulator,
-    read_columns,
-    read_segments,
-)
-from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns, describe_column
-from engine.drift.reading.column_families import holds_values, known_type, unite_known_types
-from engine.drift.reading.normalization import as_categories, column_named, normalize_categories, plan_normalization
+from engine.drift.profiles.accumulators import CategoryAccumulator, ExactAccumulator
+from engine.drift.profiles.column_passes import read_columns, read_segments
+from engine.drift.profiles.entity_choice import choose_entity_rows, require_entity
+from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
+from engine.drift.profiles.samples import Sample, open_sample
+from engine.drift.profiles.states import Accumulator
+from engine.drift.reading.alignment import KnownColumn, describe_column
+from engine.drift.reading.column_families import known_type, unite_known_types
+from engine.drift.reading.normalization import column_named, normalize_categories, plan_normalization
 from engine.drift.reading.roles import Role, require_comparable_role
-from engine.drift.reading.roles import roles as found_roles
-from engine.drift.reading.row_hash import HASH_VERSION, hash_columns, value_hash
-from engine.drift.reading.sources import scan_table, translate_read_errors
+from engine.drift.reading.row_hash import HASH_VERSION
+from engine.drift.reading.sources import translate_read_errors
 from engine.errors import DataError
 
 T = TypeVar("T")
@@ -167,7 +164,8 @@ def profile(
     ----------
     data
         A polars frame, lazy or not, the path of a Parquet, CSV or Arrow file, Arrow data, or a pandas frame. Rows are
-        read in blocks: memory grows with the number of columns, not of rows.
+        read in blocks: memory grows with the number of columns, not of rows. The rows of a Spark DataFrame are read by
+        its executors (see `engine.drift.spark`).
     roles
         The role of each column, numerical or categorical. By default the roles of `against`, or else those that
         `engine.drift.reading.roles` finds.
@@ -186,21 +184,22 @@ def profile(
     DataError
         A column does not exist or cannot be used in its role, or the data cannot be read.
     """
-    alignment = Alignment(scan_table(data), {})
+    sample = open_sample(data)[0]
+    unmeasured: Mapping[str, str] = {}
+    changes: Mapping[str, str] = {}
     if roles is None and against is not None:
-        alignment = align_columns(alignment.frame, against.describe_known_columns())
-        roles = alignment.roles
-    frame = alignment.frame
+        sample, alignment = sample.align(against.describe_known_columns())
+        roles, unmeasured, changes = alignment.roles, alignment.unmeasured, alignment.changes
     rows, entities, columns = _read_sample(
-        frame, roles, entity, against, lambda _, column: column, keep=True, exact=True, most_values=most_values
+        sample, roles, entity, against, lambda _, column: column, keep=True, exact=True, most_values=most_values
     )
-    schema = frame.collect_schema()
+    schema = sample.schema
     types = {name: known_type(schema[name]) for name in columns}
-    return Profile(rows, columns, entities, types, alignment.unmeasured, alignment.changes)
+    return Profile(rows, columns, entities, types, unmeasured, changes)
 
 
 def read_batch_columns(
-    reference: Profile, frame: pl.LazyFrame, finish: Callable[[str, Column], T], *, exact: bool
+    reference: Profile, batch: Sample, finish: Callable[[str, Column], T], *, exact: bool
 ) -> dict[str, T]:
     """Read the columns of a batch for a comparison with `reference`; return the result of `finish` for each.
 
@@ -224,7 +223,7 @@ def read_batch_columns(
             "profile the batch with entity= and compare the two profiles"
         )
     return _read_sample(
-        frame, None, entity, reference, finish, keep=False, exact=exact, most_values=MAX_DISTINCT_VALUES
+        batch, None, entity, reference, finish, keep=False, exact=exact, most_values=MAX_DISTINCT_VALUES
     )[2]
 
 
@@ -277,7 +276,7 @@ def _plan_reading(
 
 @translate_read_errors()
 def _read_sample(
-    frame: pl.LazyFrame,
+    sample: Sample,
     roles: Mapping[str, Role | str] | None,
     entity: str | None,
     against: Profile | None,
@@ -288,25 +287,24 @@ def _read_sample(
     most_values: int,
 ) -> tuple[int, Entities | None, dict[str, T]]:
     if roles is None:
-        roles = against.roles if against else found_roles(frame, entity=entity)[0]
-    _require_entity(frame, entity)
-    plan = _plan_reading(frame, roles, against, keep=keep, exact=exact, most_values=most_values)
+        roles = against.roles if against else sample.find_roles(entity)
+    require_entity(sample.schema, entity)
+    kept_roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
+    plan = _plan_reading(
+        sample.show_values(kept_roles), kept_roles, against, keep=keep, exact=exact, most_values=most_values
+    )
+    feed = sample.feed(plan.blocks)
     if entity is None:
-        rows, finished = read_columns(frame, plan.blocks, plan.create_accumulator, finish)
+        rows, finished = read_columns(plan.blocks, feed, plan.create_accumulator, finish)
         return rows, None, finished
-    chosen_rows = _choose_entity_rows(frame, plan.reading, entity)
+    chosen_rows = sample.choose_entity_rows(plan.reading, entity)
     rows, finished = read_columns(
-        frame,
         plan.blocks,
+        feed,
         plan.create_accumulator,
         lambda name, column: finish(name, _attach_entity_rows(column, chosen_rows[f"value {name}"])),
     )
     return rows, _list_entities(entity, chosen_rows), finished
-
-
-def _require_entity(frame: pl.LazyFrame, entity: str | None) -> None:
-    if entity is not None and entity not in frame.collect_schema():
-        raise DataError(f"the data lacks the column {entity!r}, which is the entity")
 
 
 def _list_entities(entity: str, chosen_rows: pl.DataFrame) -> Entities:
@@ -333,7 +331,7 @@ def profile_segments(
     against
         The profile of the same segment of the reference, by segment.
     """
-    _require_entity(frame, entity)
+    require_entity(frame.collect_schema(), entity)
     plans = {
         name: _plan_reading(
             frame, roles, (against or {}).get(name), keep=True, exact=True, most_values=MAX_DISTINCT_VALUES
@@ -350,7 +348,7 @@ def profile_segments(
         entities, complete = None, columns
         if entity is not None:
             of_segment = pl.concat([frame, members[segment].alias(_MEMBER).to_frame().lazy()], how="horizontal")
-            chosen_rows = _choose_entity_rows(of_segment.filter(_MEMBER), plans[segment].reading, entity)
+            chosen_rows = choose_entity_rows(of_segment.filter(_MEMBER), plans[segment].reading, entity)
             complete = {
                 name: _attach_entity_rows(column, chosen_rows[f"value {name}"]) for name, column in columns.items()
             }
@@ -373,39 +371,6 @@ def _describe_known_column(column: Column, kind: str) -> KnownColumn:
     labels = [f"{value:g}" for value in column.values.tolist()] if few else []
     kind = kind or ("integer" if column.values.dtype == np.int64 else "number")
     return describe_column(column.role, kind, labels, exact=column.intervals is None)
-
-
-def _choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
-    """Return, per entity, the row with the smallest hash.
-
-    Returns
-    -------
-    frame
-        Columns `entity` (the hash of the entity's value as text, ascending), `row` (the row's hash) and
-        `value <column>` per column.
-    """
-    dtype = frame.collect_schema()[entity]
-    if not holds_values(dtype):
-        raise DataError(f"the entity, column {entity!r}, holds {dtype}; an entity must be text, a number or a date")
-    values = {name: f"value {name}" for name in sorted(reading)}
-    read = frame.select(
-        as_categories(entity, dtype).alias("entity"),  # as text, so 7 and 7.0 are the same entity
-        *(reading[name].alias(value) for name, value in values.items()),
-    )
-    schema = read.collect_schema()
-    # The choice must not depend on column types: categories are hashed as text, while equal numbers of any type have
-    # the same hash. Nor must it depend on content alone: equal rows of different entities would have equal hashes, and
-    # nearly every entity that has a row with a low hash would choose that row.
-    comparable = [
-        pl.col(value) if schema[value].is_numeric() else as_categories(value, schema[value])
-        for value in values.values()
-    ]
-    row = hash_columns([pl.col("entity"), *comparable], seed=2)
-    keyed = read.select(value_hash(pl.col("entity"), seed=1), row.alias("row"), *values.values())
-    smallest = keyed.group_by("entity").agg(pl.col("row").min())
-    # rows of one entity with equal hashes have equal content, so any of them will do
-    chosen = keyed.join(smallest, on=["entity", "row"], how="semi").unique("entity", keep="any")
-    return chosen.collect(engine="streaming").sort("entity")
 
 
 def _attach_entity_rows(column: Column, chosen_values: pl.Series) -> Column:

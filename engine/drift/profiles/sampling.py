@@ -5,7 +5,8 @@ Equal rows are distinguished by their occurrence (first, second, ...). Any order
 alone, either all equal rows would be drawn or none, and a reservoir depends on positions.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,7 @@ from engine.drift.kernels.sampling_keys import make_keys, make_keys_below
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
 from engine.drift.reading.row_hash import hash_values, row_content_hash
-from engine.drift.reading.sources import scan_table
+from engine.drift.reading.sources import is_spark_frame, scan_table
 
 MAX_SAMPLE_VALUES = 10_000_000
 """Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame that fits is read once."""
@@ -29,7 +30,8 @@ _MAX_BUFFERED_HASHES = 2**20
 _HASH_FILES = 256
 """Number of files: one per value of the first byte of a hash."""
 
-_HASH_COLUMN = "\0row"
+HASH_COLUMN = "\0row"
+"""The column of the hashes of rows."""
 
 
 def limit_rows(columns: int, rows: int) -> int:
@@ -68,14 +70,18 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
     The sample has fewer rows if it would have more than `MAX_SAMPLE_VALUES` values. The frame is read twice, or once if
     it is small: the first pass counts equal rows, the second reads the rows that were drawn. Memory does not grow with
     the frame: the counts, 16 bytes per distinct row, go to temporary files. `data` has any form that `scan_table`
-    accepts.
+    accepts; the rows of a Spark DataFrame are read by its executors.
     """
+    if is_spark_frame(data):
+        from engine.drift.spark.row_samples import read_row_sample
+
+        return read_row_sample(data, rows, seed, columns=columns, entity=entity)
     frame = data if isinstance(data, pl.LazyFrame) else scan_table(data)
     names = list(dict.fromkeys([*columns, *([entity] if entity else [])]))
     if not names:  # a frame without columns has no rows either
         return pl.DataFrame()
     rows = limit_rows(len(names), rows)
-    row = row_content_hash(names).alias(_HASH_COLUMN)
+    row = row_content_hash(names).alias(HASH_COLUMN)
     small = MAX_SAMPLE_VALUES // len(names)
     head = frame.select(*map(column_named, names), row).head(small + 1).collect(engine="streaming")
     whole = head if len(head) <= small else None
@@ -83,18 +89,50 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
     with TemporaryDirectory(prefix="engine-sample-") as folder:
         counts = _HashCounter(Path(folder))
         if whole is not None:
-            counts.add(whole[_HASH_COLUMN].to_numpy())
+            counts.add(whole[HASH_COLUMN].to_numpy())
         else:
             for batch in frame.select(row).collect_batches(maintain_order=False, engine="streaming"):
-                counts.add(batch[_HASH_COLUMN].to_numpy())
-        drawn = counts.draw_lowest(rows, seed)
+                counts.add(batch[HASH_COLUMN].to_numpy())
+        drawn = draw_lowest(rows, counts.total, partial(counts.find_below, seed))
     if whole is None:
         # a filter is applied while reading; a join took three times the memory
-        wanted = frame.filter(row.is_in(drawn[_HASH_COLUMN].implode())).select(*map(column_named, names), row)
-        whole = wanted.unique(_HASH_COLUMN, keep="any").collect(engine="streaming")
-    places = whole.select(_HASH_COLUMN, place=pl.int_range(pl.len())).unique(_HASH_COLUMN, keep="first")
-    places = places.join(drawn, on=_HASH_COLUMN, how="inner").sort(_HASH_COLUMN)
-    return whole.drop(_HASH_COLUMN)[np.repeat(places["place"].to_numpy(), places["times"].to_numpy())]
+        wanted = frame.filter(row.is_in(drawn[HASH_COLUMN].implode())).select(*map(column_named, names), row)
+        whole = wanted.unique(HASH_COLUMN, keep="any").collect(engine="streaming")
+    return repeat_drawn_rows(whole, drawn, names)
+
+
+def repeat_drawn_rows(rows: pl.DataFrame, drawn: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Return those of `rows`, which have a column `HASH_COLUMN`, that were drawn, each as often as it was."""
+    places = rows.select(HASH_COLUMN, place=pl.int_range(pl.len())).unique(HASH_COLUMN, keep="first")
+    places = places.join(drawn, on=HASH_COLUMN, how="inner").sort(HASH_COLUMN)
+    return rows.select(map(column_named, names))[np.repeat(places["place"].to_numpy(), places["times"].to_numpy())]
+
+
+def draw_lowest(rows: int, total: int, find_below: Callable[[np.uint64], tuple[Hashes, Hashes]]) -> pl.DataFrame:
+    """Return the hashes with the `rows` lowest keys, and how many `times` each hash is among them.
+
+    Only keys below a bound are computed, so memory does not grow with the number of rows.
+
+    Parameters
+    ----------
+    total
+        The number of all rows.
+    find_below
+        Returns the keys of all rows up to a bound, and the hash of the row of each.
+    """
+    # keys are uniform, so the number of keys below the bound is binomial with mean share * total. If this mean is six
+    # standard deviations above `rows`, there are at least `rows` such keys, except in one case of a billion: then the
+    # share is doubled.
+    share = (rows + 6 * rows**0.5 + 20) / max(total, 1)
+    while True:
+        all_keys, key_hashes = find_below(np.uint64(min(int(share * 2**64), 2**64 - 1)))
+        if len(all_keys) >= min(rows, total):
+            break
+        share *= 2
+    if len(all_keys) > rows:
+        key_hashes = key_hashes[np.argpartition(all_keys, rows)[:rows]]
+    hashes, times = np.unique(key_hashes, return_counts=True)
+    return pl.DataFrame({HASH_COLUMN: hashes, "times": times})
 
 
 def unite_samples(samples: Sequence[pl.DataFrame], roles: Mapping[str, Role]) -> pl.DataFrame:
@@ -140,29 +178,11 @@ class _HashCounter:
         if self._buffered_hashes > _MAX_BUFFERED_HASHES:
             self._spill_buffer()
 
-    def draw_lowest(self, rows: int, seed: int) -> pl.DataFrame:
-        """Return the hashes with the `rows` lowest keys, and how many `times` each hash is among them.
-
-        Only keys below a bound are computed, so memory does not grow with the number of rows.
-        """
-        # keys are uniform, so the number of keys below the bound is binomial with mean share * total. If this mean is
-        # six standard deviations above `rows`, there are at least `rows` such keys, except in one case of a billion:
-        # then the share is doubled.
-        share = (rows + 6 * rows**0.5 + 20) / max(self.total, 1)
-        while True:
-            bound = np.uint64(min(int(share * 2**64), 2**64 - 1))
-            below = [
-                make_keys_below(hashes, times, np.uint64(seed % 2**64), bound)
-                for hashes, times in self._iterate_counts()
-            ]
-            all_keys, key_hashes = (np.concatenate(part) for part in zip(*below, strict=True))
-            if len(all_keys) >= min(rows, self.total):
-                break
-            share *= 2
-        if len(all_keys) > rows:
-            key_hashes = key_hashes[np.argpartition(all_keys, rows)[:rows]]
-        hashes, times = np.unique(key_hashes, return_counts=True)
-        return pl.DataFrame({_HASH_COLUMN: hashes, "times": times})
+    def find_below(self, seed: int, bound: np.uint64) -> tuple[Hashes, Hashes]:
+        """Return the keys of all rows up to a bound, and the hash of the row of each."""
+        below = [make_keys_below(*counts, np.uint64(seed % 2**64), bound) for counts in self._iterate_counts()]
+        keys, hashes = (np.concatenate(part) for part in zip(*below, strict=True))
+        return keys, hashes
 
     def _iterate_counts(self) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:
         """Yield distinct hashes and their counts, one file after another; all occurrences of a hash are in one file."""

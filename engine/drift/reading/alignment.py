@@ -7,7 +7,7 @@ that is gone or cannot be read is not measured; all others are.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -62,6 +62,8 @@ class Alignment:
         For each column whose family has changed, what it is now, what it was, and how it is read.
     rounded
         The columns of 32-bit floats whose known values, of more digits, must be rounded before they are compared.
+    expressions
+        For each column of the frame that was brought to another type, the expression that did it.
     """
 
     frame: pl.LazyFrame
@@ -69,6 +71,7 @@ class Alignment:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, str] = field(default_factory=dict)
     rounded: Collection[str] = ()
+    expressions: Mapping[str, pl.Expr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,12 @@ class _Facts:
 
 
 def align_columns(
-    data: Any, known: Mapping[str, KnownColumn], *, knower: str = "the reference", side: str = "the batch"
+    data: Any,
+    known: Mapping[str, KnownColumn],
+    *,
+    knower: str = "the reference",
+    side: str = "the batch",
+    numbered: bool = True,
 ) -> Alignment:
     """Bring the columns of a frame to known types.
 
@@ -106,10 +114,14 @@ def align_columns(
         What is known of each column.
     knower, side
         Who knows the columns, and what the rows are, for messages.
+    numbered
+        Whether the rows have numbers, by which messages can name them.
     """
     frame = read_storage(data) if isinstance(data, pl.LazyFrame) else scan_table(data)
     schema = frame.collect_schema()
     facts = _collect_facts(frame, schema, known)
+    if not numbered:
+        facts = {name: replace(one, row=None) for name, one in facts.items()}
     readings = {
         name: _choose_reading(name, known[name], schema[name], facts.get(name)) for name in known if name in schema
     }
@@ -124,16 +136,17 @@ def align_columns(
             unmeasured[name] = f"{what}: {reading.obstacle}"
         if reading.changed:
             changes[name] = f"{what}: {reading.obstacle or reading.how}"
-    expressions = [
-        reading.expression.alias(name) for name, reading in readings.items() if reading.expression is not None
-    ]
+    expressions = {
+        name: reading.expression.alias(name) for name, reading in readings.items() if reading.expression is not None
+    }
     roles = {name: column.role for name, column in known.items() if name not in unmeasured}
     rounded = [
         name
         for name, role in roles.items()
         if role is Role.NUMERICAL and known[name].exact and known_type(schema[name]) == "float32"
     ]
-    return Alignment(frame.with_columns(expressions) if expressions else frame, roles, unmeasured, changes, rounded)
+    aligned = frame.with_columns(expressions.values()) if expressions else frame
+    return Alignment(aligned, roles, unmeasured, changes, rounded, expressions)
 
 
 def describe_column(role: Role, family: str, labels: Collection[str], *, exact: bool = True) -> KnownColumn:
@@ -243,7 +256,7 @@ def _round_alike(column: pl.Expr, dtype: pl.DataType, wanted: str) -> pl.Expr | 
 def _read_texts(parsed: pl.Expr, wanted: str, facts: _Facts | None, *, changed: bool) -> _Reading:
     """Return how texts are read as numbers, booleans or dates: only if every text is one."""
     if facts is not None and facts.unfit:
-        row = "" if facts.row is None else f"row {facts.row + 1:,} holds {str(facts.value)[:60]!r}; "
+        row = f"{'a row' if facts.row is None else f'row {facts.row + 1:,}'} holds {str(facts.value)[:60]!r}; "
         missing = "if it stands for a missing value, declare that where the data are read (csv: null_values)"
         return _Reading(changed=changed, obstacle=f"{row}{missing}")
     return _Reading(parsed, changed=changed, how=f"its texts are read as {_name_family(wanted)}s")
@@ -317,11 +330,11 @@ def _has_unfit(facts: _Facts | None) -> bool:
     return facts is not None and facts.unfit > 0
 
 
-def _collect_facts(
-    frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], known: Mapping[str, KnownColumn]
-) -> dict[str, _Facts]:
-    """Read the columns whose types do not tell how to read them, in one pass."""
-    tests: dict[str, tuple[pl.Expr, pl.Expr]] = {}  # by column: which rows have a value, and which of these do not fit
+def list_value_tests(
+    schema: Mapping[str, pl.DataType], known: Mapping[str, KnownColumn]
+) -> dict[str, tuple[pl.Expr, pl.Expr]]:
+    """Return which rows have a value, and which do not fit, for each column whose type does not tell how to read it."""
+    tests: dict[str, tuple[pl.Expr, pl.Expr]] = {}
     for name, column in known.items():
         held = known_type(schema[name]) if name in schema else ""
         value = column_named(name)
@@ -336,6 +349,14 @@ def _collect_facts(
                 number.is_not_null() & number.is_not_nan().fill_null(value=False),
                 (number != 0) & (number != 1),
             )
+    return tests
+
+
+def _collect_facts(
+    frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], known: Mapping[str, KnownColumn]
+) -> dict[str, _Facts]:
+    """Read the columns whose types do not tell how to read them, in one pass."""
+    tests = list_value_tests(schema, known)
     if not tests:
         return {}
     found = frame.select(

@@ -136,7 +136,7 @@ def plan_normalization(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[s
         dtype = schema[name]
         if not _fits_role(dtype, role):
             if (example := facts[name]) is not None:
-                raise DataError(_explain_unfit_values(name, dtype, role, example))
+                raise DataError(explain_unfit_values(name, dtype, role, example))
             nothing = pl.lit(None, pl.Float64 if role is Role.NUMERICAL else pl.String)
             reading[name] = pl.when(column_named(name).is_null()).then(nothing).alias(name)
         elif role is Role.NUMERICAL:
@@ -183,6 +183,16 @@ def _is_whole_decimal(dtype: pl.DataType) -> bool:
     return dtype.is_decimal() and getattr(dtype, "scale", 0) == 0
 
 
+def list_examined_columns(schema: Mapping[str, pl.DataType], roles: Mapping[str, Role]) -> tuple[list[str], list[str]]:
+    """Return the columns whose type does not fit their role, and those whose integers may exceed 64 bits."""
+    ranged = [
+        name
+        for name, role in roles.items()
+        if role is Role.NUMERICAL and (schema[name] in _WIDE_INTEGERS or _is_whole_decimal(schema[name]))
+    ]
+    return [name for name, role in roles.items() if not _fits_role(schema[name], role)], ranged
+
+
 def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, Role]) -> dict[str, Any]:
     """Read the facts that do not follow from the types, in one pass.
 
@@ -193,18 +203,13 @@ def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, 
         missing: the first text that is not a number if there is one, else the first value. For a numerical column of
         wide integers or whole decimals, whether a value lies outside the range of int64.
     """
-    examples = [name for name, role in roles.items() if not _fits_role(schema[name], role)]
-    ranged = [
-        name
-        for name, role in roles.items()
-        if role is Role.NUMERICAL and (schema[name] in _WIDE_INTEGERS or _is_whole_decimal(schema[name]))
-    ]
+    examples, ranged = list_examined_columns(schema, roles)
     if not examples and not ranged:
         return {}
     firsts = [
         expression.alias(f"{part} {i}")
         for i, name in enumerate(examples)
-        for part, expression in zip(("row", "value"), _first_unfit_value(name, schema[name]), strict=True)
+        for part, expression in zip(("row", "value"), first_unfit_value(name, schema[name]), strict=True)
     ]
     ranges = [
         pl.struct(column_named(name).min().alias("low"), column_named(name).max().alias("high")).alias(f"range {i}")
@@ -221,7 +226,7 @@ def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, 
     return facts
 
 
-def _first_unfit_value(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
+def first_unfit_value(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
     """Return expressions for the index (from 0) and the value of the first text that is not a number.
 
     Without such a text, and in a column of another type, it is the first value.
@@ -235,12 +240,16 @@ def _first_unfit_value(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]
     return pl.coalesce(wrong.arg_true().first(), row), pl.coalesce(column.filter(wrong).first(), value)
 
 
-def _explain_unfit_values(name: str, dtype: pl.DataType, role: Role, example: tuple[int, Any]) -> str:
-    """Return the message for a column whose values cannot be used in its role; `example` is a row and its value."""
-    row, value = example
+def explain_unfit_values(name: str, dtype: pl.DataType, role: Role, example: tuple[int | None, Any]) -> str:
+    """Return the message for a column whose values cannot be used in its role.
+
+    `example` is the number of a row, if it has one, and its value.
+    """
+    number, value = example
     if role is not Role.NUMERICAL:
         return f"column {name!r} is compared as {role}, but holds {_describe_dtype(dtype)}"
-    message = f"column {name!r} is compared as numerical, but row {row:,} holds {_describe_dtype(dtype)}: {value!r}"
+    row = "a row" if number is None else f"row {number:,}"
+    message = f"column {name!r} is compared as numerical, but {row} holds {_describe_dtype(dtype)}: {value!r}"
     if dtype != pl.String:
         return message
     try:

@@ -4,15 +4,16 @@ A date or a row number distinguishes any two periods perfectly but does not indi
 nearly every value is new has no distribution to compare. Both are left out, unless a role is declared for them.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Protocol
 
 import polars as pl
 
 from engine.drift.reading.blocks import count_frame_rows
 from engine.drift.reading.column_families import holds_values, name_type
 from engine.drift.reading.normalization import Role, column_named
-from engine.drift.reading.sources import scan_table, translate_read_errors
+from engine.drift.reading.sources import is_spark_frame, scan_table, translate_read_errors
 from engine.drift.reading.text_readings import MIN_SHARE, Notation, recognize_texts
 from engine.errors import DataError
 
@@ -25,7 +26,7 @@ HEAD_ROWS = 100_000
 """Minimum number of rows that are examined first: with fewer, a second query costs more than it saves."""
 
 _NEARLY_DISTINCT = "an identifier: nearly every value is different"
-_COUNTS_UP = "counts up with row order"
+COUNTS_UP = "counts up with row order"
 _TEXTS_EXAMINED = 1000
 """Values of a text column from which it is told whether they are numbers or dates in another notation."""
 
@@ -63,8 +64,12 @@ def roles(
     DataError
         A column of `only` does not exist, a declared role does not fit the column's type, or the data cannot be read.
     """
-    frame = scan_table(data)
-    schema = frame.collect_schema()
+    examined: ExaminedRows
+    if is_spark_frame(data):  # imported by name, because that module needs this one
+        examined = import_module("engine.drift.spark.identifiers").SparkRows(data)
+    else:
+        examined = _FrameRows(scan_table(data))
+    schema = examined.schema
     declared = declared or {}
     if absent := [name for name in only or () if name not in schema]:
         raise DataError(f"the reference has no {_quote_columns(absent)}; it has {', '.join(schema)}")
@@ -88,7 +93,7 @@ def roles(
         else:
             compared[name] = role or type_role or Role.NUMERICAL
     undeclared = {name: role for name, role in compared.items() if name not in declared}
-    for name, reason in _find_identifying_columns(frame, schema, undeclared, counters=only is None).items():
+    for name, reason in _find_identifying_columns(examined, undeclared, counters=only is None).items():
         del compared[name]
         left_out[name] = reason
     return compared, left_out
@@ -110,28 +115,61 @@ def require_comparable_role(name: str, role: str) -> Role:
     return Role(role)
 
 
-def _find_identifying_columns(
-    frame: pl.LazyFrame, schema: pl.Schema, columns: Mapping[str, Role], *, counters: bool
-) -> dict[str, str]:
+class ExaminedRows(Protocol):
+    """The rows from which it is found out which columns identify rows."""
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The types of the columns."""
+
+    def count(self) -> int:
+        """Return the number of rows."""
+
+    def head(self, names: Collection[str], rows: int) -> pl.LazyFrame:
+        """Return these columns of the first rows: about so many."""
+
+    def filter_candidates(self, candidates: Mapping[str, str], total: int) -> dict[str, str]:
+        """Return the candidates that, judged by all rows, are identifiers or counters (see `filter_candidates`)."""
+
+
+class _FrameRows:
+    """The rows of a polars frame."""
+
+    def __init__(self, frame: pl.LazyFrame) -> None:
+        self._frame, self.schema = frame, frame.collect_schema()
+
+    def count(self) -> int:
+        return count_frame_rows(self._frame)
+
+    def head(self, names: Collection[str], rows: int) -> pl.LazyFrame:
+        return self._frame.select(map(column_named, names)).head(rows)
+
+    def filter_candidates(self, candidates: Mapping[str, str], total: int) -> dict[str, str]:
+        return filter_candidates(self._frame, candidates, total, total)
+
+
+def _find_identifying_columns(examined: ExaminedRows, columns: Mapping[str, Role], *, counters: bool) -> dict[str, str]:
     """Return the text columns that are nearly all distinct and the integer columns that count up, with the reason."""
+    schema = examined.schema
     texts = [name for name, role in columns.items() if role is Role.CATEGORICAL and schema[name] != pl.Boolean]
     integers = [name for name in columns if counters and schema[name].is_integer()]
-    candidates = dict.fromkeys(texts, _NEARLY_DISTINCT) | dict.fromkeys(integers, _COUNTS_UP)
-    rows = count_frame_rows(frame) if candidates else 0
+    candidates = dict.fromkeys(texts, _NEARLY_DISTINCT) | dict.fromkeys(integers, COUNTS_UP)
+    rows = examined.count() if candidates else 0
     if rows < FEW_ROWS:
         return {}
     head = max(rows // 8, HEAD_ROWS)
     if head < rows:
-        candidates = _filter_candidates(frame.head(head), candidates, head, rows)
-    return _name_notations(frame, schema, _filter_candidates(frame, candidates, rows, rows))
+        candidates = filter_candidates(examined.head(candidates, head), candidates, head, rows)
+    return _name_notations(examined, examined.filter_candidates(candidates, rows))
 
 
-def _name_notations(frame: pl.LazyFrame, schema: pl.Schema, left_out: Mapping[str, str]) -> dict[str, str]:
+def _name_notations(examined: ExaminedRows, left_out: Mapping[str, str]) -> dict[str, str]:
     """Return the reasons; a text column that holds numbers or dates in another notation is no identifier."""
+    schema = examined.schema
     texts = [name for name, reason in left_out.items() if reason == _NEARLY_DISTINCT and schema[name] == pl.String]
     if not texts:
         return dict(left_out)
-    head = frame.select(column_named(name) for name in texts).head(_TEXTS_EXAMINED).collect(engine="streaming")
+    head = examined.head(texts, _TEXTS_EXAMINED).collect(engine="streaming")
     found = {name: recognize_texts(head[name], Notation()) for name in texts}
     return {**left_out} | {
         name: f"text that looks like {one.reading.describe()}, such as {one.example!r}: nearly every value is "
@@ -141,7 +179,7 @@ def _name_notations(frame: pl.LazyFrame, schema: pl.Schema, left_out: Mapping[st
     }
 
 
-def _filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], rows: int, total: int) -> dict[str, str]:
+def filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], rows: int, total: int) -> dict[str, str]:
     """Return the candidates that, judged by these rows, may still be identifiers or counters.
 
     The `rows` are the first of `total`. A text column identifies rows if fewer than 1 in 20 of its values repeat an
@@ -155,7 +193,7 @@ def _filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], rows:
     tests = []
     for name, reason in candidates.items():
         column = column_named(name)
-        if reason == _COUNTS_UP:
+        if reason == COUNTS_UP:
             tests.append(((column > column.shift()).sum() == pl.len() - 1).alias(name))
         else:
             present = column.count().cast(pl.Int64)

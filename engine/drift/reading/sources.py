@@ -121,6 +121,12 @@ def _is_pandas(data: Any) -> bool:
     return any(cls.__name__ == "DataFrame" and cls.__module__.split(".")[0] == "pandas" for cls in type(data).__mro__)
 
 
+def is_spark_frame(data: Any) -> bool:
+    """Tell whether this is a DataFrame of Spark, classic or Connect, whose rows are in a cluster."""
+    classes = type(data).__mro__
+    return any(cls.__name__ == "DataFrame" and cls.__module__.startswith("pyspark.sql.") for cls in classes)
+
+
 def _qualified_type_name(data: Any) -> str:
     return f"{type(data).__module__}.{type(data).__qualname__}".removeprefix("builtins.")
 

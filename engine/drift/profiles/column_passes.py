@@ -1,0 +1,153 @@
+"""Read the columns of a sample into their accumulators, in one pass or more.
+
+Where the rows are does not matter here: a `Feed` gives them to the accumulators, block by block in this process, or
+part by part on the executors of a cluster.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol, TypeVar
+
+import polars as pl
+
+from engine.drift.distributions.columns import Categorical, Column, Numerical
+from engine.drift.profiles.states import Accumulator
+from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
+from engine.drift.reading.normalization import column_named
+from engine.drift.threads import parallel_map
+from engine.errors import DataError
+
+T = TypeVar("T")
+
+AccumulatorFactory = Callable[[str], Accumulator]
+"""Makes the first accumulator of the column with this name."""
+
+
+class Feed(Protocol):
+    """Gives all rows to accumulators."""
+
+    def __call__(self, readers: Mapping[str, Accumulator], *, again: bool) -> int:
+        """Give each accumulator the values of the column with its name; return the number of rows.
+
+        `again` is True after the first pass, in which little is done with a value.
+        """
+
+
+def read_columns(
+    names: Collection[str], feed: Feed, first: AccumulatorFactory, finish: Callable[[str, Column], T]
+) -> tuple[int, dict[str, T]]:
+    """Read these columns, in as many passes as they need; a pass reads only the columns that need it.
+
+    Parameters
+    ----------
+    feed
+        Gives the rows to the accumulators.
+    first
+        Makes the accumulator of a column for the first pass.
+    finish
+        Is called with name and column as soon as a column is complete; the column's memory is freed afterwards.
+
+    Returns
+    -------
+    rows, finished
+        The number of rows, and the result of `finish` per column, in the order of `names`.
+
+    Raises
+    ------
+    DataError
+        A later pass has found another number of rows.
+    """
+    finished: dict[str, T] = {}
+    readers = {name: first(name) for name in names}
+    unfinished: dict[str, Accumulator] = {}
+    rows = 0
+
+    def close(name: str) -> None:
+        column = readers.pop(name).finish(rows)
+        if isinstance(column, Numerical | Categorical):
+            finished[name] = finish(name, column)
+        else:
+            unfinished[name] = column
+
+    rows = feed(readers, again=False)
+    parallel_map(close, list(readers))
+    while unfinished:
+        readers, unfinished = unfinished, {}
+        if feed(readers, again=True) != rows:
+            raise DataError(
+                "the data cannot be compared: their rows have changed while they were read, which takes more than one "
+                "pass; store them first, and give what is stored"
+            )
+        parallel_map(close, list(readers))
+    return rows, {name: finished[name] for name in names}
+
+
+def feed_blocks(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> Feed:
+    """Return what gives the rows of a frame to accumulators, block by block.
+
+    A block's columns are processed in parallel, one block after another, so the sums of a column are added in the same
+    order for any number of threads.
+
+    Parameters
+    ----------
+    frame
+        The rows, as they are before normalization.
+    reading
+        The normalizing expression of each column.
+    """
+
+    def feed(readers: Mapping[str, Accumulator], *, again: bool) -> int:
+        if not readers:
+            return count_frame_rows(frame)
+        rows = 0
+        wanted = [reading[name] for name in readers]
+        # values are cast after reading, block by block: with the casts in the query polars takes three times the memory
+        columns_of_readers = frame.select(map(column_named, readers))
+        row_groups_ahead = 2 if again else 1  # to select values is quick
+        for raw in iterate_blocks(columns_of_readers, rows_per_block(len(readers)), row_groups_ahead=row_groups_ahead):
+            block = raw.select(wanted)
+            rows += len(block)
+            # polars would also take the name of a series as a pattern
+            columns = {name: block.get_column(name).alias("") for name in readers}
+            parallel_map(lambda name, columns=columns: readers[name].add(columns[name]), readers)  # type: ignore[misc]
+        return rows
+
+    return feed
+
+
+def read_segments(
+    frame: pl.LazyFrame,
+    plans: Mapping[str, tuple[Mapping[str, pl.Expr], AccumulatorFactory]],
+    members: Mapping[str, pl.Series],
+) -> dict[str, dict[str, Column]]:
+    """Read the columns of several segments of a frame, in as many passes as they need; a pass reads the rows once.
+
+    Parameters
+    ----------
+    plans
+        By segment, the normalizing expression of each column, and what makes its first accumulator.
+    members
+        By segment, which rows belong to it, in the order of the frame.
+
+    Returns
+    -------
+    columns
+        By segment and name.
+    """
+    finished: dict[tuple[str, str], Column] = {}
+    readers = {(segment, name): first(name) for segment, (reading, first) in plans.items() for name in reading}
+    while readers:
+        at = 0
+        columns = list(dict.fromkeys(name for _, name in readers))
+        for raw in iterate_blocks(frame.select(map(column_named, columns)), rows_per_block(len(columns))):
+            parts: dict[tuple[str, str], pl.Series] = {}
+            for segment in dict.fromkeys(segment for segment, _ in readers):
+                names = [name for of, name in readers if of == segment]
+                part = raw.filter(members[segment].slice(at, len(raw)))
+                block = part.select(plans[segment][0][name] for name in names)
+                parts |= {(segment, name): block.get_column(name).alias("") for name in names}
+            parallel_map(lambda key, parts=parts, to=readers: to[key].add(parts[key]), readers)  # type: ignore[misc]
+            at += len(raw)
+        ended = {key: reader.finish(int(members[key[0]].sum())) for key, reader in readers.items()}
+        finished |= {key: one for key, one in ended.items() if isinstance(one, Numerical | Categorical)}
+        readers = {key: one for key, one in ended.items() if not isinstance(one, Numerical | Categorical)}
+    return {segment: {name: finished[segment, name] for name in reading} for segment, (reading, _) in plans.items()}
