@@ -2,8 +2,8 @@
 
     python tests/campaigns/page_sizes.py --copies 100_000 --columns 2_000
 
-A list may take three times as long as the page of a message list without messages of the same server, in CPU of the
-server's thread, and none may be larger than 300 kB.
+A page may take three times as long as the list of messages without any of the same server, by the median of nine on the
+clock of the wall, and none may be larger than 300 kB. Take the ratios of a quiet machine.
 """
 
 import argparse
