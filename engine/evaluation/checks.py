@@ -6,7 +6,10 @@ computed gives ERROR, a metric without a value gives EMPTY, each with the reason
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from math import isclose
+from statistics import median
+from typing import NamedTuple
 
 from engine.data import load_function
 from engine.errors import DataError, Position
@@ -15,13 +18,24 @@ from engine.evaluation.changes import average_metrics, change_between
 from engine.evaluation.detectable import explain_weak_check, find_detectable
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.evaluation.segment_metrics import group_segment_metrics, write_segment_metric
+from engine.evaluation.typical import compute_fences, explain_too_few, select_typical_values
 from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_figure, format_number, format_seconds
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, RangeCheck, ValuesCheck, WhenEmpty
+from engine.spec.resources.checks import (
+    Check,
+    MeanOfLast,
+    PythonCheck,
+    Range,
+    RangeCheck,
+    TypicalCheck,
+    ValuesCheck,
+    WhenEmpty,
+    build_bounds,
+)
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, match_segments
 
 MetricsByName = Mapping[str, MetricValue]
@@ -41,21 +55,29 @@ SHOWN_CHARACTERS = 200
 """Characters of what a function returned instead of an outcome that are shown."""
 
 
+class PastMetrics(NamedTuple):
+    """The metrics of an earlier evaluation or measurement, and the moment that its history goes by."""
+
+    moment: datetime
+    metrics: MetricsByName
+
+
 @dataclass(frozen=True, slots=True)
 class CheckTarget:
     """The metrics that checks are applied to: those of a dataset or of one evaluation.
 
-    `name` is that of the dataset or evaluation store. `past` holds the metrics of earlier evaluations, oldest
-    first: of the latest ones, as many as `count_past` tells, or all. Functions of python checks are found in `code`,
-    and their messages pass through `redact`, which masks secrets. `evaluation` is the id of the evaluation, if there is
-    one, `rows` are the numbers of rows of batch and reference, and `confidence` is the level of its intervals.
+    `name` is that of the dataset or evaluation store, and `moment` that of the metrics. `past` holds earlier ones,
+    oldest first: those of the window that `find_past_window` tells, or all. Functions of python checks are found in
+    `code`, and their messages pass through `redact`, which masks secrets. `evaluation` is the id of the evaluation, if
+    there is one, `rows` are the numbers of rows of batch and reference, and `confidence` is the level of its intervals.
     `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be found 4 times in 5.
     `in_seconds` are the metrics that are measured in seconds. `of_model` tells that `past` is of the same model only.
     """
 
     name: str
+    moment: datetime
     metrics: MetricsByName
-    past: Sequence[MetricsByName]
+    past: Sequence[PastMetrics]
     code: CodeFolder
     redact: Callable[[str], str]
     evaluation: str | None = None
@@ -70,8 +92,8 @@ class CheckTarget:
 class CheckFinding:
     """The outcome of a check, with its reason and the value that was checked.
 
-    `nothing_wrong` is true if only labels are missing, there are too few rows for a verdict, or nothing earlier to
-    compare with. An EMPTY outcome then counts as OK, unless the check has `when_empty`.
+    `nothing_wrong` is true if only labels are missing, there are too few rows for a verdict, or too few earlier values
+    to compare with. An EMPTY outcome then counts as OK, unless the check has `when_empty`.
     """
 
     outcome: CheckOutcome
@@ -91,10 +113,11 @@ def apply_check(name: str, check: Check, target: CheckTarget, position: Position
     if isinstance(check, PythonCheck):
         finding = _call_check_function(check, target)
         return [_build_result(name, "", finding, finding.outcome, None, target, position)]
-    if isinstance(check, RangeCheck) and check.segment is not None:
+    if not isinstance(check, ValuesCheck) and check.segment is not None:
         return _apply_in_segments(name, check, check.segment, target, position)
     wanted = normalize_metric_name(check.metric)
-    if isinstance(check, RangeCheck) and check.min_rows is not None and (few := _find_few_rows(check.min_rows, target)):
+    min_rows = None if isinstance(check, ValuesCheck) else check.min_rows
+    if min_rows is not None and (few := _find_few_rows(min_rows, target)):
         return [
             _build_result(name, check.metric, few, _apply_when_empty(few, check.when_empty), None, target, position)
         ]
@@ -108,7 +131,7 @@ def apply_check(name: str, check: Check, target: CheckTarget, position: Position
 
 
 def _apply_in_segments(
-    name: str, check: RangeCheck, wanted: str, target: CheckTarget, position: Position
+    name: str, check: RangeCheck | TypicalCheck, wanted: str, target: CheckTarget, position: Position
 ) -> list[CheckResult]:
     """Apply a check in each segment that it names, as if the segment were the batch."""
     by_segment = group_segment_metrics(target.metrics)
@@ -124,14 +147,14 @@ def _apply_in_segments(
         hint = f"; {did_you_mean(wanted, list(by_segment), 'the segments are')[:300]}" if by_segment else ""
         nothing = CheckFinding(CheckOutcome.ERROR, f"{target.name} has no segment {wanted!r} this time{hint}")
         return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, None, target, position)]
-    past = [group_segment_metrics(metrics) for metrics in target.past]
+    past = [(one.moment, group_segment_metrics(one.metrics)) for one in target.past]
     found = []
     for segment in matches:
         inside = replace(
             target,
             name=f"segment {segment!r} of {target.name}",
             metrics=by_segment[segment],
-            past=[metrics[segment] for metrics in past if segment in metrics],
+            past=[PastMetrics(moment, metrics[segment]) for moment, metrics in past if segment in metrics],
             rows=None,
             detectable_drifts={},
         )
@@ -150,7 +173,7 @@ def _find_few_rows(min_rows: int, target: CheckTarget) -> CheckFinding | None:
 
 
 def _apply_to_metric(
-    name: str, check: RangeCheck | ValuesCheck, metric: str, target: CheckTarget, position: Position
+    name: str, check: RangeCheck | TypicalCheck | ValuesCheck, metric: str, target: CheckTarget, position: Position
 ) -> CheckResult:
     """Apply a check to one concrete metric: find its value, or its change, and compare it with the bounds."""
     measured = target.metrics.get(metric) or MetricValue(
@@ -161,6 +184,8 @@ def _apply_to_metric(
         soft = check.soft_allowed
         bounds = AllowedValues(tuple(check.allowed), None if soft is None else tuple(soft))
         finding = _missing_value_finding(measured) if measured.value is None else _check_values(check, measured.value)
+    elif isinstance(check, TypicalCheck):
+        bounds, finding = _check_typical(check, metric, measured, target)
     else:
         # Bounds that `except:` gives for this metric replace those of the check.
         excepted: dict[str, Range] = {normalize_metric_name(text): one for text, one in check.except_.items()}
@@ -182,6 +207,31 @@ def _apply_to_metric(
         elif finding.value is not None and measured.reason and not measured.reason.startswith("no interval"):
             finding = replace(finding, reason=f"{finding.reason}: {measured.reason}")
     return _build_result(name, metric, finding, _apply_when_empty(finding, check.when_empty), bounds, target, position)
+
+
+def _check_typical(
+    check: TypicalCheck, metric: str, measured: MetricValue, target: CheckTarget
+) -> tuple[AppliedRange | None, CheckFinding]:
+    """Compare a value with the fences of its earlier ones; return them, and what was found."""
+    earlier = ((target.moment - one.moment, one.metrics.get(metric)) for one in reversed(target.past))
+    values = select_typical_values(earlier, check)
+    few = explain_too_few(values, check)
+    limits: dict[str, float] = {}
+    for factor, lower, upper in ((check.factor, "min", "max"), (check.soft_factor, "soft_min", "soft_max")):
+        if factor is not None and not few:
+            limits[lower], limits[upper] = compute_fences(values, factor)
+    applied = AppliedRange(build_bounds(limits), metric in target.in_seconds) if limits else None
+    if measured.value is None:
+        return applied, _missing_value_finding(measured)
+    if applied is None:
+        return None, CheckFinding(CheckOutcome.EMPTY, few, nothing_wrong=True)
+    finding = _check_range(applied, measured, metric, certain=False)
+    if finding.outcome is CheckOutcome.OK:
+        return applied, finding
+    middle = format_seconds(median(values)) if applied.in_seconds else format_number(median(values))
+    return applied, replace(
+        finding, reason=f"{finding.reason}, which follows from {len(values)} earlier values around {middle}"
+    )
 
 
 def _list_most_moved(metrics: MetricsByName) -> str:
@@ -319,7 +369,7 @@ def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTa
         reference = target.metrics.get(f"reference_{metric}")
         return reference if reference and reference.value is not None else f"the reference has no {metric}"
     last = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 1
-    earlier = [metrics[metric] for metrics in target.past[-last:] if metric in metrics]
+    earlier = [one.metrics[metric] for one in target.past[-last:] if metric in one.metrics]
     values = [one for one in earlier if one.value is not None]
     return average_metrics(values) if values else "there is no earlier value to compare with"
 

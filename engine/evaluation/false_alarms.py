@@ -1,11 +1,12 @@
 """How often the checks of an evaluation store alarm although nothing has drifted, as far as theory says it.
 
-Three kinds of checks have such a figure. Those of the calibrated verdict (`drift.*`, `drift_low.*`, `prediction_drift`,
+Four kinds of checks have such a figure. Those of the calibrated verdict (`drift.*`, `drift_low.*`, `prediction_drift`,
 `data_drift_significant`, `drifted_columns`, `drifted_share`) are one family of tests: in a share of at most 1 -
 confidence of all evaluations without drift, any of them is above 0 (Holm 1979). `data_drift_low` is above 0.5 in at
 most that share too, because it is a one-sided bound at the same confidence. The accuracy `data_drift` is that of a fair
 coin, so the size of its interval, which tells how many held-out rows there were, says how often it is above a bound.
-Nothing is said of other metrics.
+And a check of kind `typical` has a share that depends on how many earlier values there are, if all are independent and
+normal. Nothing is said of other metrics.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,10 @@ from itertools import pairwise
 from statistics import NormalDist, median
 
 from engine.evaluation.record import MetricValue
+from engine.evaluation.typical import count_typical_values, estimate_false_alarm_rate
 from engine.formatting.lists import join_some
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
+from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES, Check, PythonCheck, TypicalCheck, ValuesCheck
 
 FAMILY = ("drift", "drift_low", "prediction_drift.drift", "prediction_drift.drift_low", "drifted_columns",
           "drifted_share", "data_drift_significant", "segment_drift", "found_segments")  # fmt: skip
@@ -34,15 +36,16 @@ YEAR = timedelta(days=365.25)
 
 @dataclass(frozen=True, slots=True)
 class FalseAlarms:
-    """Checks that alarm, without any drift, in at most (or in about) a share of the evaluations."""
+    """Checks that alarm, without any drift, in at most (or in about) a share of the evaluations; `given` says when."""
 
     checks: Sequence[str]
     share: float
     at_most: bool
+    given: str = ""
 
 
 def expect_false_alarms(
-    checks: Mapping[str, Check], confidence: float, data_drift: MetricValue | None
+    checks: Mapping[str, Check], confidence: float, data_drift: MetricValue | None, created: Sequence[datetime] = ()
 ) -> list[FalseAlarms]:
     """Return the shares of evaluations without drift in which checks alarm; checks without such a figure are left out.
 
@@ -52,6 +55,8 @@ def expect_false_alarms(
         The confidence of the store: verdicts have the level 1 - confidence.
     data_drift
         The newest value of this metric, whose interval tells the number of held-out rows; None if there is none.
+    created
+        When the stored evaluations were made, oldest first.
     """
     bounds = {name: upper for name, check in checks.items() if (upper := _find_upper_bound(check)) is not None}
     family = [name for name, (metric, bound) in bounds.items() if _is_of_family(metric) and bound >= 0]
@@ -62,12 +67,25 @@ def expect_false_alarms(
         if metric == "data_drift" and rows:
             share = 1 - NormalDist(0.5, 0.5 / rows**0.5).cdf(bound)
             found.append(FalseAlarms([name], share, at_most=False))
-    return found
+    return found + [one for name, check in checks.items() if (one := _expect_untypical(name, check, created))]
+
+
+def _expect_untypical(name: str, check: Check, created: Sequence[datetime]) -> FalseAlarms | None:
+    """Return the share of a check of kind `typical`; None for another one, or if there are too few earlier values."""
+    factor = (check.soft_factor or check.factor) if isinstance(check, TypicalCheck) else None
+    if not isinstance(check, TypicalCheck) or factor is None:
+        return None
+    count = count_typical_values(created, check)
+    if count < FEWEST_TYPICAL_VALUES:
+        return None
+    each = " of each metric" if check.metric.endswith("*") or "*" in (check.segment or "") else ""
+    given = f"{each}, with {count} earlier values, if these are independent and normal"
+    return FalseAlarms([name], estimate_false_alarm_rate(count, factor), at_most=False, given=given)
 
 
 def _find_upper_bound(check: Check) -> tuple[str, float] | None:
     """Return the metric of a check and the value above which it alarms; None if it alarms for other reasons too."""
-    if isinstance(check, PythonCheck):
+    if isinstance(check, PythonCheck | TypicalCheck):
         return None
     metric = normalize_metric_name(check.metric)
     if isinstance(check, ValuesCheck):
@@ -128,13 +146,15 @@ def describe_false_alarms(
     """
     rate = estimate_evaluations_a_year(created)
     texts = []
-    for found in expect_false_alarms(checks, confidence, data_drift):
+    for found in expect_false_alarms(checks, confidence, data_drift, created):
         times = found.share * (rate[0] if rate else 100)
         period = "a year" if rate else "in 100 evaluations"
         level = f"{'level' if found.at_most else 'probability'} {found.share:.2g}"
         together = " together" if len(found.checks) > 1 else ""
         bound = "at most " if found.at_most else "about "
-        texts.append(f"{bound}{_format_times(times)} {period} ({join_some(found.checks, 5)}: {level}{together})")
+        texts.append(
+            f"{bound}{_format_times(times)} {period} ({join_some(found.checks, 5)}: {level}{together}{found.given})"
+        )
     if not texts:
         return ""
     often = f"; evaluated every {_format_gap(rate[1])} so far" if rate else ""

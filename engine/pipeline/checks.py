@@ -1,12 +1,12 @@
 """Applies the checks of an evaluation store to one of its evaluations, or those of a dataset to its metrics."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
 from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
 from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, Evaluation
@@ -19,7 +19,15 @@ from engine.pipeline.evaluation_times import select_earlier
 from engine.pipeline.log import Level
 from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_names import MetricName, normalize_metric_name
-from engine.spec.resources.checks import RangeCheck, count_past, describe_inactive_checks, select_active_checks
+from engine.spec.resources.checks import (
+    PastWindow,
+    RangeCheck,
+    TypicalCheck,
+    describe_inactive_checks,
+    find_past_window,
+    select_active_checks,
+)
+from engine.store import EvaluationFilter
 
 RECENT_EVALUATIONS = 100
 """Evaluations of which a plan learns how often they are made."""
@@ -117,19 +125,19 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
     """Apply the checks of an evaluation store to one of its evaluations."""
     name, position = evaluation.store, context.project.position
     checks = select_active_checks(context.project.evaluation_stores[name].checks)
-    # Only checks with `compare:` need the metrics of earlier evaluations.
+    # Only typical checks, and those with `compare:`, need the metrics of earlier evaluations.
     compared = [
         normalize_metric_name(check.metric) if check.segment is None else "segment.*"
         for check in checks.values()
-        if isinstance(check, RangeCheck) and check.compare
+        if isinstance(check, TypicalCheck) or (isinstance(check, RangeCheck) and check.compare)
     ]
-    looked_at = count_past(checks.values())
     earlier = select_earlier(evaluation, context)
-    past = context.store.evaluations.history(name, looked_at, metrics=compared, where=earlier) if looked_at else []
+    past = _read_past(evaluation, find_past_window(checks.values()), compared, earlier, context)
     subject = CheckTarget(
         name=name,
+        moment=evaluation.moment,
         metrics=evaluation.metrics,
-        past=[earlier.metrics for earlier in past],
+        past=past,
         code=context.project.code_of("evaluation_stores", name),
         redact=context.secrets.redact,
         evaluation=evaluation.id,
@@ -144,6 +152,23 @@ def check_evaluation(evaluation: Evaluation, context: BuildContext) -> list[Chec
         for result in apply_check(check, declared, subject, position("evaluation_stores", name, "checks", check))
     ]
     return mark_muted_results(name, results, context)
+
+
+def _read_past(
+    evaluation: Evaluation,
+    window: PastWindow,
+    metrics: Sequence[str],
+    earlier: EvaluationFilter,
+    context: BuildContext,
+) -> list[PastMetrics]:
+    """Return the metrics of the earlier evaluations that checks look at, oldest first."""
+    history, found = context.store.evaluations.history, list[Evaluation]()
+    if window.age:
+        within = replace(earlier, moment_since=evaluation.moment - window.age)
+        found = history(evaluation.store, metrics=metrics, where=within)
+    if len(found) < window.count:
+        found = history(evaluation.store, window.count, metrics=metrics, where=earlier)
+    return [PastMetrics(one.moment, one.metrics) for one in found]
 
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:

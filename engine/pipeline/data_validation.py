@@ -23,7 +23,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.metric_catalogue import MetricScope
 from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name
 from engine.spec.problem import Problem
-from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, select_active_checks
+from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, TypicalCheck, select_active_checks
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     EvaluationReference,
@@ -165,7 +165,7 @@ def validate_store(name: str, evaluation: Evaluation | None, context: BuildConte
             _validate_metric(metric, at, "store", roles, spec.metrics, f"dataset {spec.dataset!r}", findings)
         else:
             check = spec.checks.get(str(path[3])) if path[2] == "checks" else None
-            segment = check.segment if isinstance(check, RangeCheck) else None
+            segment = check.segment if isinstance(check, RangeCheck | TypicalCheck) else None
             if segment is None:
                 _validate_stored_metric(metric, at, evaluation, findings)
             elif "*" not in segment:

@@ -21,8 +21,9 @@ from engine.data import (
 )
 from engine.digests import digest_json
 from engine.errors import DataError
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
 from engine.evaluation.custom_metrics import compute_custom_metrics
+from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_seconds
@@ -34,7 +35,13 @@ from engine.pipeline.decision import Decision, list_sources
 from engine.pipeline.kept_rows import keep_rows
 from engine.pipeline.mutes import mark_muted_results
 from engine.spec.metric_catalogue import METRICS
-from engine.spec.resources.checks import PythonCheck, count_past, describe_inactive_checks, select_active_checks
+from engine.spec.resources.checks import (
+    PythonCheck,
+    TypicalCheck,
+    describe_inactive_checks,
+    find_past_window,
+    select_active_checks,
+)
 from engine.spec.resources.resource import facts_of
 
 ALL_DATASET_METRICS = [
@@ -170,8 +177,22 @@ def plan_dataset_checks(
     """Plan the checks of a dataset, which are applied every time."""
     declared = context.project.datasets[name].checks
     reason = "; ".join(filter(None, [", ".join(select_active_checks(declared)), describe_inactive_checks(declared)]))
-    action = Action(kind="check", target=name, because="always", reason=reason)
+    notes = _expect_untypical_values(name, context)
+    action = Action(kind="check", target=name, because="always", reason=reason, notes=notes)
     return Decision(action, lambda: check_dataset(name, metrics, context), list)
+
+
+def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
+    """Return the false alarms to expect of the checks of a dataset as a note, once in a call."""
+    checks = select_active_checks(context.project.datasets[name].checks)
+    typical = {check: one for check, one in checks.items() if isinstance(one, TypicalCheck)}
+    window = find_past_window(typical.values())
+    if not window:
+        return []
+    since = context.clock() - window.age if window.age else None
+    earlier = context.store.measurements.list_earlier(name, context.run, window.count, since=since)
+    text = describe_false_alarms(typical, 0.95, None, [created for _, created in earlier])
+    return [text] if text and context.said.add(f"{name}: {text}") else []
 
 
 def _increase_ages(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
@@ -255,10 +276,14 @@ def check_dataset(name: str, metrics: dict[str, MetricValue], context: BuildCont
     spec = context.project.datasets[name]
     checks = select_active_checks(spec.checks)
     in_seconds = select_metrics_in_seconds(name, metrics, context)
+    window, now = find_past_window(checks.values()), context.clock()
+    since = now - window.age if window.age else None
+    earlier = context.store.measurements.list_earlier(name, context.run, window.count, since=since)
     subject = CheckTarget(
         name=name,
+        moment=now,
         metrics=metrics,
-        past=context.store.measurements.list_earlier(name, context.run, count_past(checks.values())),
+        past=[PastMetrics(created, past) for past, created in earlier],
         code=context.project.code_of("datasets", name),
         redact=context.secrets.redact,
         in_seconds=in_seconds,

@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 
 from engine.errors import UsageError
-from engine.evaluation.checks import CheckTarget, MetricsByName, apply_check
+from engine.evaluation.checks import CheckTarget, MetricsByName, PastMetrics, apply_check
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.segment_metrics import group_segment_metrics
 from engine.outcome import CheckOutcome, worst_check_outcome
@@ -19,7 +18,17 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import select_metrics_in_seconds
 from engine.pipeline.evaluation_times import has_model_history
 from engine.spec.metric_names import normalize_metric_name
-from engine.spec.resources.checks import Check, PythonCheck, Range, RangeCheck, count_past, select_active_checks
+from engine.spec.resources.checks import (
+    Check,
+    PastWindow,
+    PythonCheck,
+    Range,
+    RangeCheck,
+    TypicalCheck,
+    ValuesCheck,
+    find_past_window,
+    select_active_checks,
+)
 from engine.spec.segments import match_segments
 
 
@@ -55,7 +64,7 @@ class _Past:
     name: str
     created: datetime
     metrics: MetricsByName
-    past: Sequence[MetricsByName]
+    past: Sequence[PastMetrics]
     rows: tuple[int, int] | None = None
 
 
@@ -85,14 +94,18 @@ def replay_checks(target: str, context: BuildContext) -> list[ReplayedCheck]:
 def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
     checks = select_active_checks(context.project.evaluation_stores[store].checks).values()
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
-    past = count_past(checks)
+    window = find_past_window(checks)
     across = not has_model_history(store, context)
     return [
         _Past(
             one.name,
             one.moment,
             one.metrics,
-            _take_latest((found[i].metrics for i in reversed(range(place)) if _precedes(found[i], one, across)), past),
+            _select_past(
+                (PastMetrics(e.moment, e.metrics) for e in found[:place][::-1] if _precedes(e, one, across)),
+                one.moment,
+                window,
+            ),
             (one.rows_used, one.reference_rows),
         )
         for place, one in enumerate(found)
@@ -105,22 +118,31 @@ def _precedes(earlier: Evaluation, later: Evaluation, across_models: bool) -> bo
 
 
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
-    past = count_past(select_active_checks(context.project.datasets[dataset].checks).values())
+    window = find_past_window(select_active_checks(context.project.datasets[dataset].checks).values())
     found = context.store.measurements.history(dataset)
     return [
         _Past(
             f"{one.created:%Y-%m-%d %H:%M}",
             one.created,
             one.metrics,
-            _take_latest((found[i].metrics for i in reversed(range(place)) if found[i].run != one.run), past),
+            _select_past(
+                (PastMetrics(other.created, other.metrics) for other in found[:place][::-1] if other.run != one.run),
+                one.created,
+                window,
+            ),
         )
         for place, one in enumerate(found)
     ]
 
 
-def _take_latest(earlier: Iterator[MetricsByName], most: int) -> list[MetricsByName]:
-    """Return the first `most` of what is given newest first, oldest first."""
-    return list(islice(earlier, most))[::-1]
+def _select_past(earlier: Iterable[PastMetrics], moment: datetime, window: PastWindow) -> list[PastMetrics]:
+    """Return those of a window before a moment, oldest first; they are given newest first."""
+    found: list[PastMetrics] = []
+    for place, one in enumerate(earlier):
+        if not window.includes(place, moment - one.moment):
+            break
+        found.append(one)
+    return found[::-1]
 
 
 def _list_needed_metrics(checks: Iterable[Check]) -> list[str] | None:
@@ -130,10 +152,10 @@ def _list_needed_metrics(checks: Iterable[Check]) -> list[str] | None:
         if isinstance(check, PythonCheck):
             return None
         metric = normalize_metric_name(check.metric)
-        if isinstance(check, RangeCheck) and check.segment is not None:
+        if not isinstance(check, ValuesCheck) and check.segment is not None:
             needed.append("segment.*")
             continue
-        needed += [metric, *(["row_count"] if isinstance(check, RangeCheck) and check.min_rows else [])]
+        needed += [metric, *(["row_count"] if not isinstance(check, ValuesCheck) and check.min_rows else [])]
         if isinstance(check, RangeCheck) and check.compare == "reference":
             needed += [
                 f"{kind}{metric}" for kind in ("performance_change.", "performance_change_relative.", "reference_")
@@ -182,6 +204,7 @@ def _build_past_target(section: str, target: str, one: _Past, context: BuildCont
     is_store = section == "evaluation_stores"
     return CheckTarget(
         name=target,
+        moment=one.created,
         evaluation=one.name if is_store else None,
         metrics=one.metrics,
         past=one.past,
@@ -199,7 +222,7 @@ def _explain_not_measured(check: Check, metrics: MetricsByName) -> str | None:
     if isinstance(check, PythonCheck):
         return None  # its function gets all metrics that there are, and says itself what it makes of them
     wanted = normalize_metric_name(check.metric)
-    if isinstance(check, RangeCheck) and check.segment is not None:
+    if not isinstance(check, ValuesCheck) and check.segment is not None:
         known = match_segments(check.segment, group_segment_metrics(metrics))
         return None if known else f"segment {check.segment} was not measured"
     if wanted in metrics or (wanted.endswith(".*") and any(one.startswith(wanted[:-1]) for one in metrics)):
@@ -216,7 +239,10 @@ def _describe_bounds(check: Check) -> dict[str, object]:
     """Return what a check allows, JSON-ready; durations in seconds."""
     if isinstance(check, PythonCheck):
         return {"function": check.function}
-    if not isinstance(check, RangeCheck):
+    if isinstance(check, TypicalCheck):
+        past = {"last": check.last} if check.within is None else {"within": check.within.total_seconds()}
+        return {**past, **check.model_dump(include={"factor", "soft_factor"}, exclude_none=True)}
+    if isinstance(check, ValuesCheck):
         return check.model_dump(mode="json", include={"allowed", "soft_allowed"}, exclude_none=True)
     settings = check.model_dump(
         mode="json", include={"compare", "change", "certain"}, exclude_defaults=True, exclude_none=True

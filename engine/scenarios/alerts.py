@@ -22,7 +22,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
 from engine.spec.moment import list_fire_values
-from engine.spec.resources.checks import Check, PythonCheck, RangeCheck
+from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
 from engine.spec.resources.scenarios import AnyStep, Reporter, SendMessageStep
 from engine.spec.segments import FOUND_SEGMENTS
 from engine.store import Event, OutboxMessage, ReporterState
@@ -375,7 +375,7 @@ def _is_of_segments(check: Check) -> bool:
     """Tell whether a check is about segments."""
     if isinstance(check, PythonCheck):
         return False
-    return (isinstance(check, RangeCheck) and check.segment is not None) or check.metric.startswith(
+    return (not isinstance(check, ValuesCheck) and check.segment is not None) or check.metric.startswith(
         ("segment.", FOUND_SEGMENTS)
     )
 

@@ -35,8 +35,8 @@ class EvaluationFilter:
         The id of an evaluation that comes later in the history of the store.
     earlier_than
         The declared time of an evaluation before whose start it is.
-    moment_before
-        The moment before which its time starts.
+    moment_before, moment_since
+        The moment before which, or since which, its time starts.
     at, not_at
         The declared time that it has, or another one than that.
     other_dataset_than
@@ -62,6 +62,7 @@ class EvaluationFilter:
     before: str | None = None
     earlier_than: EvaluationTime | None = None
     moment_before: datetime | None = None
+    moment_since: datetime | None = None
     at: EvaluationTime | None = None
     not_at: EvaluationTime | None = None
     other_dataset_than: str | None = None
@@ -97,6 +98,8 @@ class EvaluationFilter:
             found.append(or_(~of.timed, of.time_start < self.earlier_than.start))
         if self.moment_before is not None:
             found.append(of.time_start < self.moment_before)
+        if self.moment_since is not None:
+            found.append(of.time_start >= self.moment_since)
         if self.at is not None:
             found += [of.timed, of.time_start == self.at.start, of.time_end.is_not_distinct_from(self.at.end)]
         if self.not_at is not None:
@@ -127,6 +130,7 @@ class EvaluationFilter:
             and (self.called is None or bool({evaluation.name, evaluation.id} & set(self.called)))
             and self.fingerprints in (None, evaluation.fingerprints)
             and (self.moment_before is None or evaluation.moment < self.moment_before)
+            and (self.moment_since is None or evaluation.moment >= self.moment_since)
             and self.other_dataset_than != evaluation.fingerprints.dataset
             and (not self.usable or evaluation.rows_read > 0 or not evaluation.metrics)
         )

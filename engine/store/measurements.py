@@ -55,10 +55,20 @@ class Measurements:
             found = connection.scalars(query.order_by(dataset_measurements.c.number.desc()).limit(last)).all()
         return [PastFacts(dataset, facts) for facts in found]
 
-    def list_earlier(self, dataset: str, run: str | None, last: int | None = None) -> list[dict[str, MetricValue]]:
-        """Return the `last` measurements made by runs other than `run`, oldest first."""
-        found = self._read_measurements(dataset, dataset_measurements.c.run.is_distinct_from(run), last)
-        return [metrics for metrics, _ in found]
+    def list_earlier(
+        self, dataset: str, run: str | None, last: int | None = None, *, since: datetime | None = None
+    ) -> list[tuple[dict[str, MetricValue], datetime]]:
+        """Return the `last` measurements by runs other than `run`, and all since a moment, each with when it was made.
+
+        They are in the order in which they were made; all of them without `last`.
+        """
+        of = dataset_measurements.c
+        others = of.run.is_distinct_from(run)
+        if since is not None:
+            recent = self._read_measurements(dataset, others & (of.created >= since), None)
+            if last is not None and len(recent) >= last:
+                return recent
+        return self._read_measurements(dataset, others, last)
 
     def history(self, dataset: str) -> list[DatasetMeasurement]:
         """Return all measurements of a dataset, oldest first."""

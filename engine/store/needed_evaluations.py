@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from engine.spec import ProjectSpec
 from engine.spec.declared_times import find_moment, find_zone, go_back
-from engine.spec.resources.checks import count_past
+from engine.spec.resources.checks import find_past_window
 from engine.spec.resources.evaluation_stores import (
     EvaluationReference,
     EvaluationStoreSpec,
@@ -62,10 +62,12 @@ def _add_needed_of_store(connection: Connection, store: str, project: ProjectSpe
     if spec is None:
         return
     histories = [None] if spec.continues_across_models else [one.model_fingerprint for one in models]
-    past = count_past(spec.checks.values())
+    window = find_past_window(spec.checks.values())
     for model in histories:
         # the next evaluation may replace the newest one, whose own past is then looked at
-        for row, _ in zip(_walk_history(connection, store, model), range(past + 1), strict=False):
+        for place, row in enumerate(_walk_history(connection, store, model)):
+            if place and not window.includes(place - 1, models[0].time_start - row.time_start):
+                break
             needed.rows.add(row.id)
     _add_references(connection, store, spec, project, histories, models[0], needed)
 

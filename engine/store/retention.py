@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from engine.formatting.moments import format_minute
 from engine.spec import ProjectSpec
-from engine.spec.resources.checks import count_past
+from engine.spec.resources.checks import PastWindow, find_past_window
 from engine.spec.resources.project import Retention, RetentionLimits
 from engine.store.database import split_rows
 from engine.store.errors import translate_errors
@@ -158,9 +158,14 @@ def _find_needed_measurements(connection: Connection, project: ProjectSpec) -> s
     needed: set[int] = set()
     for dataset in connection.scalars(select(of.dataset).distinct()).all():
         declared = project.datasets.get(dataset)
-        past = count_past(declared.checks.values()) if declared else 0
-        newest = select(of.number).where(of.dataset == dataset).order_by(of.number.desc()).limit(past + 1)
-        needed |= set(connection.scalars(newest))
+        window = find_past_window(declared.checks.values()) if declared else PastWindow()
+        rows = connection.execute(select(of.number, of.created).where(of.dataset == dataset).order_by(of.number.desc()))
+        newest = None
+        for place, (number, created) in enumerate(rows):
+            newest = newest or created
+            if place and not window.includes(place - 1, newest - created):
+                break
+            needed.add(number)
     return needed
 
 

@@ -129,7 +129,7 @@ evaluation_stores:
                     compared += 1
                     wrong += round(evaluation.metrics[metric].value or 0, 3) != self.means.get(digest)
             for name in ("batch", "reference"):
-                for past, metrics in zip(
+                for past, (metrics, _) in zip(
                     store.measurements.list_facts(name, 10_000),
                     reversed(store.measurements.list_earlier(name, None, last=10_000)),
                     strict=True,

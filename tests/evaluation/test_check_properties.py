@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from pydantic import TypeAdapter
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_from_json, bounds_to_json
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import Check
 
 OK, EMPTY, WARNING, ERROR = CheckOutcome.OK, CheckOutcome.EMPTY, CheckOutcome.WARNING, CheckOutcome.ERROR
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SEVERITY = [OK, WARNING, ERROR]
 Values = Mapping[str, float | None]
 DECLARED: TypeAdapter[Any] = TypeAdapter(Check)
@@ -41,8 +42,9 @@ def apply(
 
     known = CheckTarget(
         "mes",
+        NOW,
         as_metrics(metrics),
-        list(map(as_metrics, past)),
+        [PastMetrics(NOW, as_metrics(one)) for one in past],
         CodeFolder(folder),
         str,
         **{"evaluation": "e1", **target},
@@ -328,7 +330,7 @@ def test_a_function_gets_every_metric_and_its_arguments(judges: Path) -> None:
 
 def test_a_function_cannot_change_the_metrics_that_others_see(judges: Path) -> None:
     metrics = {"m": MetricValue(1.0)}
-    target = CheckTarget("mes", metrics, [], CodeFolder(judges), str, "e1")
+    target = CheckTarget("mes", NOW, metrics, [], CodeFolder(judges), str, "e1")
     spoil = DECLARED.validate_python({"kind": "python", "function": "judges:spoil"})
     assert apply_check("it", spoil, target, Position("spec.yaml"))[0].outcome is OK
     assert metrics == {"m": MetricValue(1.0)}

@@ -1,5 +1,6 @@
 """What a check makes of metrics, bounds and the past."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_to_json
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
@@ -17,6 +18,7 @@ from engine.spec.resources.checks import Check, MeanOfLast, PythonCheck, Range, 
 
 OK, WARNING, ERROR, EMPTY = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.ERROR, CheckOutcome.EMPTY
 HERE = Position("spec.yaml", 3, 5, 4)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def found(
@@ -25,8 +27,9 @@ def found(
     *past: dict[str, float | None],
     folder: Path = Path(),
 ) -> list[CheckResult]:
-    earlier = [{name: MetricValue(value) for name, value in metrics.items()} for metrics in past]
-    return apply_check("the check", check, CheckTarget("store", metrics, earlier, CodeFolder(folder), mask, "e1"), HERE)
+    earlier = [PastMetrics(NOW, {name: MetricValue(value) for name, value in metrics.items()}) for metrics in past]
+    target = CheckTarget("store", NOW, metrics, earlier, CodeFolder(folder), mask, "e1")
+    return apply_check("the check", check, target, HERE)
 
 
 def mask(text: str) -> str:

@@ -1,6 +1,7 @@
 """Changes with intervals, `certain: true`, and what an OK could have found."""
 
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import stats
 
 from engine.errors import Position
 from engine.evaluation.changes import Estimate, average_metrics, change_between, difference_interval
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
 from engine.evaluation.detectable import summarize_weak_checks
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.models.intervals import wilson_interval
@@ -20,13 +21,24 @@ from engine.spec.resources.checks import RangeCheck
 
 OK, WARNING, ERROR = CheckOutcome.OK, CheckOutcome.WARNING, CheckOutcome.ERROR
 HERE = Position("spec.yaml", 3, 5, 4)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Metrics = dict[str, MetricValue]
 
 
 def check(metrics: Metrics, *past: Metrics, drifts: dict[str, float | None] | None = None, **of: object):
     declared = RangeCheck.model_validate({"metric": next(iter(metrics)), **of})
+    earlier = [PastMetrics(NOW, one) for one in past]
     target = CheckTarget(
-        "store", metrics, past, Path(), str, "e1", rows=(60, 2000), confidence=0.95, detectable_drifts=drifts or {}
+        "store",
+        NOW,
+        metrics,
+        earlier,
+        Path(),
+        str,
+        "e1",
+        rows=(60, 2000),
+        confidence=0.95,
+        detectable_drifts=drifts or {},
     )
     return apply_check("the check", declared, target, HERE)
 

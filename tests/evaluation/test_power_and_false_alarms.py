@@ -24,6 +24,7 @@ from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, ValuesCheck
 
 Compare = Callable[..., Evaluation]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Z = float(stats.norm.ppf(0.975))
 
 
@@ -35,7 +36,7 @@ def check(
     metric: str, metrics: Mapping[str, MetricValue], drifts: dict[str, Any] | None = None, **of: Any
 ) -> CheckResult:
     target = CheckTarget(
-        "mes", metrics, [], CodeFolder(Path()), str, "e1", rows=(60, 2000), detectable_drifts=drifts or {}
+        "mes", NOW, metrics, [], CodeFolder(Path()), str, "e1", rows=(60, 2000), detectable_drifts=drifts or {}
     )
     (found,) = apply_check("it", RangeCheck(metric=metric, **of), target, Position("spec.yaml"))
     return found

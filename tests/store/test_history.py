@@ -22,9 +22,9 @@ def test_dataset_metrics_by_fingerprint_and_over_time(store: Store) -> None:
     assert found[0] == {"row_count": MetricValue(11.0)}
     assert store.measurements.find("t", "f9") is None
     earlier = store.measurements.list_earlier("t", "run 3")
-    assert [metrics["row_count"].value for metrics in earlier] == [10.0, 20.0]
-    assert earlier[0]["mean.x"] == MetricValue(None, reason="not a number")
-    assert [metrics["row_count"].value for metrics in store.measurements.list_earlier("t", None, last=1)] == [11.0]
+    assert [metrics["row_count"].value for metrics, _ in earlier] == [10.0, 20.0]
+    assert earlier[0][0]["mean.x"] == MetricValue(None, reason="not a number")
+    assert [metrics["row_count"].value for metrics, _ in store.measurements.list_earlier("t", None, last=1)] == [11.0]
 
 
 def test_a_dataset_without_metrics_was_measured_nevertheless(store: Store) -> None:

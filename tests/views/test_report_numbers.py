@@ -23,6 +23,7 @@ from engine.views import EvaluationFacts, describe_evaluation, render_page
 from engine.views.metric_text import format_metric
 from engine.views.ranges import choose_scale, cut_zones
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OF_ZONES = {"ok": CheckOutcome.OK, "warning": CheckOutcome.WARNING, "error": CheckOutcome.ERROR}
 
 
@@ -83,7 +84,7 @@ def test_a_value_lies_where_its_check_says(edges, named, value):
     }
     assume(all(abs(value - edge) > 1e-6 or value == edge for edge in bounds.values()))
     check = RangeCheck(metric="mine", **bounds)
-    subject = CheckTarget("s", {"mine": MetricValue(value)}, [], CodeFolder(Path()), str)
+    subject = CheckTarget("s", NOW, {"mine": MetricValue(value)}, [], CodeFolder(Path()), str)
     [result] = apply_check("c", check, subject, Position("s.yaml"))
     applied = AppliedRange(build_bounds(bounds))
     start, end = choose_scale("mine", applied, [value])

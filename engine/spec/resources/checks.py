@@ -1,13 +1,14 @@
 """Custom metrics, and the kinds of `checks:`: which values of a metric are allowed."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from engine.outcome import CheckOutcome
-from engine.spec.resources.resource import Bound, Function, MetricText, Resource, Scalar
+from engine.spec.resources.resource import Bound, Duration, Function, MetricText, Resource, Scalar
 
 WhenEmpty = Literal["ok", "warning", "error"]
 
@@ -119,6 +120,50 @@ class RangeCheck(Range):
     )
 
 
+FEWEST_TYPICAL_VALUES = 8
+"""With fewer values quartiles say too little: with eight, a new one is beyond 1.5 interquartile ranges 1 time in 11."""
+
+
+class TypicalCheck(Resource):
+    """The value of a metric must lie where its earlier values lie: not far outside their quartiles."""
+
+    kind: Literal["typical"] = "typical"
+    active: bool = Field(True, description="Whether the check is applied at all.")
+    metric: MetricText = Field(description="Metric to check: statistic or statistic.column; * stands for every column.")
+    segment: str | None = Field(
+        None,
+        description="Check the metric in a segment of the store, or in each that a text with * stands for. The whole "
+        "batch if left out.",
+    )
+    min_rows: int | None = Field(
+        None, ge=1, description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK."
+    )
+    last: int = Field(
+        30,
+        ge=FEWEST_TYPICAL_VALUES,
+        description="How many of the latest earlier values are typical. With fewer than "
+        f"{FEWEST_TYPICAL_VALUES} values the check is EMPTY and counts as OK.",
+    )
+    within: Duration | None = Field(
+        None, description="Instead of last: the time before, such as 30d, of which all values are typical."
+    )
+    factor: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="A value more than this many interquartile ranges below the first or above the third quartile is "
+        "an ERROR.",
+    )
+    soft_factor: float | None = Field(
+        None, gt=0, le=100, description="As factor, but the outcome is a WARNING; 1.5 is usual."
+    )
+    when_empty: WhenEmpty | None = Field(
+        None,
+        description="What counts if the metric has no value; WARNING if left out, or OK if only labels are missing, "
+        "there are too few rows for a verdict, or too few earlier values.",
+    )
+
+
 class ValuesCheck(Resource):
     """The value of a metric must be one of those listed."""
 
@@ -145,8 +190,13 @@ class PythonCheck(Resource):
     arguments: dict[str, Scalar] = Field({}, description="Keyword arguments to call the function with.")
 
 
-Check = Annotated[RangeCheck | ValuesCheck | PythonCheck, Field(discriminator="kind")]
-CHECK_KINDS: dict[str, type[Resource]] = {"range": RangeCheck, "values": ValuesCheck, "python": PythonCheck}
+Check = Annotated[RangeCheck | TypicalCheck | ValuesCheck | PythonCheck, Field(discriminator="kind")]
+CHECK_KINDS: dict[str, type[Resource]] = {
+    "range": RangeCheck,
+    "typical": TypicalCheck,
+    "values": ValuesCheck,
+    "python": PythonCheck,
+}
 
 
 def select_active_checks(checks: Mapping[str, Check]) -> dict[str, Check]:
@@ -160,8 +210,30 @@ def describe_inactive_checks(checks: Mapping[str, Check]) -> str:
     return f"switched off: {', '.join(inactive)}" if inactive else ""
 
 
-def count_past(checks: Iterable[Check]) -> int:
-    """Return how many earlier evaluations checks look at, at most."""
-    compared = [check.compare for check in checks if isinstance(check, RangeCheck)]
-    counts = [one.mean_of_last if isinstance(one, MeanOfLast) else int(one == "previous") for one in compared]
-    return max(counts, default=0)
+@dataclass(frozen=True, slots=True)
+class PastWindow:
+    """How far checks look back from a value: at a number of earlier ones, and at all that are no older than a time."""
+
+    count: int = 0
+    age: timedelta = timedelta(0)
+
+    def __bool__(self) -> bool:
+        return self.count > 0 or self.age > timedelta(0)
+
+    def includes(self, place: int, age: timedelta) -> bool:
+        """Return whether an earlier value is in it: `place` is 0 for the latest one, `age` how much older it is."""
+        return place < self.count or (self.age > timedelta(0) and age <= self.age)
+
+
+def find_past_window(checks: Iterable[Check]) -> PastWindow:
+    """Return how far back checks look, at most."""
+    count, age = 0, timedelta(0)
+    for check in checks:
+        if isinstance(check, TypicalCheck) and check.within is not None:
+            age = max(age, check.within)
+        elif isinstance(check, TypicalCheck):
+            count = max(count, check.last)
+        elif isinstance(check, RangeCheck):
+            mean = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 0
+            count = max(count, mean, int(check.compare == "previous"))
+    return PastWindow(count, age)

@@ -10,7 +10,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
 from engine.spec.metric_names import parse_metric_name as parse_metric
 from engine.spec.problem import Problem
-from engine.spec.resources.checks import Range, RangeCheck, ValuesCheck
+from engine.spec.resources.checks import Range, RangeCheck, TypicalCheck, ValuesCheck
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import find_model_task, find_segments
 from engine.spec.validator import SpecPath
@@ -65,6 +65,8 @@ def check_ranges(draft: Draft, findings: Findings) -> None:
                     _check_durations(draft, findings, check, path)
                     _check_certain(draft, findings, check, path)
                     _warn_about_bounds(draft, findings, check, path)
+                elif isinstance(check, TypicalCheck):
+                    _check_factors(draft, findings, check, path)
                 elif isinstance(check, ValuesCheck):
                     _check_allowed_values(draft, findings, check, path)
 
@@ -197,6 +199,23 @@ def _warn_about_bounds(draft: Draft, findings: Findings, check: RangeCheck, path
             help_ = "if this is a percentage, divide it by 100" if edge == 1 and bound <= 100 else None
             message = f"{given}: {check.metric} is never {side} {quote_value(edge)}, so this check never {verb}"
             findings.warning(at, "check-never", message, help_)
+
+
+def _check_factors(draft: Draft, findings: Findings, check: TypicalCheck, path: SpecPath) -> None:
+    """Check that a typical range has a factor, factors in order, and one way to choose its values."""
+    if {"last", "within"} <= check.model_fields_set and check.within is not None:
+        also = draft.key_position(*path, "last")
+        message = "last and within both say which earlier values are typical"
+        findings.error(draft.key_position(*path, "within"), "needs-key", message, "remove one of them", also=also)
+    if check.factor is None and check.soft_factor is None:
+        findings.error(
+            draft.key_position(*path), "no-bound", "this check has no factor", "add soft_factor: 1.5 or factor: 3"
+        )
+    elif check.factor is not None and check.soft_factor is not None and check.factor < check.soft_factor:
+        message = f"factor {quote_value(check.factor)} is below soft_factor {quote_value(check.soft_factor)}"
+        also = draft.value_position(*path, "soft_factor")
+        help_ = "the order must be soft_factor <= factor"
+        findings.error(draft.value_position(*path, "factor"), "range-order", message, help_, also=also)
 
 
 def _check_allowed_values(draft: Draft, findings: Findings, check: ValuesCheck, path: SpecPath) -> None:

@@ -10,7 +10,7 @@ from engine.outcome import CheckOutcome, Outcome
 from engine.spec.conditions import ALWAYS, ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.dataset_inputs import list_inputs
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck, select_active_checks
+from engine.spec.resources.checks import Check, PythonCheck, TypicalCheck, ValuesCheck, select_active_checks
 from engine.spec.resources.evaluation_stores import DatasetReference
 from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import (
@@ -127,6 +127,8 @@ def _can_fail(check: Check) -> bool:
     """Return whether a value of the metric, or its absence, makes the check ERROR."""
     if isinstance(check, PythonCheck | ValuesCheck):
         return True
+    if isinstance(check, TypicalCheck):
+        return check.when_empty == "error" or check.factor is not None
     ranges = (check, *check.except_.values())
     return check.when_empty == "error" or any(one.min is not None or one.max is not None for one in ranges)
 
@@ -137,6 +139,8 @@ def _can_warn(check: Check) -> bool:
         return True
     if isinstance(check, ValuesCheck):
         return check.soft_allowed is not None
+    if isinstance(check, TypicalCheck):
+        return check.soft_factor is not None
     return any(one.soft_min is not None or one.soft_max is not None for one in (check, *check.except_.values()))
 
 

@@ -2,7 +2,7 @@
 
 from engine.spec.diagnostics import Findings
 from engine.spec.metric_names import MetricName, parse_metric_name
-from engine.spec.resources.checks import RangeCheck
+from engine.spec.resources.checks import RangeCheck, TypicalCheck
 from engine.spec.resources.evaluation_stores import SegmentCondition
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.sql import find_shift_problems
@@ -49,7 +49,7 @@ def _check_segments_of_checks(draft: Draft, findings: Findings) -> None:
         for owner, resource in getattr(draft.spec, section).items():
             names = SegmentNames.of_store(resource) if section == "evaluation_stores" else SegmentNames([], [])
             for name, check in resource.checks.items():
-                if not isinstance(check, RangeCheck) or check.segment is None:
+                if not isinstance(check, RangeCheck | TypicalCheck) or check.segment is None:
                     continue
                 at = draft.value_position(section, owner, "checks", name, "segment")
                 metric = parse_metric_name(check.metric)

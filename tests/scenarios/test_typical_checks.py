@@ -1,0 +1,84 @@
+"""Checks of kind typical, of datasets and of evaluation stores, as runs apply them and replays try them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+import engine
+
+Write = Callable[[str], Path]
+
+
+def test_a_dataset_is_compared_with_its_own_past(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        datasets:
+          orders:
+            path: orders.csv
+            checks:
+              rows as usual: {kind: typical, metric: row_count, last: 20, soft_factor: 1.5, factor: 3}
+              means as usual: {kind: typical, metric: "mean.*", last: 20, factor: 3}
+        scenarios: {s: {steps: [{name: c, kind: run_checks, target: orders}]}}
+        """
+    )
+    counts = [100, 104, 98, 101, 99, 103, 97, 102, 105, 110, 500]
+    for count in counts:
+        pl.DataFrame({"amount": [1.0 + row % 2 for row in range(count)]}).write_csv(tmp_path / "orders.csv")
+        engine.load(path).run("s")
+    project = engine.load(path)
+    found = project.checks("orders").filter(pl.col("check") == "rows as usual").sort("created")
+    assert found["outcome"].to_list() == ["EMPTY"] * 8 + ["OK", "WARNING", "ERROR"]
+    assert found["counts_as"].to_list() == ["OK"] * 9 + ["WARNING", "ERROR"]
+    assert "too few to tell what is typical: 7 earlier values, and 8 are needed" in found["reason"][7]
+    # of 97 to 104 the quartiles are 98.75 and 102.25; the tenth value has one more before it, 105: 99 and 103
+    assert found["bounds"].to_list()[8:10] == [
+        "min 88.25, soft_min 93.5, soft_max 107.5, max 112.75",
+        "min 87, soft_min 93, soft_max 109, max 115",
+    ]
+    assert "which follows from 9 earlier values around 101" in found["reason"][9]
+    (rows, means) = project.replay("orders").sort("check", descending=True).to_dicts()
+    assert (rows["empty"], rows["ok"], rows["warning"], rows["error"]) == (8, 1, 1, 1)
+    assert (means["empty"], means["error"]) == (8, 0)
+    replayed = project.replay("orders", {"rows as usual": {"soft_factor": 2.5}})
+    (tried,) = replayed.filter(pl.col("tried")).to_dicts()
+    assert tried["bounds"] == "last 20, factor 3, soft_factor 2.5"
+    assert (tried["ok"], tried["warning"], tried["error"]) == (2, 0, 1)
+    planned = [note for action in project.plan("s").all_actions() for note in action.notes]
+    assert any("rows as usual: probability" in note and "with 11 earlier values" in note for note in planned)
+
+
+def test_evaluations_of_a_time_are_compared_with_those_of_the_days_before(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        variables: {day: {type: date, value: 2026-03-01}}
+        datasets:
+          before: {path: before.csv}
+          day: {path: "${day}.csv"}
+        evaluation_stores:
+          drift:
+            dataset: day
+            reference: {kind: dataset, dataset: before}
+            evaluation: {time: "${day}"}
+            checks:
+              mean as usual: {kind: typical, metric: mean.x, within: 10d, factor: 3}
+        retention: {evaluations: {keep: 1}}
+        scenarios: {s: {steps: [{name: b, kind: build, target: drift}, {name: c, kind: run_checks, target: drift}]}}
+        """
+    )
+    pl.DataFrame({"x": [float(x % 10) for x in range(200)]}).write_csv(tmp_path / "before.csv")
+    for day in range(1, 15):
+        shift = 50.0 if day in (1, 14) else day % 3 / 10  # the first day is no longer within 10 days at the end
+        values = [x % 10 + shift for x in range(200)]
+        pl.DataFrame({"x": values}).write_csv(tmp_path / f"2026-03-{day:02}.csv")
+        engine.load(path).with_variables(day=f"2026-03-{day:02}").run("s")
+    project = engine.load(path)
+    found = project.checks("drift").sort("created")
+    assert found["outcome"].to_list() == ["EMPTY"] * 8 + ["OK"] * 5 + ["ERROR"]
+    assert "which follows from 10 earlier values around 4.6" in found["reason"][-1]
+    # what the next evaluation may be compared with is not removed: those of the 10 days before the newest, and itself
+    (replayed,) = project.replay("drift").to_dicts()
+    assert (replayed["empty"], replayed["ok"], replayed["error"]) == (8, 5, 1)
+    assert replayed["bounds"] == "within 864000, factor 3"
+    project.prune()
+    assert project.store("drift").count() == 11
