@@ -59,6 +59,10 @@ def import_dss(
             what = error.filename or output
             raise typer.BadParameter(f"{what} cannot be written: {error.strerror}", param_hint="--output") from error
     print(f"{spec}\n{report}\n{imported.report.summarise()}")
+    if imported.report.mistakes:
+        print("Mistakes found in the project:")
+    for place, what in imported.report.mistakes:
+        print(escape_controls(f"  {place}: {what}"))
     for line in imported.report.left_out:
         print(f"left out: {escape_controls(f'{line.kind} {line.name} ({line.place}): {line.reason}')}")
     if imported.report.remarks:

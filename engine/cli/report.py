@@ -1,6 +1,7 @@
-"""`engine report`: writes one evaluation as an HTML page or a chart."""
+"""`engine report`: writes one evaluation as an HTML page or a chart, or all pages as files."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from engine.cli.options import AsOf, On, Variables, load_project
 from engine.outcome import ExitCode
+from engine.spec import ProjectSpec
 
 ENDINGS = (".html", ".htm", ".png")
 """What the name of a report may end in."""
@@ -34,15 +36,23 @@ def command(
             "-o",
             metavar="FILE",
             help="The file to write: a page if it ends in .html, a chart if in .png. By default "
-            "STORE-EVALUATION.html in this folder.",
+            "STORE-EVALUATION.html in this folder. With --all, the folder, by default `site`.",
             show_default=False,
         ),
     ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Write the pages of engine serve as files, for people without a server."),
+    ] = False,
     var: Variables = None,
     on: On = None,
     as_of: AsOf = None,
 ) -> int:
-    """Write an evaluation as one self-contained HTML file."""
+    """Write an evaluation as one self-contained HTML file, or all pages as files."""
+    if every:
+        if store is not None:
+            raise typer.BadParameter("--all writes the pages of all stores, so it takes no name", param_hint="STORE")
+        return _write_all_pages(load_project(path, var, as_of, on=on), output or Path("site"))
     if output is not None:
         _require_writable_form(output)
     declared = load_project(path, var, as_of, on=on)
@@ -58,6 +68,20 @@ def command(
 
     project = Project(declared, os.environ, (print_warning,))
     print(project.store(store or stores[0]).report(output, evaluation))
+    return ExitCode.OK
+
+
+def _write_all_pages(declared: ProjectSpec, folder: Path) -> int:
+    from engine.api import Project
+    from engine.cli.output import print_warning
+    from engine.server.page_copy import INDEX, copy_pages
+
+    with Project(declared, os.environ, (print_warning,)).open_session() as context:
+        copied = copy_pages(declared, context.store, folder)
+    print(folder / INDEX)
+    if copied.left_out:
+        told = f"{copied.left_out:,} links lead to pages beyond the {len(copied.files):,} files that are written"
+        print(f"warning: {told}", file=sys.stderr)
     return ExitCode.OK
 
 

@@ -91,7 +91,6 @@ def command(
     """
     from engine.cli.serve_printers import ServePrinter
     from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
-    from engine.server.node_api.application import NodeApi
     from engine.service.deployments.conclusion import ServedInfrastructures, conclude_before_serving
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.served_node import ServedNode
@@ -126,7 +125,11 @@ def command(
     def tell_problem(text: str) -> None:
         printer.tell("problem", text)
 
-    api = NodeApi(server, node.node, lambda: node.spec, environ, tell_problem) if node else None
+    api = None
+    if node:
+        from engine.server.node_api.application import NodeApi
+
+        api = NodeApi(server, node.node, lambda: node.spec, environ, tell_problem)
     listener = create_listener(server, listens, os.environ, tell_problem, node, api)
     if node:
         node.followers += [listener.read_certificate, partial(_limit_runs, server)]

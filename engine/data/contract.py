@@ -82,9 +82,7 @@ def verify_contract(table: Table) -> None:
         rules = [rule for name, column in table.columns.items() for rule in _compile_rules(name, column, schema[name])]
         if not rules:
             return
-        # One plan with one count per rule: a single streaming pass over the data.
-        counts = (rule.count_violations().alias(str(i)) for i, rule in enumerate(rules))
-        *found, rows = table.frame.select(*counts, pl.len().alias("rows")).collect(engine="streaming").row(0)
+        found, rows = _count_violations(table, rules)
         broken = [(rule, count) for rule, count in zip(rules, found, strict=True) if count]
         if not broken:
             return
@@ -95,6 +93,23 @@ def verify_contract(table: Table) -> None:
             for rule, count in broken
         ]
     raise DataError(_format_faults(f"dataset {table.name!r} breaks the rules of its columns", faults))
+
+
+def _count_violations(table: Table, rules: Sequence["_Rule"]) -> tuple[list[int], int]:
+    """Return how many rows break each rule, and the number of rows."""
+    named = {str(i): rule for i, rule in enumerate(rules)}
+    there: dict[str, int] = {}
+    if table.spark:  # each executor counts those of its rows; only repeated values can be told from all of them
+        of_rows = {key: rule.count_violations() for key, rule in named.items() if rule.is_violation is not None}
+        there = table.spark.sum_expressions(of_rows)
+    # One plan with one count per rule: a single streaming pass over the data.
+    counts = [rule.count_violations().alias(key) for key, rule in named.items() if key not in there]
+    rows = table.spark.count if table.spark else None
+    here: dict[str, int] = {}
+    if counts or rows is None:
+        here = table.frame.select(*counts, pl.len().alias("rows")).collect(engine="streaming").row(0, named=True)
+    found = {**here, **there}
+    return [found[key] for key in named], found["rows"] if rows is None else rows
 
 
 @dataclass(frozen=True, slots=True)

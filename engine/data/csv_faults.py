@@ -97,7 +97,8 @@ class _Lines:
     def read_records(self) -> Iterator[list[str]]:
         """Yield the records; `start` is the line on which the yielded record begins."""
         quoting: Any = {"quotechar": self._dialect.quote} if self._dialect.quote else {"quoting": csv.QUOTE_NONE}
-        for record in csv.reader(self, delimiter=self._dialect.separator, strict=True, **quoting):
+        escape = self._dialect.escape
+        for record in csv.reader(self, delimiter=self._dialect.separator, escapechar=escape, strict=True, **quoting):
             yield record
             self.start = 0
 

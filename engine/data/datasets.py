@@ -32,6 +32,15 @@ from engine.data.fingerprints import FileChangedError, FileHashes, check_hashabl
 from engine.data.kept_files import KeptFile
 from engine.data.kept_objects import KeptObject
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
+from engine.data.spark.reading import (
+    SparkData,
+    describe_spark_data,
+    fingerprint_rows,
+    fingerprint_spark_data,
+    hold_spark_data,
+    open_spark_data,
+)
+from engine.data.spark.spark_rows import hold_spark_rows
 from engine.data.table import Table, explain_read_errors
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
@@ -46,11 +55,11 @@ from engine.spec.code_folder import CodeFolder
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.disturbances import Drill
 from engine.spec.opened_connections import describe_connection, open_connection, open_object_copies
-from engine.spec.resources.connections import S3Connection
+from engine.spec.resources.connections import COLLECT_ROWS, S3Connection, SparkConnection
 from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.resources.resource import Scalar
 from engine.spec.secrets import Secrets
-from engine.spec.stored_data import DatabaseTable
+from engine.spec.stored_data import DatabaseTable, StoredPlace
 
 
 class Datasets:
@@ -95,8 +104,9 @@ class Datasets:
         self._computed_again: set[str] = set()
         self._scratch = scratch
         self.files = WatchedFiles(hashes)
-        self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str]] = {}
+        self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str] | SparkData] = {}
         self._table_rows: dict[tuple[object, ...], DatabaseRows | None] = {}
+        self._spark_data: dict[tuple[object, ...], SparkData] = {}
         self._found_files: FoundBefore = {}
         self._objects = objects
         self._copies: dict[tuple[str, str], ObjectCopies] = {}
@@ -216,6 +226,7 @@ class Datasets:
             fingerprint=digest_json(["drill", table.fingerprint, terms]),
             files=None,
             rereadable=True,
+            spark=None,
             facts={**table.facts, "drill": [one.option for one in self.drill.disturbances]},
             undisturbed=table,
         )
@@ -251,6 +262,10 @@ class Datasets:
             return made_of, lambda: self._describe_query(
                 name, dataset, queries.plan_query(query, inputs), fingerprint, inputs, kept
             )
+        if isinstance(dataset, StoredDataset) and (place := self.project.find_spark_data(name)):
+            held = self._open_spark_data(name, place)
+            facts = {"connection": place.connection, place.key: place.name, "rows": held.rows.count}
+            return (id(held),), lambda: describe_spark_data(name, dataset, held, facts)
         if isinstance(dataset, StoredDataset):
             table = self.project.find_table(name)
             assert table is not None  # noqa: S101 - the rules have refused one of neither files nor a table
@@ -258,6 +273,18 @@ class Datasets:
             return (id(rows),), lambda: _open_rows(name, dataset, rows)
         assert isinstance(dataset, PythonDataset)  # noqa: S101 - what is left: files come first
         return self._prepare_function_table(name, dataset)
+
+    def _open_spark_data(self, name: str, place: StoredPlace) -> SparkData:
+        """Return what Spark holds for a dataset, which is opened once per run."""
+        declared = self.project.connections[place.connection]
+        assert isinstance(declared, SparkConnection)  # noqa: S101 - else nothing is read by Spark
+        key = (*place, name if place.key == "path" else "", describe_connection(self.project, place.connection))
+        if key not in self._spark_data:
+            rows = open_spark_data(self.project, name, place, self._secrets)
+            self._spark_data[key] = hold_spark_data(
+                rows, declared.collect_rows, self._scratch, lambda: fingerprint_spark_data(rows, place)
+            )
+        return self._spark_data[key]
 
     def _find_files(self, name: str, declared: FileDataset) -> tuple[Path, DatasetFiles]:
         """Return the folder that the path of a dataset starts from, and its files; those of a store are fetched."""
@@ -326,13 +353,20 @@ class Datasets:
         if key not in self._function_results:
             self._function_results[key] = self._call_function(self.project.code_of("datasets", name), dataset)
             hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
-        frame, digest = self._function_results[key]
-        made_of = (id(self._function_results[key]), kept and kept.key)
-        return made_of, lambda: _open_frame(name, dataset, frame, digest, facts, kept)
+        returned = self._function_results[key]
+        made_of = (id(returned), kept and kept.key)
+        if isinstance(returned, SparkData):
+            return made_of, lambda: describe_spark_data(name, dataset, returned, facts, kept)
+        return made_of, lambda: _open_frame(name, dataset, *returned, facts, kept)
 
-    def _call_function(self, code: CodeFolder, dataset: PythonDataset) -> tuple[pl.DataFrame | pl.LazyFrame, str]:
+    def _call_function(
+        self, code: CodeFolder, dataset: PythonDataset
+    ) -> tuple[pl.DataFrame | pl.LazyFrame, str] | SparkData:
         """Return the function's frame, and the frame's fingerprint."""
         frame = call_frame_function(code, dataset.function, dataset.arguments)
+        if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+            rows = hold_spark_rows(frame, f"what {dataset.function} returned")
+            return hold_spark_data(rows, COLLECT_ROWS, self._scratch, lambda: fingerprint_rows(rows))
         with translate_user_code_errors(code.path.absolute(), f"reading what {dataset.function} returned"):
             frame = self._copy_rows(frame) if isinstance(frame, pl.LazyFrame) else frame
             return frame, hash_frame(frame)
@@ -444,8 +478,9 @@ class Datasets:
 
     def forget_tables(self) -> None:
         """Read the tables of databases anew when they are opened next: something may have been written into them."""
-        if self._table_rows:
+        if self._table_rows or self._spark_data:
             self._table_rows.clear()
+            self._spark_data.clear()
             self._forget_made()
         self._forget_opened()
 

@@ -4,6 +4,7 @@ A contract sets the types where the format has none (all columns of CSV, dates i
 dates, and the files must agree in their columns and types.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -85,7 +86,8 @@ def find_files(
     dialect = dataset.csv
     if found.paths[0].suffix.lower() == ".tsv" and "separator" not in dialect.model_fields_set:
         dialect = dialect.model_copy(update={"separator": "\t"})
-    files = DatasetFiles(found.paths, found.format, dialect, {}, keys=found.keys, notes=found.notes)
+    names = _name_columns(dataset, found.keys)
+    files = DatasetFiles(found.paths, found.format, dialect, {}, keys=found.keys, notes=found.notes, names=names)
     declared = {name: rule.type for name, rule in dataset.columns.items() if rule.type in POLARS_DTYPES}
     try:
         files = _leave_out_known_keys(files)
@@ -97,6 +99,13 @@ def find_files(
     if known is not None:
         known[key] = files
     return files
+
+
+def _name_columns(dataset: FileDataset, keys: Mapping[Path, Mapping[str, KeyValue]]) -> tuple[str, ...]:
+    """Return the names that a spec gives to the columns of files without a header; none if it keeps those of polars."""
+    inside = tuple(name for name in dataset.columns if name not in next(iter(keys.values()), {}))
+    kept = all(re.fullmatch(r"column_[0-9]+", name) for name in inside)
+    return () if dataset.csv.header or kept else inside
 
 
 def read_declared_texts(path: Path, dataset: Dataset) -> DatasetFiles:
@@ -264,7 +273,7 @@ def _require_common_dtype(name: str, found: Mapping[Path, pl.DataType], files: D
 
 
 def _check_csv_characters(dialect: Csv) -> None:
-    """Refuse a separator or quote that polars cannot handle: it takes single bytes."""
-    for what, character in (("separator", dialect.separator), ("quote", dialect.quote)):
+    """Refuse a separator, quote or escape that polars cannot handle: it takes single bytes."""
+    for what, character in (("separator", dialect.separator), ("quote", dialect.quote), ("escape", dialect.escape)):
         if character and (not character.isascii() or character in "\r\n"):
             raise DataError(f"csv {what} {character!r} must be one ASCII character other than a line break")

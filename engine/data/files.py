@@ -55,7 +55,8 @@ class DatasetFiles:
     dates or booleans. `keys` are the columns that the folders of each file name. `common_types` are the types that hold
     the columns of all files where these differ in their columns or types; empty if they do not, so that one scan reads
     them. `notes` tell what was recognised or left out, `warnings` what stays text although it looks like something
-    else: the columns `doubtful`.
+    else: the columns `doubtful`. `names` are those of the columns of CSV files without a header; empty if polars names
+    them.
     """
 
     paths: tuple[Path, ...]
@@ -68,11 +69,13 @@ class DatasetFiles:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def dialect(self) -> CsvDialect:
         """How the files are written, if they are CSV."""
-        return CsvDialect(**{key: getattr(self.csv, key) for key in CsvDialect.__dataclass_fields__})
+        declared = {key: getattr(self.csv, key) for key in CsvDialect.__dataclass_fields__ if key != "names"}
+        return CsvDialect(**declared, names=self.names)
 
     @property
     def rereadable(self) -> bool:

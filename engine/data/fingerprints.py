@@ -10,7 +10,7 @@ once.
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
@@ -83,6 +83,12 @@ def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
     return hasher.digest()
 
 
+def digest_row_sums(schema: Mapping[str, pl.DataType], count: int, sums: Sequence[int]) -> str:
+    """Return the digest of a frame from its columns, the number of its rows and the sums of their hashes."""
+    texts = (f"{name}:{dtype}" for name, dtype in schema.items())
+    return digest_texts(*texts, *map(str, (count, *(one % 2**64 for one in sums))))
+
+
 class FrameHasher:
     """Computes the digest of a frame while its rows pass on their way to where they are needed: see `hash_frame`.
 
@@ -124,8 +130,7 @@ class FrameHasher:
 
     def digest(self) -> str:
         """Return the digest of the rows that have passed."""
-        texts = (f"{name}:{dtype}" for name, dtype in self._schema.items())
-        return digest_texts(*texts, *map(str, (self.count, *self._sums)))
+        return digest_row_sums(self._schema, self.count, self._sums)
 
     def _add(self, batch: pl.DataFrame) -> pl.DataFrame:
         rows = batch.drop(self.left_out)

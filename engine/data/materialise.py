@@ -18,15 +18,16 @@ ROW_GROUP_SIZE = 131_072
 def materialise(table: Table, folder: Path) -> Iterator[Table]:
     """Give a table whose frame is cheap to read more than once.
 
-    Tables from Parquet, Arrow and frames in memory are given unchanged. The rows of any other table are streamed to a
-    temporary Parquet file in `folder`, which is removed at exit.
+    Tables from Parquet, Arrow and frames in memory are given unchanged, and those of which the rows stay with Spark,
+    because no disk here may hold them. The rows of any other table are streamed to a temporary Parquet file in
+    `folder`, which is removed at exit.
 
     Raises
     ------
     DataError
         The table cannot be read.
     """
-    if table.rereadable:
+    if table.rereadable or table.spark:
         yield table
         return
     folder.mkdir(parents=True, exist_ok=True)

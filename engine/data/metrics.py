@@ -5,14 +5,15 @@ so they are computed for a few columns at a time. One plan for all columns would
 that polars needs to plan many quantiles grows with the square of their number.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from math import isnan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from engine.data.column_types import column_type
+from engine.data.spark.spark_metrics import is_measured_by_spark, measure_statistics
 from engine.data.table import Table, explain_read_errors
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
@@ -78,36 +79,46 @@ def compute_dataset_metrics(
     """
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
-        # Pass 1: the row count and every metric that polars can aggregate while rows stream by.
         plan = {key: asked for text in wanted for key, asked in _expand_metric_name(table.name, text, schema)}
-        passing = [
-            _streaming_expression(asked, schema).alias(key)
-            for key, asked in plan.items()
-            if not asked.needs_whole_column
-        ]
-        if passing:
-            found = table.frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
-        else:
-            found = {"": count_frame_rows(table.frame)}
-        # Passes 2 to n: metrics that need whole columns, as many columns at a time as the limit on values allows.
-        whole: dict[str, list[pl.Expr]] = {}
-        for key, asked in plan.items():
-            if asked.needs_whole_column:
-                compute = _COLUMN_METRICS[asked.statistic]
-                whole.setdefault(asked.column, []).append(compute(pl.col(asked.column)).alias(key))
-        step = max(1, MAX_VALUES_HELD // max(1, found[""]))
-        for start in range(0, len(whole), step):
-            held = table.frame.select(list(whole)[start : start + step]).collect(engine="streaming")
-            for column, dtype in held.schema.items():
-                value = _values_without_nan(column, dtype)
-                values = held.select(value.sort() if _is_numerical(dtype) else value)  # sorted once for all quantiles
-                found |= values.select(whole[column]).row(0, named=True)
+        here, found = plan, dict[str, Any]()
+        if table.spark:
+            there = {key: one for key, one in plan.items() if is_measured_by_spark(schema.get(one.column))}
+            here = {key: one for key, one in plan.items() if key not in there}
+            found = measure_statistics(table.spark, there)
+        if here:
+            found |= _measure_here(table.frame, here, schema)
     for key, asked in plan.items():
         if asked.statistic in _TIME_METRICS and found[key] is not None:
             if now is None:
                 raise ValueError(f"{key} needs the present moment")
             found[key] = now.timestamp() - found[key]
     return {key: _nan_to_none(found[key]) for key in plan}
+
+
+def _measure_here(frame: pl.LazyFrame, plan: Mapping[str, "_ColumnStatistic"], schema: pl.Schema) -> dict[str, Any]:
+    """Return the values of a plan by key, computed in this process."""
+    # Pass 1: the row count and every metric that polars can aggregate while rows stream by.
+    passing = [
+        _streaming_expression(asked, schema).alias(key) for key, asked in plan.items() if not asked.needs_whole_column
+    ]
+    if passing:
+        found = frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
+    else:
+        found = {"": count_frame_rows(frame)}
+    # Passes 2 to n: metrics that need whole columns, as many columns at a time as the limit on values allows.
+    whole: dict[str, list[pl.Expr]] = {}
+    for key, asked in plan.items():
+        if asked.needs_whole_column:
+            compute = _COLUMN_METRICS[asked.statistic]
+            whole.setdefault(asked.column, []).append(compute(pl.col(asked.column)).alias(key))
+    step = max(1, MAX_VALUES_HELD // max(1, found[""]))
+    for start in range(0, len(whole), step):
+        held = frame.select(list(whole)[start : start + step]).collect(engine="streaming")
+        for column, dtype in held.schema.items():
+            value = _values_without_nan(column, dtype)
+            values = held.select(value.sort() if _is_numerical(dtype) else value)  # sorted once for all quantiles
+            found |= values.select(whole[column]).row(0, named=True)
+    return found
 
 
 def find_unmeasurable_metrics(table: Table, wanted: Collection[str]) -> dict[str, str]:

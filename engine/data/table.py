@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from engine.data.files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.drift.reading.alignment import Alignment
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
+
+if TYPE_CHECKING:
+    from engine.data.spark.spark_rows import SparkRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class Table:
     was recognised or left out when the data were opened, `warnings` which columns look like something else than their
     type says. `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells
     how the rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where
-    the rows were read from, if that is a database.
+    the rows were read from, if that is a database or Spark. `spark` are the rows where they stay with Spark: each read
+    of `frame` then asks the executors for what is wanted of them.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Table:
     undisturbed: Table | None = None
     kept: KeptState | None = None
     place: str = ""
+    spark: SparkRows | None = None
 
     @property
     def roles(self) -> dict[str, str]:
@@ -68,6 +74,17 @@ class Table:
     def lineage(self) -> dict[str, Table]:
         """Return all tables that this one is made from and itself, by name; inputs first, itself last."""
         return {name: table for one in self.inputs for name, table in one.lineage().items()} | {self.name: self}
+
+    def count_rows(self) -> int:
+        """Return the number of rows."""
+        return self.spark.count if self.spark else count_frame_rows(self.frame)
+
+    def give_rows(self, alignment: Alignment) -> Any:
+        """Return the aligned rows for drift: those of Spark as its DataFrame, unless a column is read as another type.
+
+        Such rows are brought to that type here, piece by piece.
+        """
+        return self.spark.frame if self.spark and not alignment.expressions else alignment.frame
 
     def name_row(self, row: int) -> str:
         """Return how to find a row, counted from 1: `line 50 of new.csv`, or `row 49 of dataset 'joined'`."""

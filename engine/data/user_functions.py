@@ -16,15 +16,19 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from traceback import extract_tb
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
 
 from engine.data.polars_errors import describe_error
+from engine.drift.reading.sources import is_spark_frame
 from engine.errors import DataError, EngineError
 from engine.formatting.hints import suggest_name
 from engine.spec.code_folder import CodeFolder
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame as SparkDataFrame
 
 
 def find_module_file(folder: Path, name: str) -> Path:
@@ -92,22 +96,25 @@ def load_function(code: CodeFolder, reference: str) -> Callable[..., Any]:
     return call
 
 
-def call_frame_function(code: CodeFolder, reference: str, arguments: Mapping[str, Any]) -> pl.DataFrame | pl.LazyFrame:
+def call_frame_function(
+    code: CodeFolder, reference: str, arguments: Mapping[str, Any]
+) -> "pl.DataFrame | pl.LazyFrame | SparkDataFrame":
     """Call a user's function and return the frame of a `python` dataset.
 
     Raises
     ------
     DataError
-        The function cannot be loaded, raises, or returns something other than a polars DataFrame or LazyFrame.
+        The function cannot be loaded, raises, or returns something other than a polars DataFrame or LazyFrame, or a
+        DataFrame of Spark.
     """
     frame = load_function(code, reference)(**arguments)
-    if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+    if not isinstance(frame, pl.DataFrame | pl.LazyFrame) and not is_spark_frame(frame):
         kind = f"{type(frame).__module__}.{type(frame).__name__}".removeprefix("builtins.")
         convertible = kind.partition(".")[0] in ("pandas", "pyarrow")
         converter = f"polars.from_{'pandas' if kind.startswith('pandas') else 'arrow'}(…)"
         hint = f"; convert it with {converter}" if convertible else ""
         raise DataError(f"{reference} returned {kind}; it must return a polars DataFrame or LazyFrame{hint}")
-    return frame
+    return cast("pl.DataFrame | pl.LazyFrame | SparkDataFrame", frame)
 
 
 @contextmanager

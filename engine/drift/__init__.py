@@ -118,4 +118,5 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name not in _LAZY_EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"engine.drift.{_LAZY_EXPORTS[name]}"), name)
+    found = globals()[name] = getattr(import_module(f"engine.drift.{_LAZY_EXPORTS[name]}"), name)
+    return found

@@ -17,9 +17,9 @@ def import_bundles(state: ImportState, params: JsonObject) -> None:
             datasets.append(name)
         else:
             line.note(f"the dataset {one.get_text('name')[:60]} is left out: it is not in the spec")
-    if options.values.get("includedSavedModels"):
+    if options.get_value("includedSavedModels"):
         line.note("its models run elsewhere: they are not part of a bundle here")
-    if options.values.get("includedManagedFolders"):
+    if options.get_value("includedManagedFolders"):
         line.note("folders are not part of a bundle here: list files in include: files:")
     if not datasets:
         line.leave_out("it includes no dataset of the spec")

@@ -1,123 +1,139 @@
 """The checks and rules of datasets, models and stores: `metricsChecks.checks[]`, in their old and new forms."""
 
+from collections.abc import Callable
 from typing import Any
 
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
-from engine.dss.names import make_name
+from engine.dss.names import make_identifier, make_name
 from engine.dss.report import ObjectLine
+from engine.dss.rules import RULES, Keys, read_bounds, read_scalar
 from engine.dss.spec_writing import Part
-from engine.spec.metric_names import MetricName
-
-_BOUNDS = {"minimum": "min", "softMinimum": "soft_min", "softMaximum": "soft_max", "maximum": "max"}
-_RANGE_RULES = {
-    "RecordCountInRangeRule": "row_count",
-    "ColumnCountInRangeRule": "column_count",
-    "ColumnMinInRangeRule": "min",
-    "ColumnMaxInRangeRule": "max",
-    "ColumnAvgInRangeRule": "mean",
-    "ColumnSumInRangeRule": "sum",
-    "ColumnMedianInRangeRule": "median",
-    "ColumnStdDevInRangeRule": "std",
-}
-_WHOLE_METRICS = ("row_count", "column_count")
 
 
-def import_checks(state: ImportState, owner: JsonObject, scope: str, target: str) -> dict[str, Any]:
-    """Return the checks of a dataset or store, by name.
+def import_checks(state: ImportState, owner: JsonObject, scope: str, target: str, part: Part, note: str = "") -> None:
+    """Add the checks of a dataset, model or store to the part of the spec that has them.
+
+    A rule on the values of a column becomes a part of the column's contract, which the part has under `columns`.
 
     Parameters
     ----------
     scope
         `dataset` or `store`, which tells the meaning of metrics.
     target
-        Where the owner is in the spec, for the report.
+        Where the part is in the spec, for the report.
+    note
+        What to note at each check.
     """
-    checks: dict[str, Any] = {}
+    checks: dict[str, Any] = part.setdefault("checks", {})
     for one in owner.get_object("metricsChecks").get_objects("checks"):
-        type_ = one.get_text("type")
-        label = one.get_text("displayName") or one.get_object("meta").get_text("label") or _name_unnamed(type_)
+        type_, label = one.get_text("type"), name_check(one)
         line = state.report.add("check", label, one.place)
-        bodies = _translate_check(one, type_, scope, line)
-        for column, body in bodies:
-            name = make_name(f"{label} {column}" if len(bodies) > 1 else label, checks, "check")
-            if name != label and len(bodies) == 1:
+        enabled = one.get_flag("enabled", default=True)
+        if note:
+            line.note(note)
+        places = []
+        if rule := RULES.get(type_):
+            translated = rule(one, part.get("columns", {}), line)
+            places += _add_contract(part, translated.contract, target, line, enabled=enabled)
+            bodies = translated.checks
+        else:
+            bodies = _translate_check(one, type_, scope, line)
+        several = len(bodies) > 1
+        for suffix, body in bodies:
+            name = make_name(f"{label} {suffix}" if several else label, checks, "check")
+            if name != label and not several:
                 line.note(f"renamed {name}")
-            part = Part(one.place, body)
-            if not one.get_flag("enabled", default=True):
-                part["active"] = False
+            checks[name] = Part(one.place, body)
+            if not enabled:
+                checks[name]["active"] = False
                 line.note("it is switched off, as in DSS")
-            checks[name] = part
-            line.target = f"{target}.checks.{name}"
-    return checks
+            places.append(f"{target}.checks.{name}")
+        if type_ == "python":
+            places.append(_add_stub(checks, one, label, target, line))
+        if line.reason is not None:
+            one.read_whole()
+        if places:
+            line.target = ", ".join(places)
+    if not checks:
+        del part["checks"]
 
 
-def _name_unnamed(type_: str) -> str:
-    return {"numericRange": "Value in range", "valueSet": "Value in set"}.get(type_, type_ or "check")
+def name_check(one: JsonObject) -> str:
+    """Return the name that a check has in DSS."""
+    names = (one.get_text("displayName"), one.get_object("meta").get_text("label"))
+    type_ = one.get_text("type")
+    unnamed = {"numericRange": "Value in range", "valueSet": "Value in set"}.get(type_, type_ or "check")
+    return next((name for name in names if name.strip()), unnamed)
 
 
-def _translate_check(one: JsonObject, type_: str, scope: str, line: ObjectLine) -> list[tuple[str, dict[str, Any]]]:
-    """Return columns and keys of the checks that a check becomes: one, or one per column; none if it is left out."""
-    if type_ in ("numericRange", "valueSet"):
-        id_ = one.get_text("metricId")
-        metric = translate_metric(id_, scope)
-        if metric is None:
-            line.leave_out(f"the metric {id_[:80] or '(none)'} has no counterpart here")
-            return []
-        body = _read_range(one, line) if type_ == "numericRange" else _read_values(one, line)
-        return [("", {**({"kind": "values"} if type_ == "valueSet" else {}), "metric": metric, **body})] if body else []
-    if statistic := _RANGE_RULES.get(type_):
-        bounds = _read_range(one, line)
-        if statistic in _WHOLE_METRICS:
-            return [("", {"metric": statistic, **bounds})] if bounds else []
-        columns = one.get_texts("columns")
-        if not columns:
-            line.leave_out("it names no column")
-        return [(name, {"metric": str(MetricName(statistic, name)), **bounds}) for name in columns] if bounds else []
-    if type_ in ("ColumnNotEmptyRule", "ColumnEmptyRule") and not one.get_text("thresholdType"):
-        bound = {"max": 0} if type_ == "ColumnNotEmptyRule" else {"min": 1}
-        columns = one.get_texts("columns")
-        if not columns:
-            line.leave_out("it names no column")
-        return [(name, {"metric": str(MetricName("missing_share", name)), **bound}) for name in columns]
-    if type_ == "python":
-        line.leave_out("TODO it is Python code: write a check of kind: python")
-    else:
-        line.leave_out(f"checks of the type {type_[:60] or '(none)'} have no counterpart here")
-    return []
+def _add_contract(part: Part, contract: dict[str, Keys], target: str, line: ObjectLine, *, enabled: bool) -> list[str]:
+    """Add what rules ask of the values of columns; return where that is in the spec."""
+    if contract and not enabled:
+        line.leave_out("it is switched off in DSS, and what a contract asks of a column cannot be")
+        return []
+    columns = part.setdefault("columns", {}) if contract else {}
+    for name, keys in contract.items():
+        columns.setdefault(name, {}).update(keys)
+        line.note("it is part of the contract of the column: a value that breaks it fails the step that reads the rows")
+    return [f"{target}.columns.{name}" for name in contract]
 
 
-def _read_range(one: JsonObject, line: ObjectLine) -> dict[str, Any]:
-    """Return the bounds that are enabled; none, with the line left out, if no bound is."""
-    bounds = {}
-    for key, ours in _BOUNDS.items():
-        if one.get_flag(f"{key}Enabled", default=False):
-            if (value := one.get_number(key)) is None:
-                line.note(f"{key} is enabled, but has no value")
-            else:
-                bounds[ours] = value
-    if list(bounds) and list(bounds.values()) != sorted(bounds.values()):
-        line.note("its bounds are not in ascending order")
-    if not bounds:
-        line.leave_out("no bound of it is enabled, so that it checks nothing")
-    return {key: bounds[key] for key in ("min", "soft_min", "soft_max", "max") if key in bounds}
+def _add_stub(checks: dict[str, Any], one: JsonObject, label: str, target: str, line: ObjectLine) -> str:
+    """Add a check that is switched off and names the function that is to be written for its code."""
+    one.read_whole()
+    line.leave_out("it is Python code, which is not carried over: write the function, and switch the check on")
+    name = make_name(label, checks, "check")
+    part = Part(one.place, {"kind": "python", "active": False, "function": f"{make_identifier(label).lower()}:check"})
+    part.add_todo(str(line.reason))
+    checks[name] = part
+    return f"{target}.checks.{name}"
 
 
-def _read_values(one: JsonObject, line: ObjectLine) -> dict[str, Any]:
+def _translate_check(one: JsonObject, type_: str, scope: str, line: ObjectLine) -> list[tuple[str, Keys]]:
+    """Return suffixes of names and keys of the checks that a check becomes; none if it is left out."""
+    translate = _KINDS.get(type_)
+    if translate is None:
+        if type_ != "python":
+            line.leave_out(f"checks of the type {type_[:60] or '(none)'} have no counterpart here")
+        return []
+    id_ = one.get_text("metricId")
+    metric = translate_metric(id_, scope)
+    body = translate(one, line)
+    if metric is None:
+        line.leave_out(_explain_metric(id_))
+        return []
+    kind = {"kind": "values"} if type_ == "valueSet" else {}
+    return [("", {**kind, "metric": metric, **body})] if body else []
+
+
+def _explain_metric(id_: str) -> str:
+    if id_.startswith("python:"):
+        return "its metric is Python code: declare a metric of kind: python under metrics:, and a check on it"
+    if id_.startswith("sql_query:"):
+        return "its metric is a query: declare a dataset of kind: query, and a check of its column"
+    if id_.startswith("reporting:"):
+        return "how long a build takes is no metric: give the step or scenario a timeout:"
+    return f"the metric {id_[:80] or '(none)'} has no counterpart here"
+
+
+def _read_range(one: JsonObject, line: ObjectLine) -> Keys:
+    return dict(read_bounds(one, line))
+
+
+def _read_values(one: JsonObject, line: ObjectLine) -> Keys:
     values = one.get_texts("values")
     if not values:
-        line.leave_out("its set of values is empty")
+        line.leave_out("its set of values is empty, so that no value is allowed, also in DSS")
         return {}
-    return {"allowed": [_read_scalar(value) for value in values]}
+    numbers = [number for value in values if not isinstance(number := read_scalar(value), str)]
+    if len(numbers) < len(values):
+        line.note("texts of its set are left out: a metric is a number")
+    if not numbers:
+        line.leave_out("its set of values has no number, and a metric is a number")
+        return {}
+    return {"allowed": numbers}
 
 
-def _read_scalar(text: str) -> Any:
-    """Return a number for a text that is one: metrics are numbers here."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    if not abs(number) < 1e15:
-        return text
-    return int(number) if number.is_integer() else number
+_KINDS: dict[str, Callable[[JsonObject, ObjectLine], Keys]] = {"numericRange": _read_range, "valueSet": _read_values}

@@ -3,48 +3,48 @@
 from typing import Any
 
 from engine.dss.checks import import_checks
+from engine.dss.connections import import_connection
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references, make_name
 from engine.dss.report import ObjectLine
+from engine.dss.rules import COLUMN_TYPES
 from engine.dss.spec_writing import Part, Template
 from engine.dss.variables import declare_unknown
+from engine.spec.rules.placeholders import PLACEHOLDER
 
-_FILE_TYPES = frozenset(
-    {"Filesystem", "UploadedFiles", "S3", "Azure", "GCS", "FTP", "HDFS", "SCP", "SFTP", "FilesInFolder"}
-)
+_FILE_TYPES = frozenset({"Filesystem", "UploadedFiles"})
+_OTHER_FILE_TYPES = frozenset({"S3", "Azure", "GCS", "FTP", "HDFS", "SCP", "SFTP", "HTTP", "FilesInFolder"})
 _SQL_TYPES = frozenset(
     {
-        "PostgreSQL",
-        "Snowflake",
-        "BigQuery",
-        "Redshift",
-        "MySQL",
-        "Oracle",
-        "SQLServer",
-        "Synapse",
-        "Databricks",
-        "Athena",
+        *("PostgreSQL", "Snowflake", "BigQuery", "Redshift", "MySQL", "Oracle", "SQLServer", "Synapse", "Databricks"),
+        *(
+            "Athena",
+            "Teradata",
+            "Vertica",
+            "Greenplum",
+            "SAPHANA",
+            "Netezza",
+            "Trino",
+            "Denodo",
+            "JDBC",
+            "FabricWarehouse",
+        ),
     }
 )
-_COLUMN_TYPES = {
-    "string": "text",
-    **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
-    **dict.fromkeys(("float", "double"), "number"),
-    "boolean": "boolean",
-    "date": "datetime",
-    "dateonly": "date",
-    "datetimenotz": "datetime",
-}
 _FORMATS = {"csv": "csv", "parquet": "parquet", "jsonl": "ndjson", "json": "ndjson"}
+
+
+_DATA_FOLDERS = ("fs_datasets_data", "uploads", "uploaded_files", "datasets_data", "datasets")
 
 
 def import_datasets(state: ImportState) -> None:
     """Declare the datasets of the project and their connections."""
     for id_, found in state.read_folder("dataset", "datasets"):
         line = state.report.add("dataset", id_, found.place)
-        type_ = found.get_text("type")
-        if type_ not in _FILE_TYPES | _SQL_TYPES:
+        type_, _ = found.get_text("type"), found.get_text("name")
+        if type_ not in _FILE_TYPES | _OTHER_FILE_TYPES | _SQL_TYPES:
+            found.read_whole()
             line.leave_out(f"datasets of the type {type_[:60] or '(none)'} have no counterpart here")
             continue
         name = state.names.add_target("datasets", id_, id_)
@@ -58,40 +58,25 @@ def import_datasets(state: ImportState) -> None:
             _describe_files(state, part, found, id_, line)
         if columns := _describe_columns(found, line):
             part["columns"] = columns
-        if checks := import_checks(state, found, "dataset", line.target):
-            part["checks"] = checks
+        import_checks(state, found, "dataset", line.target, part)
         for dimension in found.get_object("partitioning").get_objects("dimensions"):
+            dimension.read_whole()
             line.note(f"it is partitioned by {dimension.get_text('name')[:60]}: all partitions are read as one table")
         _list_probes(state, found, id_)
         state.sections["datasets"][name] = part
 
 
-def import_connection(state: ImportState, name: str, kind: str, place: str) -> str:
-    """Declare a connection by its name in DSS, if it is not yet, and return its name here."""
-    connections = state.sections["connections"]
-    ours = make_name(name, (), "connection")
-    if ours not in connections:
-        line = state.report.add("connection", name, f"{place}.connection", f"connections.{ours}")
-        part = Part(f"the connection {ours} of DSS")
-        if kind == "postgresql":
-            part |= {"kind": "postgresql", "url": state.add_secret(f"{name}_url")}
-            line.note("its address is a secret: set the environment variable")
-        else:
-            part |= {"kind": "file", "root": f"data/{ours}"}
-            part.add_todo("root is the folder that the connection has in DSS")
-            line.note("TODO write the folder of the connection in root")
-        connections[ours] = part
-    return ours
-
-
 def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: str, line: ObjectLine) -> None:
     params = found.get_object("params")
     table, schema = params.get_text("table"), params.get_text("schema")
+    if params.get_text("mode") not in ("", "table"):
+        table = ""
     if type_ != "PostgreSQL" or not table:
-        what = f"tables of {type_} are not read" if type_ != "PostgreSQL" else "it names no table: a query, perhaps"
-        part["path"] = f"data/{make_name(found.file.rpartition('/')[2].removesuffix('.json'), (), 'data')}.parquet"
-        part.add_todo(f"{what}; export the rows to this file, or name another")
-        line.note(f"TODO {what}: export its rows to {part['path']}")
+        rows = (params.get_text("query") and "the rows of a query") or f"the rows of {type_}"
+        part["path"] = PLACEHOLDER
+        params.read_whole()
+        part.add_todo(f"{rows} are not read: export them, at best as Parquet by a recipe, and name the files in path")
+        line.note(f"TODO {rows} are not read: export them, at best as Parquet by a recipe, and name the files in path")
         return
     texts = [table, schema]
     declare_unknown(state, texts, params.place)
@@ -105,20 +90,26 @@ def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: st
 
 def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str, line: ObjectLine) -> None:
     params = found.get_object("params")
-    managed = state.files.list_other_files(f"fs_datasets_data/{id_}")
-    uploads = state.files.list_other_files(f"uploads/{id_}")
-    data = managed or uploads
+    data = find_data(state, id_)
     folder = make_name(id_, (), "data")
     if data and state.with_data:
         for path in data:
-            below = path.partition(f"/{id_}/")[2].replace("/", "_")
+            below = path.partition(f"/{id_}/")[2]
             state.copies[path] = f"data/{folder}/{below}"
         part["path"] = f"data/{folder}"
         line.note(f"{len(data)} file(s) copied to data/{folder}")
+    elif found.get_text("type") in _OTHER_FILE_TYPES:
+        params.read_whole()
+        part["path"] = PLACEHOLDER
+        what = f"files of {found.get_text('type')}: write a connection and a path, or copy them"
+        part.add_todo(what)
+        line.note(f"TODO {what}")
     elif found.get_text("type") == "UploadedFiles" or not params.get_text("path"):
         part["path"] = f"data/{folder}"
         part.add_todo("put the uploaded files into this folder")
         line.note(f"TODO put its files into data/{folder}")
+        if state.files.has_manifest and not data:
+            line.note(f"the export has no files of it: other-files/ was searched for {', '.join(_DATA_FOLDERS)}")
     else:
         declare_unknown(state, [params.get_text("path")], params.place)
         path = fill_references(params.get_text("path").lstrip("/"), state.names, line)
@@ -131,6 +122,15 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
             line.note("TODO its path leaves the folder of its connection: put the files into this one")
             del part["connection"]
     _describe_format(part, found, line)
+
+
+def find_data(state: ImportState, id_: str) -> list[str]:
+    """Return the paths of the files with the rows of a dataset, which an export may have.
+
+    Where an export keeps uploaded files is not documented: these folders are looked in.
+    """
+    found = (state.files.list_other_files(f"{folder}/{id_}") for folder in _DATA_FOLDERS)
+    return next((files for files in found if files), [])
 
 
 def _describe_format(part: Part, found: JsonObject, line: ObjectLine) -> None:
@@ -153,21 +153,39 @@ def _describe_format(part: Part, found: JsonObject, line: ObjectLine) -> None:
     quote = params.get_text("quoteChar")
     if len(quote) == 1 and quote != '"':
         csv["quote"] = quote
-    # a file of 2020 may have it as a text, or as an object that says how the header is found
+    skipped = [max(0, params.get_whole(key) or 0) for key in ("skipRowsBeforeHeader", "skipRowsAfterHeader")]
     if not params.get_flag("parseHeaderRow", default=True):
         csv["header"] = False
         line.note("the files have no header: their columns are those under columns:, in this order")
-    if skipped := params.get_whole("skipRowsBeforeHeader"):
-        csv["skip_lines"] = max(0, skipped)
-    if params.get_whole("skipRowsAfterHeader"):
+        if sum(skipped):
+            csv["skip_lines"] = sum(skipped)
+    elif skipped[0]:
+        csv["skip_lines"] = skipped[0]
+    if "header" not in csv and skipped[1]:
+        part.add_todo("DSS skips lines after the header of its files: that cannot be said here")
         line.note("TODO lines after the header are skipped in DSS: that cannot be said here")
     charset = params.get_text("charset").lower()
-    if charset not in ("", "utf8", "utf-8"):
+    if charset not in ("", "utf8", "utf-8") and _is_encoding(charset):
         csv["encoding"] = charset
-    if params.get_text("style") == "unix":
-        line.note("DSS escapes a quote in it by a backslash; here quotes are doubled")
+    elif charset not in ("", "utf8", "utf-8"):
+        part.add_todo(f"the encoding {charset[:40]} is not known here: write another under csv:")
+        line.note(f"TODO the encoding {charset[:40]} is not known here: write another under csv:")
+    style, escape = params.get_text("style"), params.get_text("escapeChar") or "\\"
+    if style in ("unix", "escape_only") and len(escape) == 1:
+        csv["escape"] = escape
+    if (compression := params.get_text("compress").lower()) not in ("", "none", "gz", "gzip", "zst", "zstd"):
+        part.add_todo(f"files compressed by {compression[:20]} are not read: unpack them")
+        line.note(f"TODO files compressed by {compression[:20]} are not read: unpack them")
     if csv:
         part["csv"] = csv
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def _describe_columns(found: JsonObject, line: ObjectLine) -> dict[str, Any]:
@@ -176,8 +194,8 @@ def _describe_columns(found: JsonObject, line: ObjectLine) -> dict[str, Any]:
         name, type_ = column.get_text("name"), column.get_text("type")
         if not name or "${" in name or name in columns:
             line.note(f"the column at {column.path} is left out: its name is missing, taken, or has a ${{")
-        elif type_ in _COLUMN_TYPES:
-            columns[name] = {"type": _COLUMN_TYPES[type_]}
+        elif type_ in COLUMN_TYPES:
+            columns[name] = {"type": COLUMN_TYPES[type_]}
         else:
             columns[name] = {"role": "ignore"}
             line.note(f"{name} is ignored: its type is {type_[:40] or 'missing'}")
@@ -187,7 +205,7 @@ def _describe_columns(found: JsonObject, line: ObjectLine) -> dict[str, Any]:
 def _list_probes(state: ImportState, found: JsonObject, id_: str) -> None:
     """Report the probes that have no counterpart: those of code. All others are metrics that checks compute."""
     for probe in found.get_object("metrics").get_objects("probes"):
-        type_ = probe.get_text("type")
-        if type_ in ("python", "sql_query", "verify_col") and probe.get_flag("enabled", default=True):
+        type_, enabled = probe.get_text("type"), probe.get_flag("enabled", default=True)
+        if type_ in ("python", "sql_query", "verify_col") and enabled:
             line = state.report.add("probe", f"{id_}: {type_}", probe.place)
             line.leave_out("TODO write a metric of kind: python")

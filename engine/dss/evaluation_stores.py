@@ -2,14 +2,17 @@
 
 from typing import Any
 
-from engine.dss.checks import import_checks
+from engine.dss.checks import import_checks, name_check
 from engine.dss.import_state import ImportState, list_references
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
+from engine.dss.models import declare_scored_model
 from engine.dss.names import fill_references
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
+from engine.spec.rules.placeholders import PLACEHOLDER
 
+_OF_MODEL = "in DSS it checks the model's own test rows, here each batch that the store evaluates"
 _ROLES = ("evaluationStore", "main")
 """The roles in which a recipe writes a store: of the evaluation, and of the standalone evaluation."""
 
@@ -33,18 +36,32 @@ def import_evaluation_stores(
         part = Part(f"{found.place} (id {id_})")
         recipe = _find_evaluation(recipes, id_)
         if recipe is None:
-            part |= {"dataset": "TODO", "reference": {"kind": "dataset", "dataset": "TODO"}}
-            part.add_todo("name the dataset that is evaluated: no recipe of the project writes this store")
+            part |= {
+                "model": PLACEHOLDER,
+                "dataset": PLACEHOLDER,
+                "reference": {"kind": "dataset", "dataset": PLACEHOLDER},
+            }
+            part.add_todo(
+                "name the dataset that is evaluated, and the model if there is one: no recipe of the project writes it"
+            )
             line.note("TODO no recipe of the project evaluates into it: name its dataset, reference and model")
         else:
-            _describe_inputs(state, part, recipes[recipe], references, line)
+            _describe_inputs(state, part, recipe, recipes[recipe], references, line)
             _describe_settings(state, part, recipe, recipes[recipe], line)
-        checks = import_checks(state, found, "store", line.target)
         if display := _read_display(found, line):
             part["display"] = {"metrics": display}
-        if checks:
-            part["checks"] = checks
+        import_checks(state, found, "store", line.target, part)
+        if (model := part.get("model")) in state.models:
+            state.stores_of_model.setdefault(model, []).append(name)
+            import_checks(state, state.models[model], "store", line.target, part, _OF_MODEL)
         state.sections["evaluation_stores"][name] = part
+    for model in (one for one in state.models if one not in state.stores_of_model):
+        for one in state.models[model].get_object("metricsChecks").get_objects("checks"):
+            line = state.report.add("check", name_check(one), one.place)
+            one.read_whole()
+            line.leave_out(
+                "no evaluation store of the project evaluates its model: declare a store, and the check in it"
+            )
 
 
 def _find_evaluation(recipes: dict[str, JsonObject], id_: str) -> str | None:
@@ -57,31 +74,48 @@ def _find_evaluation(recipes: dict[str, JsonObject], id_: str) -> str | None:
 
 
 def _describe_inputs(
-    state: ImportState, part: Part, recipe: JsonObject, references: dict[str, dict[str, Any]], line: ObjectLine
+    state: ImportState,
+    part: Part,
+    name: str,
+    recipe: JsonObject,
+    references: dict[str, dict[str, Any]],
+    line: ObjectLine,
 ) -> None:
     part.comments.append(f"evaluated by {recipe.place}")
     find = state.names.find_target
-    models = [name for one in list_references(recipe, "inputs", "model") if (name := find(one, "models"))]
+    models = [found for one in list_references(recipe, "inputs", "model") if (found := find(one, "models"))]
     # the rows with predictions are an output of the evaluation; the input has none
     scored = list_references(recipe, "outputs", "main") if models else []
     rows = [*scored, *list_references(recipe, "inputs", "main")]
-    dataset = next((name for one in rows if (name := find(one, "datasets"))), None)
+    dataset = next((found for one in rows if (found := find(one, "datasets"))), None)
     given = next(
-        (name for one in list_references(recipe, "inputs", "reference") if (name := find(one, "datasets"))), None
+        (found for one in list_references(recipe, "inputs", "reference") if (found := find(one, "datasets"))), None
     )
     if models:
         part["model"] = models[0]
-    elif list_references(recipe, "inputs", "model"):
+    elif recipe.get_text("type") == "evaluation":
+        part["model"] = PLACEHOLDER
         line.note("TODO its model is not part of the project")
+    elif settings := state.read_payload(name, recipe.get_text("type")):
+        part["model"] = declare_scored_model(state, line.name, settings)
     if dataset is None:
         part.add_todo("name the dataset that is evaluated")
         line.note("TODO the dataset that is evaluated is not part of the spec: name another")
-    part["dataset"] = dataset or "TODO"
+    part["dataset"] = dataset or PLACEHOLDER
     reference = {"kind": "dataset", "dataset": given} if given else references.get(models[0]) if models else None
-    if reference is None or reference["dataset"] == "TODO":
+    if reference is None or reference["dataset"] == PLACEHOLDER:
         part.add_todo("name the dataset to compare with")
         line.note("TODO the dataset to compare with is not known: name it in reference")
-    part["reference"] = reference or {"kind": "dataset", "dataset": "TODO"}
+    part["reference"] = reference or {"kind": "dataset", "dataset": PLACEHOLDER}
+    for rows_name in (part["dataset"], part["reference"]["dataset"]):
+        _give_roles(state.sections["datasets"].get(rows_name, {}), state.roles.get(models[0], {}) if models else {})
+
+
+def _give_roles(dataset: dict[str, Any], roles: dict[str, str]) -> None:
+    """Give the columns of a dataset the roles that they have in the training of the model."""
+    for column, role in roles.items():
+        if column in dataset.get("columns", {}):
+            dataset["columns"][column].setdefault("role", role)
 
 
 def _describe_settings(state: ImportState, part: Part, recipe: str, owner: JsonObject, line: ObjectLine) -> None:
@@ -102,7 +136,7 @@ def _describe_settings(state: ImportState, part: Part, recipe: str, owner: JsonO
     if confidence is not None and 0 < confidence < 1 and confidence != 0.95:
         drift["confidence"] = confidence
     rejected = [one.get_text("name") for one in settings.get_objects("features") if one.get_text("role") == "REJECT"]
-    handling = settings.get_object("dataDriftColumnHandling").values
+    handling = settings.get_object("dataDriftColumnHandling").read_whole()
     ignored = [name for name, how in handling.items() if how in ("IGNORE", "IGNORED")]
     if excluded := sorted({name for name in (*rejected, *ignored) if name}):
         drift["columns"] = {"exclude": excluded}
@@ -111,8 +145,16 @@ def _describe_settings(state: ImportState, part: Part, recipe: str, owner: JsonO
     others = sorted({str(how)[:30] for how in handling.values() if how not in ("IGNORE", "IGNORED", "AUTO", None)})
     if others:
         line.note(f"the handling of columns for drift ({', '.join(others)}) is found from the data here")
-    if settings.get_object("selection").values or settings.get_flag("limitSampling", default=False):
+    if settings.get_object("selection").read_whole() or settings.get_flag("limitSampling", default=False):
         line.note("all rows count here, not a sample")
+    if settings.get_flag("overrideModelSpecifiedThreshold", default=False):
+        threshold = settings.get_number("forcedClassifierThreshold")
+        line.note(f"TODO the recipe forces the threshold {threshold}: write it as threshold: of the model")
+    if settings.get_flag("dontComputePerformance", default=False):
+        line.note("DSS computes no performance; here it is computed where the rows have the true values")
+    if settings.get_text("modelVersionId"):
+        line.note("a fixed version of the model is evaluated, not the active one: score the rows with that version")
+    settings.get_value("metrics"), settings.get_value("evaluationDatasetType"), settings.get_value("outputs")
     if settings.get_objects("customMetrics"):
         line.note("TODO its custom metrics are Python code: write metrics of kind: python")
     if settings.get_flag("treatDriftFailureAsError", default=False):

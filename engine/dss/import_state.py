@@ -1,8 +1,10 @@
 """What an import has read and made so far: the files, the names, the parts of the spec, and the report."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import log2
 from typing import Any
 
 from engine.dss.json_objects import JsonObject, parse_lenient_json
@@ -14,9 +16,12 @@ from engine.errors import BundleError
 
 SECTIONS = (
     *("variables", "secrets", "connections", "datasets", "models", "evaluation_stores", "channels", "scenarios"),
-    "bundles",
+    *("bundles", "infrastructures", "deployments"),
 )
 """The sections that an import writes, in their order."""
+
+_MOST_BITS = 3.0
+"""Bits per character from which a long word with letters and digits may be a key."""
 
 
 @dataclass(slots=True)
@@ -27,6 +32,18 @@ class ImportState:
     ----------
     copies
         With data: by the path in the source of a data file, the path of its copy, relative to the spec.
+    triggers_off
+        Whether the settings of the project switch all triggers off.
+    objects
+        What was read, by path of the file.
+    models
+        By name here, the files of the models.
+    stores_of_model
+        By name of a model, those of the stores that evaluate it.
+    roles
+        By name of a model, the roles that its training gives columns.
+    node_variables
+        Names of the variables that each node has a value of its own for.
     """
 
     files: ProjectFiles
@@ -35,6 +52,12 @@ class ImportState:
     with_data: bool
     sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
     copies: dict[str, str] = field(default_factory=dict)
+    triggers_off: bool = False
+    objects: dict[str, JsonObject] = field(default_factory=dict)
+    models: dict[str, JsonObject] = field(default_factory=dict)
+    stores_of_model: dict[str, list[str]] = field(default_factory=dict)
+    roles: dict[str, dict[str, str]] = field(default_factory=dict)
+    node_variables: list[str] = field(default_factory=list)
 
     def read_object(self, path: str) -> JsonObject | None:
         """Return the JSON object in a file of the content; None, with a remark, if it cannot be read."""
@@ -46,9 +69,16 @@ class ImportState:
             return None
         return self._parse_file(MANIFEST_FILE, self.files.read_manifest)
 
+    def read_other(self, path: str) -> JsonObject | None:
+        """Return the JSON object in a file beside the content, by its full path; None if it cannot be read."""
+        return self._parse_file(path, lambda: self.files.read_other(path))
+
     def _parse_file(self, path: str, read: Callable[[], bytes]) -> JsonObject | None:
+        if path in self.objects:
+            return self.objects[path]
+        repeated: list[str] = []
         try:
-            values = parse_lenient_json(read().decode("utf-8-sig"))
+            values = parse_lenient_json(read().decode("utf-8-sig"), repeated)
         except (BundleError, UnicodeDecodeError, ValueError) as error:
             what = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             self.report.remarks[path] = what
@@ -56,7 +86,11 @@ class ImportState:
         if not isinstance(values, dict):
             self.report.report_type(path, "a JSON object")
             return None
-        return JsonObject(path, "$", values, self.report.report_type)
+        if repeated:
+            keys = ", ".join(dict.fromkeys(key[:60] for key in repeated))
+            self.report.remarks[f"{path} $"] = f"an object has a key twice, and its last value counts: {keys[:300]}"
+        self.objects[path] = JsonObject(path, "$", values, self.report.report_type)
+        return self.objects[path]
 
     def read_payload(self, recipe: str, ending: str) -> JsonObject | None:
         """Return the settings of a recipe, which lie in a file beside it; None if there is none that can be read."""
@@ -79,7 +113,7 @@ class ImportState:
         """Declare an optional secret, from an environment variable of the project; return the reference to it."""
         secrets = self.sections["secrets"]
         name = make_identifier(wish.lower(), secrets)
-        variable = make_identifier(f"{self.names.key}_{name}".upper())
+        variable = make_identifier(f"{self.names.project}_{name}".upper())
         part = Part("", {"env": variable, "optional": True})
         part.add_todo(f"set the environment variable {variable}: no value was read from the project")
         secrets[name] = part
@@ -87,12 +121,25 @@ class ImportState:
 
 
 def may_be_secret(name: str, value: object = None) -> bool:
-    """Return whether a variable of this name or value may hold a secret, such as a password in a URL."""
+    """Return whether a variable of this name or value may hold a secret: a password, a token, a URL with either."""
     wordy = re.search(
-        r"passw|passphrase|secret|token|api_?key|access_?key|private_?key|credential", name, re.IGNORECASE
+        r"passw|pwd|passphrase|secret|token|api_?key|access_?key|private_?key|credential", name, re.IGNORECASE
     )
-    in_url = isinstance(value, str) and re.search(r"://[^/\s]*:[^/\s]*@|://hooks\.", value)
-    return bool(wordy or in_url)
+    text = value if isinstance(value, str) else ""
+    in_url = re.search(r"://[^/\s]*:[^/\s]*@|://hooks\.", text)
+    keyed = re.search(r"(^|_|[a-z])key$", name, re.IGNORECASE) and re.search(r"[0-9]", text) and len(text) >= 8
+    return bool(wordy or in_url or keyed or _looks_random(text))
+
+
+def _looks_random(text: str) -> bool:
+    """Return whether a part of a text has letters and digits in no order that a person gives them."""
+    return any(
+        len(part) >= 16
+        and sum(one.isdigit() for one in part) >= 2
+        and sum(one.isalpha() for one in part) >= 2
+        and -sum(n / len(part) * log2(n / len(part)) for n in Counter(part).values()) >= _MOST_BITS
+        for part in re.split(r"[^A-Za-z0-9]+", text)
+    )
 
 
 def may_hold_password(sql: str) -> bool:

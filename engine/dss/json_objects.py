@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 _LENIENT_TOKEN = re.compile(
@@ -17,26 +18,42 @@ _LENIENT_TOKEN = re.compile(
 )
 
 
-def parse_lenient_json(text: str) -> Any:
+def parse_lenient_json(text: str, repeated: list[str] | None = None) -> Any:
     """Parse JSON that may have single quotes, comments and commas before a closing bracket.
+
+    Parameters
+    ----------
+    repeated
+        Takes the keys that an object has twice; the last value counts.
 
     Raises
     ------
     ValueError
         It is not JSON in this sense either. The message quotes nothing of the text, but its place.
     """
+    found: list[str] = [] if repeated is None else repeated
+    parse = partial(json.loads, object_pairs_hook=partial(_unite_pairs, found))
     try:
-        return json.loads(text)
+        return parse(text)
     except json.JSONDecodeError:
-        pass
+        found.clear()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     try:
-        return json.loads(_LENIENT_TOKEN.sub(_to_strict, text))
+        return parse(_LENIENT_TOKEN.sub(_to_strict, text))
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: it is not JSON") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _unite_pairs(repeated: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    united: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in united:
+            repeated.append(key)
+        united[key] = value
+    return united
 
 
 def _to_strict(token: re.Match[str]) -> str:
@@ -54,12 +71,16 @@ class JsonObject:
     ----------
     report_type
         Called with the place and what was expected, for a value of another type.
+    read
+        The paths that were read in the file; of those in `whole`, also all that is inside.
     """
 
     file: str
     path: str
     values: Mapping[str, Any]
     report_type: Callable[[str, str], None] = field(repr=False)
+    read: set[str] = field(default_factory=set, repr=False)
+    whole: set[str] = field(default_factory=set, repr=False)
 
     @property
     def place(self) -> str:
@@ -73,9 +94,19 @@ class JsonObject:
                 return str(value)
         return ""
 
+    def get_value(self, key: str) -> Any:
+        """Return the value at a key, whatever it is; None if there is none."""
+        self.whole.add(f"{self.path}.{key}")
+        return self.values.get(key)
+
+    def read_whole(self) -> Mapping[str, Any]:
+        """Return all values, which count as read with all that is inside."""
+        self.whole.add(self.path)
+        return self.values
+
     def get_flag(self, key: str, default: bool) -> bool:
         """Return whether a flag is set: true or false, also as texts."""
-        value = self.values.get(key)
+        value = self.get_value(key)
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
         return next(iter(self._find_values((key,), "true or false", bool)), default)
@@ -83,11 +114,11 @@ class JsonObject:
     def get_number(self, *keys: str) -> float | int | None:
         """Return the finite number at the first key that has one, None if none has; numbers as texts count."""
         for key in keys:
-            value = self.values.get(key)
+            value = self.get_value(key)
             if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,15}(\.[0-9]+)?\s*", value):
                 return float(value) if "." in value else int(value)
             for number in self._find_values((key,), "a number", int, float):
-                if not isinstance(number, bool) and math.isfinite(number) and abs(number) < 2**63:
+                if not isinstance(number, bool) and abs(number) < 2**63 and math.isfinite(number):
                     return number  # type: ignore[no-any-return] # one of the two types
                 self.report_type(f"{self.file} {self.path}.{key}", "a finite number")
         return None
@@ -123,6 +154,7 @@ class JsonObject:
         return found
 
     def _find_values(self, keys: tuple[str, ...], expected: str, *types: type) -> Iterator[Any]:
+        self.read.update(f"{self.path}.{key}" for key in keys)
         for key in keys:
             value = self.values.get(key)
             if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
@@ -131,4 +163,4 @@ class JsonObject:
                 yield value
 
     def _make_child(self, step: str, values: Mapping[str, Any]) -> "JsonObject":
-        return JsonObject(self.file, self.path + step, values, self.report_type)
+        return JsonObject(self.file, self.path + step, values, self.report_type, self.read, self.whole)

@@ -32,7 +32,9 @@ class ProjectNames:
     Attributes
     ----------
     key
-        The key of the project in DSS.
+        The key of the project in DSS; empty if no file has it.
+    project
+        What the project is called.
     targets, scenarios
         By id in DSS (of datasets the name), the names of datasets, models and stores, and of scenarios.
     sections
@@ -41,11 +43,16 @@ class ProjectNames:
         By name in DSS, the names of variables.
     """
 
-    key: str
+    key: str = ""
+    project: str = ""
     targets: dict[str, str] = field(default_factory=dict)
     sections: dict[str, str] = field(default_factory=dict)
     scenarios: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+
+    def is_own(self, project: str) -> bool:
+        """Return whether the key of a project, given beside a reference, is that of this one."""
+        return not project or self.key in ("", project)
 
     def add_target(self, section: str, id_: str, text: str) -> str:
         """Give a dataset, model or store a name, which is its alone among the three."""

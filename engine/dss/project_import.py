@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.dss.bundles import import_bundles
+from engine.dss.check_mistakes import find_check_mistakes
 from engine.dss.datasets import import_datasets
 from engine.dss.evaluation_stores import import_evaluation_stores
 from engine.dss.import_state import ImportState
@@ -11,10 +12,12 @@ from engine.dss.json_objects import JsonObject
 from engine.dss.models import import_models
 from engine.dss.names import ProjectNames, make_name
 from engine.dss.report import ImportReport, format_report
+from engine.dss.scenario_mistakes import find_scenario_mistakes
 from engine.dss.scenarios import import_scenarios
 from engine.dss.source import NEVER_READ, ProjectFiles
 from engine.dss.spec_writing import Template, format_spec
-from engine.dss.variables import import_variables
+from engine.dss.unread_keys import report_unread_keys
+from engine.dss.variables import PROJECT_KEY, import_variables
 from engine.errors import Severity, SpecError
 from engine.spec import load
 from engine.spec.diagnostics import render_diagnostics
@@ -59,19 +62,23 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
         Whether the spec reads copies of the data files that an export has.
     """
     report = ImportReport()
-    state = ImportState(files, ProjectNames(""), report, with_data)
+    state = ImportState(files, ProjectNames(), report, with_data)
     params = state.read_object("params.json") or JsonObject("params.json", "$", {}, report.report_type)
-    state.names.key = _find_key(state, params)
+    _name_project(state, params)
+    state.triggers_off = params.get_object("settings").get_flag("disableAutomaticTriggers", default=False)
     import_variables(state)
     import_datasets(state)
     recipes = dict(state.read_folder("recipe", "recipes"))
     references = import_models(state, recipes)
     import_evaluation_stores(state, recipes, references)
-    import_scenarios(state)
     import_bundles(state, params)
+    import_scenarios(state)
     _report_recipes(state, recipes)
     _report_others(state)
-    name = make_name(state.names.key, (), "project")
+    find_scenario_mistakes(state)
+    find_check_mistakes(state)
+    report_unread_keys(state)
+    name = make_name(state.names.project, (), "project")
     spec = {"version": 1, "project": name, **_drop_unused(state)}
     return ImportedProject(format_spec(spec), name, report, state.copies)
 
@@ -91,14 +98,23 @@ def describe_import(imported: ImportedProject, source: str, findings: str) -> st
     return format_report(imported.report, imported.name, source, findings)
 
 
-def _find_key(state: ImportState, params: JsonObject) -> str:
-    """Return the key of the project: that of the manifest of an export, else what params.json or its folder says."""
+def _name_project(state: ImportState, params: JsonObject) -> None:
+    """Find the key and the name of the project.
+
+    The key is in the manifest of an export, and in the files of older versions; the name is in `params.json`.
+    """
     manifest = state.read_manifest()
-    keys = (
-        manifest and manifest.get_text("originalProjectKey"),
-        params.get_text("projectKey", "originalProjectKey", "name"),
+    owners = (
+        one
+        for folder in ("scenarios", "datasets", "recipes", "saved_models")
+        for path in state.files.list_content(folder)
+        if (one := state.read_object(path)) is not None
     )
-    return next((key for key in keys if key), state.files.name)
+    key = next((key for one in owners if (key := one.get_text("projectKey"))), "")
+    given = (manifest and manifest.get_text("originalProjectKey"), params.get_text("projectKey", "originalProjectKey"))
+    state.names.key = next((one for one in (*given, key) if one), "")
+    name = params.get_text("name")
+    state.names.project = state.names.key or name or state.files.name
 
 
 def _drop_unused(state: ImportState) -> dict[str, object]:
@@ -106,17 +122,21 @@ def _drop_unused(state: ImportState) -> dict[str, object]:
     text = format_spec({section: value for section, value in state.sections.items() if section != "variables"})
     variables = state.sections["variables"]
     others = " ".join(str(value) for value in variables.values() if isinstance(value, Template))
-    if "${project_key}" not in text and "${project_key}" not in others:
-        del variables["project_key"]
+    if f"${{{PROJECT_KEY}}}" not in text and f"${{{PROJECT_KEY}}}" not in others:
+        del variables[PROJECT_KEY]
+    elif not state.names.key:
+        line = state.report.add("variable", "projectKey", "params.json $", f"variables.{PROJECT_KEY}")
+        line.note("TODO write the key of the project: no file has it")
     return dict(state.sections)
 
 
 def _report_recipes(state: ImportState, recipes: dict[str, JsonObject]) -> None:
     for name, recipe in recipes.items():
         type_ = recipe.get_text("type")
+        recipe.read_whole()
         line = state.report.add("recipe", f"{name} ({type_ or 'no type'})", recipe.place)
         if type_ in _QUIET_RECIPES:
-            line.note("its settings are those of the model or store that it makes")
+            line.drop("its settings are those of the model or store that it makes")
         else:
             line.leave_out("its output is read where DSS writes it; a dataset of kind: query may take its place")
 

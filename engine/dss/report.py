@@ -18,7 +18,9 @@ class ObjectLine:
     notes
         What is different, or has to be done.
     reason
-        Why it is left out; None if it is imported.
+        Why it is left out; None if it is imported. What stands for it in the spec, switched off, is the target.
+    needless
+        Why nothing in the spec is needed for it; None if something is.
     """
 
     kind: str
@@ -27,6 +29,7 @@ class ObjectLine:
     target: str = ""
     notes: list[str] = field(default_factory=list)
     reason: str | None = None
+    needless: str | None = None
 
     def note(self, text: str) -> None:
         """Add a note, unless it is there."""
@@ -37,11 +40,17 @@ class ObjectLine:
         """Say that the object is left out, and why."""
         self.reason, self.target = reason, ""
 
+    def drop(self, why: str) -> None:
+        """Say that nothing in the spec is needed for the object, and why."""
+        self.needless, self.target = why, ""
+
     @property
     def outcome(self) -> str:
         """The outcome in words."""
         if self.reason is not None:
             return "left out"
+        if self.needless is not None:
+            return "not needed"
         return "imported with a note" if self.notes else "imported"
 
 
@@ -53,10 +62,16 @@ class ImportReport:
     ----------
     remarks
         Values that have another type than expected, files that cannot be read: place and what is wrong.
+    mistakes
+        What the authors of the project got wrong: places, and what is wrong there.
+    unread
+        Keys that were not read: their path, with how often it occurs and the first place.
     """
 
     lines: list[ObjectLine] = field(default_factory=list)
     remarks: dict[str, str] = field(default_factory=dict)
+    mistakes: list[tuple[str, str]] = field(default_factory=list)
+    unread: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def add(self, kind: str, name: str, place: str, target: str = "") -> ObjectLine:
         """Add a line for an object and return it."""
@@ -68,6 +83,11 @@ class ImportReport:
         """Note that a value is not of the expected type; it counts as missing."""
         self.remarks.setdefault(place, f"{expected} was expected; the value counts as missing")
 
+    def add_mistake(self, place: str, text: str) -> None:
+        """Add a mistake of the project's authors, unless it is there."""
+        if (place, text) not in self.mistakes:
+            self.mistakes.append((place, text))
+
     @property
     def left_out(self) -> list[ObjectLine]:
         """The lines of the objects that are left out."""
@@ -76,7 +96,7 @@ class ImportReport:
     def summarise(self) -> str:
         """Return how many objects have which outcome: `12 imported, 3 imported with a note, 1 left out`."""
         outcomes = [line.outcome for line in self.lines]
-        words = ("imported", "imported with a note", "left out")
+        words = ("imported", "imported with a note", "not needed", "left out")
         return ", ".join(f"{outcomes.count(word)} {word}" for word in words)
 
 
@@ -86,6 +106,8 @@ DIFFERENCES = """\
   less always warns: choose the limit anew.
 - **A metric without a value** is EMPTY in both. Here EMPTY counts as WARNING, unless the check has `when_empty:`.
 - **All rows count here**, also those outside the sample that DSS took, so counts and drift differ.
+- **Checks of a dataset** are applied whenever a build reads it; in DSS after a build only if they run automatically.
+- **Empty texts.** A rule on empty values counts missing values here; a text of blanks is a value.
 - **A variable of a message without a value** stops the message in DSS. Here it is sent, with a note.
 """
 """What is different between the two for every project."""
@@ -101,15 +123,25 @@ def format_report(report: ImportReport, project: str, source: str, findings: str
     findings
         What `engine validate` says of the spec; empty if nothing.
     """
-    parts = [
-        f"# Import of {_format_cell(project)}",
-        f"From `{_format_cell(source)}`: {report.summarise()}.",
-        "| DSS | name | file and JSON path | outcome | in the spec | notes |\n|---|---|---|---|---|---|\n"
-        + "\n".join(map(_format_line, report.lines)),
-    ]
+    parts = [f"# Import of {_format_cell(project)}", f"From `{_format_cell(source)}`: {report.summarise()}."]
+    if report.mistakes:
+        listed = "\n".join(f"- `{_format_cell(place)}`: {_format_cell(what)}" for place, what in report.mistakes)
+        parts.append(f"## Mistakes found in the project\n\nIn DSS they do what is said here.\n\n{listed}")
+    parts.append(
+        "## Objects\n\n| DSS | name | file and JSON path | outcome | in the spec | notes |\n|---|---|---|---|---|---|\n"
+        + "\n".join(map(_format_line, report.lines))
+    )
     if report.remarks:
         listed = "\n".join(f"- `{_format_cell(place)}`: {_format_cell(what)}" for place, what in report.remarks.items())
         parts.append(f"## Values that could not be read\n\n{listed}")
+    if report.unread:
+        listed = "\n".join(
+            f"- `{_format_cell(path)}`"
+            + (f", {count} times, first in" if count > 1 else ", in")
+            + f" `{_format_cell(first)}`"
+            for path, (count, first) in report.unread.items()
+        )
+        parts.append(f"## Keys that were not read\n\nWhat they say in DSS has no effect here.\n\n{listed}")
     verdict = f"```\n{findings.replace('```', chr(39) * 3)}\n```" if findings else "Nothing: the spec is valid."
     parts.append(f"## What `engine validate` says\n\n{verdict}")
     parts.append(f"## What is different in any case\n\n{DIFFERENCES}")
@@ -117,7 +149,7 @@ def format_report(report: ImportReport, project: str, source: str, findings: str
 
 
 def _format_line(line: ObjectLine) -> str:
-    said = "; ".join([*([line.reason] if line.reason else []), *line.notes])
+    said = "; ".join([*(one for one in (line.reason, line.needless) if one), *line.notes])
     cells = (line.kind, line.name, line.place, line.outcome, line.target, said)
     return "| " + " | ".join(map(_format_cell, cells)) + " |"
 

@@ -1,17 +1,17 @@
 """The reporters of scenarios, and the channels that they send through."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
-from engine.dss.conditions import translate_formula
+from engine.dss.conditions import StepNames, TranslatedFormula, translate_formula
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references, make_name
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
-from engine.spec.conditions import name_step_variable
+from engine.spec.conditions import ALWAYS, name_step_variable
 from engine.spec.rules.messages import MESSAGE_NAMES
+from engine.spec.rules.placeholders import PLACEHOLDER
 
 _CHANNELS = {
     "mail-scenario": "mail",
@@ -21,10 +21,14 @@ _CHANNELS = {
     "twilio-scenario": "apprise",
     "webhook-scenario": "webhook",
 }
-Steps = Sequence[tuple[str, str]]
+
+_INSTEAD = {
+    "dataset-scenario": "declare a channel of kind: dataset, which appends each message to a file",
+    "shell-scenario": "messages start no program here: write a step of kind: python",
+}
 
 
-def import_reporters(state: ImportState, scenario: JsonObject, target: str, steps: Steps) -> list[Part]:
+def import_reporters(state: ImportState, scenario: JsonObject, target: str, steps: StepNames) -> list[Part]:
     """Return the reporters of a scenario.
 
     Parameters
@@ -52,25 +56,37 @@ def import_reporters(state: ImportState, scenario: JsonObject, target: str, step
         part |= {"active": None if one.get_flag("active", default=True) else False, "at": "start" if at_start else None}
         formula = one.get_text("runCondition")
         if one.get_flag("runConditionEnabled", default=False) and formula.strip():
-            condition, problem = translate_formula(formula, [] if at_start else steps, state.names.variables)
-            if problem:
-                part.add_todo(f"its condition is left out, so that it sends at every run: {formula[:200]}")
-                line.note(f"TODO it sends at every run: its condition is left out, {problem}")
-            else:
-                part["run_condition"] = condition
+            found_condition = translate_formula(formula, [] if at_start else steps, state.names.variables)
+            for mistake in found_condition.mistakes:
+                state.report.add_mistake(f"{one.place}.runCondition", mistake)
+            _apply_condition(part, found_condition, formula, line)
         part |= content
         found.append(part)
     return found
 
 
+def _apply_condition(part: Part, found: TranslatedFormula, formula: str, line: ObjectLine) -> None:
+    if found.problem:
+        part.add_todo(f"its condition is left out, so that it sends at every run: {formula[:200]}")
+        line.note(f"TODO it sends at every run: its condition is left out, {found.problem}")
+    elif found.never:
+        part["active"] = False
+        part.add_todo(f"its condition never holds: write another and switch it on: {formula[:200]}")
+        line.note("it is switched off, because its condition never holds, also in DSS")
+    elif found.condition == ALWAYS:
+        line.note(f"it sends at every run, because its condition always holds, also in DSS: {formula[:200]}")
+    else:
+        part["run_condition"] = found.condition
+
+
 def import_message(
-    state: ImportState, part: Part, messaging: JsonObject, steps: Steps, line: ObjectLine
+    state: ImportState, part: Part, messaging: JsonObject, steps: StepNames, line: ObjectLine
 ) -> dict[str, Any] | None:
     """Return the keys of a message; None, with the line left out, if nothing here sends it."""
     type_ = messaging.get_text("type")
     kind = _CHANNELS.get(type_)
     if kind is None:
-        line.leave_out(f"messages of the type {type_[:60] or '(none)'} have no counterpart here")
+        line.leave_out(_INSTEAD.get(type_, f"messages of the type {type_[:60] or '(none)'} have no counterpart here"))
         return None
     settings = messaging.get_object("configuration")
     sender = settings.get_text("sender")
@@ -80,19 +96,23 @@ def import_message(
     def fill(text: str) -> str:
         return fill_references(text, state.names, line, also)
 
+    if kind != "mail":
+        settings.read_whole()  # its address is a secret
     if kind == "mail":
         for key, ours in (("recipient", "to"), ("ccRecipient", "cc"), ("bccRecipient", "bcc")):
             if addresses := _read_recipients(settings, key, line):
                 keys[ours] = [fill_references(one, state.names, line) for one in addresses]
         if "to" not in keys:
+            keys["to"] = [PLACEHOLDER]
             part.add_todo("name the receivers in to")
             line.note("TODO it names no receiver")
     if subject := settings.get_text("subject"):
         keys["subject"] = fill(subject)
-    text = settings.get_text("message")
-    if text and settings.get_text("messageSource") != "TEMPLATE_FILE":
+    text, source = settings.get_text("message"), settings.get_text("messageSource")
+    is_html = settings.get_flag("sendAsHTML", default=False)
+    if text and source != "TEMPLATE_FILE":
         keys["message"] = fill(text)
-        if settings.get_flag("sendAsHTML", default=False):
+        if is_html:
             line.note("its text was HTML: here it is sent as it is, as text")
     else:
         line.note("its text was a template of DSS: it has the usual text here")
@@ -111,7 +131,7 @@ def _declare_channel(state: ImportState, settings: JsonObject, type_: str, kind:
         line.note("its address is a secret: set the environment variable; until then messages are files in outbox")
         part = Part(f"the channel {name} of DSS", {"kind": kind, "url": state.add_secret(f"{name}_url")})
         if kind == "mail":
-            part["from"] = sender if sender and "${" not in sender else "engine@example.com"
+            part["from"] = sender if "@" in sender and "${" not in sender else PLACEHOLDER
             if part["from"] != sender:
                 part.add_todo("write the address of the sender in from")
                 line.note("TODO write the address of the sender in from")
@@ -122,7 +142,7 @@ def _declare_channel(state: ImportState, settings: JsonObject, type_: str, kind:
 
 def _read_recipients(settings: JsonObject, key: str, line: ObjectLine) -> list[str]:
     """Return addresses: a list with commas, a JSON list, or `{"mails": […]}`, as JSON or as a text that holds it."""
-    value = settings.values.get(key)
+    value = settings.get_value(key)
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             value = json.loads(value)

@@ -3,6 +3,7 @@
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import make_name
+from engine.dss.report import ObjectLine
 from engine.dss.reporters import import_reporters
 from engine.dss.spec_writing import Part
 from engine.dss.steps import build_stub, import_steps
@@ -31,19 +32,29 @@ def _import_scenario(state: ImportState, id_: str, scenario: JsonObject) -> Part
     part = Part(f"{scenario.file} (id {id_})")
     if not scenario.get_flag("active", default=False):
         part["active"] = False
+    elif state.triggers_off:
+        part["active"] = False
+        line.note("it is switched off, because the settings of the project switch all triggers off")
     steps, names = import_steps(state, scenario, target)
     if scenario.get_text("type") == "custom_python":
-        what = (
+        line.leave_out(
             f"it is the script scenarios/{id_}.py, which is not carried over: write it as steps, perhaps with for_each"
         )
-        line.note(f"TODO {what}")
-        steps = [build_stub("script", "", what)]
+        steps = [_build_stand_in("script", line)]
     elif not steps:
-        line.note("TODO none of its steps could be imported: a step that is switched off stands for them")
-        steps = [build_stub("steps to write", "", "write the steps of this scenario")]
+        line.leave_out("it has no step, or none that is needed here: a step that is switched off stands for them")
+        steps = [_build_stand_in("no steps", line)]
+    line.target = target
     part["triggers"] = import_triggers(state, scenario, target, SERVER_ZONE) or None
     part["steps"] = steps
     part["reporters"] = import_reporters(state, scenario, target, names) or None
-    if scenario.get_object("delayedTriggersBehavior").get_flag("suppressTriggersWhileRunning", default=False):
+    behavior = scenario.get_object("delayedTriggersBehavior").read_whole()
+    if part["triggers"] and behavior.get("suppressTriggersWhileRunning") is True:
         line.note("what its triggers start while it runs waits here, and is not lost")
+    return part
+
+
+def _build_stand_in(name: str, line: ObjectLine) -> Part:
+    part = Part("", {"name": name})
+    part |= build_stub(part, name, line)
     return part

@@ -104,6 +104,10 @@ class ProjectFiles:
             raise BundleError(f"{path} holds keys and is never read")
         return self._read_whole(self.root + path)
 
+    def read_other(self, path: str) -> bytes:
+        """Return the bytes of a file by its full path; BundleError if it is too large or damaged."""
+        return self._read_whole(path)
+
     def read_manifest(self) -> bytes:
         """Return the bytes of the manifest of an export; BundleError if it is too large or damaged."""
         return self._read_whole(self.base + MANIFEST_FILE)

@@ -8,6 +8,9 @@ from engine.formatting.control_characters import single_line
 from engine.formatting.yaml_text import is_plain_scalar, quote_scalar
 from engine.spec.variable_references import escape_references, parse_iso_date
 
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Characters that YAML cannot have, not even escaped: the sign for an unknown character takes their place."""
+
 
 class Part(dict[str, Any]):
     """A mapping of a spec, with the lines of the comment above it."""
@@ -115,7 +118,7 @@ def _write_flow(value: Any) -> str:
 def _quote_text(text: str) -> str:
     """Return a text as a scalar: words with single blanks between them need no quotes."""
     words = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(?: [A-Za-z0-9_]+)+", text)
-    return str(text) if words or is_plain_scalar(text) else quote_scalar(text)
+    return str(text) if words or is_plain_scalar(text) else quote_scalar(_NO_TEXT.sub("\ufffd", text))
 
 
 def _write_block(text: str, indent: str) -> list[str] | None:

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from engine.dss.connections import find_database
 from engine.dss.import_state import ImportState, may_hold_password
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references, make_name
@@ -31,21 +32,29 @@ def import_triggers(state: ImportState, scenario: JsonObject, target: str, zone:
         type_ = one.get_text("type")
         label = one.get_text("name") or type_ or "trigger"
         line = state.report.add("trigger", label, one.place, f"{target}.triggers")
+        active = None if one.get_flag("active", default=True) else False
         for keys in _translate_trigger(state, one, type_, zone, line):
             name = make_name(label, names, "trigger")
             names.append(name)
             if name != label:
                 line.note(f"renamed {name}")
-            active = None if one.get_flag("active", default=True) else False
-            found.append(Part(one.place, {"name": name, **keys, "active": active}))
+            part = Part(one.place, {"name": name, **keys, "active": active})
+            if keys.get("timezone") == zone != one.get_object("params").get_text("timezone"):
+                part.add_todo(f"{zone} is assumed: write the time zone of the DSS server, which is in no file")
+            found.append(part)
+            line.target = f"{target}.triggers.{name}"
     return found
 
 
 def _translate_trigger(state: ImportState, one: JsonObject, type_: str, zone: str, line: ObjectLine) -> list[Keys]:
-    params = one.get_object("params")
+    params, delay = one.get_object("params"), one.get_whole("delay")
     if type_ == "temporal":
         return _translate_times(params, zone, line)
-    delay = one.get_whole("delay")
+    grace = one.get_object("graceDelaySettings")
+    wait, repeated = grace.get_whole("delay"), grace.get_flag("checkAgainAfterGraceDelay", default=False)
+    if wait and type_ == "ds_modified":
+        again = " and looks again" if repeated else ""
+        line.note(f"DSS waits {wait} s after a change{again}; here settle: of the dataset says how long, 30 s for CSV")
     every = {"every": f"{delay}s"} if delay and 0 < delay < 10**8 else {}
     if type_ == "ds_modified":
         watched = [item.get_text("itemId") for item in params.get_objects("watches")]
@@ -63,9 +72,9 @@ def _translate_trigger(state: ImportState, one: JsonObject, type_: str, zone: st
         if may_hold_password(sql):
             line.leave_out("its query may hold a password")
             return []
-        declared = state.sections["connections"].get(connection, {})
-        if declared.get("kind") != "postgresql" or not sql:
-            line.leave_out("its connection is no PostgreSQL database that the spec declares, or it has no query")
+        connection = find_database(state, connection, params.place, line)
+        if not connection or not sql:
+            line.leave_out("its connection is no PostgreSQL database, or it has no query")
             return []
         return [
             {"kind": "query_changed", "connection": connection, "sql": fill_references(sql, state.names, line), **every}
@@ -76,13 +85,16 @@ def _translate_trigger(state: ImportState, one: JsonObject, type_: str, zone: st
             line.leave_out("the scenario that it follows is not part of the project")
             return []
         return [{"kind": "scenario_finished", "scenario": other, "outcomes": _read_outcomes(params, line)}]
-    line.leave_out(f"TODO triggers of the type {type_[:60] or '(none)'} have no counterpart here")
+    params.read_whole()
+    line.leave_out(
+        f"triggers of the type {type_[:60] or '(none)'} have no counterpart here: let a program start it by engine run"
+    )
     return []
 
 
 def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
     """Return the outcomes that count: a list of them, or one as a text; None for the default."""
-    given = params.values.get("outcomeFilter")
+    given = params.get_value("outcomeFilter")
     words = [given] if isinstance(given, str) else params.get_texts("outcomeFilter")
     known: list[str] = [word for word in ("SUCCESS", "WARNING", "FAILED", "ABORTED") if word in words]
     if words and not known:
@@ -95,6 +107,8 @@ def _translate_times(params: JsonObject, zone: str, line: ObjectLine) -> list[Ke
     frequency = params.get_text("frequency").lower()
     count = params.get_whole("count")  # older versions have it with every frequency; it counts minutes
     repeat = params.get_whole("repeatFrequency") or (count if frequency == "minutely" else None) or 1
+    for key in ("daysOfWeek", "monthlyRunOn", "dayOfMonth"):
+        params.get_value(key)  # every frequency has them, and one of them means something
     minute, hour = params.get_whole("minute") or 0, params.get_whole("hour") or 0
     if not (0 <= minute < 60 and 0 <= hour < 24 and 0 < repeat <= 10_000):
         line.leave_out("its time is not one of a day, or its distance is not between 1 and 10,000")

@@ -9,6 +9,7 @@ from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Day, Template
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.rules.names import RESERVED_VARIABLES
+from engine.spec.rules.placeholders import PLACEHOLDER
 from engine.spec.variable_references import find_references, parse_iso_date
 
 PROJECT_KEY = "project_key"
@@ -21,14 +22,14 @@ def import_variables(state: ImportState) -> None:
     """Declare the variables of the project; those of a node are declared without a value."""
     names, variables = state.names.variables, state.sections["variables"]
     names["projectKey"] = PROJECT_KEY
-    variables[PROJECT_KEY] = read_value(state.names.key)
+    variables[PROJECT_KEY] = read_value(state.names.key or PLACEHOLDER)
     for file in ("variables.json", "localvariables.json"):
         found = state.read_object(file) if state.files.has_content(file) else None
         if found is None:
             continue
         # an export has them under "standard" and "local"
         whole = {"standard", "local"} >= set(found.values) and found.values
-        for name, value, path in _flatten_values(found.values, "", "$"):
+        for name, value, path in _flatten_values(found.read_whole(), "", "$"):
             shown = name.removeprefix("standard.").removeprefix("local.") if whole else name
             line = state.report.add("variable", shown, f"{file} {path}")
             is_local = file.startswith("local") or (whole and name.startswith("local."))
@@ -43,7 +44,7 @@ def declare_unknown(state: ImportState, texts: list[str], place: str) -> None:
             if name and name not in state.names.variables:
                 line = state.report.add("variable", name, place)
                 line.note("TODO give it a value: no file of the project has one, so it is one of the DSS instance")
-                _declare(state, name, "TODO", line)
+                declare_variable(state, name, PLACEHOLDER, line)
 
 
 def read_value(text: str) -> Any:
@@ -62,12 +63,14 @@ def _import_variable(state: ImportState, name: str, value: object, line: ObjectL
         line.leave_out("a variable of this name is declared before it")
     elif is_local:
         line.note("TODO it belongs to the node: give each deployment its own value, under deployments: variables:")
-        _declare(state, name, value, line)
+        declare_variable(state, name, value, line)
+        state.node_variables.append(state.names.variables[name])
     else:
-        _declare(state, name, value, line)
+        declare_variable(state, name, value, line)
 
 
-def _declare(state: ImportState, name: str, value: object, line: ObjectLine) -> None:
+def declare_variable(state: ImportState, name: str, value: object, line: ObjectLine) -> None:
+    """Declare a variable of the spec, by a legal name that no other one has."""
     taken = {*state.sections["variables"], *RESERVED_VARIABLES, *MOMENT_NAMES, *FIRE_NAMES}
     ours = make_identifier(name, taken)
     ours = ours if not ours.startswith("stepOutcome_") else f"v_{ours}"

@@ -22,6 +22,7 @@ DETAILS = ("columns", "importance", "prediction", "performance")
 
 Json = dict[str, Any]
 
+_HISTOGRAM_PARTS = fields(Histogram)
 _DRIFT = ("drift", "drift_low", "drift_p")
 _COLUMN_KEYS = ("role", *_DRIFT, "significant", "statistics", "reasons", "histogram", "detectable")
 
@@ -82,7 +83,11 @@ def evaluation_to_json(evaluation: Evaluation) -> Json:
 
 def check_to_json(result: CheckResult) -> Json:
     """Return a check result by the names of its fields; `bounds` by the keys of the spec."""
-    return asdict(result) | {"bounds": bounds_to_json(result.bounds)}
+    return {one.name: getattr(result, one.name) for one in fields(result)} | {
+        "bounds": bounds_to_json(result.bounds),
+        "position": result.position and asdict(result.position),
+        "mute": result.mute and asdict(result.mute),
+    }
 
 
 def _measured_columns_to_json(
@@ -96,7 +101,9 @@ def _column_to_json(detail: ColumnDetail) -> Json:
     column: Json = {
         "role": detail.role,
         "significant": detail.significant,
-        "histogram": {name: part for name, part in asdict(detail.histogram).items() if part is not None},
+        "histogram": {
+            one.name: part for one in _HISTOGRAM_PARTS if (part := getattr(detail.histogram, one.name)) is not None
+        },
     }
     if detail.detectable is not None:
         # JSON has no infinity: where no drift would be found, the key is there without a value.

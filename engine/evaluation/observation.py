@@ -33,6 +33,7 @@ from engine.models import (
     measure_performance,
     score_frame,
 )
+from engine.models.spark_scoring import explain_too_many_rows, score_spark_rows
 from engine.spec.resources.models import CostMatrix
 from engine.spec.segments import MIN_SEGMENT_ROWS
 
@@ -122,9 +123,10 @@ def snapshot_side(
             raise DataError(_explain_no_column(table, known, alignment))
         frame, roles = alignment.frame, alignment.roles
         kept = [*roles, *([entity] if entity and entity not in roles else [])]
+        rows = table.give_rows(alignment)
         columns = replace(
             drift.profile(
-                frame,
+                rows,
                 roles,
                 entity=entity,
                 against=against.columns.round_columns(alignment.rounded) if against else None,
@@ -135,7 +137,7 @@ def snapshot_side(
         snapshot = Snapshot(
             columns=columns,
             left_out=dict(left_out),
-            sample=drift.sample(frame, kept, sample_rows, entity=entity, seed=seed),
+            sample=drift.sample(rows, kept, sample_rows, entity=entity, seed=seed),
             entity=entity,
             predictions=None,
             performance={},
@@ -159,11 +161,13 @@ def snapshot_side(
             snapshot = replace(snapshot, scored_rows=kept_rows)
     if unscored:
         performance = performance_metrics(replace(measured, unlabelled=False))
+        # of rows that are too many to be scored, the labels are not read either
+        known_shares = [] if table.spark and explain_too_many_rows(table.spark) else ["labelled_share"]
         performance = {
-            name: metric if name == "labelled_share" else MetricValue(None, reason=unscored, failed=True)
+            name: metric if name in known_shares else MetricValue(None, reason=unscored, failed=True)
             for name, metric in performance.items()
         }
-        unknown = {name: metric for name, metric in performance.items() if name != "labelled_share"}
+        unknown = {name: metric for name, metric in performance.items() if name not in known_shares}
         segments_unscored = {name: replace(one, performance=unknown) for name, one in snapshot.segments.items()}
         snapshot = replace(snapshot, performance=performance, unscored=unscored, segments=segments_unscored)
         return Observation(columns.rows, snapshot, notes=(*model.notes, f"the rows are not scored: {unscored}"))
@@ -299,10 +303,15 @@ def score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> 
     needed = list(model.predictor.columns)
     obstacles = [_describe_missing_column(name, table, model) for name in needed if name not in available]
     obstacles += [reason for name, reason in alignment.unmeasured.items() if name in needed and name in available]
+    if table.spark and not obstacles:
+        obstacles += filter(None, [explain_too_many_rows(table.spark)])
+        extra = [] if obstacles else extra
     if obstacles:
         rows = frame.select(extra).collect(engine="streaming") if extra else pl.DataFrame()
         return rows.with_columns(pl.lit(None).alias("prediction")), obstacles[0]
     try:
+        if table.spark:
+            return score_spark_rows(model, table.spark, alignment.expressions, extra), ""
         return score_frame(model, frame, extra), ""
     except RowError as fault:
         raise fault.name_place(table.name_row(fault.row + 1)) from fault

@@ -2,7 +2,7 @@
 
 from engine.outcome import CheckOutcome, Outcome
 
-GREEN, AMBER, RED, GREY = "#1a7f4b", "#a86400", "#b42318", "#5f6b7a"
+GREEN, AMBER, RED, GREY = "#177244", "#8f5500", "#b42318", "#5f6b7a"
 """On white each has a contrast of at least 4.5, as WCAG 2 asks of text; report.css repeats the first three."""
 
 OUTCOME_COLOURS = {

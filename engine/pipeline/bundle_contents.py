@@ -30,6 +30,7 @@ from engine.models.bundled_versions import PROBE_FILE, describe_for_bundle, scor
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
 from engine.pipeline.models import ModelHandle, use_model
+from engine.pipeline.rows_in_spark import require_packable_rows
 from engine.spec import ProjectSpec
 from engine.spec.diagnostics import Findings
 from engine.spec.include import read_files
@@ -262,6 +263,7 @@ def _pack_dataset(
 ) -> tuple[BundledDataset, dict[str, Path | bytes]]:
     """Return the description of a dataset and its files by path in the bundle."""
     table, place = inspected.table, f"{DATA}/{safe_name(name)}"
+    require_packable_rows(table)
     path, files = _place_files(name, table, context.project, place)
     frozen = not files
     if frozen:

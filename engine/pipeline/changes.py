@@ -213,8 +213,8 @@ def _compare_tables(
         if before["rows_of"] != after["rows_of"]:
             says = f"dataset {name}: its rows are now those of {after['rows_of']}, not of {before['rows_of']}"
             yield Change(kind="data", what=f"datasets.{name}", says=says)
-    elif "table" in after:
-        yield from _compare_database_tables(name, before, after)
+    elif "table" in after or "path" in after:
+        yield from _compare_stored_rows(name, "table" if "table" in after else "path", before, after)
     elif "files" in after:
         yield from _compare_files(name, before, after)
         old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))
@@ -234,15 +234,17 @@ def _compare_tables(
         yield from versions
 
 
-def _compare_database_tables(name: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
+def _compare_stored_rows(name: str, key: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
+    """Compare rows that a database or Spark holds: in a table, or behind a path."""
     versions = [*_compare_named_values("versions", before, after)]
     what = f"datasets.{name}"
-    if any(before[key] != after[key] for key in ("connection", "table")):
-        old, new = (f"table {facts['table']} of {facts['connection']}" for facts in (before, after))
+    if any(before[one] != after[one] for one in ("connection", key)):
+        old, new = (f"{key} {facts[key]} of {facts['connection']}" for facts in (before, after))
         yield Change(kind="data", what=what, says=f"dataset {name}: its rows are now read from {new}, not from {old}")
     elif not versions:  # else the same rows may have another hash
         rows = "" if before["rows"] == after["rows"] else f" ({before['rows']:,} → {after['rows']:,} rows)"
-        says = f"dataset {name}: the rows of table {after['table']} have changed{rows}"
+        what_changed = "files" if "list of files" in after.get("versions", {}) else "rows"
+        says = f"dataset {name}: the {what_changed} of {key} {after[key]} have changed{rows}"
         yield Change(kind="data", what=what, before=before["rows"], after=after["rows"], says=says)
     yield from versions
 

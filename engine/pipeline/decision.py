@@ -37,6 +37,12 @@ class Decision(Generic[T]):
         return self.execute()
 
 
+def _count_cheaply(table: Table) -> int | None:
+    if table.spark:
+        return table.spark.count
+    return table.frame.select(pl.len()).collect().item() or None if table.rereadable else None
+
+
 def list_sources(table: Table, context: BuildContext, rows: float | None = None) -> list[ReadSource]:
     """Return what reading a table reads: its sources, and the table itself if it is a query with known `rows`.
 
@@ -46,7 +52,7 @@ def list_sources(table: Table, context: BuildContext, rows: float | None = None)
     sources = [
         ReadSource(
             dataset=source.name,
-            rows=source.frame.select(pl.len()).collect().item() or None if source.rereadable else None,
+            rows=_count_cheaply(source),
             files=[context.datasets.name_object(path) or relpath(path, here) for path in source.files.paths]
             if source.files
             else [],

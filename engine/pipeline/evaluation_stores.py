@@ -44,6 +44,7 @@ from engine.pipeline.references import (
     apply_entity,
     resolve_reference,
 )
+from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import (
     count_segment_tests,
     find_search_settings,
@@ -95,12 +96,15 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     spec = context.project.evaluation_stores[name]
     inspected = inspect_dataset(spec.dataset, context)
     batch = inspected.table
+    require_measurable_rows(name, batch, context)
     require_segment_columns(name, batch, context)
     model_handle = models.use_model(spec.model, context) if spec.model else None
     challenger = models.use_model(spec.challenger, context) if spec.challenger else None
     # One writer at a time: a second run waits here and then finds the evaluation of the first.
     with context.lock(f"evaluation store {name}") as locked:
         reference = resolve_reference(name, batch, model_handle, locked)
+        if reference.table is not None:
+            require_measurable_rows(name, reference.table, context)
         decision = plan_evaluation(name, inspected, model_handle, challenger, reference, locked, force=force)
         build = decision.apply(locked)
         evaluation = build.evaluation
@@ -386,7 +390,7 @@ def _select_rows(batch: Table, model_handle: models.ModelHandle | None, context:
             f"dataset {batch.name!r} is the data that model {model_handle.name} was trained on, and the bundle has no "
             "held-out rows: evaluate other data"
         )
-    rows = replace(original, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True)
+    rows = replace(original, frame=model_handle.test.frame, inputs=(), files=None, rereadable=True, spark=None)
     return rows if original is batch else context.datasets.disturb_table(rows)
 
 

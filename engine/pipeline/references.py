@@ -15,7 +15,6 @@ from engine import drift, models
 from engine.data import Table, explain_read_errors, materialise
 from engine.data.segments import SegmentRules
 from engine.digests import digest_json
-from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, StoreError
 from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import Evaluation
@@ -344,7 +343,7 @@ def _profile_reference(
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
     with context.store.folders.stage() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
-            if table.name != batch.name and not count_frame_rows(materialised.frame):
+            if table.name != batch.name and not materialised.count_rows():
                 raise DataError(
                     f"dataset {table.name!r}, the reference, has no rows, so there is nothing to compare with"
                 )
@@ -385,7 +384,7 @@ def _find_known_columns(
     features = None if model is None else [name for name in model.features if name in schema]
     readable = features if features is None else [name for name in features if name not in alignment.unmeasured]
     roles, left_out = drift.roles(
-        alignment.frame,
+        table.give_rows(alignment),
         {column: role for column, role in declared.items() if column in schema},
         only=readable,
         entity=table.entity,

@@ -1,12 +1,13 @@
 """The messages of a run: its result becomes the facts for its reporters, and the outbox is delivered."""
 
-import json
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from typing import Literal
+
+from pydantic_core import to_json
 
 from engine import notifications
 from engine.data import WatchedFiles, explain_read_errors
@@ -326,7 +327,7 @@ def write_run_file(result: RunResult, context: RunContext) -> None:
     document = context.secrets.redact_values(result.model_dump(mode="json"))
     with translate_errors(context.store.folder):
         path = context.store.runs.folder_of(result.id) / "run.json"
-        path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+        path.write_bytes(to_json(document, indent=1))
     if context.log.files and (first := context.log.files.failure):
         cause = f"the log of run {result.id} is not complete, since it could not be written"
         raise build_store_error(

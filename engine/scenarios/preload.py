@@ -39,8 +39,14 @@ from engine.scenarios.scenario_selection import list_run_scenarios
 from engine.scenarios.session import plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.named_functions import list_functions
-from engine.spec.opened_connections import open_connection, open_object_folder
-from engine.spec.resources.connections import Connection, DuckdbConnection, FileConnection, S3Connection
+from engine.spec.opened_connections import open_connection, open_object_folder, open_spark_session
+from engine.spec.resources.connections import (
+    Connection,
+    DuckdbConnection,
+    FileConnection,
+    S3Connection,
+    SparkConnection,
+)
 from engine.spec.resources.deployments import NodeInfrastructure
 from engine.spec.resources.scenarios import UpdateDeploymentStep
 from engine.spec.secrets import Secrets
@@ -236,7 +242,9 @@ def prove_connections(revision: Revision) -> str:
 
 def _list_logins(connection: Connection) -> list[str]:
     """Return the texts of a connection in which secrets may be."""
-    return [getattr(connection, key, None) or "" for key in ("url", "access_key", "secret_key", "session_token")]
+    keys = ("url", "access_key", "secret_key", "session_token")
+    options: dict[str, str] = getattr(connection, "options", {})
+    return [*(getattr(connection, key, None) or "" for key in keys), *options.values()]
 
 
 def _list_secrets(texts: Iterable[str]) -> set[str]:
@@ -258,6 +266,8 @@ def _try_connection(project: ProjectSpec, name: str, connection: Connection) -> 
         next(root.iterdir(), None)  # raises if it cannot be read
     elif isinstance(connection, S3Connection):
         next(open_object_folder(project, name, Secrets(project, os.environ)).list_objects(), None)  # one page
+    elif isinstance(connection, SparkConnection):
+        open_spark_session(project, name, Secrets(project, os.environ))
     elif isinstance(connection, DuckdbConnection) and not (path := folder / connection.path).exists():
         if not path.parent.is_dir():  # the file itself may be made by a step
             raise ProofFailed(f"the folder {path.parent} does not exist")

@@ -32,6 +32,8 @@ def _describe_step(step: StepResult) -> StepView:
         seconds=(step.ended - step.started).total_seconds() if step.started and step.ended else None,
         reason=step.reason,
         iteration=name_iteration(step.turn),
+        started=step.started,
+        ended=step.ended,
         checks=tally_checks(step.checks),
         run=None if step.run is None else describe_run_result(step.run),
     )

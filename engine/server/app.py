@@ -4,7 +4,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -21,7 +21,6 @@ from engine.server.callers import GuardedRoute, Role, prefers_html
 from engine.server.event_streams import EventStreams
 from engine.server.health import answer_liveness, answer_readiness, describe_health
 from engine.server.metrics import ServerMetrics
-from engine.server.node_api.application import NodeApi
 from engine.server.pages.login import LoginPages
 from engine.server.pages.page import PageForms
 from engine.server.pages.pages import build_pages
@@ -35,6 +34,9 @@ from engine.service.control import RefusedRequestError, ServerControl
 from engine.service.served_node import ServedNode
 from engine.store import utc_now
 
+if TYPE_CHECKING:
+    from engine.server.node_api.application import NodeApi
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -43,9 +45,10 @@ def build_app(
     tokens: TokenCheck,
     tell: Callable[[str], None],
     node: ServedNode | None = None,
-    api: NodeApi | None = None,
+    api: "NodeApi | None" = None,
     *,
     secure: bool = False,
+    copied: bool = False,
 ) -> AccessGuard:
     """Return the application.
 
@@ -61,13 +64,15 @@ def build_app(
         What answers the requests about deployments on that node.
     secure
         Whether browsers reach the server by TLS alone.
+    copied
+        Whether the pages become files, in which nothing can be searched, chosen or sent.
     """
     metrics = ServerMetrics(control, utc_now(), api.node if api else None)
     requests = ProjectRequests(control, utc_now, node)
     threads = RequestThreads()
     gate, sessions = TokenGate(tokens, time.monotonic), Sessions(time.monotonic, secure=secure)
     files, streams = StaticFiles(), EventStreams(threads, control.is_draining)
-    forms = PageForms(control, files, has_node=api is not None)
+    forms = PageForms(control, files, has_node=api is not None, copied=copied)
 
     def read(answer: Callable[[Request], Response]) -> Endpoint:
         return partial(_answer_reading, threads, answer)

@@ -12,7 +12,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -21,7 +21,6 @@ from engine.errors import UsageError
 from engine.server.access import HEADER_BYTES
 from engine.server.app import build_app
 from engine.server.connections import TimedConnection
-from engine.server.node_api.application import NodeApi
 from engine.server.tokens import NodeTokens, OneToken, TokenCheck, check_token, make_token
 from engine.service.control import ServerControl
 from engine.service.served_node import ServedNode
@@ -33,6 +32,9 @@ MOST_CONNECTIONS = 200
 STOP_SECONDS = 2
 _KEYS = {"--tls-cert": "tls.certificate", "--tls-key": "tls.key"}
 """Keys of the file of a node that have other names than the options."""
+
+if TYPE_CHECKING:
+    from engine.server.node_api.application import NodeApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class Listener:
         given_token: str | None,
         tell: Callable[[str], None],
         node: ServedNode | None,
-        api: NodeApi | None,
+        api: "NodeApi | None",
     ) -> None:
         self._control, self._options, self._tell, self._node, self._api = control, options, tell, node, api
         self._tls = options.load_certificate()
@@ -240,7 +242,7 @@ def create_listener(
     environ: MutableMapping[str, str],
     tell: Callable[[str], None],
     node: ServedNode | None = None,
-    api: NodeApi | None = None,
+    api: "NodeApi | None" = None,
 ) -> Listener:
     """Return the listener of a server, which is not started yet.
 

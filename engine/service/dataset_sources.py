@@ -262,10 +262,10 @@ def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[
     }
 
 
-def reads_functions(project: ProjectSpec, trigger: DataTrigger) -> bool:
-    """Tell whether a function of the user's is among what a trigger looks at: files do not tell what it returns."""
+def reads_unwatched(project: ProjectSpec, trigger: DataTrigger) -> bool:
+    """Tell whether a function or Spark is among what a trigger looks at: files do not tell what they give."""
     inputs = list_inputs(list_trigger_datasets(trigger), project.resources)
-    return any(isinstance(project.datasets[one], PythonDataset) for one in inputs)
+    return any(isinstance(project.datasets[one], PythonDataset) or project.find_spark_data(one) for one in inputs)
 
 
 def list_query_inputs(project: ProjectSpec, trigger: QueryChangedTrigger, now: datetime) -> list[object]:

@@ -18,7 +18,7 @@ from engine.service.dataset_sources import (
     list_query_inputs,
     list_trigger_datasets,
     make_dataset_source,
-    reads_functions,
+    reads_unwatched,
     resolve_project,
 )
 from engine.service.settling_files import FilesLook, SettlingFiles
@@ -132,7 +132,7 @@ class TriggerFiles:
                 sql=trigger.sql,
                 connection=trigger.connection,
             ),
-            always=trigger.connection is not None or reads_functions(present, trigger),
+            always=trigger.connection is not None or reads_unwatched(present, trigger),
         )
 
     def _look_at_files(self, project: ProjectSpec, name: str, known: SeenFiles | None, now: datetime) -> FilesLook:

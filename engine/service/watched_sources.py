@@ -127,6 +127,11 @@ def describe_unwatched(project: ProjectSpec) -> list[str]:
         for name in project.datasets
         if (dataset := project.find_file_dataset(name)) and is_in_store(project, dataset)
     ]
+    said += [
+        f"dataset {name}: what Spark reads in connection {place.connection} is not watched, only files are"
+        for name in project.datasets
+        if (place := project.find_spark_data(name))
+    ]
     outputs = find_outputs(project)
     said += [
         f"{source.owner}: runs write {inside}, so {source.path} is not watched"

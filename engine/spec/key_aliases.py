@@ -40,6 +40,8 @@ KEY_ALIASES: dict[str, tuple[str, ...]] = {
     "hyperparameters": ("parameters",),
     "estimator": ("algorithm",),
     "query": ("sql",),
+    "master": ("url",),
+    "remote": ("url",),
     "expression": ("cron",),
     "crontab": ("cron",),
     "schedule": ("cron",),

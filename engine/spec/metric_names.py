@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from engine.formatting.hints import find_similar
+from engine.spec.dss_metric_names import find_own_name
 from engine.spec.metric_catalogue import (
     CHALLENGER_METRICS,
     ESTIMATED_BY_TASK,
@@ -304,6 +305,9 @@ def _explain_unknown_metric(
         return Problem(0, len(name.statistic), "unknown-metric", message, f"for a regression there are {there}")
     else:
         message = f"unknown metric {name.statistic!r}"
+    if foreign := find_own_name(text, scope):
+        own = foreign[0] if foreign[1] is None else str(MetricName(*foreign))
+        return Problem(0, len(text), "unknown-metric", f"unknown metric {text!r}", f'did you mean "{own}"?')
     alias = _METRIC_ALIASES.get(name.statistic.casefold().replace("-", "_").replace(" ", "_"))
     if not alias and (meant := _find_member_without_dot(text, scope, task)):
         return Problem(0, len(text), "unknown-metric", f"unknown metric {text!r}", f'did you mean "{meant}"?')

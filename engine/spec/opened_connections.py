@@ -1,6 +1,7 @@
-"""Opens the connections to databases and object stores that a project declares."""
+"""Opens the connections to databases, object stores and Spark that a project declares."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import DuckdbSession, open_duckdb
@@ -8,11 +9,15 @@ from engine.connections.object_cache import ObjectCache
 from engine.connections.object_copies import ObjectCopies
 from engine.connections.object_store import ObjectFolder, ObjectStoreError, ObjectStoreLogin
 from engine.connections.postgresql import PostgresqlSession, confine_postgresql_url, open_postgresql
+from engine.connections.spark import open_spark
 from engine.digests import digest_texts
 from engine.spec.project import ProjectSpec
-from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection, S3Connection
+from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection, S3Connection, SparkConnection
 from engine.spec.secrets import Secrets
-from engine.spec.variable_references import find_only_reference, find_references
+from engine.spec.variable_references import fill_references, find_only_reference, find_references
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 DatabaseSession = PostgresqlSession | DuckdbSession
 
@@ -57,6 +62,43 @@ def open_connection(project: ProjectSpec, name: str, secrets: Secrets, *, read_o
         raise DatabaseError(f"connection {name!r}: {error}", error.code, transient=error.transient) from None
     session.place = f"connection {name!r}: {session.place}"
     return session
+
+
+def open_spark_session(project: ProjectSpec, name: str, secrets: Secrets) -> "SparkSession":
+    """Return the session of a connection of kind spark, which is started if this process has none.
+
+    Raises
+    ------
+    DatabaseError
+        Spark does not start or answer; the message names the connection.
+    SpecError
+        A secret of the connection has no value.
+    """
+    declared = project.connections[name]
+    if not isinstance(declared, SparkConnection):
+        raise TypeError(f"connection {name} is not Spark")
+    if project.confinement is not None and ("connections", name) not in project.confinement.given:
+        raise DatabaseError(f"connection {name!r}: on a node, only its owner gives a connection to Spark")
+    of_project = secrets.with_project(project)
+
+    def reveal(key: str, text: str) -> str:
+        if not _names_secret(text):
+            return fill_references(text, project.names)
+        value = of_project.reveal(text)
+        if value is None:
+            raise DatabaseError(f"the secret {', '.join(secrets.list_absent(text))} in its {key} has no value")
+        return value
+
+    try:
+        values = {key: reveal(key, text) for key, text in declared.options.items()}
+        secret = {key: values.pop(key) for key, text in declared.options.items() if _names_secret(text)}
+        return open_spark(reveal("url", declared.url), values, secret)
+    except DatabaseError as error:
+        raise DatabaseError(f"connection {name!r}: {error}", error.code, transient=error.transient) from None
+
+
+def _names_secret(text: str) -> bool:
+    return any(one.parts[:1] == ("secret",) for one in find_references(text))
 
 
 def open_object_folder(project: ProjectSpec, name: str, secrets: Secrets) -> ObjectFolder:
@@ -141,9 +183,11 @@ def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:
 def describe_connection(project: ProjectSpec, name: str) -> str:
     """Return the declaration of a connection with the present values of the variables in it, and without secrets."""
     declared = project.connections[name]
+    options: dict[str, str] = getattr(declared, "options", {})
     used = {
         one.parts[0]: project.names.get(one.parts[0])
-        for one in find_references(getattr(declared, "url", ""))
+        for text in (getattr(declared, "url", ""), *options.values())
+        for one in find_references(text)
         if one.parts[:1] != ("secret",)
     }
     return f"{declared.model_dump_json()} {used!r}"

@@ -39,6 +39,7 @@ from engine.spec.stored_data import (
     StoredPlace,
     find_file_dataset,
     find_kept_place,
+    find_spark_data,
     find_table,
     find_writers,
     name_object_root,
@@ -343,6 +344,10 @@ class ProjectSpec:
     def find_table(self, name: str) -> DatabaseTable | None:
         """Return the table of a database that a dataset reads; None for one that reads the kept rows of another."""
         return None if self.find_writer(name) else find_table(self.datasets.get(name), self.connections)
+
+    def find_spark_data(self, name: str) -> StoredPlace | None:
+        """Return the table or the path that a dataset reads by Spark; None if it is of another kind."""
+        return find_spark_data(self.datasets.get(name), self.connections)
 
     def render(self) -> str:
         """Return the project as one YAML document: included files merged, variables filled in, secrets masked."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from engine.connections.spark import names_spark_without_login
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
 from engine.spec.value_types import RAW_READINGS, list_keys
@@ -72,7 +73,9 @@ def _variable_to_plain(value: Any) -> Any:
 
 
 def mask_url(text: str) -> str:
-    """Return the url of a channel with passwords masked: the login of a mail server, or all of any other url.
+    """Return the url of a channel or a connection with passwords masked: the login of a mail server, or all of it.
+
+    Where Spark runs is no secret, unless a token is part of it.
 
     References are kept: they name a secret, and do not contain it.
     """
@@ -80,7 +83,7 @@ def mask_url(text: str) -> str:
     if separator and scheme in ("smtp", "smtps"):
         login, at, host = rest.rpartition("@")
         return text if "${" in login or not at else f"{scheme}://{MASK}@{host}"
-    if "${" in text:
+    if "${" in text or names_spark_without_login(text):
         return text
     return f"{scheme}://{MASK}" if separator else MASK
 

@@ -7,6 +7,7 @@ a value, such as an error of a server or an exception of a user's function, must
 import os
 from collections.abc import Mapping
 from copy import copy
+from functools import cache
 from typing import Any, Self
 
 from engine.errors import Diagnostic, SpecError
@@ -88,7 +89,7 @@ class Secrets:
 
     def redact_values(self, value: Any) -> Any:
         """Return JSON-ready data with the secret values in all of its texts masked."""
-        return redact_values(value, self.redact)
+        return redact_values(value, cache(self.redact))
 
     def _read_secret(self, name: str) -> str | None:
         source = self._project.find_secret_source(name)

@@ -1,4 +1,4 @@
-"""Where the rows of datasets are stored: in files, or in a table of a database, as the kind of a connection decides.
+"""Where the rows of datasets are stored: in files, in a table of a database or in Spark, as a connection decides.
 
 A dataset with `materialize:` writes its rows there. A stored dataset that names the same place is its reader.
 """
@@ -8,7 +8,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.spec.resources.connections import Connection, FilesConnection, S3Connection
+from engine.spec.resources.connections import Connection, FilesConnection, S3Connection, SparkConnection
 from engine.spec.resources.datasets import AnyDataset, FileDataset, FileReading, Materialize, StoredDataset
 
 DatabaseTable = tuple[str, str]
@@ -46,7 +46,18 @@ def find_table(dataset: AnyDataset | None, connections: Mapping[str, Connection]
     """Return the table that a declared dataset reads; None if it reads no table of a database."""
     if not isinstance(dataset, StoredDataset) or dataset.table is None or dataset.connection not in connections:
         return None
-    return None if _holds_files(dataset.connection, connections) else (dataset.connection, dataset.table)
+    if isinstance(connections[dataset.connection], FilesConnection | SparkConnection):
+        return None
+    return dataset.connection, dataset.table
+
+
+def find_spark_data(dataset: AnyDataset | None, connections: Mapping[str, Connection]) -> StoredPlace | None:
+    """Return the table or, if it names none, the path that a declared dataset reads by Spark; None if it does not."""
+    if not isinstance(dataset, StoredDataset) or not isinstance(connections.get(dataset.connection), SparkConnection):
+        return None
+    if dataset.table is not None:
+        return StoredPlace(dataset.connection, "table", dataset.table)
+    return None if dataset.path is None else StoredPlace(dataset.connection, "path", dataset.path)
 
 
 def find_kept_place(dataset: AnyDataset | None, connections: Mapping[str, Connection]) -> StoredPlace | None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, insert, select
 
 from engine.errors import Position
-from engine.evaluation.bounds import bounds_from_json
+from engine.evaluation.bounds import CheckBounds, bounds_from_json
 from engine.evaluation.evaluation_json import check_to_json
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.outcome import CheckOutcome
@@ -37,25 +37,41 @@ class Checks:
         With `only`, those of the evaluations with these ids. A wildcard check has several outcomes; each is
         listed once, however many metrics have it.
         """
-        place = (check_results.c.evaluation, check_results.c.check, check_results.c.created)
-        query = (
-            select(*place, check_results.c.outcome)
-            .where(check_results.c.target == store)
-            .group_by(*place, check_results.c.outcome)
-            .order_by(func.min(check_results.c.number))
-        )
-        of = check_results.c.evaluation
+        results = check_results.c
+        names = ("evaluation", "check", "created", "outcome")
+        every = select(results.number, *(results[name] for name in names)).where(results.target == store)
+        of = results.evaluation
         conditions = [of.is_not(None)] if only is None else [of.in_(some) for some in split_rows(only)]
         found: dict[str, dict[str, list[CheckOutcome]]] = {}
         applied: dict[tuple[str, str], datetime] = {}
         with self._database.begin_read() as connection:
-            rows = (row for some in conditions for row in connection.execute(query.where(some)))
+            rows = (row for some in conditions for row in connection.execute(_list_distinct(every.where(some), names)))
             for evaluation, check, created, outcome in rows:
                 if applied.get((evaluation, check)) != created:
                     applied[evaluation, check] = created
                     found.setdefault(evaluation, {})[check] = []
                 found[evaluation][check].append(CheckOutcome(outcome))
         return found
+
+    def list_bounds(
+        self, store: str, metrics: Sequence[str], only: Sequence[str]
+    ) -> dict[tuple[str, str], list[CheckBounds | None]]:
+        """Return what the checks of metrics have allowed when last applied to the evaluations with these ids.
+
+        It is listed by the evaluation's id and the metric, one for each check.
+        """
+        results = check_results.c
+        query = select(results.number, results.evaluation, results.metric, results.check, results.bounds).where(
+            results.target == store, results.metric.in_(metrics)
+        )
+        found: dict[tuple[str, str], dict[str, CheckBounds | None]] = {}
+        with self._database.begin_read() as connection:
+            for some in split_rows(only):
+                # sorted here: SQLite would choose the index by an order, and read the whole history
+                rows = sorted(connection.execute(query.where(results.evaluation.in_(some))), key=lambda row: row.number)
+                for _, evaluation, metric, check, bounds in rows:
+                    found.setdefault((evaluation, metric), {})[check] = bounds_from_json(bounds)
+        return {place: list(by_check.values()) for place, by_check in found.items()}
 
     def find_last_ok(self, store: str, before: str, origin: str | None = None) -> str | None:
         """Return the id of the newest evaluation before another one whose checks were all OK when last applied.
@@ -119,6 +135,16 @@ class Checks:
         query = select(check_results).where(check_results.c.run == run).order_by(check_results.c.number)
         with self._database.begin_read() as connection:
             return [_check_from_row(row) for row in connection.execute(query)]
+
+
+def _list_distinct(query: Select[Any], names: Sequence[str]) -> Select[Any]:
+    """Return the rows of a query with other values of these columns than those before, oldest first.
+
+    The limit is no limit: it keeps SQLite from choosing the index by what the rows are grouped by, which reads all.
+    """
+    of = query.limit(2**62).subquery("chosen").c
+    columns = [of[name] for name in names]
+    return select(*columns).group_by(*columns).order_by(func.min(of.number))
 
 
 def insert_check_results(connection: Connection, points: Sequence[CheckPoint]) -> None:

@@ -182,8 +182,8 @@ class Database(ABC):
         """Return the size of what holds nothing in the database, and which new rows fill; 0 where nobody counts it."""
 
 
-def replace_parameters(engine: Engine, replace: Callable[[Any], Any]) -> None:
-    """Let `replace` have each value that a statement of an engine is given."""
+def replace_texts(engine: Engine, replace: Callable[[str], str]) -> None:
+    """Replace each text that a statement of an engine is given."""
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def replace_all(
@@ -194,8 +194,8 @@ def replace_parameters(engine: Engine, replace: Callable[[Any], Any]) -> None:
 
     def replace_row(row: Any) -> Any:
         if isinstance(row, Mapping):
-            return {name: replace(value) for name, value in row.items()}
-        return tuple(replace(value) for value in row)
+            return {name: replace(value) if isinstance(value, str) else value for name, value in row.items()}
+        return tuple([replace(value) if isinstance(value, str) else value for value in row])
 
 
 def child_rows(

@@ -1,17 +1,27 @@
 """Which evaluations of a store are asked for, as conditions of a query."""
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, exists, func, or_, select, tuple_
 
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.store.tables import evaluation_metrics, evaluations
 
 HISTORY_ORDER = (evaluations.c.timed, evaluations.c.time_start, evaluations.c.number)
 """What the history of a store is sorted by: its time; what was made before times were declared comes first."""
+
+
+DESCRIPTIONS = {
+    "model": "model",
+    "version": "model_version",
+    "run": "run",
+    "release": "release",
+    "deployment": "origin",
+}
+"""The columns that describe an evaluation, by the words that people use for them; others are labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +41,14 @@ class EvaluationFilter:
         All of its fingerprints.
     model, dataset
         The fingerprint of its model, or of its batch.
+    part_of_name
+        What its name has in it, in whatever letters.
+    described
+        Values by the labels, and by the words of `DESCRIPTIONS`, that it has.
     before
         The id of an evaluation that comes later in the history of the store.
+    not_before
+        The id of an evaluation that does not come later in the history of the store; it may be that one.
     earlier_than
         The declared time of an evaluation before whose start it is.
     moment_before, moment_since
@@ -59,7 +75,10 @@ class EvaluationFilter:
     fingerprints: Fingerprints | None = None
     model: str | None = None
     dataset: str | None = None
+    part_of_name: str | None = None
+    described: Mapping[str, str] = field(default_factory=dict)
     before: str | None = None
+    not_before: str | None = None
     earlier_than: EvaluationTime | None = None
     moment_before: datetime | None = None
     moment_since: datetime | None = None
@@ -78,7 +97,10 @@ class EvaluationFilter:
         found: list[ColumnElement[bool]] = []
         if not self.superseded:
             found.append(of.superseded_by.is_(None))
-        if not self.any_origin:
+        has_own_index = (self.name, self.fingerprints, self.dataset) != (None, None, None)
+        if not self.any_origin and has_own_index:
+            found.append(read_origin() == (self.origin or ""))
+        elif not self.any_origin:
             found.append(of.origin.is_(None) if self.origin is None else of.origin == self.origin)
         if self.name is not None:
             found.append(of.name == self.name)
@@ -92,8 +114,14 @@ class EvaluationFilter:
             found.append(of.model_fingerprint == self.model)
         if self.dataset is not None:
             found.append(of.dataset_fingerprint == self.dataset)
+        if self.part_of_name is not None:
+            found.append(func.lower(of.name).contains(self.part_of_name.lower(), autoescape=True))
+        for key, value in self.described.items():
+            found.append((of[DESCRIPTIONS[key]] if key in DESCRIPTIONS else of.labels[key].as_string()) == value)
         if self.before is not None:
             found.append(tuple_(*HISTORY_ORDER) < _find_place(self.before))
+        if self.not_before is not None:
+            found.append(tuple_(*HISTORY_ORDER) >= _find_place(self.not_before))
         if self.earlier_than is not None:
             found.append(or_(~of.timed, of.time_start < self.earlier_than.start))
         if self.moment_before is not None:
@@ -119,6 +147,9 @@ class EvaluationFilter:
         time = evaluation.time
         return (
             self.before is None
+            and self.not_before is None
+            and (self.part_of_name or "").lower() in evaluation.name.lower()
+            and all(_read_description(evaluation, key) == value for key, value in self.described.items())
             and (self.any_origin or self.origin == evaluation.origin)
             and self.name in (None, evaluation.name)
             and self.model in (None, evaluation.fingerprints.model)
@@ -134,6 +165,20 @@ class EvaluationFilter:
             and self.other_dataset_than != evaluation.fingerprints.dataset
             and (not self.usable or evaluation.rows_read > 0 or not evaluation.metrics)
         )
+
+
+def read_origin() -> ColumnElement[str]:
+    """Return the origin as a text, which is empty for what was made here.
+
+    For where something else decides, such as a name: without statistics SQLite takes any index that has a condition,
+    and would read the whole history of the origin. It has none for what is computed.
+    """
+    return func.coalesce(evaluations.c.origin, "")
+
+
+def _read_description(evaluation: Evaluation, key: str) -> str | None:
+    found: str | None = getattr(evaluation, DESCRIPTIONS[key]) if key in DESCRIPTIONS else evaluation.labels.get(key)
+    return found
 
 
 def _find_place(id_: str) -> ColumnElement[Any]:

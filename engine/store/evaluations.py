@@ -11,7 +11,7 @@ from engine.evaluation.evaluation_json import DETAILS, details_to_json, read_det
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.store.database import Database, split_rows
 from engine.store.errors import build_store_error
-from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
+from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter, read_origin
 from engine.store.folders import Folders, safe_name
 from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.metrics import insert_metrics, read_metrics
@@ -114,11 +114,18 @@ class Evaluations:
         newest = _sort_newest_first(select(of.id).where(of.store == store))
         named = newest if called is None else newest.where(of.name == called)
         with self._database.begin_read() as connection:
-            for mine in (of.origin.is_(None), of.origin.is_not(None)):
+            for mine in (read_origin() == "", read_origin() != ""):
                 for current in (of.superseded_by.is_(None), *([of.superseded_by.is_not(None)] if called else [])):
                     if found := list(connection.scalars(named.where(mine, current).limit(1))):
                         return found
             return [] if called is None else read_matching_ids(connection, evaluations, called, of.store == store)
+
+    def find_last_of(self, store: str, most: int, where: EvaluationFilter) -> str | None:
+        """Return the id of the oldest of the `most` newest evaluations that meet the conditions; None if fewer do."""
+        query = select(evaluations.c.id).where(evaluations.c.store == store, *where.build_conditions(store))
+        with self._database.begin_read() as connection:
+            found: str | None = connection.scalar(_sort_newest_first(query).offset(most - 1).limit(1))
+        return found
 
     def is_newest(self, evaluation: Evaluation) -> bool:
         """Return whether no evaluation of its store stands for a later time; without a declared time, it is newest."""
@@ -147,11 +154,14 @@ class Evaluations:
                 )
             }
 
-    def count(self, store: str, where: EvaluationFilter | None = None) -> int:
-        """Return the number of evaluations of a store."""
+    def count(self, store: str, where: EvaluationFilter | None = None, most: int | None = None) -> int:
+        """Return the number of evaluations of a store; no more are counted than `most`."""
         conditions = (where or EvaluationFilter()).build_conditions(store)
+        counted = (
+            select(evaluations.c.number).where(evaluations.c.store == store, *conditions).limit(most).subquery("chosen")
+        )
         with self._database.begin_read() as connection:
-            return connection.scalars(select(func.count()).where(evaluations.c.store == store, *conditions)).one()
+            return connection.scalars(select(func.count()).select_from(counted)).one()
 
     def list_facts(self, store: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
@@ -185,6 +195,29 @@ class Evaluations:
         query = _sort_newest_first(query)
         with self._database.begin_read() as connection:
             return [MetricPoint(*row) for row in connection.execute(query)][::-1]
+
+    def list_points(
+        self, store: str, metrics: Sequence[str], last: int, where: EvaluationFilter | None = None
+    ) -> dict[str, list[MetricPoint]]:
+        """Return the values of metrics in the `last` evaluations, oldest first.
+
+        Those that do not have a metric are no points of it: however long a history is, no more of it is read.
+        """
+        conditions = (where or EvaluationFilter()).build_conditions(store)
+        newest = _sort_newest_first(select(evaluations).where(evaluations.c.store == store, *conditions))
+        of, measured = newest.limit(last).subquery("chosen").c, evaluation_metrics.c
+        values = (measured.value, measured.low, measured.high)
+        query = (
+            select(measured.metric, of.id, of.name, of.time_start, *values, of.time_text)
+            .join(evaluation_metrics, measured.evaluation == of.number)
+            .where(measured.metric.in_(metrics))
+            .order_by(*(of[column.name] for column in HISTORY_ORDER))
+        )
+        found: dict[str, list[MetricPoint]] = {metric: [] for metric in metrics}
+        with self._database.begin_read() as connection:
+            for metric, *point in connection.execute(query):
+                found[metric].append(MetricPoint(*point))
+        return found
 
     def remove(self, store: str, name: str, by: str) -> tuple[str, ...]:
         """Remove the evaluations with that name that were made here; record who removed them, and return their ids."""

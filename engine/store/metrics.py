@@ -4,20 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, insert, or_
+from sqlalchemy import ColumnElement, Connection, Table, and_, insert, or_, select
 
 from engine.evaluation.record import MetricValue
-from engine.store.database import child_rows
+from engine.store.database import split_rows
 
 
 def nan_to_none(value: float | None) -> float | None:
     """Return `value` as a float, and NaN as None. Infinities stay: they can be the minimum or maximum of a column."""
     return None if value is None or math.isnan(value) else float(value)
-
-
-def metric_value_from_row(row: Row[Any]) -> MetricValue:
-    """Return the metric value that a row holds."""
-    return MetricValue(row.value, row.low, row.high, row.p_value, row.reason, row.failed, row.unlabelled)
 
 
 def insert_metrics(
@@ -39,9 +34,17 @@ def read_metrics(
 
     With `only`, just these metrics; `drift.*` stands for every column.
     """
+    of = table.c[owner]
     wanted = [] if only is None else [_match_metrics(table, only)]
-    found = child_rows(connection, table, owner, numbers, *wanted)
-    return {number: {row.metric: metric_value_from_row(row) for row in rows} for number, rows in found.items()}
+    columns = (
+        table.c[name] for name in ("metric", "value", "low", "high", "p_value", "reason", "failed", "unlabelled")
+    )
+    query = select(of, *columns).where(*wanted).order_by(of, table.c.place)
+    found: dict[int, dict[str, MetricValue]] = {number: {} for number in numbers}
+    for some in split_rows(numbers) if only != [] else ():
+        for number, metric, *value in connection.execute(query.where(of.in_(some))):
+            found[number][metric] = MetricValue(*value)
+    return found
 
 
 def _match_metrics(table: Table, names: Sequence[str]) -> ColumnElement[bool]:

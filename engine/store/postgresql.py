@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -32,7 +32,7 @@ from engine.connections.table_names import quote_name
 from engine.errors import StoreError
 from engine.formatting.control_characters import make_encodable
 from engine.formatting.moments import format_minute
-from engine.store.database import Database, replace_parameters
+from engine.store.database import Database, replace_texts
 from engine.store.errors import RECORD_EXISTS, build_store_error, translate_errors
 from engine.store.ownership import (
     ID_FILE,
@@ -179,7 +179,7 @@ class PostgresqlDatabase(Database):
             if not migrating and not connection.get_execution_options().get("adopting", False):
                 self._check_owner(connection)
 
-        replace_parameters(engine, _make_value_storable)
+        replace_texts(engine, _make_text_storable)
         _engines.add(engine)
         return engine
 
@@ -446,8 +446,7 @@ class PostgresqlDatabase(Database):
         return 0
 
 
-def _make_value_storable(value: Any) -> Any:
-    r"""Return the value of a parameter as PostgreSQL takes it: no half characters, and no NUL, which becomes `\x00`."""
-    if isinstance(value, Enum):
-        value = value.value
-    return make_encodable(value).replace("\0", r"\x00") if isinstance(value, str) else value
+def _make_text_storable(text: str) -> str:
+    r"""Return a text as PostgreSQL takes it: no half characters, and no NUL, which becomes `\x00`."""
+    plain = text.value if isinstance(text, StrEnum) else text
+    return make_encodable(plain).replace("\0", r"\x00")

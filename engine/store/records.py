@@ -6,7 +6,7 @@ change independently. All datetimes are aware. Mappings hold JSON values; dates 
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -58,7 +58,10 @@ class Event:
 
 def event_to_json(event: Event) -> dict[str, Any]:
     """Return an event by the names of its fields; `range` by the keys of the spec."""
-    return asdict(event) | {"range": bounds_to_json(event.range)}
+    return {one.name: getattr(event, one.name) for one in fields(event)} | {
+        "range": bounds_to_json(event.range),
+        "position": event.position and asdict(event.position),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from engine.errors import StoreError
 from engine.formatting.control_characters import make_encodable
-from engine.store.database import Database, replace_parameters
+from engine.store.database import Database, replace_texts
 from engine.store.errors import build_store_error, check_database_file, is_temporary_copy, translate_errors
 from engine.store.migration_copies import describe_way_back, keep_copy
 from engine.store.ownership import ID_FILE, read_state_id
@@ -65,7 +64,7 @@ class SqliteDatabase(Database):
             writes = connection.get_execution_options().get("writes", False)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-        replace_parameters(engine, _make_value_encodable)
+        replace_texts(engine, make_encodable)  # one that cannot be encoded must not lose the other values
         return engine
 
     def translate_errors(self) -> AbstractContextManager[None]:
@@ -165,8 +164,3 @@ class SqliteDatabase(Database):
         """Execute a statement that SQLite takes only outside of a transaction."""
         with self.translate_errors(), closing(self._readers.raw_connection()) as connection:
             connection.cursor().execute(statement)
-
-
-def _make_value_encodable(value: Any) -> Any:
-    """Return the value of a parameter; one text that cannot be encoded must not lose the other values."""
-    return make_encodable(value) if isinstance(value, str) else value

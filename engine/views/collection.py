@@ -35,17 +35,20 @@ def collect_facts(
     )
     model = None if declared.continues_across_models else evaluation.fingerprints.model
     earlier = EvaluationFilter(before=evaluation.id, model=model, origin=evaluation.origin)
-    points = {metric: _list_history(evaluation, metric, earlier, store) for metric in facts.list_followed_metrics()}
-    return replace(facts, history=points)
+    points = _list_history(evaluation, facts.list_followed_metrics(), earlier, store)
+    ids = {point.evaluation for found in points.values() for point in found}
+    return replace(facts, history=points, applied=store.checks.list_bounds(evaluation.store, list(points), sorted(ids)))
 
 
-def _list_history(evaluation: Evaluation, metric: str, earlier: EvaluationFilter, store: Store) -> list[MetricPoint]:
-    """Return a metric over the history of an evaluation; if it has a time, what is later is not part of it."""
-    history = store.evaluations.metric_history
+def _list_history(
+    evaluation: Evaluation, metrics: Sequence[str], earlier: EvaluationFilter, store: Store
+) -> dict[str, list[MetricPoint]]:
+    """Return metrics over the history of an evaluation; if it has a time, what is later is not part of it."""
     if evaluation.time is None:
-        return history(evaluation.store, metric, HISTORY_LENGTH, replace(earlier, before=None))
-    points = history(evaluation.store, metric, HISTORY_LENGTH - 1, earlier)
-    if (own := evaluation.metrics.get(metric)) is not None:
-        known = (own.value, own.low, own.high, evaluation.time.text)
-        points.append(MetricPoint(evaluation.id, evaluation.name, evaluation.moment, *known))
+        return store.evaluations.list_points(evaluation.store, metrics, HISTORY_LENGTH, replace(earlier, before=None))
+    points = store.evaluations.list_points(evaluation.store, metrics, HISTORY_LENGTH - 1, earlier)
+    for metric, found in points.items():
+        if (own := evaluation.metrics.get(metric)) is not None:
+            known = (own.value, own.low, own.high, evaluation.time.text)
+            found.append(MetricPoint(evaluation.id, evaluation.name, evaluation.moment, *known))
     return points

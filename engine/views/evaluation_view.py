@@ -17,7 +17,7 @@ from engine.views.headlines import HeadlineMetric, list_headlines
 from engine.views.importance import ImportanceView, describe_importance
 from engine.views.performance import PerformanceRow, describe_performance
 from engine.views.predictions import PredictionView, describe_predictions
-from engine.views.ranges import select_value_range
+from engine.views.ranges import select_first_range
 from engine.views.segments import SegmentsView, describe_segments
 from engine.views.summary import summarize_evaluation
 
@@ -26,12 +26,13 @@ from engine.views.summary import summarize_evaluation
 class HistoryView:
     """A metric over the evaluations of the store that have a value, oldest first.
 
-    `value_range` is what a check allows for it, if it allows a range of the value.
+    `ranges` has, for each of them, what a check allowed for it when it was last applied to that evaluation; None where
+    none was, or where it allowed something else than a range of the value.
     """
 
     metric: str
     points: tuple[MetricPoint, ...]
-    value_range: AppliedRange | None
+    ranges: tuple[AppliedRange | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +139,9 @@ def describe_reference(facts: EvaluationFacts) -> str:
 
 
 def _describe_history(metric: str, points: Sequence[MetricPoint], facts: EvaluationFacts) -> HistoryView:
-    value = facts.evaluation.find_value(metric)
-    ranges = (select_value_range(one.bounds) for one in facts.checks if one.metric == metric and one.value == value)
-    return HistoryView(
-        metric=metric,
-        points=tuple(point for point in points if point.value is not None),
-        value_range=next((found for found in ranges if found is not None), None),
-    )
+    """Return a metric over time; the checks on the evaluation itself may be newer than those of the store."""
+    value, id_ = facts.evaluation.find_value(metric), facts.evaluation.id
+    own = [one.bounds for one in facts.checks if one.metric == metric and one.value == value]
+    shown = tuple(point for point in points if point.value is not None)
+    applied = (own if one.evaluation == id_ else facts.applied.get((one.evaluation, metric), ()) for one in shown)
+    return HistoryView(metric, shown, tuple(map(select_first_range, applied)))

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine.evaluation.bounds import CheckBounds
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
@@ -23,7 +24,8 @@ class EvaluationFacts:
     """One evaluation with its context.
 
     `checks` are the results of the store's checks on it. `history` has metrics of the store's evaluations, oldest
-    first. `displayed` are the metrics that the store displays first. `spec` is the project as YAML, secrets masked.
+    first; `applied` what checks have allowed there, by the id of an evaluation and the metric. `displayed` are the
+    metrics that the store displays first. `spec` is the project as YAML, secrets masked.
     """
 
     project: str
@@ -31,6 +33,7 @@ class EvaluationFacts:
     evaluation: Evaluation
     checks: Sequence[CheckResult] = ()
     history: Mapping[str, Sequence[MetricPoint]] = field(default_factory=dict)
+    applied: Mapping[tuple[str, str], Sequence[CheckBounds | None]] = field(default_factory=dict)
     displayed: Sequence[str] = ()
     spec: str = ""
     run_url: str | None = None

@@ -1,6 +1,6 @@
-"""What a project is made of, and what is made of what: datasets, models, evaluation stores, and what scenarios use."""
+"""What a project is made of, and what is made of what, from datasets to what scenarios send and what is deployed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.spec.dataset_inputs import list_own_inputs
@@ -8,8 +8,16 @@ from engine.spec.project import ProjectSpec
 from engine.spec.resources.resource import Resource
 from engine.spec.resources.triggers import DatasetChangedTrigger, ScenarioFinishedTrigger
 
-SECTIONS = ("datasets", "models", "evaluation_stores", "scenarios")
-WORDS = dict(zip(SECTIONS, ("dataset", "model", "evaluation store", "scenario"), strict=True))
+WORDS = {
+    "datasets": "dataset",
+    "models": "model",
+    "evaluation_stores": "evaluation store",
+    "scenarios": "scenario",
+    "channels": "channel",
+    "bundles": "bundle",
+    "deployments": "deployment",
+}
+SECTIONS = tuple(WORDS)
 
 Key = tuple[str, str]
 """The section and the name of a resource."""
@@ -36,7 +44,7 @@ class FlowNode:
 
 def describe_flow(project: ProjectSpec) -> tuple[FlowNode, ...]:
     """Return the resources of a project in the order of the spec, datasets first, each with what it needs."""
-    declared = {(section, name) for section in SECTIONS for name in getattr(project, section)}
+    declared = {(section, name) for section in SECTIONS for name in _list_declared(project, section)}
     return tuple(
         FlowNode(
             section,
@@ -45,8 +53,13 @@ def describe_flow(project: ProjectSpec) -> tuple[FlowNode, ...]:
             tuple(one for one in dict.fromkeys(_list_needs(project, section, name)) if one in declared),
         )
         for section in SECTIONS
-        for name, resource in getattr(project, section).items()
+        for name, resource in _list_declared(project, section).items()
     )
+
+
+def _list_declared(project: ProjectSpec, section: str) -> Mapping[str, Resource]:
+    found: Mapping[str, Resource] = getattr(project, section, None) or getattr(project.resources, section)
+    return found
 
 
 def _list_needs(project: ProjectSpec, section: str, name: str) -> Iterator[Key]:
@@ -61,8 +74,20 @@ def _list_needs(project: ProjectSpec, section: str, name: str) -> Iterator[Key]:
         yield from (("models", one) for one in (store.model, store.challenger) if one)
         if reference := getattr(store.reference, "dataset", None):
             yield "datasets", reference
-    else:
+    elif section == "scenarios":
         yield from _list_used(project, name)
+    elif section == "channels":  # a channel gets what scenarios send
+        yield from (
+            ("scenarios", scenario)
+            for scenario, declared in project.scenarios.items()
+            if any(reporter.channel == name for reporter in declared.reporters)
+        )
+    elif section == "bundles":
+        included = project.resources.bundles[name].include
+        yield from (("datasets", one) for one in included.datasets)
+        yield from (("models", one) for one in included.models)
+    elif bundle := project.resources.deployments[name].bundle:
+        yield "bundles", bundle
 
 
 def _list_used(project: ProjectSpec, scenario: str) -> Iterator[Key]:
@@ -75,7 +100,11 @@ def _list_used(project: ProjectSpec, scenario: str) -> Iterator[Key]:
             yield "scenarios", trigger.scenario
     for step in declared.steps:
         for name in _list_targets(step):
-            yield from ((section, name) for section in SECTIONS[2::-1] if name in getattr(project, section))
+            yield from (
+                (section, name)
+                for section in ("evaluation_stores", "models", "datasets")
+                if name in getattr(project, section)
+            )
         if child := getattr(step, "scenario", None):
             yield "scenarios", child
 

@@ -6,17 +6,18 @@ from engine.drift import NOTABLE_DRIFT
 from engine.formatting.numbers import format_figure
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.views.facts import EvaluationFacts
-from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
+from engine.views.metric_text import explain_metric, format_metric, format_metric_interval, format_metric_name
 
 MOST_HEADLINES = 6
 
 
 @dataclass(frozen=True, slots=True)
 class HeadlineMetric:
-    """A metric with its value and its meaning as text, and the worst outcome of its checks, None without any."""
+    """A metric: what it is, its value and what that means as text, and the worst outcome of its checks, if any."""
 
     metric: str
     title: str
+    explanation: str
     value: str
     note: str
     outcome: CheckOutcome | None
@@ -35,7 +36,8 @@ def _describe_headline(metric: str, facts: EvaluationFacts) -> HeadlineMetric:
     outcomes = [check.counts_as for check in facts.checks if check.metric == metric]
     return HeadlineMetric(
         metric=metric,
-        title="prediction drift" if metric == "prediction_drift.drift" else format_metric_name(metric),
+        title=format_metric_name(metric),
+        explanation=explain_metric(metric),
         value=format_metric(metric, facts.evaluation.find_value(metric)),
         note=_explain_headline(metric, facts),
         outcome=worst_check_outcome(outcomes) if outcomes else None,

@@ -3,7 +3,7 @@
 The sections are templates in the folder `sections`, which know no page around them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine.drift import NOTABLE_DRIFT
@@ -24,9 +24,9 @@ from engine.views.columns import ColumnView
 from engine.views.estimates import EstimateRow
 from engine.views.evaluation_view import EvaluationView
 from engine.views.importance import ImportanceView
-from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
+from engine.views.metric_text import explain_metric, format_metric, format_metric_interval, format_metric_name
 from engine.views.performance import PerformanceRow
-from engine.views.ranges import choose_scale, cut_zones
+from engine.views.ranges import choose_scale, cut_zones, find_neutral, name_scale
 from engine.views.segments import SegmentRow
 
 MOST_SHARES = 50
@@ -35,7 +35,7 @@ MOST_SHARES = 50
 MOST_IMPORTANT = 20
 """Columns whose importance is listed."""
 
-MOST_RESULTS, MOST_OK_RESULTS = 60, 8
+MOST_RESULTS, MOST_OK_RESULTS = 25, 8
 """Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
 
 SPOKEN_BINS = 12
@@ -54,13 +54,15 @@ def lay_out_evaluation(view: EvaluationView, redact: Redact) -> dict[str, Any]:
     return {
         "view": view,
         "evaluation": view.evaluation,
-        "checks": [_lay_out_check(group) for group in view.checks],
+        "checks": _lay_out_checks(view.checks),
         "histories": _draw_histories(view, redact),
+        "left_undrawn": _count_undrawn(view),
         "notable": NOTABLE_DRIFT,
         "importance": view.importance and _draw_importance(view.importance, redact),
         "most_important": MOST_IMPORTANT,
         "most_shares": MOST_SHARES,
-        "predictions": view.prediction_columns and lay_out_histogram(view.prediction_columns[-1], redact),
+        "fugacity": explain_metric("fugacity"),
+        "predictions": view.prediction_columns and _lay_out_histogram(view.prediction_columns[-1], redact),
         "performance": list(map(_format_performance, view.performance)),
         "estimates": view.estimates and list(map(_format_estimate, view.estimates.rows)),
         "segments": view.segments and [_format_segment(row, view.segments.metric) for row in view.segments.rows],
@@ -71,7 +73,7 @@ def lay_out_evaluation(view: EvaluationView, redact: Redact) -> dict[str, Any]:
     }
 
 
-def lay_out_histogram(column: ColumnView, redact: Redact) -> dict[str, Any]:
+def _lay_out_histogram(column: ColumnView, redact: Redact) -> dict[str, Any]:
     """Return the distribution of a column as a chart and as text."""
     pairs = zip(name_bins(column.histogram, redact), share_bins(column.histogram), strict=True)
     said = [f"{name}: {format_share(a)} of the reference, {format_share(b)} of the batch" for name, (a, b) in pairs]
@@ -79,33 +81,46 @@ def lay_out_histogram(column: ColumnView, redact: Redact) -> dict[str, Any]:
     return {"name": column.name, "text": text, "svg": draw_histogram(column.histogram, redact).render()}
 
 
-def _lay_out_check(group: CheckGroup) -> dict[str, Any]:
-    """Return a check with the results that the page shows, each with its scale."""
-    shown = min(MOST_RESULTS, max(MOST_OK_RESULTS, len(group.results) - group.passed))
-    results = [_lay_out_result(result) for result in group.results[:shown]]
-    for repeated in [one for one in results if one["remark"]][1:]:
-        repeated["remark"] = False  # what an OK leaves open is much the same for every column
-    return {"name": group.name, "fine": group.passed, "all": len(group.results), "results": results}
+def _lay_out_checks(groups: Sequence[CheckGroup]) -> list[dict[str, Any]]:
+    """Return checks with the results that the page shows, each on the scale of its kind of metric."""
+    most = [min(MOST_RESULTS, max(MOST_OK_RESULTS, len(group.results) - group.passed)) for group in groups]
+    shown = [group.results[:some] for group, some in zip(groups, most, strict=True)]
+    of_kind: dict[tuple[str, ...], list[CheckView]] = {}
+    for result in (one for results in shown for one in results):
+        of_kind.setdefault(name_scale(result.metric, result.check), []).append(result)
+    scales = {
+        kind: choose_scale(found[0].metric, [one.value_range for one in found], [one.value for one in found])
+        for kind, found in of_kind.items()
+    }
+    laid_out = []
+    for group, results in zip(groups, shown, strict=True):
+        rows = [_lay_out_result(one, scales[name_scale(one.metric, one.check)]) for one in results]
+        for repeated in [one for one in rows if one["remark"]][1:]:
+            repeated["told"] = repeated["allowed"]  # what an OK leaves open is much the same for every column
+        laid_out.append({"name": group.name, "fine": group.passed, "all": len(group.results), "results": rows})
+    return laid_out
 
 
-def _lay_out_result(result: CheckView) -> dict[str, Any]:
+def _lay_out_result(result: CheckView, scale: tuple[float, float]) -> dict[str, Any]:
+    allowed = result.allowed.replace("_", " ")
+    says_more = bool(allowed and result.reason)
     return {
-        "metric": result.metric,
+        "metric": format_metric_name(result.metric),
+        "explanation": explain_metric(result.metric),
         "outcome": result.outcome,
         "value": format_metric(result.metric, result.value),
-        "allowed": result.allowed.replace("_", " "),
-        "reason": result.reason,
+        "allowed": allowed,
+        "told": f"{allowed}: {result.reason}" if says_more else allowed or result.reason,
         # The reason of an OK says more than the mark on the scale.
-        "remark": result.outcome is CheckOutcome.OK and bool(result.reason),
-        "track": _lay_out_scale(result),
+        "remark": result.outcome is CheckOutcome.OK and says_more,
+        "track": _lay_out_scale(result, *scale),
     }
 
 
-def _lay_out_scale(result: CheckView) -> dict[str, Any] | None:
-    """Return the scale of a result with its zones, in per cent of its width; None if there is none to draw."""
+def _lay_out_scale(result: CheckView, start: float, end: float) -> dict[str, Any] | None:
+    """Return a scale with the zones of a result, in per cent of its width; None if there is none to draw."""
     if result.value is None or result.value_range is None:
         return None
-    start, end = choose_scale(result.metric, result.value_range, [result.value])
 
     def at(value: float) -> float:
         return round(100 * min(1.0, max(0.0, (value - start) / (end - start))), 2)
@@ -114,7 +129,14 @@ def _lay_out_scale(result: CheckView) -> dict[str, Any] | None:
         {"kind": zone.kind, "left": at(zone.start), "width": round(at(zone.end) - at(zone.start), 2)}
         for zone in cut_zones(result.value_range, start, end)
     ]
-    return {"zones": zones, "at": at(result.value), "start": format_figure(start), "end": format_figure(end)}
+    neutral = find_neutral(result.metric)
+    return {
+        "zones": zones,
+        "at": at(result.value),
+        "neutral": at(neutral) if neutral is not None and start < neutral < end else None,
+        "start": format_figure(start),
+        "end": format_figure(end),
+    }
 
 
 def _draw_histories(view: EvaluationView, redact: Redact) -> list[dict[str, Any]]:
@@ -124,8 +146,16 @@ def _draw_histories(view: EvaluationView, redact: Redact) -> list[dict[str, Any]
             name = format_metric_name(history.metric)
             values = (f"{point.name} {format_metric(history.metric, point.value)}" for point in history.points[-12:])
             svg = draw_history(history, view.evaluation.id, redact).render()
-            histories.append({"title": name, "svg": svg, "text": f"{name}: {', '.join(values)}"})
+            text, told = f"{name}: {', '.join(values)}", explain_metric(history.metric)
+            histories.append({"title": name, "svg": svg, "text": text, "explanation": told})
     return histories
+
+
+def _count_undrawn(view: EvaluationView) -> int:
+    """Return how many metrics a check objects to whose history is not drawn."""
+    drawn = {history.metric for history in view.histories if len(history.points) > 1}
+    left = {one.metric for group in view.checks for one in group.results if one.counts_as is not CheckOutcome.OK}
+    return len(left - drawn - {""})
 
 
 def _draw_importance(importance: ImportanceView, redact: Redact) -> dict[str, Any]:
@@ -140,6 +170,7 @@ def _format_performance(row: PerformanceRow) -> dict[str, str | None]:
     sign = "+" if change is not None and change > 0 else ""
     return {
         "name": format_metric_name(row.metric),
+        "explanation": explain_metric(row.metric),
         "value": format_metric(row.metric, row.batch.value),
         "interval": format_metric_interval(row.metric, row.batch) or row.batch.reason,
         "reason": row.batch.reason if row.batch.value is None else None,
@@ -156,6 +187,7 @@ def _format_challenger(row: ChallengerRow) -> dict[str, str | None]:
     sign = "+" if value is not None and value > 0 else ""
     return {
         "name": format_metric_name(row.metric),
+        "explanation": explain_metric(row.metric),
         "reason": row.advantage.reason if value is None else None,
         "champion": format_metric(row.metric, row.champion.value),
         "champion_interval": format_metric_interval(row.metric, row.champion),
@@ -185,6 +217,7 @@ def _format_segment(row: SegmentRow, metric: str | None) -> dict[str, str | None
 def _format_estimate(row: EstimateRow) -> dict[str, str | None]:
     return {
         "name": format_metric_name(row.metric),
+        "explanation": explain_metric(row.metric),
         "reason": row.estimated.reason if row.estimated.value is None else None,
         "estimated": format_metric(row.metric, row.estimated.value),
         "interval": format_metric_interval(row.metric, row.estimated) or row.estimated.reason,

@@ -1,20 +1,15 @@
 """Metrics as text on a page: their usual names, and their values in their units."""
 
+from dataclasses import replace
 from functools import partial
 
 from engine.evaluation.record import MetricValue
 from engine.formatting.numbers import format_ends, format_figure, format_p_value, format_share
-from engine.spec.metric_names import MetricName, parse_metric_name
+from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
 
-_METRIC_NAMES = {
-    "roc_auc": "ROC AUC",
+_USUAL_WORDS = {
     "r2": "R²",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "mse": "MSE",
-    "mcc": "MCC",
-    "rmsle": "RMSLE",
-    "mape": "MAPE",
+    **{word: word.upper() for word in ("roc", "auc", "rmse", "mae", "mse", "mcc", "rmsle", "mape", "psi", "js", "ks")},
 }
 
 
@@ -35,5 +30,22 @@ def format_metric_interval(metric: str, measured: MetricValue) -> str:
 
 
 def format_metric_name(metric: str) -> str:
-    """Return the usual name of a metric."""
-    return _METRIC_NAMES.get(metric, metric.replace("_", " ") if "." not in metric else metric)
+    """Return the usual name of a metric: `ROC AUC`, `PSI of age`, `performance change of ROC AUC`."""
+    name = parse_metric_name(metric)
+    if not isinstance(name, MetricName) or name.wildcard:
+        return metric
+    said = " ".join(_USUAL_WORDS.get(word, word) for word in name.statistic.split("_"))
+    if name.member is not None:
+        takes = find_metric_definition(replace(name, member=None), "store").member
+        member = name.member if takes in ("column", "class") else format_metric_name(name.member)
+        if name.statistic != "prediction_drift":
+            said = f"{said} of {member}"
+        elif name.member != "drift":  # the drift of the predictions is what its name says without a statistic
+            said = f"{said}: {member}"
+    return said if name.segment is None else f"{said} in {name.segment}"
+
+
+def explain_metric(metric: str) -> str:
+    """Return what a metric is, in a sentence."""
+    name = parse_metric_name(metric)
+    return find_metric_definition(name, "store").description if isinstance(name, MetricName) else ""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from engine.evaluation.bounds import AllowedValues, AppliedRange, CheckBounds
 from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome
-from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
+from engine.spec.metric_names import MetricDefinition, MetricName, find_metric_definition, parse_metric_name
 
 
 class ScaleZone(NamedTuple):
@@ -25,12 +25,18 @@ def select_value_range(bounds: CheckBounds | None) -> AppliedRange | None:
     return None
 
 
-def choose_scale(metric: str, applied: AppliedRange | None, values: Iterable[float | None]) -> tuple[float, float]:
-    """Return the ends of a scale that shows the values and the bounds with a margin, within the range of the metric."""
-    points = [float(limit.value) for limit in applied.limits] if applied else []
+def select_first_range(applied: Iterable[CheckBounds | None]) -> AppliedRange | None:
+    """Return the first of what checks have allowed that is a range of the metric's value; None if none is."""
+    return next(filter(None, map(select_value_range, applied)), None)
+
+
+def choose_scale(
+    metric: str, ranges: Iterable[AppliedRange | None], values: Iterable[float | None]
+) -> tuple[float, float]:
+    """Return the ends of a scale that shows values and bounds with a margin, within the range of the metric."""
+    points = [float(limit.value) for applied in ranges if applied for limit in applied.limits]
     points += [value for value in values if value is not None and math.isfinite(value)]
-    name = parse_metric_name(metric)
-    definition = find_metric_definition(name, "store") if isinstance(name, MetricName) else None
+    definition = _find_definition(metric)
     if definition is not None and definition.neutral is not None:
         points.append(definition.neutral)
     low, high = (min(points), max(points)) if points else (0.0, 1.0)
@@ -42,6 +48,30 @@ def choose_scale(metric: str, applied: AppliedRange | None, values: Iterable[flo
     if definition is not None and definition.high is not None and definition.high >= high:
         end = min(end, definition.high)
     return start, end
+
+
+def find_neutral(metric: str) -> float | None:
+    """Return the value that a metric has without drift; None if that is not defined."""
+    definition = _find_definition(metric)
+    return None if definition is None else definition.neutral
+
+
+def name_scale(metric: str, check: str) -> tuple[str, ...]:
+    """Return what the metrics have in common that are drawn on one scale, so that their marks can be compared by eye.
+
+    Of a metric whose range is known, it is the statistic; of others, such as means of columns, the check as well.
+    """
+    name, definition = parse_metric_name(metric), _find_definition(metric)
+    if not isinstance(name, MetricName) or definition is None:
+        return check, metric
+    bounded = definition.low is not None and definition.high is not None
+    inner = (name.member or "",) if definition.member in ("statistic", "performance") else ()
+    return (name.statistic, *inner) if bounded else (name.statistic, *inner, check)
+
+
+def _find_definition(metric: str) -> MetricDefinition | None:
+    name = parse_metric_name(metric)
+    return find_metric_definition(name, "store") if isinstance(name, MetricName) else None
 
 
 def cut_zones(applied: AppliedRange | None, start: float, end: float) -> list[ScaleZone]:

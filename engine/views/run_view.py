@@ -27,8 +27,9 @@ class DeliveryView:
 class StepView:
     """One step of a run.
 
-    `iteration` names the values of its iteration of for_each. `checks` counts the results of its checks, which is known
-    only while the run is at hand: the store keeps them with the run. `run` is the run that it started.
+    `started` and `ended` are None of a step that did not begin. `iteration` names the values of its iteration of
+    for_each. `checks` counts the results of its checks, which is known only while the run is at hand: the store keeps
+    them with the run. `run` is the run that it started.
     """
 
     name: str
@@ -39,6 +40,8 @@ class StepView:
     iteration: str
     checks: CheckTally = NO_CHECKS
     run: "RunView | None" = None
+    started: datetime | None = None
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ def describe_run(
                 seconds=(step.ended - step.started).total_seconds(),
                 reason=step.reason,
                 iteration=name_iteration(step.turn),
+                started=step.started,
+                ended=step.ended,
             )
             for step in record.steps
         ),

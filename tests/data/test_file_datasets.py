@@ -1,5 +1,6 @@
 """Datasets of kind file that can be read: formats, endings, globs, types."""
 
+import csv as python_csv
 import gzip
 from datetime import date, datetime
 
@@ -8,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from engine.data import compute_dataset_metrics, verify_contract
+from engine.errors import DataError
 
 FRAME = pl.DataFrame({"n": [1, 2, None], "x": [0.5, None, 2.0], "s": ["a", "b", None]})
 
@@ -141,3 +143,35 @@ def test_a_csv_without_rows_is_a_table_without_rows(project, tmp_path):
         "mean.a": None,
         "missing_share.b": None,
     }
+
+
+def test_without_a_header_the_declared_columns_name_those_of_the_file(project, tmp_path):
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"1\ta\n2\t\n"))
+    csv = {"separator": "\t", "header": False}
+    columns = {"n": {"type": "integer"}, "s": {"type": "text"}}
+    table = project({"t": {"path": "t.csv.gz", "csv": csv, "columns": columns}}).open("t")
+    assert table.frame.collect().rows(named=True) == [{"n": 1, "s": "a"}, {"n": 2, "s": None}]
+
+
+def test_declared_names_of_polars_are_not_in_order(project, tmp_path):
+    (tmp_path / "t.csv").write_text("1,a\n")
+    columns = {"column_1": {"type": "text"}, "column_0": {}}
+    table = project({"t": {"path": "t.csv", "csv": {"header": False}, "columns": columns}}).open("t")
+    assert table.frame.collect().row(0, named=True) == {"column_0": 1, "column_1": "a"}
+
+
+def test_another_number_of_columns_than_declared_is_told(project, tmp_path):
+    (tmp_path / "t.csv").write_text("1,a,b\n")
+    csv = {"header": False}
+    with pytest.raises(DataError, match=r"t\.csv has 3 columns, but the spec declares 2: without a header"):
+        project({"t": {"path": "t.csv", "csv": csv, "columns": {"n": {}, "s": {}}}}).open("t")
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_escaped_characters_are_read_as_python_reads_them(project, tmp_path, ending):
+    text = 'n\ts\n1\t"a \\"b\\" \\\\ c"\n2\t"d\\te"\n3\t"two\nlines"\n4\t"x""y"\n'
+    (tmp_path / f"t.csv{ending}").write_bytes(gzip.compress(text.encode()) if ending else text.encode())
+    csv = {"separator": "\t", "escape": "\\"}
+    found = project({"t": {"path": f"t.csv{ending}", "csv": csv}}).open("t").frame.collect()
+    expected = list(python_csv.reader(text.splitlines(keepends=True), delimiter="\t", escapechar="\\"))[1:]
+    assert [list(row) for row in found.cast(pl.String).rows()] == expected

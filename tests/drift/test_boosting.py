@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drift.kernels.boosting import (
-    FEWEST_CATEGORY_ROWS,
-    FEWEST_LEAF_ROWS,
-    LEARNING_RATE,
-    LEAVES,
-    SMALLEST_GAIN,
-    assign_bins,
-    predict_log_odds,
-    train_trees,
-)
+from engine.drift.kernels.boosting import LEARNING_RATE, LEAVES, assign_bins, predict_log_odds, train_trees
+from engine.drift.kernels.tree_splits import FEWEST_CATEGORY_ROWS, FEWEST_LEAF_ROWS, SMALLEST_GAIN
 
 
 def splits(column, gradient, categorical, variance):

@@ -29,6 +29,7 @@ from engine.drift.kernels import (
     saddlepoint,
     sampling_keys,
     text_merge,
+    tree_splits,
     validity,
     value_hashes,
     value_tables,
@@ -133,20 +134,22 @@ def some_present(random, kind):
     return values, valid, first, np.zeros(len(values) + 1, kind)
 
 
-def best_split(random):
-    codes, rows, weights, starts, sums = rows_of_trees(random)
+def split_leaves(random):
+    codes, rows, weights, starts, _ = rows_of_trees(random)
+    moved = rows[: random.integers(0, len(rows) + 1)]
+    sums = np.zeros((2, starts[-1]), np.int64)
     for column in range(codes.shape[1]):
-        for code in range(starts[column + 1] - starts[column]):
-            sums[starts[column] + code] = weights[rows[codes[rows, column] == code]].sum()
-    categorical = random.random(codes.shape[1]) < 0.5
+        np.add.at(sums[0], starts[column] + codes[rows, column], weights[rows])
+    whole, new_whole = int(weights[rows].sum()), int(weights[moved].sum())
+    categorical, left = random.random(codes.shape[1]) < 0.5, np.zeros((2, tree_splits.CODES), np.bool_)
     variance = float(random.lognormal(8, 2))
-    return sums, starts, categorical, int(weights[rows].sum()), variance, np.zeros(boosting.CODES, np.bool_)
+    return codes, moved, weights, starts, categorical, sums, left, 0, 1, whole - new_whole, new_whole, variance
 
 
 def divided_rows(random):
     codes = rows_of_trees(random)[0]
     rows = random.permutation(len(codes))[: random.integers(0, len(codes) + 1)].astype(np.int32)
-    left = random.random(boosting.CODES) < 0.5
+    left = random.random(tree_splits.CODES) < 0.5
     return codes, rows, int(random.integers(codes.shape[1])), left, np.zeros(len(codes), np.int32)
 
 
@@ -158,7 +161,7 @@ def add(random):
     return (
         codes,
         columns,
-        random.random((30, boosting.CODES)) < 0.5,
+        random.random((30, tree_splits.CODES)) < 0.5,
         children,
         random.random(31),
         random.random(len(codes)),
@@ -338,9 +341,8 @@ def joint(random):
 ARGUMENTS = {
     boosting._add_log_odds: [add],
     boosting._divide_rows: [divided_rows],
-    boosting._find_best_split: [best_split],
+    tree_splits.split_leaves: [split_leaves],
     boosting._to_probabilities: [lambda random: (random.normal(0, 5, 300),)],
-    boosting._sum_weights: [rows_of_trees],
     validity.copy_present: [of(some_present, kind) for kind in ("f8", "i8", "f4")],
     value_tables.merge_tables: both(for_apart),
     text_merge.merge_texts: [texts],

@@ -193,6 +193,8 @@ def test_order_segments_names_the_countries_and_the_one_that_is_too_small(
     assert "country = BE: too small: 50 rows in the batch and 229 in the reference" in shown
 
 
-@pytest.mark.parametrize("spec", ["card_fraud.yaml", "hello_drift.yaml", "fresh_orders.yaml", "order_segments.yaml"])
+@pytest.mark.parametrize(
+    "spec", ["card_fraud.yaml", "hello_drift.yaml", "fresh_orders.yaml", "order_segments.yaml", "spark.yaml"]
+)
 def test_examples_are_valid(specs: Path, engine: Callable[..., Done], spec: str) -> None:
     assert engine(specs, "validate", spec).returncode == 0

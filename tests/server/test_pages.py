@@ -5,29 +5,27 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
 
 from engine.outcome import Outcome
-from engine.server.callers import Caller, Role
-from engine.server.listener import ListenerOptions, create_listener
-from engine.server.tokens import OneToken
-from engine.service.control import ServedProject
-from engine.spec import load
-from engine.store import RunRecord, Store, generate_id
+from engine.server.callers import Role
+from engine.store import RunRecord, generate_id
 
+from .long_history import lengthen_history
 from .page_project import CATEGORY, HOSTILE, PROJECT, SCENARIO, SECRET, STORE, write_page_project
 from .page_reader import PageReader
-from .small_server import SmallServer
+from .page_server import TOKEN, OneRole, PageServer, count_steps, serve_pages
+from .real_browser import CHROMIUM, open_browser
 
 STATUS = f"/p/{quote(PROJECT, safe='')}/status"
 EVALUATIONS = f"/p/{quote(PROJECT, safe='')}/stores/{quote(STORE, safe='')}/evaluations"
@@ -36,30 +34,6 @@ RUNS = f"/p/{quote(PROJECT, safe='')}/scenarios/{quote(SCENARIO, safe='')}/runs"
 
 COPY = "copy"
 """The folder of another state of the project, in which a test may remove something."""
-
-CHROMIUM = shutil.which("chromium")
-TOKEN = "a-token-of-more-than-thirty-two-letters"
-
-
-class PageServer(SmallServer):
-    """A server of the project, without a loop."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        spec = load(path)
-        (folder,) = (path.parent / ".engine").iterdir()
-        self.store = Store.open(folder, patience=0.2)
-        self.project = ServedProject(PROJECT, path, spec, self.store, leader=True)
-        self.token, self.ticked, self.draining = "", 0.0, False
-        self.loop_answers = self.has_projects = True
-        self.started_runs: set[str] = set()
-        self.aborted: list[tuple[str, str]] = []
-
-    def measure_tick_age(self) -> float:
-        return 0.0
-
-    def list_next_times(self, project: str, count: int) -> list[object]:  # type: ignore[override]
-        return []
 
 
 @pytest.fixture(scope="module")
@@ -77,35 +51,6 @@ def page_server(path: Path) -> Iterator[PageServer]:
     server = PageServer(path)
     yield server
     server.close()
-
-
-class OneRole(OneToken):
-    """A token with a role other than that of a server with a single token."""
-
-    def __init__(self, role: Role) -> None:
-        super().__init__(TOKEN)
-        self.role = role
-
-    def identify(self, token: str) -> Caller:
-        super().identify(token)
-        return Caller("ann", self.role)
-
-
-@contextmanager
-def serve_pages(server: PageServer, tokens: OneToken | None = None) -> Iterator[tuple[httpx2.Client, str]]:
-    """Serve pages; yield a client that has logged in as a browser does, and the address."""
-    told: list[str] = []
-    listener = create_listener(server, ListenerOptions("127.0.0.1:0"), {"ENGINE_SERVE_TOKEN": TOKEN}, told.append)
-    listener.tokens = tokens or listener.tokens
-    listener.start()
-    try:
-        headers = {"accept": "text/html", "origin": listener.url}
-        with httpx2.Client(base_url=listener.url, headers=headers, timeout=60, follow_redirects=True) as client:
-            assert client.get(f"/?token={TOKEN}").status_code == 200
-            yield client, listener.url
-    finally:
-        listener.stop()
-    assert told == []
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +168,25 @@ def test_two_evaluations_stand_side_by_side(browser: httpx2.Client) -> None:
     assert browser.get(compared, params={"evaluation": ids[:1]}).status_code == 422
 
 
+def test_a_list_costs_the_same_however_long_the_history_is(path: Path) -> None:
+    outbox, scenarios = STATUS.replace("status", "outbox"), STATUS.replace("status", "scenarios")
+    addresses = ["/projects", STATUS, EVALUATIONS, f"{EVALUATIONS}?find=copy", f"{EVALUATIONS}?find=nothing", RUNS,
+                 outbox, f"{outbox}?state=SENT", scenarios]  # fmt: skip
+    costs = []
+    for copies in (2_500, 10_000):
+        folder = path.parent / f"long-{copies}"
+        shutil.copytree(path.parent / COPY, folder)
+        (state,) = (folder / ".engine").iterdir()
+        lengthen_history(state, copies)
+        with closing(PageServer(folder / path.name)) as server:
+            newest = server.store.evaluations.history(STORE, 1, metrics=[])[0].id
+            costs.append(count_steps(server, [*addresses, f"{EVALUATIONS}/{newest}", f"{EVALUATIONS}/{newest}/drift"]))
+    for (address, (steps, size)), (more_steps, more_size) in zip(costs[0].items(), costs[1].values(), strict=True):
+        assert steps, address
+        assert more_steps < 1.5 * steps + 20, (address, steps, more_steps)
+        assert (more_size < 1.1 * size, more_size < 100_000) == (True, True), (address, size, more_size)
+
+
 def test_a_run_is_asked_for_once_however_often_the_form_is_sent(browser: httpx2.Client) -> None:
     form = read(browser, RUNS).find_form("/start")
     first = browser.post(form.action, data=form.fields | {"variable.note": "changed"})
@@ -289,10 +253,15 @@ def test_a_log_is_read_from_its_end_and_followed_from_where_it_was_read_to(
         file.write(f"{entries[0]}\n")
     with browser.stream("GET", follow[1]) as stream:
         events = stream.iter_lines()
-        told = next(line for line in events if line.startswith("data: "))
+        assert next(line for line in events if line.startswith("event: ")) == "event: begun"
+        told = next(line for line in events if line.startswith("data: ["))
         assert [one["text"] for one in json.loads(told.removeprefix("data: "))] == ["line 0 <b> ***"]
         page_server.store.runs.finish(replace(run, ended=now, outcome=Outcome.FAILED))
         assert next(line for line in events if line.startswith("event: ended"))
+    asked = browser.get(follow[1], headers={"accept": "application/json"}).json()
+    assert ([one["kind"] for one in asked["events"]], asked["ended"]) == (["lines"], False)
+    last = browser.get(follow[1], params={"after": asked["place"]}, headers={"accept": "application/json"}).json()
+    assert (last["events"], last["ended"]) == ([{"kind": "ended", "data": "FAILED"}], True)
     ended = browser.get(address).text
     assert "data-follow" not in ended
     assert str(browser.get(f"/runs/{run.id}").url).endswith(address)
@@ -336,21 +305,46 @@ def test_another_reference_is_computed_and_checks_are_applied_again(
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
-@pytest.mark.parametrize("width", [360, 1400])
-def test_a_real_browser_finds_nothing_against_the_policy_and_moves_the_slider(
-    page_server: PageServer, browser: httpx2.Client, tmp_path: Path, width: int
+@pytest.mark.parametrize(("width", "colours"), [(360, "dark"), (1400, "light")])
+def test_pages_are_for_all_people_and_nothing_is_against_their_policy(
+    page_server: PageServer, browser: httpx2.Client, width: int, colours: Literal["dark", "light"]
 ) -> None:
-    assert CHROMIUM is not None
     address = find_evaluation(browser)
-    with serve_pages(page_server) as (_, url):
-        done = subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}",
-             f"--window-size={width},900", "--virtual-time-budget=4000", "--enable-logging=stderr", "--dump-dom",
-             '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1', f"{url}{address}?token={TOKEN}"],
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
-    assert "Content Security Policy" not in done.stderr
-    assert "CONSOLE" not in done.stderr
-    assert '<p class="slider" hidden' not in done.stdout
-    assert '<p class="slider">' in done.stdout
-    assert re.search(r'<output aria-live="polite">0\.\d+</output>', done.stdout)
+    with serve_pages(page_server) as (_, url), open_browser(width, colours) as visit:
+        visit.open(f"{url}/?token={TOKEN}")
+        for one in (STATUS, EVALUATIONS, address, f"{address}/drift", RUNS):
+            visit.open(f"{url}{one}")
+            assert (one, visit.inspect(), visit.walk()) == (one, [], [])
+        visit.open(f"{url}{address}")
+        slider = visit.page.locator(".slider input")
+        before = visit.page.locator("[data-cell=tp]").text_content()
+        slider.focus()
+        slider.press("Home")
+        assert visit.page.locator("[data-cell=tp]").text_content() != before
+        visit.open(f"{url}{address}/drift")
+        visit.page.locator("#drift tbody th a").first.press("Enter")
+        visit.page.wait_for_selector("#drift tr.detail .beside > dl")
+        assert visit.faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
+def test_a_run_is_asked_for_and_paused_without_javascript(page_server: PageServer) -> None:
+    with serve_pages(page_server) as (_, url), open_browser(scripts=False) as visit:
+        visit.open(f"{url}/login")
+        visit.page.fill("[name=token]", TOKEN)
+        visit.page.click("main button")
+        visit.open(f"{url}{RUNS}")
+        visit.page.click("form[action$='/start'] button")
+        assert "Its run has not begun yet" in visit.page.inner_text("main")
+        visit.open(f"{url}{RUNS}")
+        visit.page.fill("[name=reason]", "repair")
+        visit.page.click("form[action$='/pause'] button")
+        assert "repair" in visit.page.inner_text("#triggers")
+        visit.page.click("form[action$='/resume'] button")
+        visit.open(f"{url}{EVALUATIONS}")
+        for box in visit.page.locator("[name=evaluation]").all():
+            box.check()
+        visit.page.click("text=Compare the chosen")
+        assert visit.page.locator("tbody tr").count() > 5
+        assert visit.faults == []

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
+from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import CheckResult, Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.outcome import CheckOutcome
+from engine.spec.resources.checks import build_bounds
 from engine.store import EvaluationFilter, RunRecord, Store
 
 MakeEvaluation = Callable[..., Evaluation]
@@ -63,6 +65,43 @@ def test_conditions_hold_all_together(store: Store, ten: list[Evaluation]) -> No
     assert found(3, other_dataset_than="d3") == [ten[5], ten[8], ten[9]]
     assert found(3, other_dataset_than="d3", usable=True) == [ten[4], ten[5], ten[8]]
     assert found() == ten
+    assert found(not_before=ten[7].id) == ten[7:]
+    assert found(part_of_name="q1") == ten[1::2]
+    assert found(part_of_name="_") == found(part_of_name="%") == []
+    labelled = found(described={"quarter": ten[1].labels["quarter"]})
+    assert labelled == [one for one in ten if one.labels["quarter"] == ten[1].labels["quarter"]]
+    assert found(described={"quarter": "none"}) == found(described={"team": "x"}) == []
+    model = found(described={"model": str(ten[0].model), "version": str(ten[0].model_version)})
+    assert model == [one for one in ten if ten[0].model and one.model == ten[0].model]
+    condition = EvaluationFilter(part_of_name="q1", described={"quarter": "Q1"})
+    assert [one for one in ten if condition.accepts(one)] == found(part_of_name="q1", described={"quarter": "Q1"})
+
+
+def test_the_points_of_metrics_are_those_of_the_newest_evaluations(store: Store, ten: list[Evaluation]) -> None:
+    metrics = sorted({name for one in ten for name in one.metrics})[:2]
+    found = store.evaluations.list_points("the_MES", [*metrics, "nothing"], 4)
+    assert found == {**{one: store.evaluations.metric_history("the_MES", one, 4) for one in metrics}, "nothing": []}
+    assert [point.evaluation for point in found[metrics[0]]] == [one.id for one in ten[6:]]
+    assert store.evaluations.find_last_of("the_MES", 4, EvaluationFilter()) == ten[6].id
+    assert store.evaluations.find_last_of("the_MES", 11, EvaluationFilter()) is None
+    assert store.evaluations.count("the_MES", most=4) == 4
+
+
+def test_bounds_are_those_of_the_newest_application(store: Store, ten: list[Evaluation], clock: Any) -> None:
+    def apply(evaluation: Evaluation, check: str, **bounds: float) -> None:
+        applied = AppliedRange(build_bounds(bounds))
+        ok = CheckOutcome.OK
+        result = CheckResult("the_MES", check, "m", ok, ok, bounds=applied, evaluation=evaluation.id)
+        store.checks.add(None, [result])
+        clock.forward(minutes=1)
+
+    apply(ten[0], "first", max=1)
+    apply(ten[0], "second", min=0)
+    apply(ten[1], "first", max=2)
+    apply(ten[0], "first", max=3)
+    ranges = store.checks.list_bounds("the_MES", ["m", "other"], [ten[0].id, ten[1].id, ten[2].id])
+    limits = {id_: [bound.limits[0].value for bound in found] for (id_, _), found in ranges.items()}  # type: ignore[union-attr]
+    assert limits == {ten[0].id: [3, 0], ten[1].id: [2]}
 
 
 def test_one_without_metrics_counts_as_usable(store: Store, make_evaluation: MakeEvaluation) -> None:
@@ -155,7 +194,9 @@ def explained() -> Iterator[list[str]]:
             plan = connection.connection.cursor()
             if connection.dialect.name == "sqlite":
                 plan.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                scanned.extend(row[3] for row in plan.fetchall() if re.match(r"SCAN (?!CONSTANT|family)", row[3]))
+                scanned.extend(
+                    row[3] for row in plan.fetchall() if re.match(r"SCAN (?!CONSTANT|family|chosen)", row[3])
+                )
                 return
             plan.execute("SET LOCAL enable_seqscan TO off")  # small tables are scanned where there is an index, too
             plan.execute(f"EXPLAIN {statement}", parameters)
@@ -198,6 +239,13 @@ LOOK_UPS: dict[str, Callable[[Store, Evaluation], object]] = {
     "run": lambda store, one: store.runs.find_ids("abcd"),
     "family": lambda store, one: store.runs.list_descendants("a run"),
     "undelivered": lambda store, one: store.outbox.list_undelivered(),
+    "a count": lambda store, one: store.evaluations.count(one.store, most=3),
+    "found by a label": lambda store, one: store.evaluations.history(
+        one.store, 3, metrics=[], where=EvaluationFilter(described={"quarter": "Q1"}, not_before=one.id)
+    ),
+    "the last of": lambda store, one: store.evaluations.find_last_of(one.store, 3, EvaluationFilter()),
+    "points": lambda store, one: store.evaluations.list_points(one.store, ["data_drift"], 3),
+    "bounds": lambda store, one: store.checks.list_bounds(one.store, ["data_drift"], [one.id]),
     "joined": lambda store, one: store.outbox.list_joined("m"),
 }
 

@@ -76,11 +76,9 @@ def test_texts_and_names_in_charts_are_only_text() -> None:
     drawing = Drawing(1, 1)
     drawing.add("rect", fill=HOSTILE)
     assert Tags(drawing.render()).attributes == {
-        "xmlns",
         "viewbox",
         "width",
         "height",
-        "font-family",
         "aria-hidden",
         "fill",
     }

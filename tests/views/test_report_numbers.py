@@ -87,7 +87,7 @@ def test_a_value_lies_where_its_check_says(edges, named, value):
     subject = CheckTarget("s", NOW, {"mine": MetricValue(value)}, [], CodeFolder(Path()), str)
     [result] = apply_check("c", check, subject, Position("s.yaml"))
     applied = AppliedRange(build_bounds(bounds))
-    start, end = choose_scale("mine", applied, [value])
+    start, end = choose_scale("mine", [applied], [value])
     drawn = cut_zones(applied, start, end)
     assert start < value < end
     assert [zone.end for zone in drawn[:-1]] == [zone.start for zone in drawn[1:]]
@@ -98,9 +98,9 @@ def test_a_value_lies_where_its_check_says(edges, named, value):
 
 def test_a_scale_stays_within_what_is_possible():
     at_least = AppliedRange(build_bounds({"soft_min": 0.7}))
-    assert choose_scale("drift.a", AppliedRange(build_bounds({"soft_max": 0.1})), [0.17])[0] == 0
-    assert choose_scale("roc_auc", at_least, [0.98])[1] == 1
-    assert choose_scale("roc_auc", at_least, [0.76])[0] > 0.6
+    assert choose_scale("drift.a", [AppliedRange(build_bounds({"soft_max": 0.1}))], [0.17])[0] == 0
+    assert choose_scale("roc_auc", [at_least], [0.98])[1] == 1
+    assert choose_scale("roc_auc", [at_least], [0.76])[0] > 0.6
 
 
 COLUMN = ColumnDetail(

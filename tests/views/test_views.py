@@ -23,6 +23,8 @@ from engine.views.charts.history import draw_history
 from engine.views.checks import describe_checks, group_checks, tally_checks
 from engine.views.columns import describe_columns
 from engine.views.evaluation_view import HistoryView, describe_reference
+from engine.views.layout import lay_out_evaluation
+from engine.views.metric_text import explain_metric, format_metric_name
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
 from engine.views.run_view import describe_run
@@ -178,7 +180,7 @@ def test_a_view_says_what_the_batch_was_compared_with(reference, text) -> None:
 )
 def test_a_chart_has_evaluations_at_their_times_if_all_have_one(times, shares) -> None:
     points = [MetricPoint(str(n), str(n), NOW, n / 10, time=time) for n, time in enumerate(times)]
-    drawn = draw_history(HistoryView("data_drift", tuple(points), None), "2", str).render()
+    drawn = draw_history(HistoryView("data_drift", tuple(points), (None,) * len(points)), "2", str).render()
     first, second, third = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
     assert [(second - first) / (third - first)] == pytest.approx(shares, abs=1e-3)
 
@@ -191,8 +193,64 @@ def test_the_history_of_a_metric_has_the_range_of_its_check() -> None:
     view = describe_evaluation(facts)
     (history,) = view.histories
     assert [point.name for point in history.points] == ["Q3", "Q4"]
-    assert history.value_range == AppliedRange(build_bounds({"soft_max": 0.5}))
+    assert history.ranges[-1] == AppliedRange(build_bounds({"soft_max": 0.5}))
     assert view.outcome is CheckOutcome.WARNING
+
+
+def test_bands_of_a_chart_are_those_that_were_in_force_at_each_evaluation() -> None:
+    points = tuple(MetricPoint(str(n), str(n), NOW, 0.5 + n / 100) for n in range(4))
+    low, high = (AppliedRange(build_bounds({"soft_max": value})) for value in (0.55, 0.65))
+    drawn = draw_history(HistoryView("data_drift", points, (None, low, low, high)), "", str).render()
+    bands = [
+        (float(x), float(width), float(height))
+        for x, width, height in re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="([\d.]+)"', drawn)
+    ]
+    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
+    (first, second) = bands
+    assert first[0] == pytest.approx((places[0] + places[1]) / 2, abs=0.02)
+    assert first[0] + first[1] == pytest.approx((places[2] + places[3]) / 2, abs=0.02)
+    assert second[0] == pytest.approx(first[0] + first[1], abs=0.02)
+    assert first[2] > second[2]  # what warns begins lower
+    assert "no drift" in drawn
+    assert "no drift" not in draw_history(HistoryView("roc_auc", points, (None,) * 4), "", str).render()
+
+
+def test_marks_of_one_kind_are_on_one_scale_and_a_warning_says_what_happened() -> None:
+    checks = [
+        dataclasses.replace(check("small", "drift.a", CheckOutcome.WARNING, 0.2, soft_max=0.1), reason="why"),
+        check("small", "drift.b", CheckOutcome.OK, 0.05, soft_max=0.1),
+        check("other", "drift.c", CheckOutcome.OK, 0.4, soft_max=0.6),
+        check("mean", "mean.a", CheckOutcome.OK, 4.0, soft_max=5.0),
+        check("large", "mean.b", CheckOutcome.OK, 400.0, soft_max=500.0),
+    ]
+    laid_out = lay_out_evaluation(describe_evaluation(EvaluationFacts("p", "batch", evaluation({}), checks)), str)
+    rows = {row["metric"]: row for group in laid_out["checks"] for row in group["results"]}
+    ends = {name: (row["track"]["start"], row["track"]["end"]) for name, row in rows.items()}
+    assert ends["drift of a"] == ends["drift of b"] == ends["drift of c"]
+    assert ends["mean of a"] != ends["mean of b"]  # columns of their own units
+    assert rows["drift of a"]["track"]["at"] == pytest.approx(rows["drift of c"]["track"]["at"] / 2, rel=0.02)
+    assert rows["drift of a"]["told"] == "soft max 0.1: why"
+    assert laid_out["left_undrawn"] == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        ("roc_auc", "ROC AUC"),
+        ("estimated_roc_auc", "estimated ROC AUC"),
+        ("psi.age", "PSI of age"),
+        ('drift."a.b_c"', "drift of a.b_c"),
+        ("prediction_drift.drift", "prediction drift"),
+        ("prediction_drift.psi", "prediction drift: PSI"),
+        ("performance_change.roc_auc", "performance change of ROC AUC"),
+        ("fugacity.1", "fugacity of 1"),
+        ("segment.small shops.drift.age", "drift of age in small shops"),
+        ("gross_margin", "gross margin"),
+    ],
+)
+def test_a_metric_has_a_name_for_people(metric: str, name: str) -> None:
+    assert format_metric_name(metric) == name
+    assert explain_metric(metric)
 
 
 def test_a_store_shows_the_metrics_of_display_else_the_summary_of_drift() -> None:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaln, ndtri
 
 from engine.drift.classifier.feature_encoding import encode_features
-from engine.drift.kernels.boosting import Codes, Trees, predict_log_odds, train_trees
+from engine.drift.kernels.boosting import Trees, predict_log_odds, train_trees
+from engine.drift.kernels.tree_splits import Codes
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.sampling import limit_rows, row_keys
 from engine.drift.reading.alignment import align_columns, describe_columns
@@ -139,7 +140,8 @@ def domain_classifier(
     known_roles: Mapping[str, Role] = {name: require_comparable_role(name, role) for name, role in roles.items()}
     reference, batch = hold_rows(reference), hold_rows(batch)
     for side, frame in (("reference", reference), ("batch", batch)):
-        absent = [name for name in [*known_roles, *([entity] if entity else [])] if name not in frame.columns]
+        present = set(frame.columns)
+        absent = [name for name in [*known_roles, *([entity] if entity else [])] if name not in present]
         if absent and (frame is reference or entity in absent or set(absent) >= set(known_roles)):
             raise DataError(f"the {side} lacks {', '.join(map(repr, absent))}")
     reference, batch, known_roles, unmeasured = align_sides(reference, batch, known_roles)

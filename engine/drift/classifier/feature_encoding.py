@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.kernels.boosting import Codes, assign_bins
+from engine.drift.kernels.boosting import assign_bins
+from engine.drift.kernels.tree_splits import Codes
 from engine.drift.reading.normalization import as_categories, plan_normalization
 from engine.drift.reading.roles import Role
 
@@ -64,7 +65,8 @@ def normalize_features(frame: pl.DataFrame, roles: Mapping[str, Role]) -> pl.Dat
     """Return the columns of `roles` as numbers and as texts, by their roles; missing values are null."""
     reading = plan_normalization(frame.lazy(), roles)
     read = frame.select(reading.values())
-    texts = (as_categories(name, read.schema[name]) for name, role in roles.items() if role is Role.CATEGORICAL)
+    schema = read.schema
+    texts = (as_categories(name, schema[name]) for name, role in roles.items() if role is Role.CATEGORICAL)
     return read.with_columns(*texts)
 
 

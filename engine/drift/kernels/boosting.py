@@ -9,39 +9,22 @@ trees, .66 here). So the gain expected by chance is subtracted. Gradients are wh
 on the order of the rows. Importing scikit-learn takes longer than training here.
 """
 
-from math import exp, pi
-from typing import Any
+from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.lazy import helper, kernel
+from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.tree_splits import CODES, Codes, Ints, split_leaves
 
 LEAVES = 31
-FEWEST_LEAF_ROWS = 20
-"""Minimum number of rows in a leaf."""
-FEWEST_CATEGORY_ROWS = 10
-"""A category with fewer rows in a node goes right, as do the categories without a row in the node."""
 LEARNING_RATE = 0.1
-CODES = 256
-"""Maximum number of codes of a column: one byte."""
-SMALLEST_GAIN = 1e-9
-"""A gain below this share of the sum of squares is a rounding error."""
-
-_COUNT_BITS = 0xFFFFFFFF
-"""A row's weight is its whole-number gradient in the upper 32 bits and 1 in the lower 32 bits. So one sum of weights
-has the sum of the gradients (`>> 32`) and the number of rows (`& _COUNT_BITS`)."""
-
-_SUMS_PER_PASS = 4096
-"""Maximum number of sums of weights that a pass over the rows updates: they stay in the processor's cache."""
 
 _ROWS_PER_BLOCK = 512
 """Rows that go down a tree together: their codes stay in the processor's nearest cache."""
 
 _GOLDEN_RATIO = 0.6180339887498949
 
-Codes = NDArray[np.uint8]
-Ints = NDArray[np.int64]
 Trees = tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32], NDArray[np.float64]]
 """Four arrays, whose first axis is the tree. Columns: the column that a node splits by, -1 for no node. Lefts: per
 node, a mask of the codes that go left. Children: per node, the left and the right child, where leaf n is coded as
@@ -69,156 +52,6 @@ def assign_bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Code
             below += step * (padded[below + step - 1] < value)
         codes[i] = 0 if np.isnan(value) else below + 1
     return codes
-
-
-@kernel("void(u1[:,::1], i4[::1], i8[::1], i8[::1], i8[::1])", work=None)
-def _sum_weights(codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, sums: Ints) -> None:
-    """Add up the weights of `rows` by column and code, in passes over some columns each.
-
-    Parameters
-    ----------
-    codes
-        Rows x columns.
-    rows
-        Positions of the rows to add up.
-    weights
-        Gradient and count of each row of `codes` (see `_COUNT_BITS`).
-    starts
-        The sums of column c are `sums[starts[c] : starts[c + 1]]`, one per code.
-    sums
-        Output, overwritten: the sums of weights.
-    """
-    sums[:] = 0
-    columns = codes.shape[1]
-    first = 0
-    while first < columns:
-        last = first + 1
-        while last < columns and starts[last + 1] - starts[first] <= _SUMS_PER_PASS:
-            last += 1
-        for i in range(len(rows)):
-            row = rows[i]
-            weight = weights[row]
-            for column in range(first, last):
-                sums[starts[column] + codes[row, column]] += weight
-        first = last
-
-
-@helper()
-def _find_best_prefix(upto: Ints, k: int, added: Any, whole: Any, gains: NDArray[np.float64]) -> Any:
-    """Return the largest G_l^2 / n_l + G_r^2 / n_r where the first codes go left, and the smallest number of these.
-
-    Parameters
-    ----------
-    upto, k
-        The sums of the weights of the first 1, ..., k codes.
-    added
-        The sum of the weights of other rows that go left.
-    whole
-        The sum of the weights of the node's rows.
-    gains
-        Working memory.
-    """
-    # a side has too few rows at the ends only, because the numbers of rows ascend; the other rows never go left alone
-    first, last = 0, k
-    while first < last and (upto[first] == 0 or ((upto[first] + added) & _COUNT_BITS) < FEWEST_LEAF_ROWS):
-        first += 1
-    while last > first and ((whole - upto[last - 1] - added) & _COUNT_BITS) < FEWEST_LEAF_ROWS:
-        last -= 1
-    g = float(whole >> 32)
-    for j in range(first, last):  # in 32 bits, because the compiler vectorises only their conversion to floats
-        side = upto[j] + added
-        n_left, n_right = float(np.int32(side & _COUNT_BITS)), float(np.int32((whole - side) & _COUNT_BITS))
-        g_left = float(np.int32(side >> 32))
-        g_right = g - g_left
-        gains[j] = (g_left * g_left * n_right + g_right * g_right * n_left) / (n_left * n_right)
-    top, count = -1.0, 0
-    for j in range(first, last):
-        if gains[j] > top:
-            top, count = gains[j], j + 1
-    return top, count
-
-
-@kernel("Tuple((f8, i8))(i8[::1], i8[::1], b1[::1], i8, f8, b1[::1])", work=None)
-def _find_best_split(
-    sums: Ints, starts: Ints, categorical: NDArray[np.bool_], whole: int, variance: float, left: NDArray[np.bool_]
-) -> tuple[float, int]:
-    """Return the largest gain of a split of a node, and its column; 0 and -1 if no split gains anything.
-
-    The gain of a split is the part of the gradients' sum of squares that it explains:
-    G_l^2 / n_l + G_r^2 / n_r - G^2 / n, where G is the sum of the gradients and n the number of rows of the left side,
-    of the right side, and of the node.
-
-    Categories are ordered by mean gradient, and the first of them go left: the best split into two sets is one of these
-    (Fisher 1958). The gain expected by chance is then subtracted. Without drift the k standardised means are
-    independent normal numbers, and a split by their sign explains (k * sqrt(2/pi))^2 / k = 2/pi * k times the variance.
-    k - 1 takes the place of k, because the mean over all categories is fitted.
-
-    Parameters
-    ----------
-    sums, starts
-        Sums of weights by column and code: see `_sum_weights`.
-    categorical
-        Per column, whether its codes are categories, in any order. Other codes are in the order of the values.
-    whole
-        The sum of the weights of the node's rows.
-    variance
-        The mean squared gradient of a row of the tree.
-    left
-        Output, if a column is returned: a mask of the codes that go left.
-    """
-    n, g = whole & _COUNT_BITS, float(whole >> 32)
-    best_gain, best_column = SMALLEST_GAIN * n * variance, -1
-    if n < 2 * FEWEST_LEAF_ROWS:
-        return 0.0, best_column
-    codes, means = np.empty(CODES, np.int64), np.empty(CODES)
-    upto, gains = np.empty(CODES, np.int64), np.empty(CODES)
-    for column in range(len(categorical)):
-        start, size = starts[column], starts[column + 1] - starts[column]
-        missing, penalty = np.int64(0), 0.0
-        # codes[:k] becomes the codes in the order in which they go left: a split sends the first few of them left
-        k = 0
-        if categorical[column]:
-            for code in range(size):
-                rows = sums[start + code] & _COUNT_BITS
-                if rows >= FEWEST_CATEGORY_ROWS:
-                    # shrunk towards 0, as if as many more rows had gradient 0: small categories are not first by chance
-                    codes[k], means[k] = code, (sums[start + code] >> 32) / (rows + FEWEST_CATEGORY_ROWS)
-                    k += 1
-            for step in (109, 41, 19, 5, 1):  # Shell's sort: numpy's takes numba seconds to compile
-                for i in range(step, k):
-                    code, mean = codes[i], means[i]
-                    j = i
-                    while j >= step and (
-                        means[j - step] > mean or (means[j - step] == mean and codes[j - step] > code)
-                    ):
-                        codes[j], means[j] = codes[j - step], means[j - step]
-                        j -= step
-                    codes[j], means[j] = code, mean
-            penalty = 2 / pi * max(k - 1, 0) * variance
-        else:
-            missing = sums[start]  # code 0: tried on either side of every threshold
-            for code in range(1, size):
-                codes[k] = code
-                k += 1
-        prefix = np.int64(0)
-        for j in range(k):
-            prefix += sums[start + codes[j]]
-            upto[j] = prefix
-        # the best number of codes that go left, with missing values on the right or on the left
-        top, top_count, top_missing_left = -1.0, 0, False
-        for missing_left in range(2 if missing != 0 else 1):
-            gain, count = _find_best_prefix(upto, k, missing * missing_left, whole, gains)
-            if gain > top or (gain == top and count < top_count):
-                top, top_count, top_missing_left = gain, count, missing_left == 1
-        top = top - penalty - g * g / n
-        if top > best_gain:
-            best_gain, best_column = top, column
-            left[:] = False
-            for j in range(top_count):
-                left[codes[j]] = True
-            if top_missing_left:
-                left[0] = True
-    return best_gain if best_column >= 0 else 0.0, best_column
 
 
 @kernel("void(u1[:,::1], i4[::1], b1[:,::1], i4[:,::1], f8[::1], f8[::1])", work=None)
@@ -332,7 +165,7 @@ def _grow_tree(
     scores
         Input and output: the log odds of each row so far.
     sums
-        Working memory: one row of sums of weights per leaf (see `_sum_weights`).
+        Working memory: one row of sums of weights per leaf (see `split_leaves`).
     columns, lefts, children, values
         Output: one tree of `Trees`.
     """
@@ -351,11 +184,14 @@ def _grow_tree(
     left, scratch = np.zeros((LEAVES, CODES), np.bool_), np.empty(size, np.int32)
     parent: list[tuple[int, int]] = [(0, 0)]
 
-    def split(leaf: int) -> tuple[float, int]:
-        return _find_best_split(sums[leaf], starts, categorical, whole[leaf], variance, left[leaf])
+    def split(old: int, new: int, old_whole: int) -> tuple[tuple[float, int], tuple[float, int]]:
+        moved = rows[begin[new] : end[new]]
+        gain, column, new_gain, new_column = split_leaves(
+            codes, moved, weights, starts, categorical, sums, left, old, new, old_whole, whole[new], variance
+        )
+        return (gain, column), (new_gain, new_column)
 
-    _sum_weights(codes, rows, weights, starts, sums[0])
-    best = [split(0)]
+    best = [split(0, 0, 0)[1]]
     while len(best) < LEAVES:
         # leaf `old` becomes a node with two leaves: one is called `old` again, the other `new`
         new, node = len(best), len(best) - 1
@@ -380,14 +216,11 @@ def _grow_tree(
             children[parent[old]] = node
         parent[old] = node, int(right == old)
         parent.append((node, int(right == new)))
-        _sum_weights(codes, rows[begin[new] : end[new]], weights, starts, sums[new])
-        sums[old] -= sums[new]
-        # every row has a code in column 0, so the sums of that column add up to the whole leaf
-        whole.append(int(sums[new, : starts[1]].sum()))
+        whole.append(int(weights[rows[begin[new] : end[new]]].sum()))
         whole[old] -= whole[new]
         best.append((0.0, -1))
         if len(best) < LEAVES:
-            best[old], best[new] = split(old), split(new)
+            best[old], best[new] = split(old, new, whole[old])
     for leaf in range(len(best)):
         # Newton's step: the sum of the gradients divided by the sum of the curvatures p (1 - p), added in the order of
         # the rows. One more row of curvature 1 keeps the step small where every p is near 0 or 1.

@@ -81,8 +81,9 @@ def _read_stretch(values: Values, start: int, stretch: Values) -> int:
     """Copy values from `start` on to `stretch`, which they fill unless they end, and return how many are not NaN."""
     size = min(len(stretch), len(values) - start)
     missing = 0
+    part = values[start : start + size]  # numba tests for each index into `values` whether it is negative
     for i in range(size):
-        stretch[i] = values[start + i] + 0  # -0.0 + 0 is 0.0
+        stretch[i] = part[i] + 0  # -0.0 + 0 is 0.0
         missing += stretch[i] != stretch[i]
     if not missing:
         return size

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.boosting import Codes
 from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.tree_splits import Codes
 
 Ints = NDArray[np.int64]
 

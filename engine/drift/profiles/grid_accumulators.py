@@ -173,9 +173,12 @@ class RefiningAccumulator(IntervalSelection):
     def finish(self, rows: int) -> Column:
         column = self._column
         # selection is by bucket, so it may include values of neighbouring intervals that were not wanted
-        selected = np.concatenate(self._selected)
+        parts, self._selected = self._selected, []
+        selected = np.concatenate(parts)
+        del parts  # each of these is as large as the column: no more than two may be held at a time
         selected.sort()
         values, counts = count_distinct_sorted(selected)
+        del selected
         points, counts, gaps, sums = refine_intervals(
             column.values, column.counts, self._intervals.counts, self._intervals.sums, self._wanted, values, counts
         )

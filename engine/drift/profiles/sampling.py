@@ -82,7 +82,7 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
         return pl.DataFrame()
     rows = limit_rows(len(names), rows)
     row = row_content_hash(names).alias(HASH_COLUMN)
-    small = MAX_SAMPLE_VALUES // (len(names) + 1)
+    small = MAX_SAMPLE_VALUES // len(names)
     head = frame.select(*map(column_named, names), row).head(small + 1).collect(engine="streaming")
     whole = head if len(head) <= small else None
     del head
@@ -103,8 +103,9 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
 
 def repeat_drawn_rows(rows: pl.DataFrame, drawn: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Return those of `rows`, which have a column `HASH_COLUMN`, that were drawn, each as often as it was."""
-    distinct = rows.unique(HASH_COLUMN, keep="any").join(drawn, on=HASH_COLUMN, how="inner").sort(HASH_COLUMN)
-    return distinct.select(map(column_named, names))[np.repeat(np.arange(len(distinct)), distinct["times"].to_numpy())]
+    places = rows.select(HASH_COLUMN, place=pl.int_range(pl.len())).unique(HASH_COLUMN, keep="first")
+    places = places.join(drawn, on=HASH_COLUMN, how="inner").sort(HASH_COLUMN)
+    return rows.select(map(column_named, names))[np.repeat(places["place"].to_numpy(), places["times"].to_numpy())]
 
 
 def draw_lowest(rows: int, total: int, find_below: Callable[[np.uint64], tuple[Hashes, Hashes]]) -> pl.DataFrame:

@@ -1,12 +1,16 @@
 """CSV files as lazy frames: their header, their encoding, and how their columns are read.
 
-polars reads UTF-8 with line feeds; a file in another encoding, or with other line ends, is converted in memory.
+polars reads UTF-8 with line feeds and doubled quotes; a file in another encoding, with other line ends, or with escaped
+characters is converted in memory.
 """
 
+import csv
 import gzip
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +31,10 @@ _ENCODINGS_OF_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """How a CSV file is written; the keys under `csv:` of a spec have the same names."""
+    """How a CSV file is written; the keys under `csv:` of a spec have the same names.
+
+    Without a header, `names` are the names of the columns, in their order; if there are none, polars names them.
+    """
 
     separator: str = ","
     quote: str | None = '"'
@@ -39,6 +46,8 @@ class CsvDialect:
     comment: str | None = None
     skip_lines: int = 0
     encoding: str = "utf-8"
+    escape: str | None = None
+    names: Sequence[str] = ()
 
     @property
     def notation(self) -> Notation:
@@ -134,15 +143,16 @@ def _key_of(name: str, names: Mapping[str, str]) -> str:
 
 
 def read_column_names(path: Path, dialect: CsvDialect) -> dict[str, str]:
-    """Return the columns that polars names otherwise than the header does: it keeps the doubled quotes of CSV.
+    """Return the columns that polars names otherwise than the header or the spec: it keeps the doubled quotes of CSV.
 
     Raises
     ------
     DataError
-        The header names a column twice, or several have no name; polars would rename them without an error.
+        The header names a column twice, or several have no name; polars would rename them without an error. Or there
+        is no header, and the spec names more or fewer columns than the file has.
     """
     if not dialect.header:
-        return {}
+        return _name_in_order(path, dialect) if dialect.names else {}
     bare = replace(dialect, header=False, null_values=("",))
     header = _scan_with_types([path], bare, {}, {}, 0, None).head(1).collect()
     found = list(header.row(0)) if header.height else []
@@ -163,6 +173,16 @@ def read_column_names(path: Path, dialect: CsvDialect) -> dict[str, str]:
     return {key: name for key, name in zip(named, found, strict=False) if name is not None and key != name}
 
 
+def _name_in_order(path: Path, dialect: CsvDialect) -> dict[str, str]:
+    keys = _scan_with_types([path], dialect, {}, {}, 0, None).collect_schema().names()
+    if len(keys) != len(dialect.names):
+        raise DataError(
+            f"{path} has {len(keys)} columns, but the spec declares {len(dialect.names)}: without a header, declare "
+            "all of them under columns, in the order of the file"
+        )
+    return dict(zip(keys, dialect.names, strict=True))
+
+
 def find_encoding(path: Path, dialect: CsvDialect) -> str:
     """Return the encoding of a file: the one that its byte order mark tells, else the declared one."""
     if path.suffix.lower() in (".gz", ".zst"):
@@ -171,10 +191,29 @@ def find_encoding(path: Path, dialect: CsvDialect) -> str:
 
 
 def needs_conversion(path: Path, dialect: CsvDialect) -> bool:
-    """Tell whether polars cannot read a file as it is: another encoding, or lines that end in carriage returns."""
-    if _is_utf8(find_encoding(path, dialect)):
-        return path.suffix.lower() not in (".gz", ".zst") and _ends_in_returns(read_head(path))
-    return True
+    """Tell whether polars cannot read a file as it is: another encoding, other line ends, or escaped characters."""
+    if not _is_utf8(find_encoding(path, dialect)):
+        return True
+    if path.suffix.lower() not in (".gz", ".zst") and _ends_in_returns(read_head(path)):
+        return True
+    return dialect.escape is not None and _holds_escape(path, dialect.escape)
+
+
+def _holds_escape(path: Path, escape: str) -> bool:
+    state = path.stat()
+    return _search_file(path, escape.encode(), state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _search_file(path: Path, wanted: bytes, *_: int) -> bool:
+    """Return whether a file has a byte; its size and the time of its last change are given so that it is read once."""
+    if path.suffix.lower() == ".zst":
+        return True
+    try:
+        with open_bytes(path) as file:
+            return any(wanted in part for part in iter(lambda: file.read(1 << 20), b""))
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return False  # whoever reads the rows finds the damage
 
 
 def _is_utf8(encoding: str) -> bool:
@@ -221,4 +260,18 @@ def _convert_file(path: Path, dialect: CsvDialect) -> bytes:
         raise DataError(f"{path} is too large to be converted from {encoding}: save it as UTF-8 with line feeds")
     if "\n" not in text:
         text = text.replace("\r", "\n")
-    return text.encode()
+    return (text if dialect.escape is None else _double_quotes(text, dialect)).encode()
+
+
+def _double_quotes(text: str, dialect: CsvDialect) -> str:
+    """Return CSV with escaped characters as CSV with doubled quotes, which polars reads."""
+    quoting: Any = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter=dialect.separator, quotechar=dialect.quote or '"', lineterminator="\n")
+    try:
+        writer.writerows(
+            csv.reader(io.StringIO(text, newline=""), delimiter=dialect.separator, escapechar=dialect.escape, **quoting)
+        )
+    except csv.Error as error:
+        raise DataError(f"its escaped characters cannot be read: {error}") from error
+    return written.getvalue()

@@ -30,6 +30,9 @@ COUNTS_UP = "counts up with row order"
 _TEXTS_EXAMINED = 1000
 """Values of a text column from which it is told whether they are numbers or dates in another notation."""
 
+_VALUES_IN_MEMORY = 10_000_000
+"""Number of values up to which they are examined in memory, at once."""
+
 
 @translate_read_errors()
 def roles(
@@ -142,7 +145,7 @@ class _FrameRows:
         return self._frame.select(map(column_named, names)).head(rows)
 
     def filter_candidates(self, candidates: Mapping[str, str], total: int) -> dict[str, str]:
-        return filter_candidates(self._frame, candidates, total)
+        return filter_candidates(self._frame, candidates, total, total)
 
 
 def _find_identifying_columns(examined: ExaminedRows, columns: Mapping[str, Role], *, counters: bool) -> dict[str, str]:
@@ -156,7 +159,7 @@ def _find_identifying_columns(examined: ExaminedRows, columns: Mapping[str, Role
         return {}
     head = max(rows // 8, HEAD_ROWS)
     if head < rows:
-        candidates = filter_candidates(examined.head(candidates, head), candidates, rows)
+        candidates = filter_candidates(examined.head(candidates, head), candidates, head, rows)
     return _name_notations(examined, examined.filter_candidates(candidates, rows))
 
 
@@ -176,10 +179,10 @@ def _name_notations(examined: ExaminedRows, left_out: Mapping[str, str]) -> dict
     }
 
 
-def filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], total: int) -> dict[str, str]:
+def filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], rows: int, total: int) -> dict[str, str]:
     """Return the candidates that, judged by these rows, may still be identifiers or counters.
 
-    The rows are the first of `total`. A text column identifies rows if fewer than 1 in 20 of its values repeat an
+    The `rows` are the first of `total`. A text column identifies rows if fewer than 1 in 20 of its values repeat an
     earlier one. Further rows cannot make the repeats fewer, and at most all of them have a value, so a column is no
     longer a candidate as soon as 20 * repeats >= the largest possible number of values. Texts are compared by 64-bit
     hashes, in half the time and a third of the memory; that of polars will do, because only the number of different
@@ -197,7 +200,9 @@ def filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], total:
             at_most = present + total - pl.len().cast(pl.Int64)
             repeats = present - column.drop_nulls().hash().n_unique().cast(pl.Int64)
             tests.append(((20 * repeats < at_most) & (at_most >= FEW_ROWS)).alias(name))
-    remains = frame.select(tests).collect(engine="streaming").row(0, named=True)
+    # the streaming engine takes a millisecond per test, however few rows there are
+    small = rows * len(candidates) <= _VALUES_IN_MEMORY
+    remains = frame.select(tests).collect(engine="in-memory" if small else "streaming").row(0, named=True)
     return {name: reason for name, reason in candidates.items() if remains[name]}
 
 

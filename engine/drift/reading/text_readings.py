@@ -25,7 +25,7 @@ TRUTH_VALUES = {"true": True, "True": True, "TRUE": True, "false": False, "False
 
 DateOrder = Literal["dmy", "mdy", "ymd"]
 
-_LOOKS_NUMERIC = r"^[-+(−]?\s*(?:\p{Sc}|[A-Z]{3}\b)?\s*[-+−]?[.,]?\d"  # noqa: RUF001  the sign that typesetters use
+LOOKS_NUMERIC = r"^[-+(−]?\s*(?:\p{Sc}|[A-Z]{3}\b)?\s*[-+−]?[.,]?\d"  # noqa: RUF001  the sign that typesetters use
 _LOOKS_LIKE_DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,]|$)"
 _SIGN = r"(\p{Sc}|%|\b[A-Z]{3}\b)"
 UNUSUAL_MINUS = r"^\(|^−|-$"  # noqa: RUF001
@@ -237,7 +237,7 @@ def recognize_texts(texts: pl.Series, notation: Notation, type_: str | None = No
     if type_ in (None, "date", "datetime") and _share_of_matches(head, _LOOKS_LIKE_DATE) >= 0.5:
         dates = _recognize_dates(present, rest, missing, notation, type_)
         return replace(dates, orders_differ=dates.share < 1.0 and _differ_in_order(rest, dates.reading))
-    if type_ in (None, "integer", "number") and _share_of_matches(head, _LOOKS_NUMERIC) >= 0.5:
+    if type_ in (None, "integer", "number") and _share_of_matches(head, LOOKS_NUMERIC) >= 0.5:
         if type_ is None and rest["text"].str.contains(_CODE).any() and rest["text"].str.contains(r"^\d+$").all():
             return TextFinding(codes=True, example=rest["text"].filter(rest["text"].str.contains(_CODE))[0])
         return _recognize_numbers(present, rest, missing, notation, type_)
@@ -386,14 +386,14 @@ def describe_times(name: str, values: pl.Series) -> str | None:
 
     Seconds are told from other numbers of ten digits by the name of the column.
     """
-    present = values.alias("").drop_nulls()  # methods of polars take some names for patterns
-    if len(present) < _MIN_TIMES:
+    if len(values) - values.null_count() < _MIN_TIMES:
         return None
-    low, high = int(present.min()), int(present.max())  # type: ignore[arg-type]  # integers have both
+    low, high = int(values.min()), int(values.max())  # type: ignore[arg-type]  # integers have both
     for unit, many in _UNITS_SINCE_1970.items():
         if _FIRST_SECOND * many <= low and high < _LAST_SECOND * many and (many > 1 or re.search(_TIME_NAME, name)):
             return f"{unit} since 1970"
     if low >= 19000101 and high <= 20991231 and low < high:
+        present = values.alias("").drop_nulls()  # methods of polars take some names for patterns
         days = present.cast(pl.String).str.to_date("%Y%m%d", strict=False)
         return "dates written as 20251231" if not days.null_count() else None
     return None

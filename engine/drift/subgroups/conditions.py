@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.drift.classifier.feature_encoding import normalize_features
-from engine.drift.kernels.boosting import Codes, assign_bins
+from engine.drift.kernels.boosting import assign_bins
+from engine.drift.kernels.tree_splits import Codes
 from engine.drift.reading.roles import Role
 
 BINS = 20

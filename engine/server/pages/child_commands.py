@@ -67,6 +67,12 @@ class ChildCommands:
         with self._lock:
             return self._results.get(key)
 
+    def count_before(self, key: Hashable) -> int:
+        """Return how many commands that were started before one are still to be run."""
+        with self._lock:
+            before = list(self._results)[: list(self._results).index(key)] if key in self._results else []
+            return sum(not self._results[one].done() for one in before)
+
     def _run(self, result: Future[CommandResult], command: Sequence[str], environ: dict[str, str]) -> None:
         with self._turn:
             try:

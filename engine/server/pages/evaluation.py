@@ -10,8 +10,9 @@ from starlette.requests import Request
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.server.answers import AnswerError
 from engine.server.pages import links
-from engine.server.pages.child_commands import ChildCommands
+from engine.server.pages.child_commands import MOST_RESULTS, ChildCommands
 from engine.server.pages.evaluation_store import ServedStore
+from engine.server.pages.newest_read import NewestRead
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.spec.redaction import Redact
@@ -20,10 +21,10 @@ from engine.store.transfer import read_evaluation
 from engine.views.charts.curves import draw_curve
 from engine.views.charts.histograms import draw_histogram
 from engine.views.collection import collect_facts
+from engine.views.column_layout import draw_column, lay_out_column
 from engine.views.columns import ColumnView
 from engine.views.evaluation_view import EvaluationView, describe_evaluation
-from engine.views.layout import lay_out_evaluation, lay_out_histogram
-from engine.views.metric_text import format_metric
+from engine.views.layout import lay_out_evaluation
 from engine.views.thresholds import ThresholdView, describe_thresholds
 
 COLUMNS = 50
@@ -40,6 +41,7 @@ class EvaluationPages:
     requests: ProjectRequests
     redact: Redact
     commands: ChildCommands
+    newest: NewestRead
 
     def show_evaluation(self, request: Request) -> Page:
         """Return an evaluation: summary, checks, history, predictions, performance, segments, origin."""
@@ -85,11 +87,13 @@ class EvaluationPages:
                 "all_columns": len(view.columns),
                 "importance": view.importance,
                 "prediction": view.prediction,
+                "prediction_columns": view.prediction_columns,
             },
             values={
                 **lay_out_evaluation(view, self.redact),
                 "store": found.name,
-                "drawn": [draw_histogram(column.histogram, self.redact, small=True).render() for column in shown],
+                "drawn": [draw_column(column, self.redact) for column in shown],
+                "predicted": [(one, lay_out_column(one, self.redact)) for one in view.prediction_columns],
                 "find": wanted,
                 "matching": len(columns),
                 "start": start,
@@ -117,8 +121,7 @@ class EvaluationPages:
             values={
                 "store": found.name,
                 "evaluation": view.evaluation,
-                "histogram": lay_out_histogram(column, self.redact),
-                "statistics": _pair_statistics(column),
+                "detail": lay_out_column(column, self.redact),
                 "is_part": request.headers.get("hx-request") == "true",
             },
             table=Table(
@@ -134,7 +137,7 @@ class EvaluationPages:
     def compute(self, request: Request, form: Mapping[str, str]) -> str:
         """Compare an evaluation with another reference, in a process; the page of the drift shows the result."""
         found = ServedStore.find(self.requests, request)
-        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        evaluation = self._read(found, request)
         reference = form.get("reference", "")
         if reference not in dict(_list_references(found, evaluation)):
             raise AnswerError(422, "there is no such reference", "choose one of the list")
@@ -152,21 +155,27 @@ class EvaluationPages:
         reference = request.query_params.get("reference")
         if not reference:
             return found, self._describe_stored(found, request)
-        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        evaluation = self._read(found, request)
         result = self.commands.find(_name_comparison(found, evaluation, reference))
         if result is None or not result.done() or result.result().problem:
             return found, None
         computed = replace(read_evaluation(result.result().output, evaluation.id).evaluation, id=evaluation.id)
         return found, describe_evaluation(collect_facts(computed, [], found.spec, found.store))
 
+    def _read(self, found: ServedStore, request: Request) -> Evaluation:
+        return self.newest.get(found.store, found.name, found.find_id(request.path_params["evaluation"]))
+
     def _describe_stored(self, found: ServedStore, request: Request) -> EvaluationView:
-        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        evaluation = self._read(found, request)
         checks = select_latest(found.store.checks.history(found.name, evaluation=evaluation.id))
-        return describe_evaluation(collect_facts(evaluation, checks, found.spec, found.store))
+        view = describe_evaluation(collect_facts(evaluation, checks, found.spec, found.store))
+        if view.run_url is None or evaluation.run is None:
+            return view
+        return replace(view, run_url=links.build_link(links.RUN, project=found.project.name, run=evaluation.run))
 
     def _show_computation(self, request: Request, found: ServedStore) -> Page:
         """Return that a comparison is under way, that it has failed, or that it has to be asked for."""
-        evaluation = found.get_evaluation(request.path_params["evaluation"])
+        evaluation = self._read(found, request)
         reference = request.query_params["reference"]
         result = self.commands.find(_name_comparison(found, evaluation, reference))
         is_running = result is not None and not result.done()
@@ -175,7 +184,12 @@ class EvaluationPages:
             template="computation.html",
             title=f"Drift of {evaluation.name}",
             content={"evaluation": evaluation.id, "reference": reference, "running": is_running, "problem": problem},
-            values={"store": found.name, **_offer_references(found, evaluation, request)},
+            values={
+                "store": found.name,
+                "before": self.commands.count_before(_name_comparison(found, evaluation, reference)),
+                "kept": MOST_RESULTS,
+                **_offer_references(found, evaluation, request),
+            },
             project=found.project,
         )
 
@@ -260,32 +274,15 @@ def _list_content(view: EvaluationView) -> dict[str, Any]:
     }
 
 
-def _pair_statistics(column: ColumnView) -> list[dict[str, str]]:
-    """Return the statistics as text; what both sides have, in one row."""
-    rows = []
-    for name, measured in column.statistics.items():
-        if name.startswith("reference_") and name.removeprefix("reference_") in column.statistics:
-            continue
-        before = column.statistics.get(f"reference_{name}")
-        rows.append(
-            {
-                "name": name.replace("_", " "),
-                "reference": "" if before is None else format_metric(name, before.value),
-                "value": measured.reason or "" if measured.value is None else format_metric(name, measured.value),
-            }
-        )
-    return rows
-
-
 def _tabulate_columns(columns: Sequence[ColumnView]) -> Table:
     statistics = list(dict.fromkeys(name for column in columns for name in column.statistics))
     return Table(
         ("column", "role", "drift", "drift_p", "drift_importance", "model_importance", *statistics, "reason"),
-        [
+        (
             (one.name, one.role, one.drift, one.drift_p, one.drift_importance, one.model_importance,
              *(one.find_statistic(name) for name in statistics), one.reason)
             for one in columns
-        ],
+        ),
     )  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """An evaluation store: its evaluations as a table and as charts, several side by side, and their removal."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
 
+from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.outcome import worst_check_outcome
 from engine.server.answers import AnswerError
@@ -22,8 +24,8 @@ from engine.spec.redaction import Redact
 from engine.store import EvaluationFilter, Store
 from engine.views.charts.history import draw_history
 from engine.views.evaluation_view import HistoryView
-from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
-from engine.views.ranges import select_value_range
+from engine.views.metric_text import explain_metric, format_metric, format_metric_interval, format_metric_name
+from engine.views.ranges import select_first_range
 from engine.views.store_view import EvaluationRow, StoreView, describe_store
 
 ROWS = 50
@@ -36,6 +38,12 @@ MOST_METRICS = 12
 """Metrics that are columns of the table."""
 
 MOST_CHARTS = 8
+MOST_COUNTED = 1000
+"""Evaluations that are counted; of more it is told that there are more."""
+
+SEARCHED = 2000
+"""Evaluations that are looked through on one page for what is to be found; the next page goes on with older ones."""
+
 MOST_COMPARED = 6
 DEFAULT_METRICS = ("data_drift", "drifted_columns")
 """Shown of a store that displays no metrics."""
@@ -63,12 +71,12 @@ class ServedStore:
         """Return the address of the page of one of its evaluations."""
         return links.build_link(links.EVALUATION, project=self.project.name, store=self.name, evaluation=id_)
 
-    def get_evaluation(self, id_: str) -> Evaluation:
-        """Return one of its evaluations; raises AnswerError if it has none of this id."""
-        meant = self.store.evaluations.find_ids(self.name, id_)
+    def find_id(self, text: str) -> str:
+        """Return the id of one of its evaluations; raises AnswerError if it has none of this id, or part of it."""
+        meant = self.store.evaluations.find_ids(self.name, text)
         if len(meant) != 1:
-            raise AnswerError(404, f'{self.name} has no evaluation "{id_[:60]}"', "it may have been removed")
-        return self.store.evaluations.get(meant[0])
+            raise AnswerError(404, f'{self.name} has no evaluation "{text[:60]}"', "it may have been removed")
+        return meant[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,12 @@ class EvaluationStorePages:
         found = ServedStore.find(self.requests, request)
         metrics, asked = _read_metrics(request, found)
         before, superseded = request.query_params.get("before"), "superseded" in request.query_params
-        where = EvaluationFilter(before=before, superseded=superseded, any_origin=True)
+        every = EvaluationFilter(before=before, superseded=superseded, any_origin=True)
+        wanted = request.query_params.get("find", "").strip()
+        where, last = every, None
+        if wanted:
+            last = found.store.evaluations.find_last_of(found.name, SEARCHED, every)
+            where = replace(_read_search(wanted, every), not_before=last)
         rows = found.store.evaluations.history(found.name, ROWS + 1, metrics=metrics, where=where)
         is_more, rows = len(rows) > ROWS, rows[-ROWS:]
         outcomes = found.store.checks.list_outcomes(found.name, [row.id for row in rows])
@@ -104,7 +117,9 @@ class EvaluationStorePages:
             content={
                 "store": shown,
                 "description": found.spec.evaluation_stores[found.name].description,
-                "total": found.store.evaluations.count(found.name, EvaluationFilter(any_origin=True)),
+                "total": found.store.evaluations.count(
+                    found.name, EvaluationFilter(any_origin=True, superseded=superseded), MOST_COUNTED + 1
+                ),
                 "metrics_left_out": len(view.metrics) - len(shown.metrics),
                 "reasons": view.list_reasons(),
             },
@@ -114,10 +129,13 @@ class EvaluationStorePages:
                 "worst": [worst_check_outcome(row.outcomes.values()) for row in shown.evaluations],
                 "labels": _list_labels(shown.evaluations),
                 "headings": [format_metric_name(metric) for metric in shown.metrics],
-                "charts": _draw_charts(found, shown.metrics, self.redact) if before is None else [],
+                "charts": _draw_charts(found, shown.metrics, where, self.redact) if before is None else [],
+                "most_counted": MOST_COUNTED,
+                "searched": SEARCHED if last else None,
+                "find": wanted,
                 "asked": ", ".join(asked),
                 "superseded": superseded,
-                "older": rows[0].id if is_more else None,
+                "older": rows[0].id if is_more else last,
                 "is_first": before is None,
             },
             table=_tabulate(shown),
@@ -127,7 +145,8 @@ class EvaluationStorePages:
     def compare_evaluations(self, request: Request) -> Page:
         """Return two or more evaluations side by side: metrics, rows and labels."""
         found = ServedStore.find(self.requests, request)
-        chosen = _read_chosen(request.query_params.getlist("evaluation"), found)
+        ids = _read_chosen(request.query_params.getlist("evaluation"), found, MOST_COMPARED)
+        chosen = [found.store.evaluations.get(id_) for id_ in ids]
         if len(chosen) < 2:
             back = "go back, and choose two to six evaluations of the table"
             raise AnswerError(422, "fewer than two evaluations are chosen", back)
@@ -161,7 +180,9 @@ class EvaluationStorePages:
     def ask_removal(self, request: Request) -> Page:
         """Return the question whether evaluations shall be removed."""
         found = ServedStore.find(self.requests, request)
-        chosen = _read_chosen(request.query_params.getlist("evaluation"), found, most=ROWS)
+        ids = _read_chosen(request.query_params.getlist("evaluation"), found, ROWS)
+        every = EvaluationFilter(called=ids, superseded=True, any_origin=True)
+        chosen = found.store.evaluations.history(found.name, metrics=[], where=every)
         if not chosen:
             raise AnswerError(422, "no evaluation is chosen", "go back, and choose some of the table")
         return Page(
@@ -175,7 +196,7 @@ class EvaluationStorePages:
     def remove_evaluations(self, request: Request, form: Mapping[str, str]) -> str:
         """Remove evaluations with their files, and record who did."""
         found = ServedStore.find(self.requests, request)
-        ids = [one.id for one in _read_chosen(form.get("evaluations", "").split(), found, most=ROWS)]
+        ids = _read_chosen(form.get("evaluations", "").split(), found, ROWS)
         with found.store.locks.hold(f"evaluation store {found.name}", wait=False):
             found.store.evaluations.remove_ids(found.name, ids, describe_caller(request))
         return links.build_link(links.STORE, project=found.project.name, store=found.name)
@@ -199,11 +220,23 @@ def _read_metrics(request: Request, found: ServedStore) -> tuple[list[str], list
     return names, asked
 
 
-def _read_chosen(ids: Sequence[str], found: ServedStore, most: int = MOST_COMPARED) -> list[Evaluation]:
+def _read_search(text: str, every: EvaluationFilter) -> EvaluationFilter:
+    """Return the conditions of a search: a part of names, and labels or descriptions with their values, by commas."""
+    terms = [term.strip() for term in text.split(",") if term.strip()]
+    described = {key.strip(): value.strip() for key, sign, value in (term.partition("=") for term in terms) if sign}
+    if wrong := next((key for key in described if not key or re.search(r'["\\]', key)), None):
+        raise AnswerError(422, f'"{wrong[:60]}" is not the name of a label', "write a label, =, and its value")
+    names = [term for term in terms if "=" not in term]
+    if len(names) > 1:
+        raise AnswerError(422, "two parts of a name are to be found", "write one, and others as label=value")
+    return replace(every, part_of_name=names[0] if names else None, described=described)
+
+
+def _read_chosen(ids: Sequence[str], found: ServedStore, most: int) -> list[str]:
     distinct = list(dict.fromkeys(ids))
     if len(distinct) > most:
         raise AnswerError(422, f"{len(distinct)} evaluations are chosen", f"choose at most {most}")
-    return [found.get_evaluation(id_) for id_ in distinct]
+    return [found.find_id(id_) for id_ in distinct]
 
 
 def _list_common_metrics(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -231,33 +264,40 @@ def _format_cell(metric: str, value: MetricValue | None) -> dict[str, str]:
     }
 
 
-def _draw_charts(found: ServedStore, metrics: Sequence[str], redact: Redact) -> list[dict[str, Any]]:
-    """Return charts of metrics over the history of a store, with the ranges that checks allow now."""
-    newest = found.store.evaluations.find_ids(found.name)
-    results = found.store.checks.history(found.name, evaluation=newest[0]) if newest else []
+def _draw_charts(
+    found: ServedStore, metrics: Sequence[str], where: EvaluationFilter, redact: Redact
+) -> list[dict[str, Any]]:
+    """Return charts of metrics over the history of a store, with the ranges that checks have allowed."""
+    shown = metrics[:MOST_CHARTS]
+    drawn = replace(where, superseded=False, any_origin=False)
+    history = found.store.evaluations.list_points(found.name, shown, POINTS, drawn)
+    ids = {point.evaluation for points in history.values() for point in points}
+    applied = found.store.checks.list_bounds(found.name, shown, sorted(ids))
     charts = []
-    for metric in metrics[:MOST_CHARTS]:
-        points = tuple(
-            point
-            for point in found.store.evaluations.metric_history(found.name, metric, POINTS)
-            if point.value is not None
-        )
-        ranges = [select_value_range(one.result.bounds) for one in results[::-1] if one.result.metric == metric]
-        allowed = next((one for one in ranges if one is not None), None)
+    for metric, every in history.items():
+        points = tuple(point for point in every if point.value is not None)
         if len(points) > 1:
-            drawn = draw_history(HistoryView(metric, points, allowed), "", redact, size=(520, 200))
+            ranges = tuple(select_first_range(applied.get((point.evaluation, metric), ())) for point in points)
             values = (f"{point.name} {format_metric(metric, point.value)}" for point in points[-12:])
             name = format_metric_name(metric)
             charts.append(
                 {
                     "title": name,
-                    "svg": drawn.render(),
+                    "explanation": explain_metric(metric),
+                    "svg": draw_history(HistoryView(metric, points, ranges), "", redact).render(),
                     "text": f"{name}: {', '.join(values)}",
                     "series": json.dumps([[point.moment.timestamp() for point in points], [p.value for p in points]]),
-                    "limits": json.dumps([[one.value, one.key] for one in allowed.limits] if allowed else []),
+                    "limits": json.dumps(_list_limits(ranges)),
                 }
             )
     return charts
+
+
+def _list_limits(ranges: Sequence[AppliedRange | None]) -> dict[str, list[float | None]]:
+    """Return the bounds by their keys, each with its value at each point; None where it was not in force."""
+    keys = dict.fromkeys(limit.key for one in set(ranges) if one for limit in one.limits)
+    by_key = [{limit.key: float(limit.value) for limit in one.limits} if one else {} for one in ranges]
+    return {key: [limits.get(key) for limits in by_key] for key in keys}
 
 
 def _tabulate(view: StoreView) -> Table:

@@ -5,6 +5,7 @@ that `.json` and `.csv` can be added to it whatever the names are.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 START = "/"
@@ -66,8 +67,13 @@ def build_link(pattern: str, query: Mapping[str, object] | None = None, **names:
     names
         The names in the pattern, as they are; here they are quoted.
     """
-    path = pattern.format(**{name: quote(value, safe="") for name, value in names.items()})
+    path = pattern.format(**{name: _quote_name(value) for name, value in names.items()})
     return add_query(path, query or {})
+
+
+@lru_cache(maxsize=1024)
+def _quote_name(name: str) -> str:
+    return quote(name, safe="")
 
 
 def add_query(path: str, query: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from engine.server.pages.static_files import StaticFiles
 from engine.service.control import ServedProject, ServerControl
 from engine.spec.redaction import redact_values
 from engine.spec.secrets import Secrets
+from engine.store import utc_now
 from engine.views.layout import NUMBER_FILTERS
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ PAGE_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table for programs: the names of its columns, and its rows."""
+    """A table for programs: the names of its columns, and its rows, which are asked for where it is written."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    rows: Iterable[Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,26 +85,25 @@ class PageForms:
     ----------
     has_node
         Whether the server is a node, so that it has pages of bundles and deployments.
+    copied
+        Whether the pages become files, in which nothing can be searched, chosen or sent.
     """
 
-    def __init__(self, control: ServerControl, files: StaticFiles, *, has_node: bool) -> None:
-        self._control, self._files, self._has_node = control, files, has_node
+    def __init__(self, control: ServerControl, files: StaticFiles, *, has_node: bool, copied: bool = False) -> None:
+        self._control, self._files, self._has_node, self._copied = control, files, has_node, copied
         self._secrets: list[Secrets] = []
         self._specs: list[object] = []
         self._templates: jinja2.Environment | None = None
 
     def redact(self, text: str) -> str:
         """Mask the secrets in a text."""
-        specs = [project.spec for project in self._control.list_projects() if project.spec is not None]
-        if len(specs) != len(self._specs) or any(a is not b for a, b in zip(specs, self._specs, strict=True)):
-            self._secrets, self._specs = [Secrets(spec) for spec in specs], list(specs)
-        for secrets in self._secrets:
-            text = secrets.redact(text)
-        return text
+        self._find_secrets()
+        return self._mask(text)
 
     def write_html(self, page: Page, caller: Caller | None, connection: HTTPConnection) -> Response:
         """Return a page for people."""
         role = caller.role if caller else 0
+        self._find_secrets()
         text = (
             self._find_templates()
             .get_template(page.template)
@@ -116,6 +116,8 @@ class PageForms:
                 may_deploy=role >= Role.DEPLOYER,
                 may_administer=role >= Role.ADMIN,
                 has_node=self._has_node,
+                copied=self._copied,
+                made=utc_now(),
                 here=links.add_query(connection.scope["raw_path"].decode("latin-1"), connection.query_params),
                 path=connection.scope["raw_path"].decode("latin-1"),
                 **page.values,
@@ -125,12 +127,14 @@ class PageForms:
 
     def write_json(self, page: Page) -> Response:
         """Return the content of a page for programs."""
-        return build_answer(redact_values(make_json(page.content), self.redact), page.status)
+        self._find_secrets()
+        return build_answer(redact_values(make_json(page.content), self._mask), page.status)
 
     def write_csv(self, page: Page) -> Response:
         """Return the table of a page; a text that a spreadsheet would run gets an apostrophe before it."""
         if page.table is None:
             raise AnswerError(404, "this page has no table", "its content is there as .json")
+        self._find_secrets()
         written = io.StringIO()
         writer = csv.writer(written, lineterminator="\r\n")
         writer.writerow([self._write_cell(name) for name in page.table.columns])
@@ -156,18 +160,29 @@ class PageForms:
         response.headers.update(problem.headers or {})
         return response
 
+    def _find_secrets(self) -> None:
+        """Know the secrets of all projects as they are now; a page does so once, and not for each of its texts."""
+        specs = [project.spec for project in self._control.list_projects() if project.spec is not None]
+        if len(specs) != len(self._specs) or any(a is not b for a, b in zip(specs, self._specs, strict=True)):
+            self._secrets, self._specs = [Secrets(spec) for spec in specs], list(specs)
+
+    def _mask(self, text: str) -> str:
+        for secrets in self._secrets:
+            text = secrets.redact(text)
+        return text
+
     def _write_cell(self, value: Any) -> str:
         if value is None:
             return ""
         if isinstance(value, datetime):
             return value.isoformat()
-        text = self.redact(str(value))
+        text = self._mask(str(value))
         return f"'{text}" if isinstance(value, str) and is_formula(text) else text
 
     def _find_templates(self) -> "jinja2.Environment":
         if self._templates is None:
             folders = [Path(__file__).parents[1] / "templates", Path(engine.views.__file__).parent]
-            found = create_html_environment(folders, self.redact)
+            found = create_html_environment(folders, self._mask)
             found.filters |= {
                 **NUMBER_FILTERS,
                 "bytes": format_bytes,

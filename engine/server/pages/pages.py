@@ -1,17 +1,17 @@
 """The table of the pages and of their actions."""
 
+from typing import TYPE_CHECKING
+
 from starlette.routing import Route
 
 from engine.server.callers import GuardedRoute, Role
 from engine.server.event_streams import EventStreams
-from engine.server.node_api.application import NodeApi
 from engine.server.pages import links
-from engine.server.pages.bundles import BundlePages
 from engine.server.pages.child_commands import ChildCommands
-from engine.server.pages.deployments import DeploymentPages
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
 from engine.server.pages.login import LoginPages
+from engine.server.pages.newest_read import NewestRead
 from engine.server.pages.outbox import OutboxPages
 from engine.server.pages.page import PageForms
 from engine.server.pages.project import ProjectPage
@@ -24,6 +24,9 @@ from engine.server.pages.static_files import StaticFiles
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
 
+if TYPE_CHECKING:
+    from engine.server.node_api.application import NodeApi
+
 
 def build_pages(
     requests: ProjectRequests,
@@ -32,14 +35,14 @@ def build_pages(
     login: LoginPages,
     threads: RequestThreads,
     streams: EventStreams,
-    api: NodeApi | None,
+    api: "NodeApi | None",
 ) -> list[Route]:
     """Return the routes of all pages; those of bundles and deployments are there with the API of a node."""
     projects = ProjectPages(requests)
     stores = EvaluationStorePages(requests, forms.redact)
     commands = ChildCommands()
     project = ProjectPage(requests, forms.redact, commands)
-    evaluations = EvaluationPages(requests, forms.redact, commands)
+    evaluations = EvaluationPages(requests, forms.redact, commands, NewestRead())
     scenarios = ScenarioPages(requests, forms.redact)
     runs = RunPages(requests, forms.redact, threads, streams)
     specs, outbox = SpecPages(requests, forms.redact), OutboxPages(requests)
@@ -73,20 +76,9 @@ def build_pages(
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
     if api is not None:
-        deployments, bundles = DeploymentPages(requests, api), BundlePages(api)
-        pages += [
-            PageRoute(links.DEPLOYMENTS, deployments.list_deployments),
-            PageRoute(links.DEPLOYMENT, deployments.show_deployment),
-            PageRoute(links.OPERATION, deployments.show_operation),
-            PageRoute(links.BUNDLES, bundles.list_bundles),
-            PageRoute(links.BUNDLE, bundles.show_bundle),
-            PageRoute(links.BUNDLE_DIFF, bundles.compare),
-        ]
-        actions += [
-            ActionRoute(links.DEPLOY, deployments.deploy, Role.DEPLOYER),
-            ActionRoute(links.ROLL_BACK, deployments.roll_back, Role.DEPLOYER),
-            ActionRoute(links.DISABLE, deployments.disable, Role.DEPLOYER),
-            ActionRoute(links.BUNDLE_REMOVAL, bundles.remove_bundle, Role.ADMIN),
-        ]
+        from engine.server.pages.node_pages import list_node_pages
+
+        of_node = list_node_pages(requests, api)
+        pages, actions = [*pages, *of_node[0]], [*actions, *of_node[1]]
     found = build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
     return [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER), *found]

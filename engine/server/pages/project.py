@@ -10,7 +10,7 @@ from engine.server.answers import AnswerError
 from engine.server.health import explain_unready
 from engine.server.pages import links
 from engine.server.pages.child_commands import ChildCommands
-from engine.server.pages.evaluation_store import ServedStore
+from engine.server.pages.evaluation_store import MOST_COUNTED, ServedStore
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.project_status import ProjectState, ProjectStatus, describe_status
@@ -97,6 +97,7 @@ class ProjectPage:
             },
             values={
                 "answers": _list_answers(status),
+                "most_counted": MOST_COUNTED,
                 "checking_of": {one.name: self._describe_checking(project.name, one.name) for one in stores},
                 "strips": {
                     (one.name, check.name): draw_strip(
@@ -146,7 +147,7 @@ def _describe_store(name: str, spec: ProjectSpec, store: Store) -> StoreStatus:
         newest=newest.name if newest else None,
         newest_id=newest.id if newest else None,
         outcome=worst_check_outcome(newest.outcomes.values()) if newest and newest.outcomes else None,
-        evaluations=store.evaluations.count(name),
+        evaluations=store.evaluations.count(name, most=MOST_COUNTED + 1),
         metrics=tuple(_describe_metric(metric, newest) for metric in metrics if newest and metric in newest.metrics),
         checks=tuple(_describe_check(check, rows) for check in shown[:MOST_CHECKS]),
         unshown_checks=max(0, len(shown) - MOST_CHECKS),

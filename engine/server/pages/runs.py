@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.formatting.numbers import format_duration
-from engine.server.answers import make_json
+from engine.server.answers import build_answer, make_json
 from engine.server.event_streams import EventStreams, Look, StreamedEvent
 from engine.server.pages import links
 from engine.server.pages.page import Page, Table
@@ -17,6 +17,7 @@ from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
 from engine.spec.redaction import Redact, redact_values
 from engine.store import Store
+from engine.views.charts.steps import MOST_STEPS, draw_steps
 from engine.views.log_view import read_log_after, read_log_tail
 from engine.views.run_view import describe_run
 
@@ -51,10 +52,15 @@ class RunPages:
                 # those of steps and checks stand in their own tables
                 "events": [one for one in record.events if one.kind in ("run", "delivery")],
                 "duration": format_duration,
+                "drawing": draw_steps(view, self.redact).render() if view.steps else None,
+                "most_drawn": MOST_STEPS,
             },
             table=Table(
-                ("step", "kind", "outcome", "seconds", "iteration", "reason"),
-                [(one.name, one.kind, one.outcome, one.seconds, one.iteration, one.reason) for one in view.steps],
+                ("step", "kind", "outcome", "started", "ended", "seconds", "iteration", "reason"),
+                [
+                    (one.name, one.kind, one.outcome, one.started, one.ended, one.seconds, one.iteration, one.reason)
+                    for one in view.steps
+                ],
             ),
             project=project,
         )
@@ -68,11 +74,24 @@ class RunPages:
         """Return the log of a run from a byte on as events, until the run has ended.
 
         The id of an event is the byte at which the log goes on, so that a browser which has lost the connection asks
-        for what it has missed.
+        for what it has missed. The first event says that the stream has begun: where a proxy holds it back, a browser
+        asks for JSON instead, again and again.
         """
         last = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        place = _read_place(last) or 0
         store, run = await self.threads.run(self.requests.find_run, request)
-        return self.streams.answer(request, lambda place: self._look(store, run.id, place), _read_place(last) or 0)
+        if "application/json" in request.headers.get("accept", ""):
+            found = await self.threads.run(self._look, store, run.id, place)
+            events = [{"kind": one.kind, "data": json.loads(one.data)} for one in found.events]
+            return build_answer({"events": events, "place": found.place, "ended": found.ended})
+        begun = [StreamedEvent("begun", "{}")]
+
+        def look(place: int) -> Look:
+            found = self._look(store, run.id, place)
+            first, begun[:] = list(begun), []
+            return replace(found, events=[*first, *found.events])
+
+        return self.streams.answer(request, look, place)
 
     def _look(self, store: Store, run: str, place: int) -> Look:
         state = store.runs.get(run).state  # before the log, so that an end has all lines

@@ -2,16 +2,16 @@
 // Texts only ever become text.
 "use strict";
 
-// The log of a run that goes on: lines come as events, and a lost connection is told, and goes on where it ended.
-const MOST_LINES = 2000;
+// The log of a run that goes on: lines come as events, and a lost connection is told, and goes on where it ended. If the
+// stream does not begin, because a proxy holds it back, the log is asked for every two seconds.
+const MOST_LINES = 2000, PATIENCE = 5000, PAUSE = 2000;
 const log = document.querySelector("[data-follow]");
 if (log) {
-  const told = document.getElementById("follows");
-  const source = new EventSource(log.dataset.follow);
-  source.addEventListener("open", () => { told.textContent = "The run goes on; its lines appear as they are written."; });
-  source.addEventListener("lines", (event) => {
+  const told = document.getElementById("follows"), address = new URL(log.dataset.follow, location);
+  const tell = (text) => { if (told.textContent !== text) told.textContent = text; };
+  const show = (lines) => {
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 30;
-    for (const line of JSON.parse(event.data)) {
+    for (const line of lines) {
       const shown = document.createElement("span");
       shown.className = line.level;
       shown.textContent = `${line.at} ${line.step ? `[${line.step}] ` : ""}${line.text}\n`;
@@ -19,16 +19,41 @@ if (log) {
     }
     while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
     if (atEnd) log.scrollTop = log.scrollHeight;
-  });
-  source.addEventListener("ended", (event) => {
-    source.close();
-    told.textContent = `The run has ended: ${JSON.parse(event.data)}.`;
+  };
+  const end = (state) => {
+    tell(`The run has ended: ${state}.`);
     location.reload();
+  };
+  let lost = "";
+  const ask = async () => {
+    try {
+      const answer = await fetch(address, { headers: { accept: "application/json" } });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const found = await answer.json();
+      lost = "";
+      tell("The run goes on; its new lines are asked for every 2 s.");
+      address.searchParams.set("after", found.place);
+      for (const { kind, data } of found.events) kind === "lines" ? show(data) : end(data);
+      if (found.ended) return;
+    } catch {
+      lost ||= new Date().toLocaleTimeString();
+      tell(`No connection to the server since ${lost}; trying again.`);
+    }
+    setTimeout(ask, PAUSE);
+  };
+  const source = new EventSource(address);
+  const giveUp = setTimeout(() => { source.close(); ask(); }, PATIENCE);
+  source.addEventListener("begun", () => {
+    clearTimeout(giveUp);
+    lost = "";
+    tell("The run goes on; its lines appear as they are written.");
   });
+  source.addEventListener("lines", (event) => show(JSON.parse(event.data)));
+  source.addEventListener("ended", (event) => { source.close(); end(JSON.parse(event.data)); });
   source.addEventListener("error", () => {
-    const now = new Date().toLocaleTimeString();
-    if (source.readyState === EventSource.CONNECTING) told.textContent = `No connection to the server since ${now}; trying again.`;
-    if (source.readyState === EventSource.CLOSED) told.textContent = `The server ended the connection at ${now}; load the page again.`;
+    lost ||= new Date().toLocaleTimeString();
+    if (source.readyState === EventSource.CONNECTING) tell(`No connection to the server since ${lost}; trying again.`);
+    if (source.readyState === EventSource.CLOSED) tell(`The server ended the connection at ${lost}; load the page again.`);
   });
   log.scrollTop = log.scrollHeight;
 }
@@ -85,9 +110,9 @@ for (const figure of document.querySelectorAll("[data-series]")) {
       series: [
         {},
         { label: figure.dataset.title, stroke: colourOf("batch"), width: 2, points: { show: times.length < 200 } },
-        ...limits.map(([, key]) => ({ label: key, stroke: colourOf(key.startsWith("soft") ? "warning" : "error"), dash: [6, 4], points: { show: false } })),
+        ...Object.keys(limits).map((key) => ({ label: key, stroke: colourOf(key.startsWith("soft") ? "warning" : "error"), dash: [6, 4], points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) })),
       ],
-    }, [times, values, ...limits.map(([value]) => times.map(() => value))], place);
+    }, [times, values, ...Object.values(limits)], place);
     button.remove();
   });
 }

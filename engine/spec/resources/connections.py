@@ -6,6 +6,9 @@ from pydantic import Field
 
 from engine.spec.resources.resource import DataPlace, Resource, SecretText
 
+COLLECT_ROWS = 5_000_000
+"""The largest number of rows of Spark that are read into this machine, unless a connection says another."""
+
 
 class FileConnection(Resource):
     """A folder with data files."""
@@ -83,15 +86,40 @@ class S3Connection(Resource):
     )
 
 
+class SparkConnection(Resource):
+    """Apache Spark: data that no single machine holds; needs the extra `spark` and, but for Spark Connect, Java."""
+
+    kind: Literal["spark"] = "spark"
+    url: SecretText = Field(
+        "local[*]",
+        min_length=1,
+        description="Where Spark runs: local[*] (in this machine, on all cores), spark://host:7077, yarn, k8s://…, or "
+        "sc://host:15002 for a server of Spark Connect. One with a token is a ${secret.name}.",
+    )
+    options: dict[str, SecretText] = Field(
+        {},
+        description="Settings of Spark by name, such as spark.executor.memory: 8g, as texts. A key of an object store "
+        "is a ${secret.name}.",
+    )
+    collect_rows: int = Field(
+        COLLECT_ROWS,
+        ge=0,
+        description="A dataset with at most this many rows is read into this machine and measured here. A larger one "
+        "is measured by the executors.",
+    )
+
+
 FilesConnection = FileConnection | S3Connection
 """The kinds that hold files."""
 
 Connection = Annotated[
-    FileConnection | PostgresqlConnection | DuckdbConnection | S3Connection, Field(discriminator="kind")
+    FileConnection | PostgresqlConnection | DuckdbConnection | S3Connection | SparkConnection,
+    Field(discriminator="kind"),
 ]
 CONNECTION_KINDS: dict[str, type[Resource]] = {
     "file": FileConnection,
     "postgresql": PostgresqlConnection,
     "duckdb": DuckdbConnection,
     "s3": S3Connection,
+    "spark": SparkConnection,
 }

@@ -52,7 +52,18 @@ class Csv(Resource):
     quote: str | None = Field(
         '"', min_length=1, max_length=1, description="Character around a quoted field; null if none is used."
     )
-    header: bool = Field(True, description="Whether the first line holds the column names.")
+    escape: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Character that makes the next one plain text, such as a backslash before a quote; if left out, a "
+        "quote inside a quoted field is doubled. A file that has it is read into memory.",
+    )
+    header: bool = Field(
+        True,
+        description="Whether the first line holds the column names. If not, the names under columns count, all of them "
+        "in the order of the file.",
+    )
     null_values: list[str] = Field(
         [""],
         description="Texts that stand for a missing value in every column. In a column whose other values are "
@@ -122,9 +133,10 @@ class FileDataset(FileReading):
 
 
 class StoredDataset(FileReading):
-    """Data of a connection: files where it is a folder, a table where it is a database.
+    """Data of a connection: files where it is a folder, a table where it is a database, either of them in Spark.
 
     With both keys, the same dataset can be read from either: a deployment may put another connection in its place.
+    Spark then reads the table.
     """
 
     kind: Literal["stored"] = "stored"
@@ -132,12 +144,12 @@ class StoredDataset(FileReading):
     path: ReadPath | None = Field(
         None,
         description="Where the connection is a folder: path of a file, of a folder of files, or a pattern such as "
-        "transactions/*.parquet.",
+        "transactions/*.parquet. In Spark: Parquet files, also of its own file systems, as s3a://bucket/transactions.",
     )
     table: str | None = Field(
         None,
         min_length=1,
-        description="Where the connection is a database: name of the table or view, or schema.table.",
+        description="Where the connection is a database or Spark: name of the table or view, or schema.table.",
     )
 
 

@@ -37,7 +37,8 @@ def check_registry(draft: Draft, findings: Findings) -> None:
         return
     connection = draft.spec.connections.get(registry.connection or "")
     if connection is not None and not isinstance(connection, FilesConnection):
-        message = f'the connection "{(registry.connection or "")[:60]}" is a database, which holds no bundles'
+        named = f'the connection "{(registry.connection or "")[:60]}"'
+        message = f"{named} is of the kind {connection.kind}, which holds no bundles"
         at, also = (
             draft.value_position("registry", "connection"),
             draft.key_position("connections", registry.connection or ""),

@@ -1,11 +1,21 @@
-"""Rules of connections, and of what reads from them: folders and object stores hold files, databases hold tables."""
+"""Rules of connections, and of what reads from them: folders and object stores hold files, databases hold tables.
+
+Spark has both, and is only read.
+"""
 
 from engine.connections.database_errors import DatabaseError
 from engine.connections.object_store import find_address_problem
 from engine.connections.postgresql_errors import check_postgresql_url
+from engine.connections.spark import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
 from engine.connections.table_names import split_table_name
 from engine.spec.diagnostics import Findings
-from engine.spec.resources.connections import FileConnection, FilesConnection, PostgresqlConnection, S3Connection
+from engine.spec.resources.connections import (
+    FileConnection,
+    FilesConnection,
+    PostgresqlConnection,
+    S3Connection,
+    SparkConnection,
+)
 from engine.spec.resources.datasets import FileDataset, StoredDataset
 from engine.spec.resources.deployments import NodeInfrastructure, StateRows
 from engine.spec.resources.models import SkopsModel
@@ -22,6 +32,8 @@ def check_connections(draft: Draft, findings: Findings) -> None:
     for name, connection in draft.spec.connections.items():
         if isinstance(connection, S3Connection):
             check_object_store(draft, findings, connection, ("connections", name))
+        if isinstance(connection, SparkConnection):
+            _check_spark(draft, findings, connection, name)
         if not isinstance(connection, PostgresqlConnection) or find_references(connection.url):
             continue
         at = draft.value_position("connections", name, "url")
@@ -99,6 +111,27 @@ def check_object_store(draft: Draft, findings: Findings, connection: S3Connectio
             findings.warning(draft.value_position(*path, key), "password", f"the {key} stands in the spec", help_)
 
 
+def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, name: str) -> None:
+    """Check where Spark runs, that no key is a part of the spec, and that a node lets the deployment start it."""
+    confinement = draft.files.confinement
+    if confinement is not None and ("connections", name) not in confinement.given:
+        message = "Spark reads whatever its user may read, so only the owner of a node gives a connection to it"
+        help_ = f"let the owner of the node declare it in {confinement.node_file} under connections:"
+        findings.error(draft.key_position("connections", name), "reach", message, help_)
+    if not find_references(connection.url) and (problem := find_spark_url_problem(connection.url)):
+        findings.error(draft.value_position("connections", name, "url"), "url", problem)
+    for key, text in connection.options.items():
+        at = draft.key_position("connections", name, "options", key)
+        if key in SPARK_SETTINGS_OF_ENGINE:
+            message = f"{key} is set by the engine, since its numbers depend on it"
+            findings.error(at, "wrong-value", message, "remove it")
+        elif key in ("spark.master", "spark.remote"):
+            findings.error(at, "wrong-value", f"{key} is told by url", "write it as url, and remove it here")
+        elif any(word in key.lower() for word in ("secret", "password", "token")) and not find_references(text):
+            help_ = "put it into a secret, and write ${secret.name}"
+            findings.warning(at, "password", f"{key} stands in the spec", help_)
+
+
 def check_stored_data(draft: Draft, findings: Findings) -> None:
     """Check that what is read from a connection says where it is in a connection of its kind."""
     for name, dataset in draft.spec.datasets.items():
@@ -111,11 +144,26 @@ def check_stored_data(draft: Draft, findings: Findings) -> None:
             _check_folder(draft, findings, model.connection, ("models", name))
 
 
+def check_written_place(
+    draft: Draft, findings: Findings, connection: str, file: str | None, table: str | None, path: SpecPath
+) -> None:
+    """Check that a place in a connection can be written, and is told by the key that the kind of it needs."""
+    if isinstance(draft.spec.connections.get(connection), SparkConnection):
+        at, also = draft.value_position(*path, "connection"), draft.key_position("connections", connection)
+        message = f'the connection "{connection[:60]}" is Spark, which is only read'
+        findings.error(at, "connection", message, "name a folder, an object store or a database", also=also)
+        return
+    check_stored_place(draft, findings, connection, file, table, path)
+
+
 def check_stored_place(
     draft: Draft, findings: Findings, connection: str, file: str | None, table: str | None, path: SpecPath
 ) -> None:
     """Check that a place in a connection is told by the key that the kind of the connection needs."""
     declared = draft.spec.connections.get(connection)
+    if isinstance(declared, SparkConnection):
+        _check_spark_place(draft, findings, file, table, path)
+        return
     needed = "path" if isinstance(declared, FilesConnection) else "table"
     if declared is not None and (file if needed == "path" else table) is None:
         what = "an object store" if isinstance(declared, S3Connection) else "a folder"
@@ -129,6 +177,19 @@ def check_stored_place(
         findings.error(draft.value_position(*path, "table"), "wrong-value", message, help_)
 
 
+def _check_spark_place(draft: Draft, findings: Findings, file: str | None, table: str | None, path: SpecPath) -> None:
+    if file is None and table is None:
+        message = "what Spark reads is not told"
+        findings.error(draft.key_position(*path), "needs-key", message, "add table: … or path: …")
+    elif table is not None and split_table_name(table) is None:
+        message = f"{quote_value(table)} is no name of a table"
+        help_ = "write name, or schema.name; the catalog is set by spark.sql.defaultCatalog under options"
+        findings.error(draft.value_position(*path, "table"), "wrong-value", message, help_)
+    elif table is None and (file or "").lower().startswith("file:"):
+        message = "a path of this machine is written without file:"
+        findings.error(draft.value_position(*path, "path"), "path", message, "write /folder/name, or a relative path")
+
+
 def _check_folder(draft: Draft, findings: Findings, connection: str | None, path: SpecPath) -> None:
     declared = draft.spec.connections.get(connection or "")
     of_store = isinstance(declared, S3Connection)
@@ -138,6 +199,10 @@ def _check_folder(draft: Draft, findings: Findings, connection: str | None, path
         return
     message = f'the connection "{connection[:60]}" is a database, which holds no files'
     help_ = "write kind: stored, and table: with the name of a table" if path[0] == "datasets" else None
+    if isinstance(declared, SparkConnection):
+        read = "its data are of kind stored" if path[0] == "datasets" else "models are read from folders"
+        message = f'the connection "{connection[:60]}" is Spark, and {read}'
+        help_ = "write kind: stored" if path[0] == "datasets" else "copy the file of the model into a folder"
     if of_store:
         message = f'the connection "{connection[:60]}" is an object store, and models are read from folders'
         help_ = "copy the file of the model into a folder, or pack it into a bundle"

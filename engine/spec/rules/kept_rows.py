@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.discovery.listing import names_file
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.datasets import Materialize
-from engine.spec.rules.connections import check_stored_place
+from engine.spec.rules.connections import check_written_place
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.steps import check_written_file
 from engine.spec.stored_data import StoredPlace, find_kept_place, find_writers
@@ -21,7 +21,7 @@ def check_kept_places(draft: Draft, findings: Findings) -> None:
         if kept is None:
             continue
         path = ("datasets", name, "materialize")
-        check_stored_place(draft, findings, kept.connection, kept.path, kept.table, path)
+        check_written_place(draft, findings, kept.connection, kept.path, kept.table, path)
         place = find_kept_place(dataset, draft.spec.connections)
         if place is None:
             continue

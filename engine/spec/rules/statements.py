@@ -2,7 +2,7 @@
 
 from engine.spec.diagnostics import Findings
 from engine.spec.problem import Problem
-from engine.spec.resources.connections import FilesConnection
+from engine.spec.resources.connections import FilesConnection, SparkConnection
 from engine.spec.resources.scenarios import SqlStep
 from engine.spec.resources.triggers import QueryChangedTrigger
 from engine.spec.rules.draft import Draft, report_problem
@@ -10,7 +10,7 @@ from engine.spec.rules.sql import find_shift_problems, find_trigger_connection
 from engine.spec.sql.statements import find_statement_problems, read_statement
 from engine.spec.variable_references import find_references
 
-_HOLDS = {"file": "is a folder", "s3": "is an object store"}
+_HOLDS = {"file": "is a folder", "s3": "is an object store", "spark": "is Spark"}
 
 
 def check_statements(draft: Draft, findings: Findings) -> None:
@@ -21,7 +21,7 @@ def check_statements(draft: Draft, findings: Findings) -> None:
     for text, name in [*named, *((text, name) for text, name in queries if name is not None)]:
         draft.variables.used_names.update(r.parts[0] for r in find_references(text.value) if r.parts)
         connection = draft.spec.connections.get(name or "")
-        if connection is None or isinstance(connection, FilesConnection):
+        if connection is None or isinstance(connection, FilesConnection | SparkConnection):
             continue
         word = read_statement(text.value, connection.kind).word
         if text.path[2] == "triggers" and word not in ("SELECT", "WITH"):
@@ -46,7 +46,7 @@ def check_statement_connections(draft: Draft, findings: Findings) -> None:
                  if isinstance(one, QueryChangedTrigger) and one.connection is not None]  # fmt: skip
         for key, i, name in used:
             declared = draft.spec.connections.get(name)
-            if isinstance(declared, FilesConnection):
+            if isinstance(declared, FilesConnection | SparkConnection):
                 at = draft.value_position("scenarios", scenario, key, i, "connection")
                 message = f'the connection "{name[:60]}" {_HOLDS[declared.kind]}, and SQL needs a database'
                 also = draft.key_position("connections", name)

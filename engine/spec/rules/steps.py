@@ -18,7 +18,7 @@ from engine.spec.resources.scenarios import (
     ReportStep,
     RunChecksStep,
 )
-from engine.spec.rules.connections import check_stored_place
+from engine.spec.rules.connections import check_written_place
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.reporters import list_read_datasets
 from engine.spec.rules.resources import COMPARED, list_model_differences
@@ -152,7 +152,7 @@ def check_written_file(draft: Draft, findings: Findings, written: str, file: Pat
 def _check_export_place(draft: Draft, findings: Findings, step: ExportStep, path: SpecPath) -> None:
     """Check that an export names the file or the table that its connection needs, and no other."""
     if step.connection is not None:
-        check_stored_place(draft, findings, step.connection, step.path, step.table, path)
+        check_written_place(draft, findings, step.connection, step.path, step.table, path)
         declared = draft.spec.connections.get(step.connection)
         if declared is not None and not isinstance(declared, FilesConnection):
             for key in ("format", "csv"):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from engine.spec.conditions import parse_condition
+from engine.spec.conditions import name_step_variable, parse_condition
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import AnyStep, Reporter
@@ -63,6 +63,24 @@ def warn_about_inactive_triggers(draft: Draft, findings: Findings) -> None:
                 at = text.node.position_of(named.start, named.end - named.start)
                 message = f'the trigger "{str(named.value)[:60]}" is switched off, so it starts no run'
                 help_ = "remove active: false from the trigger, or its name here"
+                findings.warning(at, "switched-off", message, help_)
+
+
+def warn_about_inactive_steps(draft: Draft, findings: Findings) -> None:
+    """Warn of a condition that asks for the outcome of a step which never runs."""
+    for text in draft.texts_read_as("condition"):
+        scenario = draft.spec.scenarios.get(str(text.path[1]))
+        inactive = [one.name for one in scenario.steps if not one.active] if scenario else []
+        names = {name_step_variable(name): name for name in inactive} | dict(zip(inactive, inactive, strict=True))
+        tree = parse_condition(text.value).tree if inactive else None
+        for node in tree.walk() if tree else ():
+            is_step = node.kind == "name" and node.value in names
+            is_item = node.value == "[]" and node.children[0].value == "steps" and node.children[1].value in names
+            if is_step or is_item:
+                name = names[str(node.value if is_step else node.children[1].value)]
+                at = text.node.position_of(node.start, node.end - node.start)
+                message = f'the step "{name[:60]}" is switched off, so its outcome is always SKIPPED'
+                help_ = "remove active: false from the step, or its name here"
                 findings.warning(at, "switched-off", message, help_)
 
 

@@ -26,7 +26,7 @@ from engine.spec.resources.triggers import (
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import CHILD_PREFIX, STARTERS
 from engine.spec.rules.reporters import list_read_datasets
-from engine.spec.stored_data import find_file_dataset, find_table
+from engine.spec.stored_data import find_file_dataset, find_spark_data, find_table
 from engine.spec.validator import SpecPath, SpecText
 from engine.spec.variable_references import (
     Value,
@@ -161,12 +161,23 @@ def _check_watched_datasets(draft: Draft, findings: Findings, trigger: DatasetCh
 
 
 def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Position) -> None:
-    """Check that a dataset comes from files; that of a function changes without anything that could be looked at."""
+    """Check that a dataset comes from files; that of a function changes without anything that could be looked at.
+
+    So does that of Spark, which is not started for a look.
+    """
     read = list_read_datasets(name, draft)
     of_functions = [one for one in read if isinstance(draft.spec.datasets[one], PythonDataset)]
+    of_spark = [one for one in read if find_spark_data(draft.spec.datasets[one], draft.spec.connections)]
     files = [one for one in read if find_file_dataset(draft.spec.datasets[one], draft.spec.connections)]
     files += [one for one in read if find_table(draft.spec.datasets[one], draft.spec.connections)]
-    also = draft.key_position("datasets", of_functions[0]) if of_functions else None
+    also = draft.key_position("datasets", (of_functions + of_spark)[0]) if of_functions or of_spark else None
+    if of_spark and not files:
+        message = f'"{name[:60]}" is read by Spark, which is not started to look for changes: {join_some(of_spark)}'
+        findings.error(at, "watched", message, _INTERVAL_HELP, also=also)
+        return
+    if of_spark:
+        message = f'of what "{name[:60]}" reads, {join_some(of_spark)} is not looked at: Spark reads it'
+        findings.warning(at, "watched", message, "only changes of the files and tables start a run")
     if of_functions == [name]:
         message = f'"{name[:60]}" is what a Python function returns, and only a call of it would show a change'
         findings.error(at, "watched", message, _INTERVAL_HELP, also=also)

@@ -10,7 +10,15 @@ BOX_WIDTH, BOX_HEIGHT = 168.0, 42.0
 ACROSS, DOWN = 210.0, 56.0
 """From one box to the next."""
 
-STRIPES = {"datasets": "reference", "models": "batch", "evaluation_stores": "ok", "scenarios": "warning"}
+STRIPES = {
+    "datasets": "reference",
+    "models": "batch",
+    "evaluation_stores": "ok",
+    "scenarios": "warning",
+    "channels": "muted",
+    "bundles": "ink",
+    "deployments": "error",
+}
 LABEL = 20
 
 

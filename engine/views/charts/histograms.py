@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from engine.evaluation.detail import Histogram
-from engine.formatting.numbers import format_figure, format_share
+from engine.formatting.numbers import format_figure
 from engine.spec.redaction import Redact
 from engine.views.charts.svg import Drawing, clip_label, draw_labels
 
@@ -32,25 +32,25 @@ def share_bins(histogram: Histogram) -> list[tuple[float, float]]:
 
 
 def draw_histogram(histogram: Histogram, redact: Redact, *, small: bool = False) -> Drawing:
-    """Draw the shares of both sides per bin; a small one has no labels and no titles."""
+    """Draw the shares of both sides per bin; a small one has no labels. What is in no bin has another colour."""
     names, shares = name_bins(histogram, redact), share_bins(histogram)
+    aside = len(names) - len(_list_extra(histogram))
     if small:
         names, shares = names[:SMALL_BINS], shares[:SMALL_BINS]
     width, height = (190.0, 40.0) if small else (420.0, 150.0)
     drawing = Drawing(width, height if small else height + 18)
     top = max([0.0001, *(share for pair in shares for share in pair)])
-    step, aside = width / max(1, len(shares)), len(names) - len(_list_extra(histogram))
-    line = ""
-    for index, (name, (reference, batch)) in enumerate(zip(names, shares, strict=True)):
-        said = (
-            "" if small else f"{name}: {format_share(reference)} of the reference, {format_share(batch)} of the batch"
+    step = width / max(1, len(shares))
+    bars, line = {"batch": "", "reference": ""}, ""
+    for index, (reference, batch) in enumerate(shares):
+        x, y = index * step, height - batch / top * (height - 2)
+        bars["batch" if index < aside else "reference"] += (
+            f"M{x + step * 0.12:.1f},{height:g}V{y:.1f}h{step * 0.76:.1f}V{height:g}"
         )
-        y = height - batch / top * (height - 2)
-        at = {"x": index * step + step * 0.12, "y": y, "width": step * 0.76, "height": height - y}
-        drawing.add(
-            "rect", **at, fill="batch" if index < aside else "reference", opacity=0.75, title="" if small else said
-        )
-        line += f"M{index * step + 1:.1f},{height - reference / top * (height - 2):.1f}H{(index + 1) * step - 1:.1f}"
+        line += f"M{x + 1:.1f},{height - reference / top * (height - 2):.1f}h{step - 2:.1f}"
+    for fill, path in bars.items():
+        if path:
+            drawing.add("path", d=path, fill=fill, opacity=0.75)
     drawing.add("line", x1=0, x2=width, y1=height, y2=height, stroke="line")
     drawing.add("path", d=line or "M0,0", fill="none", stroke="ink", stroke_width=1.5)
     if not small:

@@ -1,8 +1,10 @@
 """A metric over evaluations: its values with intervals, and the zones in which a check warns or fails."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby, pairwise
 
+from engine.evaluation.bounds import AppliedRange
 from engine.formatting.numbers import format_figure
 from engine.spec.redaction import Redact
 from engine.store.records import MetricPoint
@@ -18,10 +20,12 @@ from engine.views.charts.svg import (
 )
 from engine.views.evaluation_view import HistoryView
 from engine.views.metric_text import format_metric
-from engine.views.ranges import choose_scale, cut_zones
+from engine.views.ranges import choose_scale, cut_zones, find_neutral
 
 MOST_MARKED = 120
 """With more points, only their line is drawn."""
+
+MOST_LABELS = 24
 
 
 def draw_history(
@@ -31,24 +35,32 @@ def draw_history(
     colours: Colours = PAGE_COLOURS,
     size: tuple[int, int] = (330, 150),
 ) -> Drawing:
-    """Draw a metric over evaluations, with the one of the id `evaluation` marked and the zones of its check shaded.
+    """Draw a metric over evaluations, with the one of the id `evaluation` marked.
 
+    Shaded are the zones of its check, as it was applied to each of them. A dashed line is the value without drift.
     Evaluations that have times are at their place in time, a window at its start.
     """
     metric, points = history.metric, [point for point in history.points if point.value is not None]
     start, end = choose_scale(
-        metric, history.value_range, [value for point in points for value in (point.value, point.low, point.high)]
+        metric, set(history.ranges), [value for point in points for value in (point.value, point.low, point.high)]
     )
     drawing = Drawing(*size, colours)
     scale = Scale(start, end, size[1] - 24, 18)
     left = 12 + max(len(format_figure(tick)) for tick in scale.list_ticks(4)) * 11 * CHARACTER
     right = size[0] - 14
-    for zone in cut_zones(history.value_range, start, end):
-        if zone.kind != "ok":
-            top, bottom = scale.place(zone.end), scale.place(zone.start)
-            drawing.add("rect", x=left, y=top, width=right - left, height=bottom - top, fill=zone.kind, opacity=0.13)
-    draw_value_axis(drawing, scale, left, right, most=4)
     places = _place_points(points, left + 8, right - 8)
+    for applied, from_x, to_x in _join_ranges(history.ranges, places, left, right):
+        for zone in cut_zones(applied, start, end):
+            if zone.kind != "ok":
+                top, bottom = scale.place(zone.end), scale.place(zone.start)
+                at = {"x": from_x, "y": top, "width": to_x - from_x, "height": bottom - top}
+                drawing.add("rect", **at, fill=zone.kind, opacity=0.13)
+    draw_value_axis(drawing, scale, left, right, most=4)
+    neutral = find_neutral(metric)
+    if neutral is not None and start < neutral < end:
+        y = scale.place(neutral)
+        drawing.add("line", x1=left, x2=right, y1=y, y2=y, stroke="ok", stroke_dasharray="4 4", title="no drift")
+        drawing.add_text(left + 2, y - 4, "no drift", fill="ok", size=10)
     drawing.add_path(
         ((x, scale.place(point.value or 0.0)) for x, point in zip(places, points, strict=True)),
         stroke="batch",
@@ -56,7 +68,8 @@ def draw_history(
     )
     for x, point in zip(places, points, strict=True):
         _mark_point(drawing, scale, x, point, history, evaluation, redact, plain=len(points) > MOST_MARKED)
-    labels = [(x, _label_point(point, redact)) for x, point in zip(places, points, strict=True)]
+    some = range(len(points) - 1, -1, -max(1, len(points) // MOST_LABELS))  # the newest is one of them
+    labels = [(places[index], _label_point(points[index], redact)) for index in reversed(some)]
     draw_labels(drawing, labels, size[1] - 6, (left - 8, size[0]))
     return drawing
 
@@ -87,6 +100,17 @@ def _mark_point(
         drawing.add_text(middle, y - 11, text, anchor="middle", fill="ink", font_weight="bold")
     else:
         drawing.add("circle", cx=x, cy=y, r=3.3, fill="batch", title=title)
+
+
+def _join_ranges(
+    ranges: Sequence[AppliedRange | None], places: Sequence[float], left: float, right: float
+) -> Iterator[tuple[AppliedRange, float, float]]:
+    """Yield each range with the ends of where it was in force: half the way to the points with another one."""
+    cuts = [left, *((a + b) / 2 for a, b in pairwise(places)), right]
+    for applied, part in groupby(zip(ranges, pairwise(cuts), strict=True), key=lambda one: one[0]):
+        ends = [end for _, end in part]
+        if applied is not None:
+            yield applied, ends[0][0], ends[-1][1]
 
 
 def _place_points(points: Sequence[MetricPoint], start: float, end: float) -> list[float]:

@@ -104,11 +104,14 @@ class Drawing:
         self._marks.append(f'<a href="{escape(address)}" tabindex="-1">{marks}</a>' if address else marks)
 
     def render(self) -> Markup:
-        """Return the drawing as SVG, which scales with the page. It is hidden from those who hear pages."""
+        """Return the drawing as SVG, which scales with the page. It is hidden from those who hear pages.
+
+        Within a page it has the page's font; as a picture it needs one of its own.
+        """
+        alone = "" if self.colours is PAGE_COLOURS else f' xmlns="http://www.w3.org/2000/svg" font-family="{FONT}"'
         return Markup(  # noqa: S704  (texts and attributes are escaped where they are added)
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
-            f'width="{self.width:g}" height="{self.height:g}" font-family="{FONT}" aria-hidden="true">'
-            f"{''.join(self._marks)}</svg>"
+            f'<svg{alone} viewBox="0 0 {self.width:g} {self.height:g}" '
+            f'width="{self.width:g}" height="{self.height:g}" aria-hidden="true">{"".join(self._marks)}</svg>'
         )
 
     def _write(self, attributes: Mapping[str, object]) -> str:

@@ -10,7 +10,7 @@ from engine.views.run_view import RunView
 
 BAR = 15
 HEIGHT = 70
-_FILLS = {Outcome.SUCCESS: "ok", Outcome.WARNING: "warning", Outcome.FAILED: "error", Outcome.ABORTED: "error"}
+OUTCOME_FILLS = {Outcome.SUCCESS: "ok", Outcome.WARNING: "warning", Outcome.FAILED: "error", Outcome.ABORTED: "error"}
 
 
 def draw_timeline(runs: Sequence[RunView]) -> Drawing:
@@ -26,7 +26,7 @@ def draw_timeline(runs: Sequence[RunView]) -> Drawing:
         if run.ended is None:
             drawing.add("rect", **at, fill="none", stroke="batch", stroke_width=2, title=title)
             continue
-        drawing.add("rect", **at, fill=_FILLS.get(Outcome(run.state), "reference"), title=title)
+        drawing.add("rect", **at, fill=OUTCOME_FILLS.get(Outcome(run.state), "reference"), title=title)
         if run.state in (Outcome.FAILED, Outcome.ABORTED):  # not by the colour alone
             drawing.add_text(
                 index * BAR + BAR / 2, HEIGHT + 8, "\N{MULTIPLICATION SIGN}", anchor="middle", fill="error"

@@ -1,0 +1,190 @@
+"""Connections to Spark: a cluster, this machine, or a server of Spark Connect.
+
+A process has one Spark at a time, and starting one takes seconds, so it is kept until the process ends. The Java
+process of a driver is started here and not by pyspark, because pyspark would put all settings, also the secret ones,
+into its command line, and would let it write into the output of the engine.
+"""
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
+from warnings import catch_warnings
+
+from engine.connections.database_errors import DatabaseError, require_package
+from engine.connections.spark_errors import explain_spark_error, explain_start
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SPARK_SETTINGS_OF_ENGINE = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "131072",
+    "spark.sql.runSQLOnFiles": "false",
+}
+"""The settings that decide what is read: times in UTC, batches of a size that pays, and names that are no files."""
+
+_SETTINGS_OF_DRIVER = {
+    "spark.app.name": "engine",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+}
+
+_URL = re.compile(r"local(\[[\d*]+(, *\d+)?\])?|local-cluster\[\d+, *\d+, *\d+\]|yarn|(spark|k8s|sc)://\S+")
+
+
+def find_spark_url_problem(url: str) -> str:
+    """Return why a url cannot be where Spark runs; an empty text if it can be."""
+    if _URL.fullmatch(url):
+        return ""
+    return "its url must be local[*], local[2], spark://host:7077, yarn, k8s://https://host:443, or sc://host:15002"
+
+
+def names_spark_without_login(url: str) -> bool:
+    """Tell whether a url says where Spark runs, and holds neither a user nor a token."""
+    return not find_spark_url_problem(url) and not url.startswith("sc://") and "@" not in url
+
+
+_opened: list[tuple[str, Mapping[str, str], "SparkSession"]] = []
+"""The Spark of this process: its url, its settings and its session; empty if none is running."""
+
+
+def open_spark(url: str, options: Mapping[str, str], secret: Mapping[str, str]) -> "SparkSession":
+    """Return the session of Spark of this process, which is started if it is not running.
+
+    Parameters
+    ----------
+    url
+        Where Spark runs; see `SparkConnection`.
+    options, secret
+        Settings by name; those that are secret are never part of a command line.
+
+    Raises
+    ------
+    DatabaseError
+        The extra or Java is not installed, Spark does not answer or refuses a setting, or this process has already
+        started another Spark.
+    """
+    require_package("pyspark", "spark", "a connection to Spark")
+    if problem := find_spark_url_problem(url):
+        raise DatabaseError(problem)
+    wanted = {**options, **secret}
+    if _opened:
+        running, settings, session = _opened[0]
+        if (running, settings) == (url, wanted):
+            return session
+        raise DatabaseError(
+            "this run has started Spark with another url or other options, and a process has one Spark: use one "
+            "connection for all datasets of a run"
+        )
+    if found := re.fullmatch(r"(?:spark|sc)://([^:/;]+):(\d+)\b.*", url):
+        _require_answer(found[1], int(found[2]))
+    with catch_warnings(action="ignore"):  # those of pyspark about itself are nothing that users could act on
+        session = _connect(url, wanted) if url.startswith("sc://") else _start_driver(url, options, wanted)
+    _opened.append((url, wanted, session))
+    return session
+
+
+def _require_answer(host: str, port: int) -> None:
+    """Raise a DatabaseError if nobody listens: pyspark would try for minutes."""
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except OSError as error:
+        raise DatabaseError(f"no Spark answers at {host}:{port}: {error.strerror or error}", transient=True) from None
+
+
+def _connect(url: str, options: Mapping[str, str]) -> "SparkSession":
+    """Return a session of a server of Spark Connect."""
+    for package in ("grpc", "grpc_status", "google.rpc", "zstandard"):
+        require_package(package.split(".")[0], "spark", "a connection to Spark Connect")
+    from pyspark.sql import SparkSession
+
+    try:
+        builder = SparkSession.builder.remote(url)
+        for name, value in {**options, **SPARK_SETTINGS_OF_ENGINE}.items():
+            builder = builder.config(name, value)
+        return builder.getOrCreate()
+    except Exception as error:  # noqa: BLE001  # of pyspark, grpc or the server: no class is common to them
+        raise explain_spark_error(error) from None
+
+
+def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str]) -> "SparkSession":
+    """Start the Java process of a driver, and Spark in it."""
+    if not _find_java():
+        raise DatabaseError(
+            "Spark needs Java 17 or newer, and there is none on this machine: install it (Debian and Ubuntu: apt-get "
+            "install default-jre-headless), or set JAVA_HOME"
+        )
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    running = SparkSession.getActiveSession()
+    if running is not None and running.sparkContext.master == url:  # of a notebook, or of a user's function
+        return running
+    # workers take another interpreter than the driver's unless they are told; on a cluster it has another path there
+    if url.startswith("local"):
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    settings = {**_SETTINGS_OF_DRIVER, **wanted, **SPARK_SETTINGS_OF_ENGINE, "spark.master": url}
+    of_launch = {name: value for name, value in settings.items() if name not in wanted or name in options}
+    with TemporaryFile("w+", errors="replace") as said:  # Java keeps it open; only a failed start is told
+        try:
+            launch: Callable[..., object] = launch_gateway  # pyspark gives it no types
+            gateway = launch(_make_conf(SparkConf, of_launch), {"stdout": said, "stderr": said})
+            conf = _make_conf(SparkConf, settings)
+            context = SparkContext(conf=conf, gateway=gateway, environment={"POLARS_MAX_THREADS": "1"})
+            return SparkSession(context)
+        except Exception as error:  # noqa: BLE001  # of pyspark or py4j: no class is common to them
+            raise explain_start(error, url, _read_end(said)) from None
+
+
+def _make_conf(kind: Any, settings: Mapping[str, str]) -> Any:
+    conf = kind(loadDefaults=False)
+    for name, value in settings.items():
+        conf.set(name, value)
+    return conf
+
+
+def _find_java() -> bool:
+    home = os.environ.get("JAVA_HOME")
+    return Path(home, "bin", "java").exists() if home else which("java") is not None
+
+
+def _read_end(said: IO[str]) -> str:
+    said.seek(0)
+    return said.read()[-20_000:]
+
+
+def prepare_session(session: "SparkSession") -> None:
+    """Let a session, which may be that of a user's function, give times in UTC, and run the tasks of the engine."""
+    for name in ("spark.sql.session.timeZone", "spark.sql.execution.arrow.maxRecordsPerBatch"):
+        session.conf.set(name, SPARK_SETTINGS_OF_ENGINE[name])
+    if ".connect." not in type(session).__module__ and "PYSPARK_PYTHON" not in os.environ:
+        context = session.sparkContext
+        if (context.master or "").startswith("local"):
+            context.pythonExec = sys.executable
+
+
+@contextmanager
+def explain_spark_errors(place: str) -> Iterator[None]:
+    """Raise a DatabaseError that begins with a place for each error of Spark, without Java's stack."""
+    try:
+        yield
+    except DatabaseError:
+        raise
+    except Exception as error:
+        if not _is_of_spark(error):
+            raise
+        told = explain_spark_error(error)
+        raise DatabaseError(f"{place}: {told}", transient=told.transient) from None
+
+
+def _is_of_spark(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in ("pyspark", "py4j", "grpc")

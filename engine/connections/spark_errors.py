@@ -1,0 +1,81 @@
+"""Errors of Spark in the words of users: what was found and what to do, without the stacks of Java and of workers."""
+
+import re
+
+from engine.connections.database_errors import DatabaseError
+
+_CLASS = re.compile(r"^(?:[\w$]+\.)+[\w$]*(?:Exception|Error|Throwable): ")
+_CONDITION = re.compile(r"^\[[A-Z_]+(?:\.[A-Z_]+)*\] ")
+_STATE = re.compile(r" SQLSTATE: \w{5}\b.*", re.DOTALL)
+_FRAME = re.compile(r"^\s*(at |\.\.\. \d+ more|Suppressed: |Driver stacktrace:|JVM stacktrace:)")
+_ACCESS = re.compile(r"AccessControlException|AccessDenied|Permission denied|Status Code: 403|PERMISSION_DENIED")
+_LOST = re.compile(r"failed to connect to all addresses|UNAVAILABLE|ExecutorLostFailure|Connection (?:refused|reset)")
+_LOG_ERROR = re.compile(
+    r"^\S+ \S+ ERROR \w+: (.+)$|^(?:Error: |Exception in thread .*?: |(?=Invalid ))(.+)$", re.MULTILINE
+)
+
+_MISSING_ENGINE = re.compile(r"No module named '(engine|polars|numba|pyarrow|skops|sklearn)\b")
+_OTHER_PYTHON = re.compile(r"PYTHON_VERSION_MISMATCH|Python in worker has different version")
+
+
+def explain_spark_error(error: BaseException) -> DatabaseError:
+    """Return what an error of pyspark, of py4j or of grpc says, as an error of a database."""
+    text = _read_message(error)
+    lost = _LOST.search(text) is not None
+    if found := _MISSING_ENGINE.search(text):
+        return DatabaseError(
+            f"the executors have no package {found[1]}: install the same engine[spark] for the Python that they run "
+            "(PYSPARK_PYTHON)"
+        )
+    if _OTHER_PYTHON.search(text):
+        return DatabaseError(
+            "the executors run another version of Python than this one: install the same one there, and name it by "
+            "spark.pyspark.python under options"
+        )
+    if "OutOfMemoryError" in text:
+        return DatabaseError("Java has no memory left: give it more by spark.driver.memory or spark.executor.memory")
+    said = _shorten_message(text)
+    if _ACCESS.search(text):
+        return DatabaseError(f"Spark may not read it: {said}")
+    return DatabaseError(f"Spark does not answer: {said}" if lost else said, transient=lost)
+
+
+def explain_start(error: BaseException, url: str, said: str) -> DatabaseError:
+    """Return why Spark has not started, from the error and from what Java has written."""
+    if "UnsupportedClassVersionError" in said:
+        return DatabaseError("Spark needs Java 17 or newer, and this machine has an older one: install a newer one")
+    if "multiple SparkContexts" in str(error) or "Only one SparkContext" in str(error):
+        return DatabaseError("this process has another Spark running already, which a function may have started")
+    found = [one or other for one, other in _LOG_ERROR.findall(said)]
+    if "All masters are unresponsive" in said or "All masters are unresponsive" in str(error):
+        return DatabaseError(f"no Spark answers at {url}", transient=True)
+    if "JAVA_GATEWAY_EXITED" in str(error):
+        why = _shorten_message(found[0]) if found else "Java has ended at once"
+        return DatabaseError(f"Spark has not started: {why}")
+    return DatabaseError(f"Spark has not started: {explain_spark_error(error)}")
+
+
+def _read_message(error: BaseException) -> str:
+    """Return the whole message of an error; that of Java, where py4j carries one."""
+    java = getattr(error, "java_exception", None)
+    try:
+        return str(java.toString()) if java is not None else str(error)
+    except Exception:  # noqa: BLE001  # the Java process is gone, and with it what it would have said
+        return str(error)
+
+
+def _shorten_message(text: str) -> str:
+    """Return what a message says, on one line: of an error of a Python worker its last line, else its first ones."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if any(line.startswith("Traceback ") for line in lines):
+        last = [line for line in lines if re.match(r"(?:\w+\.)*\w+(?:Error|Exception|Fault|Problem)?: ", line)]
+        return _STATE.sub("", last[-1] if last else lines[-1]).strip()
+    told = []
+    for line in lines:
+        if _FRAME.match(line):
+            break
+        told.append(line.strip())
+    said = _STATE.sub("", " ".join(told))
+    while (shorter := _CONDITION.sub("", _CLASS.sub("", said))) != said:
+        said = shorter
+    return said[:500].strip() or "it gave no reason"

@@ -1,0 +1,77 @@
+"""What executors do with the rows of their partitions: pack those that are wanted, compute expressions, add up hashes.
+
+Each task has no arguments but texts and bytes, so that executors need the same engine and nothing else of the driver's.
+An executor may be given a partition without any batch. What a task returns is one row of bytes per frame.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from engine.drift.reading.row_hash import hash_rows
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch
+
+    Task = Callable[[Iterator[RecordBatch]], Iterator[RecordBatch]]
+
+FrameTask = Callable[[Iterator[pl.DataFrame]], Iterator[pl.DataFrame]]
+PACKED = "packed binary"
+"""The columns of what a task returns, in the notation of Spark."""
+
+
+def apply_to_batches(work: FrameTask, names: Sequence[str]) -> "Task":
+    """Return the task that does some work on the batches of a partition, and packs the frames that it yields.
+
+    The columns of the batches get these names: Spark runs no task on columns that have points in theirs.
+    """
+    return partial(_run_work, work, list(names))
+
+
+def _run_work(work: FrameTask, names: list[str], batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
+    import pyarrow as pa
+
+    for frame in work(_name_columns(batch, names) for batch in batches if batch.num_rows):
+        packed = io.BytesIO()
+        frame.write_ipc_stream(packed, compression="lz4")
+        yield pa.RecordBatch.from_pydict({"packed": pa.array([packed.getvalue()], pa.binary())})
+
+
+def _name_columns(batch: "RecordBatch", names: list[str]) -> pl.DataFrame:
+    frame = pl.DataFrame(batch)
+    frame.columns = names
+    return frame
+
+
+def unpack_frame(packed: bytes) -> pl.DataFrame:
+    """Return a frame that a task has packed."""
+    return pl.read_ipc_stream(io.BytesIO(packed))
+
+
+def give_rows(predicate: bytes | None, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the rows that meet a serialized condition of polars; all, if it is None."""
+    wanted = None if predicate is None else pl.Expr.deserialize(predicate)
+    for rows in batches:
+        kept = rows if wanted is None else rows.filter(wanted)
+        if kept.height:
+            yield kept
+
+
+def compute_values(expressions: Sequence[bytes], batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield, per batch, one row with the values of serialized expressions of polars."""
+    wanted = [pl.Expr.deserialize(one) for one in expressions]
+    for rows in batches:
+        yield rows.select(wanted)
+
+
+def add_up_hashes(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the number of rows of a partition, and the sums of their hashes modulo 2**64."""
+    count, sums = 0, np.zeros(2, np.uint64)
+    for rows in batches:
+        count += rows.height
+        sums += np.array([int(hash_rows(rows, seed).sum()) for seed in (0, 1)], np.uint64)
+    yield pl.DataFrame({"count": [count], "first": sums[:1], "second": sums[1:]})

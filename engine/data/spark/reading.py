@@ -1,0 +1,188 @@
+"""Opens what a connection to Spark holds, and decides whether its rows are read into this machine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine.connections.spark import explain_spark_errors
+from engine.connections.table_names import split_table_name
+from engine.data.databases.reading import DatabaseRows
+from engine.data.file_datasets import read_declared_texts
+from engine.data.fingerprints import FrameHasher
+from engine.data.kept_rows import KeptState
+from engine.data.materialise import ROW_GROUP_SIZE
+from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.data.spark.spark_rows import SparkRows, hold_spark_rows, list_source_files, quote_name
+from engine.data.table import Table
+from engine.data.text_columns import find_doubtful_columns, sample_columns
+from engine.digests import digest_texts
+from engine.drift.reading.row_hash import HASH_VERSION
+from engine.errors import DataError
+from engine.formatting.hints import suggest_name
+from engine.spec import ProjectSpec
+from engine.spec.opened_connections import open_spark_session
+from engine.spec.resources.datasets import Dataset
+from engine.spec.secrets import Secrets
+from engine.spec.stored_data import StoredPlace
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_LISTED_FORMATS = ("parquet", "orc", "csv", "json", "avro", "text")
+"""The formats of tables of which the files are all: those of lakes may strike out rows of a file elsewhere."""
+
+
+class Fingerprint(NamedTuple):
+    """The digest of rows, and the versions of what it was computed by."""
+
+    digest: str
+    versions: Mapping[str, str]
+
+
+def open_spark_data(project: ProjectSpec, dataset: str, place: StoredPlace, secrets: Secrets) -> SparkRows:
+    """Return the rows of a table or of a path that a dataset reads by Spark.
+
+    Raises
+    ------
+    DatabaseError
+        Spark does not start, there is no such table or path, or its user may not read it.
+    """
+    path = ""
+    if place.key == "path":
+        path = place.name
+        if "://" not in path:
+            here = project.check_path(project.folder_of("datasets", dataset).absolute() / path)
+            path = path if Path(path).is_absolute() else f"file://{here}"
+    session = open_spark_session(project, place.connection, secrets)
+    named = f"connection {place.connection!r}: {place.key} {place.name}"
+    with explain_spark_errors(named):
+        frame = session.read.parquet(path) if path else _find_table(session, place)
+    return hold_spark_rows(frame, named)
+
+
+def _find_table(session: "SparkSession", place: StoredPlace) -> Any:
+    quoted = _quote_table(place.name)
+    if not session.catalog.tableExists(quoted):
+        known = [one.name for one in session.catalog.listTables()] if "." not in place.name else []
+        raise DataError(f"there is no table {place.name!r} in Spark{suggest_name(place.name, known)}")
+    return session.table(quoted)
+
+
+def _quote_table(name: str) -> str:
+    return ".".join(quote_name(part) for part in split_table_name(name) or (None, name) if part is not None)
+
+
+def fingerprint_spark_data(rows: SparkRows, place: StoredPlace) -> Fingerprint:
+    """Return the fingerprint of rows that stay with Spark.
+
+    Where all that the rows depend on are files, it covers the path, size and time of change of each, so that no row is
+    read. Rows of views and of other formats are hashed by the executors.
+    """
+    if place.key == "path" or _is_made_of_files(rows, place):
+        files = list_source_files(rows)
+        if files:
+            texts = (f"{path} {size} {changed.isoformat()}" for path, size, changed in files)
+            return Fingerprint(digest_texts(place.name, *texts), {"list of files": "1"})
+    return fingerprint_rows(rows)
+
+
+def fingerprint_rows(rows: SparkRows) -> Fingerprint:
+    """Return the fingerprint of rows that the executors read."""
+    return Fingerprint(rows.digest_rows(), {"row hash": HASH_VERSION})
+
+
+def _is_made_of_files(rows: SparkRows, place: StoredPlace) -> bool:
+    session = rows.frame.sparkSession
+    with explain_spark_errors(rows.place):
+        found = {
+            str(one[0]): str(one[1])
+            for one in session.sql(f"DESCRIBE TABLE EXTENDED {_quote_table(place.name)}").collect()
+        }
+    return found.get("Provider", "").lower() in _LISTED_FORMATS and found.get("Type") in ("MANAGED", "EXTERNAL")
+
+
+def read_spark_rows(rows: SparkRows, folder: Path) -> DatabaseRows:
+    """Read all rows into a file in a folder.
+
+    Raises
+    ------
+    DatabaseError
+        Spark does not answer, or an executor has failed.
+    """
+    path, hasher = folder / "rows.parquet", FrameHasher()
+    try:
+        hasher.watch(rows.scan()).sink_parquet(
+            path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming"
+        )
+    except READ_ERRORS as error:
+        raise DataError(f"{rows.place}: its rows cannot be read: {describe_error(error)}") from None
+    return DatabaseRows(path, (), hasher.digest(), hasher.count, rows.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class SparkData:
+    """What Spark holds for a dataset.
+
+    Attributes
+    ----------
+    rows
+        The rows in Spark.
+    read
+        The rows as they were read into this machine; None if they are too many.
+    fingerprint
+        That of the rows.
+    """
+
+    rows: SparkRows
+    read: DatabaseRows | None
+    fingerprint: Fingerprint
+
+
+def hold_spark_data(
+    rows: SparkRows, most: int, scratch: Callable[[], Path], fingerprint: Callable[[], Fingerprint]
+) -> SparkData:
+    """Read rows into this machine if they are few; else leave them with Spark.
+
+    Parameters
+    ----------
+    most
+        The largest number of rows that is read.
+    scratch
+        Gives a new folder for them.
+    fingerprint
+        Returns the fingerprint of rows that are not read.
+
+    Raises
+    ------
+    DataError
+        Spark does not answer, or an executor has failed.
+    """
+    if rows.count <= most:
+        read = read_spark_rows(rows, scratch())
+        return SparkData(rows, read, Fingerprint(read.fingerprint, {"row hash": HASH_VERSION}))
+    return SparkData(rows, None, fingerprint())
+
+
+def describe_spark_data(
+    name: str, dataset: Dataset, data: SparkData, facts: Mapping[str, Any], kept: KeptState | None = None
+) -> Table:
+    """Return the table of a dataset whose rows Spark holds, or has given."""
+    files = None if data.read is None else read_declared_texts(data.read.path, dataset)
+    frame = data.rows.scan() if files is None else files.scan_all()
+    warnings = find_doubtful_columns(sample_columns([frame]), dataset.columns) if files is None else files.warnings
+    stays = f"{data.rows.count:,} rows stay with Spark: executors measure them, and samples of them are read"
+    return Table(
+        name,
+        frame,
+        data.fingerprint.digest,
+        dataset.entity,
+        dataset.columns,
+        rereadable=files is not None,
+        facts={**facts, "versions": dict(data.fingerprint.versions)},
+        notes=data.rows.notes if files else (*data.rows.notes, stays),
+        warnings=tuple(warnings.values()) if isinstance(warnings, dict) else warnings,
+        kept=kept,
+        place=data.rows.place,
+        spark=None if files else data.rows,
+    )

@@ -1,0 +1,152 @@
+"""The rows of a DataFrame of Spark: read into this machine batch by batch, or described where they are.
+
+`toArrow` would hold all rows in the driver twice, in Java and here. Here they come partition by partition, each batch
+packed by its executor, which also leaves out the columns and rows that are not wanted.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from engine.connections.spark import explain_spark_errors, prepare_session
+from engine.data.contract import refuse_pattern_names
+from engine.data.fingerprints import digest_row_sums
+from engine.data.spark.executor_tasks import (
+    PACKED,
+    FrameTask,
+    add_up_hashes,
+    apply_to_batches,
+    compute_values,
+    give_rows,
+    unpack_frame,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_AS_TEXT = ("interval year", "interval month", "interval", "variant", "geometry", "geography")
+"""How the names of types begin that Arrow does not know: their values are read as texts."""
+
+
+@dataclass(frozen=True, eq=False)
+class SparkRows:
+    """The rows of a DataFrame, which stay with Spark until somebody asks for them.
+
+    Attributes
+    ----------
+    frame
+        The DataFrame, whose columns have types that Arrow knows.
+    place
+        What it is, as messages name it.
+    notes
+        What is not read as it is, as sentences.
+    """
+
+    frame: "DataFrame"
+    place: str
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows; raises DatabaseError."""
+        with explain_spark_errors(self.place):
+            return int(self.frame.count())
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        """The types that the columns have here; raises DatabaseError."""
+        with explain_spark_errors(self.place):
+            return pl.DataFrame(self.frame.limit(0).toArrow()).schema
+
+    def scan(self) -> pl.LazyFrame:
+        """Return the rows as a frame: each read of it asks Spark for the columns and the rows that are wanted."""
+        return register_io_source(self._read, schema=self.schema)
+
+    def digest_rows(self) -> str:
+        """Return the fingerprint of the rows, as that of the same rows in a frame; the executors read them all."""
+        total: dict[str, int] = dict.fromkeys(("count", "first", "second"), 0)
+        for part in self.run(list(self.schema), add_up_hashes):
+            for name, value in part.row(0, named=True).items():
+                total[name] += value
+        return digest_row_sums(self.schema, total["count"], [total["first"], total["second"]])
+
+    def sum_expressions(self, expressions: Mapping[str, pl.Expr]) -> dict[str, int]:
+        """Return the sum over all batches of expressions that give a count per batch; executors compute them."""
+        total = dict.fromkeys(expressions, 0)
+        columns = {name for one in expressions.values() for name in one.meta.root_names()}
+        named = [one.alias(name).meta.serialize() for name, one in expressions.items()]
+        needed = [name for name in self.schema if name in columns]
+        for part in self.run(needed, partial(compute_values, named)) if needed else ():
+            for name, value in part.row(0, named=True).items():
+                total[name] += value or 0
+        return total
+
+    def run(self, names: Sequence[str], work: FrameTask) -> Iterator[pl.DataFrame]:
+        """Let executors work on columns of each partition; yield what they give, in the order of the partitions."""
+        with explain_spark_errors(self.place):
+            numbered = self._select(names).toDF(
+                *(f"c{number}" for number in range(len(names)))
+            )  # for names with points
+            given = numbered.mapInArrow(apply_to_batches(work, names), PACKED)
+            for row in given.toLocalIterator(prefetchPartitions=True):
+                yield unpack_frame(row[0])
+
+    def _read(
+        self, columns: list[str] | None, predicate: pl.Expr | None, limit: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        wanted = list(self.schema) if columns is None else columns
+        needed = {*wanted, *(predicate.meta.root_names() if predicate is not None else ())}
+        names = [name for name in self.schema if name in needed] or [next(iter(self.schema))]
+        if limit is not None and predicate is None:  # the first rows come without a task
+            with explain_spark_errors(self.place):
+                yield pl.DataFrame(self._select(names).limit(limit).toArrow()).select(wanted)
+            return
+        condition = None if predicate is None else predicate.meta.serialize()
+        left = limit
+        for rows in self.run(names, partial(give_rows, condition)):
+            yield rows.select(wanted) if left is None else rows.select(wanted).head(left)
+            if left is not None and (left := left - rows.height) <= 0:
+                return
+
+    def _select(self, names: Iterable[str]) -> "DataFrame":
+        return self.frame.select(*map(quote_name, names))
+
+
+def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
+    """Return the rows of a DataFrame, with those columns as texts that have types which Arrow does not know.
+
+    Raises
+    ------
+    DatabaseError
+        Spark does not answer, or a column has a name that cannot be used.
+    """
+    notes, columns = [], []
+    with explain_spark_errors(place):
+        prepare_session(frame.sparkSession)
+        for name, kind in frame.dtypes:
+            column = frame[quote_name(name)]
+            if kind.startswith(_AS_TEXT) and "day" not in kind and "second" not in kind:
+                notes.append(f"column {name!r} has the type {kind}, which is read as text")
+                column = column.cast("string").alias(name)
+            columns.append(column)
+    refuse_pattern_names(frame.columns, place)
+    return SparkRows(frame.select(*columns) if notes else frame, place, tuple(notes))
+
+
+def quote_name(name: str) -> str:
+    """Return the name of a column, or a part of that of a table, as Spark quotes it."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def list_source_files(rows: SparkRows) -> list[tuple[Any, ...]]:
+    """Return path, size and time of change of each file that a DataFrame is read from; no file is opened."""
+    with explain_spark_errors(rows.place):
+        paths = list(rows.frame.inputFiles())
+        if not paths:
+            return []
+        listed = rows.frame.sparkSession.read.format("binaryFile").load(paths)
+        return sorted(tuple(one) for one in listed.select("path", "length", "modificationTime").collect())

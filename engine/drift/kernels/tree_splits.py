@@ -1,0 +1,264 @@
+"""The best split of a leaf of the drift model's trees, from sums of gradients by column and code."""
+
+from math import pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.drift.kernels.lazy import helper, kernel
+
+FEWEST_LEAF_ROWS = 20
+"""Minimum number of rows in a leaf."""
+FEWEST_CATEGORY_ROWS = 10
+"""A category with fewer rows in a node goes right, as do the categories without a row in the node."""
+CODES = 256
+"""Maximum number of codes of a column: one byte."""
+SMALLEST_GAIN = 1e-9
+"""A gain below this share of the sum of squares is a rounding error."""
+ROUNDING = 1e-14
+"""A larger share than that by which rounding changes the two sums whose difference a gain is."""
+
+COUNT_BITS = 0xFFFFFFFF
+"""A row's weight is its whole-number gradient in the upper 32 bits and 1 in the lower 32 bits. So one sum of weights
+has the sum of the gradients (`>> 32`) and the number of rows (`& COUNT_BITS`)."""
+
+_SUMS_PER_PASS = 32_768
+"""Maximum number of sums of weights that a pass over the rows updates: they stay in the processor's cache."""
+
+Codes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+
+@helper()
+def _may_gain(upto: Ints, k: int, added: Any, whole: Any, least: float) -> Any:
+    """Return whether a split after some of the first k codes may gain more than `least`, but for rounding.
+
+    The gain is (n G_l - G n_l)^2 / (n n_l n_r). Finding out whether one is larger takes a third of the time of finding
+    the largest, and few columns gain more than the best one before them.
+    """
+    n, g, found = float(whole & COUNT_BITS), float(whole >> 32), 0
+    for j in range(k):  # in 32 bits, because the compiler vectorises only their conversion to floats
+        side = upto[j] + added
+        n_left, n_right = float(np.int32(side & COUNT_BITS)), float(np.int32((whole - side) & COUNT_BITS))
+        between = n * float(np.int32(side >> 32)) - g * n_left
+        enough = (n_left >= FEWEST_LEAF_ROWS) & (n_right >= FEWEST_LEAF_ROWS)
+        found += enough & (between * between > least * n * n_left * n_right)
+    return found > 0
+
+
+@helper()
+def _find_best_prefix(upto: Ints, k: int, added: Any, whole: Any, gains: NDArray[np.float64]) -> Any:
+    """Return the largest G_l^2 / n_l + G_r^2 / n_r where the first codes go left, and the smallest number of these.
+
+    Parameters
+    ----------
+    upto, k
+        The sums of the weights of the first 1, ..., k codes.
+    added
+        The sum of the weights of other rows that go left.
+    whole
+        The sum of the weights of the node's rows.
+    gains
+        Working memory.
+    """
+    # a side has too few rows at the ends only, because the numbers of rows ascend; the other rows never go left alone
+    first, last = 0, k
+    while first < last and (upto[first] == 0 or ((upto[first] + added) & COUNT_BITS) < FEWEST_LEAF_ROWS):
+        first += 1
+    while last > first and ((whole - upto[last - 1] - added) & COUNT_BITS) < FEWEST_LEAF_ROWS:
+        last -= 1
+    g = float(whole >> 32)
+    for j in range(first, last):
+        side = upto[j] + added
+        n_left, n_right = float(np.int32(side & COUNT_BITS)), float(np.int32((whole - side) & COUNT_BITS))
+        g_left = float(np.int32(side >> 32))
+        g_right = g - g_left
+        gains[j] = (g_left * g_left * n_right + g_right * g_right * n_left) / (n_left * n_right)
+    top, count = -1.0, 0
+    for j in range(first, last):
+        if gains[j] > top:
+            top, count = gains[j], j + 1
+    return top, count
+
+
+@helper()
+def _search_columns(
+    sums: Ints,
+    starts: Ints,
+    categorical: NDArray[np.bool_],
+    first: int,
+    last: int,
+    whole: Any,
+    variance: float,
+    best_gain: float,
+    best_column: Any,
+    left: NDArray[np.bool_],
+) -> Any:
+    """Return the largest gain of a split of a leaf by one of the columns from `first` to before `last`, and its column.
+
+    The gain of a split is the part of the gradients' sum of squares that it explains:
+    G_l^2 / n_l + G_r^2 / n_r - G^2 / n, where G is the sum of the gradients and n the number of rows of the left side,
+    of the right side, and of the leaf.
+
+    Categories are ordered by mean gradient, and the first of them go left: the best split into two sets is one of these
+    (Fisher 1958). The gain expected by chance is then subtracted. Without drift the k standardised means are
+    independent normal numbers, and a split by their sign explains (k * sqrt(2/pi))^2 / k = 2/pi * k times the variance.
+    k - 1 takes the place of k, because the mean over all categories is fitted.
+
+    Parameters
+    ----------
+    sums, starts
+        Sums of weights by column and code: see `split_leaves`.
+    categorical
+        Per column, whether its codes are categories, in any order. Other codes are in the order of the values.
+    whole
+        The sum of the weights of the leaf's rows.
+    variance
+        The mean squared gradient of a row of the tree.
+    best_gain, best_column
+        The best split by other columns, which is returned unless another one gains more.
+    left
+        Output, if another column is returned: a mask of the codes that go left.
+    """
+    n, g = float(whole & COUNT_BITS), float(whole >> 32)
+    codes, means = np.empty(CODES, np.int64), np.empty(CODES)
+    upto, gains = np.empty(CODES, np.int64), np.empty(CODES)
+    for column in range(first, last):
+        start, size = starts[column], starts[column + 1] - starts[column]
+        missing, penalty = np.int64(0), 0.0
+        # codes[:k] becomes the codes in the order in which they go left: a split sends the first few of them left
+        k = 0
+        prefix = np.int64(0)
+        if categorical[column]:
+            for code in range(size):
+                rows = sums[start + code] & COUNT_BITS
+                if rows >= FEWEST_CATEGORY_ROWS:
+                    # shrunk towards 0, as if as many more rows had gradient 0: small categories are not first by chance
+                    codes[k], means[k] = code, (sums[start + code] >> 32) / (rows + FEWEST_CATEGORY_ROWS)
+                    k += 1
+            for step in (109, 41, 19, 5, 1):  # Shell's sort: numpy's takes numba seconds to compile
+                for i in range(step, k):
+                    code, mean = codes[i], means[i]
+                    j = i
+                    while j >= step and (
+                        means[j - step] > mean or (means[j - step] == mean and codes[j - step] > code)
+                    ):
+                        codes[j], means[j] = codes[j - step], means[j - step]
+                        j -= step
+                    codes[j], means[j] = code, mean
+            for j in range(k):
+                prefix += sums[start + codes[j]]
+                upto[j] = prefix
+            penalty = 2 / pi * max(k - 1, 0) * variance
+        else:
+            missing = sums[start]  # code 0: tried on either side of every threshold
+            k, present = size - 1, sums[start + 1 : start + size]
+            for j in range(k):
+                prefix += present[j]
+                codes[j], upto[j] = 1 + j, prefix
+            least = best_gain - ROUNDING * (best_gain + g * g / n)
+            promising = False
+            for missing_left in range(2 if missing != 0 else 1):
+                promising |= _may_gain(upto, k, missing * missing_left, whole, least)
+            if not promising:
+                continue
+        # the best number of codes that go left, with missing values on the right or on the left
+        top, top_count, top_missing_left = -1.0, 0, False
+        for missing_left in range(2 if missing != 0 else 1):
+            gain, count = _find_best_prefix(upto, k, missing * missing_left, whole, gains)
+            if gain > top or (gain == top and count < top_count):
+                top, top_count, top_missing_left = gain, count, missing_left == 1
+        top = top - penalty - g * g / n
+        if top > best_gain:
+            best_gain, best_column = top, column
+            left[:] = False
+            for j in range(top_count):
+                left[codes[j]] = True
+            if top_missing_left:
+                left[0] = True
+    return best_gain, best_column
+
+
+@kernel(
+    "Tuple((f8, i8, f8, i8))(u1[:,::1], i4[::1], i8[::1], i8[::1], b1[::1], i8[:,::1], b1[:,::1], i8, i8, i8, i8, f8)",
+    work=None,
+)
+def split_leaves(
+    codes: Codes,
+    rows: NDArray[np.int32],
+    weights: Ints,
+    starts: Ints,
+    categorical: NDArray[np.bool_],
+    sums: Ints,
+    left: NDArray[np.bool_],
+    old: int,
+    new: int,
+    old_whole: int,
+    new_whole: int,
+    variance: float,
+) -> tuple[float, int, float, int]:
+    """Move rows from one leaf to a new one, and return for both the largest gain of a split, and its column.
+
+    The gain is 0 and the column -1 if no split gains anything. Some columns at a time are moved and searched, because
+    their sums stay in the processor's cache.
+
+    Parameters
+    ----------
+    codes
+        Rows x columns.
+    rows
+        Positions of the rows of the new leaf.
+    weights
+        Gradient and count of each row of `codes` (see `COUNT_BITS`).
+    starts, categorical
+        See `train_trees`.
+    sums
+        Per leaf, the sums of weights of column c by code, which are `sums[leaf, starts[c] : starts[c + 1]]`: input and
+        output for the old leaf, output for the new one. They are left as they are if the leaf has too few rows to be
+        split.
+    left
+        Output: per leaf, a mask of the codes that go left, if a column is returned.
+    old, new
+        The two leaves.
+    old_whole, new_whole
+        The sum of the weights of the rows that each leaf has then; 0 if there is no old leaf.
+    variance
+        The mean squared gradient of a row of the tree.
+    """
+    old_splits = (old_whole & COUNT_BITS) >= 2 * FEWEST_LEAF_ROWS
+    new_splits = (new_whole & COUNT_BITS) >= 2 * FEWEST_LEAF_ROWS
+    gains, found = np.empty(2), np.empty(2, np.int64)
+    gains[0] = SMALLEST_GAIN * (old_whole & COUNT_BITS) * variance
+    gains[1] = SMALLEST_GAIN * (new_whole & COUNT_BITS) * variance
+    found[0] = found[1] = -1
+    added, sign = (sums[new], 1) if new_splits else (sums[old], -1)
+    columns = codes.shape[1]
+    first = 0
+    while first < columns and (old_splits or new_splits):
+        end = first + 1
+        while end < columns and starts[end + 1] - starts[first] <= _SUMS_PER_PASS:
+            end += 1
+        if new_splits:
+            for cell in range(starts[first], starts[end]):
+                added[cell] = 0
+        firsts = starts[first:end]
+        for i in range(len(rows)):
+            row = np.uint64(rows[i])  # unsigned, because numba looks whether a signed index counts from the end
+            weight, line = sign * weights[row], codes[row, first:end]
+            for column in range(len(line)):
+                added[np.uint64(firsts[column]) + np.uint64(line[column])] += weight
+        if new_splits and old_splits:
+            for cell in range(starts[first], starts[end]):
+                sums[old, cell] -= added[cell]
+        for i in range(2):  # one call for both leaves, because a call takes long to compile
+            if old_splits if i == 0 else new_splits:
+                leaf, whole = (old, old_whole) if i == 0 else (new, new_whole)
+                gains[i], found[i] = _search_columns(
+                    sums[leaf], starts, categorical, first, end, whole, variance, gains[i], found[i], left[leaf]
+                )
+        first = end
+    for i in range(2):
+        if found[i] < 0:
+            gains[i] = 0.0
+    return gains[0], found[0], gains[1], found[1]

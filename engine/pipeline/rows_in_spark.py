@@ -1,0 +1,46 @@
+"""What cannot be measured of rows that stay with Spark: it needs all rows here, in one order.
+
+It is refused by name before anything is computed: an evaluation that lacked it in silence would look complete.
+"""
+
+from collections.abc import Iterator
+
+from engine.data import Table
+from engine.errors import DataError
+from engine.formatting.lists import join_words
+from engine.pipeline.context import BuildContext
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
+
+
+def require_measurable_rows(store: str, table: Table, context: BuildContext) -> None:
+    """Raise a DataError if a store declares what cannot be measured of a table whose rows stay with Spark."""
+    if table.spark is None:
+        return
+    if lacking := list(_list_unmeasurable(context.project.evaluation_stores[store])):
+        raise DataError(
+            f"evaluation store {store!r}: {join_words(lacking, 'and')} cannot be computed where rows stay with Spark, "
+            f"and dataset {table.name!r} has {table.spark.count:,}: leave out what is named, evaluate fewer rows, or "
+            "raise collect_rows of the connection if this machine can hold them"
+        )
+
+
+def require_packable_rows(table: Table) -> None:
+    """Raise a DataError if the rows of a table stay with Spark, since a bundle holds its rows in a file."""
+    if table.spark is not None:
+        raise DataError(
+            f"dataset {table.name!r} has {table.spark.count:,} rows, which stay with Spark, and no bundle holds them: "
+            "take it out of include: datasets, so that it is read where the bundle is deployed"
+        )
+
+
+def _list_unmeasurable(spec: EvaluationStoreSpec) -> Iterator[str]:
+    if spec.segments:
+        yield "segments"
+    if spec.segment_search:
+        yield "find_segments"
+    if spec.keeps_scored_rows:
+        yield "estimates"
+    if spec.challenger:
+        yield "challenger"
+    if spec.model and spec.metrics:
+        yield "metrics"

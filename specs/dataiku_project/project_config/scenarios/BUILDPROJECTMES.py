@@ -1,0 +1,1 @@
+# sets the variables of each quarter, and runs Recursive_MES

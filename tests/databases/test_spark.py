@@ -1,0 +1,279 @@
+"""Datasets of Spark: the numbers of files, whether the rows are read here or stay there; and what errors say."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import engine
+
+LACKING = "" if find_spec("pyspark") else "the extra spark is not installed"
+LACKING = LACKING or ("" if shutil.which("java") else "there is no Java (apt-get install default-jre-headless)")
+needs_spark = pytest.mark.skipif(bool(LACKING), reason=LACKING or "-")
+
+FUNCTION = """
+import polars as pl
+
+def before(folder, spark):
+    if not spark:
+        return pl.read_parquet(folder)
+    from pyspark.sql import SparkSession
+    return SparkSession.builder.getOrCreate().read.parquet(folder)
+"""
+SUMS = ("mean", "std", "sum", "median", "q05", "q25", "q75", "q95")
+
+
+def make_rows(n: int, seed: int, shift: float) -> pl.DataFrame:
+    draw = np.random.default_rng(seed)
+    amount = draw.normal(shift, 1, n)
+    return pl.DataFrame(
+        {
+            "card": draw.integers(0, n // 2, n),
+            "amount": np.where(draw.random(n) < 0.02, np.nan, amount),
+            "count": pl.Series(draw.integers(0, 9, n)).set(pl.Series(draw.random(n) < 0.1), None),
+            "city": pl.Series(["Oslo", "Rome", "Bonn", None])[draw.integers(0, 4, n).tolist()],
+            "price": pl.Series(
+                [Decimal(int(one)).scaleb(-2) for one in draw.integers(0, 999, n)], dtype=pl.Decimal(9, 2)
+            ),
+            "day": [date(2026, 1, 1) + timedelta(int(one)) for one in draw.integers(0, 30, n)],
+            "at": [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=int(one)) for one in draw.integers(0, 9**6, n)],
+            "odd.name": draw.integers(0, 3, n).astype(np.int16),
+            "bad": (amount + draw.normal(0, 1, n) > 0).astype(np.int64),
+        }
+    )
+
+
+def write_project(folder: Path, connection: dict[str, Any], *, spark: bool) -> Path:
+    folder.mkdir()
+    for name, rows in (("before", make_rows(3000, 1, 0)), ("now", make_rows(2000, 2, 0.3))):
+        (folder / name).mkdir()
+        for part, start in enumerate((0, 10, 10, 900)):  # one file is empty
+            end = (10, 10, 900, rows.height)[part]
+            rows[start:end].write_parquet(folder / name / f"part-{part}.parquet")
+    make_rows(2000, 3, 0).write_parquet(folder / "train.parquet")
+    (folder / "made.py").write_text(FUNCTION)
+    statistics = ["missing_share", "missing_count", "distinct_count", "min", "max", *SUMS]
+    metrics = {one: {"metric": f"{one}.*", "min": -1e12} for one in statistics}
+    metrics |= {one: {"metric": one, "min": 0} for one in ("row_count", "column_count", "age.day", "age.at")}
+    stored = {"kind": "stored", "connection": "lake", "entity": "card"}
+    spec = {
+        "version": 1,
+        "project": "clicks",
+        "connections": {"lake": connection},
+        "datasets": {
+            "before": {**stored, "path": "before"},
+            "now": {
+                **stored,
+                "path": "now",
+                "checks": metrics,
+                "columns": {
+                    "count": {"type": "integer", "min": 0, "max": 9},
+                    "bad": {"required": True, "allowed": [0, 1]},
+                },
+            },
+            "made": {
+                "kind": "python",
+                "function": "made:before",
+                "arguments": {"folder": str(folder / "before"), "spark": spark},
+                "entity": "card",
+            },
+            "train": {"path": "train.parquet"},
+        },
+        "models": {
+            "risk": {
+                "kind": "train",
+                "algorithm": "logistic_regression",
+                "task": "binary_classification",
+                "dataset": "train",
+                "target": "bad",
+                "positive": 1,
+                "features": {"include": ["amount", "count", "city", "price"]},
+            }
+        },
+        "evaluation_stores": {
+            "drift": {"dataset": "now", "reference": {"kind": "dataset", "dataset": "before"}},
+            "scored": {"dataset": "now", "model": "risk", "reference": {"kind": "dataset", "dataset": "made"}},
+        },
+    }
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps(spec))
+    return path
+
+
+def run_engine(*arguments: str | Path, code: int = 0, **environ: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environ},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def read_numbers(spec: Path) -> dict[str, tuple[Any, ...]]:
+    project = engine.load(spec)
+    found: dict[str, tuple[Any, ...]] = {}
+    for store in ("drift", "scored"):
+        for row in project.store(store).metrics().iter_rows(named=True):
+            found[f"{store} {row['metric']}"] = tuple(row[key] for key in ("value", "low", "high", "p_value", "reason"))
+    for row in project.checks("now").iter_rows(named=True):
+        found[f"now {row['metric']}"] = (row["value"],)
+    return found
+
+
+def is_close(found: Any, expected: Any) -> bool:
+    if isinstance(found, float) and isinstance(expected, float):
+        return math.isclose(found, expected, rel_tol=1e-12, abs_tol=1e-12)
+    return bool(found == expected)
+
+
+@needs_spark
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_numbers_are_those_of_files_wherever_the_rows_are(tmp_path: Path) -> None:
+    of_files = write_project(tmp_path / "files", {"kind": "file", "root": "."}, spark=False)
+    run_engine("run", of_files)
+    expected = read_numbers(of_files)
+    assert len([name for name in expected if name.startswith("now ")]) > 80
+    spark = {"kind": "spark", "url": "local[2]", "options": {"spark.driver.host": "127.0.0.1"}}
+    for name, most in (("read", 5_000), ("stays", 100)):
+        spec = write_project(tmp_path / name, {**spark, "collect_rows": most}, spark=True)
+        run_engine("run", spec)
+        found = read_numbers(spec)
+        assert found.keys() == expected.keys()
+        for key, values in expected.items():
+            if key.startswith("scored ") or key.split(".")[0].removeprefix("now ") in SUMS:  # sums in another order
+                assert all(map(is_close, found[key], values)), key
+            elif not key.startswith("now age"):
+                assert found[key] == values, key
+    (tmp_path / "stays" / "now" / "part-1.parquet").touch()
+    said = run_engine("plan", spec)
+    assert "dataset now: the files of path now have changed" in said
+    assert "2,000 rows stay with Spark: executors measure them" in said
+    assert "reused: read before" in said
+
+
+OPEN_EACH = """
+import sys
+from pathlib import Path
+from tempfile import mkdtemp
+from engine.data import Datasets, InMemoryFileHashes
+from engine.data.contract import verify_contract
+from engine.errors import EngineError
+from engine.spec import load
+
+project = load(sys.argv[1])
+datasets = Datasets(project, InMemoryFileHashes(), lambda: Path(mkdtemp(dir=sys.argv[2])))
+for name in project.datasets:
+    try:
+        verify_contract(datasets.open(name))
+        print(name, "has no fault")
+    except EngineError as error:
+        print(error)
+lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+arguments = b"".join(line for line in lines if line.partition(b"\\0")[0].endswith(b"/java"))
+print("java is told", b"spark.sql.shuffle.partitions=3" in arguments, b"the-secret-key" in arguments)
+session = next(iter(datasets._spark_data.values())).rows.frame.sparkSession
+print("spark is told", session.conf.get("spark.hadoop.fs.s3a.secret.key") == "the-secret-key")
+"""
+
+
+@needs_spark
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
+    rows = make_rows(200, 1, 0)
+    rows.write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no more")
+    stored = {"kind": "stored", "connection": "lake"}
+    options = {"spark.hadoop.fs.s3a.secret.key": "${secret.key}", "spark.sql.shuffle.partitions": "3"}
+    spec = {
+        "version": 1,
+        "project": "faults",
+        "secrets": {"key": {"env": "LAKE_KEY"}},
+        "connections": {"lake": {"kind": "spark", "url": "local[1]", "collect_rows": 100, "options": options}},
+        "datasets": {
+            "good": {**stored, "path": "a.parquet"},
+            "absent": {**stored, "path": "b.parquet"},
+            "table": {**stored, "table": "clicks"},
+            "no_file": {**stored, "table": f'"parquet"."{tmp_path}/a.parquet"'},
+            "broken": {**stored, "path": "broken.parquet"},
+            "bucket": {**stored, "path": "s3a://bucket/a.parquet"},
+            "rules": {**stored, "path": "a.parquet", "columns": {"bad": {"allowed": [0]}, "card": {"unique": True}}},
+        },
+    }
+    path = tmp_path / "spec.yaml"
+    path.write_text(json.dumps(spec))
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_EACH, path, tmp_path],
+        capture_output=True, text=True, check=True, env={**os.environ, "LAKE_KEY": "the-secret-key"},
+    )  # fmt: skip
+    said = done.stdout
+    wrong = rows["bad"].sum()
+    for expected in (
+        "good has no fault",
+        f"dataset 'absent': connection 'lake': path b.parquet: Path does not exist: file:{tmp_path}/b.parquet",
+        "dataset 'table': there is no table 'clicks' in Spark",
+        "dataset 'no_file': there is no table",
+        f"Encountered error while reading file file:{tmp_path}/broken.parquet",
+        "path s3a://bucket/a.parquet: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found",
+        f"column 'bad': {wrong} of 200 values are not in allowed (0): row ",
+        f"column 'card': {200 - rows['card'].n_unique()} of 200 values are",
+        "java is told True False",
+        "spark is told True",
+    ):
+        assert expected in said, said
+    assert "\tat " not in said + done.stderr
+    assert "org.apache.spark.SparkException" not in said + done.stderr
+
+
+@pytest.mark.skipif(not find_spec("pyspark"), reason="the extra spark is not installed")
+def test_what_is_needed_and_what_does_not_answer_is_told_at_once(tmp_path: Path) -> None:
+    rows = {"kind": "stored", "connection": "lake", "table": "t", "checks": {"rows": {"metric": "row_count", "min": 1}}}
+    spec = {"version": 1, "project": "p", "datasets": {"t": rows}}
+    path = tmp_path / "spec.yaml"
+    for url, environ, expected in (
+        ("local[1]", {"JAVA_HOME": str(tmp_path)}, "apt-get install default-jre-headless"),
+        ("spark://127.0.0.1:9", {}, "no Spark answers at 127.0.0.1:9: Connection refused"),
+        ("sc://127.0.0.1:9", {}, "no Spark answers at 127.0.0.1:9: Connection refused"),
+    ):
+        path.write_text(json.dumps({**spec, "connections": {"lake": {"kind": "spark", "url": url}}}))
+        assert expected in run_engine("run", path, code=3, **environ)
+
+
+@pytest.mark.skipif(find_spec("pyspark") is not None, reason="the extra spark is installed")
+def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "{version: 1, project: p, connections: {lake: {kind: spark}}, "
+        "datasets: {t: {kind: stored, connection: lake, table: t, checks: {rows: {metric: row_count, min: 1}}}}}"
+    )
+    assert "pip install 'engine[spark]'" in run_engine("run", spec, code=3)
+
+
+@needs_spark
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_example_gives_the_numbers_of_the_files_that_it_reads(tmp_path: Path) -> None:
+    examples = Path(__file__).parents[2] / "specs"
+    shutil.copytree(examples / "hello_drift", tmp_path / "hello_drift")
+    found = []
+    for name in ("hello_drift.yaml", "spark.yaml"):
+        spec = shutil.copy(examples / name, tmp_path)
+        run_engine("run", spec)
+        found.append(engine.load(spec).store("drift").metrics().drop("reason"))
+    assert found[0].equals(found[1])
