@@ -40,6 +40,7 @@ def spark(tmp_path_factory):
         "spark.sql.warehouse.dir": str(folder / "tables"),
         "spark.sql.session.timeZone": "UTC",
         "spark.task.maxFailures": "1",
+        "spark.sql.shuffle.partitions": "4",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
     }
