@@ -16,6 +16,7 @@ from engine.views.columns import ColumnView
 from engine.views.estimates import describe_estimates
 from engine.views.facts import EvaluationFacts
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
+from engine.views.ranges import select_value_range
 from engine.views.segments import describe_segments
 
 
@@ -164,8 +165,21 @@ def _describe_wrong(name: str, checks: Sequence[CheckResult]) -> str:
     """Return what a check has found: its worst metric, and how many others; the name alone may say the opposite."""
     worst, *others = [one for one in sort_by_severity(checks) if one.check == name]
     more = sum(one.counts_as is not CheckOutcome.OK for one in others)
-    what = worst.summary.removeprefix(f"{name}: ")
+    what = _describe_breach(worst) or worst.summary.removeprefix(f"{name}: ")
     return f"{what}{f' and {more} more' if more else ''} (“{name}”)"
+
+
+def _describe_breach(result: CheckResult) -> str:
+    """Return `ROC AUC 0.62 is below soft_min 0.7`; nothing if that is not it, or if rounding would hide it."""
+    applied = select_value_range(result.bounds)
+    if applied is None or result.value is None:
+        return ""
+    hard_first = sorted(applied.limits, key=lambda limit: limit.outcome is not CheckOutcome.ERROR)
+    broken = next((limit for limit in hard_first if limit.is_broken_by(result.value)), None)
+    if broken is None:
+        return ""
+    value, bound = format_metric(result.metric, result.value), format_metric(result.metric, broken.value)
+    return f"{format_metric_name(result.metric)} {value} is {broken.side} {bound}" if value != bound else ""
 
 
 _OUTCOME_VERBS = {CheckOutcome.ERROR: "failed", CheckOutcome.WARNING: "warned"}

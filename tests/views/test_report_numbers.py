@@ -140,7 +140,7 @@ def test_what_happened_in_three_sentences():
         "2 of 4 columns drifted: age (0.18) and score (0.12), and the predictions moved by 0.1.",
         (
             "On the 50 % of the rows that have a target value, ROC AUC is 0.75, 0.05 below the reference's. "
-            "Of 2 checks 1 warned: data_drift (“a”)."
+            "Of 2 checks 1 warned: data drift 0.6 is above soft_max 0.5 (“a”)."
         ),
     ]
 
