@@ -35,13 +35,13 @@ def apply_to_batches(work: FrameTask, names: Sequence[str]) -> "Task":
 def _run_work(work: FrameTask, names: list[str], batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
     import pyarrow as pa
 
-    for frame in work(_name_columns(batch, names) for batch in batches if batch.num_rows):
+    for frame in work(_open_batch(batch, names) for batch in batches if batch.num_rows):
         packed = io.BytesIO()
         frame.write_ipc_stream(packed, compression="lz4")
         yield pa.RecordBatch.from_pydict({"packed": pa.array([packed.getvalue()], pa.binary())})
 
 
-def _name_columns(batch: "RecordBatch", names: list[str]) -> pl.DataFrame:
+def _open_batch(batch: "RecordBatch", names: list[str]) -> pl.DataFrame:
     frame = pl.DataFrame(batch)
     frame.columns = names
     return frame
