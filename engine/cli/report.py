@@ -3,13 +3,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.cli.options import AsOf, On, Variables, load_project
 from engine.outcome import ExitCode
-from engine.spec import ProjectSpec
+
+if TYPE_CHECKING:
+    from engine.spec import ProjectSpec
 
 ENDINGS = (".html", ".htm", ".png")
 """What the name of a report may end in."""
@@ -71,7 +73,7 @@ def command(
     return ExitCode.OK
 
 
-def _write_all_pages(declared: ProjectSpec, folder: Path) -> int:
+def _write_all_pages(declared: "ProjectSpec", folder: Path) -> int:
     from engine.api import Project
     from engine.cli.output import print_warning
     from engine.server.page_copy import INDEX, copy_pages
