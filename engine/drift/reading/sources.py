@@ -76,6 +76,11 @@ def open_table(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
 def _open_form(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
     if isinstance(data, str | Path):
         return _open_path(Path(data))
+    if is_spark_frame(data):
+        raise DataError(
+            "a Spark DataFrame is read by its executors, which only profile, compare, roles and sample ask for: give "
+            "the rows of sample(…), or all of them as data.toArrow()"
+        )
     return (data if isinstance(data, pl.LazyFrame) else _hold_table(data)), ()
 
 

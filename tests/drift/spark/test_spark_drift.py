@@ -89,6 +89,12 @@ def test_a_batch_in_any_partitions_drifts_as_on_one_machine(spark, files, refere
     require_same_drift(drift.compare(reference, divided), drift.compare(reference, files[1]))
 
 
+def test_what_executors_cannot_do_collects_no_rows_unasked(spark, files):
+    frame = spark.read.parquet(str(files[1]))
+    with pytest.raises(DataError, match="give the rows of sample"):
+        drift.domain_classifier(frame, frame, {"normal": "numerical"})
+
+
 def test_a_certified_comparison_reads_once_and_has_the_bounds_of_one_machine(spark, files, reference):
     frame = spark.read.parquet(str(files[1])).repartition(3)
     found, expected = (drift.compare(reference, batch, exact=False) for batch in (frame, files[1]))
