@@ -37,6 +37,9 @@ _SETTINGS_OF_DRIVER = {
     "spark.log.level": "ERROR",
 }
 
+_SETTINGS_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+"""Those of a Spark in this machine: its name may lead to no address, or to one of a network that is not there."""
+
 _URL = re.compile(r"local(\[[\d*]+(, *\d+)?\])?|local-cluster\[\d+, *\d+, *\d+\]|yarn|(spark|k8s|sc)://\S+")
 
 
@@ -130,9 +133,10 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
     if running is not None and running.sparkContext.master == url:  # of a notebook, or of a user's function
         return running
     # workers take another interpreter than the driver's unless they are told; on a cluster it has another path there
-    if url.startswith("local"):
+    here = _SETTINGS_OF_THIS_MACHINE if url.startswith("local") else {}
+    if here:
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    settings = {**_SETTINGS_OF_DRIVER, **wanted, **SPARK_SETTINGS_OF_ENGINE, "spark.master": url}
+    settings = {**_SETTINGS_OF_DRIVER, **here, **wanted, **SPARK_SETTINGS_OF_ENGINE, "spark.master": url}
     of_launch = {name: value for name, value in settings.items() if name not in wanted or name in options}
     with TemporaryFile("w+", errors="replace") as said:  # Java keeps it open; only a failed start is told
         try:

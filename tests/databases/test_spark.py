@@ -149,7 +149,7 @@ def test_the_numbers_are_those_of_files_wherever_the_rows_are(tmp_path: Path) ->
     run_engine("run", of_files)
     expected = read_numbers(of_files)
     assert len([name for name in expected if name.startswith("now ")]) > 80
-    spark = {"kind": "spark", "url": "local[2]", "options": {"spark.driver.host": "127.0.0.1"}}
+    spark = {"kind": "spark", "url": "local[2]"}
     for name, most in (("read", 5_000), ("stays", 100)):
         spec = write_project(tmp_path / name, {**spark, "collect_rows": most}, spark=True)
         run_engine("run", spec)
