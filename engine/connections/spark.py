@@ -183,7 +183,7 @@ def explain_spark_errors(place: str) -> Iterator[None]:
         yield
     except DatabaseError:
         raise
-    except Exception as error:
+    except Exception as error:  # no class is common to pyspark, py4j and grpc; what is not theirs goes on
         if not _is_of_spark(error):
             raise
         told = explain_spark_error(error)

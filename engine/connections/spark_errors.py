@@ -30,7 +30,7 @@ def explain_spark_error(error: BaseException) -> DatabaseError:
     if _OTHER_PYTHON.search(text):
         return DatabaseError(
             "the executors run another version of Python than this one: install the same one there, and name it by "
-            "spark.pyspark.python under options"
+            "PYSPARK_PYTHON, or by spark.pyspark.python among the options"
         )
     if "OutOfMemoryError" in text:
         return DatabaseError("Java has no memory left: give it more by spark.driver.memory or spark.executor.memory")
