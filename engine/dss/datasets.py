@@ -32,6 +32,8 @@ _SQL_TYPES = frozenset(
         ),
     }
 )
+_COMPRESSIONS = frozenset({"", "none", "gz", "gzip", "zst", "zstd", "zip", "bz2", "bzip2"})
+"""How files may be compressed; their endings tell."""
 _FORMATS = {"csv": "csv", "parquet": "parquet", "jsonl": "ndjson", "json": "ndjson"}
 
 
@@ -179,7 +181,7 @@ def _describe_format(part: Part, found: JsonObject, line: ObjectLine) -> None:
     style, escape = params.get_text("style"), params.get_text("escapeChar") or "\\"
     if style in ("unix", "escape_only") and len(escape) == 1:
         csv["escape"] = escape
-    if (compression := params.get_text("compress").lower()) not in ("", "none", "gz", "gzip", "zst", "zstd"):
+    if (compression := params.get_text("compress").lower()) not in _COMPRESSIONS:
         part.add_todo(f"files compressed by {compression[:20]} are not read: unpack them")
         line.note(f"TODO files compressed by {compression[:20]} are not read: unpack them")
     if csv:
