@@ -67,9 +67,13 @@ def _declare_store_of_model(state: ImportState, model: str, reference: dict[str,
     target = f"evaluation_stores.{name}"
     state.stores_of_model[model] = [name]
     line = state.report.add("evaluation store", name, f"{found.place}.metricsChecks", target)
-    line.note("TODO no store of the project evaluates the model: name in dataset the rows with its predictions")
-    part = Part(found.place, {"model": model, "dataset": PLACEHOLDER, "reference": reference})
-    part.add_todo("name in dataset the rows with the predictions of the model")
+    tested = reference["dataset"] if reference["dataset"] in state.predicted_columns else PLACEHOLDER
+    part = Part(found.place, {"model": model, "dataset": tested, "reference": reference})
+    if tested == PLACEHOLDER:
+        part.add_todo("name in dataset the rows with the predictions of the model")
+        line.note("TODO no store of the project evaluates the model: name in dataset the rows with its predictions")
+    else:
+        line.note("no store of the project evaluates the model: its checks are applied to its test rows, as in DSS")
     import_checks(state, found, "store", target, part, _OF_MODEL)
     state.sections["evaluation_stores"][name] = part
 

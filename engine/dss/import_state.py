@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.dss.json_objects import JsonObject, parse_lenient_json
 from engine.dss.names import ProjectNames, make_identifier
+from engine.dss.predicted_rows import PredictedRows
 from engine.dss.report import ImportReport, ObjectLine
 from engine.dss.source import MANIFEST_FILE, ProjectFiles
 from engine.dss.spec_writing import Part, Template
@@ -32,6 +33,10 @@ class ImportState:
     ----------
     copies
         With data: by the path in the source of a data file, the path of its copy, relative to the spec.
+    joins
+        With data: by the path of a file, relative to the spec, the rows and predictions that it is made of.
+    predicted_columns
+        By name of a dataset with the test rows of a model, the columns of its predictions.
     triggers_off
         Whether the settings of the project switch all triggers off.
     objects
@@ -59,6 +64,8 @@ class ImportState:
     with_data: bool
     sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
     copies: dict[str, str] = field(default_factory=dict)
+    joins: dict[str, PredictedRows] = field(default_factory=dict)
+    predicted_columns: dict[str, list[str]] = field(default_factory=dict)
     triggers_off: bool = False
     objects: dict[str, JsonObject] = field(default_factory=dict)
     models: dict[str, JsonObject] = field(default_factory=dict)

@@ -41,6 +41,8 @@ def import_models(state: ImportState, recipes: dict[str, JsonObject]) -> dict[st
         scored = _find_scored_columns(state, recipes, id_)
         part = _describe_model(state, found, training[1] if training else None, scored, line)
         reference = _find_reference(state, found, id_, name, training[0] if training else None, line)
+        if probabilities := [one for one in state.predicted_columns.get(reference, []) if one.startswith("proba_")]:
+            part.setdefault("probability", {one.removeprefix("proba_"): one for one in probabilities})
         _note_roles(state, name, training[1] if training else None)
         state.sections["models"][name] = part
         references[name] = {"kind": "dataset", "dataset": reference}

@@ -13,6 +13,7 @@ from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.models import import_models
 from engine.dss.names import ProjectNames, make_name
+from engine.dss.predicted_rows import PredictedRows
 from engine.dss.report import ImportReport, format_report
 from engine.dss.scenario_mistakes import find_scenario_mistakes
 from engine.dss.scenarios import import_scenarios
@@ -54,12 +55,15 @@ class ImportedProject:
     ----------
     copies
         By path in the source, the path of a data file relative to the spec.
+    joins
+        By path of a file, relative to the spec, the rows and predictions that it is made of.
     """
 
     spec: str
     name: str
     report: ImportReport
     copies: dict[str, str]
+    joins: dict[str, PredictedRows]
 
 
 def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
@@ -90,7 +94,7 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
     report_unread_keys(state)
     name = make_name(state.names.project, (), "project")
     spec = {"version": 1, "project": name, **_drop_unused(state)}
-    return ImportedProject(format_spec(spec), name, report, state.copies)
+    return ImportedProject(format_spec(spec), name, report, state.copies, state.joins)
 
 
 def check_spec(path: Path) -> tuple[str, bool]:
