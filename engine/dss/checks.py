@@ -55,12 +55,19 @@ def import_checks(
             places.append(f"{target}.checks.{name}")
         if type_ == "python":
             places.append(_add_stub(checks, one, label, target, line))
-        if line.reason is not None:
+        if line.reason is not None or line.needless is not None:
             one.read_whole()
         if places:
             line.target = ", ".join(places)
     if not checks:
         del part["checks"]
+
+
+def leave_out_checks(state: ImportState, owner: JsonObject, reason: str) -> None:
+    """Report the checks of what is not in the spec, and why they are not either."""
+    for one in owner.get_object("metricsChecks").get_objects("checks"):
+        one.read_whole()
+        state.report.add("check", name_check(one), one.place).leave_out(reason)
 
 
 def name_check(one: JsonObject) -> str:
@@ -74,7 +81,7 @@ def name_check(one: JsonObject) -> str:
 def _add_contract(part: Part, contract: dict[str, Keys], target: str, line: ObjectLine, *, enabled: bool) -> list[str]:
     """Add what rules ask of the values of columns; return where that is in the spec."""
     if contract and not enabled:
-        line.leave_out("it is switched off in DSS, and what a contract asks of a column cannot be")
+        line.drop("it is switched off in DSS, and what a contract asks of a column cannot be")
         return []
     columns = part.setdefault("columns", {}) if contract else {}
     for name, keys in contract.items():
