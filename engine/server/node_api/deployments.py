@@ -15,7 +15,7 @@ from engine.service.control import ServerControl
 from engine.service.deployments.node_folder import NodeFolder
 from engine.service.deployments.node_requests import (
     AcceptedOperation,
-    DeletedAnswer,
+    DeletedDeploymentAnswer,
     DeploymentAnswer,
     DeploymentList,
     DisableRequest,
@@ -59,8 +59,9 @@ class DeploymentRequests:
     def delete_deployment(self, request: Request) -> Response:
         """Remove a deployment."""
         row = find_deployment_row(self.node, request.path_params["name"])
-        self.folder.delete_deployment(row.name, self.control.reload)
-        return answer_model(DeletedAnswer(deleted=row.name))
+        keep_state = request.query_params.get("keep_state") == "true"
+        rows = self.folder.delete_deployment(row.name, self.control.reload, keep_state=keep_state)
+        return answer_model(DeletedDeploymentAnswer(deleted=row.name, rows=rows))
 
     def list_operations(self, request: Request) -> Response:
         """Return the operations on a deployment."""
