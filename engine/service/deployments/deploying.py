@@ -178,9 +178,7 @@ def disable_deployment(
     return _open_target(project, name, environ, tell).disable(name, by=describe_acting_user())
 
 
-def delete_deployment(
-    project: ProjectSpec, name: str, environ: Mapping[str, str], *, keep_state: bool = False
-) -> str:
+def delete_deployment(project: ProjectSpec, name: str, environ: Mapping[str, str], *, keep_state: bool = False) -> str:
     """Remove a deployment with its releases, its state and what it has written; return what, empty if nothing.
 
     Parameters
