@@ -150,7 +150,7 @@ _RUNS = f"{_DEPLOYMENTS}/runs/{{run}}"
 ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute(
         "put_bundle", "PUT", "/v1/bundles/{id}", Role.DEPLOYER,
-        "Bring the archive of a bundle; again, and nothing is changed.",
+        "Bring the archive of a bundle; again, and only signatures are added.",
         {200: BundleAnswer, 201: BundleAnswer}, body="stream", errors=(507,), parameters=(_BUNDLE,),
     ),
     ApiRoute("list_bundles", "GET", "/v1/bundles", Role.VIEWER, "List the bundles.", {200: BundleList}),

@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.bundles.archive_checks import verify_archive
+from engine.bundles.archive_checks import read_signatures, verify_archive
 from engine.bundles.archive_records import MOST_ARCHIVE_BYTES
 from engine.bundles.extraction import remove_extracted
+from engine.bundles.registry import brings_signatures
 from engine.bundles.signatures import load_trusted_keys
 from engine.errors import BundleError, EngineError, UsageError
 from engine.formatting.numbers import format_bytes
@@ -101,7 +102,7 @@ class NodeFolder:
         return Upload(self._staging, id_)
 
     def keep_upload(self, upload: Upload, by: str) -> tuple[ReceivedBundle, bool]:
-        """Check what has come, and keep it; return the bundle, and whether it is new.
+        """Check what has come, and keep it, also for its signatures; return the bundle, and whether it is new.
 
         Raises
         ------
@@ -120,7 +121,8 @@ class NodeFolder:
             raise BundleError(f"this is the bundle {verified.manifest.id}, not {upload.id}")
         with self.node.lock_archives():
             known = self.find_bundle(upload.id)
-            if known is not None:
+            signed = read_signatures(upload.path)
+            if known is not None and not brings_signatures(self.get_archive(upload.id), upload.id, signed, "the node"):
                 return known, False
             bundle = ReceivedBundle(
                 id=upload.id,
@@ -135,7 +137,7 @@ class NodeFolder:
             upload.path.replace(self.get_archive(upload.id))
             _sync_folder(self.node.folder / "bundles")
             remove_spare_bundles(self.node, settings.resources.limits.bundles, keeping=upload.id)
-        return bundle, True
+        return bundle, known is None
 
     def delete_bundle(self, id_: str) -> None:
         """Remove a bundle; raises UsageError if it is in use."""

@@ -141,15 +141,18 @@ class NodeTarget:
         return found.row.active_revision
 
     def _bring_bundle(self, order: UpdateOrder) -> None:
-        """Send the archive of a bundle, unless the node has it."""
+        """Send the archive of a bundle, unless the node has it with as many signatures."""
         path = f"/v1/bundles/{order.bundle}"
+        size = None if order.archive is None else order.archive.stat().st_size
         try:
-            self.client.ask("GET", path, BundleAnswer)
+            if self.client.ask("GET", path, BundleAnswer).bundle.size == size:
+                return
         except NodeError as problem:
             if problem.status != 404 or order.archive is None:
                 raise
-            size = format_bytes(order.archive.stat().st_size)
-            self.tell(f"sends {order.bundle_name} ({order.bundle[:12]}), {size}, to the node {self.client.name}")
+        if order.archive is not None and size is not None:
+            told = f"{order.bundle_name} ({order.bundle[:12]}), {format_bytes(size)}"
+            self.tell(f"sends {told}, to the node {self.client.name}")
             self.client.send_file(path, order.archive, BundleAnswer)
 
     def _follow(self, operation: OperationRow) -> OperationRow:
