@@ -9,6 +9,16 @@ from engine.spec.metric_names import MetricName, find_metric_definition, parse_m
 
 _USUAL_WORDS = {
     "r2": "R²",
+    "f1": "F1",
+    "chi2": "χ²",
+    "brier": "Brier",
+    "hamming": "Hamming",
+    "hellinger": "Hellinger",
+    "wasserstein": "Wasserstein",
+    "cramers": "Cramér's",
+    "v": "V",
+    "l": "L",
+    "infinity": "∞",
     **{word: word.upper() for word in ("roc", "auc", "rmse", "mae", "mse", "mcc", "rmsle", "mape", "psi", "js", "ks")},
 }
 

@@ -225,14 +225,14 @@ class EvaluationPages:
         step = max(1, len(view.rows) // 20)
         counts = [
             [row.threshold, row.true_positive, row.false_positive, row.false_negative, row.true_negative]
-            for row in view.rows
+            for row in reversed(view.rows)
         ]
         return {
             "positive": view.positive,
             "in_use": view.in_use,
             "rows": view.rows[::step],
             "counts": json.dumps(counts),
-            "index": view.rows.index(view.in_use),
+            "index": len(view.rows) - 1 - view.rows.index(view.in_use),
             "last": len(view.rows) - 1,
             "lift": lift.render(),
             "density": draw_histogram(view.density, self.redact).render(),
@@ -277,7 +277,7 @@ def _list_content(view: EvaluationView) -> dict[str, Any]:
         "name": evaluation.name,
         "store": evaluation.store,
         "outcome": view.outcome,
-        "summary": view.summary,
+        "summary": view.summary.sentences,
         "reference": view.reference,
         "headlines": view.headlines,
         "checks": view.checks,
