@@ -17,6 +17,8 @@ _USUAL_WORDS = {
     "wasserstein": "Wasserstein",
     "cramers": "Cramér's",
     "v": "V",
+    **{f"q{part:02}": f"{part} % quantile" for part in (5, 25, 75, 95)},
+    "std": "standard deviation",
     "l": "L",
     "infinity": "∞",
     **{word: word.upper() for word in ("roc", "auc", "rmse", "mae", "mse", "mcc", "rmsle", "mape", "psi", "js", "ks")},

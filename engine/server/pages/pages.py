@@ -81,7 +81,7 @@ def build_pages(
     if api is not None:
         from engine.server.pages.node_pages import list_node_pages
 
-        of_node = list_node_pages(requests, api)
+        of_node = list_node_pages(requests, api, forms.redact)
         pages, actions = [*pages, *of_node[0]], [*actions, *of_node[1]]
     found = build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
     return [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER), *found]
