@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from engine import models
-from engine.data import Table, materialise
+from engine.data import Table, materialise, require_unchanged_rows
 from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.advantages import is_of_challenger
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
@@ -79,6 +79,7 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
         table = context.datasets.open(name)
     snapshot, note = _profile_rows(replace(table, entity=batch.entity), batch, evaluation, version, context)
     context.datasets.files.verify()
+    require_unchanged_rows(table)
     return _evaluate_against(evaluation, _ComparisonReference(table.fingerprint, snapshot, note), context)
 
 

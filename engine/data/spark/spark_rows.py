@@ -24,6 +24,7 @@ from engine.data.spark.executor_tasks import (
     give_rows,
     unpack_frame,
 )
+from engine.spec.stored_data import StoredPlace
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,11 +45,14 @@ class SparkRows:
         What it is, as messages name it.
     notes
         What is not read as it is, as sentences.
+    source
+        The path or table that they are read from; None for what a function has returned.
     """
 
     frame: "DataFrame"
     place: str
     notes: tuple[str, ...] = ()
+    source: StoredPlace | None = None
 
     @cached_property
     def count(self) -> int:
@@ -116,7 +120,7 @@ class SparkRows:
         return self.frame.select(*map(quote_name, names))
 
 
-def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
+def hold_spark_rows(frame: "DataFrame", place: str, source: StoredPlace | None = None) -> SparkRows:
     """Return the rows of a DataFrame, with those columns as texts that have types which Arrow does not know.
 
     Raises
@@ -134,7 +138,7 @@ def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
                 column = column.cast("string").alias(name)
             columns.append(column)
     refuse_pattern_names(frame.columns, place)
-    return SparkRows(frame.select(*columns) if notes else frame, place, tuple(notes))
+    return SparkRows(frame.select(*columns) if notes else frame, place, tuple(notes), source)
 
 
 def quote_name(name: str) -> str:

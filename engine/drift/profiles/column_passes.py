@@ -22,6 +22,12 @@ AccumulatorFactory = Callable[[str], Accumulator]
 """Makes the first accumulator of the column with this name."""
 
 
+ROWS_HAVE_CHANGED = (
+    "the data cannot be compared: their rows have changed while they were read, which takes more than one pass; store "
+    "them first, and give what is stored"
+)
+
+
 class Feed(Protocol):
     """Gives all rows to accumulators."""
 
@@ -54,7 +60,7 @@ def read_columns(
     Raises
     ------
     DataError
-        A later pass has found another number of rows.
+        A later pass has found other rows.
     """
     finished: dict[str, T] = {}
     readers = {name: first(name) for name in names}
@@ -73,10 +79,7 @@ def read_columns(
     while unfinished:
         readers, unfinished = unfinished, {}
         if feed(readers, again=True) != rows:
-            raise DataError(
-                "the data cannot be compared: their rows have changed while they were read, which takes more than one "
-                "pass; store them first, and give what is stored"
-            )
+            raise DataError(ROWS_HAVE_CHANGED)
         parallel_map(close, list(readers))
     return rows, {name: finished[name] for name in names}
 
