@@ -279,9 +279,7 @@ class Datasets:
         key = (*place, name if place.key == "path" else "", describe_connection(self.project, place.connection))
         if key not in self._spark_data:
             rows = open_spark_data(self.project, name, place, self._secrets)
-            self._spark_data[key] = hold_spark_data(
-                rows, declared.collect_rows, self._scratch
-            )
+            self._spark_data[key] = hold_spark_data(rows, declared.collect_rows, self._scratch)
         return self._spark_data[key]
 
     def _find_files(self, name: str, declared: FileDataset) -> tuple[Path, DatasetFiles]:

@@ -21,6 +21,7 @@ from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
 from engine.pipeline.estimates import find_estimate_settings
 from engine.pipeline.references import SAMPLE_ROWS
+from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import find_search_settings, find_segment_rules
 from engine.store import ModelVersion
 
@@ -77,6 +78,7 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
         if name not in context.project.datasets:
             raise UsageError(f"there is no dataset {name!r}{suggest_name(name, list(context.project.datasets))}")
         table = context.datasets.open(name)
+        require_measurable_rows(evaluation.store, table, context, reference=True)
     snapshot, note = _profile_rows(replace(table, entity=batch.entity), batch, evaluation, version, context)
     context.datasets.files.verify()
     require_unchanged_rows(table)

@@ -104,7 +104,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     with context.lock(f"evaluation store {name}") as locked:
         reference = resolve_reference(name, batch, model_handle, locked)
         if reference.table is not None:
-            require_measurable_rows(name, reference.table, context)
+            require_measurable_rows(name, reference.table, context, reference=True)
         decision = plan_evaluation(name, inspected, model_handle, challenger, reference, locked, force=force)
         build = decision.apply(locked)
         evaluation = build.evaluation

@@ -114,6 +114,19 @@ def write_project(folder: Path, connection: dict[str, Any], *, spark: bool) -> P
         "evaluation_stores": {
             "drift": {"dataset": "now", "reference": {"kind": "dataset", "dataset": "before"}},
             "scored": {"dataset": "now", "model": "risk", "reference": {"kind": "dataset", "dataset": "made"}},
+            "scored parts": {
+                "dataset": "now",
+                "model": "risk",
+                "reference": {"kind": "dataset", "dataset": "before"},
+                "segments": ["city", {"name": "late", "where": "day > '2026-01-20' AND \"odd.name\" > 0"}],
+            },
+            "scored ahead": {
+                "dataset": "now",
+                "model": "risk",
+                "reference": {"kind": "dataset", "dataset": "before"},
+                "estimates": "auto",
+                "find_segments": True,
+            },
         },
     }
     path = folder / "spec.yaml"
@@ -137,7 +150,7 @@ def run_engine(*arguments: str | Path, code: int = 0, **environ: str) -> str:
 def read_numbers(spec: Path) -> dict[str, tuple[Any, ...]]:
     project = engine.load(spec)
     found: dict[str, tuple[Any, ...]] = {}
-    for store in ("drift", "scored"):
+    for store in ("drift", "scored", "scored parts", "scored ahead"):
         for row in project.store(store).metrics().iter_rows(named=True):
             found[f"{store} {row['metric']}"] = tuple(row[key] for key in ("value", "low", "high", "p_value", "reason"))
     for row in project.checks("now").iter_rows(named=True):
@@ -159,6 +172,9 @@ def test_the_numbers_are_those_of_files_wherever_the_rows_are(tmp_path: Path) ->
     run_engine("run", of_files)
     expected = read_numbers(of_files)
     assert len([name for name in expected if name.startswith("now ")]) > 80
+    assert expected["scored parts segment.city = Oslo.row_count"][0] > 400
+    assert expected["scored ahead estimated_roc_auc"][0] > 0.5
+    assert expected["scored ahead found_segments"][0] is not None
     spark = {"kind": "spark", "url": "local[2]"}
     for name, most in (("read", 5_000), ("stays", 100)):
         spec = write_project(tmp_path / name, {**spark, "collect_rows": most}, spark=True)

@@ -23,7 +23,6 @@ _ROWS = -1
 
 def feed_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr]) -> Feed:
     """Return what gives rows to accumulators on executors; `reading` has the normalizing expression of each column."""
-
     sums: dict[str, bytes] = {}
 
     def feed(readers: Mapping[str, Accumulator], *, again: bool) -> int:
