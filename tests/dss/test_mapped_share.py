@@ -3,7 +3,6 @@
 Types that were read in files of real projects stand here five times, those that are only documented once.
 """
 
-import io
 import json
 from itertools import product
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from engine.dss.project_import import import_project
 from engine.dss.report import ImportReport
-from engine.dss.source import ProjectFiles
+from tests.dss.project_documents import as_files
 
 Json = dict[str, Any]
 ORDERS, STORE, MODEL = (
@@ -188,9 +187,7 @@ def write_project(year: int) -> dict[str, Json]:
 
 def import_documents(documents: dict[str, Json]) -> ImportReport:
     texts = {file: json.dumps(value).encode() for file, value in documents.items()}
-    sizes = {name: len(text) for name, text in texts.items()}
-    files = ProjectFiles(sizes, "", {}, lambda name: io.BytesIO(texts[name]), "project")
-    return import_project(files, with_data=False).report
+    return import_project(as_files(texts), with_data=False).report
 
 
 def measure_share(report: ImportReport, kind: str) -> float:
