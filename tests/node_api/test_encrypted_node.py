@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 from engine.errors import EngineError
 from engine.service.deployments.deployment_list import describe_deployment
 from engine.spec import load
