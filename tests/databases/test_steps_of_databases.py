@@ -155,10 +155,10 @@ def test_a_step_that_fails_is_tried_again_as_a_whole(tmp_path: Path, database: D
 
 
 @contextmanager
-def cut_at_commit(url: str, *, before: bool) -> Iterator[str]:
+def cut_at_commit(url: str, *, before: bool, comes_back: bool = True) -> Iterator[str]:
     """Give the address of a server whose first connection ends at its first COMMIT: before it arrives, or after it.
 
-    After it: when the answer comes, which the client never gets.
+    After it: when the answer comes, which the client never gets. Unless it `comes_back`, no connection is made then.
     """
     server = urlsplit(url)
     cut = threading.Event()
@@ -177,6 +177,9 @@ def cut_at_commit(url: str, *, before: bool) -> Iterator[str]:
                 one.shutdown(socket.SHUT_RDWR)
 
     def connect(client: socket.socket) -> None:
+        if cut.is_set() and not comes_back:
+            client.close()
+            return
         asked = threading.Event()
         upstream = socket.create_connection((server.hostname, server.port))
         with client, upstream, ThreadPoolExecutor(1) as other:
@@ -215,3 +218,13 @@ def test_a_commit_that_is_lost_with_its_connection_changes_nothing(tmp_path: Pat
     assert step.outcome is Outcome.FAILED
     assert step.reason.endswith("the statements of this step have changed nothing")
     assert database.execute("SELECT count(*) FROM added") == "0"
+
+
+@pytest.mark.slow
+def test_a_commit_of_which_nobody_knows_is_told(tmp_path: Path, database: Database) -> None:
+    database.execute("CREATE TABLE added (n int)")
+    with cut_at_commit(database.url(), before=False, comes_back=False) as url:
+        project = Project(tmp_path, '{kind: postgresql, url: "${secret.url}"}', {"DATABASE": url})
+        (step,) = project.run(sql("INSERT INTO added VALUES (1)"))
+    assert step.outcome is Outcome.FAILED
+    assert "whether the statements of this step were committed is not known: look there before" in step.reason

@@ -77,7 +77,7 @@ def _commit(session: DatabaseSession, connect: Callable[[], DatabaseSession]) ->
     Raises
     ------
     DatabaseError
-        It was not done.
+        It was not done, or the server cannot be asked.
     """
     if isinstance(session, DuckdbSession):
         session.commit()
@@ -96,7 +96,14 @@ def _commit(session: DatabaseSession, connect: Callable[[], DatabaseSession]) ->
     except DatabaseError as error:
         if not error.transient:
             raise
-        if retry_transient(ask) != "committed":
+        try:
+            state = retry_transient(ask)
+        except DatabaseError as problem:
+            unknown = (
+                "whether the statements of this step were committed is not known: look there before you run it again"
+            )
+            raise DatabaseError(f"{error}; {unknown} ({problem})") from None
+        if state != "committed":
             raise DatabaseError(f"{error}; the statements of this step have changed nothing") from None
 
 
