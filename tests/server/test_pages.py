@@ -208,6 +208,19 @@ def test_a_scenario_is_paused_and_resumed_with_a_reason_that_all_see(browser: ht
     assert "repair" not in PageReader(resumed.text).text
 
 
+def test_a_page_that_was_shown_before_has_what_was_found_since(path: Path) -> None:
+    folder = path.parent / "changed"
+    shutil.copytree(path.parent / COPY, folder)
+    server = PageServer(folder / path.name)
+    with closing(server), serve_pages(server) as (client, _):
+        address = find_evaluation(client)
+        assert client.get(address).text == client.get(address).text
+        result = server.store.checks.history(STORE, evaluation=address.rpartition("/")[2])[0].result
+        server.store.checks.add(None, [replace(result, check="declared later")])
+        assert "declared later" in read(client, address).text
+        assert "declared later" in client.get(f"{address}.json").text
+
+
 def test_evaluations_are_removed_after_a_question(path: Path) -> None:
     server = PageServer(path.parent / COPY / path.name)
     with closing(server), serve_pages(server) as (client, _):
