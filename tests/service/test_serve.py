@@ -158,9 +158,13 @@ def test_a_server_that_ends_in_order_ends_in_half_a_minute_whatever_runs(
         server,
     )
     processes = list_descendants(server.process.pid)
-    began = time.monotonic()
-    assert server.end(signal.SIGTERM) == 0
-    assert 15 < time.monotonic() - began < 30
+    address = f"{server.wait_for('listening')['url']}/p/served/runs/{read_state(state)[1][0].id}/log?after=0"
+    asked = {"authorization": f"Bearer {TOKEN}"}
+    with httpx2.stream("GET", address, headers=asked, timeout=PATIENCE) as stream:  # somebody looks on
+        assert stream.status_code == 200
+        began = time.monotonic()
+        assert server.end(signal.SIGTERM) == 0
+        assert 15 < time.monotonic() - began < 30
     assert [pid for pid in processes if is_alive(pid)] == []
     fires, runs = read_state(state)
     of = {run.scenario: run for run in runs}
