@@ -60,7 +60,7 @@ Columns = Mapping[str, Mapping[str, Any]]
 
 
 def read_bounds(one: JsonObject, line: ObjectLine, per: float = 1) -> dict[str, float]:
-    """Return the bounds that are enabled; none, with the line left out, if no bound is.
+    """Return the bounds that are enabled; none, which the line says, if no bound is.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def read_bounds(one: JsonObject, line: ObjectLine, per: float = 1) -> dict[str, 
     if list(bounds.values()) != sorted(bounds.values()):
         line.note("TODO its bounds are not in ascending order")
     if not bounds:
-        line.leave_out("no bound of it is enabled, so that it checks nothing, also in DSS")
+        line.drop("no bound of it is enabled, so that it checks nothing, also in DSS")
     return bounds
 
 
@@ -229,7 +229,7 @@ def _check_typical(metric: str) -> Callable[[JsonObject, Columns, ObjectLine], T
 
 
 def _read_typical_range(params: JsonObject, line: ObjectLine) -> Keys:
-    """Return the keys of a check of kind typical; none, with the line left out, if no factor is enabled."""
+    """Return the keys of a check of kind typical; none, which the line says, if no factor is enabled."""
     factors = {
         key: factor
         for key, name in (("soft_factor", "softIqrFactor"), ("factor", "iqrFactor"))
@@ -241,7 +241,7 @@ def _read_typical_range(params: JsonObject, line: ObjectLine) -> Keys:
     if learning := params.get_whole("learningPeriod"):
         line.note(f"DSS learns for {learning} {unit.lower() or 'values'}; here it is EMPTY until there are 8 values")
     if not factors:
-        line.leave_out("no factor of it is enabled, so that it checks nothing, also in DSS")
+        line.drop("no factor of it is enabled, so that it checks nothing, also in DSS")
         return {}
     if unit in _PERIODS and 0 < period <= _LONGEST_PERIOD:
         count, letter = _PERIODS[unit]
