@@ -232,7 +232,7 @@ def test_marks_of_one_kind_are_on_one_scale_and_a_warning_says_what_happened() -
     assert ends["drift of a"] == ends["drift of b"] == ends["drift of c"]
     assert ends["mean of a"] != ends["mean of b"]  # columns of their own units
     assert rows["drift of a"]["track"]["at"] == pytest.approx(rows["drift of c"]["track"]["at"] / 2, rel=0.02)
-    assert rows["drift of a"]["told"] == "soft max 0.1: why"
+    assert rows["drift of a"]["told"] == "soft max 0.1; why"
     assert laid_out["left_undrawn"] == 1
 
 
