@@ -6,7 +6,7 @@ from typing import Literal
 
 import polars as pl
 
-from engine.api import frames
+from engine.api import tabulation
 from engine.cli.json_output import print_json
 from engine.cli.tables import Page, render_json, to_records
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
@@ -59,7 +59,9 @@ def add_outcomes(results: Sequence[CheckResult], page: Page) -> None:
     now = utc_now()
     points = [CheckPoint(None, now, result) for result in sort_by_severity(results)]
     # What counts as OK without a value comes before what is OK.
-    shown = collapse_passed(frames.tabulate_checks(points, {})).sort(pl.col("outcome") == "OK", maintain_order=True)
+    shown = collapse_passed(tabulation.tabulate_checks(points, {}).to_frame()).sort(
+        pl.col("outcome") == "OK", maintain_order=True
+    )
     page.add_table(shown.head(SHOWN_RESULTS), OUTCOME_HEADERS | REASON_HEADER)
     if shown.height > SHOWN_RESULTS:
         page.add_line(f"{shown.height - SHOWN_RESULTS} more results: --format json shows all", style="dim")

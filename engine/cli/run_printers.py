@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import polars as pl
 
-from engine.api import Project, frames
+from engine.api import Project, tabulation
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, print_data, render_json, to_records
@@ -45,7 +45,7 @@ def print_run_page(run: RunView, log: pl.DataFrame, release: str | None, fire: s
         }
     )
     page.add_title("steps")
-    page.add_table(frames.tabulate_steps(run))
+    page.add_table(tabulation.tabulate_steps(run).to_frame())
     page.add_title("log")
     for line in log.iter_rows(named=True):
         where = line["scenario"] + (f" [{line['step']}]" if line["step"] else "")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from engine.api import EvaluationStore, frames
+from engine.api import EvaluationStore, tabulation
 from engine.api.lookup import unknown_name
 from engine.cli.check_printers import OUTCOME_HEADERS, REASON_HEADER, collapse_passed
 from engine.cli.options import TableFormat
@@ -141,7 +141,7 @@ def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str
 def list_metric_columns(frame: pl.DataFrame) -> list[str]:
     """Return the columns of a table of evaluations that are metrics, without the ends of their intervals."""
     facts = ("labels.", "checks.", "low.", "high.", "time.")
-    named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by", *frames.DEPLOYED)
+    named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by", *tabulation.DEPLOYED)
     return [name for name in frame.columns if name not in named and not name.startswith(facts)]
 
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from engine.api import Project, frames
+from engine.api import Project, tabulation
 from engine.cli.options import TableFormat
 from engine.cli.table_printers import DEFAULT_ROWS, FIRE_HEADERS, print_table
 from engine.cli.tables import Page, print_data
@@ -19,7 +19,7 @@ def print_triggers(project: Project, format_: TableFormat) -> None:
     """Print the triggers of each scenario: what starts them, whether they do, their last fire and their next times."""
     found = project.list_triggers()
     if format_ != "text":
-        table = frames.tabulate_triggers(found)
+        table = tabulation.tabulate_triggers(found).to_frame()
         if format_ == "csv":
             joined = pl.col("next_times").list.eval(pl.element().dt.strftime("%Y-%m-%dT%H:%M:%SZ")).list.join(" ")
             table = table.with_columns(joined)

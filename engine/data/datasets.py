@@ -27,8 +27,9 @@ from engine.data.databases.pushed_queries import find_query_connection, read_pus
 from engine.data.databases.reading import DatabaseRows, read_table
 from engine.data.disturbances import disturb_rows
 from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
+from engine.data.file_hashes import FileChangedError, FileHashes, hash_file
 from engine.data.files import DatasetFiles
-from engine.data.fingerprints import FileChangedError, FileHashes, check_hashable, hash_file, hash_frame
+from engine.data.fingerprints import check_hashable, hash_frame
 from engine.data.kept_files import KeptFile
 from engine.data.kept_objects import KeptObject
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from engine.data.fingerprints import FileHashes, hash_file, hash_frame
+from engine.data.file_hashes import FileHashes, hash_file
+from engine.data.fingerprints import hash_frame
 from engine.digests import canonical_json, digest_bytes, digest_file, digest_texts
 from engine.drift import Role
 from engine.drift.reading.alignment import KnownColumn

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from engine import models
-from engine.data import Table, materialise
+from engine.data import Table
+from engine.data.materialise import materialise
 from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.advantages import is_of_challenger
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from engine import drift
-from engine.data import Table, materialise
-from engine.data.fingerprints import hash_file
+from engine.data import Table
+from engine.data.file_hashes import hash_file
+from engine.data.materialise import materialise
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
 from engine.errors import DataError

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine import drift, models
-from engine.data import Table, explain_read_errors, materialise
+from engine.data import Table, explain_read_errors
+from engine.data.materialise import materialise
 from engine.data.segments import SegmentRules
 from engine.digests import digest_json
 from engine.errors import DataError, StoreError
