@@ -25,7 +25,6 @@ from engine.data.contract import check_schema
 from engine.data.databases.kept_tables import KeptTable
 from engine.data.databases.pushed_queries import find_query_connection, read_pushed_query
 from engine.data.databases.reading import DatabaseRows, read_table
-from engine.data.disturbances import disturb_rows
 from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
 from engine.data.file_hashes import FileChangedError, FileHashes, hash_file
 from engine.data.files import DatasetFiles
@@ -48,7 +47,7 @@ from engine.data.user_functions import call_frame_function, find_module_file, tr
 from engine.data.watched_files import WatchedFiles
 from engine.digests import digest_json, digest_texts
 from engine.drift.reading.column_families import read_storage
-from engine.drift.reading.row_hash import HASH_VERSION
+from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
@@ -213,6 +212,8 @@ class Datasets:
         """
         if self.drill is None:
             return table
+        from engine.data.disturbances import disturb_rows
+
         with explain_read_errors(table):
             # two reads of a query may give its rows in two orders, of a file they cannot
             rows = table.frame if table.rereadable else self._copy_rows(table.frame)

@@ -11,7 +11,6 @@ from threading import Lock
 import polars as pl
 
 from engine.digests import digest_texts
-from engine.drift.reading.row_hash import hash_rows
 from engine.errors import DataError
 
 
@@ -80,6 +79,8 @@ class FrameHasher:
         return digest_row_sums(self._schema, self.count, self._sums)
 
     def _add(self, batch: pl.DataFrame) -> pl.DataFrame:
+        from engine.drift.reading.row_hash import hash_rows  # which needs numba; a reused digest does not
+
         rows = batch.drop(self.left_out)
         sums = [int(hash_rows(rows, seed).sum()) for seed in (0, 1)]
         with self._lock:  # batches may come from several threads

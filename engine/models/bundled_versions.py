@@ -16,8 +16,8 @@ from engine.errors import ModelError
 from engine.formatting.lists import join_words
 from engine.models.estimators import TRUSTED_TYPES
 from engine.models.fitted_model import Predictor
+from engine.models.installed_versions import library_versions
 from engine.models.persistence import PROBE_ROWS, load_trained
-from engine.models.training import library_versions
 from engine.spec.resources.models import TrainModel
 
 PROBE_FILE = "probe_rows.parquet"
