@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
@@ -22,9 +22,7 @@ from engine.connections.object_copies import ObjectCopies
 from engine.connections.object_store import ObjectChangedError
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.databases.kept_tables import KeptTable
-from engine.data.databases.pushed_queries import find_query_connection, read_pushed_query
-from engine.data.databases.reading import DatabaseRows, read_table
+from engine.data.databases.query_connections import find_query_connection
 from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
 from engine.data.file_hashes import FileChangedError, FileHashes, hash_file
 from engine.data.files import DatasetFiles
@@ -60,6 +58,9 @@ from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDatase
 from engine.spec.resources.resource import Scalar
 from engine.spec.secrets import Secrets
 from engine.spec.stored_data import DatabaseTable, StoredPlace
+
+if TYPE_CHECKING:
+    from engine.data.databases.reading import DatabaseRows
 
 
 class Datasets:
@@ -388,6 +389,8 @@ class Datasets:
                 self.project.check_path(root / place.name, writes=True)
                 kept = KeptFile(root, *named)
         else:
+            from engine.data.databases.kept_tables import KeptTable
+
             table = (place.connection, place.name)
             kept = KeptTable(
                 self.project,
@@ -430,16 +433,18 @@ class Datasets:
             kept=kept,
         )
 
-    def _read_database_table(self, table: DatabaseTable) -> DatabaseRows:
+    def _read_database_table(self, table: DatabaseTable) -> "DatabaseRows":
         """Return the rows of a table, which is read once per run."""
         rows = self._table_rows.get(self._table_key(table))
         if rows is None:
+            from engine.data.databases.reading import read_table
+
             with open_connection(self.project, table[0], self._secrets, read_only=True) as session:
                 rows = read_table(session, table[1], self._scratch())
             self._table_rows[self._table_key(table)] = rows
         return rows
 
-    def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> DatabaseRows | None:
+    def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> "DatabaseRows | None":
         """Return the rows of a query that the database of all its tables runs; None if the query is computed here."""
         disturbed = self.drill.datasets if self.drill is not None else ()
         if not isinstance(dataset, QueryDataset) or dataset.materialize or not set(inputs).isdisjoint(disturbed):
@@ -451,11 +456,13 @@ class Datasets:
         key = (connection, None, query, *map(self.project.find_table, inputs))
         key = (*key, describe_connection(self.project, connection))
         if key not in self._table_rows:
+            from engine.data.databases.pushed_queries import read_pushed_query
+
             self._table_rows[key] = read_pushed_query(self.project, query, inputs, self._secrets, self._scratch)
         return self._table_rows[key]
 
     def _describe_pushed_query(
-        self, name: str, dataset: QueryDataset, inputs: Sequence[str], rows: DatabaseRows
+        self, name: str, dataset: QueryDataset, inputs: Sequence[str], rows: "DatabaseRows"
     ) -> Table:
         used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
         frame = pl.scan_parquet(rows.path, glob=False).drop(rows.hidden)
@@ -498,7 +505,7 @@ class Datasets:
         self._disturbed.clear()
         self._forget_opened()
 
-    def _remember_rows(self, table: DatabaseTable, rows: DatabaseRows) -> None:
+    def _remember_rows(self, table: DatabaseTable, rows: "DatabaseRows") -> None:
         """Take these as the rows of a table: they were written to it."""
         self.forget_table(*table)
         self._table_rows[self._table_key(table)] = rows
@@ -537,7 +544,7 @@ def _open_files(
     )
 
 
-def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
+def _open_rows(name: str, dataset: StoredDataset, rows: "DatabaseRows") -> Table:
     files = read_declared_texts(rows.path, dataset)
     return Table(
         name,

@@ -11,6 +11,8 @@ REMEDY = "train it again by a build step whose target is the model itself, with 
 TEST_ROWS = "test.parquet"
 """The held-out rows of a trained version."""
 PROBE = "probe.parquet"
+PROBE_FILE = "probe_rows.parquet"
+"""In a bundle: rows with the scores that the version gave them, in columns after those of the rows."""
 
 
 def digest_files(folder: Path) -> dict[str, str]:
