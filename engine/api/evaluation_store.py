@@ -11,6 +11,7 @@ from engine import spec
 from engine.acting_user import describe_acting_user
 from engine.api import tabulation
 from engine.api.lookup import check_last, choose_id, unknown_name
+from engine.api.result_table import ResultTable
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.pipeline.context import StateContext
@@ -87,6 +88,20 @@ class EvaluationStore:
         deployment that it was pulled from). The columns of times, of other evaluations and of origins are there if an
         evaluation has them.
         """
+        return self.tabulate_evaluations(
+            metrics, last, intervals=intervals, superseded=superseded, origin=origin
+        ).to_frame()
+
+    def tabulate_evaluations(
+        self,
+        metrics: Sequence[str] | None = None,
+        last: int | None = None,
+        *,
+        intervals: bool = False,
+        superseded: bool = False,
+        origin: str | None = None,
+    ) -> ResultTable:
+        """Return what `evaluations` returns, without polars."""
         named = [metrics] if isinstance(metrics, str) else metrics
         wanted = self.displayed if named is None else [self._parse_metric(metric) for metric in named]
         with self.open_state() as context:
@@ -96,9 +111,7 @@ class EvaluationStore:
                 raise UsageError(f"{self.name}: nothing was pulled from {origin!r}; engine pull SPEC {origin} does it")
             only = None if last is None else [one.id for one in found]
             outcomes = context.store.checks.list_outcomes(self.name, only)
-        return tabulation.tabulate_evaluations(
-            describe_store(self.name, wanted, found, outcomes), intervals=intervals
-        ).to_frame()
+        return tabulation.tabulate_evaluations(describe_store(self.name, wanted, found, outcomes), intervals=intervals)
 
     def _parse_metric(self, text: str) -> str:
         task = self.project.models[self.spec.model].task if self.spec.model else None
@@ -197,6 +210,10 @@ class EvaluationStore:
         created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
         evaluation_id, detectable (what would have broken an OK in 4 of 5 batches of this size).
         """
+        return self.tabulate_checks(evaluation, last).to_frame()
+
+    def tabulate_checks(self, evaluation: str | None = None, last: int | None = None) -> ResultTable:
+        """Return what `checks` returns, without polars."""
         with self.open_state() as context:
             only = None if evaluation is None else self._resolve_id(evaluation, context)
             points = context.store.checks.history(self.name, last=check_last(last), evaluation=only)
@@ -413,7 +430,7 @@ def _require_labels(labels: Mapping[str, str], known: Sequence[Evaluation]) -> N
             raise unknown_name(f"evaluation with label {key} =", value, values)
 
 
-def tabulate_check_points(points: Sequence[CheckPoint], context: StateContext) -> "pl.DataFrame":
+def tabulate_check_points(points: Sequence[CheckPoint], context: StateContext) -> ResultTable:
     """Return one row per result of a check, with the name of its evaluation."""
     ids = {point.result.evaluation for point in points if point.result.evaluation is not None}
-    return tabulation.tabulate_checks(points, context.store.evaluations.name_ids(ids)).to_frame()
+    return tabulation.tabulate_checks(points, context.store.evaluations.name_ids(ids))

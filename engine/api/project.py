@@ -16,6 +16,7 @@ from engine.acting_user import describe_acting_user
 from engine.api import tabulation, trigger_history
 from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
+from engine.api.result_table import ResultTable
 from engine.bundles.project_bundles import list_project_bundles
 from engine.errors import DataError, EngineError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
@@ -174,8 +175,12 @@ class Project:
         -------
         id, scenario, state (RUNNING, or the outcome), started (UTC), seconds, trigger, who, parent.
         """
+        return self.tabulate_runs(last).to_frame()
+
+    def tabulate_runs(self, last: int | None = None) -> ResultTable:
+        """Return what `runs` returns, without polars."""
         with self.open_state() as context:
-            return tabulation.tabulate_runs(context.store.runs.history(last=check_last(last), whole=False)).to_frame()
+            return tabulation.tabulate_runs(context.store.runs.history(last=check_last(last), whole=False))
 
     def count_runs(self) -> int:
         """Return the number of runs."""
@@ -195,10 +200,14 @@ class Project:
         UsageError
             There is no such run.
         """
+        return self.tabulate_log(run).to_frame()
+
+    def tabulate_log(self, run: str) -> ResultTable:
+        """Return what `log` returns, without polars."""
         with self.open_state() as context:
             runs = context.store.runs
             family = runs.list_descendants(_choose_run(run, context))
-            return tabulation.tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family]).to_frame()
+            return tabulation.tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family])
 
     def checks(self, target: str, last: int | None = None) -> "pl.DataFrame":
         """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
@@ -213,7 +222,13 @@ class Project:
         UsageError
             There is no such dataset or store.
         """
+        return self.tabulate_checks(target, last=last).to_frame()
+
+    def tabulate_checks(self, target: str, evaluation: str | None = None, last: int | None = None) -> ResultTable:
+        """Return what `checks` returns, without polars; those of one evaluation, if it is named."""
         self._require_target(target)
+        if evaluation is not None:
+            return self.store(target).tabulate_checks(evaluation, last)
         with self.open_state() as context:
             return tabulate_check_points(context.store.checks.history(target, last=check_last(last)), context)
 
@@ -324,8 +339,12 @@ class Project:
         id, state, created (UTC), reporter, channel, to (receivers that do not have it), subject, tries, reason (of the
         last failure, or of dropping), run.
         """
+        return self.tabulate_outbox().to_frame()
+
+    def tabulate_outbox(self) -> ResultTable:
+        """Return what `outbox` returns, without polars."""
         with self.open_state() as context:
-            return tabulation.tabulate_messages(context.store.outbox.list_unsent()).to_frame()
+            return tabulation.tabulate_messages(context.store.outbox.list_unsent())
 
     def drop_messages(self, *ids: str) -> list[str]:
         """Drop undelivered and refused messages of the outbox: they are not tried again. Record who has dropped them.
@@ -411,10 +430,14 @@ class Project:
         target (store or dataset), check, state (in force, in force without effect because the spec has no such check,
         expired, or by whom it was ended), until (UTC), by, reason, created (UTC).
         """
+        return self.tabulate_mutes().to_frame()
+
+    def tabulate_mutes(self) -> ResultTable:
+        """Return what `mutes` returns, without polars."""
         with self.open_state() as context:
             return tabulation.tabulate_mutes(
                 context.store.mutes.history(), context.store.mutes.list_active(), find_idle_mutes(context)
-            ).to_frame()
+            )
 
     def tell_mutes(self, target: str | None = None) -> list[str]:
         """Return a sentence per mute in force, of the checks of one store or dataset or of all."""
@@ -462,10 +485,14 @@ class Project:
         scenario, state (in force, in force without effect and why, over, or by whom it was ended), until (UTC; null:
         when somebody resumes it), by, reason, created (UTC).
         """
+        return self.tabulate_pauses().to_frame()
+
+    def tabulate_pauses(self) -> ResultTable:
+        """Return what `pauses` returns, without polars."""
         with self.open_state() as context:
             pauses = context.store.pauses
             idle = {name: trigger_history.explain_idle_pause(name, context) for name in pauses.list_scenarios()}
-            return tabulation.tabulate_pauses(pauses.history(), pauses.list_active(), idle).to_frame()
+            return tabulation.tabulate_pauses(pauses.history(), pauses.list_active(), idle)
 
     def tell_pauses(self) -> list[str]:
         """Return a sentence for each pause in force."""
@@ -518,8 +545,12 @@ class Project:
         attempt, into (the number of the fire that does its work), late (seconds after `scheduled` at which its run has
         started, or without a run, at which it was seen), changed (the names of what has changed).
         """
+        return self.tabulate_fires(last).to_frame()
+
+    def tabulate_fires(self, last: int | None = None) -> ResultTable:
+        """Return what `fires` returns, without polars."""
         with self.open_state() as context:
-            return tabulation.tabulate_fires(trigger_history.list_fires(check_last(last), context)).to_frame()
+            return tabulation.tabulate_fires(trigger_history.list_fires(check_last(last), context))
 
     def count_fires(self) -> int:
         """Return the number of fires."""
@@ -577,6 +608,10 @@ class Project:
         before the first), since (UTC), told (what its receivers know), sent_at (its last message, UTC), as_of (the
         moment that the last run stands for, UTC).
         """
+        return self.tabulate_reporter_states().to_frame()
+
+    def tabulate_reporter_states(self) -> ResultTable:
+        """Return what `reporter_states` returns, without polars."""
         with self.open_state() as context:
             declared = [
                 (name, reporter)
@@ -585,9 +620,7 @@ class Project:
                 if has_state(reporter)
             ]
             states = {name: context.store.reporter_states.list_of(name) for name, _ in declared}
-            return tabulation.tabulate_reporters(
-                declared, [state for found in states.values() for state in found]
-            ).to_frame()
+            return tabulation.tabulate_reporters(declared, [state for found in states.values() for state in found])
 
     def list_checks(self, target: str) -> list[str]:
         """Return the names of the checks of a dataset or an evaluation store; raises UsageError if it is unknown."""

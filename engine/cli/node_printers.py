@@ -27,7 +27,7 @@ def print_runs_of_node(
     found = list_runs_on_node(node, deployment, shown)
     table_printers.print_table(
         f"runs of {deployment} on the node {node.name}",
-        tabulation.tabulate_runs([one.to_record() for one in found.runs]).to_frame(),
+        tabulation.tabulate_runs([one.to_record() for one in found.runs]),
         table_printers.RUN_HEADERS,
         format_,
         sort=sort,
@@ -39,7 +39,7 @@ def print_runs_of_node(
 def print_run_of_node(node: "NodeClient", deployment: str, run: str, format_: TableFormat) -> None:
     """Print a run of a deployment, its steps and its log; as CSV, the log."""
     found, lines = read_run_on_node(node, deployment, run)
-    log = tabulation.tabulate_entries([asdict(line) for line in lines]).to_frame()
+    log = tabulation.tabulate_entries([asdict(line) for line in lines])
     if format_ == "csv":
         print_data(log, format_)
     elif format_ == "json":

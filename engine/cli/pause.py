@@ -53,7 +53,7 @@ def command(
     if list_:
         from engine.cli import table_printers
 
-        table_printers.print_table("pauses", project.pauses(), table_printers.PAUSE_HEADERS, format_)
+        table_printers.print_table("pauses", project.tabulate_pauses(), table_printers.PAUSE_HEADERS, format_)
     elif scenario:
         end = None if until is None else parse_end(until)
         print(f"{scenario}: {project.pause(scenario, until=end, reason=reason or '')}")
