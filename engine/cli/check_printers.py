@@ -28,7 +28,7 @@ OUTCOME_HEADERS = {
     "bounds": "range",
 }
 REASON_HEADER = {"reason": "reason"}
-CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when", **REASON_HEADER, "run": "run"}
+CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when (UTC)", **REASON_HEADER, "run": "run"}
 REPLAY_HEADERS = {
     **{name: name for name in ("check", "settings")},
     "bounds": "range",

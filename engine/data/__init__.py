@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         list_shared_columns,
         measure_repeated_share,
     )
+    from engine.data.spark.reading import require_unchanged_rows
     from engine.data.table import Table, explain_read_errors
     from engine.data.user_functions import load_function
     from engine.data.watched_files import WatchedFiles, read_unchanged
@@ -42,6 +43,7 @@ _LAZY_EXPORTS = {
     "load_function": "user_functions",
     "measure_repeated_share": "repeated_rows",
     "read_unchanged": "watched_files",
+    "require_unchanged_rows": "spark.reading",
     "verify_contract": "contract",
 }
 
@@ -63,6 +65,7 @@ __all__ = [
     "load_function",
     "measure_repeated_share",
     "read_unchanged",
+    "require_unchanged_rows",
     "verify_contract",
 ]
 

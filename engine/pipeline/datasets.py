@@ -204,7 +204,12 @@ def _measure_dataset(
     table: Table, wanted: Sequence[str], now: datetime, context: BuildContext
 ) -> dict[str, MetricValue]:
     """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
-    from engine.data import compute_dataset_metrics, find_unmeasurable_metrics, verify_contract
+    from engine.data import (
+        compute_dataset_metrics,
+        find_unmeasurable_metrics,
+        require_unchanged_rows,
+        verify_contract,
+    )
     from engine.evaluation.custom_metrics import compute_custom_metrics
 
     spec = context.project.datasets[table.name]
@@ -230,6 +235,7 @@ def _measure_dataset(
         spec.metrics, table.frame, context.project.code_of("datasets", table.name), context.secrets.redact
     )
     context.datasets.files.verify()
+    require_unchanged_rows(table)
     return values
 
 

@@ -104,7 +104,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     with context.lock(f"evaluation store {name}") as locked:
         reference = resolve_reference(name, batch, model_handle, locked)
         if reference.table is not None:
-            require_measurable_rows(name, reference.table, context)
+            require_measurable_rows(name, reference.table, context, reference=True)
         decision = plan_evaluation(name, inspected, model_handle, challenger, reference, locked, force=force)
         build = decision.apply(locked)
         evaluation = build.evaluation
@@ -307,6 +307,7 @@ def _evaluate_batch(
     context: BuildContext,
 ) -> Evaluation:
     """Compute an evaluation and store it, with the snapshot of its batch."""
+    from engine.data import require_unchanged_rows
     from engine.data.materialise import materialise
     from engine.evaluation.batch_evaluation import evaluate_batch
     from engine.evaluation.custom_metrics import compute_custom_metrics
@@ -378,6 +379,7 @@ def _evaluate_batch(
         with context.store.folders.stage() as files:
             seen.snapshot.save(files)
             context.datasets.files.verify()
+            require_unchanged_rows(rows)
             context.store.evaluations.add(evaluation, files, supersedes=superseded.id if superseded else None)
     if evaluation.rows_read and not evaluation.columns:
         reasons = [f"{column} {reason}" for column, reason in evaluation.left_out.items()]

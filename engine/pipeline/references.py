@@ -263,6 +263,8 @@ def _refer_to_table(
             return _observe_classes(table, model_handle, context) if classes is None else classes
 
         def execute(model: FittedModel | None) -> Snapshot:
+            from engine.data import require_unchanged_rows
+
             # A reference that shows fewer than two classes is scored with those of the batch too, and so with others
             # when the labels of a later batch arrive.
             key, labels = fingerprint, tuple(models.label_of(one) for one in model.classes) if model else ()
@@ -282,6 +284,7 @@ def _refer_to_table(
             with context.store.folders.stage() as folder:
                 snapshot.save(folder)
                 context.datasets.files.verify()
+                require_unchanged_rows(table)
                 context.store.snapshots.add(key, folder)
             return snapshot
 

@@ -131,5 +131,8 @@ def test_what_looks_at_the_state_alone_loads_no_data_library(folder: Path) -> No
         ["pause", "spec.yaml", "daily"],
         ["resume", "spec.yaml", "daily"],
         ["outbox", "drop", "spec.yaml"],
+        ["show", "spec.yaml"],
+        ["show", "spec.yaml", "--runs"],
+        ["mute", "spec.yaml", "--list"],
     ):
         assert list_loaded(folder, verb) & {"polars", "numpy", "alembic", "jinja2", *ANALYSIS, *OTHERS} == set(), verb
