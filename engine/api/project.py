@@ -17,6 +17,7 @@ from engine.api import tabulation, trigger_history
 from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
 from engine.api.result_table import ResultTable
+from engine.api.run_logs import tabulate_log
 from engine.bundles.project_bundles import list_project_bundles
 from engine.errors import DataError, EngineError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
@@ -207,7 +208,7 @@ class Project:
         with self.open_state() as context:
             runs = context.store.runs
             family = runs.list_descendants(_choose_run(run, context))
-            return tabulation.tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family])
+            return tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family])
 
     def checks(self, target: str, last: int | None = None) -> "pl.DataFrame":
         """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
