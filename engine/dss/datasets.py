@@ -108,7 +108,8 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
             below = path.partition(f"/{id_}/")[2]
             state.copies[path] = f"data/{folder}/{below}"
         part["path"] = f"data/{folder}"
-        line.note(f"{len(data)} file(s) copied to data/{folder}")
+        params.read_whole()
+        line.note(f"{len(data)} {'file' if len(data) == 1 else 'files'} copied to data/{folder}")
     elif found.get_text("type") in _OTHER_FILE_TYPES:
         params.read_whole()
         part["path"] = PLACEHOLDER
