@@ -8,17 +8,20 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import polars as pl
 
 from engine import drift
 from engine.data import Table, explain_read_errors
 from engine.data.csv_faults import suggest_separator
-from engine.data.segments import SegmentMembers, SegmentRules, find_members
+from engine.data.segments import SegmentMembers, SegmentRules, find_members, list_rest_segments, plan_marks
+from engine.drift.reading.segment_marks import SegmentMarks
 from engine.errors import DataError
 from engine.evaluation.labelled_rows import LabelledRows
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import sample_scored_rows
+from engine.evaluation.scored_rows import sample_scored_rows, sample_spark_scored_rows
 from engine.evaluation.segments import share_confidence
 from engine.evaluation.snapshot import AbsentColumn, Snapshot
 from engine.formatting.hints import suggest_name
@@ -33,7 +36,7 @@ from engine.models import (
     measure_performance,
     score_frame,
 )
-from engine.models.spark_scoring import explain_too_many_rows, score_spark_rows
+from engine.models.spark_scoring import MEMBERS, explain_too_many_rows, score_spark_rows
 from engine.spec.resources.models import CostMatrix
 from engine.spec.segments import MIN_SEGMENT_ROWS
 
@@ -147,17 +150,27 @@ def snapshot_side(
                 for name, reason in columns.unmeasured.items()
             },
         )
-        members = find_members(table, segments, segment_values) if segments else None
-        if members is not None:
-            snapshot = _add_segments(snapshot, frame, roles, members, against)
+        members, marks = None, None
+        if segments and table.spark:
+            _require_same_types(table, alignment)
+            values, marks = plan_marks(table, segments, segment_values)
+            snapshot = _add_segments(snapshot, table.spark.frame, roles, marks, values, against)
+        elif segments:
+            members = find_members(table, segments, segment_values)
+            snapshot = _add_segments(snapshot, frame, roles, members.rows, members.values, against)
         if model is None:
             return Observation(columns.rows, snapshot)
-        scored, unscored = score_rows(model, table, alignment)
+        scored, unscored = score_rows(model, table, alignment, marks)
+        if MEMBERS in scored.columns:
+            members = SegmentMembers(snapshot.segment_values, scored[MEMBERS].struct.unnest().to_dict())
+            scored = scored.drop(MEMBERS)
         measured = measure_performance(model, scored, cost_matrix, table.name_row, entity=entity, confidence=confidence)
         if scored_by is not None and not unscored:
-            kept_rows = sample_scored_rows(
-                frame, scored, list(roles), model, scored_by, entity=entity, rows=sample_rows, seed=seed
-            )
+            draw = partial(sample_scored_rows, frame)
+            if table.spark:
+                of_model = _align_for_model(model, table, alignment)
+                draw = partial(sample_spark_scored_rows, table.spark, of_model.expressions, alignment.expressions)
+            kept_rows = draw(scored, list(roles), model, scored_by, entity=entity, rows=sample_rows, seed=seed)
             snapshot = replace(snapshot, scored_rows=kept_rows)
     if unscored:
         performance = performance_metrics(replace(measured, unlabelled=False))
@@ -189,16 +202,29 @@ def snapshot_side(
     return Observation(columns.rows, snapshot, scored, labelled, measured.detail, notes)
 
 
+def _require_same_types(table: Table, alignment: drift.Alignment) -> None:
+    """Raise a DataError if columns of rows that stay with Spark are read as another type, and so not by executors."""
+    if alignment.expressions:
+        named = join_words([*map(repr, alignment.expressions)], "and")
+        raise DataError(
+            f"segments cannot be computed where rows stay with Spark and {named} must be brought to the type that the "
+            "other side has: give both sides the same type, or leave segments out"
+        )
+
+
 def _add_segments(
     snapshot: Snapshot,
-    frame: pl.LazyFrame,
+    rows: Any,
     roles: Mapping[str, drift.Role],
-    members: SegmentMembers,
+    members: Mapping[str, pl.Series] | SegmentMarks,
+    values: Mapping[str, Sequence[str]],
     against: Snapshot | None,
 ) -> Snapshot:
     """Return a snapshot with those of its segments, without predictions yet."""
     known = {} if against is None else {name: one.columns for name, one in against.segments.items()}
-    profiles = drift.profile_segments(frame, roles, members.rows, entity=snapshot.entity, against=known)
+    profiles = drift.profile_segments(rows, roles, members, entity=snapshot.entity, against=known)
+    # where a block is asked for its rows, only then it is known that there are none of these
+    unused = {name for name in list_rest_segments(values) if name in profiles and not profiles[name].rows}
     parts = {
         name: Snapshot(
             columns=replace(of_rows, unmeasured=snapshot.columns.unmeasured),
@@ -210,8 +236,9 @@ def _add_segments(
             confidence=snapshot.confidence,
         )
         for name, of_rows in profiles.items()
+        if name not in unused
     }
-    return replace(snapshot, segments=parts, segment_values=members.values)
+    return replace(snapshot, segments=parts, segment_values=values)
 
 
 def _measure_segments(
@@ -284,19 +311,15 @@ def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str
     return LabelledRows(_profile_predictions(scored.filter(known), model, entity, unlabelled), unlabelled)
 
 
-def score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> tuple[pl.DataFrame, str]:
+def score_rows(
+    model: FittedModel, table: Table, alignment: drift.Alignment, marks: SegmentMarks | None = None
+) -> tuple[pl.DataFrame, str]:
     """Return the scores of all rows with target and entity; and, where a column prevents scoring, the reason.
 
     A trained model knows the types of its features. Any other model gets the columns as the drift comparison reads
-    them.
+    them. `marks` tells which rows that stay with Spark belong to which segment: see `score_spark_rows`.
     """
-    if model.known:
-        alignment = drift.align_columns(
-            table.frame,
-            model.known,
-            knower=f"the training data of model {model.name!r}",
-            side=f"dataset {table.name!r}",
-        )
+    alignment = _align_for_model(model, table, alignment)
     frame = alignment.frame
     available = frame.collect_schema().names()
     extra = list(dict.fromkeys(name for name in (model.target, table.entity) if name and name in available))
@@ -311,10 +334,17 @@ def score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> 
         return rows.with_columns(pl.lit(None).alias("prediction")), obstacles[0]
     try:
         if table.spark:
-            return score_spark_rows(model, table.spark, alignment.expressions, extra), ""
+            return score_spark_rows(model, table.spark, alignment.expressions, extra, marks), ""
         return score_frame(model, frame, extra), ""
     except RowError as fault:
         raise fault.name_place(table.name_row(fault.row + 1)) from fault
+
+
+def _align_for_model(model: FittedModel, table: Table, alignment: drift.Alignment) -> drift.Alignment:
+    if not model.known:
+        return alignment
+    knower = f"the training data of model {model.name!r}"
+    return drift.align_columns(table.frame, model.known, knower=knower, side=f"dataset {table.name!r}")
 
 
 def _describe_missing_column(name: str, table: Table, model: FittedModel) -> str:

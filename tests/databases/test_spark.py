@@ -30,6 +30,16 @@ def before(folder, spark):
         return pl.read_parquet(folder)
     from pyspark.sql import SparkSession
     return SparkSession.builder.getOrCreate().read.parquet(folder)
+
+def draw_anew():
+    import numpy as np
+    from pyspark.sql import SparkSession
+
+    def draw(batches):
+        for batch in batches:
+            yield batch.from_pydict({"id": np.random.default_rng().integers(0, 10**9, batch.num_rows)})
+
+    return SparkSession.builder.getOrCreate().range(5_000_100).mapInArrow(draw, "id long")
 """
 SUMS = ("mean", "std", "sum", "median", "q05", "q25", "q75", "q95")
 
@@ -104,6 +114,19 @@ def write_project(folder: Path, connection: dict[str, Any], *, spark: bool) -> P
         "evaluation_stores": {
             "drift": {"dataset": "now", "reference": {"kind": "dataset", "dataset": "before"}},
             "scored": {"dataset": "now", "model": "risk", "reference": {"kind": "dataset", "dataset": "made"}},
+            "scored parts": {
+                "dataset": "now",
+                "model": "risk",
+                "reference": {"kind": "dataset", "dataset": "before"},
+                "segments": ["city", {"name": "late", "where": "day > '2026-01-20' AND \"odd.name\" > 0"}],
+            },
+            "scored ahead": {
+                "dataset": "now",
+                "model": "risk",
+                "reference": {"kind": "dataset", "dataset": "before"},
+                "estimates": "auto",
+                "find_segments": True,
+            },
         },
     }
     path = folder / "spec.yaml"
@@ -127,7 +150,7 @@ def run_engine(*arguments: str | Path, code: int = 0, **environ: str) -> str:
 def read_numbers(spec: Path) -> dict[str, tuple[Any, ...]]:
     project = engine.load(spec)
     found: dict[str, tuple[Any, ...]] = {}
-    for store in ("drift", "scored"):
+    for store in ("drift", "scored", "scored parts", "scored ahead"):
         for row in project.store(store).metrics().iter_rows(named=True):
             found[f"{store} {row['metric']}"] = tuple(row[key] for key in ("value", "low", "high", "p_value", "reason"))
     for row in project.checks("now").iter_rows(named=True):
@@ -149,6 +172,9 @@ def test_the_numbers_are_those_of_files_wherever_the_rows_are(tmp_path: Path) ->
     run_engine("run", of_files)
     expected = read_numbers(of_files)
     assert len([name for name in expected if name.startswith("now ")]) > 80
+    assert expected["scored parts segment.city = Oslo.row_count"][0] > 400
+    assert expected["scored ahead estimated_roc_auc"][0] > 0.5
+    assert expected["scored ahead found_segments"][0] is not None
     spark = {"kind": "spark", "url": "local[2]"}
     for name, most in (("read", 5_000), ("stays", 100)):
         spec = write_project(tmp_path / name, {**spark, "collect_rows": most}, spark=True)
@@ -168,10 +194,11 @@ def test_the_numbers_are_those_of_files_wherever_the_rows_are(tmp_path: Path) ->
 
 
 OPEN_EACH = """
+import os
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
-from engine.data import Datasets, InMemoryFileHashes
+from engine.data import Datasets, InMemoryFileHashes, require_unchanged_rows
 from engine.data.contract import verify_contract
 from engine.errors import EngineError
 from engine.spec import load
@@ -189,6 +216,13 @@ arguments = b"".join(line for line in lines if line.partition(b"\\0")[0].endswit
 print("java is told", b"spark.sql.shuffle.partitions=3" in arguments, b"the-secret-key" in arguments)
 session = next(iter(datasets._spark_data.values())).rows.frame.sparkSession
 print("spark is told", session.conf.get("spark.hadoop.fs.s3a.secret.key") == "the-secret-key")
+for name, change in (("good", lambda: os.utime("a.parquet", (0, 0))), ("drawn", lambda: None)):
+    table = datasets.open(name)
+    change()
+    try:
+        require_unchanged_rows(table)
+    except EngineError as error:
+        print(error)
 """
 
 
@@ -196,6 +230,7 @@ print("spark is told", session.conf.get("spark.hadoop.fs.s3a.secret.key") == "th
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(FUNCTION)
     rows = make_rows(200, 1, 0)
     rows.write_parquet(tmp_path / "a.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no more")
@@ -213,6 +248,7 @@ def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
             "no_file": {**stored, "table": f'"parquet"."{tmp_path}/a.parquet"'},
             "broken": {**stored, "path": "broken.parquet"},
             "bucket": {**stored, "path": "s3a://bucket/a.parquet"},
+            "drawn": {"kind": "python", "function": "made:draw_anew"},
             "rules": {**stored, "path": "a.parquet", "columns": {"bad": {"allowed": [0]}, "card": {"unique": True}}},
         },
     }
@@ -221,6 +257,7 @@ def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", OPEN_EACH, path, tmp_path],
         capture_output=True, text=True, check=True, env={**os.environ, "LAKE_KEY": "the-secret-key"},
+        cwd=tmp_path,
     )  # fmt: skip
     said = done.stdout
     wrong = rows["bad"].sum()
@@ -235,6 +272,8 @@ def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
         f"column 'card': {200 - rows['card'].n_unique()} of 200 values are",
         "java is told True False",
         "spark is told True",
+        "dataset 'good': its rows are others than when it was opened",
+        "dataset 'drawn': its rows are others than when it was opened",
     ):
         assert expected in said, said
     assert "\tat " not in said + done.stderr

@@ -148,7 +148,7 @@ def test_a_confusion_matrix_at_a_threshold_has_the_rows_of_the_evaluation(browse
     assert found
     rows = json.loads(found[1])
     assert all(sum(row[1:]) == 400 for row in rows)
-    assert [row[0] for row in rows] == sorted((row[0] for row in rows), reverse=True)
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
 
 
 def test_metrics_are_chosen_by_name_and_a_wrong_name_is_explained(browser: httpx2.Client) -> None:

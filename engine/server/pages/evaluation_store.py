@@ -14,6 +14,7 @@ from engine.outcome import worst_check_outcome
 from engine.server.answers import AnswerError
 from engine.server.callers import describe_caller
 from engine.server.pages import links
+from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.control import ServedProject
@@ -90,10 +91,11 @@ class ComparedMetric:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationStorePages:
-    """The pages of an evaluation store, and the removal of evaluations."""
+    """The pages of an evaluation store, and the removal of evaluations. The charts that were shown last are kept."""
 
     requests: ProjectRequests
     redact: Redact
+    kept: KeptResults[Sequence[Mapping[str, Any]]]
 
     def list_evaluations(self, request: Request) -> Page:
         """Return the evaluations of a store, newest first, and charts of the metrics that are displayed."""
@@ -129,7 +131,7 @@ class EvaluationStorePages:
                 "worst": [worst_check_outcome(row.outcomes.values()) for row in shown.evaluations],
                 "labels": _list_labels(shown.evaluations),
                 "headings": [format_metric_name(metric) for metric in shown.metrics],
-                "charts": _draw_charts(found, shown.metrics, where, self.redact) if before is None else [],
+                "charts": self._find_charts(found, shown.metrics, where) if before is None else [],
                 "most_counted": MOST_COUNTED,
                 "searched": SEARCHED if last else None,
                 "find": wanted,
@@ -141,6 +143,14 @@ class EvaluationStorePages:
             table=_tabulate(shown),
             project=found.project,
         )
+
+    def _find_charts(
+        self, found: ServedStore, metrics: Sequence[str], where: EvaluationFilter
+    ) -> Sequence[Mapping[str, Any]]:
+        searched = (where.part_of_name, tuple(where.described.items()))
+        asked = (found.project.name, found.name, tuple(metrics), *searched)
+        state = found.store.evaluations.mark_state()
+        return self.kept.get(asked, found.spec, state, lambda: _draw_charts(found, metrics, where, self.redact))
 
     def compare_evaluations(self, request: Request) -> Page:
         """Return two or more evaluations side by side: metrics, rows and labels."""

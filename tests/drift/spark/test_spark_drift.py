@@ -89,6 +89,17 @@ def test_a_batch_in_any_partitions_drifts_as_on_one_machine(spark, files, refere
     require_same_drift(drift.compare(reference, divided), drift.compare(reference, files[1]))
 
 
+def draw_anew(batches):
+    for batch in batches:
+        yield batch.from_pydict({"normal": np.random.default_rng().standard_normal(batch.num_rows)})
+
+
+def test_rows_that_each_pass_computes_anew_are_refused(spark, files, reference):
+    drawn = spark.read.parquet(str(files[1])).select("normal").mapInArrow(draw_anew, "normal double")
+    with pytest.raises(DataError, match="rows have changed while they were read"):
+        drift.compare(reference.select(["normal"]), drawn)
+
+
 def test_what_executors_cannot_do_collects_no_rows_unasked(spark, files):
     frame = spark.read.parquet(str(files[1]))
     with pytest.raises(DataError, match="give the rows of sample"):
