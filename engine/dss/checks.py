@@ -11,7 +11,7 @@ from engine.dss.query_rules import QUERY_RULES, QueryRule, declare_query_rules, 
 from engine.dss.report import ObjectLine
 from engine.dss.rules import RULES, Keys, read_bounds, read_scalar
 from engine.dss.spec_writing import Part
-from engine.spec.metric_catalogue import METRICS_BY_TASK, PERFORMANCE_METRICS
+from engine.spec.metric_catalogue import METRICS
 from engine.spec.metric_names import MetricScope, list_statistics
 
 
@@ -130,11 +130,22 @@ def _translate_check(
     if metric is None:
         line.leave_out(_explain_metric(id_))
         return []
-    if metric in PERFORMANCE_METRICS and task and metric not in METRICS_BY_TASK[task]:
-        line.leave_out(f"{metric} does not exist for the task of the model, {task}")
+    if scope == "store" and (problem := _find_model_problem(metric, part, task)):
+        line.leave_out(problem)
         return []
     kind = {"kind": "values"} if type_ == "valueSet" else {}
     return [("", {**kind, "metric": metric, **body})]
+
+
+def _find_model_problem(metric: str, part: Part, task: str) -> str:
+    """Return why a store cannot have a metric of models; an empty text if it can."""
+    statistic = metric.partition(".")[0]
+    tasks = next((one.tasks for one in METRICS if one.scope == "store" and one.name == statistic), ())
+    if not tasks or task in tasks or (part.get("model") and not task):
+        return ""
+    if not part.get("model"):
+        return f"{metric} needs a model, and its store has none in the project"
+    return f"{metric} does not exist for the task of the model, {task}"
 
 
 def _declare_python_metric(part: Part, id_: str, scope: MetricScope, place: str, line: ObjectLine) -> str:
