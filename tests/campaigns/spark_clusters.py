@@ -1,12 +1,12 @@
 """A spec on every kind of cluster of Spark that one machine can run: are its numbers those of files?
 
-    python tests/campaigns/spark_clusters.py [--only standalone]
+    python tests/campaigns/spark_clusters.py [--only standalone] [--faults]
 
 Needs pyspark and Java. A standalone cluster (a master and two workers), a server of Spark Connect, and a local cluster
 of two executors listen to this machine alone. On each, the datasets of `tests/databases/test_spark.py` are read into
-this machine, and then stay with Spark; the numbers are compared with those of the same files without Spark. Then each
-is asked for what it must refuse in words: an executor without this package, a worker that was killed, a server that was
-stopped.
+this machine, and then stay with Spark; the numbers are compared with those of the same files without Spark. Then the
+standalone cluster has faults, which must be told in words: executors without this package, named by either setting;
+and workers and a server that end while a run is at work.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -137,20 +137,60 @@ def try_cluster(name: str, url: str, folder: Path, expected: Mapping[str, Any]) 
     return wrong
 
 
+def try_faults(url: str, processes: Sequence[subprocess.Popen[bytes]], folder: Path) -> list[str]:
+    """Let runs fail; print what they say, and return what is not said in words."""
+    bare = str(Path(sys.base_prefix, "bin", "python3"))
+    options = {} if url.startswith("sc://") else SMALL
+    trials: list[tuple[str, dict[str, str], dict[str, str], str]] = []
+    if options:
+        trials += [
+            ("the engine's Python by an option", {"spark.pyspark.python": sys.executable}, {}, ""),
+            ("a bare Python by an option", {"spark.pyspark.python": bare}, {}, "the executors have no package"),
+            ("a bare Python by the environment", {}, {"PYSPARK_PYTHON": bare}, "the executors have no package"),
+        ]
+    if processes:
+        trials += [("killed", {}, {"PYSPARK_PYTHON": sys.executable}, "Spark")]
+    wrong = []
+    for number, (name, setting, environ, expected) in enumerate(trials):
+        connection = {"kind": "spark", "url": url, "collect_rows": 100, "options": {**options, **setting}}
+        spec = write_project(folder / f"fault{number}", connection, spark=True, stores=("drift",))
+        run = subprocess.Popen(
+            [sys.executable, "-m", "engine", "run", spec], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**{key: one for key, one in os.environ.items() if key != "PYSPARK_PYTHON"}, **environ},
+        )  # fmt: skip
+        if name == "killed":
+            time.sleep(40)
+            for process in processes:
+                os.killpg(process.pid, signal.SIGKILL)
+        try:
+            said = run.communicate(timeout=400)[0]
+        except subprocess.TimeoutExpired:
+            run.kill()
+            said = f"it waits without an end; {run.communicate()[0]}"
+        told = [line for line in said.splitlines() if "FAILED" in line or "SUCCESS" in line or "waits" in line]
+        print(f"{name}: exit {run.returncode}; " + "; ".join(told), flush=True)
+        if expected not in said or "Traceback" in said or "\tat " in said:
+            wrong.append(f"{name}: {said[-3000:]}")
+    return wrong
+
+
 def main() -> None:
     """Try each cluster, and print what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", choices=list(CLUSTERS))
+    parser.add_argument("--faults", action="store_true", help="leave the numbers out")
     chosen = parser.parse_args()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run_engine("run", files := write_project(folder / "files", {"kind": "file", "root": "."}, spark=False))
-        expected = read_numbers(files)
+        expected = {} if chosen.faults else read_numbers(files)
         for name in [chosen.only] if chosen.only else CLUSTERS:
             (folder / name).mkdir()
-            with CLUSTERS[name](folder / name) as (url, _):
-                wrong += try_cluster(name, url, folder / name, expected)
+            with CLUSTERS[name](folder / name) as (url, processes):
+                if not chosen.faults:
+                    wrong += try_cluster(name, url, folder / name, expected)
+                wrong += try_faults(url, processes, folder / name)
             for log in (folder / name).glob("*.log"):
                 shutil.copy(log, Path(tempfile.gettempdir()) / f"spark-{name}-{log.name}")
     print("\n".join(wrong) or "all numbers are those of files")

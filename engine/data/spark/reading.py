@@ -57,8 +57,22 @@ def open_spark_data(project: ProjectSpec, dataset: str, place: StoredPlace, secr
     session = open_spark_session(project, place.connection, secrets)
     named = f"connection {place.connection!r}: {place.key} {place.name}"
     with explain_spark_errors(named):
-        frame = session.read.parquet(path) if path else _find_table(session, place)
-    return hold_spark_rows(frame, named, place)
+        if not path:
+            return hold_spark_rows(_find_table(session, place), named, place)
+        if _has_folder(session, f"{path}/_delta_log"):  # files of a Delta table also hold rows that it has struck out
+            return hold_spark_rows(session.read.format("delta").load(path), named)
+        return hold_spark_rows(session.read.parquet(path), named, place)
+
+
+def _has_folder(session: "SparkSession", path: str) -> bool:
+    from pyspark.errors import AnalysisException
+
+    try:
+        return bool(session.read.format("binaryFile").load(path).schema)
+    except AnalysisException as error:
+        if error.getCondition() != "PATH_NOT_FOUND":
+            raise
+        return False
 
 
 def _find_table(session: "SparkSession", place: StoredPlace) -> Any:

@@ -47,7 +47,7 @@ class SparkRows:
     notes
         What is not read as it is, as sentences.
     source
-        The path or table that they are read from; None for what a function has returned.
+        The path or table that they are read from, if nothing but its files decides what is read; or None.
     """
 
     frame: "DataFrame"
