@@ -53,7 +53,7 @@ def read_settings(form: Mapping[str, str], settings: Mapping[str, Any], redact: 
         if not colon or explain_illegal_name(name) or name in variables:
             why = "there is a second value of" if name in variables else "no name and value are in"
             raise AnswerError(422, f'line {number} of the variables: {why} "{line[:60]}"', "write `name: value` a line")
-        variables[name] = settings["values"]["variables"][name] if shown.get(name) == line else _read_value(text)
+        variables[name] = settings["values"]["variables"][name] if shown.get(name) == line else _parse_value(text)
     chosen = {key.removeprefix(SCENARIO): word for key, word in form.items() if key.startswith(SCENARIO)}
     if wrong := next((word for word in chosen.values() if word and word not in WORDS), None):
         raise AnswerError(422, f'"{wrong[:60]}" is no word for a scenario', f"the words are {', '.join(WORDS)}")
@@ -68,12 +68,12 @@ def _write_variables(values: Mapping[str, Any], redact: Redact) -> dict[str, str
 
 def _write_value(value: object) -> str:
     """Return a value as a line has it: a text as it is, unless it would be read as something else."""
-    if isinstance(value, str) and value == value.strip() and value.isprintable() and _read_value(value) == value:
+    if isinstance(value, str) and value == value.strip() and value.isprintable() and _parse_value(value) == value:
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
-def _read_value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
