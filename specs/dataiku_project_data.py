@@ -49,7 +49,10 @@ if __name__ == "__main__":
     for name in ("transactions_eval", "transactions_scored"):
         write_rows(quarter.select(list(read_columns(name))), DATA / name / "out-s0.csv.gz")
     tested = read_columns("transactions_eval")
-    write_rows(sample_rows(date(2017, 1, 1), date(2017, 3, 31)).select(list(tested)), SPLIT / "test.csv.gz")
+    test = sample_rows(date(2017, 1, 1), date(2017, 3, 31))
+    write_rows(test.select(list(tested)), SPLIT / "test.csv.gz")
+    predicted = test.select("authorized_flag", "proba_0", "proba_1", "prediction")
+    predicted.write_csv(SPLIT.parent / "predicted.csv", separator="\t")
     columns = [{"name": name, "type": type_} for name, type_ in tested.items()]
     split = {"format": "csv1", "testPath": "test.csv.gz", "schema": {"columns": columns}}
     (SPLIT / "split.json").write_text(json.dumps(split, indent=2) + "\n", encoding="utf-8")

@@ -196,6 +196,12 @@ def verify_open_archive(
     return Verified(archive.manifest, archive.provenance, signers)
 
 
+def read_signatures(path: Path) -> set[Signature]:
+    """Return the signatures of an archive, which are not checked."""
+    with open_archive(path) as archive:
+        return set(archive.envelope.signatures)
+
+
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[None]:
     """Let nobody else change an archive in a folder meanwhile who asks by this function too."""

@@ -18,13 +18,14 @@ def command(
         typer.Argument(
             metavar="ACTION",
             help="show: the operations on one; disable: its triggers start nothing until it is deployed again; delete: "
-            "remove it with its state. By default all are listed.",
+            "remove it with its state, also where its rows are on a server. By default all are listed.",
             show_default=False,
         ),
     ] = None,
     deployment: Annotated[
         str | None, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
     ] = None,
+    keep_state: Annotated[bool, typer.Option("--keep-state", help="Delete it, but let its state stay.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,
     format_: TextOrJson = "text",
@@ -32,6 +33,8 @@ def command(
     """List the deployments of a spec with what is active there; show, disable or delete one."""
     if action is not None and deployment is None:
         raise typer.BadParameter(f"name the deployment: engine deployments SPEC {action} DEPLOYMENT")
+    if keep_state and action != "delete":
+        raise typer.BadParameter("--keep-state is an option of delete")
     project = load_project(path, var)
 
     from engine.cli import deployment_printers
@@ -46,11 +49,11 @@ def command(
         if not _is_confirmed(f"Let triggers start nothing of {deployment} any more?", yes=yes):
             return ExitCode.OK
         return deployment_printers.print_operation(disable_deployment(project, deployment, environ=os.environ), format_)
-    elif _is_confirmed(f"Delete {deployment} with its state, its evaluations and its files?", yes=yes):
-        folder = delete_deployment(project, deployment, os.environ)
-        print(
-            f"{deployment}: removed {folder}" if folder else f"{deployment}: nothing is deployed, nothing was removed"
-        )
+    else:
+        what = "its files, but not its state" if keep_state else "its state, its evaluations and its files"
+        if _is_confirmed(f"Delete {deployment} with {what}?", yes=yes):
+            removed = delete_deployment(project, deployment, os.environ, keep_state=keep_state)
+            print(f"{deployment}: {f'removed {removed}' if removed else 'nothing is deployed, nothing was removed'}")
     return ExitCode.OK
 
 

@@ -43,13 +43,15 @@ def import_dss(
             raise typer.BadParameter(f"{path} exists already", param_hint="--output")
     with open_project_files(source) as files:
         imported = import_project(files, with_data=with_data)
-        for target in imported.copies.values():
+        for target in (*imported.copies.values(), *imported.joins):
             if (output / target).exists():
                 raise typer.BadParameter(f"{output / target} exists already", param_hint="--output")
         try:
             output.mkdir(parents=True, exist_ok=True)
             for file, target in imported.copies.items():
                 files.copy_file(file, output / target)
+            for target, rows in imported.joins.items():
+                rows.write(files, output / target)
             with replace_file(spec) as part:
                 part.write_text(imported.spec, encoding="utf-8")
             findings, valid = check_spec(spec)

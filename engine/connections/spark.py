@@ -110,6 +110,8 @@ def _connect(url: str, options: Mapping[str, str]) -> "SparkSession":
     from pyspark.sql import SparkSession
 
     try:
+        # functions of users ask for the session by getOrCreate, which refuses to give it unless this names a server
+        os.environ["SPARK_REMOTE"] = url.partition(";")[0]
         builder = SparkSession.builder.remote(url)
         for name, value in {**options, **SPARK_SETTINGS_OF_ENGINE}.items():
             builder = builder.config(name, value)

@@ -14,6 +14,7 @@ _LOG_ERROR = re.compile(
     r"^\S+ \S+ ERROR \w+: (.+)$|^(?:Error: |Exception in thread .*?: |(?=Invalid ))(.+)$", re.MULTILINE
 )
 
+_NO_PACKAGE = re.compile(r"DATA_SOURCE_NOT_FOUND|Class org\.apache\.hadoop\.fs\.[\w.]+ not found")
 _MISSING_ENGINE = re.compile(r"No module named '(engine|polars|numba|pyarrow|skops|sklearn)\b")
 _OTHER_PYTHON = re.compile(r"PYTHON_VERSION_MISMATCH|Python in worker has different version")
 
@@ -35,6 +36,11 @@ def explain_spark_error(error: BaseException) -> DatabaseError:
     if "OutOfMemoryError" in text:
         return DatabaseError("Java has no memory left: give it more by spark.driver.memory or spark.executor.memory")
     said = _shorten_message(text)
+    if _NO_PACKAGE.search(text):
+        return DatabaseError(
+            f"{said}; Spark needs a package for it: name it by spark.jars.packages under options: of the connection, "
+            "in the version that belongs to this Spark"
+        )
     if _ACCESS.search(text):
         return DatabaseError(f"Spark may not read it: {said}")
     return DatabaseError(f"Spark does not answer: {said}" if lost else said, transient=lost)

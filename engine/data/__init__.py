@@ -14,6 +14,7 @@ from engine.data.repeated_rows import (
     list_shared_columns,
     measure_repeated_share,
 )
+from engine.data.spark.reading import require_unchanged_rows
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import load_function
 from engine.data.watched_files import WatchedFiles, read_unchanged
@@ -37,5 +38,6 @@ __all__ = [
     "materialise",
     "measure_repeated_share",
     "read_unchanged",
+    "require_unchanged_rows",
     "verify_contract",
 ]

@@ -6,9 +6,7 @@ short; only then, or after polars has failed, is the file read record by record.
 """
 
 import csv
-import gzip
 import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.discovery.formats import open_bytes
+from engine.discovery.compression import UNPACK_ERRORS, find_compression, open_bytes
 from engine.drift.reading.csv_files import CsvDialect, needs_conversion, open_text
 from engine.drift.reading.text_readings import MISSING_MARKERS, TextReading
 from engine.formatting.lists import join_some
@@ -71,7 +69,7 @@ class _Lines:
 
     def __init__(self, path: Path, dialect: CsvDialect) -> None:
         self._converted = needs_conversion(path, dialect)
-        self._file: Any = open_text(path, dialect) if self._converted else open_bytes(path)
+        self._file: Any = open_text(path, dialect) if self._converted else open_bytes(path, dialect.compression)
         self._dialect = dialect
         self.number = 0
         self.start = 0
@@ -112,7 +110,7 @@ def find_record_fault(path: Path, dialect: CsvDialect) -> str | None:
         A sentence with file and line; None where every record is sound, or the file is compressed with Zstandard,
         which Python's standard library does not decompress.
     """
-    if path.suffix == ".zst":
+    if find_compression(path, dialect.compression) == "zst":
         return None
     width, first = 0, ""
     with _Lines(path, dialect) as lines:
@@ -132,7 +130,7 @@ def find_record_fault(path: Path, dialect: CsvDialect) -> str | None:
             )
         except csv.Error as error:
             return f"{path}, line {lines.start or lines.number}: {_explain_csv_error(str(error), dialect)}"
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except UNPACK_ERRORS as error:
             return f"{path} cannot be unpacked, it may be damaged: {error}"
     return None
 
@@ -140,7 +138,7 @@ def find_record_fault(path: Path, dialect: CsvDialect) -> str | None:
 def find_stray_quote(path: Path, dialect: CsvDialect) -> str | None:
     """Describe the first line with an odd number of quotes, one of them inside a value that begins without one."""
     quote = dialect.quote
-    if path.suffix == ".zst" or not quote:
+    if find_compression(path, dialect.compression) == "zst" or not quote:
         return None
     with _Lines(path, dialect) as lines:
         for line in lines:
@@ -188,7 +186,7 @@ def locate_rows(path: Path, dialect: CsvDialect, rows: Sequence[int]) -> dict[in
         the file is compressed with Zstandard.
     """
     found: dict[int, int] = {}
-    if path.suffix == ".zst" or not rows:
+    if find_compression(path, dialect.compression) == "zst" or not rows:
         return found
     with _Lines(path, dialect) as lines:
         try:
@@ -199,7 +197,7 @@ def locate_rows(path: Path, dialect: CsvDialect, rows: Sequence[int]) -> dict[in
                     found[row] = lines.start
                 if row >= max(rows):
                     return found
-        except (UnicodeDecodeError, csv.Error, EOFError, zlib.error, gzip.BadGzipFile):
+        except (UnicodeDecodeError, csv.Error, *UNPACK_ERRORS):
             pass
     return {}
 

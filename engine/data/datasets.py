@@ -35,8 +35,6 @@ from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecor
 from engine.data.spark.reading import (
     SparkData,
     describe_spark_data,
-    fingerprint_rows,
-    fingerprint_spark_data,
     hold_spark_data,
     open_spark_data,
 )
@@ -281,9 +279,7 @@ class Datasets:
         key = (*place, name if place.key == "path" else "", describe_connection(self.project, place.connection))
         if key not in self._spark_data:
             rows = open_spark_data(self.project, name, place, self._secrets)
-            self._spark_data[key] = hold_spark_data(
-                rows, declared.collect_rows, self._scratch, lambda: fingerprint_spark_data(rows, place)
-            )
+            self._spark_data[key] = hold_spark_data(rows, declared.collect_rows, self._scratch)
         return self._spark_data[key]
 
     def _find_files(self, name: str, declared: FileDataset) -> tuple[Path, DatasetFiles]:
@@ -366,7 +362,7 @@ class Datasets:
         frame = call_frame_function(code, dataset.function, dataset.arguments)
         if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
             rows = hold_spark_rows(frame, f"what {dataset.function} returned")
-            return hold_spark_data(rows, COLLECT_ROWS, self._scratch, lambda: fingerprint_rows(rows))
+            return hold_spark_data(rows, COLLECT_ROWS, self._scratch)
         with translate_user_code_errors(code.path.absolute(), f"reading what {dataset.function} returned"):
             frame = self._copy_rows(frame) if isinstance(frame, pl.LazyFrame) else frame
             return frame, hash_frame(frame)

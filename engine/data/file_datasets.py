@@ -70,6 +70,7 @@ def find_files(
         dataset.format,
         newest_until=as_of if dataset.pick == "newest" else None,
         tree=tree,
+        compression=dataset.compression,
     )
     if found.format != "csv" and "csv" in dataset.model_fields_set:
         raise DataError(f"csv settings are only for CSV files, but {found.paths[0]} is a {found.format} file")
@@ -77,7 +78,7 @@ def find_files(
         watch(path)
     states = [(path, path.stat()) for path in found.paths]
     key = (
-        dataset.model_dump_json(include={"path", "format", "csv", "columns"}),
+        dataset.model_dump_json(include={"path", "format", "compression", "csv", "columns"}),
         found.notes,
         *((path, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino) for path, state in states),
     )
@@ -87,7 +88,16 @@ def find_files(
     if found.paths[0].suffix.lower() == ".tsv" and "separator" not in dialect.model_fields_set:
         dialect = dialect.model_copy(update={"separator": "\t"})
     names = _name_columns(dataset, found.keys)
-    files = DatasetFiles(found.paths, found.format, dialect, {}, keys=found.keys, notes=found.notes, names=names)
+    files = DatasetFiles(
+        found.paths,
+        found.format,
+        dialect,
+        {},
+        keys=found.keys,
+        notes=found.notes,
+        names=names,
+        compression=dataset.compression,
+    )
     declared = {name: rule.type for name, rule in dataset.columns.items() if rule.type in POLARS_DTYPES}
     try:
         files = _leave_out_known_keys(files)

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from engine.discovery.formats import is_text, open_bytes, read_head
+from engine.discovery.compression import open_bytes
+from engine.discovery.formats import is_text, read_head
 
 _FIRST_BYTES = {"parquet": (b"PAR1",), "arrow": (b"ARROW1", b"\xff\xff\xff\xff")}
 
@@ -23,10 +24,10 @@ def find_foreign_content(path: Path, format_: str) -> str | None:
     return f"{path} cannot be read, it is not a file in the format {format_}{hint}"
 
 
-def find_ndjson_fault(path: Path) -> str | None:
+def find_ndjson_fault(path: Path, compression: str | None = None) -> str | None:
     """Describe the first line that is no JSON object, or has a boolean where an earlier one has a number."""
     kinds: dict[str, tuple[int, str]] = {}
-    with open_bytes(path) as lines:
+    with open_bytes(path, compression) as lines:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line, parse_constant=_refuse_constant) if line.strip() else {}

@@ -56,7 +56,7 @@ class DatasetFiles:
     the columns of all files where these differ in their columns or types; empty if they do not, so that one scan reads
     them. `notes` tell what was recognised or left out, `warnings` what stays text although it looks like something
     else: the columns `doubtful`. `names` are those of the columns of CSV files without a header; empty if polars names
-    them.
+    them. `compression` is how the files are compressed; None if their endings tell.
     """
 
     paths: tuple[Path, ...]
@@ -70,12 +70,13 @@ class DatasetFiles:
     warnings: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    compression: str | None = None
 
     @property
     def dialect(self) -> CsvDialect:
         """How the files are written, if they are CSV."""
-        declared = {key: getattr(self.csv, key) for key in CsvDialect.__dataclass_fields__ if key != "names"}
-        return CsvDialect(**declared, names=self.names)
+        declared = {key: getattr(self.csv, key) for key in Csv.model_fields}
+        return CsvDialect(**declared, names=self.names, compression=self.compression)
 
     @property
     def rereadable(self) -> bool:
@@ -148,7 +149,7 @@ class DatasetFiles:
             else {}
         )
         # What most datasets do not have is no part of their fingerprint, so that those of earlier versions hold.
-        found = {"readings": readings, **self._describe_csv_content()}
+        found = {"readings": readings, "compression": self.compression, **self._describe_csv_content()}
         special = {key: value for key, value in found.items() if value}
         settings = json.dumps([how, types, *([special] if special else [])], sort_keys=True)
         facts = {"format": self.format, "csv": how, "types": types, "file_count": len(digests), "files": listed}
@@ -189,7 +190,7 @@ class DatasetFiles:
             fault = find_record_fault(path, self.dialect) or self._explain_value_fault(path)
             return fault or find_stray_quote(path, self.dialect)
         if self.format == "ndjson" and not is_json_array(path):
-            return find_ndjson_fault(path) or self._explain_text_fault(path)
+            return find_ndjson_fault(path, self.compression) or self._explain_text_fault(path)
         return self._explain_text_fault(path)
 
     def _explain_value_fault(self, path: Path) -> str | None:
@@ -225,8 +226,9 @@ class DatasetFiles:
         if self.format == "csv":
             apart = bool(self.keys) and any(needs_conversion(path, self.dialect) for path in paths)
             return add_key_columns(paths, self.keys, self._scan_csv, apart=apart)
-        apart = any(map(is_read_alone, paths))
-        return self._parse_texts(add_key_columns(paths, self.keys, partial(scan_typed_files, self.format), apart=apart))
+        apart = any(is_read_alone(path, self.compression) for path in paths)
+        scan = partial(scan_typed_files, self.format, self.compression)
+        return self._parse_texts(add_key_columns(paths, self.keys, scan, apart=apart))
 
     def _scan_csv(self, paths: Sequence[Path], column: str | None) -> pl.LazyFrame:
         return scan_csv_files(paths, self.dialect, CsvColumns(self.types, self.readings), path_column=column)

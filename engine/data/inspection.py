@@ -7,7 +7,6 @@ dialect of a CSV file is guessed, since the file does not declare it.
 import csv
 import io
 import re
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +24,8 @@ from engine.data.fingerprints import InMemoryFileHashes
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
 from engine.data.watched_files import WatchedFiles, read_unchanged
-from engine.discovery.formats import detect_format, open_bytes
+from engine.discovery.compression import UNPACK_ERRORS, find_compression, open_bytes
+from engine.discovery.formats import detect_format
 from engine.discovery.listing import list_data_files
 from engine.drift.reading.column_families import holds_values
 from engine.drift.reading.csv_files import CsvColumns, scan_csv_files
@@ -227,12 +227,12 @@ def guess_dialect(path: Path) -> Csv:
     of thousands or a text that means a missing value is accepted only where all other values of the column are numbers
     or dates.
     """
-    if path.suffix == ".zst":
+    if find_compression(path) == "zst":
         return Csv()
     try:
         with open_bytes(path) as file:
             sample = file.read(DIALECT_SAMPLE_BYTES)
-    except (OSError, EOFError, zlib.error):
+    except UNPACK_ERRORS:
         return Csv()
     encoding = _guess_encoding(sample)
     text = sample.decode(encoding if encoding != "utf-8" else "utf-8-sig", errors="replace")

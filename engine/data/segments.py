@@ -1,17 +1,20 @@
 """Which rows of a table belong to which segment: by the values of a column, or by a condition in SQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 
+from engine import drift
 from engine.data.queries import plan_query
 from engine.data.table import Table
 from engine.drift.reading.normalization import as_categories
+from engine.drift.reading.segment_marks import SegmentMarks
 from engine.errors import DataError, Position
 from engine.formatting.hints import suggest_name
 from engine.spec.segments import MAX_SEGMENT_VALUES, MAX_VALUE_CHARACTERS, name_missing, name_other, name_value
-from engine.spec.sql.row_conditions import ROWS
+from engine.spec.sql.row_conditions import ROWS, list_bound_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,8 @@ def find_members(table: Table, rules: SegmentRules, known: Mapping[str, Sequence
             .collect(engine="streaming")
             .to_series()
         )
-        if known is None or column not in known:
-            counts = texts.drop_nulls().value_counts().sort(["count", "value"], descending=[True, False])
-            short = counts.filter(pl.col("value").str.len_chars() <= MAX_VALUE_CHARACTERS)
-            chosen: Sequence[str] = short["value"].head(MAX_SEGMENT_VALUES).to_list()
-        else:
-            chosen = known[column]
+        found = known.get(column) if known is not None else None
+        chosen = _choose_values(texts.drop_nulls().value_counts()) if found is None else found
         values[column] = tuple(chosen)
         for value in chosen:
             rows[name_value(column, value)] = texts.eq_missing(value)
@@ -103,9 +102,65 @@ def find_members(table: Table, rules: SegmentRules, known: Mapping[str, Sequence
             if mask.any():
                 rows[name] = mask
     for name, query in rules.conditions.items():
-        found = plan_query(query, (_as_rows(table),)).collect(engine="streaming")["holds"]
-        rows[name] = found.fill_null(value=False)
+        holds = plan_query(query, (_as_rows(table),)).collect(engine="streaming")["holds"]
+        rows[name] = holds.fill_null(value=False)
     return SegmentMembers(values, rows)
+
+
+def plan_marks(
+    table: Table, rules: SegmentRules, known: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Mapping[str, Sequence[str]], SegmentMarks]:
+    """Return the values that have a segment, and what marks the rows of a table whose rows stay with Spark.
+
+    Parameters
+    ----------
+    known
+        See `find_members`.
+
+    Raises
+    ------
+    DataError
+        The table lacks a column, or Spark cannot read it.
+    """
+    assert table.spark is not None  # noqa: S101 - other tables have one order of rows, and `find_members`
+    rules.require_columns(table)
+    values = {name: None if known is None else known.get(name) for name in rules.columns}
+    if counted := [name for name, chosen in values.items() if chosen is None]:
+        counts = drift.profile(table.spark.frame, dict.fromkeys(counted, drift.Role.CATEGORICAL)).columns
+        for name in counted:
+            column = counts[name]
+            assert isinstance(column, drift.Categorical)  # noqa: S101 - the role was asked for
+            values[name] = _choose_values(pl.DataFrame({"value": column.labels, "count": column.counts}))
+    chosen = {name: tuple(of_column or ()) for name, of_column in values.items()}
+    names = [one for name, of_column in chosen.items() for one in _name_segments(name, of_column)]
+    read = {name for query in rules.conditions.values() for name in list_bound_columns(query)}
+    columns = [name for name in table.frame.collect_schema() if name in {*chosen, *read}]
+    return chosen, SegmentMarks([*names, *rules.conditions], columns, partial(mark_rows, rules, chosen))
+
+
+def mark_rows(rules: SegmentRules, values: Mapping[str, Sequence[str]], block: pl.DataFrame) -> Mapping[str, pl.Series]:
+    """Return which rows of a block belong to which segment, also those that have none there."""
+    found = find_members(Table(ROWS, block.lazy(), ""), rules, values).rows
+    none = pl.repeat(value=False, n=block.height, eager=True)
+    names = [one for column, chosen in values.items() for one in _name_segments(column, chosen)]
+    return {name: found.get(name, none) for name in [*names, *rules.conditions]}
+
+
+def list_rest_segments(columns: Collection[str]) -> set[str]:
+    """Return the segments of the values of columns that have none of their own: without rows, there are none."""
+    return {name for column in columns for name in (name_other(column), name_missing(column))}
+
+
+def _name_segments(column: str, values: Sequence[str]) -> list[str]:
+    return [*(name_value(column, value) for value in values), name_other(column), name_missing(column)]
+
+
+def _choose_values(counts: pl.DataFrame) -> Sequence[str]:
+    """Return the most frequent values that have a segment each, given columns `value` and `count`."""
+    ordered = counts.sort(["count", "value"], descending=[True, False])
+    short = ordered.filter(pl.col("value").str.len_chars() <= MAX_VALUE_CHARACTERS)
+    chosen: Sequence[str] = short["value"].head(MAX_SEGMENT_VALUES).to_list()
+    return chosen
 
 
 def _as_rows(table: Table) -> Table:

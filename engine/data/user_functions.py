@@ -44,7 +44,8 @@ def find_module_file(folder: Path, name: str) -> Path:
         if path.is_file():
             return path
     known = sorted(path.stem for path in folder.glob("*.py"))
-    raise DataError(f"there is no module {name!r}: {stem}.py does not exist{suggest_name(name, known)}")
+    others = suggest_name(name, known) if known else ", nor does any other Python file in its folder"
+    raise DataError(f"there is no module {name!r}: {stem}.py does not exist{others}")
 
 
 class _UncachedLoader(SourceFileLoader):

@@ -4,13 +4,17 @@ An ending is enough to validate a spec. Where it tells nothing, or the first byt
 the bytes decide. A file that cannot be read (a spreadsheet, a ZIP archive) is refused with what to do about it.
 """
 
-import gzip
 import re
 import zipfile
-import zlib
 from pathlib import Path, PurePath
-from typing import IO, cast
 
+from engine.discovery.compression import (
+    COMPRESSIONS,
+    find_compression,
+    find_member,
+    is_unpacked_here,
+    read_unpacked_head,
+)
 from engine.errors import DataError
 
 ENDINGS: dict[str, str] = {
@@ -28,9 +32,6 @@ ENDINGS: dict[str, str] = {
 }
 """The format of a file, by the ending of its path."""
 
-COMPRESSION_ENDINGS = (".gz", ".zst")
-"""Endings of compressed files; the format is in the ending before them."""
-
 _PARQUET_CODECS = (".gzip", ".snappy", ".gz", ".zst", ".zstd", ".brotli", ".lz4")
 """What pandas users write behind `.parquet` to name the compression of the pages inside."""
 
@@ -39,6 +40,8 @@ ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
 
 SAVE_AS_CSV = "save the sheet as CSV, or read it in a function of yours with kind: python"
 UNPACK = "unpack it, and name the file that was in it"
+
+_COMPRESSED_WHOLE = "is compressed as a whole: unpack it; Parquet and Arrow compress inside the file"
 
 _HEAD_BYTES = 4096
 
@@ -51,7 +54,7 @@ _FOREIGN_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3", "an SQLite database", "read a table of it in a function of yours with kind: python"),
     (b"\x89HDF", "an HDF5 file", "write it as Parquet, or read it in a function of yours with kind: python"),
     (b"7z\xbc\xaf", "an archive", UNPACK),
-    (b"BZh", "a file compressed with bzip2", "unpack it, or compress it with gzip or Zstandard"),
+    (b"BZh", "a file compressed with bzip2", "let its name end in .bz2, or declare compression: bz2"),
     (b"\xfd7zXZ", "a file compressed with xz", "unpack it, or compress it with gzip or Zstandard"),
 )
 
@@ -62,16 +65,16 @@ def detect_format(path: str) -> str | None:
     inner = PurePath(pure.stem).suffix
     if pure.suffix in _PARQUET_CODECS and ENDINGS.get(inner) == "parquet":
         return "parquet"
-    return ENDINGS.get(inner if pure.suffix in COMPRESSION_ENDINGS else pure.suffix)
+    return ENDINGS.get(inner if pure.suffix in COMPRESSIONS else pure.suffix)
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading; a file that ends in .gz is decompressed."""
-    return cast("IO[bytes]", gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def recognize_format(path: Path) -> str:
+def recognize_format(path: Path, compression: str | None = None) -> str:
     """Return the format of a file: csv, parquet, ndjson or arrow.
+
+    Parameters
+    ----------
+    compression
+        How the file is compressed; None if its ending tells.
 
     Raises
     ------
@@ -80,6 +83,8 @@ def recognize_format(path: Path) -> str:
     OSError
         The file cannot be read.
     """
+    if compression is not None or is_unpacked_here(path):
+        return _recognize_inside(path, find_compression(path, compression))
     head = read_head(path)
     if signed := recognize_signature(path, head):
         return signed
@@ -89,12 +94,27 @@ def recognize_format(path: Path) -> str:
         spreadsheet = path.suffix.lower() in SPREADSHEETS
         what, advice = ("a spreadsheet", SAVE_AS_CSV) if spreadsheet else ("an archive", UNPACK)
         raise DataError(f"{path} is named like {what}, which cannot be read: {advice}")
-    compressed = path.suffix.lower() in COMPRESSION_ENDINGS
+    compressed = find_compression(path) is not None
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")) and not compressed:
         raise DataError(
             f"{path}: neither its ending nor its first bytes tell the format; declare format: csv, parquet, ndjson or "
             "arrow"
         )
+    return _recognize_text(path, head)
+
+
+def _recognize_inside(path: Path, compression: str | None) -> str:
+    """Return the format of a compressed file, by its ending or that of the file inside, else by its first bytes."""
+    format_ = detect_format(path.name) or (detect_format(find_member(path)) if compression == "zip" else None)
+    if format_ in ("parquet", "arrow"):
+        raise DataError(f"{path} {_COMPRESSED_WHOLE}")
+    if format_ is None and compression != "zst":
+        return _recognize_text(path, read_unpacked_head(path, compression, _HEAD_BYTES))
+    return format_ or "csv"
+
+
+def _recognize_text(path: Path, head: bytes) -> str:
+    """Return the format of a text file: ndjson or csv."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     json = text.startswith(b"{") or (text.startswith(b"[") and text[1:].lstrip().startswith((b"{", b"]")))
     return "ndjson" if json or ".json" in path.name.lower() else "csv"
@@ -121,11 +141,12 @@ def recognize_signature(path: Path, head: bytes) -> str | None:
         if head.startswith(signature):
             raise DataError(f"{path} is {what}, which cannot be read: {advice}")
     if head.startswith(b"\x1f\x8b"):
-        inside = _read_gzip_head(path)
-        if inside.startswith((b"PAR1", b"ARROW1")):
-            raise DataError(f"{path} is compressed as a whole: unpack it; Parquet and Arrow compress inside the file")
+        if _read_gzip_head(path).startswith((b"PAR1", b"ARROW1")):
+            raise DataError(f"{path} {_COMPRESSED_WHOLE}")
         if path.suffix.lower() != ".gz":
-            raise DataError(f"{path} is compressed with gzip: let its name end in .gz, or unpack it")
+            raise DataError(
+                f"{path} is compressed with gzip: let its name end in .gz, or unpack it, or declare compression: gz"
+            )
     return None
 
 
@@ -142,9 +163,8 @@ def read_head(path: Path) -> bytes:
 
 def _read_gzip_head(path: Path) -> bytes:
     try:
-        with gzip.open(path) as file:
-            return file.read(8)
-    except (OSError, EOFError, zlib.error):
+        return read_unpacked_head(path, "gz", 8)
+    except DataError:
         return b""  # a damaged file is reported when it is read
 
 
@@ -158,5 +178,6 @@ def _describe_zip(path: Path) -> tuple[str, str]:
     if any(name.startswith("xl/") for name in names) or path.suffix.lower() in SPREADSHEETS:
         return "a spreadsheet", SAVE_AS_CSV
     files = [name for name in names if not name.endswith("/")]
-    inside = f"unpack it, and name the file that was in it: {files[0][:60]}" if len(files) == 1 else UNPACK
-    return "a ZIP archive", inside
+    if len(files) == 1:
+        return "a ZIP archive", f"{UNPACK}: {files[0][:60]}, or declare compression: zip"
+    return "a ZIP archive", UNPACK

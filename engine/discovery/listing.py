@@ -56,6 +56,7 @@ def list_data_files(
     declared_format: str | None = None,
     newest_until: datetime | None = None,
     tree: FileTree = DISK,
+    compression: str | None = None,
 ) -> FoundFiles:
     """Return the files of a path.
 
@@ -70,6 +71,8 @@ def list_data_files(
         If given, only the newest file of a folder or pattern is taken, as `pick_newest` finds it.
     tree
         Where the files are looked for.
+    compression
+        How the files are compressed; None if their endings tell.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def list_data_files(
     try:
         if _names_one_file(path, tree):
             tree.provide([path])
-            return FoundFiles((path,), declared_format or recognize_format(path))
+            return FoundFiles((path,), declared_format or recognize_format(path, compression))
         base = path if tree.is_folder(path) else find_fixed_folder(path)
         _refuse_table_formats(base, tree)
         candidates, hidden = _list_candidates(path, base, tree)
@@ -102,7 +105,7 @@ def list_data_files(
             files, picked = pick_newest(files, base, newest_until, tree)
             notes += picked
         tree.provide(files)
-        format_ = declared_format or _common_format(files)
+        format_ = declared_format or _common_format(files, compression)
     except FileNotFoundError as error:
         missing = Path(error.filename or path)
         raise DataError(f"there is no file {missing}{_suggest_file(missing, tree)}") from None
@@ -206,10 +209,10 @@ def _is_signed(path: Path) -> bool:
         return False
 
 
-def _common_format(files: list[Path]) -> str:
+def _common_format(files: list[Path], compression: str | None) -> str:
     formats: dict[str, Path] = {}
     for one in files:
-        formats.setdefault(recognize_format(one), one)
+        formats.setdefault(recognize_format(one, compression), one)
     if len(formats) > 1:
         listed = ", ".join(f"{one} is {format_}" for format_, one in formats.items())
         raise DataError(f"files of several formats cannot be one table: {listed}; use a pattern that matches only one")

@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
+import numpy as np
+import polars as pl
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -21,6 +24,7 @@ CHUNKS = 4 * THREADS
 
 @cache
 def _thread_pool() -> ThreadPoolExecutor:
+    pl.Series(np.empty(0))  # polars binds numpy at its first use, which fails if two threads do that at once
     return ThreadPoolExecutor(THREADS, "engine.drift")
 
 

@@ -7,12 +7,16 @@ from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
 from engine.dss.names import make_identifier, make_name
+from engine.dss.query_rules import QUERY_RULES, QueryRule, declare_query_rules, translate_query_rule
 from engine.dss.report import ObjectLine
 from engine.dss.rules import RULES, Keys, read_bounds, read_scalar
 from engine.dss.spec_writing import Part
+from engine.spec.metric_names import MetricScope, list_statistics
 
 
-def import_checks(state: ImportState, owner: JsonObject, scope: str, target: str, part: Part, note: str = "") -> None:
+def import_checks(
+    state: ImportState, owner: JsonObject, scope: MetricScope, target: str, part: Part, note: str = ""
+) -> None:
     """Add the checks of a dataset, model or store to the part of the spec that has them.
 
     A rule on the values of a column becomes a part of the column's contract, which the part has under `columns`.
@@ -27,6 +31,8 @@ def import_checks(state: ImportState, owner: JsonObject, scope: str, target: str
         What to note at each check.
     """
     checks: dict[str, Any] = part.setdefault("checks", {})
+    queries: list[QueryRule] = []
+    dataset = target.removeprefix("datasets.")
     for one in owner.get_object("metricsChecks").get_objects("checks"):
         type_, label = one.get_text("type"), name_check(one)
         line = state.report.add("check", label, one.place)
@@ -34,12 +40,15 @@ def import_checks(state: ImportState, owner: JsonObject, scope: str, target: str
         if note:
             line.note(note)
         places = []
-        if rule := RULES.get(type_):
+        bodies: list[tuple[str, Keys]] = []
+        if type_ in QUERY_RULES and scope == "dataset":
+            queries += translate_query_rule(state, one, dataset, part.get("columns", {}), label, line)
+        elif rule := RULES.get(type_):
             translated = rule(one, part.get("columns", {}), line)
             places += _add_contract(part, translated.contract, target, line, enabled=enabled)
             bodies = translated.checks
         else:
-            bodies = _translate_check(one, type_, scope, line)
+            bodies = _translate_check(one, type_, scope, part, line)
         several = len(bodies) > 1
         for suffix, body in bodies:
             name = make_name(f"{label} {suffix}" if several else label, checks, "check")
@@ -52,12 +61,21 @@ def import_checks(state: ImportState, owner: JsonObject, scope: str, target: str
             places.append(f"{target}.checks.{name}")
         if type_ == "python":
             places.append(_add_stub(checks, one, label, target, line))
-        if line.reason is not None:
+        if line.reason is not None or line.needless is not None:
             one.read_whole()
         if places:
             line.target = ", ".join(places)
     if not checks:
         del part["checks"]
+    if queries:
+        declare_query_rules(state, dataset, queries)
+
+
+def leave_out_checks(state: ImportState, owner: JsonObject, reason: str) -> None:
+    """Report the checks of what is not in the spec, and why they are not either."""
+    for one in owner.get_object("metricsChecks").get_objects("checks"):
+        one.read_whole()
+        state.report.add("check", name_check(one), one.place).leave_out(reason)
 
 
 def name_check(one: JsonObject) -> str:
@@ -71,7 +89,7 @@ def name_check(one: JsonObject) -> str:
 def _add_contract(part: Part, contract: dict[str, Keys], target: str, line: ObjectLine, *, enabled: bool) -> list[str]:
     """Add what rules ask of the values of columns; return where that is in the spec."""
     if contract and not enabled:
-        line.leave_out("it is switched off in DSS, and what a contract asks of a column cannot be")
+        line.drop("it is switched off in DSS, and what a contract asks of a column cannot be")
         return []
     columns = part.setdefault("columns", {}) if contract else {}
     for name, keys in contract.items():
@@ -91,7 +109,9 @@ def _add_stub(checks: dict[str, Any], one: JsonObject, label: str, target: str, 
     return f"{target}.checks.{name}"
 
 
-def _translate_check(one: JsonObject, type_: str, scope: str, line: ObjectLine) -> list[tuple[str, Keys]]:
+def _translate_check(
+    one: JsonObject, type_: str, scope: MetricScope, part: Part, line: ObjectLine
+) -> list[tuple[str, Keys]]:
     """Return suffixes of names and keys of the checks that a check becomes; none if it is left out."""
     translate = _KINDS.get(type_)
     if translate is None:
@@ -101,6 +121,8 @@ def _translate_check(one: JsonObject, type_: str, scope: str, line: ObjectLine) 
     id_ = one.get_text("metricId")
     metric = translate_metric(id_, scope)
     body = translate(one, line)
+    if metric is None and body and id_.startswith("python:"):
+        metric = _declare_python_metric(part, id_, scope, one.place, line)
     if metric is None:
         line.leave_out(_explain_metric(id_))
         return []
@@ -108,9 +130,21 @@ def _translate_check(one: JsonObject, type_: str, scope: str, line: ObjectLine) 
     return [("", {**kind, "metric": metric, **body})] if body else []
 
 
+def _declare_python_metric(part: Part, id_: str, scope: MetricScope, place: str, line: ObjectLine) -> str:
+    """Declare the metric of a Python probe, `python:KEY:PROBE`, with a function to be written; return its name."""
+    key, _, probe = id_.removeprefix("python:").partition(":")
+    name = make_name(key, (), "metric")
+    if name.partition(".")[0] in list_statistics(scope):
+        name = f"my {name}"
+    function = f"{make_identifier(probe or 'probe').lower()}:{make_identifier(key)}"
+    metric = Part(place, {"kind": "python", "function": function})
+    metric.add_todo(f"write this function: in DSS it is code of the probe {probe[:60] or '(unnamed)'}")
+    part.setdefault("metrics", {}).setdefault(name, metric)
+    line.note(f"TODO write the function {function}, which computes its metric: Python code is not carried over")
+    return name
+
+
 def _explain_metric(id_: str) -> str:
-    if id_.startswith("python:"):
-        return "its metric is Python code: declare a metric of kind: python under metrics:, and a check on it"
     if id_.startswith("sql_query:"):
         return "its metric is a query: declare a dataset of kind: query, and a check of its column"
     if id_.startswith("reporting:"):

@@ -32,6 +32,8 @@ _SQL_TYPES = frozenset(
         ),
     }
 )
+_COMPRESSIONS = frozenset({"", "none", "gz", "gzip", "zst", "zstd", "zip", "bz2", "bzip2"})
+"""How files may be compressed; their endings tell."""
 _FORMATS = {"csv": "csv", "parquet": "parquet", "jsonl": "ndjson", "json": "ndjson"}
 
 
@@ -40,30 +42,32 @@ _DATA_FOLDERS = ("fs_datasets_data", "uploads", "uploaded_files", "datasets_data
 
 def import_datasets(state: ImportState) -> None:
     """Declare the datasets of the project and their connections."""
-    for id_, found in state.read_folder("dataset", "datasets"):
+    datasets = state.read_folder("dataset", "datasets")
+    for id_, _ in datasets:  # rules of one may name another
+        state.names.add_target("datasets", id_, id_)
+    for id_, found in datasets:
         line = state.report.add("dataset", id_, found.place)
         type_, _ = found.get_text("type"), found.get_text("name")
-        if type_ not in _FILE_TYPES | _OTHER_FILE_TYPES | _SQL_TYPES:
-            found.read_whole()
-            line.leave_out(f"datasets of the type {type_[:60] or '(none)'} have no counterpart here")
-            continue
-        name = state.names.add_target("datasets", id_, id_)
+        name = state.names.targets[id_]
         line.target = f"datasets.{name}"
         if name != id_:
             line.note(f"renamed {name}")
         part = Part(found.place)
         if type_ in _SQL_TYPES:
             _describe_table(state, part, found, type_, line)
-        else:
+        elif type_ in _FILE_TYPES | _OTHER_FILE_TYPES:
             _describe_files(state, part, found, id_, line)
+        else:
+            state.unread_datasets[name] = line
+            _ask_for_export(part, found, f"datasets of the type {type_[:60] or '(none)'}", line)
         if columns := _describe_columns(found, line):
             part["columns"] = columns
+        state.sections["datasets"][name] = part
         import_checks(state, found, "dataset", line.target, part)
         for dimension in found.get_object("partitioning").get_objects("dimensions"):
             dimension.read_whole()
             line.note(f"it is partitioned by {dimension.get_text('name')[:60]}: all partitions are read as one table")
         _list_probes(state, found, id_)
-        state.sections["datasets"][name] = part
 
 
 def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: str, line: ObjectLine) -> None:
@@ -73,10 +77,7 @@ def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: st
         table = ""
     if type_ != "PostgreSQL" or not table:
         rows = (params.get_text("query") and "the rows of a query") or f"the rows of {type_}"
-        part["path"] = PLACEHOLDER
-        params.read_whole()
-        part.add_todo(f"{rows} are not read: export them, at best as Parquet by a recipe, and name the files in path")
-        line.note(f"TODO {rows} are not read: export them, at best as Parquet by a recipe, and name the files in path")
+        _ask_for_export(part, found, rows, line)
         return
     texts = [table, schema]
     declare_unknown(state, texts, params.place)
@@ -86,6 +87,16 @@ def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: st
         state, params.get_text("connection") or "postgresql", "postgresql", params.place
     )
     part["table"] = Template(whole)
+
+
+def _ask_for_export(part: Part, found: JsonObject, what: str, line: ObjectLine) -> None:
+    """Ask for files in place of what nothing here reads."""
+    for key in ("params", "formatParams"):
+        found.get_value(key)
+    part["path"] = PLACEHOLDER
+    todo = f"{what} are not read: export the rows, at best as Parquet by a recipe, and name the files in path"
+    part.add_todo(todo)
+    line.note(f"TODO {todo}")
 
 
 def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str, line: ObjectLine) -> None:
@@ -173,7 +184,7 @@ def _describe_format(part: Part, found: JsonObject, line: ObjectLine) -> None:
     style, escape = params.get_text("style"), params.get_text("escapeChar") or "\\"
     if style in ("unix", "escape_only") and len(escape) == 1:
         csv["escape"] = escape
-    if (compression := params.get_text("compress").lower()) not in ("", "none", "gz", "gzip", "zst", "zstd"):
+    if (compression := params.get_text("compress").lower()) not in _COMPRESSIONS:
         part.add_todo(f"files compressed by {compression[:20]} are not read: unpack them")
         line.note(f"TODO files compressed by {compression[:20]} are not read: unpack them")
     if csv:
@@ -208,4 +219,9 @@ def _list_probes(state: ImportState, found: JsonObject, id_: str) -> None:
         type_, enabled = probe.get_text("type"), probe.get_flag("enabled", default=True)
         if type_ in ("python", "sql_query", "verify_col") and enabled:
             line = state.report.add("probe", f"{id_}: {type_}", probe.place)
-            line.leave_out("TODO write a metric of kind: python")
+            line.leave_out(
+                "its code is not carried over: the metrics of it that checks use are declared, their functions are to "
+                "be written"
+                if type_ == "python"
+                else "TODO write a metric of kind: python"
+            )

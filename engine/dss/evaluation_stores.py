@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.dss.checks import import_checks, name_check
+from engine.dss.checks import import_checks
 from engine.dss.import_state import ImportState, list_references
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
@@ -56,12 +56,26 @@ def import_evaluation_stores(
             import_checks(state, state.models[model], "store", line.target, part, _OF_MODEL)
         state.sections["evaluation_stores"][name] = part
     for model in (one for one in state.models if one not in state.stores_of_model):
-        for one in state.models[model].get_object("metricsChecks").get_objects("checks"):
-            line = state.report.add("check", name_check(one), one.place)
-            one.read_whole()
-            line.leave_out(
-                "no evaluation store of the project evaluates its model: declare a store, and the check in it"
-            )
+        if state.models[model].get_object("metricsChecks").get_objects("checks"):
+            _declare_store_of_model(state, model, references[model])
+
+
+def _declare_store_of_model(state: ImportState, model: str, reference: dict[str, Any]) -> None:
+    """Declare a store for the checks of a model that no store of the project evaluates: there, it has them itself."""
+    found = state.models[model]
+    name = state.names.add_target("evaluation_stores", f"{found.file}/checks", f"{model} performance")
+    target = f"evaluation_stores.{name}"
+    state.stores_of_model[model] = [name]
+    line = state.report.add("evaluation store", name, f"{found.place}.metricsChecks", target)
+    tested = reference["dataset"] if reference["dataset"] in state.predicted_columns else PLACEHOLDER
+    part = Part(found.place, {"model": model, "dataset": tested, "reference": reference})
+    if tested == PLACEHOLDER:
+        part.add_todo("name in dataset the rows with the predictions of the model")
+        line.note("TODO no store of the project evaluates the model: name in dataset the rows with its predictions")
+    else:
+        line.note("no store of the project evaluates the model: its checks are applied to its test rows, as in DSS")
+    import_checks(state, found, "store", target, part, _OF_MODEL)
+    state.sections["evaluation_stores"][name] = part
 
 
 def _find_evaluation(recipes: dict[str, JsonObject], id_: str) -> str | None:

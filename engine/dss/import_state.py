@@ -9,7 +9,8 @@ from typing import Any
 
 from engine.dss.json_objects import JsonObject, parse_lenient_json
 from engine.dss.names import ProjectNames, make_identifier
-from engine.dss.report import ImportReport
+from engine.dss.predicted_rows import PredictedRows
+from engine.dss.report import ImportReport, ObjectLine
 from engine.dss.source import MANIFEST_FILE, ProjectFiles
 from engine.dss.spec_writing import Part, Template
 from engine.errors import BundleError
@@ -32,6 +33,10 @@ class ImportState:
     ----------
     copies
         With data: by the path in the source of a data file, the path of its copy, relative to the spec.
+    joins
+        With data: by the path of a file, relative to the spec, the rows and predictions that it is made of.
+    predicted_columns
+        By name of a dataset with the test rows of a model, the columns of its predictions.
     triggers_off
         Whether the settings of the project switch all triggers off.
     objects
@@ -40,10 +45,19 @@ class ImportState:
         By name here, the files of the models.
     stores_of_model
         By name of a model, those of the stores that evaluate it.
+    queries_of_dataset
+        By name of a dataset, that of the query that some of its rules became.
     roles
         By name of a model, the roles that its training gives columns.
     node_variables
         Names of the variables that each node has a value of its own for.
+    channel_names
+        By what makes messages share a channel, its name.
+    channel_urls
+        By what makes messages share a server, the reference to the secret with its address.
+    unread_datasets
+        By name, the lines of datasets that nothing here reads: they are left out unless something of the spec uses
+        them.
     """
 
     files: ProjectFiles
@@ -52,12 +66,18 @@ class ImportState:
     with_data: bool
     sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {section: {} for section in SECTIONS})
     copies: dict[str, str] = field(default_factory=dict)
+    joins: dict[str, PredictedRows] = field(default_factory=dict)
+    predicted_columns: dict[str, list[str]] = field(default_factory=dict)
     triggers_off: bool = False
     objects: dict[str, JsonObject] = field(default_factory=dict)
     models: dict[str, JsonObject] = field(default_factory=dict)
     stores_of_model: dict[str, list[str]] = field(default_factory=dict)
+    queries_of_dataset: dict[str, str] = field(default_factory=dict)
     roles: dict[str, dict[str, str]] = field(default_factory=dict)
     node_variables: list[str] = field(default_factory=list)
+    channel_names: dict[tuple[str, ...], str] = field(default_factory=dict)
+    channel_urls: dict[tuple[str, str], Template] = field(default_factory=dict)
+    unread_datasets: dict[str, ObjectLine] = field(default_factory=dict)
 
     def read_object(self, path: str) -> JsonObject | None:
         """Return the JSON object in a file of the content; None, with a remark, if it cannot be read."""

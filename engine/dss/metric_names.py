@@ -1,10 +1,10 @@
 """The metrics of DSS, as metrics of the spec."""
 
 from engine.spec.dss_metric_names import find_own_name
-from engine.spec.metric_names import MetricName, resolve_metric_name
+from engine.spec.metric_names import MetricName, MetricScope, resolve_metric_name
 
 
-def translate_metric(id_: str, scope: str) -> str | None:
+def translate_metric(id_: str, scope: MetricScope) -> str | None:
     """Return our name of a metric of DSS; None if there is none.
 
     Parameters
@@ -16,5 +16,5 @@ def translate_metric(id_: str, scope: str) -> str | None:
     if own is None:
         return None
     found = own[0] if own[1] is None else str(MetricName(*own))
-    resolved = resolve_metric_name(found, "store" if scope == "store" else "dataset")
+    resolved = resolve_metric_name(found, scope)
     return found if isinstance(resolved, MetricName) else None

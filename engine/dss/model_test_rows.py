@@ -5,6 +5,8 @@ import re
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import make_name
+from engine.dss.predicted_rows import join_predictions
+from engine.dss.report import ObjectLine
 from engine.dss.rules import COLUMN_TYPES
 from engine.dss.spec_writing import Part
 
@@ -42,13 +44,26 @@ def import_test_rows(state: ImportState, found: JsonObject, id_: str, model: str
         part.add_todo("look at its first lines: split.json, which names its columns, is not there or of another format")
         line.note("TODO name its columns under columns:, in their order: split.json does not say them")
     if state.with_data:
-        state.copies[rows] = path
+        state.copies[rows] = path  # with its predictions, if they can be joined
     else:
         line.note(f"TODO give --with-data, or copy the file to {path}")
-    if any("predicted.csv" in one for one in state.files.list_other_files(f"saved_models/{id_}/versions/{version}")):
-        line.note(
-            "the order of the rows in predicted.csv is not documented: drift is computed, and the drift of predictions "
-            "is not; to have it, score these rows in DSS too"
-        )
+    predicted = rows.removesuffix("split/test.csv.gz") + "predicted.csv"
+    if predicted in state.files.files and "columns" in part and state.with_data:
+        _add_predictions(state, part, test, (rows, predicted), line)
     state.sections["datasets"][test] = part
     return test
+
+
+def _add_predictions(state: ImportState, part: Part, test: str, paths: tuple[str, str], line: ObjectLine) -> None:
+    """Add the columns of the predictions to the test rows, whose copy then has both."""
+    found = join_predictions(state.files, *paths, list(part["columns"]))
+    if isinstance(found, str):
+        line.note(
+            f"the predictions in predicted.csv are not joined, because {found}: drift is computed, and the drift of "
+            "predictions is not; to have it, score these rows in DSS too"
+        )
+        return
+    line.note(f"with the predictions of {paths[1].rpartition('/')[2]}: {', '.join(found.added)}")
+    part["columns"] |= {name: {} for name in found.added}
+    state.joins[state.copies.pop(found.test)] = found
+    state.predicted_columns[test] = list(found.added)

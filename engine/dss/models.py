@@ -4,9 +4,11 @@ from typing import Any
 
 from engine.dss.import_state import ImportState, list_references
 from engine.dss.json_objects import JsonObject
+from engine.dss.metric_names import translate_metric
 from engine.dss.model_test_rows import import_test_rows
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
+from engine.spec.metric_catalogue import BINARY, METRICS_BY_TASK, REGRESSION
 from engine.spec.rules.placeholders import PLACEHOLDER
 
 _TASKS = {
@@ -39,6 +41,8 @@ def import_models(state: ImportState, recipes: dict[str, JsonObject]) -> dict[st
         scored = _find_scored_columns(state, recipes, id_)
         part = _describe_model(state, found, training[1] if training else None, scored, line)
         reference = _find_reference(state, found, id_, name, training[0] if training else None, line)
+        if probabilities := [one for one in state.predicted_columns.get(reference, []) if one.startswith("proba_")]:
+            part.setdefault("probability", {one.removeprefix("proba_"): one for one in probabilities})
         _note_roles(state, name, training[1] if training else None)
         state.sections["models"][name] = part
         references[name] = {"kind": "dataset", "dataset": reference}
@@ -87,7 +91,7 @@ def _describe_model(
     places = [one for one in (settings, core, found.get_object("miniTask"), found) if one is not None]
     target = next((text for one in places if (text := one.get_text("targetVariable", "target_variable"))), "")
     type_ = next((text for one in places if (text := one.get_text("predictionType", "prediction_type"))), "")
-    part |= {"kind": "scored", "task": _TASKS.get(type_, "binary_classification"), "target": target or PLACEHOLDER}
+    part |= {"kind": "scored", "task": _TASKS.get(type_) or _guess_task(found), "target": target or PLACEHOLDER}
     part["prediction"] = "prediction"
     rows, predicted = scored
     if rows:
@@ -111,6 +115,13 @@ def _describe_model(
             part["features"] = {"exclude": sorted(excluded)}
         settings.read_whole()  # the rest says how the model was trained
     return part
+
+
+def _guess_task(found: JsonObject) -> str:
+    """Return the task that a model seems to have, by the metrics of its checks."""
+    checks = found.get_object("metricsChecks").get_objects("checks")
+    names = {translate_metric(one.get_text("metricId"), "store") for one in checks}
+    return REGRESSION if names & {*METRICS_BY_TASK[REGRESSION]} - {*METRICS_BY_TASK[BINARY]} else BINARY
 
 
 def _read_gains(places: list[JsonObject]) -> dict[str, float]:

@@ -68,6 +68,10 @@ class ProjectNames:
         name = self.targets.get(reference) or self.targets.get(reference.removeprefix(f"{self.key}."))
         return name if name is not None and self.sections[name] in sections else None
 
+    def find_scenario(self, reference: str) -> str | None:
+        """Return the name of the scenario that a reference names; None if it is not one of the project."""
+        return self.scenarios.get(reference.removeprefix(f"{self.key}."))
+
 
 def fill_references(text: str, names: ProjectNames, line: ObjectLine, also: Collection[str] = ()) -> Template:
     """Return a text with the `${…}` of DSS as those of the spec; unknown ones are kept as text, and noted.

@@ -1,16 +1,19 @@
 """Imports a project: the spec and the report as texts, and the data files to copy."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.dss.bundles import import_bundles
 from engine.dss.check_mistakes import find_check_mistakes
+from engine.dss.checks import leave_out_checks
 from engine.dss.datasets import import_datasets
 from engine.dss.evaluation_stores import import_evaluation_stores
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.models import import_models
 from engine.dss.names import ProjectNames, make_name
+from engine.dss.predicted_rows import PredictedRows
 from engine.dss.report import ImportReport, format_report
 from engine.dss.scenario_mistakes import find_scenario_mistakes
 from engine.dss.scenarios import import_scenarios
@@ -35,6 +38,13 @@ _OTHER_FOLDERS = {
 _READ_FOLDERS = ("datasets", "model_evaluation_stores", "recipes", "saved_models", "scenarios")
 _QUIET_RECIPES = ("prediction_training", "evaluation", "standalone_evaluation")
 """Recipes whose content goes into models and stores."""
+_SQL_RECIPES = frozenset(
+    {
+        *("sql_query", "sql_script", "join", "grouping", "vstack", "window", "sync", "sampling", "split", "distinct"),
+        *("sort", "topn", "pivot"),
+    }
+)
+"""Recipes that a query can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +55,15 @@ class ImportedProject:
     ----------
     copies
         By path in the source, the path of a data file relative to the spec.
+    joins
+        By path of a file, relative to the spec, the rows and predictions that it is made of.
     """
 
     spec: str
     name: str
     report: ImportReport
     copies: dict[str, str]
+    joins: dict[str, PredictedRows]
 
 
 def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
@@ -63,7 +76,12 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
     """
     report = ImportReport()
     state = ImportState(files, ProjectNames(), report, with_data)
-    params = state.read_object("params.json") or JsonObject("params.json", "$", {}, report.report_type)
+    params = state.read_object("params.json") if files.has_content("params.json") else None
+    if params is None:
+        report.remarks.setdefault(
+            "params.json", "it is not there: the name and the settings of the project are not known"
+        )
+        params = JsonObject("params.json", "$", {}, report.report_type)
     _name_project(state, params)
     state.triggers_off = params.get_object("settings").get_flag("disableAutomaticTriggers", default=False)
     import_variables(state)
@@ -73,6 +91,7 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
     import_evaluation_stores(state, recipes, references)
     import_bundles(state, params)
     import_scenarios(state)
+    _leave_out_unused(state)
     _report_recipes(state, recipes)
     _report_others(state)
     find_scenario_mistakes(state)
@@ -80,7 +99,7 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
     report_unread_keys(state)
     name = make_name(state.names.project, (), "project")
     spec = {"version": 1, "project": name, **_drop_unused(state)}
-    return ImportedProject(format_spec(spec), name, report, state.copies)
+    return ImportedProject(format_spec(spec), name, report, state.copies, state.joins)
 
 
 def check_spec(path: Path) -> tuple[str, bool]:
@@ -130,6 +149,28 @@ def _drop_unused(state: ImportState) -> dict[str, object]:
     return dict(state.sections)
 
 
+def _leave_out_unused(state: ImportState) -> None:
+    """Leave out the datasets that nothing here reads, and that nothing of the spec uses or checks."""
+    others = {section: parts for section, parts in state.sections.items() if section != "datasets"}
+    used = set(_list_texts(others))
+    for name, line in state.unread_datasets.items():
+        datasets = state.sections["datasets"]
+        if not {name, f"dataset:{name}"} & used and "checks" not in datasets[name]:
+            del datasets[name]
+            line.leave_out(next(iter(line.notes)).removeprefix("TODO "))
+            line.notes.clear()
+
+
+def _list_texts(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _list_texts(one)
+    elif isinstance(value, str):
+        yield value
+
+
 def _report_recipes(state: ImportState, recipes: dict[str, JsonObject]) -> None:
     for name, recipe in recipes.items():
         type_ = recipe.get_text("type")
@@ -138,24 +179,36 @@ def _report_recipes(state: ImportState, recipes: dict[str, JsonObject]) -> None:
         if type_ in _QUIET_RECIPES:
             line.drop("its settings are those of the model or store that it makes")
         else:
-            line.leave_out("its output is read where DSS writes it; a dataset of kind: query may take its place")
+            line.drop(_explain_recipe(type_))
+
+
+def _explain_recipe(type_: str) -> str:
+    """Return why a recipe needs nothing in the spec, and what may take its place."""
+    read = "its output is read where DSS writes it"
+    if type_ in _SQL_RECIPES:
+        return f"{read}; a dataset of kind: query may take its place"
+    if type_ == "shaker":
+        return f"{read}; the steps of a Prepare recipe cannot be written as one query"
+    return f"{read}; its code or settings are not carried over"
 
 
 def _report_others(state: ImportState) -> None:
     """Report what is never carried over."""
     for folder, kind in _OTHER_FOLDERS.items():
         for path in state.files.list_content(folder):
-            state.report.add(kind, path.removeprefix(f"{folder}/").removesuffix(".json"), path).leave_out(
-                "it has no counterpart here"
-            )
+            line = state.report.add(kind, path.removeprefix(f"{folder}/").removesuffix(".json"), path)
+            line.drop("it stays in DSS")
+            if folder == "managed_folders" and (found := state.read_object(path)) is not None:
+                leave_out_checks(state, found, "the files of a folder have no metrics here: declare a dataset of them")
     for folder, count in state.files.count_by_folder().items():
         if folder not in (*_READ_FOLDERS, *_OTHER_FOLDERS):
-            files = "its file has" if count == 1 else f"its {count} files have"
-            state.report.add("folder", folder, f"{folder}/").leave_out(f"{files} no counterpart here")
+            files = "its file stays" if count == 1 else f"its {count} files stay"
+            state.report.add("folder", folder, f"{folder}/").drop(f"{files} in DSS")
     for name in sorted(NEVER_READ):
         if state.files.has_content(name):
             state.report.add("keys", name, name).leave_out(
                 "it holds keys: it was not read. Remove it from what you hand on, and change the keys"
             )
+            state.report.add_mistake(name, "keys lie among the files of the project, where all who have them can read")
     for path, why in state.files.skipped.items():
         state.report.add("file", path, path).leave_out(why)

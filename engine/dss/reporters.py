@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from engine.dss.conditions import StepNames, TranslatedFormula, translate_formula
+from engine.dss.html_texts import read_html_text
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references, make_name
@@ -20,11 +21,8 @@ _CHANNELS = {
     "google-chat-scenario": "apprise",
     "twilio-scenario": "apprise",
     "webhook-scenario": "webhook",
-}
-
-_INSTEAD = {
-    "dataset-scenario": "declare a channel of kind: dataset, which appends each message to a file",
-    "shell-scenario": "messages start no program here: write a step of kind: python",
+    "dataset-scenario": "dataset",
+    "shell-scenario": "command",
 }
 
 
@@ -43,13 +41,14 @@ def import_reporters(state: ImportState, scenario: JsonObject, target: str, step
     for one in scenario.get_objects("reporters"):
         messaging = one.get_object("messaging")
         label = one.get_text("name") or messaging.get_text("type") or "reporter"
-        line = state.report.add("reporter", label, one.place, f"{target}.reporters")
+        line = state.report.add("reporter", label, one.place)
         name = make_name(label, names, "reporter")
         part = Part(one.place, {"name": name})
         at_start = one.get_text("phase") == "START"
         content = import_message(state, part, messaging, [] if at_start else steps, line)
         if content is None:
             continue
+        line.target = f"{target}.reporters.{name}"
         names.append(name)
         if name != label:
             line.note(f"renamed {name}")
@@ -86,10 +85,13 @@ def import_message(
     type_ = messaging.get_text("type")
     kind = _CHANNELS.get(type_)
     if kind is None:
-        line.leave_out(_INSTEAD.get(type_, f"messages of the type {type_[:60] or '(none)'} have no counterpart here"))
+        messaging.read_whole()
+        line.leave_out(f"messages of the type {type_[:60] or '(none)'} have no counterpart here")
         return None
     settings = messaging.get_object("configuration")
     sender = settings.get_text("sender")
+    if kind in ("dataset", "command"):
+        return _write_elsewhere(state, part, settings, kind, line)
     keys: dict[str, Any] = {"channel": _declare_channel(state, settings, type_, kind, sender)}
     also = [*MESSAGE_NAMES, *(name_step_variable(new) for old, new in steps if old == new)]
 
@@ -111,9 +113,9 @@ def import_message(
     text, source = settings.get_text("message"), settings.get_text("messageSource")
     is_html = settings.get_flag("sendAsHTML", default=False)
     if text and source != "TEMPLATE_FILE":
-        keys["message"] = fill(text)
+        keys["message"] = fill(read_html_text(text) if is_html else text)
         if is_html:
-            line.note("its text was HTML: here it is sent as it is, as text")
+            line.note("its text was HTML: here it is plain text")
     else:
         line.note("its text was a template of DSS: it has the usual text here")
     if attached := _read_attachments(state, settings, line):
@@ -121,15 +123,41 @@ def import_message(
     return keys
 
 
-def _declare_channel(state: ImportState, settings: JsonObject, type_: str, kind: str, sender: str) -> str:
-    """Declare the channel of a message once, with its address as a secret, and return its name."""
-    id_ = settings.get_text("channelId") or type_.removesuffix("-scenario")
+def _write_elsewhere(
+    state: ImportState, part: Part, settings: JsonObject, kind: str, line: ObjectLine
+) -> dict[str, Any]:
+    """Return the keys of a message that becomes a row of a file, or the input of a program."""
+    name = make_name(settings.get_text("datasetName", "dataset") or kind, (), "channel")
+    settings.read_whole()
     channels = state.sections["channels"]
-    name = make_name(id_, (), "channel")
+    if kind == "dataset":
+        channels.setdefault(name, Part("", {"kind": kind, "path": f"messages/{name}.ndjson"}))
+        line.note(f"DSS adds a row to its dataset; here it is a row of messages/{name}.ndjson")
+        return {"channel": name}
+    channels.setdefault(name, Part("", {"kind": kind, "argv": ["./notify.sh"]}))
+    part.add_todo("write notify.sh, which gets the message as JSON on its standard input, and switch it on")
+    line.note("TODO it is switched off: its script is not carried over. Write it as notify.sh, beside the spec")
+    return {"channel": name, "active": False}
+
+
+def _declare_channel(state: ImportState, settings: JsonObject, type_: str, kind: str, sender: str) -> str:
+    """Declare the channel of a message once, with its address as a secret, and return its name.
+
+    Messages share a channel if they have the same one in DSS, or the same address, and the same sender; without the
+    last, they share the address alone.
+    """
+    given, address = settings.get_text("channelId"), settings.get_text("webhookUrl", "url")
+    id_ = given or type_.removesuffix("-scenario")
+    channels = state.sections["channels"]
+    server = type_, given or address
+    name = state.channel_names.setdefault(
+        (*server, sender if kind == "mail" else ""), make_name(id_, channels, "channel")
+    )
     if name not in channels:
         line = state.report.add("channel", id_, f"{settings.place}.channelId", f"channels.{name}")
         line.note("its address is a secret: set the environment variable; until then messages are files in outbox")
-        part = Part(f"the channel {name} of DSS", {"kind": kind, "url": state.add_secret(f"{name}_url")})
+        part = Part(f"the channel {name} of DSS", {"kind": kind})
+        part["url"] = state.channel_urls[server] = state.channel_urls.get(server) or state.add_secret(f"{name}_url")
         if kind == "mail":
             part["from"] = sender if "@" in sender and "${" not in sender else PLACEHOLDER
             if part["from"] != sender:
@@ -163,9 +191,9 @@ def _read_recipients(settings: JsonObject, key: str, line: ObjectLine) -> list[s
         if isinstance(one, dict):
             address = one.get("email") or one.get("mail") or one.get("address")
             line.note("the variables of single receivers are not carried over: all get the same message")
-        if isinstance(address, str) and address.strip():
+        if isinstance(address, str) and ("@" in address or "${" in address):
             found.append(address.strip())
-        elif not isinstance(address, str):
+        elif address != "":
             line.note(f"an entry of {key} is no address")
     return list(dict.fromkeys(found))
 

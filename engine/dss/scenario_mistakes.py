@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from engine.dss.import_state import ImportState
+from engine.dss.import_state import ImportState, may_be_secret
 from engine.dss.json_objects import JsonObject
 from engine.dss.step_kinds import read_variable_values
 from engine.spec.conditions import name_step_variable
@@ -203,6 +203,12 @@ def _check_message(state: ImportState, messaging: JsonObject, set_by_steps: set[
     receivers = [settings.get_value(key) for key in ("recipient", "ccRecipient", "bccRecipient")]
     if messaging.get_text("type") == "mail-scenario" and all(one in (None, "", [], "[]", {}) for one in receivers):
         state.report.add_mistake(settings.place, "it has no receiver: it sends to nobody")
+    if _shows_address(settings):
+        state.report.add_mistake(
+            settings.place,
+            "the address that it sends to may hold a key, and lies in the file in the clear: change the key, and write "
+            "it as a secret",
+        )
     texts = [settings.get_text("subject")]
     if settings.get_text("messageSource") != "TEMPLATE_FILE":
         texts.append(settings.get_text("message"))
@@ -218,6 +224,14 @@ def _check_message(state: ImportState, messaging: JsonObject, set_by_steps: set[
                 state.report.add_mistake(
                     settings.place, f"${{{name[:60]}}} is no variable of the project: DSS does not send the message"
                 )
+
+
+def _shows_address(settings: JsonObject) -> bool:
+    """Return whether the address of a message, or a header, may hold a key."""
+    address = settings.get_text("webhookUrl", "url")
+    keyed = "?" in address or re.search(r"/(services|webhook|hooks?)/", address) or may_be_secret("", address)
+    headers = [(one.get_text("key", "name"), one.get_text("value")) for one in settings.get_objects("headers")]
+    return bool(keyed or any(name.lower() == "authorization" or may_be_secret(name, text) for name, text in headers))
 
 
 def _list_set_names(step: JsonObject) -> Iterator[str]:

@@ -10,6 +10,8 @@ from engine.dss.import_state import ImportState, may_be_secret, may_hold_passwor
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references
 from engine.dss.report import ObjectLine
+from engine.dss.spec_writing import Part
+from engine.dss.sql_texts import fill_sql
 from engine.dss.variables import declare_variable
 
 Keys = dict[str, Any]
@@ -26,7 +28,6 @@ _NOT_NEEDED = {
 }
 _INSTEAD = {
     "custom_python": "it is Python code, which is not carried over",
-    "set_global_vars": "variables of the DSS instance: set them under deployments: variables:",
     "update_global_dss_variables": "variables of the DSS instance: set them under deployments: variables:",
     "run_global_vars_update": "variables of the DSS instance: set them under deployments: variables:",
     "kill_scenario": "nothing here ends the run of another scenario: give that scenario a timeout:",
@@ -88,7 +89,10 @@ def _translate_build(state: ImportState, params: JsonObject, line: ObjectLine) -
     if any(state.names.sections[name] == "models" for name in names):
         line.note("DSS goes on training the model: here it is only looked at")
     if not names:
-        line.leave_out(_explain_nothing(items, "build"))
+        if items and all(item.get_text("type") == "MANAGED_FOLDER" for item in items):
+            line.drop("it builds folders alone, which are not watched: DSS goes on building them")
+        else:
+            _report_nothing(items, "build", line)
         return []
     return [{"kind": "build", "target": _join_targets(names), "mode": "force" if forced else None}]
 
@@ -97,13 +101,17 @@ def _translate_checks(state: ImportState, params: JsonObject, line: ObjectLine) 
     items = params.get_objects("checks")
     names = _find_targets(state, items, line, "evaluation_stores", "datasets")
     if not names:
-        line.leave_out(_explain_nothing(items, "check"))
+        _report_nothing(items, "check", line)
         return []
+    names = [state.queries_of_dataset.get(name, name) for name in names]
     return [{"kind": "run_checks", "target": _join_targets(names)}]
 
 
-def _explain_nothing(items: list[JsonObject], what: str) -> str:
-    return f"nothing that it names to {what} is in the spec" if items else f"it names nothing to {what}, also in DSS"
+def _report_nothing(items: list[JsonObject], what: str, line: ObjectLine) -> None:
+    if items:
+        line.leave_out(f"nothing that it names to {what} is in the spec")
+    else:
+        line.drop(f"it names nothing to {what}, also in DSS")
 
 
 def _translate_metrics(state: ImportState, params: JsonObject, line: ObjectLine) -> list[Keys]:
@@ -114,13 +122,13 @@ def _translate_metrics(state: ImportState, params: JsonObject, line: ObjectLine)
         return []
     names = _find_targets(state, items, line, "datasets")
     if not names:
-        line.leave_out(_explain_nothing(items, "compute"))
+        _report_nothing(items, "compute", line)
         return []
     return [{"kind": "compute_metrics", "target": _join_targets(names)}]
 
 
 def _translate_child(state: ImportState, params: JsonObject, line: ObjectLine) -> list[Keys]:
-    name = state.names.scenarios.get(params.get_text("scenarioId"))
+    name = state.names.find_scenario(params.get_text("scenarioId"))
     if not state.names.is_own(params.get_text("projectKey")):
         line.leave_out("the scenario that it runs belongs to another project: import that one too")
         return []
@@ -189,43 +197,58 @@ def _translate_sql(state: ImportState, params: JsonObject, line: ObjectLine) -> 
     if not name or not sql:
         line.leave_out("its connection is no PostgreSQL database, or it has no statement")
         return []
-    return [{"kind": "sql", "connection": name, "statements": [fill_references(sql, state.names, line)]}]
+    return [{"kind": "sql", "connection": name, "statements": [fill_sql(state, sql, state.names.variables, line)]}]
 
 
 def _translate_clear(state: ImportState, params: JsonObject, line: ObjectLine) -> list[Keys]:
     items = params.get_objects("clears") or params.get_objects("items")
     names = _find_targets(state, items, line, "datasets")
     if not names:
-        line.leave_out(_explain_nothing(items, "clear"))
+        _report_nothing(items, "clear", line)
         return []
-    if tables := [name for name in names if state.sections["datasets"][name].get("table")]:
-        which = ", ".join(tables)
-        line.leave_out(f"{which} is a table: write a step of kind: sql that empties it")
-        return []
-    line.note("TODO it is switched off, because it removes files: switch it on if it shall do so here")
-    return [{"kind": "clear", "target": name, "active": False} for name in names]
+    line.note("TODO it is switched off, because it removes rows: switch it on if it shall do so here")
+    return [{**_build_clearing(state, name, line), "active": False} for name in names]
+
+
+def _build_clearing(state: ImportState, name: str, line: ObjectLine) -> Keys:
+    """Return the keys of a step that empties a dataset, which is a table or has files."""
+    dataset = state.sections["datasets"][name]
+    if "table" not in dataset:
+        return {"kind": "clear", "target": name}
+    table = ".".join(f'"{part}"' for part in dataset["table"].split("."))
+    own = {variable: variable for variable in state.sections["variables"]}
+    statement = fill_sql(state, f"DELETE FROM {table}", own, line)  # noqa: S608 # a quoted name of the project
+    return {"kind": "sql", "connection": dataset["connection"], "statements": [statement]}
 
 
 def _translate_bundle(state: ImportState, params: JsonObject, line: ObjectLine) -> list[Keys]:
-    bundle = next(iter(state.sections["bundles"]), None)
+    bundle = _find_bundle(state, line)
     called, numbered = params.get_text("bundleId"), params.get_flag("transmogrify", default=False)
-    publish = params.get_flag("publishOnDeployer", default=False)
-    if bundle is None:
-        line.leave_out("no bundle of the spec says what to include: declare one under bundles:")
-        return []
+    if params.get_flag("publishOnDeployer", default=False):
+        line.note("TODO DSS publishes it on its deployer: name a folder under registry:, and add publish: true")
     if numbered:
         line.note("DSS adds a number to the name of the bundle; here ${as_of} makes it another one every day")
         called += "-${as_of}"
     filled = fill_references(called, state.names, line, ("as_of",)) if called else None
-    return [{"kind": "create_bundle", "bundle": bundle, "called": filled, "publish": True if publish else None}]
+    return [{"kind": "create_bundle", "bundle": bundle, "called": filled}]
+
+
+def _find_bundle(state: ImportState, line: ObjectLine) -> str:
+    """Return the name of the bundle of the project, declared without data if its settings are in no file."""
+    bundles = state.sections["bundles"]
+    if not bundles:
+        bundles["first"] = Part("")
+        bundles["first"].add_todo("name under include: the datasets whose rows are part of it")
+        line.note("TODO the bundle has no data: name its datasets under bundles: first: include:")
+    return next(iter(bundles))
 
 
 def _translate_deployment(state: ImportState, params: JsonObject, line: ObjectLine) -> list[Keys]:
-    bundle = next(iter(state.sections["bundles"]), None)
     id_ = params.get_text("deploymentId")
-    if bundle is None or not id_:
-        line.leave_out("it names no deployment, or no bundle of the spec says what to include")
+    if not id_:
+        line.leave_out("it names no deployment")
         return []
+    bundle = _find_bundle(state, line)
     line.note("TODO it is switched off: say under infrastructures: where it deploys to, and switch it on")
     name = declare_deployment(state, id_, bundle, f"{params.place}.deploymentId")
     return [{"kind": "update_deployment", "deployment": name, "active": False}]
@@ -238,6 +261,7 @@ _KINDS: dict[str, Callable[[ImportState, JsonObject, ObjectLine], list[Keys]]] =
     "run_scenario": _translate_child,
     "define_vars": _translate_variables,
     "set_project_vars": _translate_variables,
+    "set_global_vars": _translate_variables,
     "exec_sql": _translate_sql,
     "clear_items": _translate_clear,
     "prepare_bundle": _translate_bundle,

@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 from engine.dss.connections import find_database
 from engine.dss.import_state import ImportState, may_hold_password
 from engine.dss.json_objects import JsonObject
-from engine.dss.names import fill_references, make_name
+from engine.dss.names import make_name
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
+from engine.dss.sql_texts import fill_sql
+from engine.spec.rules.placeholders import PLACEHOLDER
 
 _DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _NTH_WEEK = {"FIRST_WEEK": 1, "SECOND_WEEK": 2, "THIRD_WEEK": 3, "FOURTH_WEEK": 4}
@@ -38,7 +40,9 @@ def import_triggers(state: ImportState, scenario: JsonObject, target: str, zone:
             names.append(name)
             if name != label:
                 line.note(f"renamed {name}")
-            part = Part(one.place, {"name": name, **keys, "active": active})
+            part = Part(one.place, {"name": name, **keys, "active": keys.get("active", active)})
+            if line.reason is not None:
+                part.add_todo(f"{line.reason}; an interval that is switched off stands for it")
             if keys.get("timezone") == zone != one.get_object("params").get_text("timezone"):
                 part.add_todo(f"{zone} is assumed: write the time zone of the DSS server, which is in no file")
             found.append(part)
@@ -57,39 +61,54 @@ def _translate_trigger(state: ImportState, one: JsonObject, type_: str, zone: st
         line.note(f"DSS waits {wait} s after a change{again}; here settle: of the dataset says how long, 30 s for CSV")
     every = {"every": f"{delay}s"} if delay and 0 < delay < 10**8 else {}
     if type_ == "ds_modified":
-        watched = [item.get_text("itemId") for item in params.get_objects("watches")]
-        names = {item: state.names.find_target(item, "datasets") for item in watched}
-        for item in (item for item, name in names.items() if name is None):
-            line.note(f"{item[:60] or '(none)'} is not watched: it is no dataset of the spec")
-        kept = list(dict.fromkeys(name for name in names.values() if name))
-        if not kept:
-            line.leave_out("it watches no dataset of the spec")
-            return []
-        both = True if params.get_flag("triggerWhenAllFire", default=False) and len(kept) > 1 else None
-        return [{"kind": "dataset_changed", "dataset": kept[0] if len(kept) == 1 else kept, "all": both, **every}]
+        return [_watch_datasets(state, params, line) | every]
     if type_ == "sql_query":
-        connection, sql = params.get_text("connection"), params.get_text("sql")
-        if may_hold_password(sql):
-            line.leave_out("its query may hold a password")
-            return []
-        connection = find_database(state, connection, params.place, line)
-        if not connection or not sql:
-            line.leave_out("its connection is no PostgreSQL database, or it has no query")
-            return []
-        return [
-            {"kind": "query_changed", "connection": connection, "sql": fill_references(sql, state.names, line), **every}
-        ]
+        return [_watch_query(state, params, line) | every]
     if type_ == "follow_scenariorun":
-        other = state.names.scenarios.get(params.get_text("scenarioId"))
-        if other is None:
-            line.leave_out("the scenario that it follows is not part of the project")
-            return []
-        return [{"kind": "scenario_finished", "scenario": other, "outcomes": _read_outcomes(params, line)}]
+        return [_follow_scenario(state, params, line)]
     params.read_whole()
-    line.leave_out(
-        f"triggers of the type {type_[:60] or '(none)'} have no counterpart here: let a program start it by engine run"
-    )
-    return []
+    what = "Python code" if type_ == "custom_python" else f"a trigger of the type {type_[:60] or '(none)'}"
+    line.leave_out(f"{what} decides when it starts, which nothing here does: let a program start it by engine run")
+    return [{"kind": "interval", "every": every.get("every", "1h"), "active": False}]
+
+
+def _watch_datasets(state: ImportState, params: JsonObject, line: ObjectLine) -> Keys:
+    watched = [item.get_text("itemId") for item in params.get_objects("watches")]
+    names = {item: state.names.find_target(item, "datasets") for item in watched}
+    for item in (item for item, name in names.items() if name is None):
+        line.note(f"{item[:60] or '(none)'} is not watched: it is no dataset of the spec")
+    kept = list(dict.fromkeys(name for name in names.values() if name))
+    if not kept:
+        line.note("TODO it is switched off: it watches no dataset of the spec, name one or remove the trigger")
+        return {"kind": "dataset_changed", "dataset": PLACEHOLDER, "active": False}
+    both = True if params.get_flag("triggerWhenAllFire", default=False) and len(kept) > 1 else None
+    return {"kind": "dataset_changed", "dataset": kept[0] if len(kept) == 1 else kept, "all": both}
+
+
+def _watch_query(state: ImportState, params: JsonObject, line: ObjectLine) -> Keys:
+    sql = params.get_text("sql", "query")
+    connection = find_database(state, params.get_text("connection"), params.place, line)
+    keys: Keys = {"kind": "query_changed", "connection": connection or PLACEHOLDER}
+    if params.get_flag("hasLimit", default=False):
+        line.note(f"DSS compares its first {params.get_whole('limit') or 0:,} rows, and here all count")
+    if may_hold_password(sql) or not sql:
+        line.note("TODO it is switched off: it has no query, or one that may hold a password. Write it in sql")
+        return {**keys, "sql": "SELECT 1", "active": False}
+    keys["sql"] = fill_sql(state, sql, state.names.variables, line)
+    if not connection:
+        line.note("TODO it is switched off: its database is not PostgreSQL. Name a connection, or remove the trigger")
+        keys["active"] = False
+    return keys
+
+
+def _follow_scenario(state: ImportState, params: JsonObject, line: ObjectLine) -> Keys:
+    own = state.names.is_own(params.get_text("projectKey"))
+    other = state.names.find_scenario(params.get_text("scenarioId")) if own else None
+    keys: Keys = {"kind": "scenario_finished", "scenario": other, "outcomes": _read_outcomes(params, line)}
+    if other is None:
+        line.note("TODO it is switched off: the scenario that it follows is not part of the project. Name another")
+        keys |= {"scenario": PLACEHOLDER, "active": False}
+    return keys
 
 
 def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
@@ -158,9 +177,12 @@ def _translate_weeks(
 def _translate_months(
     params: JsonObject, repeat: int, start: date | None, hour: int, minute: int, line: ObjectLine
 ) -> list[Keys]:
-    if repeat != 1 and 12 % repeat:
-        line.leave_out(f"every {repeat} months does not come at the same months of each year")
-        return []
+    if 12 % repeat:
+        line.note(
+            f"TODO it is switched off, and monthly: every {repeat} months are not the same months of each year, which "
+            "nothing here says"
+        )
+        return [{**one, "active": False} for one in _translate_months(params, 1, start, hour, minute, line)]
     if repeat != 1 and start is None:
         line.leave_out(f"every {repeat} months: the month from which they count is missing")
         return []

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from engine import drift
 from engine.data import Table, explain_read_errors
 from engine.errors import ModelError
-from engine.evaluation.observation import Observation, performance_metrics, score_rows
+from engine.evaluation.measured_predictions import performance_metrics
+from engine.evaluation.observation import Observation, score_rows
 from engine.evaluation.record import MetricValue
 from engine.models import Advantage, FittedModel, measure_advantage
 from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS_BY_TASK

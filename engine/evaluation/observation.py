@@ -8,24 +8,31 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import polars as pl
 
 from engine import drift
 from engine.data import Table, explain_read_errors
 from engine.data.csv_faults import suggest_separator
-from engine.data.segments import SegmentMembers, SegmentRules, find_members
+from engine.data.segments import SegmentMembers, SegmentRules, find_members, plan_marks
+from engine.drift.reading.segment_marks import SegmentMarks
 from engine.errors import DataError
 from engine.evaluation.labelled_rows import LabelledRows
+from engine.evaluation.measured_predictions import performance_metrics, profile_predictions
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import sample_scored_rows
-from engine.evaluation.segments import share_confidence
+from engine.evaluation.scored_rows import sample_scored_rows, sample_spark_scored_rows
+from engine.evaluation.segment_observation import (
+    add_segments,
+    keep_scored_segments,
+    measure_segments,
+    require_types_of_executors,
+)
 from engine.evaluation.snapshot import AbsentColumn, Snapshot
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_words
 from engine.models import (
     FittedModel,
-    Performance,
     PerformanceDetail,
     RowError,
     find_labelled,
@@ -33,11 +40,8 @@ from engine.models import (
     measure_performance,
     score_frame,
 )
-from engine.models.spark_scoring import explain_too_many_rows, score_spark_rows
+from engine.models.spark_scoring import MEMBERS, explain_too_many_rows, score_spark_rows
 from engine.spec.resources.models import CostMatrix
-from engine.spec.segments import MIN_SEGMENT_ROWS
-
-_MEMBER = "\0member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +151,27 @@ def snapshot_side(
                 for name, reason in columns.unmeasured.items()
             },
         )
-        members = find_members(table, segments, segment_values) if segments else None
-        if members is not None:
-            snapshot = _add_segments(snapshot, frame, roles, members, against)
+        members, marks = None, None
+        if segments and table.spark:
+            require_types_of_executors(table, alignment)
+            values, marks = plan_marks(table, segments, segment_values)
+            snapshot = add_segments(snapshot, table.spark.frame, roles, marks, values, against)
+        elif segments:
+            members = find_members(table, segments, segment_values)
+            snapshot = add_segments(snapshot, frame, roles, members.rows, members.values, against)
         if model is None:
             return Observation(columns.rows, snapshot)
-        scored, unscored = score_rows(model, table, alignment)
+        scored, unscored = score_rows(model, table, alignment, marks)
+        if MEMBERS in scored.columns:
+            members = SegmentMembers(snapshot.segment_values, scored[MEMBERS].struct.unnest().to_dict())
+            scored = scored.drop(MEMBERS)
         measured = measure_performance(model, scored, cost_matrix, table.name_row, entity=entity, confidence=confidence)
         if scored_by is not None and not unscored:
-            kept_rows = sample_scored_rows(
-                frame, scored, list(roles), model, scored_by, entity=entity, rows=sample_rows, seed=seed
-            )
+            draw = partial(sample_scored_rows, frame)
+            if table.spark:
+                of_model = _align_for_model(model, table, alignment)
+                draw = partial(sample_spark_scored_rows, table.spark, of_model.expressions, alignment.expressions)
+            kept_rows = draw(scored, list(roles), model, scored_by, entity=entity, rows=sample_rows, seed=seed)
             snapshot = replace(snapshot, scored_rows=kept_rows)
     if unscored:
         performance = performance_metrics(replace(measured, unlabelled=False))
@@ -173,15 +187,15 @@ def snapshot_side(
         return Observation(columns.rows, snapshot, notes=(*model.notes, f"the rows are not scored: {unscored}"))
     snapshot = replace(
         snapshot,
-        predictions=_profile_predictions(scored, model, entity, against.predictions if against else None),
+        predictions=profile_predictions(scored, model, entity, against.predictions if against else None),
         performance=performance_metrics(measured),
         classes=model.known_classes,
         scored_as=tuple(map(label_of, model.classes)),
     )
     if members is not None:
-        snapshot = _measure_segments(snapshot, scored, members, model, cost_matrix, confidence, against)
+        snapshot = measure_segments(snapshot, scored, members, model, cost_matrix, confidence, against)
         if scored_by is not None:
-            snapshot = _keep_scored_segments(snapshot, frame, scored, members, model, scored_by, sample_rows, seed)
+            snapshot = keep_scored_segments(snapshot, frame, scored, members, model, scored_by, sample_rows, seed)
     labelled = _profile_labelled_rows(scored, model, entity) if against else None
     undecided = [f"{join_words(model.classes)} are taken as classes: {model.undecided}"] if model.undecided else []
     decided = model.describe_decisions(scored)
@@ -189,114 +203,24 @@ def snapshot_side(
     return Observation(columns.rows, snapshot, scored, labelled, measured.detail, notes)
 
 
-def _add_segments(
-    snapshot: Snapshot,
-    frame: pl.LazyFrame,
-    roles: Mapping[str, drift.Role],
-    members: SegmentMembers,
-    against: Snapshot | None,
-) -> Snapshot:
-    """Return a snapshot with those of its segments, without predictions yet."""
-    known = {} if against is None else {name: one.columns for name, one in against.segments.items()}
-    profiles = drift.profile_segments(frame, roles, members.rows, entity=snapshot.entity, against=known)
-    parts = {
-        name: Snapshot(
-            columns=replace(of_rows, unmeasured=snapshot.columns.unmeasured),
-            left_out={},
-            sample=snapshot.sample.clear(),
-            entity=snapshot.entity,
-            predictions=None,
-            performance={},
-            confidence=snapshot.confidence,
-        )
-        for name, of_rows in profiles.items()
-    }
-    return replace(snapshot, segments=parts, segment_values=members.values)
-
-
-def _measure_segments(
-    snapshot: Snapshot,
-    scored: pl.DataFrame,
-    members: SegmentMembers,
-    model: FittedModel,
-    cost_matrix: CostMatrix | None,
-    confidence: float,
-    against: Snapshot | None,
-) -> Snapshot:
-    """Return a snapshot whose segments have predictions and, where they are large enough, performance."""
-    # the reference tells how many segments share the confidence, so that the intervals of both sides are alike
-    sides = against.segments if against and against.segments else snapshot.segments
-    shared = share_confidence(confidence, [one.columns.rows for one in sides.values()])
-    measured = {}
-    for name, segment in snapshot.segments.items():
-        rows = scored.filter(members.rows[name])
-        of_reference = against.segments.get(name) if against else None
-        known = of_reference.predictions if of_reference else None
-        performance: Mapping[str, MetricValue] = {}
-        if rows.height >= MIN_SEGMENT_ROWS:
-            performance = performance_metrics(
-                measure_performance(model, rows, cost_matrix, entity=snapshot.entity, confidence=shared)
-            )
-        measured[name] = replace(
-            segment,
-            predictions=_profile_predictions(rows, model, snapshot.entity, known),
-            performance=performance,
-            confidence=shared,
-        )
-    return replace(snapshot, segments=measured)
-
-
-def _keep_scored_segments(
-    snapshot: Snapshot,
-    frame: pl.LazyFrame,
-    scored: pl.DataFrame,
-    members: SegmentMembers,
-    model: FittedModel,
-    scored_by: str,
-    sample_rows: int,
-    seed: int,
-) -> Snapshot:
-    """Return a snapshot whose segments have scored rows, from which their performance can be estimated."""
-    kept = {}
-    for name, segment in snapshot.segments.items():
-        mask = members.rows[name]
-        in_segment = pl.concat([frame, mask.alias(_MEMBER).to_frame().lazy()], how="horizontal").filter(_MEMBER)
-        rows = sample_scored_rows(
-            in_segment,
-            scored.filter(mask),
-            list(segment.columns.roles),
-            model,
-            scored_by,
-            entity=snapshot.entity,
-            rows=sample_rows,
-            seed=seed,
-        )
-        kept[name] = replace(segment, scored_rows=rows)
-    return replace(snapshot, segments=kept)
-
-
 def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> LabelledRows | None:
     """Profile the predictions of the rows with a label and of those without; None unless there are both."""
     known = pl.Series(find_labelled(model, scored))
     if known.all() or not known.any():
         return None
-    unlabelled = _profile_predictions(scored.filter(~known), model, entity, None)
-    return LabelledRows(_profile_predictions(scored.filter(known), model, entity, unlabelled), unlabelled)
+    unlabelled = profile_predictions(scored.filter(~known), model, entity, None)
+    return LabelledRows(profile_predictions(scored.filter(known), model, entity, unlabelled), unlabelled)
 
 
-def score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> tuple[pl.DataFrame, str]:
+def score_rows(
+    model: FittedModel, table: Table, alignment: drift.Alignment, marks: SegmentMarks | None = None
+) -> tuple[pl.DataFrame, str]:
     """Return the scores of all rows with target and entity; and, where a column prevents scoring, the reason.
 
     A trained model knows the types of its features. Any other model gets the columns as the drift comparison reads
-    them.
+    them. `marks` tells which rows that stay with Spark belong to which segment: see `score_spark_rows`.
     """
-    if model.known:
-        alignment = drift.align_columns(
-            table.frame,
-            model.known,
-            knower=f"the training data of model {model.name!r}",
-            side=f"dataset {table.name!r}",
-        )
+    alignment = _align_for_model(model, table, alignment)
     frame = alignment.frame
     available = frame.collect_schema().names()
     extra = list(dict.fromkeys(name for name in (model.target, table.entity) if name and name in available))
@@ -311,10 +235,17 @@ def score_rows(model: FittedModel, table: Table, alignment: drift.Alignment) -> 
         return rows.with_columns(pl.lit(None).alias("prediction")), obstacles[0]
     try:
         if table.spark:
-            return score_spark_rows(model, table.spark, alignment.expressions, extra), ""
+            return score_spark_rows(model, table.spark, alignment.expressions, extra, marks), ""
         return score_frame(model, frame, extra), ""
     except RowError as fault:
         raise fault.name_place(table.name_row(fault.row + 1)) from fault
+
+
+def _align_for_model(model: FittedModel, table: Table, alignment: drift.Alignment) -> drift.Alignment:
+    if not model.known:
+        return alignment
+    knower = f"the training data of model {model.name!r}"
+    return drift.align_columns(table.frame, model.known, knower=knower, side=f"dataset {table.name!r}")
 
 
 def _describe_missing_column(name: str, table: Table, model: FittedModel) -> str:
@@ -355,51 +286,3 @@ def _add_dataset_name(table: Table) -> Iterator[None]:
         if str(error).startswith("dataset "):
             raise
         raise DataError(f"dataset {table.name!r}: {error}") from error
-
-
-def _profile_predictions(
-    scored: pl.DataFrame, model: FittedModel, entity: str | None, against: drift.Profile | None
-) -> drift.Profile:
-    """Profile the predictions: the class or the value, and the probability of the positive class where there is one."""
-    predictions = scored.select("prediction", *([entity] if entity else []))
-    roles = {"prediction": drift.Role.NUMERICAL if model.task == "regression" else drift.Role.CATEGORICAL}
-    if model.task != "regression" and not scored["prediction"].dtype.is_float():  # drift writes the class 1.0 as 1
-        predictions = predictions.with_columns(pl.col("prediction").cast(pl.String))
-    if model.positive is not None:
-        column = f"probability_{model.classes.index(model.positive)}"
-        if column in scored.columns:
-            predictions = predictions.with_columns(scored[column].alias("probability"))
-            roles["probability"] = drift.Role.NUMERICAL
-        elif not scored.height and against is not None and "probability" in against.columns:
-            # A batch without rows was not scored; it has the columns that it is compared by.
-            predictions = predictions.with_columns(pl.lit(None, pl.Float64).alias("probability"))
-            roles["probability"] = drift.Role.NUMERICAL
-    return drift.profile(predictions, roles, entity=entity, against=against)
-
-
-def performance_metrics(measured: Performance) -> dict[str, MetricValue]:
-    """Return the performance as metric values, with the shares of the rows that cannot be measured.
-
-    These shares have no interval: they count the rows of this batch and estimate nothing.
-    """
-    unlabelled = measured.unlabelled
-    shares = {
-        "labelled_share": measured.labelled_share,
-        "prediction_missing_share": measured.prediction_missing_share,
-    }
-    return {
-        **{
-            name: MetricValue(share, reason=None if share is not None else "there are no rows")
-            for name, share in shares.items()
-        },
-        **{
-            name: MetricValue(
-                value,
-                measured.intervals[name][0] if name in measured.intervals else None,
-                measured.intervals[name][1] if name in measured.intervals else None,
-                reason=measured.reasons.get(name) or measured.interval_reasons.get(name),
-                counts_as_ok=value is None and unlabelled,
-            )
-            for name, value in measured.metrics.items()
-        },
-    }

@@ -6,8 +6,9 @@ performance can be estimated against any reference, and again when an evaluation
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ import numpy as np
 import polars as pl
 
 from engine import drift
+from engine.data.spark.spark_rows import SparkRows
+from engine.drift.reading.normalization import column_named
 from engine.evaluation.snapshot_files import SCORED_ROWS_FILE
 from engine.models import FittedModel, encode_classes, find_predicted, label_of
+from engine.models.spark_scoring import join_spark_scores
 
 PREDICTED, TRUTH, SCORE = "__predicted", "__truth", "__score_"
 """Columns beside the features: the class as its number, or the number; and the probabilities, by class."""
+
+USABLE = "__usable"
+"""The column that tells which rows can be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +96,87 @@ def sample_scored_rows(
     rows
         How many to keep at most.
     """
+    described = _describe_scores(model, scored, complete=bool(find_predicted(scored).any()))
+    kept = _list_kept(columns, entity)
+    joined = pl.concat([frame.select(kept), described.lazy()], how="horizontal").filter(USABLE)
+    return _draw_scored_rows(joined, [*kept, *described.columns], model, scored_by, entity, rows, seed)
+
+
+def sample_spark_scored_rows(
+    held: SparkRows,
+    aligning: Mapping[str, pl.Expr],
+    reading: Mapping[str, pl.Expr],
+    scored: pl.DataFrame,
+    columns: Sequence[str],
+    model: FittedModel,
+    scored_by: str,
+    *,
+    entity: str | None,
+    rows: int,
+    seed: int,
+) -> ScoredRows:
+    """Draw rows that have a prediction from those that stay with Spark, where the rows are scored as they are read.
+
+    Parameters
+    ----------
+    held
+        The rows.
+    aligning, reading
+        The expressions of the columns that must be brought to another type: for the model, and to be compared.
+    scored
+        The scores of all rows with the target, in any order.
+    columns, rows
+        See `sample_scored_rows`.
+    """
+    describe = partial(_describe_scores, complete=bool(find_predicted(scored).any()))
+    described = describe(model, scored.clear())
+    kept = {name: reading.get(name, column_named(name)) for name in _list_kept(columns, entity)}
+    joined = join_spark_scores(model, held, aligning, kept, scored.clear(), partial(_select_usable, describe))
+    return _draw_scored_rows(joined, [*kept, *described.columns], model, scored_by, entity, rows, seed)
+
+
+def _draw_scored_rows(
+    joined: Any,
+    names: Sequence[str],
+    model: FittedModel,
+    scored_by: str,
+    entity: str | None,
+    rows: int,
+    seed: int,
+) -> ScoredRows:
+    drawn = drift.sample(joined, [one for one in names if one not in (entity, USABLE)], rows, entity=entity, seed=seed)
+    return ScoredRows(drawn, model.task, tuple(map(label_of, _order_outcomes(model))), scored_by)
+
+
+def _select_usable(
+    describe: Callable[[FittedModel, pl.DataFrame], pl.DataFrame],
+    model: FittedModel,
+    rows: pl.DataFrame,
+    scored: pl.DataFrame,
+) -> pl.DataFrame:
+    """Return the usable ones of rows, with what describes their scores."""
+    return pl.concat([rows, describe(model, scored)], how="horizontal").filter(USABLE).drop(USABLE)
+
+
+def _list_kept(columns: Sequence[str], entity: str | None) -> list[str]:
+    kept = [name for name in columns if not name.startswith("__")]
+    return [*kept, *([entity] if entity and entity not in kept else [])]
+
+
+def _order_outcomes(model: FittedModel) -> list[Any]:
+    """Return the classes of a model, the positive one of two last."""
     outcomes = list(model.classes)
     if model.positive is not None and outcomes.index(model.positive) == 0:
         outcomes.reverse()
+    return outcomes
+
+
+def _describe_scores(model: FittedModel, scored: pl.DataFrame, *, complete: bool) -> pl.DataFrame:
+    """Return what the model says of rows and what is true, as `ScoredRows` has it; and which rows are `USABLE`.
+
+    `complete` tells that some row of all has a prediction with all its probabilities: then only such rows are usable.
+    """
+    outcomes = _order_outcomes(model)
     has_target = model.target in scored.columns
     if model.task == "regression":
         added = {PREDICTED: scored["prediction"].cast(pl.Float64)}
@@ -107,15 +192,10 @@ def sample_scored_rows(
             name = f"probability_{model.classes.index(one)}"
             if name in scored.columns:
                 added[f"{SCORE}{i}"] = scored[name]
-    usable = find_predicted(scored) if find_predicted(scored).any() else np.ones(scored.height, bool)
-    more = pl.DataFrame({name: one.rename(name) for name, one in added.items()}).with_columns(
-        pl.Series("__usable", usable) & added[PREDICTED].is_not_null()
+    usable = find_predicted(scored) if complete else np.ones(scored.height, bool)
+    return pl.DataFrame({name: one.rename(name) for name, one in added.items()}).with_columns(
+        pl.Series(USABLE, usable) & added[PREDICTED].is_not_null()
     )
-    kept = [name for name in columns if not name.startswith("__")]
-    joined = pl.concat([frame.select(*kept, *([entity] if entity and entity not in kept else [])), more.lazy()],
-                       how="horizontal")  # fmt: skip
-    drawn = drift.sample(joined.filter("__usable"), [*kept, *added], rows, entity=entity, seed=seed)
-    return ScoredRows(drawn, model.task, tuple(map(label_of, outcomes)), scored_by)
 
 
 def _number_classes(values: pl.Series, outcomes: Sequence[Any]) -> pl.Series:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from engine import models
-from engine.data import Table, materialise
+from engine.data import Table, materialise, require_unchanged_rows
 from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.advantages import is_of_challenger
 from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
@@ -21,6 +21,7 @@ from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
 from engine.pipeline.estimates import find_estimate_settings
 from engine.pipeline.references import SAMPLE_ROWS
+from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import find_search_settings, find_segment_rules
 from engine.store import ModelVersion
 
@@ -77,8 +78,10 @@ def _compare_with_rows(evaluation: Evaluation, reference: str, context: BuildCon
         if name not in context.project.datasets:
             raise UsageError(f"there is no dataset {name!r}{suggest_name(name, list(context.project.datasets))}")
         table = context.datasets.open(name)
+        require_measurable_rows(evaluation.store, table, context, reference=True)
     snapshot, note = _profile_rows(replace(table, entity=batch.entity), batch, evaluation, version, context)
     context.datasets.files.verify()
+    require_unchanged_rows(table)
     return _evaluate_against(evaluation, _ComparisonReference(table.fingerprint, snapshot, note), context)
 
 

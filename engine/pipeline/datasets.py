@@ -17,6 +17,7 @@ from engine.data import (
     find_incomparable_columns,
     find_unmeasurable_metrics,
     measure_repeated_share,
+    require_unchanged_rows,
     verify_contract,
 )
 from engine.digests import digest_json
@@ -237,6 +238,7 @@ def _measure_dataset(
         spec.metrics, table.frame, context.project.code_of("datasets", table.name), context.secrets.redact
     )
     context.datasets.files.verify()
+    require_unchanged_rows(table)
     return values
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from engine import drift
-from engine.data import Table, materialise
+from engine.data import Table, materialise, require_unchanged_rows
 from engine.data.fingerprints import hash_file
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
@@ -104,7 +104,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     with context.lock(f"evaluation store {name}") as locked:
         reference = resolve_reference(name, batch, model_handle, locked)
         if reference.table is not None:
-            require_measurable_rows(name, reference.table, context)
+            require_measurable_rows(name, reference.table, context, reference=True)
         decision = plan_evaluation(name, inspected, model_handle, challenger, reference, locked, force=force)
         build = decision.apply(locked)
         evaluation = build.evaluation
@@ -369,6 +369,7 @@ def _evaluate_batch(
         with context.store.folders.stage() as files:
             seen.snapshot.save(files)
             context.datasets.files.verify()
+            require_unchanged_rows(rows)
             context.store.evaluations.add(evaluation, files, supersedes=superseded.id if superseded else None)
     if evaluation.rows_read and not evaluation.columns:
         reasons = [f"{column} {reason}" for column, reason in evaluation.left_out.items()]

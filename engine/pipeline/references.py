@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine import drift, models
-from engine.data import Table, explain_read_errors, materialise
+from engine.data import Table, explain_read_errors, materialise, require_unchanged_rows
 from engine.data.segments import SegmentRules
 from engine.digests import digest_json
 from engine.errors import DataError, StoreError
@@ -277,6 +277,7 @@ def _refer_to_table(
             with context.store.folders.stage() as folder:
                 snapshot.save(folder)
                 context.datasets.files.verify()
+                require_unchanged_rows(table)
                 context.store.snapshots.add(key, folder)
             return snapshot
 

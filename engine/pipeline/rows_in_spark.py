@@ -1,4 +1,4 @@
-"""What cannot be measured of rows that stay with Spark: it needs all rows here, in one order.
+"""What cannot be measured of rows that stay with Spark: it needs all rows here in one order, or too many passes.
 
 It is refused by name before anything is computed: an evaluation that lacked it in silence would look complete.
 """
@@ -12,11 +12,15 @@ from engine.pipeline.context import BuildContext
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 
 
-def require_measurable_rows(store: str, table: Table, context: BuildContext) -> None:
-    """Raise a DataError if a store declares what cannot be measured of a table whose rows stay with Spark."""
+def require_measurable_rows(store: str, table: Table, context: BuildContext, *, reference: bool = False) -> None:
+    """Raise a DataError if a store declares what cannot be measured of a table whose rows stay with Spark.
+
+    `reference` tells that the table is what the batch is compared with.
+    """
     if table.spark is None:
         return
-    if lacking := list(_list_unmeasurable(context.project.evaluation_stores[store])):
+    spec = context.project.evaluation_stores[store]
+    if lacking := [*_list_unmeasurable(spec), *([] if reference else _list_unmeasurable_of_batch(spec))]:
         raise DataError(
             f"evaluation store {store!r}: {join_words(lacking, 'and')} cannot be computed where rows stay with Spark, "
             f"and dataset {table.name!r} has {table.spark.count:,}: leave out what is named, evaluate fewer rows, or "
@@ -34,12 +38,13 @@ def require_packable_rows(table: Table) -> None:
 
 
 def _list_unmeasurable(spec: EvaluationStoreSpec) -> Iterator[str]:
-    if spec.segments:
-        yield "segments"
-    if spec.segment_search:
-        yield "find_segments"
-    if spec.keeps_scored_rows:
-        yield "estimates"
+    if spec.segments and spec.estimates:
+        yield "estimates beside segments"
+    if spec.segments and spec.segment_search:
+        yield "find_segments beside segments"
+
+
+def _list_unmeasurable_of_batch(spec: EvaluationStoreSpec) -> Iterator[str]:
     if spec.challenger:
         yield "challenger"
     if spec.model and spec.metrics:

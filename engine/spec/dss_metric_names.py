@@ -66,8 +66,8 @@ def find_own_name(id_: str, scope: str) -> tuple[str, str | None] | None:
 
 def _find_store_metric(id_: str) -> tuple[str, str | None] | None:
     name = id_.removeprefix("model_perf:")
-    if name in STORE_METRICS:
-        return STORE_METRICS[name], None
+    if whole := STORE_METRICS.get(name.upper()):
+        return whole, None
     for suffix, statistic in _SUFFIXES.items():
         if name.endswith(suffix) and len(name) > len(suffix):
             return statistic, name.removesuffix(suffix)

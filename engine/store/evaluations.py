@@ -163,6 +163,13 @@ class Evaluations:
         with self._database.begin_read() as connection:
             return connection.scalars(select(func.count()).select_from(counted)).one()
 
+    def mark_state(self) -> tuple[int | None, ...]:
+        """Return what differs as soon as there are other evaluations, or other results of checks."""
+        numbers = (evaluations.c.number, removals.c.number, check_results.c.number)
+        newest = (select(func.max(number)).scalar_subquery() for number in numbers)
+        with self._database.begin_read() as connection:
+            return tuple(connection.execute(select(*newest)).one())
+
     def list_facts(self, store: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` evaluations, newest first."""
         query = (

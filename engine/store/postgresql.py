@@ -91,6 +91,7 @@ _REMEDIES = (
     ),
     _Remedy(("53200",), "the server has not enough memory", "give it more, then run again"),
     _Remedy(("53300",), "the server has no connection left", "end some, or raise its max_connections; then run again"),
+    _Remedy(("2BP01",), "something else in the database uses its tables", "remove that first, or let the rows stay"),
     _Remedy(("25006",), "nothing can be written there", "use the url of the server that can be written to"),
     _Remedy(("57014",), "the server has cancelled the statement", "raise its statement_timeout, then run again"),
     _Remedy(("08", "57P"), "the connection was lost", _NOTHING_WRITTEN),

@@ -19,8 +19,9 @@ from engine.store.tables import metadata
 REVISION = "0011"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+VERSION_TABLE = "alembic_version"
 _revisions = Table(
-    "alembic_version",
+    VERSION_TABLE,
     MetaData(),
     Column("version_num", String(32), nullable=False),
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
@@ -76,7 +77,7 @@ def find_revision(database: Database) -> str | None:
         return None
     with database.begin_read() as connection:
         tables = database.list_tables(connection)
-        if "alembic_version" in tables:
+        if VERSION_TABLE in tables:
             found: str | None = connection.scalar(select(_revisions.c.version_num))
             return found
     if tables:

@@ -5,7 +5,7 @@ from typing import Any
 from engine.spec.redaction import Redact
 from engine.views.charts.histograms import draw_histogram, name_bins, share_bins
 from engine.views.columns import ColumnView
-from engine.views.metric_text import format_metric
+from engine.views.metric_text import format_metric, format_metric_name
 
 
 def draw_column(column: ColumnView, redact: Redact) -> str:
@@ -33,7 +33,7 @@ def _pair_statistics(column: ColumnView) -> list[dict[str, str]]:
         before = column.statistics.get(f"reference_{name}")
         rows.append(
             {
-                "name": name.replace("_", " "),
+                "name": format_metric_name(name),
                 "reference": "" if before is None else format_metric(name, before.value),
                 "value": measured.reason or "" if measured.value is None else format_metric(name, measured.value),
             }

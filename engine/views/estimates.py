@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.formatting.numbers import format_figure, format_share
+from engine.formatting.numbers import format_figure, format_p_value, format_share
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 from engine.views.performance import LEADING_METRICS
@@ -99,9 +99,10 @@ def _tell_verdict(evaluation: Evaluation) -> str:
     if contradicted.value is None or detail is None or not detail.compared:
         return ""
     first = detail.compared[0]
+    p = f"p {'' if first.p_value < 1e-4 else '= '}{format_p_value(first.p_value)}"
     told = (
         f"of the rows with a label, {format_metric_name(first.metric)} is {format_figure(first.realised)}, and "
-        f"{format_figure(first.expected)} was to be expected (p {first.p_value:.2g})"
+        f"{format_figure(first.expected)} was to be expected ({p})"
     )
     return f"The labels contradict the estimate: {told}." if contradicted.value else (
         f"The labels do not contradict the estimate: {told}."

@@ -19,7 +19,7 @@ from engine.views.performance import PerformanceRow, describe_performance
 from engine.views.predictions import PredictionView, describe_predictions
 from engine.views.ranges import select_first_range
 from engine.views.segments import SegmentsView, describe_segments
-from engine.views.summary import summarize_evaluation
+from engine.views.summary import Summary, summarize_evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class EvaluationView:
     outcome
         The worst outcome of the checks; None without checks.
     summary
-        The evaluation in two or three sentences.
+        The evaluation in a few sentences.
     reference
         What the batch was compared with, in words; empty where that is not known.
     headlines
@@ -71,7 +71,7 @@ class EvaluationView:
     dataset: str
     evaluation: Evaluation
     outcome: CheckOutcome | None
-    summary: tuple[str, ...]
+    summary: Summary
     reference: str
     headlines: tuple[HeadlineMetric, ...]
     columns: tuple[ColumnView, ...]
@@ -101,7 +101,7 @@ def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
         dataset=facts.dataset,
         evaluation=evaluation,
         outcome=worst_check_outcome(check.counts_as for check in facts.checks) if facts.checks else None,
-        summary=tuple(summarize_evaluation(facts, columns)),
+        summary=summarize_evaluation(facts, columns),
         reference=describe_reference(facts),
         headlines=list_headlines(facts),
         columns=columns,

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.formatting.numbers import format_figure, format_p_value, format_share
+from engine.formatting.numbers import MISSING, format_figure, format_number, format_p_value, format_share
 from engine.outcome import CheckOutcome
 from engine.spec.redaction import Redact
 from engine.views.challenger import ChallengerRow
@@ -54,7 +54,7 @@ def lay_out_evaluation(view: EvaluationView, redact: Redact) -> dict[str, Any]:
     return {
         "view": view,
         "evaluation": view.evaluation,
-        "checks": _lay_out_checks(view.checks),
+        "checks": lay_out_checks(view.checks),
         "histories": _draw_histories(view, redact),
         "left_undrawn": _count_undrawn(view),
         "notable": NOTABLE_DRIFT,
@@ -81,7 +81,7 @@ def _lay_out_histogram(column: ColumnView, redact: Redact) -> dict[str, Any]:
     return {"name": column.name, "text": text, "svg": draw_histogram(column.histogram, redact).render()}
 
 
-def _lay_out_checks(groups: Sequence[CheckGroup]) -> list[dict[str, Any]]:
+def lay_out_checks(groups: Sequence[CheckGroup]) -> list[dict[str, Any]]:
     """Return checks with the results that the page shows, each on the scale of its kind of metric."""
     most = [min(MOST_RESULTS, max(MOST_OK_RESULTS, len(group.results) - group.passed)) for group in groups]
     shown = [group.results[:some] for group, some in zip(groups, most, strict=True)]
@@ -102,19 +102,29 @@ def _lay_out_checks(groups: Sequence[CheckGroup]) -> list[dict[str, Any]]:
 
 
 def _lay_out_result(result: CheckView, scale: tuple[float, float]) -> dict[str, Any]:
-    allowed = result.allowed.replace("_", " ")
-    says_more = bool(allowed and result.reason)
+    allowed, reason = result.allowed.replace("_", " "), _cut_breach(result)
+    says_more = bool(allowed and reason)
     return {
         "metric": format_metric_name(result.metric),
         "explanation": explain_metric(result.metric),
         "outcome": result.outcome,
-        "value": format_metric(result.metric, result.value),
+        "value": result.value_text or MISSING,
         "allowed": allowed,
-        "told": f"{allowed}: {result.reason}" if says_more else allowed or result.reason,
+        "told": f"{allowed}: {reason}" if says_more else allowed or reason,
         # The reason of an OK says more than the mark on the scale.
         "remark": result.outcome is CheckOutcome.OK and says_more,
         "track": _lay_out_scale(result, *scale),
     }
+
+
+def _cut_breach(result: CheckView) -> str:
+    """Return the reason of a result without which bound is broken, which its scale shows."""
+    limits = result.value_range.limits if result.value_range else ()
+    for limit in limits:
+        breach = f"{format_number(result.value)} is {limit.side} {format_number(limit.value)}"
+        if result.reason.startswith(breach):
+            return result.reason.removeprefix(breach).lstrip(";:, ")
+    return result.reason
 
 
 def _lay_out_scale(result: CheckView, start: float, end: float) -> dict[str, Any] | None:

@@ -9,6 +9,18 @@ from engine.spec.metric_names import MetricName, find_metric_definition, parse_m
 
 _USUAL_WORDS = {
     "r2": "R²",
+    "f1": "F1",
+    "chi2": "χ²",
+    "brier": "Brier",
+    "hamming": "Hamming",
+    "hellinger": "Hellinger",
+    "wasserstein": "Wasserstein",
+    "cramers": "Cramér's",
+    "v": "V",
+    **{f"q{part:02}": f"{part} % quantile" for part in (5, 25, 75, 95)},
+    "std": "standard deviation",
+    "l": "L",
+    "infinity": "∞",
     **{word: word.upper() for word in ("roc", "auc", "rmse", "mae", "mse", "mcc", "rmsle", "mape", "psi", "js", "ks")},
 }
 

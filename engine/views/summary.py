@@ -1,7 +1,8 @@
-"""The summary of an evaluation in three sentences."""
+"""The summary of an evaluation in a few sentences."""
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, sort_by_severity, tell_muted_checks
 from engine.evaluation.detectable import list_weak_checks
@@ -20,31 +21,57 @@ from engine.views.ranges import select_value_range
 from engine.views.segments import describe_segments
 
 
-def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> list[str]:
-    """Return three sentences: is the batch like the reference, which columns drifted, model performance and checks.
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An evaluation in sentences.
 
-    There are two where nothing could be compared, and one more about segments where the store declares some.
+    Attributes
+    ----------
+    checks
+        What the checks have found.
+    drift
+        Whether the batch is like the reference, which columns drifted, and where the store declares segments, which of
+        them; one sentence if nothing could be compared.
+    model
+        How the model performs, what its performance is estimated as, and how its challenger compares, as far as that
+        is known of it.
     """
-    challenger = describe_challenger(facts.evaluation, facts.find_leading_metric())
-    compared = f"{challenger.sentence} " if challenger else ""
-    estimates = describe_estimates(facts.evaluation, facts.find_leading_metric())
+
+    checks: str
+    drift: tuple[str, ...]
+    model: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of them, what the checks have found first."""
+        return self.checks, *self.drift, *self.model
+
+
+def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> Summary:
+    """Return an evaluation in sentences; `columns` are sorted by drift."""
+    leading = facts.find_leading_metric()
+    challenger = describe_challenger(facts.evaluation, leading)
+    estimates = describe_estimates(facts.evaluation, leading)
     estimated = ""
     if estimates and not facts.is_own_reference:
         contradicted = facts.evaluation.find_value("estimate_contradicted")
-        estimated = f"{estimates.sentence} {f'{estimates.verdict} ' if contradicted else ''}"
-    last = f"{_summarize_performance(facts)}{estimated}{compared}{_summarize_checks(facts)}"
+        estimated = f"{estimates.sentence} {estimates.verdict if contradicted else ''}".strip()
+    told = (_summarize_performance(facts), estimated, challenger.sentence if challenger else "")
+    return Summary(_summarize_checks(facts), _summarize_comparison(facts, columns), tuple(filter(None, told)))
+
+
+def _summarize_comparison(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> tuple[str, ...]:
     if not facts.evaluation.rows_used:
-        return [f"{facts.dataset}: the batch has no rows, so nothing was compared or measured.", last]
+        return (f"{facts.dataset}: the batch has no rows, so nothing was compared or measured.",)
     if facts.is_own_reference:
         rows = format_figure(facts.evaluation.rows_used)
         itself = (
             f"{facts.dataset} ({rows} rows) was compared with itself, because {facts.why_own_reference}: "
             "it is the reference of later ones, and shows no drift."
         )
-        return [itself, last]
+        return (itself,)
     segments = describe_segments(facts.evaluation, facts.find_leading_metric())
-    parts = [segments.sentence] if segments else []
-    return [_summarize_drift(facts), _summarize_columns(facts, columns), *parts, last]
+    return _summarize_drift(facts), _summarize_columns(facts, columns), *([segments.sentence] if segments else [])
 
 
 def _summarize_drift(facts: EvaluationFacts) -> str:
@@ -77,13 +104,13 @@ def _summarize_columns(facts: EvaluationFacts, compared: Sequence[ColumnView]) -
         return "No column takes part in the comparison."
     notable = [f"{column.name} ({format_figure(column.drift)})" for column in drifted if column.is_drifted]
     if notable:
-        rest = [f"{len(notable) - 3} more"] if len(notable) > 3 else []
-        sentence = f"{len(notable)} of {columns} columns drifted: {join_words([*notable[:3], *rest])}"
+        rest = [f"{len(notable) - 3:,} more"] if len(notable) > 3 else []
+        sentence = f"{len(notable):,} of {columns:,} columns drifted: {join_words([*notable[:3], *rest])}"
     elif drifted:
         most = f"{drifted[0].name} ({format_figure(drifted[0].drift)})"
-        sentence = f"No column drifted notably; {len(drifted)} of {columns} drifted a little, {most} most"
+        sentence = f"No column drifted notably; {len(drifted):,} of {columns:,} drifted a little, {most} most"
     else:
-        sentence = f"None of the {columns} columns drifted: chance explains every difference"
+        sentence = f"None of the {columns:,} columns drifted: chance explains every difference"
     predicted = facts.evaluation.find_value("prediction_drift.drift")
     if predicted is None:
         return f"{sentence}."
@@ -98,7 +125,7 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
         return ""
     if metric is None:
         why = "no row has a value in the target column yet" if labelled == 0 else _find_performance_reason(facts)
-        return f"How the model performs is not known: {why}. "
+        return f"How the model performs is not known: {why}."
     change = None if facts.is_own_reference else facts.evaluation.find_value(f"performance_change.{metric}")
     moved = (
         "" if change is None else f", {format_figure(abs(change))} {'below' if change < 0 else 'above'} the reference's"
@@ -110,10 +137,10 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
     doubt = ""
     if differing := facts.evaluation.find_value("labelled_drift"):
         doubt = (
-            "The rows with a target value differ from those without in the predictions "
-            f"(drift {format_figure(differing)}), so this may not hold for all rows. "
+            " The rows with a target value differ from those without in the predictions "
+            f"(drift {format_figure(differing)}), so this may not hold for all rows."
         )
-    return f"{_name_measured_rows(facts, labelled)}, {reached}. {doubt}"
+    return f"{_name_measured_rows(facts, labelled)}, {reached}.{doubt}"
 
 
 def _find_performance_reason(facts: EvaluationFacts) -> str:
@@ -155,7 +182,7 @@ def _summarize_counting_checks(checks: Sequence[CheckResult]) -> str:
         return f"{text}{f'; {weak} could hardly have failed with so few rows' if weak else ''}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
     shown = [_describe_wrong(name, checks) for name in wrong[:3]]
-    shown += [f"{len(wrong) - 3} more"] if len(wrong) > 3 else []
+    shown += [f"{len(wrong) - 3:,} more"] if len(wrong) > 3 else []
     text = f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
     unmeasured = join_some(passed.list_unmeasured(), SHOWN_REASONS)
     return f"{text} Measured nothing, and counted as OK: {unmeasured}." if unmeasured else text

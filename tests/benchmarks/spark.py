@@ -96,7 +96,7 @@ class MeasuredParts(FrameSample):
             parts = [dict(accumulate_part(setups, packed, iter([part.select(list(readers))]))) for part in self._parts]
             collected = time.process_time()
             merged = {key: merge_states(setups, key, [part[key] for part in parts]) for key in parts[0]}
-            rows = int(merged.pop(-1))
+            rows = int(merged[-1])
             sent = sum(len(state) for part in parts for state in part.values())
             self.passes.append(
                 {
@@ -107,8 +107,8 @@ class MeasuredParts(FrameSample):
                     "ms to merge one": (time.process_time() - collected) / len(parts) * 1e3,
                 }
             )
-            for reader, state in zip(readers.values(), merged.values(), strict=True):
-                reader.merge(unpack_state(state))
+            for position, reader in enumerate(readers.values()):
+                reader.merge(unpack_state(merged[position]))
             return rows
 
         return feed

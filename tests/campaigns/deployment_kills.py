@@ -64,7 +64,6 @@ def main() -> None:
     parser.add_argument("--proofs", action="store_true")
     options = parser.parse_args()
     chosen, killed = random.Random(options.seed), 0
-    longest = 20.0 if options.proofs else 0.4
     with tempfile.TemporaryDirectory(prefix="kills-") as temporary:
         folder = Path(temporary)
         make_project(folder, care=HEALTH if options.proofs else f"{HOOK}\nkeep: 2")
@@ -72,6 +71,9 @@ def main() -> None:
         project = load(folder / "spec.yaml")
         first = deploy_bundle(project, "production", "v3", environ=os.environ, now=True)
         assert first.state is OperationState.HEALTHY, first
+        began = time.monotonic()
+        os.waitpid(begin_update(project, "v3", proofs=options.proofs), 0)
+        longest = 1.3 * (time.monotonic() - began)  # of what one takes here, so that a kill may come anywhere in it
         for number in range(options.number):
             pid = begin_update(project, chosen.choice(["v3", "v3", "v4"]), proofs=options.proofs)
             time.sleep(chosen.uniform(0, longest))

@@ -151,7 +151,7 @@ def zipped(names):
         (
             "t.csv",
             zipped(["a.csv"]),
-            "is a ZIP archive, which cannot be read: unpack it, and name the file that was in it: a.csv",
+            "is a ZIP archive, which cannot be read: unpack it, and name the file that was in it: a.csv, or declare",
         ),
         ("t.csv", lambda path: path.write_bytes(gzip.compress(b"a\n1\n")), "let its name end in .gz, or unpack it"),
         ("t.csv", lambda path: path.write_bytes(b"Obj\x01\0\0"), "is an Avro file"),

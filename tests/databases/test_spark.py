@@ -30,7 +30,26 @@ def before(folder, spark):
         return pl.read_parquet(folder)
     from pyspark.sql import SparkSession
     return SparkSession.builder.getOrCreate().read.parquet(folder)
+
+def draw_anew():
+    import numpy as np
+    from pyspark.sql import SparkSession
+
+    def draw(batches):
+        for batch in batches:
+            yield batch.from_pydict({"id": np.random.default_rng().integers(0, 10**9, batch.num_rows)})
+
+    return SparkSession.builder.getOrCreate().range(5_000_100).mapInArrow(draw, "id long")
 """
+MODEL = {
+    "kind": "train",
+    "algorithm": "logistic_regression",
+    "task": "binary_classification",
+    "target": "bad",
+    "positive": 1,
+    "features": {"include": ["amount", "count", "city", "price"]},
+}
+STORES = ("drift", "scored", "scored parts", "scored ahead")
 SUMS = ("mean", "std", "sum", "median", "q05", "q25", "q75", "q95")
 
 
@@ -54,7 +73,7 @@ def make_rows(n: int, seed: int, shift: float) -> pl.DataFrame:
     )
 
 
-def write_project(folder: Path, connection: dict[str, Any], *, spark: bool) -> Path:
+def write_project(folder: Path, connection: dict[str, Any], *, spark: bool, stores: tuple[str, ...] = STORES) -> Path:
     folder.mkdir()
     for name, rows in (("before", make_rows(3000, 1, 0)), ("now", make_rows(2000, 2, 0.3))):
         (folder / name).mkdir()
@@ -63,11 +82,11 @@ def write_project(folder: Path, connection: dict[str, Any], *, spark: bool) -> P
             rows[start:end].write_parquet(folder / name / f"part-{part}.parquet")
     make_rows(2000, 3, 0).write_parquet(folder / "train.parquet")
     (folder / "made.py").write_text(FUNCTION)
-    statistics = ["missing_share", "missing_count", "distinct_count", "min", "max", *SUMS]
+    statistics = ["missing_share", "missing_count", "distinct_count", "distinct_share", "min", "max", *SUMS]
     metrics = {one: {"metric": f"{one}.*", "min": -1e12} for one in statistics}
     metrics |= {one: {"metric": one, "min": 0} for one in ("row_count", "column_count", "age.day", "age.at")}
     stored = {"kind": "stored", "connection": "lake", "entity": "card"}
-    spec = {
+    spec: dict[str, Any] = {
         "version": 1,
         "project": "clicks",
         "connections": {"lake": connection},
@@ -91,21 +110,27 @@ def write_project(folder: Path, connection: dict[str, Any], *, spark: bool) -> P
             "train": {"path": "train.parquet"},
         },
         "models": {
-            "risk": {
-                "kind": "train",
-                "algorithm": "logistic_regression",
-                "task": "binary_classification",
-                "dataset": "train",
-                "target": "bad",
-                "positive": 1,
-                "features": {"include": ["amount", "count", "city", "price"]},
-            }
+            "risk": {**MODEL, "dataset": "train"},
         },
         "evaluation_stores": {
             "drift": {"dataset": "now", "reference": {"kind": "dataset", "dataset": "before"}},
             "scored": {"dataset": "now", "model": "risk", "reference": {"kind": "dataset", "dataset": "made"}},
+            "scored parts": {
+                "dataset": "now",
+                "model": "risk",
+                "reference": {"kind": "dataset", "dataset": "before"},
+                "segments": ["city", {"name": "late", "where": "day > '2026-01-20' AND \"odd.name\" > 0"}],
+            },
+            "scored ahead": {
+                "dataset": "now",
+                "model": "risk",
+                "reference": {"kind": "dataset", "dataset": "before"},
+                "estimates": "auto",
+                "find_segments": True,
+            },
         },
     }
+    spec["evaluation_stores"] = {name: spec["evaluation_stores"][name] for name in stores}
     path = folder / "spec.yaml"
     path.write_text(json.dumps(spec))
     return path
@@ -127,7 +152,7 @@ def run_engine(*arguments: str | Path, code: int = 0, **environ: str) -> str:
 def read_numbers(spec: Path) -> dict[str, tuple[Any, ...]]:
     project = engine.load(spec)
     found: dict[str, tuple[Any, ...]] = {}
-    for store in ("drift", "scored"):
+    for store in project.stores:
         for row in project.store(store).metrics().iter_rows(named=True):
             found[f"{store} {row['metric']}"] = tuple(row[key] for key in ("value", "low", "high", "p_value", "reason"))
     for row in project.checks("now").iter_rows(named=True):
@@ -149,13 +174,17 @@ def test_the_numbers_are_those_of_files_wherever_the_rows_are(tmp_path: Path) ->
     run_engine("run", of_files)
     expected = read_numbers(of_files)
     assert len([name for name in expected if name.startswith("now ")]) > 80
+    assert expected["scored parts segment.city = Oslo.row_count"][0] > 400
+    assert expected["scored ahead estimated_roc_auc"][0] > 0.5
+    assert expected["scored ahead found_segments"][0] is not None
     spark = {"kind": "spark", "url": "local[2]"}
-    for name, most in (("read", 5_000), ("stays", 100)):
-        spec = write_project(tmp_path / name, {**spark, "collect_rows": most}, spark=True)
+    for name, most, stores in (("read", 5_000, STORES[:2]), ("stays", 100, STORES)):
+        spec = write_project(tmp_path / name, {**spark, "collect_rows": most}, spark=True, stores=stores)
         run_engine("run", spec)
         found = read_numbers(spec)
-        assert found.keys() == expected.keys()
-        for key, values in expected.items():
+        assert name == "read" or found.keys() == expected.keys()
+        for key in found:
+            values = expected[key]
             if key.startswith("scored ") or key.split(".")[0].removeprefix("now ") in SUMS:  # sums in another order
                 assert all(map(is_close, found[key], values)), key
             elif not key.startswith("now age"):
@@ -168,10 +197,12 @@ def test_the_numbers_are_those_of_files_wherever_the_rows_are(tmp_path: Path) ->
 
 
 OPEN_EACH = """
+import os
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
-from engine.data import Datasets, InMemoryFileHashes
+import engine
+from engine.data import Datasets, InMemoryFileHashes, require_unchanged_rows
 from engine.data.contract import verify_contract
 from engine.errors import EngineError
 from engine.spec import load
@@ -187,8 +218,22 @@ for name in project.datasets:
 lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
 arguments = b"".join(line for line in lines if line.partition(b"\\0")[0].endswith(b"/java"))
 print("java is told", b"spark.sql.shuffle.partitions=3" in arguments, b"the-secret-key" in arguments)
+for store in project.evaluation_stores:
+    for step in engine.load(sys.argv[1]).run(store).steps:
+        print(step.reason)
+try:
+    engine.load(sys.argv[1]).create_bundle("packed")
+except EngineError as error:
+    print(error)
 session = next(iter(datasets._spark_data.values())).rows.frame.sparkSession
 print("spark is told", session.conf.get("spark.hadoop.fs.s3a.secret.key") == "the-secret-key")
+for name, change in (("good", lambda: os.utime("a.parquet", (0, 0))), ("drawn", lambda: None)):
+    table = datasets.open(name)
+    change()
+    try:
+        require_unchanged_rows(table)
+    except EngineError as error:
+        print(error)
 """
 
 
@@ -196,9 +241,12 @@ print("spark is told", session.conf.get("spark.hadoop.fs.s3a.secret.key") == "th
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(FUNCTION)
     rows = make_rows(200, 1, 0)
     rows.write_parquet(tmp_path / "a.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no more")
+    (tmp_path / "struck" / "_delta_log").mkdir(parents=True)
+    rows.write_parquet(tmp_path / "struck" / "part-0.parquet")
     stored = {"kind": "stored", "connection": "lake"}
     options = {"spark.hadoop.fs.s3a.secret.key": "${secret.key}", "spark.sql.shuffle.partitions": "3"}
     spec = {
@@ -208,19 +256,39 @@ def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
         "connections": {"lake": {"kind": "spark", "url": "local[1]", "collect_rows": 100, "options": options}},
         "datasets": {
             "good": {**stored, "path": "a.parquet"},
+            "texts": {"path": "texts.parquet"},
             "absent": {**stored, "path": "b.parquet"},
             "table": {**stored, "table": "clicks"},
             "no_file": {**stored, "table": f'"parquet"."{tmp_path}/a.parquet"'},
             "broken": {**stored, "path": "broken.parquet"},
+            "struck": {**stored, "path": "struck"},
             "bucket": {**stored, "path": "s3a://bucket/a.parquet"},
+            "drawn": {"kind": "python", "function": "made:draw_anew"},
             "rules": {**stored, "path": "a.parquet", "columns": {"bad": {"allowed": [0]}, "card": {"unique": True}}},
         },
     }
+    stores = {
+        "both": {"estimates": "auto", "segments": ["city"], "find_segments": True},
+        "rival": {"challenger": "other"},
+        "own": {"metrics": {"twice": {"function": "made:before"}}},
+        "types": {"reference": {"kind": "dataset", "dataset": "texts"}, "segments": ["city"]},
+    }
+    spec |= {
+        "models": {name: {**MODEL, "dataset": "texts"} for name in ("risk", "other")},
+        "evaluation_stores": {
+            name: {"dataset": "good", **({} if name == "types" else {"model": "risk"}), **one}
+            for name, one in stores.items()
+        },
+        "scenarios": {name: {"steps": [{"name": name, "target": name}]} for name in stores},
+        "bundles": {"packed": {"include": {"datasets": ["good"]}}},
+    }
+    rows.with_columns(pl.col("amount", "bad").cast(pl.String)).write_parquet(tmp_path / "texts.parquet")
     path = tmp_path / "spec.yaml"
     path.write_text(json.dumps(spec))
     done = subprocess.run(
         [sys.executable, "-c", OPEN_EACH, path, tmp_path],
         capture_output=True, text=True, check=True, env={**os.environ, "LAKE_KEY": "the-secret-key"},
+        cwd=tmp_path,
     )  # fmt: skip
     said = done.stdout
     wrong = rows["bad"].sum()
@@ -231,10 +299,19 @@ def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
         "dataset 'no_file': there is no table",
         f"Encountered error while reading file file:{tmp_path}/broken.parquet",
         "path s3a://bucket/a.parquet: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found",
+        "path struck: Failed to find the data source: delta.",
+        "Spark needs a package for it: name it by spark.jars.packages",
         f"column 'bad': {wrong} of 200 values are not in allowed (0): row ",
         f"column 'card': {200 - rows['card'].n_unique()} of 200 values are",
+        "'both': estimates beside segments and find_segments beside segments cannot be computed where rows stay with",
+        "'rival': challenger cannot be computed where rows stay with Spark, and dataset 'good' has 200",
+        "'own': metrics cannot be computed where rows stay with Spark",
+        "where rows stay with Spark and 'bad' must be brought to the type that the other side has",
+        "dataset 'good' has 200 rows, which stay with Spark, and no bundle holds them",
         "java is told True False",
         "spark is told True",
+        "dataset 'good': its rows are others than when it was opened",
+        "dataset 'drawn': its rows are others than when it was opened",
     ):
         assert expected in said, said
     assert "\tat " not in said + done.stderr

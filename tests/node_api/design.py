@@ -82,7 +82,7 @@ class Design:
             one.mkdir(exist_ok=True)
         (self.there / "node.yaml").write_text(node)
         with Node.open(self.there / "data") as opened:
-            roles = ("viewer", "operator", "deployer")
+            roles = ("viewer", "operator", "deployer", "admin")
             self.tokens = {role: opened.tokens.create(role, role, "tests")[0] for role in roles}
         self._entry, self._environ = entry, {"OF_THE_NODE": "what no deployment gets", **(environ or {})}
         self.url = self.serve()

@@ -25,7 +25,7 @@ from engine.store.node import Node
 
 from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make bundles for all tests
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 class QuietControl:

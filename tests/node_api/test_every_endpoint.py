@@ -107,6 +107,7 @@ ACTIONS_OF_PAGES = {
     "/deployments/{deployment}/deploy": "deployer",
     "/deployments/{deployment}/rollback": "deployer",
     "/deployments/{deployment}/disable": "deployer",
+    "/bundles/{bundle}/deploy": "deployer",
     "/bundles/{bundle}/remove": "admin",
 }
 """What forms of pages do, and the role that each needs."""

@@ -138,12 +138,12 @@ def test_a_request_whose_connection_was_cut_is_made_again_and_done_once(
         assert (again.status_code, again.json()["new"]) == (200, False), again.text
         assert again.json()["operation"]["id"] == known.id
         assert served.wait_for_end(known.id)["state"] == "HEALTHY"
-        other = {**asked, "now": False} if path == "updates" else asked
-        other = describe_update("0" * 64, None) if path == "updates" else other
-        elsewhere = f"{PRODUCTION}/{path}" if path == "updates" else f"{PRODUCTION}/updates"
-        body = other if path == "updates" else describe_update(bundle, 1)
-        wrong = client.post(elsewhere, json=body, headers={"idempotency-key": f"key-{path}"})
-        assert (wrong.status_code, "key" in wrong.json()["error"].lower()) == (409, True), wrong.text
+        others = [("updates", describe_update("0" * 64, None))]
+        options = {"updates": ("now", "again"), "disable": (), "rollback": ("now",)}[path]
+        others += [(path, {**asked, one: not asked.get(one, False)}) for one in options]
+        for place, body in others:
+            wrong = client.post(f"{PRODUCTION}/{place}", json=body, headers={"idempotency-key": f"key-{path}"})
+            assert (wrong.status_code, "key" in wrong.json()["error"].lower()) == (409, True), (body, wrong.text)
     assert len(client.get(f"{PRODUCTION}/operations").json()["operations"]) == 4
 
 

@@ -47,6 +47,11 @@ def test_the_rows_are_where_the_node_says(database: Database, tmp_path: Path) ->
         for path in (one for one in (design.there / "data").rglob("*") if one.is_file() and one.suffix != ".zip"):
             assert password.encode() not in path.read_bytes() or "releases" in path.parts, path
 
+        removed = design.engine("deployments", "spec.yaml", "delete", "production", "--yes", token="admin")
+        assert f"the rows of its state in schema '{SCHEMA}'" in removed.stdout, removed.stdout + removed.stderr
+        assert not (design.there / "data/deployments/production").exists()
+        assert database.execute(f"SELECT count(*) FROM pg_namespace WHERE nspname = '{SCHEMA}'") == "0"
+
 
 def test_who_deploys_does_not_say_where_the_rows_are(tmp_path: Path) -> None:
     text = textwrap.dedent(SPEC).format(function="fine", url="http://127.0.0.1:7320")

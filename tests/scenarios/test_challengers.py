@@ -275,7 +275,7 @@ def test_whoever_looks_at_an_evaluation_sees_the_challenger(here, run):
     said = (
         f"The challenger candidate is better by {figure} in ROC AUC (95 % interval {format_figure(advantage.low)} to "
     )
-    assert any(said in sentence for sentence in view.summary), view.summary
+    assert any(said in sentence for sentence in view.summary.model), view.summary
     page = render_page(view)
     assert "Champion against challenger" in page
     assert said in page

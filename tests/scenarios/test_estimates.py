@@ -250,7 +250,7 @@ def test_estimates_are_shown_compared_and_reported(store: Callable[..., Evaluati
     assert view.estimates is not None
     assert "prediction-powered" in view.estimates.sentence
     assert view.estimates.verdict.startswith("The labels contradict the estimate: ")
-    assert view.estimates.verdict in view.summary[-1]
+    assert view.estimates.verdict in view.summary.model[-1]
     page = render_page(view)
     assert "Estimated performance" in page
     assert "An estimate does not see" in page

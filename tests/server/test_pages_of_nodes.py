@@ -129,6 +129,36 @@ def test_a_deployer_deploys_rolls_back_and_switches_off_and_a_double_click_is_on
     assert len(deployer.read_json(f"{DEPLOYMENT}/operations")["operations"]) == 5
 
 
+def test_a_bundle_is_deployed_for_the_first_time_and_settings_are_changed(factory: Factory) -> None:
+    deployer = factory.browse("deployer")
+    form = deployer.open(f"/bundles/{factory.first}/content").find_form("/deploy")
+    given = {"name": "south", "scenario.probe": "inactive", "variables": "region: south\nlimit: 5", "now": "on"}
+    fields = {**form.fields, **given}
+    for wrong, told in (
+        ({"variables": "region"}, "line 1 of the variables"),
+        ({"variables": "a: 1\n\na: 2"}, "second value"),
+        ({"scenario.probe": "asleep"}, "no word for a scenario"),
+        ({"name": "a/b"}, "cannot be a name"),
+    ):
+        refused = deployer.submit(form.action, {**fields, **wrong})
+        assert (refused.status_code, told in refused.text) == (422, True), (wrong, refused.text)
+    begun = deployer.submit(form.action, fields)
+    assert begun.status_code == 303, begun.text
+    assert deployer.submit(form.action, fields).headers["location"] == begun.headers["location"]
+    assert factory.wait_for_end(begun.headers["location"]) is OperationState.HEALTHY
+    taken = deployer.submit(form.action, {**fields, "key": "another"})
+    assert (taken.status_code, "revision 1 is active" in taken.text.lower()) == (409, True)
+
+    shown = deployer.open("/deployments/south/operations")
+    assert "region: south limit: 5" in shown.text
+    change = shown.find_form("/deploy")
+    asked = {**change.fields, "bundle": factory.first, "variables": 'region: "7"\nlimit: 5', "now": "on"}
+    begun = deployer.submit(change.action, {**asked, "scenario.probe": "active"})
+    assert factory.wait_for_end(begun.headers["location"]) is OperationState.HEALTHY
+    newest = deployer.read_json("/deployments/south/operations")["revisions"][0]["settings"]["values"]
+    assert (newest["variables"], newest["scenarios"]) == ({"region": "7", "limit": 5}, {"probe": True})
+
+
 def test_an_administrator_removes_a_bundle_that_is_in_no_use(factory: Factory) -> None:
     admin = factory.browse("admin")
     used = admin.submit(f"/bundles/{factory.first}/remove")

@@ -9,9 +9,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from engine.errors import UsageError
+from engine.errors import StoreError, UsageError
 from engine.store.node import Node
-from engine.store.node.node_database import NODE_MIGRATIONS, NodeDatabase
+from engine.store.node.node_database import NODE_MIGRATIONS, NODE_REVISION, NodeDatabase
 from engine.store.node.tables import node_metadata
 from engine.store.schema import prepare_schema
 
@@ -57,8 +57,23 @@ def test_a_node_of_the_first_revision_keeps_its_rows_and_gets_tokens(tmp_path: P
         assert found is not None
         assert (found.project, found.active_revision) == ("sales", 3)
         assert node.tokens.list_all() == []
+        assert f"{tmp_path / 'node.db.0001'}" in node.database.migration
         with node.database.begin_read() as connection:
             assert compare_metadata(MigrationContext.configure(connection), node_metadata) == []
+        node.ensure_deployment("later", "sales")
+    with closing(sqlite3.connect(tmp_path / "node.db.0001")) as copy:
+        assert copy.execute("SELECT name, active_revision FROM deployments").fetchall() == [("production", 3)]
+
+
+def test_a_node_of_a_later_engine_is_refused_with_the_copy_of_before(tmp_path: Path) -> None:
+    Node.open(tmp_path).close()
+    (tmp_path / "node.db").rename(tmp_path / f"node.db.{NODE_REVISION}")
+    with closing(sqlite3.connect(tmp_path / "node.db")) as connection:
+        connection.executescript(
+            "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('0077')"
+        )
+    with pytest.raises(StoreError, match=rf"node\.db was written by a newer engine.*node\.db\.{NODE_REVISION}"):
+        Node.open(tmp_path)
 
 
 def test_what_an_operation_says_is_counted_and_goes_with_its_deployment(tmp_path: Path, clock: Clock) -> None:

@@ -123,7 +123,7 @@ def check(name: str, outcome: CheckOutcome) -> CheckResult:
     return CheckResult("the_MES", name, "data_drift", outcome, outcome, 0.6, bounds_from_json({"soft_max": 0.5}))
 
 
-def test_what_happened_in_three_sentences():
+def test_what_happened_in_sentences():
     columns = dict.fromkeys(("age", "score", "a", "b"), COLUMN)
     metrics = {
         "drift.age": 0.18, "drift.score": 0.12, "drift.a": 0.05, "drift.b": 0.0,
@@ -132,16 +132,14 @@ def test_what_happened_in_three_sentences():
     }  # fmt: skip
     checks = [check("a", CheckOutcome.WARNING), check("a", CheckOutcome.OK), check("b", CheckOutcome.OK)]
     facts = EvaluationFacts("p", "batch", evaluation(metrics, columns=columns), checks)
-    assert list(describe_evaluation(facts).summary) == [
+    assert list(describe_evaluation(facts).summary.sentences) == [
+        "Of 2 checks 1 warned: data drift 0.6 is above soft_max 0.5 (“a”).",
         (
             "100 rows of batch were compared with 1,000 of the reference: a model tells them apart with an accuracy of "
             "0.6 (0.58 to 0.62), more than chance (0.5); at least 17 % of the batch differs."
         ),
         "2 of 4 columns drifted: age (0.18) and score (0.12), and the predictions moved by 0.1.",
-        (
-            "On the 50 % of the rows that have a target value, ROC AUC is 0.75, 0.05 below the reference's. "
-            "Of 2 checks 1 warned: data drift 0.6 is above soft_max 0.5 (“a”)."
-        ),
+        "On the 50 % of the rows that have a target value, ROC AUC is 0.75, 0.05 below the reference's.",
     ]
 
 
@@ -156,12 +154,13 @@ def test_nothing_happened():
     facts = EvaluationFacts(
         "p", "batch", evaluation(metrics, columns={"a": COLUMN, "b": COLUMN}), [check("a", CheckOutcome.OK)]
     )
-    summary = describe_evaluation(facts).summary
-    assert list(summary[1:]) == [
+    checks, drift, *rest = describe_evaluation(facts).summary.sentences
+    assert checks == "The one check holds."
+    assert rest == [
         "None of the 2 columns drifted: chance explains every difference, and the predictions stayed where they were.",
-        "How the model performs is not known: no row has a value in the target column yet. The one check holds.",
+        "How the model performs is not known: no row has a value in the target column yet.",
     ]
-    assert summary[0].endswith("no more than chance (0.5).")
+    assert drift.endswith("no more than chance (0.5).")
 
 
 def test_an_evaluation_of_nothing_has_a_page_too():

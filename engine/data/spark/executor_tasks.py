@@ -15,7 +15,7 @@ import polars as pl
 from engine.drift.reading.row_hash import hash_rows
 
 if TYPE_CHECKING:
-    from pyarrow import RecordBatch
+    from pyarrow import RecordBatch, Schema
 
     Task = Callable[[Iterator[RecordBatch]], Iterator[RecordBatch]]
 
@@ -30,6 +30,18 @@ def apply_to_batches(work: FrameTask, names: Sequence[str]) -> "Task":
     The columns of the batches get these names: Spark runs no task on columns that have points in theirs.
     """
     return partial(_run_work, work, list(names))
+
+
+def give_arrow_rows(work: FrameTask, names: Sequence[str], schema: "Schema") -> "Task":
+    """Return the task that does some work as `apply_to_batches`, and gives the rows of its frames with a schema."""
+    return partial(_give_rows_of_work, work, list(names), schema)
+
+
+def _give_rows_of_work(
+    work: FrameTask, names: list[str], schema: "Schema", batches: "Iterator[RecordBatch]"
+) -> "Iterator[RecordBatch]":
+    for frame in work(_open_batch(batch, names) for batch in batches if batch.num_rows):
+        yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema).to_batches()
 
 
 def _run_work(work: FrameTask, names: list[str], batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":

@@ -57,8 +57,22 @@ def open_spark_data(project: ProjectSpec, dataset: str, place: StoredPlace, secr
     session = open_spark_session(project, place.connection, secrets)
     named = f"connection {place.connection!r}: {place.key} {place.name}"
     with explain_spark_errors(named):
-        frame = session.read.parquet(path) if path else _find_table(session, place)
-    return hold_spark_rows(frame, named)
+        if not path:
+            return hold_spark_rows(_find_table(session, place), named, place)
+        if _has_folder(session, f"{path}/_delta_log"):  # files of a Delta table also hold rows that it has struck out
+            return hold_spark_rows(session.read.format("delta").load(path), named)
+        return hold_spark_rows(session.read.parquet(path), named, place)
+
+
+def _has_folder(session: "SparkSession", path: str) -> bool:
+    from pyspark.errors import AnalysisException
+
+    try:
+        return bool(session.read.format("binaryFile").load(path).schema)
+    except AnalysisException as error:
+        if error.getCondition() != "PATH_NOT_FOUND":
+            raise
+        return False
 
 
 def _find_table(session: "SparkSession", place: StoredPlace) -> Any:
@@ -73,23 +87,34 @@ def _quote_table(name: str) -> str:
     return ".".join(quote_name(part) for part in split_table_name(name) or (None, name) if part is not None)
 
 
-def fingerprint_spark_data(rows: SparkRows, place: StoredPlace) -> Fingerprint:
+def fingerprint_spark_data(rows: SparkRows) -> Fingerprint:
     """Return the fingerprint of rows that stay with Spark.
 
     Where all that the rows depend on are files, it covers the path, size and time of change of each, so that no row is
-    read. Rows of views and of other formats are hashed by the executors.
+    read. Other rows, such as those of views, are hashed by the executors.
     """
-    if place.key == "path" or _is_made_of_files(rows, place):
+    place = rows.source
+    if place is not None and (place.key == "path" or _is_made_of_files(rows, place)):
         files = list_source_files(rows)
         if files:
             texts = (f"{path} {size} {changed.isoformat()}" for path, size, changed in files)
             return Fingerprint(digest_texts(place.name, *texts), {"list of files": "1"})
-    return fingerprint_rows(rows)
-
-
-def fingerprint_rows(rows: SparkRows) -> Fingerprint:
-    """Return the fingerprint of rows that the executors read."""
     return Fingerprint(rows.digest_rows(), {"row hash": HASH_VERSION})
+
+
+def require_unchanged_rows(table: Table) -> None:
+    """Raise a DataError if rows that stay with Spark have changed since their table was opened.
+
+    What is measured of them is read in several passes, which must have seen the same rows. The fingerprint is computed
+    again, for the table and for those that it is made from.
+    """
+    for name, one in (table.undisturbed or table).lineage().items():
+        if one.spark is not None and fingerprint_spark_data(one.spark).digest != one.fingerprint:
+            raise DataError(
+                f"dataset {name!r}: its rows are others than when it was opened, so the numbers would be of several "
+                "states: run it again when nobody writes them; rows that Spark computes anew for each pass, such as a "
+                "sample or random numbers, must be stored first"
+            )
 
 
 def _is_made_of_files(rows: SparkRows, place: StoredPlace) -> bool:
@@ -139,9 +164,7 @@ class SparkData:
     fingerprint: Fingerprint
 
 
-def hold_spark_data(
-    rows: SparkRows, most: int, scratch: Callable[[], Path], fingerprint: Callable[[], Fingerprint]
-) -> SparkData:
+def hold_spark_data(rows: SparkRows, most: int, scratch: Callable[[], Path]) -> SparkData:
     """Read rows into this machine if they are few; else leave them with Spark.
 
     Parameters
@@ -150,8 +173,6 @@ def hold_spark_data(
         The largest number of rows that is read.
     scratch
         Gives a new folder for them.
-    fingerprint
-        Returns the fingerprint of rows that are not read.
 
     Raises
     ------
@@ -161,7 +182,7 @@ def hold_spark_data(
     if rows.count <= most:
         read = read_spark_rows(rows, scratch())
         return SparkData(rows, read, Fingerprint(read.fingerprint, {"row hash": HASH_VERSION}))
-    return SparkData(rows, None, fingerprint())
+    return SparkData(rows, None, fingerprint_spark_data(rows))
 
 
 def describe_spark_data(

@@ -21,9 +21,11 @@ from engine.data.spark.executor_tasks import (
     add_up_hashes,
     apply_to_batches,
     compute_values,
+    give_arrow_rows,
     give_rows,
     unpack_frame,
 )
+from engine.spec.stored_data import StoredPlace
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,11 +46,14 @@ class SparkRows:
         What it is, as messages name it.
     notes
         What is not read as it is, as sentences.
+    source
+        The path or table that they are read from, if nothing but its files decides what is read; or None.
     """
 
     frame: "DataFrame"
     place: str
     notes: tuple[str, ...] = ()
+    source: StoredPlace | None = None
 
     @cached_property
     def count(self) -> int:
@@ -88,12 +93,22 @@ class SparkRows:
     def run(self, names: Sequence[str], work: FrameTask) -> Iterator[pl.DataFrame]:
         """Let executors work on columns of each partition; yield what they give, in the order of the partitions."""
         with explain_spark_errors(self.place):
-            numbered = self._select(names).toDF(
-                *(f"c{number}" for number in range(len(names)))
-            )  # for names with points
-            given = numbered.mapInArrow(apply_to_batches(work, names), PACKED)
+            given = self._number(names).mapInArrow(apply_to_batches(work, names), PACKED)
             for row in given.toLocalIterator(prefetchPartitions=True):
                 yield unpack_frame(row[0])
+
+    def give_frames(self, names: Sequence[str], work: FrameTask, empty: pl.DataFrame) -> "DataFrame":
+        """Return as a DataFrame what executors give for columns of each partition; `empty` has its columns."""
+        from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+
+        with explain_spark_errors(self.place):
+            schema = from_arrow_schema(empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema)
+            task = give_arrow_rows(work, names, to_arrow_schema(schema, timezone="UTC"))
+            return self._number(names).mapInArrow(task, schema)
+
+    def _number(self, names: Sequence[str]) -> "DataFrame":
+        """Return columns under other names: `mapInArrow` takes none with points."""
+        return self._select(names).toDF(*(f"c{number}" for number in range(len(names))))
 
     def _read(
         self, columns: list[str] | None, predicate: pl.Expr | None, limit: int | None, _: int | None
@@ -116,7 +131,7 @@ class SparkRows:
         return self.frame.select(*map(quote_name, names))
 
 
-def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
+def hold_spark_rows(frame: "DataFrame", place: str, source: StoredPlace | None = None) -> SparkRows:
     """Return the rows of a DataFrame, with those columns as texts that have types which Arrow does not know.
 
     Raises
@@ -134,7 +149,7 @@ def hold_spark_rows(frame: "DataFrame", place: str) -> SparkRows:
                 column = column.cast("string").alias(name)
             columns.append(column)
     refuse_pattern_names(frame.columns, place)
-    return SparkRows(frame.select(*columns) if notes else frame, place, tuple(notes))
+    return SparkRows(frame.select(*columns) if notes else frame, place, tuple(notes), source)
 
 
 def quote_name(name: str) -> str:

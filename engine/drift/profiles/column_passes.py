@@ -22,6 +22,12 @@ AccumulatorFactory = Callable[[str], Accumulator]
 """Makes the first accumulator of the column with this name."""
 
 
+ROWS_HAVE_CHANGED = (
+    "the data cannot be compared: their rows have changed while they were read, which takes more than one pass; store "
+    "them first, and give what is stored"
+)
+
+
 class Feed(Protocol):
     """Gives all rows to accumulators."""
 
@@ -30,6 +36,13 @@ class Feed(Protocol):
 
         `again` is True after the first pass, in which little is done with a value.
         """
+
+
+class SegmentFeed(Protocol):
+    """Gives the rows of segments to accumulators."""
+
+    def __call__(self, readers: Mapping[tuple[str, str], Accumulator]) -> Mapping[str, int]:
+        """Give each accumulator, by segment and column, the values of its segment; return the rows of each segment."""
 
 
 def read_columns(
@@ -54,7 +67,7 @@ def read_columns(
     Raises
     ------
     DataError
-        A later pass has found another number of rows.
+        A later pass has found other rows.
     """
     finished: dict[str, T] = {}
     readers = {name: first(name) for name in names}
@@ -73,10 +86,7 @@ def read_columns(
     while unfinished:
         readers, unfinished = unfinished, {}
         if feed(readers, again=True) != rows:
-            raise DataError(
-                "the data cannot be compared: their rows have changed while they were read, which takes more than one "
-                "pass; store them first, and give what is stored"
-            )
+            raise DataError(ROWS_HAVE_CHANGED)
         parallel_map(close, list(readers))
     return rows, {name: finished[name] for name in names}
 
@@ -115,39 +125,65 @@ def feed_blocks(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> Feed:
 
 
 def read_segments(
-    frame: pl.LazyFrame,
-    plans: Mapping[str, tuple[Mapping[str, pl.Expr], AccumulatorFactory]],
-    members: Mapping[str, pl.Series],
-) -> dict[str, dict[str, Column]]:
-    """Read the columns of several segments of a frame, in as many passes as they need; a pass reads the rows once.
+    feed: SegmentFeed, plans: Mapping[str, tuple[Collection[str], AccumulatorFactory]]
+) -> tuple[Mapping[str, int], dict[str, dict[str, Column]]]:
+    """Read the columns of several segments, in as many passes as they need; a pass reads the rows once.
 
     Parameters
     ----------
+    feed
+        Gives the rows of the segments to the accumulators.
     plans
-        By segment, the normalizing expression of each column, and what makes its first accumulator.
-    members
-        By segment, which rows belong to it, in the order of the frame.
+        By segment, the columns, and what makes the first accumulator of each.
 
     Returns
     -------
-    columns
-        By segment and name.
+    rows, columns
+        The number of rows by segment, and the columns by segment and name.
+
+    Raises
+    ------
+    DataError
+        A later pass has found another number of rows.
     """
     finished: dict[tuple[str, str], Column] = {}
-    readers = {(segment, name): first(name) for segment, (reading, first) in plans.items() for name in reading}
+    readers = {(segment, name): first(name) for segment, (names, first) in plans.items() for name in names}
+    rows = feed(readers)
     while readers:
+        ended = {key: reader.finish(rows[key[0]]) for key, reader in readers.items()}
+        finished |= {key: one for key, one in ended.items() if isinstance(one, Numerical | Categorical)}
+        readers = {key: one for key, one in ended.items() if not isinstance(one, Numerical | Categorical)}
+        if readers and feed(readers) != rows:
+            raise DataError(ROWS_HAVE_CHANGED)
+    return rows, {segment: {name: finished[segment, name] for name in names} for segment, (names, _) in plans.items()}
+
+
+def feed_segment_blocks(
+    frame: pl.LazyFrame, reading: Mapping[str, Mapping[str, pl.Expr]], members: Mapping[str, pl.Series]
+) -> SegmentFeed:
+    """Return what gives the rows of the segments of a frame to accumulators, block by block.
+
+    Parameters
+    ----------
+    reading
+        By segment, the normalizing expression of each column.
+    members
+        By segment, which rows belong to it, in the order of the frame.
+    """
+
+    def feed(readers: Mapping[tuple[str, str], Accumulator]) -> Mapping[str, int]:
         at = 0
         columns = list(dict.fromkeys(name for _, name in readers))
-        for raw in iterate_blocks(frame.select(map(column_named, columns)), rows_per_block(len(columns))):
+        blocks = iterate_blocks(frame.select(map(column_named, columns)), rows_per_block(len(columns)))
+        for raw in blocks if readers else ():
             parts: dict[tuple[str, str], pl.Series] = {}
             for segment in dict.fromkeys(segment for segment, _ in readers):
                 names = [name for of, name in readers if of == segment]
                 part = raw.filter(members[segment].slice(at, len(raw)))
-                block = part.select(plans[segment][0][name] for name in names)
+                block = part.select(reading[segment][name] for name in names)
                 parts |= {(segment, name): block.get_column(name).alias("") for name in names}
-            parallel_map(lambda key, parts=parts, to=readers: to[key].add(parts[key]), readers)  # type: ignore[misc]
+            parallel_map(lambda key, parts=parts: readers[key].add(parts[key]), readers)  # type: ignore[misc]
             at += len(raw)
-        ended = {key: reader.finish(int(members[key[0]].sum())) for key, reader in readers.items()}
-        finished |= {key: one for key, one in ended.items() if isinstance(one, Numerical | Categorical)}
-        readers = {key: one for key, one in ended.items() if not isinstance(one, Numerical | Categorical)}
-    return {segment: {name: finished[segment, name] for name in reading} for segment, (reading, _) in plans.items()}
+        return {segment: int(mask.sum()) for segment, mask in members.items()}
+
+    return feed

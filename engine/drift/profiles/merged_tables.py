@@ -67,9 +67,8 @@ class MergedTable:
         return self._sampled
 
     def _leave_out(self) -> None:
-        """Keep a sample of the values of the complete parts, and remember which of the others may be frequent."""
+        """Keep a sample of the values of the complete parts."""
         values, counts = self._complete
-        self.frequent = np.union1d(self.frequent, values[counts > counts.sum() // GRID_POINTS])
         self._complete = values[:0].copy(), counts[:0].copy()
         self._add_sampled((values, counts), max(self.divisor, np.uint64(2)))
 
@@ -81,8 +80,14 @@ class MergedTable:
             self._sampled = self._sample(self._sampled)
 
     def _sample(self, table: tuple[Values, Counts]) -> tuple[Values, Counts]:
-        kept = has_sampled_hash(table[0], self.divisor)
-        return table[0][kept], table[1][kept]
+        """Return the values in the sample, and remember which of the others may be frequent."""
+        values, counts = table
+        kept = has_sampled_hash(values, self.divisor)
+        # of a sample the sum is smaller than that of all rows, so none is missed: a value that is frequent among all
+        # rows is frequent in one of the tables that it is left out of
+        frequent = ~kept & (counts > counts.sum() // GRID_POINTS)
+        self.frequent = np.union1d(self.frequent, values[frequent])
+        return values[kept], counts[kept]
 
 
 def _add_tables(a: tuple[Values, Counts], b: tuple[Values, Counts]) -> tuple[Values, Counts]:

@@ -19,23 +19,23 @@ from engine.drift.distributions.entity_rows import EntityRows
 from engine.drift.profiles import archive, profile_io
 from engine.drift.profiles.accumulators import CategoryAccumulator, ExactAccumulator
 from engine.drift.profiles.column_passes import read_columns, read_segments
-from engine.drift.profiles.entity_choice import choose_entity_rows, require_entity
+from engine.drift.profiles.entity_choice import require_entity
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
 from engine.drift.profiles.samples import Sample, open_sample
+from engine.drift.profiles.segments import open_segments
 from engine.drift.profiles.states import Accumulator
 from engine.drift.reading.alignment import KnownColumn, describe_column
 from engine.drift.reading.column_families import known_type, unite_known_types
 from engine.drift.reading.normalization import column_named, normalize_categories, plan_normalization
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.row_hash import HASH_VERSION
+from engine.drift.reading.segment_marks import SegmentMarks
 from engine.drift.reading.sources import translate_read_errors
 from engine.errors import DataError
 
 T = TypeVar("T")
 
 FLOATS = (pl.Float32, pl.Float64)
-
-_MEMBER = "\0member"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -313,47 +313,56 @@ def _list_entities(entity: str, chosen_rows: pl.DataFrame) -> Entities:
 
 @translate_read_errors()
 def profile_segments(
-    frame: pl.LazyFrame,
+    data: Any,
     roles: Mapping[str, Role | str],
-    members: Mapping[str, pl.Series],
+    members: Mapping[str, pl.Series] | SegmentMarks,
     *,
     entity: str | None = None,
     against: Mapping[str, Profile] | None = None,
 ) -> dict[str, Profile]:
-    """Return the profile of each segment of a frame; the rows are read once for all of them, or twice as in `profile`.
+    """Return the profile of each segment of a sample; the rows are read once for all, or twice as in `profile`.
 
     Parameters
     ----------
-    frame, roles, entity
+    data
+        A lazy frame of polars, or a Spark DataFrame.
+    roles, entity
         See `profile`.
     members
-        By segment, which rows belong to it, in the order of the frame.
+        By segment, which rows belong to it, in the order of the frame; of a Spark DataFrame, whose rows have no order,
+        what tells it of each block of rows.
     against
         The profile of the same segment of the reference, by segment.
     """
-    require_entity(frame.collect_schema(), entity)
+    sample = open_segments(data, members)
+    schema = sample.schema
+    require_entity(schema, entity)
+    shown = sample.show_values({name: require_comparable_role(name, role) for name, role in roles.items()})
     plans = {
         name: _plan_reading(
-            frame, roles, (against or {}).get(name), keep=True, exact=True, most_values=MAX_DISTINCT_VALUES
+            shown, roles, (against or {}).get(name), keep=True, exact=True, most_values=MAX_DISTINCT_VALUES
         )
-        for name in members
+        for name in sample.names
     }
-    found = read_segments(
-        frame, {name: (plan.blocks, plan.create_accumulator) for name, plan in plans.items()}, members
+    rows, found = read_segments(
+        sample.feed({name: plan.blocks for name, plan in plans.items()}),
+        {name: (plan.blocks, plan.create_accumulator) for name, plan in plans.items()},
     )
-    schema = frame.collect_schema()
+    chosen = (
+        {}
+        if entity is None
+        else sample.choose_entity_rows({name: plan.reading for name, plan in plans.items()}, entity)
+    )
     types = {name: known_type(schema[name]) for name in roles}
     profiles = {}
     for segment, columns in found.items():
         entities, complete = None, columns
         if entity is not None:
-            of_segment = pl.concat([frame, members[segment].alias(_MEMBER).to_frame().lazy()], how="horizontal")
-            chosen_rows = choose_entity_rows(of_segment.filter(_MEMBER), plans[segment].reading, entity)
             complete = {
-                name: _attach_entity_rows(column, chosen_rows[f"value {name}"]) for name, column in columns.items()
+                name: _attach_entity_rows(column, chosen[segment][f"value {name}"]) for name, column in columns.items()
             }
-            entities = _list_entities(entity, chosen_rows)
-        profiles[segment] = Profile(int(members[segment].sum()), complete, entities, types)
+            entities = _list_entities(entity, chosen[segment])
+        profiles[segment] = Profile(rows[segment], complete, entities, types)
     return profiles
 
 

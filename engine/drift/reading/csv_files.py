@@ -5,9 +5,7 @@ characters is converted in memory.
 """
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,7 +14,8 @@ from typing import IO, Any
 
 import polars as pl
 
-from engine.discovery.formats import open_bytes, read_head
+from engine.discovery.compression import UNPACK_ERRORS, find_compression, is_unpacked_here, open_bytes, read_unpacked
+from engine.discovery.formats import read_head
 from engine.drift.reading.normalization import column_named
 from engine.drift.reading.text_readings import DateOrder, Notation, TextReading
 from engine.errors import DataError
@@ -31,9 +30,10 @@ _ENCODINGS_OF_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """How a CSV file is written; the keys under `csv:` of a spec have the same names.
+    """How a CSV file is written; the keys under `csv:` of a spec have the same names, but for the last two.
 
-    Without a header, `names` are the names of the columns, in their order; if there are none, polars names them.
+    `compression` is how it is compressed, None if its ending tells. Without a header, `names` are the names of the
+    columns, in their order; if there are none, polars names them.
     """
 
     separator: str = ","
@@ -47,6 +47,7 @@ class CsvDialect:
     skip_lines: int = 0
     encoding: str = "utf-8"
     escape: str | None = None
+    compression: str | None = None
     names: Sequence[str] = ()
 
     @property
@@ -185,34 +186,36 @@ def _name_in_order(path: Path, dialect: CsvDialect) -> dict[str, str]:
 
 def find_encoding(path: Path, dialect: CsvDialect) -> str:
     """Return the encoding of a file: the one that its byte order mark tells, else the declared one."""
-    if path.suffix.lower() in (".gz", ".zst"):
+    if find_compression(path, dialect.compression):
         return dialect.encoding
     return _ENCODINGS_OF_MARKS.get(read_head(path)[:2], dialect.encoding)
 
 
 def needs_conversion(path: Path, dialect: CsvDialect) -> bool:
-    """Tell whether polars cannot read a file as it is: another encoding, other line ends, or escaped characters."""
+    """Tell whether polars cannot read a file as it is: packed, in another encoding, other line ends, or escaped."""
+    if is_unpacked_here(path, dialect.compression):
+        return True
     if not _is_utf8(find_encoding(path, dialect)):
         return True
-    if path.suffix.lower() not in (".gz", ".zst") and _ends_in_returns(read_head(path)):
+    if not find_compression(path, dialect.compression) and _ends_in_returns(read_head(path)):
         return True
-    return dialect.escape is not None and _holds_escape(path, dialect.escape)
+    return dialect.escape is not None and _holds_escape(path, dialect.escape, dialect.compression)
 
 
-def _holds_escape(path: Path, escape: str) -> bool:
+def _holds_escape(path: Path, escape: str, compression: str | None) -> bool:
     state = path.stat()
-    return _search_file(path, escape.encode(), state.st_size, state.st_mtime_ns)
+    return _search_file(path, escape.encode(), compression, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=1024)
-def _search_file(path: Path, wanted: bytes, *_: int) -> bool:
+def _search_file(path: Path, wanted: bytes, compression: str | None, *_: int) -> bool:
     """Return whether a file has a byte; its size and the time of its last change are given so that it is read once."""
-    if path.suffix.lower() == ".zst":
+    if find_compression(path, compression) == "zst":
         return True
     try:
-        with open_bytes(path) as file:
+        with open_bytes(path, compression) as file:
             return any(wanted in part for part in iter(lambda: file.read(1 << 20), b""))
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except UNPACK_ERRORS:
         return False  # whoever reads the rows finds the damage
 
 
@@ -226,10 +229,12 @@ def _ends_in_returns(head: bytes) -> bool:
 
 def open_text(path: Path, dialect: CsvDialect) -> IO[str]:
     """Open a CSV file as text in its encoding; lines end as they do in the file."""
-    if path.suffix.lower() == ".zst":
+    if find_compression(path, dialect.compression) == "zst":
         raise DataError(f"{path}: unpack it, or convert it to UTF-8: a file compressed with Zstandard is read as it is")
     encoding = find_encoding(path, dialect)
-    return io.TextIOWrapper(open_bytes(path), "utf-8-sig" if _is_utf8(encoding) else encoding, newline="")
+    return io.TextIOWrapper(
+        open_bytes(path, dialect.compression), "utf-8-sig" if _is_utf8(encoding) else encoding, newline=""
+    )
 
 
 def _prepare_sources(paths: Sequence[Path], dialect: CsvDialect) -> Any:
@@ -248,13 +253,16 @@ def _convert_file(path: Path, dialect: CsvDialect) -> bytes:
         The file is too large, or not in its encoding.
     """
     encoding = find_encoding(path, dialect)
+    if is_unpacked_here(path, dialect.compression) and _is_utf8(encoding) and dialect.escape is None:
+        content = read_unpacked(path, dialect.compression)
+        return content if b"\n" in content else content.replace(b"\r", b"\n")
     try:
         with open_text(path, dialect) as file:
             text = file.read(MAX_TRANSCODED_BYTES + 1)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise DataError(f"{path} is not {encoding} (byte {byte:#04x}): declare its csv: {{encoding: …}}") from error
-    except (EOFError, gzip.BadGzipFile) as error:
+    except UNPACK_ERRORS as error:
         raise DataError(f"{path} cannot be unpacked, it may be damaged: {error}") from error
     if len(text) > MAX_TRANSCODED_BYTES:
         raise DataError(f"{path} is too large to be converted from {encoding}: save it as UTF-8 with line feeds")

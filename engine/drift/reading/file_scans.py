@@ -15,6 +15,7 @@ from typing import IO
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from engine.discovery.compression import is_unpacked_here, read_unpacked
 from engine.discovery.listing import KeyValue
 from engine.errors import DataError
 
@@ -72,8 +73,13 @@ def _key_dtype(values: Sequence[KeyValue]) -> pl.DataType:
     return pl.String() if kinds <= {str} else pl.Date()
 
 
-def scan_typed_files(format_: str, paths: Sequence[Path], path_column: str | None) -> pl.LazyFrame:
-    """Scan files of Parquet, Arrow or NDJSON as one frame; a file that `is_read_alone` is scanned without others."""
+def scan_typed_files(
+    format_: str, compression: str | None, paths: Sequence[Path], path_column: str | None
+) -> pl.LazyFrame:
+    """Scan files of Parquet, Arrow or NDJSON as one frame; a file that `is_read_alone` is scanned without others.
+
+    `compression` is how NDJSON is compressed; None if the endings of the files tell.
+    """
     if format_ == "parquet":
         return pl.scan_parquet(list(paths), glob=False, hive_partitioning=False, include_file_paths=path_column)
     if format_ == "arrow":
@@ -82,14 +88,16 @@ def scan_typed_files(format_: str, paths: Sequence[Path], path_column: str | Non
         return pl.scan_ipc(list(paths), glob=False, hive_partitioning=False, include_file_paths=path_column)
     if is_json_array(paths[0]):
         return scan_json_array(paths[0])
+    if is_unpacked_here(paths[0], compression):
+        return pl.scan_ndjson(read_unpacked(paths[0], compression), infer_schema_length=None)
     # scan_ndjson has no `glob` option, so a name with brackets must be escaped.
     files = [escape(str(path)) for path in paths]
     return pl.scan_ndjson(files, infer_schema_length=None, include_file_paths=path_column)
 
 
-def is_read_alone(path: Path) -> bool:
-    """Tell whether a file is an Arrow stream or a JSON array, which polars cannot scan together with others."""
-    return is_arrow_stream(path) or is_json_array(path)
+def is_read_alone(path: Path, compression: str | None = None) -> bool:
+    """Tell whether polars cannot scan a file together with others: an Arrow stream, a JSON array, zip, bzip2."""
+    return is_arrow_stream(path) or is_json_array(path) or is_unpacked_here(path, compression)
 
 
 def is_json_array(path: Path) -> bool:

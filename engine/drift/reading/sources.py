@@ -168,7 +168,7 @@ def _open_path(path: Path) -> tuple[pl.LazyFrame, tuple[str, ...]]:
             frame = add_key_columns(found.paths, found.keys, scan_csv, apart=apart)
         else:
             apart = any(is_read_alone(file) for file in found.paths)
-            scan = partial(scan_typed_files, found.format)
+            scan = partial(scan_typed_files, found.format, None)
             frame = add_key_columns(found.paths, _leave_out_columns(found, scan), scan, apart=apart)
         frame.collect_schema()  # polars opens the files here for the first time
     return frame, notes

@@ -1,4 +1,9 @@
-"""One pass over the columns of a Spark DataFrame: accumulators of every partition, merged column by column."""
+"""One pass over the columns of a Spark DataFrame: accumulators of every partition, merged column by column.
+
+Spark computes the rows anew for each pass, and nothing says that they are the same ones: files are written again, a
+sample or random numbers are drawn again. So each pass also adds up the hashes of the values of each column, in any
+order, and a column with another sum than in the pass before is refused.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -6,17 +11,19 @@ from functools import partial
 import polars as pl
 
 from engine.drift.profiles.accumulators import create_part
-from engine.drift.profiles.column_passes import Feed
+from engine.drift.profiles.column_passes import ROWS_HAVE_CHANGED, Feed
 from engine.drift.profiles.states import Accumulator, pack_state, unpack_state
 from engine.drift.spark.errors import translate_spark_errors
 from engine.drift.spark.parts import PartitionedRows, pack_expressions, unpack_expressions
+from engine.errors import DataError
 
 _ROWS = -1
-"""The key of the number of rows; the others are positions of columns."""
+"""The key of the number of rows; the others are positions of columns, and below it those of the sums of hashes."""
 
 
 def feed_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr]) -> Feed:
     """Return what gives rows to accumulators on executors; `reading` has the normalizing expression of each column."""
+    sums: dict[str, bytes] = {}
 
     def feed(readers: Mapping[str, Accumulator], *, again: bool) -> int:
         if not readers:
@@ -28,6 +35,9 @@ def feed_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr]) -> Feed:
         for position, reader in enumerate(readers.values()):
             if position in states:
                 reader.merge(unpack_state(states[position]))
+        found = {name: states.get(_ROWS - 1 - position, b"0") for position, name in enumerate(readers)}
+        if any(sums.setdefault(name, hashed) != hashed for name, hashed in found.items()):
+            raise DataError(ROWS_HAVE_CHANGED)
         return int(states.get(_ROWS, b"0"))
 
     return feed
@@ -36,23 +46,25 @@ def feed_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr]) -> Feed:
 def accumulate_part(
     setups: Sequence[bytes], packed: Sequence[bytes], blocks: Iterator[pl.DataFrame]
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the number of rows of a partition, and what the accumulator of each column has collected."""
+    """Yield the number of rows of a partition, what the accumulator of each column has collected, and its hashes."""
     readers = [create_part(unpack_state(setup)) for setup in setups]
     reading = unpack_expressions(packed)
-    rows = 0
+    rows, sums = 0, [0] * len(readers)
     for block in blocks:
         rows += len(block)
-        for reader, column in zip(readers, block.select(reading), strict=True):
-            reader.add(column.alias(""))
+        for position, column in enumerate(block.select(reading)):
+            readers[position].add(column.alias(""))
+            sums[position] += int(column.hash().to_numpy().sum())
     yield _ROWS, str(rows).encode()
     for position, reader in enumerate(readers):
         yield position, pack_state(reader.state())
+        yield _ROWS - 1 - position, str(sums[position]).encode()
 
 
 def merge_states(setups: Sequence[bytes], key: int, states: Iterable[bytes]) -> bytes:
-    """Return what the accumulators of a column have collected in all parts, or the number of all rows."""
-    if key == _ROWS:
-        return str(sum(map(int, states))).encode()
+    """Return what the accumulators of a column have collected in all parts; or the sum of numbers."""
+    if key < 0:
+        return str(sum(map(int, states)) % 2**64).encode()
     merged = create_part(unpack_state(setups[key]))
     for state in states:
         merged.merge(unpack_state(state))

@@ -64,20 +64,14 @@ class BundleRequests:
         return found
 
     async def put_bundle(self, request: Request, threads: RequestThreads) -> Response:
-        """Take in a bundle: 201 if it is new, 200 if it was here."""
+        """Take in a bundle: 201 if it is new, 200 if it was here, whose signatures may be new."""
         id_ = request.path_params["id"]
         declared = _read_length(request, self.folder.most_bytes)
-        known = await threads.run(self.folder.find_bundle, id_)
-        if known is not None and request.headers.get("expect", "").lower() == "100-continue":
-            return answer_model(BundleAnswer(bundle=known), headers=CLOSE)  # it has not been sent, and need not be
         if self._uploads >= UPLOADS_AT_ONCE:
             headers = {**CLOSE, "retry-after": "10"}
             raise AnswerError(503, f"{self._uploads} bundles are on their way already", "wait", headers)
         self._uploads += 1
         try:
-            if known is not None:
-                await self._collect(request, None, threads)
-                return answer_model(BundleAnswer(bundle=known))
             return await self._receive(request, id_, declared, threads)
         except NoRoomError as problem:
             raise AnswerError(507, str(problem), "remove what is not needed, then send it again", CLOSE) from None
@@ -101,8 +95,8 @@ class BundleRequests:
         finally:
             await asyncio.shield(threads.run(upload.remove))
 
-    async def _collect(self, request: Request, upload: Upload | None, threads: RequestThreads) -> int:
-        """Write the body of a request into an upload, or drop it; return its size."""
+    async def _collect(self, request: Request, upload: Upload, threads: RequestThreads) -> int:
+        """Write the body of a request into an upload; return its size."""
         began, received, part = time.monotonic(), 0, bytearray()
         stream = aiter(request.stream())
         most = self.folder.most_bytes
@@ -123,11 +117,11 @@ class BundleRequests:
                     least = f"at least {format_bytes(LEAST_RATE)} a second are expected"
                     raise AnswerError(408, "the bundle comes too slowly", least, CLOSE)
                 part += came
-            if upload is not None and part and (came is None or len(part) >= WRITTEN_BYTES):
+            if part and (came is None or len(part) >= WRITTEN_BYTES):
                 await threads.run(upload.write, bytes(part))
             if came is None:
                 return received
-            if upload is None or len(part) >= WRITTEN_BYTES:
+            if len(part) >= WRITTEN_BYTES:
                 part.clear()
 
 

@@ -15,7 +15,7 @@ from engine.service.control import ServerControl
 from engine.service.deployments.node_folder import NodeFolder
 from engine.service.deployments.node_requests import (
     AcceptedOperation,
-    DeletedAnswer,
+    DeletedDeploymentAnswer,
     DeploymentAnswer,
     DeploymentList,
     DisableRequest,
@@ -59,8 +59,9 @@ class DeploymentRequests:
     def delete_deployment(self, request: Request) -> Response:
         """Remove a deployment."""
         row = find_deployment_row(self.node, request.path_params["name"])
-        self.folder.delete_deployment(row.name, self.control.reload)
-        return answer_model(DeletedAnswer(deleted=row.name))
+        keep_state = request.query_params.get("keep_state") == "true"
+        rows = self.folder.delete_deployment(row.name, self.control.reload, keep_state=keep_state)
+        return answer_model(DeletedDeploymentAnswer(deleted=row.name, rows=rows))
 
     def list_operations(self, request: Request) -> Response:
         """Return the operations on a deployment."""
@@ -105,7 +106,7 @@ class DeploymentRequests:
 
     def begin_rollback(self, name: str, asked: RollbackRequest, key: str, by: str) -> Begun:
         """Begin to go back to the last healthy revision of a deployment."""
-        if (known := self._find_known(name, key, "rollback", asked.expected_revision)) is not None:
+        if (known := self._find_known(name, key, "rollback", asked.expected_revision, now=asked.now)) is not None:
             return known, False
         row, active = self.get_active(name)
         _compare_expected(active, asked.expected_revision)
@@ -114,7 +115,7 @@ class DeploymentRequests:
 
     def begin_disabling(self, name: str, asked: DisableRequest, key: str, by: str) -> Begun:
         """Begin to switch a deployment off."""
-        if (known := self._find_known(name, key, "disable", asked.expected_revision)) is not None:
+        if (known := self._find_known(name, key, "disable", asked.expected_revision, now=False)) is not None:
             return known, False
         row, active = self.get_active(name)
         if asked.expected_revision is not None:
@@ -131,13 +132,13 @@ class DeploymentRequests:
             message = f"the bundle {order.bundle[:12]} is one of the project {bundle.project!r}"
             raise AnswerError(422, f"{message}, not of {order.project!r}")
 
-    def _find_known(self, name: str, key: str, kind: str, expected: int | None) -> OperationRow | None:
+    def _find_known(self, name: str, key: str, kind: str, expected: int | None, *, now: bool) -> OperationRow | None:
         """Return the operation of a key; raises AnswerError if it is another one than is asked for."""
         known = self.node.operations.find_by_key(key)
         if known is None:
             return None
         begins = known.from_revision if expected is None else expected
-        if (known.deployment, known.kind, known.from_revision) != (name, kind, begins):
+        if (known.deployment, known.kind, known.from_revision, known.now) != (name, kind, begins, now):
             message = f"Idempotency-Key was used before, for the operation {known.id} on {known.deployment}"
             raise AnswerError(409, message, "take a new key for another request")
         return known

@@ -16,6 +16,7 @@ from engine.service.deployments.node_requests import (
     BundleAnswer,
     BundleList,
     DeletedAnswer,
+    DeletedDeploymentAnswer,
     DeploymentAnswer,
     DeploymentList,
     DisableRequest,
@@ -97,6 +98,12 @@ class ApiRoute:
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": "^[^\"'/\\x00-\\x1f\\x7f-\\x9f]+$"}
 _DEPLOYMENT = ApiParameter("name", "path", _NAME, "Name of the deployment.")
+_KEEP_STATE = ApiParameter(
+    "keep_state",
+    "query",
+    {"type": "string", "pattern": "^(true|false)$"},
+    "Let its state stay, for a deployment of this name; false by default.",
+)
 _SCENARIO = ApiParameter("scenario", "path", _NAME, "Name of the scenario.")
 _BUNDLE = ApiParameter("id", "path", {"type": "string", "pattern": f"^{BUNDLE_ID}$"}, "Id of the bundle.")
 _OPERATION = ApiParameter("id", "path", {"type": "string", "pattern": f"^{OPERATION_ID}$"}, "Id of the operation.")
@@ -143,7 +150,7 @@ _RUNS = f"{_DEPLOYMENTS}/runs/{{run}}"
 ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute(
         "put_bundle", "PUT", "/v1/bundles/{id}", Role.DEPLOYER,
-        "Bring the archive of a bundle; again, and nothing is changed.",
+        "Bring the archive of a bundle; again, and only signatures are added.",
         {200: BundleAnswer, 201: BundleAnswer}, body="stream", errors=(507,), parameters=(_BUNDLE,),
     ),
     ApiRoute("list_bundles", "GET", "/v1/bundles", Role.VIEWER, "List the bundles.", {200: BundleList}),
@@ -164,8 +171,8 @@ ROUTES: tuple[ApiRoute, ...] = (
     ),
     ApiRoute(
         "delete_deployment", "DELETE", _DEPLOYMENTS, Role.ADMIN,
-        "Remove a deployment with its releases, its state and what it has written.", {200: DeletedAnswer},
-        errors=(404, 409), parameters=(_DEPLOYMENT,),
+        "Remove a deployment with its releases, its state and what it has written.", {200: DeletedDeploymentAnswer},
+        errors=(404, 409), parameters=(_DEPLOYMENT, _KEEP_STATE),
     ),
     ApiRoute(
         "update_deployment", "POST", f"{_DEPLOYMENTS}/updates", Role.DEPLOYER,

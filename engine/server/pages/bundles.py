@@ -1,5 +1,6 @@
 """The bundles of a node: what each holds and needs, who made it, and what differs between two."""
 
+import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from engine.bundles.bundle_diff import compare_bundles
 from engine.server.answers import AnswerError
 from engine.server.node_api.application import NodeApi, explained_problems
 from engine.server.pages import links
+from engine.server.pages.deployment_settings import FIRST_SETTINGS, list_fields
 from engine.server.pages.page import Page, Table
 from engine.store.node import ReceivedBundle
 
@@ -56,6 +58,8 @@ class BundlePages:
             values={
                 "files": files[:FILES],
                 "more_files": max(len(files) - FILES, 0),
+                "fields": list_fields(FIRST_SETTINGS, manifest.scenarios, str),
+                "key": secrets.token_hex(16),
                 "others": [one for one in others if one.id != bundle.id],
             },
             table=Table(

@@ -12,6 +12,7 @@ from engine.server.node_api.application import NodeApi, explained_problems
 from engine.server.node_api.deployments import Begun, find_deployment_row, identify_request
 from engine.server.node_api.events import find_operation
 from engine.server.pages import links
+from engine.server.pages.deployment_settings import FIRST_SETTINGS, list_fields, read_settings
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.server.served_status import describe_deployed, find_served
@@ -19,6 +20,7 @@ from engine.service.deployments.node_requests import DisableRequest, RollbackReq
 from engine.service.deployments.targets import DeployedState, find_deployed
 from engine.service.deployments.update_start import find_rollback_target
 from engine.service.project_status import ProjectStatus
+from engine.spec.redaction import Redact
 from engine.store.node import DeploymentRow, OperationRow, ReceivedBundle, RevisionRow
 
 OPERATIONS = 50
@@ -42,6 +44,7 @@ class DeploymentPages:
 
     requests: ProjectRequests
     api: NodeApi
+    redact: Redact
 
     def list_deployments(self, _request: Request) -> Page:
         """Return all deployments of the node."""
@@ -66,6 +69,7 @@ class DeploymentPages:
             operations = operations[1 + next((i for i, one in enumerate(operations) if one.id == before), -1) :]
         shown = operations[:OPERATIONS]
         bundles = [one for one in self.api.node.list_bundles()[::-1] if one.project == row.project]
+        active = described.state.active
         return Page(
             template="deployment.html",
             title=row.name,
@@ -77,7 +81,8 @@ class DeploymentPages:
             },
             values={
                 "bundles": [(one.id, self._name_bundle(row.name, one)) for one in bundles],
-                "back": self._find_back(described.state.active),
+                "back": self._find_back(active),
+                "fields": active and list_fields(active.settings, self._list_scenarios(row), self.redact),
                 "known": {one.id for one in bundles},
                 "key": secrets.token_hex(16),
             },
@@ -101,23 +106,18 @@ class DeploymentPages:
         )
 
     def deploy(self, request: Request, form: Mapping[str, str]) -> str:
-        """Begin an update to a bundle of the node, with the settings that the deployment has now."""
+        """Begin an update to a bundle of the node, with the settings that the form has instead of those of now."""
         name = request.path_params["deployment"]
-        with explained_problems():
-            row, active = self.api.deployments.get_active(name)
-            bundle = self.api.folder.find_bundle(form.get("bundle", ""))
-            if bundle is None:
-                raise AnswerError(422, "the bundle is not on this node", "choose one of its bundles")
-            asked = UpdateRequest(
-                project=row.project,
-                bundle=bundle.id,
-                bundle_name=self._name_bundle(name, bundle),
-                settings={key: value for key, value in active.settings.items() if key != "off"},
-                expected_revision=_read_revision(form),
-                again="again" in form,
-                now="now" in form,
-            )
-            return _link_begun(self.api.deployments.begin_update(name, asked, *identify_request(request)))
+        row = find_deployment_row(self.api.node, name)
+        seen = self.api.node.find_revision(row.name, _read_revision(form))  # whose settings its page has shown
+        if seen is None:
+            raise AnswerError(422, "there is no such revision", "load its page again")
+        return self._begin_update(request, form, name, self._find_bundle(form.get("bundle", "")), seen)
+
+    def deploy_first(self, request: Request, form: Mapping[str, str]) -> str:
+        """Begin the first deployment of a name."""
+        bundle = self._find_bundle(request.path_params["bundle"])
+        return self._begin_update(request, form, form.get("name", "").strip(), bundle, None)
 
     def roll_back(self, request: Request, form: Mapping[str, str]) -> str:
         """Begin to go back to the last healthy revision."""
@@ -132,6 +132,31 @@ class DeploymentPages:
         name = request.path_params["deployment"]
         with explained_problems():
             return _link_begun(self.api.deployments.begin_disabling(name, asked, *identify_request(request)))
+
+    def _begin_update(
+        self, request: Request, form: Mapping[str, str], name: str, bundle: ReceivedBundle, seen: RevisionRow | None
+    ) -> str:
+        with explained_problems():
+            asked = UpdateRequest(
+                project=bundle.project,
+                bundle=bundle.id,
+                bundle_name=self._name_bundle(name, bundle),
+                settings=read_settings(form, seen.settings if seen else FIRST_SETTINGS, self.redact),
+                expected_revision=seen.number if seen else None,
+                again="again" in form,
+                now="now" in form,
+            )
+            return _link_begun(self.api.deployments.begin_update(name, asked, *identify_request(request)))
+
+    def _find_bundle(self, id_: str) -> ReceivedBundle:
+        found = self.api.folder.find_bundle(id_)
+        if found is None:
+            raise AnswerError(422, "the bundle is not on this node", "choose one of its bundles")
+        return found
+
+    def _list_scenarios(self, row: DeploymentRow) -> list[str]:
+        served = find_served(row.name, self.api.node, self.requests.control)
+        return list(served.spec.scenarios) if served and served.spec else []
 
     def _describe(self, row: DeploymentRow) -> DeployedRow:
         node, control = self.api.node, self.requests.control

@@ -12,11 +12,11 @@ from engine.server.answers import AnswerError
 from engine.server.pages import links
 from engine.server.pages.child_commands import MOST_RESULTS, ChildCommands
 from engine.server.pages.evaluation_store import ServedStore
-from engine.server.pages.newest_read import NewestRead
+from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.spec.redaction import Redact
-from engine.store import CheckPoint
+from engine.store import CheckPoint, EvaluationFilter
 from engine.store.transfer import read_evaluation
 from engine.views.charts.curves import draw_curve
 from engine.views.charts.histograms import draw_histogram
@@ -35,43 +35,48 @@ REFERENCES = 20
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnEvaluation:
+    """An evaluation as people see it, and laid out with its charts: its pages show parts of both."""
+
+    view: EvaluationView
+    laid_out: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationPages:
-    """The pages of one evaluation."""
+    """The pages of one evaluation. The one that was shown last is kept: to read thousands of columns takes a second."""
 
     requests: ProjectRequests
     redact: Redact
     commands: ChildCommands
-    newest: NewestRead
+    kept: KeptResults[DrawnEvaluation]
 
     def show_evaluation(self, request: Request) -> Page:
         """Return an evaluation: summary, checks, history, predictions, performance, segments, origin."""
         found = ServedStore.find(self.requests, request)
-        view = self._describe_stored(found, request)
-        thresholds = describe_thresholds(view.evaluation)
+        drawn = self._find_stored(found, request)
+        view = drawn.view
         return Page(
             template="evaluation.html",
             title=view.evaluation.name,
             content=_list_content(view),
-            values={
-                **lay_out_evaluation(view, self.redact),
-                "store": found.name,
-                "thresholds": thresholds and self._lay_out_thresholds(thresholds),
-            },
+            values={**drawn.laid_out, "store": found.name},
             table=Table(
                 ("metric", "value", "low", "high", "p_value", "reason"),
-                [
+                (
                     (name, one.value, one.low, one.high, one.p_value, one.reason)
                     for name, one in view.evaluation.metrics.items()
-                ],
+                ),
             ),
             project=found.project,
         )
 
     def show_drift(self, request: Request) -> Page:
         """Return the drift of an evaluation: of the data, of its columns, of the predictions."""
-        found, view = self._find_view(request)
-        if view is None:
+        found, drawn = self._find_drawn(request)
+        if drawn is None:
             return self._show_computation(request, found)
+        view = drawn.view
         wanted = request.query_params.get("find", "").strip()
         columns = [one for one in view.columns if wanted.casefold() in one.name.casefold()]
         start = _read_start(request)
@@ -90,7 +95,7 @@ class EvaluationPages:
                 "prediction_columns": view.prediction_columns,
             },
             values={
-                **lay_out_evaluation(view, self.redact),
+                **drawn.laid_out,
                 "store": found.name,
                 "drawn": [draw_column(column, self.redact) for column in shown],
                 "predicted": [(one, lay_out_column(one, self.redact)) for one in view.prediction_columns],
@@ -107,9 +112,10 @@ class EvaluationPages:
 
     def show_column(self, request: Request) -> Page:
         """Return a column of an evaluation: its distribution and every statistic of both sides."""
-        found, view = self._find_view(request)
-        if view is None:
+        found, drawn = self._find_drawn(request)
+        if drawn is None:
             raise AnswerError(404, "this comparison is not computed yet", "the page of the drift computes it")
+        view = drawn.view
         wanted = request.query_params.get("name", "")
         column = next((one for one in (*view.columns, *view.prediction_columns) if one.name == wanted), None)
         if column is None:
@@ -149,29 +155,43 @@ class EvaluationPages:
         names = {"project": found.project.name, "store": found.name, "evaluation": evaluation.id}
         return links.build_link(links.DRIFT, {"reference": reference}, **names)
 
-    def _find_view(self, request: Request) -> tuple[ServedStore, EvaluationView | None]:
+    def _find_drawn(self, request: Request) -> tuple[ServedStore, DrawnEvaluation | None]:
         """Return an evaluation; if another reference is asked for, its comparison with that, None until it is there."""
         found = ServedStore.find(self.requests, request)
         reference = request.query_params.get("reference")
         if not reference:
-            return found, self._describe_stored(found, request)
+            return found, self._find_stored(found, request)
         evaluation = self._read(found, request)
         result = self.commands.find(_name_comparison(found, evaluation, reference))
         if result is None or not result.done() or result.result().problem:
             return found, None
         computed = replace(read_evaluation(result.result().output, evaluation.id).evaluation, id=evaluation.id)
-        return found, describe_evaluation(collect_facts(computed, [], found.spec, found.store))
+        return found, self._draw(found, computed, [])
 
     def _read(self, found: ServedStore, request: Request) -> Evaluation:
-        return self.newest.get(found.store, found.name, found.find_id(request.path_params["evaluation"]))
+        """Return the record of an evaluation, without its details and metrics."""
+        every = EvaluationFilter(
+            called=[found.find_id(request.path_params["evaluation"])], superseded=True, any_origin=True
+        )
+        return found.store.evaluations.history(found.name, 1, metrics=[], where=every)[0]
 
-    def _describe_stored(self, found: ServedStore, request: Request) -> EvaluationView:
-        evaluation = self._read(found, request)
-        checks = select_latest(found.store.checks.history(found.name, evaluation=evaluation.id))
+    def _find_stored(self, found: ServedStore, request: Request) -> DrawnEvaluation:
+        id_ = found.find_id(request.path_params["evaluation"])
+
+        def draw() -> DrawnEvaluation:
+            checks = select_latest(found.store.checks.history(found.name, evaluation=id_))
+            return self._draw(found, found.store.evaluations.get(id_), checks)
+
+        state = found.store.evaluations.mark_state()
+        return self.kept.get((found.project.name, found.name, id_), found.spec, state, draw)
+
+    def _draw(self, found: ServedStore, evaluation: Evaluation, checks: Sequence[CheckResult]) -> DrawnEvaluation:
         view = describe_evaluation(collect_facts(evaluation, checks, found.spec, found.store))
-        if view.run_url is None or evaluation.run is None:
-            return view
-        return replace(view, run_url=links.build_link(links.RUN, project=found.project.name, run=evaluation.run))
+        if view.run_url is not None and evaluation.run is not None:
+            view = replace(view, run_url=links.build_link(links.RUN, project=found.project.name, run=evaluation.run))
+        thresholds = describe_thresholds(evaluation)
+        shown = thresholds and self._lay_out_thresholds(thresholds)
+        return DrawnEvaluation(view, {**lay_out_evaluation(view, self.redact), "thresholds": shown})
 
     def _show_computation(self, request: Request, found: ServedStore) -> Page:
         """Return that a comparison is under way, that it has failed, or that it has to be asked for."""
@@ -205,14 +225,14 @@ class EvaluationPages:
         step = max(1, len(view.rows) // 20)
         counts = [
             [row.threshold, row.true_positive, row.false_positive, row.false_negative, row.true_negative]
-            for row in view.rows
+            for row in reversed(view.rows)
         ]
         return {
             "positive": view.positive,
             "in_use": view.in_use,
             "rows": view.rows[::step],
             "counts": json.dumps(counts),
-            "index": view.rows.index(view.in_use),
+            "index": len(view.rows) - 1 - view.rows.index(view.in_use),
             "last": len(view.rows) - 1,
             "lift": lift.render(),
             "density": draw_histogram(view.density, self.redact).render(),
@@ -257,7 +277,7 @@ def _list_content(view: EvaluationView) -> dict[str, Any]:
         "name": evaluation.name,
         "store": evaluation.store,
         "outcome": view.outcome,
-        "summary": view.summary,
+        "summary": view.summary.sentences,
         "reference": view.reference,
         "headlines": view.headlines,
         "checks": view.checks,

@@ -14,6 +14,7 @@ from engine.outcome import worst_check_outcome
 from engine.server.answers import AnswerError
 from engine.server.callers import describe_caller
 from engine.server.pages import links
+from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.control import ServedProject
@@ -90,10 +91,11 @@ class ComparedMetric:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationStorePages:
-    """The pages of an evaluation store, and the removal of evaluations."""
+    """The pages of an evaluation store, and the removal of evaluations. The charts that were shown last are kept."""
 
     requests: ProjectRequests
     redact: Redact
+    kept: KeptResults[Sequence[Mapping[str, Any]]]
 
     def list_evaluations(self, request: Request) -> Page:
         """Return the evaluations of a store, newest first, and charts of the metrics that are displayed."""
@@ -129,7 +131,7 @@ class EvaluationStorePages:
                 "worst": [worst_check_outcome(row.outcomes.values()) for row in shown.evaluations],
                 "labels": _list_labels(shown.evaluations),
                 "headings": [format_metric_name(metric) for metric in shown.metrics],
-                "charts": _draw_charts(found, shown.metrics, where, self.redact) if before is None else [],
+                "charts": self._find_charts(found, shown.metrics, where) if before is None else [],
                 "most_counted": MOST_COUNTED,
                 "searched": SEARCHED if last else None,
                 "find": wanted,
@@ -142,11 +144,19 @@ class EvaluationStorePages:
             project=found.project,
         )
 
+    def _find_charts(
+        self, found: ServedStore, metrics: Sequence[str], where: EvaluationFilter
+    ) -> Sequence[Mapping[str, Any]]:
+        searched = (where.part_of_name, tuple(where.described.items()))
+        asked = (found.project.name, found.name, tuple(metrics), *searched)
+        state = found.store.evaluations.mark_state()
+        return self.kept.get(asked, found.spec, state, lambda: _draw_charts(found, metrics, where, self.redact))
+
     def compare_evaluations(self, request: Request) -> Page:
-        """Return two or more evaluations side by side: metrics, rows and labels."""
+        """Return two or more evaluations side by side, oldest first: metrics, rows, and of two the change."""
         found = ServedStore.find(self.requests, request)
         ids = _read_chosen(request.query_params.getlist("evaluation"), found, MOST_COMPARED)
-        chosen = [found.store.evaluations.get(id_) for id_ in ids]
+        chosen = sorted((found.store.evaluations.get(id_) for id_ in ids), key=lambda one: one.order)
         if len(chosen) < 2:
             back = "go back, and choose two to six evaluations of the table"
             raise AnswerError(422, "fewer than two evaluations are chosen", back)
@@ -168,6 +178,7 @@ class EvaluationStorePages:
                 "store": found.name,
                 "evaluations": chosen,
                 "cells": [[_format_cell(row.metric, value) for value in row.values] for row in rows],
+                "changes": [_format_change(row) for row in rows] if len(chosen) == 2 else None,
                 "addresses": [found.link_evaluation(one.id) for one in chosen],
             },
             table=Table(
@@ -262,6 +273,14 @@ def _format_cell(metric: str, value: MetricValue | None) -> dict[str, str]:
         "interval": format_metric_interval(metric, value),
         "reason": value.reason or "",
     }
+
+
+def _format_change(row: ComparedMetric) -> str:
+    """Return how much larger a metric of the second evaluation is; nothing where one has no value."""
+    before, after = (value.value if value else None for value in row.values)
+    if before is None or after is None:
+        return ""
+    return f"{'+' if after > before else ''}{format_metric(row.metric, after - before)}"
 
 
 def _draw_charts(

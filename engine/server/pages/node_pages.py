@@ -7,11 +7,14 @@ from engine.server.pages.bundles import BundlePages
 from engine.server.pages.deployments import DeploymentPages
 from engine.server.pages.routes import ActionRoute, PageRoute
 from engine.server.requests import ProjectRequests
+from engine.spec.redaction import Redact
 
 
-def list_node_pages(requests: ProjectRequests, api: NodeApi) -> tuple[list[PageRoute], list[ActionRoute]]:
+def list_node_pages(
+    requests: ProjectRequests, api: NodeApi, redact: Redact
+) -> tuple[list[PageRoute], list[ActionRoute]]:
     """Return the pages of a node and their actions."""
-    deployments, bundles = DeploymentPages(requests, api), BundlePages(api)
+    deployments, bundles = DeploymentPages(requests, api, redact), BundlePages(api)
     pages = [
         PageRoute(links.DEPLOYMENTS, deployments.list_deployments),
         PageRoute(links.DEPLOYMENT, deployments.show_deployment),
@@ -22,6 +25,7 @@ def list_node_pages(requests: ProjectRequests, api: NodeApi) -> tuple[list[PageR
     ]
     actions = [
         ActionRoute(links.DEPLOY, deployments.deploy, Role.DEPLOYER),
+        ActionRoute(links.BUNDLE_DEPLOYMENT, deployments.deploy_first, Role.DEPLOYER),
         ActionRoute(links.ROLL_BACK, deployments.roll_back, Role.DEPLOYER),
         ActionRoute(links.DISABLE, deployments.disable, Role.DEPLOYER),
         ActionRoute(links.BUNDLE_REMOVAL, bundles.remove_bundle, Role.ADMIN),

@@ -10,8 +10,8 @@ from engine.server.pages import links
 from engine.server.pages.child_commands import ChildCommands
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages
+from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.login import LoginPages
-from engine.server.pages.newest_read import NewestRead
 from engine.server.pages.outbox import OutboxPages
 from engine.server.pages.page import PageForms
 from engine.server.pages.project import ProjectPage
@@ -27,6 +27,9 @@ from engine.server.requests import ProjectRequests
 if TYPE_CHECKING:
     from engine.server.node_api.application import NodeApi
 
+CHARTS_KEPT = 8
+"""Stores of which the charts are kept."""
+
 
 def build_pages(
     requests: ProjectRequests,
@@ -39,10 +42,10 @@ def build_pages(
 ) -> list[Route]:
     """Return the routes of all pages; those of bundles and deployments are there with the API of a node."""
     projects = ProjectPages(requests)
-    stores = EvaluationStorePages(requests, forms.redact)
+    stores = EvaluationStorePages(requests, forms.redact, KeptResults(CHARTS_KEPT))
     commands = ChildCommands()
     project = ProjectPage(requests, forms.redact, commands)
-    evaluations = EvaluationPages(requests, forms.redact, commands, NewestRead())
+    evaluations = EvaluationPages(requests, forms.redact, commands, KeptResults(1))
     scenarios = ScenarioPages(requests, forms.redact)
     runs = RunPages(requests, forms.redact, threads, streams)
     specs, outbox = SpecPages(requests, forms.redact), OutboxPages(requests)
@@ -78,7 +81,7 @@ def build_pages(
     if api is not None:
         from engine.server.pages.node_pages import list_node_pages
 
-        of_node = list_node_pages(requests, api)
+        of_node = list_node_pages(requests, api, forms.redact)
         pages, actions = [*pages, *of_node[0]], [*actions, *of_node[1]]
     found = build_page_routes(pages, actions, forms, files, login, threads, projects.find_start)
     return [GuardedRoute(links.RUN_LOG, runs.stream_log, Role.VIEWER), *found]

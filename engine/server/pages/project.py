@@ -17,9 +17,11 @@ from engine.service.project_status import ProjectState, ProjectStatus, describe_
 from engine.spec import ProjectSpec
 from engine.spec.metric_names import normalize_metric_name
 from engine.spec.redaction import Redact
+from engine.spec.resources.checks import Check
 from engine.store import Store
+from engine.views.charts.sparkline import draw_sparkline
 from engine.views.charts.strip import draw_strip
-from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
+from engine.views.metric_text import explain_metric, format_metric, format_metric_interval, format_metric_name
 from engine.views.store_view import EvaluationRow, describe_store
 
 STRIP = 30
@@ -30,13 +32,20 @@ MOST_CHECKS = 40
 
 @dataclass(frozen=True, slots=True)
 class DisplayedMetric:
-    """A metric that a store displays, of its newest evaluation, as text."""
+    """A metric that a store displays, of its newest evaluation, as text.
+
+    `outcome` is the worst of the checks of this metric, None without one. `history` has its values in the newest
+    evaluations, oldest first.
+    """
 
     metric: str
     name: str
+    explanation: str
     value: str
     interval: str
     reason: str
+    outcome: CheckOutcome | None
+    history: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,12 @@ class ProjectPage:
                 "answers": _list_answers(status),
                 "most_counted": MOST_COUNTED,
                 "checking_of": {one.name: self._describe_checking(project.name, one.name) for one in stores},
+                "trends": {
+                    (one.name, metric.metric): draw_sparkline(metric.history).render()
+                    for one in stores
+                    for metric in one.metrics
+                    if sum(value is not None for value in metric.history) > 1
+                },
                 "strips": {
                     (one.name, check.name): draw_strip(
                         [(self.redact(name), outcome) for name, outcome in check.outcomes]
@@ -148,17 +163,32 @@ def _describe_store(name: str, spec: ProjectSpec, store: Store) -> StoreStatus:
         newest_id=newest.id if newest else None,
         outcome=worst_check_outcome(newest.outcomes.values()) if newest and newest.outcomes else None,
         evaluations=store.evaluations.count(name, most=MOST_COUNTED + 1),
-        metrics=tuple(_describe_metric(metric, newest) for metric in metrics if newest and metric in newest.metrics),
+        metrics=tuple(
+            _describe_metric(metric, rows, declared.checks) for metric in metrics if newest and metric in newest.metrics
+        ),
         checks=tuple(_describe_check(check, rows) for check in shown[:MOST_CHECKS]),
         unshown_checks=max(0, len(shown) - MOST_CHECKS),
     )
 
 
-def _describe_metric(metric: str, row: EvaluationRow) -> DisplayedMetric:
-    measured = row.metrics[metric]
-    value = "no value" if measured.value is None else format_metric(metric, measured.value)
-    interval = format_metric_interval(metric, measured)
-    return DisplayedMetric(metric, format_metric_name(metric), value, interval, measured.reason or "")
+def _describe_metric(metric: str, rows: Sequence[EvaluationRow], checks: Mapping[str, Check]) -> DisplayedMetric:
+    """Return a metric of the newest of the rows, which has it."""
+    measured, found = rows[-1].metrics[metric], rows[-1].outcomes
+    outcomes = [
+        found[name]
+        for name, check in checks.items()
+        if name in found and normalize_metric_name(getattr(check, "metric", "")) == metric
+    ]
+    return DisplayedMetric(
+        metric=metric,
+        name=format_metric_name(metric),
+        explanation=explain_metric(metric),
+        value="no value" if measured.value is None else format_metric(metric, measured.value),
+        interval=format_metric_interval(metric, measured),
+        reason=measured.reason or "",
+        outcome=worst_check_outcome(outcomes) if outcomes else None,
+        history=tuple(row.metrics[metric].value if metric in row.metrics else None for row in rows),
+    )
 
 
 def _describe_check(name: str, rows: Sequence[EvaluationRow]) -> CheckHistory:

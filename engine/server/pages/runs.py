@@ -2,12 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_duration
 from engine.server.answers import build_answer, make_json
 from engine.server.event_streams import EventStreams, Look, StreamedEvent
@@ -18,6 +20,8 @@ from engine.server.requests import ProjectRequests
 from engine.spec.redaction import Redact, redact_values
 from engine.store import Store
 from engine.views.charts.steps import MOST_STEPS, draw_steps
+from engine.views.checks import group_checks
+from engine.views.layout import lay_out_checks
 from engine.views.log_view import read_log_after, read_log_tail
 from engine.views.run_view import describe_run
 
@@ -36,7 +40,8 @@ class RunPages:
         store, record = self.requests.find_run(request)
         project = self.requests.find_project(request)
         messages = store.outbox.list_of_run(record.id)
-        view = describe_run(record, store.checks.list_of_run(record.id), messages)
+        checks = store.checks.list_of_run(record.id)
+        view = describe_run(record, checks, messages)
         before = _read_place(request.query_params.get("before", ""))
         log = read_log_tail(store.runs.path_of(record.id), before)
         children = [one for one in store.runs.list_descendants(record.id) if one != record.id]
@@ -52,6 +57,7 @@ class RunPages:
                 # those of steps and checks stand in their own tables
                 "events": [one for one in record.events if one.kind in ("run", "delivery")],
                 "duration": format_duration,
+                "checked": _lay_out_targets(checks),
                 "drawing": draw_steps(view, self.redact).render() if view.steps else None,
                 "most_drawn": MOST_STEPS,
             },
@@ -101,6 +107,12 @@ class RunPages:
             return Look([StreamedEvent("lines", json.dumps(lines), part.end)], part.end, ended=False)
         has_ended = state != "RUNNING"
         return Look([StreamedEvent("ended", json.dumps(state))] if has_ended else [], place, has_ended)
+
+
+def _lay_out_targets(checks: Sequence[CheckResult]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return what was checked, each with its checks as tables show them."""
+    targets = dict.fromkeys(one.target for one in checks)
+    return [(name, lay_out_checks(group_checks(one for one in checks if one.target == name))) for name in targets]
 
 
 def _read_place(text: str) -> int | None:

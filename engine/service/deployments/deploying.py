@@ -178,17 +178,22 @@ def disable_deployment(
     return _open_target(project, name, environ, tell).disable(name, by=describe_acting_user())
 
 
-def delete_deployment(project: ProjectSpec, name: str, environ: Mapping[str, str]) -> str:
-    """Remove a deployment with its releases, its state and what it has written; return where it was, empty if nowhere.
+def delete_deployment(project: ProjectSpec, name: str, environ: Mapping[str, str], *, keep_state: bool = False) -> str:
+    """Remove a deployment with its releases, its state and what it has written; return what, empty if nothing.
+
+    Parameters
+    ----------
+    keep_state
+        Let its state stay: a deployment of this name goes on with it.
 
     Raises
     ------
     UsageError
-        The spec has no such deployment, or runs of it are at work.
+        The spec has no such deployment, or runs of it are at work, or rows of its state on a server cannot be removed.
     LockBusy
         Another process works on it.
     """
-    return _open_target(project, name, environ).delete(name)
+    return _open_target(project, name, environ).delete(name, keep_state=keep_state)
 
 
 def _open_target(

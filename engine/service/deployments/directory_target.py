@@ -1,7 +1,6 @@
 """Deployments in a folder of this machine."""
 
 import math
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from engine.formatting.moments import format_second
 from engine.service.deployments.evaluation_sources import FolderSource
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
+from engine.service.deployments.removal import describe_state, find_server_rows, remove_rows
 from engine.service.deployments.targets import DeployedState, find_deployed
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
@@ -107,8 +107,8 @@ class DirectoryTarget:
             with self._hold(node, deployment, row.project) as updater:
                 return updater.update(order_off(row, active, by))
 
-    def delete(self, deployment: str) -> str:
-        """Remove a deployment with all that it has; return its folder, empty if there was none."""
+    def delete(self, deployment: str, *, keep_state: bool = False) -> str:
+        """Remove a deployment, also its state unless `keep_state`; return what was removed, empty if nothing."""
         with self._open() as node:
             if node.find_deployment(deployment) is None:
                 return ""
@@ -116,12 +116,16 @@ class DirectoryTarget:
                 places = DeploymentPlaces(node.folder, deployment)
                 if has_running_runs(places):
                     raise UsageError(f"{deployment}: runs of it are at work; wait until they have ended, or abort them")
-                for release in places.releases.glob("*"):
-                    remove_extracted(release)
-                if places.folder.exists():
-                    shutil.rmtree(places.folder)
+                rows = find_server_rows(places)
+                if rows and not keep_state:
+                    spec = places.pointer if places.pointer.exists() else places.find_newest_revision()
+                    remove_rows(deployment, spec, self._environ)
+                for part in places.list_parts(without_state=keep_state):
+                    (remove_extracted if part.is_dir() else Path.unlink)(part)
+                if not keep_state:
+                    places.folder.rmdir()
                 node.delete_deployment(deployment)
-            return str(places.folder)
+            return f"{places.folder}{describe_state(rows, kept=keep_state)}"
 
     def _open(self) -> Node:
         node = Node.open(self.folder)

@@ -9,20 +9,22 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.bundles.archive_checks import verify_archive
+from engine.bundles.archive_checks import read_signatures, verify_archive
 from engine.bundles.archive_records import MOST_ARCHIVE_BYTES
 from engine.bundles.extraction import remove_extracted
+from engine.bundles.registry import brings_signatures
 from engine.bundles.signatures import load_trusted_keys
 from engine.errors import BundleError, EngineError, UsageError
 from engine.formatting.numbers import format_bytes
 from engine.service.deployments.bundle_retention import list_used_bundles, remove_bundle, remove_spare_bundles
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
+from engine.service.deployments.removal import find_server_rows, remove_rows
 from engine.spec.node_file import NodeSpec
 from engine.store.node import Node, ReceivedBundle
 
@@ -84,8 +86,6 @@ class NodeFolder:
 
     def find_bundle(self, id_: str) -> ReceivedBundle | None:
         """Return a bundle whose archive is here; None if it is not."""
-        if not self.get_archive(id_).exists():
-            return None
         return next((one for one in self.node.list_bundles() if one.id == id_), None)
 
     def open_upload(self, id_: str, size: int) -> Upload:
@@ -100,7 +100,7 @@ class NodeFolder:
         return Upload(self._staging, id_)
 
     def keep_upload(self, upload: Upload, by: str) -> tuple[ReceivedBundle, bool]:
-        """Check what has come, and keep it; return the bundle, and whether it is new.
+        """Check what has come, and keep it, also for its signatures; return the bundle, and whether it is new.
 
         Raises
         ------
@@ -119,7 +119,8 @@ class NodeFolder:
             raise BundleError(f"this is the bundle {verified.manifest.id}, not {upload.id}")
         with self.node.lock_archives():
             known = self.find_bundle(upload.id)
-            if known is not None:
+            signed = read_signatures(upload.path)
+            if known is not None and not brings_signatures(self.get_archive(upload.id), upload.id, signed, "the node"):
                 return known, False
             bundle = ReceivedBundle(
                 id=upload.id,
@@ -134,7 +135,7 @@ class NodeFolder:
             upload.path.replace(self.get_archive(upload.id))
             _sync_folder(self.node.folder / "bundles")
             remove_spare_bundles(self.node, settings.resources.limits.bundles, keeping=upload.id)
-        return bundle, True
+        return bundle, known is None
 
     def delete_bundle(self, id_: str) -> None:
         """Remove a bundle; raises UsageError if it is in use."""
@@ -149,44 +150,62 @@ class NodeFolder:
 
     # --- deployments
 
-    def delete_deployment(self, name: str, reload: Callable[[], object]) -> None:
-        """Remove a deployment with all that it has.
+    def delete_deployment(self, name: str, reload: Callable[[], object], *, keep_state: bool = False) -> str:
+        """Remove a deployment with all that it has; return where the rows of its state are or were, if on a server.
 
         Parameters
         ----------
+        keep_state
+            Let its state stay, where a deployment of this name finds it.
         reload
             Lets the server read again what it serves, so that it lets go of the deployment.
 
         Raises
         ------
         UsageError
-            Runs of it are at work.
+            Runs of it are at work, or its rows cannot be removed.
         LockBusy
             An operation on it is at work.
         """
         with self.node.lock(name, wait=LOCK_SECONDS):
             places = DeploymentPlaces(self.node.folder, name)
-            active = places.read_pointer()
-            if active is not None:
-                self._let_go(name, places, active, reload)
+            rows = find_server_rows(places)
+            with self._let_go(name, places, reload) as spec:
+                if rows and not keep_state:
+                    remove_rows(name, spec, os.environ)
             gone = self._staging / f"{DELETED}{secrets.token_hex(8)}"
-            if places.folder.exists():
-                places.folder.rename(gone)
+            gone.mkdir()
+            for part in places.list_parts(without_state=keep_state):
+                part.rename(gone / part.name)
+            if not keep_state and places.folder.exists():
+                places.folder.rmdir()
             self.node.delete_deployment(name)
         self._remove_later([gone])
+        return rows
 
-    def _let_go(self, name: str, places: DeploymentPlaces, active: int, reload: Callable[[], object]) -> None:
-        """Let the server serve a deployment no more; raises UsageError if runs of it are at work."""
+    @contextmanager
+    def _let_go(self, name: str, places: DeploymentPlaces, reload: Callable[[], object]) -> Iterator[Path | None]:
+        """Let the server serve a deployment no more, unless the block fails; give the file of its revision.
+
+        Raises UsageError if runs of it are at work.
+        """
+        active = places.read_pointer()
+        if active is None:
+            yield places.find_newest_revision()
+            return
         working = UsageError(f"{name}: runs of it are at work; wait until they have ended, or abort them")
         if has_running_runs(places):
             raise working
         places.pointer.unlink()
         try:
             reload()
-            if has_running_runs(places, places.revision_of(active)):  # a trigger was faster
+            spec = places.revision_of(active)
+            if has_running_runs(places, spec):  # a trigger was faster
                 raise working
+            yield spec
         except BaseException:
             places.move_pointer(active)
+            reload()
             raise
 
     # --- what was left

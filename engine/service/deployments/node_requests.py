@@ -149,9 +149,16 @@ class BundleList(FrozenModel):
 
 
 class DeletedAnswer(FrozenModel):
-    """What was removed: the id of a bundle, or the name of a deployment."""
+    """The id of a bundle that was removed."""
 
     deleted: str
+
+
+class DeletedDeploymentAnswer(FrozenModel):
+    """The name of a deployment that was removed."""
+
+    deleted: str
+    rows: str = Field(description="Where the rows of its state are, or were, on a server; empty if in its folder.")
 
 
 class RunStartRequest(FrozenModel):

@@ -29,7 +29,9 @@ def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deploym
     UsageError
         A trusted key cannot be read.
     """
-    node_file = around.node_file or find_marked_node(places.node_folder) or _find_known_node(places)
+    node_file = around.node_file or find_marked_node(places.node_folder)
+    if node_file is None and (newest := places.find_newest_revision()) is not None:
+        node_file = find_node_path(newest)
     if node_file is None:
         return around
     node = load_node(node_file)
@@ -48,13 +50,6 @@ def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deploym
         keep_bundles=node.resources.limits.bundles,
         environ=environ,
     )
-
-
-def _find_known_node(places: DeploymentPlaces) -> Path | None:
-    """Return the node.yaml of the newest revision of a deployment; None if it has none."""
-    numbered = [one for one in places.revisions.glob("*.yaml") if one.stem.isdigit()]
-    newest = max(numbered, key=lambda path: int(path.stem), default=None)
-    return None if newest is None else find_node_path(newest)
 
 
 @dataclass(frozen=True, slots=True)

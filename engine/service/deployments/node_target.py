@@ -16,7 +16,7 @@ from engine.service.deployments.node_evaluations import NodeSource
 from engine.service.deployments.node_requests import (
     AcceptedOperation,
     BundleAnswer,
-    DeletedAnswer,
+    DeletedDeploymentAnswer,
     DeploymentAnswer,
     DeploymentList,
     DisableRequest,
@@ -25,6 +25,7 @@ from engine.service.deployments.node_requests import (
     RollbackRequest,
     UpdateRequest,
 )
+from engine.service.deployments.removal import describe_state
 from engine.service.deployments.targets import DeployedState
 from engine.service.deployments.update_order import UpdateOrder
 from engine.service.project_status import ProjectStatus
@@ -120,16 +121,18 @@ class NodeTarget:
         path = f"{_path(deployment)}/disable"
         return self._follow(self.client.ask("POST", path, AcceptedOperation, body=request).operation)
 
-    def delete(self, deployment: str) -> str:
-        """Remove a deployment with all that it has; return where it was, empty if there was none."""
+    def delete(self, deployment: str, *, keep_state: bool = False) -> str:
+        """Remove a deployment, also its state unless `keep_state`; return what was removed, empty if nothing."""
         if self.find(deployment) is None:
             return ""
+        params = {"keep_state": "true"} if keep_state else None
+        rows = ""
         try:
-            self.client.ask("DELETE", _path(deployment), DeletedAnswer)
+            rows = self.client.ask("DELETE", _path(deployment), DeletedDeploymentAnswer, params=params).rows
         except NodeError as problem:
             if problem.status != 404:  # the answer to an earlier try was lost on the way
                 raise
-        return f"it from the node {self.client.name}"
+        return f"it from the node {self.client.name}{describe_state(rows, kept=keep_state)}"
 
     def _get_active(self, deployment: str, without: str) -> int:
         found = self.find(deployment)
@@ -138,15 +141,18 @@ class NodeTarget:
         return found.row.active_revision
 
     def _bring_bundle(self, order: UpdateOrder) -> None:
-        """Send the archive of a bundle, unless the node has it."""
+        """Send the archive of a bundle, unless the node has it with as many signatures."""
         path = f"/v1/bundles/{order.bundle}"
+        size = None if order.archive is None else order.archive.stat().st_size
         try:
-            self.client.ask("GET", path, BundleAnswer)
+            if self.client.ask("GET", path, BundleAnswer).bundle.size == size:
+                return
         except NodeError as problem:
             if problem.status != 404 or order.archive is None:
                 raise
-            size = format_bytes(order.archive.stat().st_size)
-            self.tell(f"sends {order.bundle_name} ({order.bundle[:12]}), {size}, to the node {self.client.name}")
+        if order.archive is not None and size is not None:
+            told = f"{order.bundle_name} ({order.bundle[:12]}), {format_bytes(size)}"
+            self.tell(f"sends {told}, to the node {self.client.name}")
             self.client.send_file(path, order.archive, BundleAnswer)
 
     def _follow(self, operation: OperationRow) -> OperationRow:

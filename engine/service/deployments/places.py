@@ -68,6 +68,15 @@ class DeploymentPlaces:
             return None
         return int(found[1]) if found else None
 
+    def find_newest_revision(self) -> Path | None:
+        """Return the file of the newest revision; None if there is none."""
+        numbered = [one for one in self.revisions.glob("*.yaml") if one.stem.isdigit()]
+        return max(numbered, key=lambda path: int(path.stem), default=None)
+
+    def list_parts(self, *, without_state: bool = False) -> list[Path]:
+        """Return what the folder of the deployment holds; `without_state` leaves out what is its state."""
+        return [one for one in self.folder.glob("*") if not (without_state and one == self.state)]
+
     def move_pointer(self, number: int) -> None:
         """Let a revision be the active one; raises OSError."""
         part = self.pointer.with_name(f".{POINTER}.{os.getpid()}")

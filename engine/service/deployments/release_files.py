@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.bundles.archive_checks import read_manifest, verify_archive
+from engine.bundles.archive_checks import read_manifest, read_signatures, verify_archive
 from engine.bundles.extraction import extract_archive
 from engine.bundles.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from engine.bundles.registry import brings_signatures
 from engine.bundles.replacements import collect_replacements
 from engine.errors import BundleError, UsageError
 from engine.formatting.hints import suggest_name
@@ -25,10 +26,16 @@ from engine.spec.revision_file import STATE_CONNECTION, Revision
 from engine.store.node import Node, OperationRow, ReceivedBundle, RevisionRow
 
 
-def receive_bundle(node: Node, places: DeploymentPlaces, operation: OperationRow, order: UpdateOrder) -> str:
-    """Copy the archive of a bundle into the infrastructure, unless it is there; return what was done."""
+def receive_bundle(
+    node: Node, places: DeploymentPlaces, operation: OperationRow, order: UpdateOrder, around: Surroundings
+) -> str:
+    """Copy the archive of a bundle into the infrastructure, also for its signatures; return what was done."""
     target = places.archive_of(order.bundle)
-    if target.exists() and read_manifest(target).id == order.bundle:
+    present = target.exists() and read_manifest(target).id == order.bundle
+    if present and (
+        order.archive is None
+        or not brings_signatures(target, order.bundle, read_signatures(order.archive), str(target))
+    ):
         return f"the bundle {order.bundle[:12]} is here already"
     if order.archive is None:
         raise BundleError(f"the archive of the bundle {order.bundle[:12]} is not here any more: deploy it by its name")
@@ -44,6 +51,8 @@ def receive_bundle(node: Node, places: DeploymentPlaces, operation: OperationRow
             raise BundleError(
                 f"the bundle {order.bundle_name} is one of the project {manifest.project!r}, not of {order.project!r}"
             )
+        if present:  # nobody else shall lose what is there to signatures that are wrong
+            verify_archive(part, around.keys, around.require)
         _sync_file(part)
         size = part.stat().st_size
         node.add_bundle(

@@ -94,13 +94,13 @@ class DeploymentTarget(Protocol):
         """Let the triggers of a deployment start nothing any more; raises UsageError if nothing is deployed."""
         ...
 
-    def delete(self, deployment: str) -> str:
-        """Remove a deployment with all that it has; return where it was, empty if there was none.
+    def delete(self, deployment: str, *, keep_state: bool = False) -> str:
+        """Remove a deployment, also its state unless `keep_state`; return what was removed, empty if nothing.
 
         Raises
         ------
         UsageError
-            Runs of it are at work.
+            Runs of it are at work, or the rows of its state cannot be removed.
         LockBusy
             Another process works on it.
         """

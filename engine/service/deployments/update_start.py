@@ -41,7 +41,16 @@ def begin_operation(node: Node, deployment: DeploymentRow, order: UpdateOrder) -
         "made_by": order.by,
         "state": str(RevisionState.NEW),
     }
-    return node.operations.begin(deployment.name, order.kind, deployment.active_revision, revision, order.by, order.key)
+    return node.operations.begin(
+        deployment.name,
+        order.kind,
+        deployment.active_revision,
+        revision,
+        order.by,
+        order.key,
+        again=order.again,
+        now=order.now,
+    )
 
 
 def find_healthy(node: Node, deployment: str, *, before: int, unlike: RevisionRow | None = None) -> RevisionRow | None:

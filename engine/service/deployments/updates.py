@@ -101,7 +101,9 @@ class Updater:
         care = self._read_care(row)
         with self._node.lock_archives():
             self._do(
-                operation, OperationState.RECEIVED, lambda: receive_bundle(self._node, self.places, operation, order)
+                operation,
+                OperationState.RECEIVED,
+                lambda: receive_bundle(self._node, self.places, operation, order, self._around),
             )
             self._do(
                 operation, OperationState.VERIFIED, lambda: verify_bundle(self._node, self.places, order, self._around)

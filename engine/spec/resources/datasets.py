@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from engine.discovery.compression import Compression
 from engine.spec.resources.checks import Check, PythonMetric
 from engine.spec.resources.resource import Duration, Function, ReadPath, Ref, Resource, Scalar, Sql, WrittenPath
 
@@ -104,6 +105,11 @@ class FileReading(Dataset):
     )
     format: Literal["csv", "parquet", "ndjson", "arrow"] | None = Field(
         None, description="Format of the files; taken from the ending of path or their first bytes if left out."
+    )
+    compression: Compression | None = Field(
+        None,
+        description="How files of CSV or NDJSON are compressed, if their ending (.gz, .zst, .zip, .bz2) does not tell. "
+        "A zip archive holds one file. Files of zip and bz2 are unpacked into memory, up to 1 GiB each.",
     )
     csv: Csv = Field(Csv.model_construct(), description="How to read the file if its format is csv.")
     settle: Duration | None = Field(

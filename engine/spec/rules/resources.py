@@ -69,8 +69,14 @@ def check_datasets(draft: Draft, findings: Findings) -> None:
             elif dataset.format is None and dataset.path.lower().endswith(SPREADSHEETS):
                 message = f'"{dataset.path[-60:]}" is a spreadsheet, which cannot be read'
                 findings.error(at, "format", message, SAVE_AS_CSV)
-            elif dataset.format is None and dataset.path.lower().endswith(ARCHIVES):
-                findings.error(at, "format", f'"{dataset.path[-60:]}" is an archive, which cannot be read', UNPACK)
+            elif format_ in ("parquet", "arrow") and dataset.compression is not None:
+                key = draft.key_position("datasets", name, "compression")
+                message = f"compression is only for CSV and NDJSON, but this is a {format_} file"
+                findings.error(key, "format", message, "remove it: Parquet and Arrow compress inside the file")
+            elif format_ is None and dataset.compression is None and dataset.path.lower().endswith(ARCHIVES):
+                zipped = dataset.path.lower().endswith(".zip")
+                help_ = f"{UNPACK}, or write compression: zip if it holds one file" if zipped else UNPACK
+                findings.error(at, "format", f'"{dataset.path[-60:]}" is an archive, which cannot be read', help_)
             elif format_ not in (None, "csv") and "csv" in dataset.model_fields_set:
                 key = draft.key_position("datasets", name, "csv")
                 message = f"csv settings are only for CSV files, but this is a {format_} file"

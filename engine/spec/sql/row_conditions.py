@@ -40,14 +40,19 @@ def find_row_condition_problems(condition: str, variables: Collection[str]) -> l
 
 def list_row_condition_columns(condition: str) -> list[str]:
     """Return the columns that a condition without problems names, each once."""
-    return list(keep_answer("columns of a condition", condition, lambda: _find_columns(_write_query(condition))))
+    return list(keep_answer("columns of a condition", condition, lambda: _find_columns(condition)))
 
 
-def _find_columns(query: str) -> list[str]:
+def _find_columns(condition: str) -> list[str]:
+    query = _write_query(condition)
+    return list_bound_columns(insert_placeholders(query, list_references(query)).replace("$${", "${"))
+
+
+def list_bound_columns(query: str) -> list[str]:
+    """Return the columns that the query of a condition names, as `bind_row_condition` returns it, each once."""
     from sqlglot import exp
 
-    tree = parse_sql(insert_placeholders(query, list_references(query)).replace("$${", "${"))
-    return list(dict.fromkeys(column.name for column in tree.find_all(exp.Column)))
+    return list(dict.fromkeys(column.name for column in parse_sql(query).find_all(exp.Column)))
 
 
 def bind_row_condition(condition: str, values: Mapping[str, Scalar | date]) -> str:

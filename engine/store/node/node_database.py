@@ -13,7 +13,7 @@ from engine.store.records import utc_now
 from engine.store.schema import prepare_schema
 from engine.store.sqlite import SqliteDatabase
 
-NODE_REVISION = "0002"
+NODE_REVISION = "0003"
 NODE_MIGRATIONS = Path(__file__).parent / "migrations"
 PATIENCE_SECONDS = 30.0
 

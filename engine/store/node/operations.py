@@ -27,14 +27,15 @@ class Operations:
 
     def begin(
         self, deployment: str, kind: OperationKind, from_revision: int | None, revision: dict[str, Any], by: str,
-        key: str | None = None,
+        key: str | None = None, *, again: bool = False, now: bool = False,
     ) -> OperationRow:  # fmt: skip
         """Record an operation together with the revision that it is to make active."""
-        now = self._database.now()
-        id_ = generate_id(now)
+        started = self._database.now()
+        id_ = generate_id(started)
         values = {
             "id": id_, "key": key or id_, "deployment": deployment, "kind": kind, "from": from_revision,
-            "to": revision["number"], "state": str(OperationState.REQUESTED), "by": by, "started": now, "reason": "",
+            "to": revision["number"], "state": str(OperationState.REQUESTED), "by": by, "started": started,
+            "reason": "", "again": again, "now": now,
         }  # fmt: skip
         with self._database.begin_write() as connection:
             connection.execute(insert(revisions).values(revision))

@@ -124,6 +124,9 @@ class OperationRow:
         The revision that was active, None if none was, and the one that was to be.
     reason
         Why it has ended as it has; empty while it goes on, or if all went well.
+    again, now
+        Whether a bundle that was rolled back was asked for all the same, and whether the proofs were to be left out;
+        None if that was not recorded.
     """
 
     number: int
@@ -138,6 +141,8 @@ class OperationRow:
     started: datetime
     ended: datetime | None
     reason: str
+    again: bool | None = None
+    now: bool | None = None
     steps: tuple[OperationStep, ...] = ()
 
 

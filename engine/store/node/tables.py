@@ -59,6 +59,8 @@ operations = Table(
     Column("started", UtcDateTime, nullable=False),
     Column("ended", UtcDateTime),
     Column("reason", String, nullable=False),
+    Column("again", Boolean),
+    Column("now", Boolean),
     UniqueConstraint("id"),
     UniqueConstraint("key"),
 )

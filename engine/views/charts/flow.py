@@ -13,12 +13,13 @@ ACROSS, DOWN = 210.0, 56.0
 STRIPES = {
     "datasets": "reference",
     "models": "batch",
-    "evaluation_stores": "ok",
-    "scenarios": "warning",
+    "evaluation_stores": "batch",
+    "scenarios": "ink",
     "channels": "muted",
     "bundles": "ink",
-    "deployments": "error",
+    "deployments": "ink",
 }
+"""What holds data is grey, what is measured has the colour of a batch, and what acts is dark."""
 LABEL = 20
 
 

@@ -3,9 +3,9 @@
 from itertools import pairwise
 
 from engine.evaluation.detail import Histogram
-from engine.formatting.numbers import format_figure
+from engine.formatting.numbers import format_figure, format_share
 from engine.spec.redaction import Redact
-from engine.views.charts.svg import Drawing, clip_label, draw_labels
+from engine.views.charts.svg import CHARACTER, Drawing, Scale, clip_label, draw_labels, draw_value_axis
 
 SMALL_BINS = 24
 
@@ -32,39 +32,43 @@ def share_bins(histogram: Histogram) -> list[tuple[float, float]]:
 
 
 def draw_histogram(histogram: Histogram, redact: Redact, *, small: bool = False) -> Drawing:
-    """Draw the shares of both sides per bin; a small one has no labels. What is in no bin has another colour."""
+    """Draw the shares of both sides per bin; a small one has no axes. What is in no bin has another colour."""
     names, shares = name_bins(histogram, redact), share_bins(histogram)
     aside = len(names) - len(_list_extra(histogram))
     if small:
         names, shares = names[:SMALL_BINS], shares[:SMALL_BINS]
     width, height = (190.0, 40.0) if small else (420.0, 150.0)
     drawing = Drawing(width, height if small else height + 18)
-    top = max([0.0001, *(share for pair in shares for share in pair)])
-    step = width / max(1, len(shares))
+    up = Scale(0.0, max([0.0001, *(share for pair in shares for share in pair)]), height, 2 if small else 8)
+    left = 0.0 if small else 10 + max(len(format_share(tick)) for tick in up.list_ticks(3)) * 11 * CHARACTER
+    if not small:
+        draw_value_axis(drawing, up, left, width, format_share, 3)
+    step = (width - left) / max(1, len(shares))
     bars, line = {"batch": "", "reference": ""}, ""
     for index, (reference, batch) in enumerate(shares):
-        x, y = index * step, height - batch / top * (height - 2)
+        x = left + index * step
         bars["batch" if index < aside else "reference"] += (
-            f"M{x + step * 0.12:.1f},{height:g}V{y:.1f}h{step * 0.76:.1f}V{height:g}"
+            f"M{x + step * 0.12:.1f},{height:g}V{up.place(batch):.1f}h{step * 0.76:.1f}V{height:g}"
         )
-        line += f"M{x + 1:.1f},{height - reference / top * (height - 2):.1f}h{step - 2:.1f}"
+        line += f"M{x + 1:.1f},{up.place(reference):.1f}h{step - 2:.1f}"
     for fill, path in bars.items():
         if path:
             drawing.add("path", d=path, fill=fill, opacity=0.75)
-    drawing.add("line", x1=0, x2=width, y1=height, y2=height, stroke="line")
+    drawing.add("line", x1=left, x2=width, y1=height, y2=height, stroke="line")
     drawing.add("path", d=line or "M0,0", fill="none", stroke="ink", stroke_width=1.5)
     if not small:
-        _label_bins(drawing, histogram, names, height + 14, step)
+        _label_bins(drawing, histogram, names, height + 14, left)
     return drawing
 
 
-def _label_bins(drawing: Drawing, histogram: Histogram, names: list[str], y: float, step: float) -> None:
+def _label_bins(drawing: Drawing, histogram: Histogram, names: list[str], y: float, left: float) -> None:
     """Write the edges between the bars of numbers, and the names under the others."""
-    edges = histogram.edges or ()
-    labels = [((index + 1) * step, format_figure(edge)) for index, edge in enumerate(edges)]
+    edges, step = histogram.edges or (), (drawing.width - left) / max(1, len(names))
+    labels = [(left + (index + 1) * step, format_figure(edge)) for index, edge in enumerate(edges)]
     numbered = len(edges) + 1 if histogram.edges is not None else 0
-    labels += [((index + 0.5) * step, clip_label(name, 14)) for index, name in enumerate(names) if index >= numbered]
-    draw_labels(drawing, labels, y, (0, drawing.width), size=10)
+    named = [(index, name) for index, name in enumerate(names) if index >= numbered]
+    labels += [(left + (index + 0.5) * step, clip_label(name, 14)) for index, name in named]
+    draw_labels(drawing, labels, y, (left, drawing.width), size=10)
 
 
 def _list_extra(histogram: Histogram) -> list[tuple[str, tuple[int, int]]]:

@@ -60,7 +60,8 @@ def draw_history(
     if neutral is not None and start < neutral < end:
         y = scale.place(neutral)
         drawing.add("line", x1=left, x2=right, y1=y, y2=y, stroke="ok", stroke_dasharray="4 4", title="no drift")
-        drawing.add_text(left + 2, y - 4, "no drift", fill="ok", size=10)
+        above = bool(points) and (points[0].value or 0.0) > neutral  # the label is where the line does not begin
+        drawing.add_text(left + 2, y + 12 if above else y - 4, "no drift", fill="ok", size=10)
     drawing.add_path(
         ((x, scale.place(point.value or 0.0)) for x, point in zip(places, points, strict=True)),
         stroke="batch",

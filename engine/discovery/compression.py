@@ -1,0 +1,101 @@
+"""Compressed data files: how a file is compressed, and its bytes, unpacked within bounds.
+
+polars reads gzip and Zstandard itself, in parts. What Python's standard library unpacks in its place, zip and bzip2, is
+held in memory: so its size is limited, whatever the file says of it.
+"""
+
+import bz2
+import gzip
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Literal, cast
+
+from engine.errors import DataError
+
+Compression = Literal["gz", "zip", "zst", "bz2"]
+
+COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zip": "zip", ".bz2": "bz2"}
+"""How a file is compressed, by the ending of its path; the ending before it tells the format."""
+
+MAX_UNPACKED_BYTES = 1 << 30
+"""Most bytes of a zip or bzip2 file when it is unpacked."""
+
+UNPACK_ERRORS = (EOFError, OSError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+"""What the standard library raises for files that are damaged, encrypted, or compressed in a way that it lacks."""
+
+
+def find_compression(path: Path, declared: str | None = None) -> str | None:
+    """Return how a file is compressed: as declared, else by its ending; None if it is not."""
+    return declared or COMPRESSIONS.get(path.suffix.lower())
+
+
+def is_unpacked_here(path: Path, declared: str | None = None) -> bool:
+    """Tell whether a file is compressed in a way that polars does not read."""
+    return find_compression(path, declared) in ("zip", "bz2")
+
+
+def open_bytes(path: Path, declared: str | None = None) -> IO[bytes]:
+    """Open a file for reading, unpacked; one of Zstandard as it is, since the standard library does not unpack it.
+
+    Raises
+    ------
+    DataError
+        A zip archive holds no file, or several.
+    """
+    match find_compression(path, declared):
+        case "gz":
+            return cast("IO[bytes]", gzip.open(path))
+        case "bz2":
+            return cast("IO[bytes]", bz2.open(path))
+        case "zip":
+            with zipfile.ZipFile(path) as archive:
+                return archive.open(_name_member(path, archive))
+    return path.open("rb")
+
+
+def read_unpacked(path: Path, declared: str | None = None, most: int = MAX_UNPACKED_BYTES) -> bytes:
+    """Return the bytes of a compressed file, unpacked.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, or larger than `most` when it is unpacked.
+    """
+    content = read_unpacked_head(path, declared, most + 1)
+    if len(content) > most:
+        raise DataError(
+            f"{path} is larger than {most >> 20} MiB when it is unpacked: unpack it, or compress it with gzip or "
+            "Zstandard, which are read in parts"
+        )
+    return content
+
+
+def read_unpacked_head(path: Path, declared: str | None, count: int) -> bytes:
+    """Return the first bytes of a compressed file, unpacked; DataError if it is damaged."""
+    try:
+        with open_bytes(path, declared) as file:
+            return file.read(count)
+    except FileNotFoundError:
+        raise
+    except UNPACK_ERRORS as error:
+        raise DataError(f"{path} cannot be unpacked, it may be damaged: {error}") from error
+
+
+def find_member(path: Path) -> str:
+    """Return the name of the only file in a zip archive; DataError if it is damaged, or holds none or several."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _name_member(path, archive)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} cannot be unpacked, it may be damaged: {error}") from error
+
+
+def _name_member(path: Path, archive: zipfile.ZipFile) -> str:
+    """Return the name of the only file; what macOS adds, and hidden files, are no data."""
+    names = [one for one in archive.namelist() if not one.endswith("/") and not one.startswith("__MACOSX/")]
+    names = [one for one in names if not one.rpartition("/")[2].startswith(".")]
+    if len(names) != 1:
+        found = "no file" if not names else f"{len(names)} files"
+        raise DataError(f"{path} holds {found}, and a zip archive is read if it holds one: unpack it into a folder")
+    return names[0]

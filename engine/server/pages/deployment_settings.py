@@ -1,0 +1,80 @@
+"""The settings of a deployment in forms: which scenarios its triggers start, and the values of variables.
+
+Its connections, channels and secrets are in its spec or in node.yaml: a form keeps those that it has.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.server.answers import AnswerError
+from engine.service.deployments.settings import Care
+from engine.spec.redaction import Redact
+from engine.spec.rules.names import explain_illegal_name
+
+SCENARIO = "scenario."
+"""How the names of fields begin that say whether the triggers of a scenario are active."""
+
+FIELD = "variables"
+WORDS: Mapping[str, bool] = {"active": True, "inactive": False}
+FIRST_SETTINGS: Mapping[str, Any] = {
+    "values": {
+        "variables": {}, "connections": {}, "channels": {}, "secrets": {}, "server_url": None, "scenarios": {},
+    },
+    "care": Care().to_json(),
+}  # fmt: skip
+"""Those of a deployment that has none yet: all is as its bundle has it."""
+
+
+def list_fields(settings: Mapping[str, Any], scenarios: Iterable[str], redact: Redact) -> dict[str, Any]:
+    """Return what the fields of a form show: the word of each scenario, empty where the spec decides, and variables."""
+    values = settings["values"]
+    words = {given: word for word, given in WORDS.items()}
+    names = dict.fromkeys([*scenarios, *values["scenarios"]])
+    return {
+        "scenarios": [(f"{SCENARIO}{name}", name, words.get(values["scenarios"].get(name), "")) for name in names],
+        "words": list(WORDS),
+        FIELD: "\n".join(_write_variables(values["variables"], redact).values()),
+    }
+
+
+def read_settings(form: Mapping[str, str], settings: Mapping[str, Any], redact: Redact) -> dict[str, Any]:
+    """Return settings with what a form says instead; raises AnswerError if it cannot be read.
+
+    A variable whose line is as it was shown keeps its value, so that what was masked there is not lost.
+    """
+    shown = _write_variables(settings["values"]["variables"], redact)
+    variables = {}
+    lines = [line.strip() for line in form.get(FIELD, "").splitlines()]
+    for number, line in enumerate(lines, 1):
+        name, colon, text = (part.strip() for part in line.partition(":"))
+        if not line:
+            continue
+        if not colon or explain_illegal_name(name) or name in variables:
+            why = "there is a second value of" if name in variables else "no name and value are in"
+            raise AnswerError(422, f'line {number} of the variables: {why} "{line[:60]}"', "write `name: value` a line")
+        variables[name] = settings["values"]["variables"][name] if shown.get(name) == line else _parse_value(text)
+    chosen = {key.removeprefix(SCENARIO): word for key, word in form.items() if key.startswith(SCENARIO)}
+    if wrong := next((word for word in chosen.values() if word and word not in WORDS), None):
+        raise AnswerError(422, f'"{wrong[:60]}" is no word for a scenario', f"the words are {', '.join(WORDS)}")
+    scenarios = {name: WORDS[word] for name, word in chosen.items() if word}
+    kept = {key: value for key, value in settings.items() if key != "off"}
+    return {**kept, "values": {**settings["values"], FIELD: variables, "scenarios": scenarios}}
+
+
+def _write_variables(values: Mapping[str, Any], redact: Redact) -> dict[str, str]:
+    return {name: redact(f"{name}: {_write_value(value)}") for name, value in values.items()}
+
+
+def _write_value(value: object) -> str:
+    """Return a value as a line has it: a text as it is, unless it would be read as something else."""
+    if isinstance(value, str) and value == value.strip() and value.isprintable() and _parse_value(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,52 @@
+"""Removes deployments. Files and locks of a state are in the folder of its deployment; its rows may be on a server."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.errors import EngineError, UsageError
+from engine.service.deployments.places import DeploymentPlaces
+from engine.spec import load
+from engine.store.ownership import ID_FILE, read_state_id
+from engine.store.server_rows import remove_server_rows
+from engine.store.state_location import locate_state
+
+
+def find_server_rows(places: DeploymentPlaces) -> str:
+    """Return where the rows of the state of a deployment are, as messages name it; empty: in its folder."""
+    known = [read_state_id(path.parent) for path in places.state.glob(f"*/{ID_FILE}")]
+    return next((one["rows"] for one in known if one is not None), "")
+
+
+def describe_state(rows: str, *, kept: bool) -> str:
+    """Return what became of the state of a removed deployment, after what else was removed; `rows` if on a server."""
+    if kept:
+        where = f", with its rows in {rows}" if rows else ""
+        return f"; its state stays{where}: a deployment of this name goes on with it"
+    return f", and the rows of its state in {rows}" if rows else ""
+
+
+def remove_rows(deployment: str, spec: Path | None, environ: Mapping[str, str]) -> None:
+    """Remove the rows of the state of a deployment from their server.
+
+    Parameters
+    ----------
+    spec
+        The revision that says how the server is reached.
+
+    Raises
+    ------
+    UsageError
+        They cannot be removed; nothing was.
+    """
+    try:
+        if spec is None:
+            raise UsageError("no revision is here that says how the server is reached")
+        location = locate_state(load(spec, environ=environ), environ)
+        if location.rows is None:
+            raise UsageError("its settings do not name that server any more")
+        remove_server_rows(location)
+    except EngineError as problem:
+        raise UsageError(
+            f"{deployment}: the rows of its state cannot be removed, so nothing was; `engine deployments SPEC delete "
+            f"{deployment} --keep-state` removes the rest. {problem}"
+        ) from problem
