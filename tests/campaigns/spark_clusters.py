@@ -198,7 +198,7 @@ def main() -> None:
                 wrong += try_faults(url, processes, folder / name)
             for log in (folder / name).glob("*.log"):
                 shutil.copy(log, Path(tempfile.gettempdir()) / f"spark-{name}-{log.name}")
-    print("\n".join(wrong) or "all numbers are those of files")
+    print("\n".join(wrong) or "nothing is wrong")
     sys.exit(bool(wrong))
 
 
