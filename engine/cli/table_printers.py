@@ -21,36 +21,27 @@ SHOWN_EVALUATIONS = 5
 SHOWN_METRICS = 30
 """Metrics in a table with a row per metric."""
 
-RUN_HEADERS = {"short": "id", **{name: name for name in ("scenario", "state", "started", "seconds", "trigger", "who")}}
-OUTBOX_HEADERS = {
-    "short": "id",
-    **{name: name for name in ("state", "created", "reporter", "channel", "to", "subject", "tries", "reason")},
-}
-MUTE_HEADERS = {
-    "target": "store or dataset",
-    **{name: name for name in ("check", "state", "until", "by", "reason", "created")},
-}
-PAUSE_HEADERS = {
-    **{name: name for name in ("scenario", "state")},
-    "until": "until (UTC)",
-    "by": "by",
-    "reason": "reason",
-    "created": "created (UTC)",
-}
-FIRE_HEADERS = {
-    "number": "number",
-    "scheduled": "scheduled (UTC)",
-    "local": "in its zone",
-    **{
-        name: name
-        for name in ("scenario", "trigger", "state", "run", "outcome", "attempt", "into", "late", "reason", "changed")
-    },
-}
-REPORTER_HEADERS = {
-    **{name: name for name in ("scenario", "reporter", "channel", "watches", "now", "since")},
-    "sent_at": "last message",
-}
-CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when", **REASON_HEADER, "run": "run"}
+
+def _name_columns(*names: str, **headers: str) -> dict[str, str]:
+    """Return the headers of columns: their names, unless another header is given; those of moments say the zone."""
+    moments = {name: f"{name} (UTC)" for name in ("started", "created", "scheduled", "since", "until")}
+    return {name: headers.get(name, moments.get(name, name)) for name in names}
+
+
+RUN_HEADERS = _name_columns("short", "scenario", "state", "started", "seconds", "trigger", "who", short="id")
+OUTBOX_HEADERS = _name_columns(
+    "short", "state", "created", "reporter", "channel", "to", "subject", "tries", "reason", short="id"
+)
+MUTE_HEADERS = _name_columns("target", "check", "state", "until", "by", "reason", "created", target="store or dataset")
+PAUSE_HEADERS = _name_columns("scenario", "state", "until", "by", "reason", "created")
+FIRE_HEADERS = _name_columns(
+    "number", "scheduled", "local", "scenario", "trigger", "state", "run", "outcome", "attempt", "into", "late",
+    "reason", "changed", local="in its zone",
+)  # fmt: skip
+REPORTER_HEADERS = _name_columns(
+    "scenario", "reporter", "channel", "watches", "now", "since", "sent_at", sent_at="last message (UTC)"
+)
+CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when (UTC)", **REASON_HEADER, "run": "run"}
 
 
 def print_table(

@@ -26,6 +26,7 @@ _METRICS_OF_ANY_TYPE: dict[str, _MetricExpression] = {
     "missing_count": lambda value: value.null_count(),
     "missing_share": lambda value: value.null_count() / pl.len(),
     "distinct_count": lambda value: value.drop_nulls().n_unique(),
+    "distinct_share": lambda value: value.drop_nulls().n_unique() / value.count(),
 }
 _NUMERICAL_METRICS: dict[str, _MetricExpression] = {
     "sum": lambda value: value.sum(),
@@ -44,7 +45,7 @@ _TIME_METRICS: dict[str, _MetricExpression] = {
     "age": lambda value: value.max().dt.epoch("us") / 1e6
 }
 _COLUMN_METRICS = _METRICS_OF_ANY_TYPE | _NUMERICAL_METRICS | _TIME_METRICS
-_WHOLE_COLUMN_METRICS = ("distinct_count", "median", "q05", "q25", "q75", "q95")
+_WHOLE_COLUMN_METRICS = ("distinct_count", "distinct_share", "median", "q05", "q25", "q75", "q95")
 MAX_VALUES_HELD = 10_000_000
 """The largest number of values in memory at a time; one column is always held whole."""
 

@@ -24,4 +24,4 @@ def import_bundles(state: ImportState, params: JsonObject) -> None:
     if not datasets:
         line.leave_out("it includes no dataset of the spec")
         return
-    state.sections["bundles"]["first"] = Part(options.place, {"include": {"datasets": datasets}})
+    state.sections["bundles"]["first"] = Part(options.place, {"include": {"datasets": list(dict.fromkeys(datasets))}})

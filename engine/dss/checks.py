@@ -7,6 +7,7 @@ from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
 from engine.dss.names import make_identifier, make_name
+from engine.dss.query_rules import QUERY_RULES, QueryRule, declare_query_rules, translate_query_rule
 from engine.dss.report import ObjectLine
 from engine.dss.rules import RULES, Keys, read_bounds, read_scalar
 from engine.dss.spec_writing import Part
@@ -30,6 +31,8 @@ def import_checks(
         What to note at each check.
     """
     checks: dict[str, Any] = part.setdefault("checks", {})
+    queries: list[QueryRule] = []
+    dataset = target.removeprefix("datasets.")
     for one in owner.get_object("metricsChecks").get_objects("checks"):
         type_, label = one.get_text("type"), name_check(one)
         line = state.report.add("check", label, one.place)
@@ -37,7 +40,10 @@ def import_checks(
         if note:
             line.note(note)
         places = []
-        if rule := RULES.get(type_):
+        bodies: list[tuple[str, Keys]] = []
+        if type_ in QUERY_RULES and scope == "dataset":
+            queries += translate_query_rule(state, one, dataset, part.get("columns", {}), label, line)
+        elif rule := RULES.get(type_):
             translated = rule(one, part.get("columns", {}), line)
             places += _add_contract(part, translated.contract, target, line, enabled=enabled)
             bodies = translated.checks
@@ -61,6 +67,8 @@ def import_checks(
             line.target = ", ".join(places)
     if not checks:
         del part["checks"]
+    if queries:
+        declare_query_rules(state, dataset, queries)
 
 
 def leave_out_checks(state: ImportState, owner: JsonObject, reason: str) -> None:

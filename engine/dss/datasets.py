@@ -42,10 +42,13 @@ _DATA_FOLDERS = ("fs_datasets_data", "uploads", "uploaded_files", "datasets_data
 
 def import_datasets(state: ImportState) -> None:
     """Declare the datasets of the project and their connections."""
-    for id_, found in state.read_folder("dataset", "datasets"):
+    datasets = state.read_folder("dataset", "datasets")
+    for id_, _ in datasets:  # rules of one may name another
+        state.names.add_target("datasets", id_, id_)
+    for id_, found in datasets:
         line = state.report.add("dataset", id_, found.place)
         type_, _ = found.get_text("type"), found.get_text("name")
-        name = state.names.add_target("datasets", id_, id_)
+        name = state.names.targets[id_]
         line.target = f"datasets.{name}"
         if name != id_:
             line.note(f"renamed {name}")
@@ -59,12 +62,12 @@ def import_datasets(state: ImportState) -> None:
             _ask_for_export(part, found, f"datasets of the type {type_[:60] or '(none)'}", line)
         if columns := _describe_columns(found, line):
             part["columns"] = columns
+        state.sections["datasets"][name] = part
         import_checks(state, found, "dataset", line.target, part)
         for dimension in found.get_object("partitioning").get_objects("dimensions"):
             dimension.read_whole()
             line.note(f"it is partitioned by {dimension.get_text('name')[:60]}: all partitions are read as one table")
         _list_probes(state, found, id_)
-        state.sections["datasets"][name] = part
 
 
 def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: str, line: ObjectLine) -> None:

@@ -45,6 +45,8 @@ class ImportState:
         By name here, the files of the models.
     stores_of_model
         By name of a model, those of the stores that evaluate it.
+    queries_of_dataset
+        By name of a dataset, that of the query that some of its rules became.
     roles
         By name of a model, the roles that its training gives columns.
     node_variables
@@ -70,6 +72,7 @@ class ImportState:
     objects: dict[str, JsonObject] = field(default_factory=dict)
     models: dict[str, JsonObject] = field(default_factory=dict)
     stores_of_model: dict[str, list[str]] = field(default_factory=dict)
+    queries_of_dataset: dict[str, str] = field(default_factory=dict)
     roles: dict[str, dict[str, str]] = field(default_factory=dict)
     node_variables: list[str] = field(default_factory=list)
     channel_names: dict[tuple[str, ...], str] = field(default_factory=dict)

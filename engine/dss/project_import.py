@@ -76,7 +76,12 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
     """
     report = ImportReport()
     state = ImportState(files, ProjectNames(), report, with_data)
-    params = state.read_object("params.json") or JsonObject("params.json", "$", {}, report.report_type)
+    params = state.read_object("params.json") if files.has_content("params.json") else None
+    if params is None:
+        report.remarks.setdefault(
+            "params.json", "it is not there: the name and the settings of the project are not known"
+        )
+        params = JsonObject("params.json", "$", {}, report.report_type)
     _name_project(state, params)
     state.triggers_off = params.get_object("settings").get_flag("disableAutomaticTriggers", default=False)
     import_variables(state)

@@ -191,9 +191,9 @@ def _read_recipients(settings: JsonObject, key: str, line: ObjectLine) -> list[s
         if isinstance(one, dict):
             address = one.get("email") or one.get("mail") or one.get("address")
             line.note("the variables of single receivers are not carried over: all get the same message")
-        if isinstance(address, str) and address.strip():
+        if isinstance(address, str) and ("@" in address or "${" in address):
             found.append(address.strip())
-        elif not isinstance(address, str):
+        elif address != "":
             line.note(f"an entry of {key} is no address")
     return list(dict.fromkeys(found))
 

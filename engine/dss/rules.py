@@ -41,10 +41,7 @@ _LONGEST_PERIOD = 1_000
 _MOST_FACTOR = 100
 _INSTEAD = {
     "FileSizeInRangeRule": "the size of files is no metric: check row_count",
-    "TopValuesInSetRule": "declare allowed: for the column, or a dataset of kind: query with its most frequent values",
-    "ModeValueInSetRule": "declare a dataset of kind: query with its most frequent value, and allowed: for the column",
     "ColumnMeaningValidityRule": "meanings of DSS are not known here: declare type:, min:, max: or allowed:",
-    "CompareMetricsRule": "declare a dataset of kind: query that subtracts the two values, and a check of its column",
 }
 
 
@@ -92,7 +89,8 @@ def read_scalar(text: str) -> Any:
     return int(number) if number.is_integer() else number
 
 
-def _read_columns(one: JsonObject, line: ObjectLine) -> list[str]:
+def read_columns(one: JsonObject, line: ObjectLine) -> list[str]:
+    """Return the columns that a rule names; none, with the line left out, if it names none."""
     names = one.get_texts("columns") or [name for name in [one.get_text("column")] if name]
     if not names:
         line.leave_out("it names no column")
@@ -109,7 +107,7 @@ def _check_whole(metric: str) -> Callable[[JsonObject, Columns, ObjectLine], Tra
 
 def _check_statistic(statistic: str) -> Callable[[JsonObject, Columns, ObjectLine], TranslatedRule]:
     def translate(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
-        bounds, columns = read_bounds(one, line), _read_columns(one, line)
+        bounds, columns = read_bounds(one, line), read_columns(one, line)
         return _check_columns(columns, statistic, bounds)
 
     return translate
@@ -123,7 +121,7 @@ def _check_columns(columns: list[str], statistic: str, bounds: Mapping[str, Any]
 
 def _check_missing(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
     """Translate a rule that a column is empty or not, wholly or up to a number or share of the rows."""
-    columns, how = _read_columns(one, line), one.get_text("thresholdType")
+    columns, how = read_columns(one, line), one.get_text("thresholdType")
     if how.endswith("PERCENTAGE_EMPTY"):
         return _check_columns(columns, "missing_share", read_bounds(one, line, per=100))
     if how.endswith("COUNT_EMPTY"):
@@ -142,18 +140,20 @@ def _check_missing(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedR
 
 
 def _check_unique(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
-    columns, how = _read_columns(one, line), one.get_text("thresholdType")
+    columns, how = read_columns(one, line), one.get_text("thresholdType")
     if how in ("", "ENTIRE_COLUMN"):
         return TranslatedRule(contract={name: {"unique": True} for name in columns})
     if how == "MIN_COUNT":
         return _check_columns(columns, "distinct_count", read_bounds(one, line))
-    line.leave_out("the share of different values is no metric: declare a dataset of kind: query, and a check of it")
+    if how == "MIN_PERCENTAGE":
+        return _check_columns(columns, "distinct_share", read_bounds(one, line, per=100))
+    line.leave_out(f"its kind of threshold {how[:40]} is not known: write a check of distinct_count or distinct_share")
     return TranslatedRule()
 
 
 def _check_values_in_range(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
     """Translate bounds of all values: the smallest and the largest value must lie in them."""
-    bounds, columns = read_bounds(one, line), _read_columns(one, line)
+    bounds, columns = read_bounds(one, line), read_columns(one, line)
     sides = {"min": ("min", "soft_min"), "max": ("soft_max", "max")}
     return TranslatedRule(
         [
@@ -166,19 +166,24 @@ def _check_values_in_range(one: JsonObject, _: Columns, line: ObjectLine) -> Tra
 
 
 def _check_values_in_set(one: JsonObject, columns: Columns, line: ObjectLine) -> TranslatedRule:
-    values, names = one.get_texts("valueSet") or one.get_texts("values"), _read_columns(one, line)
+    allowed = read_allowed_values(one, columns, line)
+    return TranslatedRule(contract={name: {"allowed": values} for name, values in allowed.items()})
+
+
+def read_allowed_values(one: JsonObject, columns: Columns, line: ObjectLine) -> dict[str, list[Any]]:
+    """Return by column the values in the set of a rule; none, with the line left out, if there are none."""
+    values, names = one.get_texts("valueSet") or one.get_texts("values"), read_columns(one, line)
     if not values:
         line.leave_out("its set of values is empty, so that no value is allowed, also in DSS")
-        return TranslatedRule()
-    contract: dict[str, Keys] = {}
+        return {}
+    allowed: dict[str, list[Any]] = {}
     for name in names:
         type_ = columns.get(name, {}).get("type", "text")
-        read = [_read_as(type_, value) for value in values]
-        if None in read:
+        allowed[name] = [_read_as(type_, value) for value in values]
+        if None in allowed[name]:
             line.leave_out(f"a value of its set is no {type_}, the type of {name[:60]}")
-            return TranslatedRule()
-        contract[name] = {"allowed": read}
-    return TranslatedRule(contract=contract)
+            return {}
+    return allowed
 
 
 def _read_as(type_: str, text: str) -> Any:
@@ -215,7 +220,7 @@ def _check_typical(metric: str) -> Callable[[JsonObject, Columns, ObjectLine], T
     def translate(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
         name = metric or translate_metric(one.get_text("metricId"), "dataset")
         of_columns = metric in _COLUMN_STATISTICS.values()
-        columns = _read_columns(one, line) if of_columns else [""]
+        columns = read_columns(one, line) if of_columns else [""]
         if name is None:
             line.leave_out(f"the metric {one.get_text('metricId')[:80] or '(none)'} has no counterpart here")
             return TranslatedRule()

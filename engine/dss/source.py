@@ -35,6 +35,9 @@ MANIFEST_FILE = "export-manifest.json"
 NEVER_READ = frozenset({"apikeys.json"})
 """Files whose content is keys."""
 
+_CONTENT = ("datasets/", "scenarios/", "recipes/", "saved_models/", "model_evaluation_stores/")
+"""Folders of the content."""
+
 _END = struct.Struct("<4s4H2IH")
 _LOCAL_BYTES = 30
 _CHUNK_BYTES = 1 << 20
@@ -173,16 +176,32 @@ def open_project_files(path: Path) -> Iterator[ProjectFiles]:
 
 
 def _find_root(files: dict[str, int], path: Path) -> str:
-    """Return what the paths of the content begin with: the shallowest `params.json` with content beside it."""
-    roots = [name.removesuffix("params.json") for name in files if name.rpartition("/")[2] == "params.json"]
-    content = ("datasets/", "scenarios/", "recipes/", "saved_models/", "lib/external-libraries.json")
-    found = [root for root in roots if any(name.startswith(tuple(root + one for one in content)) for name in files)]
+    """Return what the paths of the content begin with: the shallowest folder of `params.json` with content beside it.
+
+    Without `params.json`, it is the shallowest folder with two kinds of content.
+    """
+    roots = {name.removesuffix("params.json") for name in files if name.rpartition("/")[2] == "params.json"}
+    found = [root for root in roots if any(_lies_in(name, root) for name in files)] or _find_folders_of_content(files)
     if not found:
         raise UsageError(
             f"{path} holds no project of Dataiku DSS: a params.json beside datasets/ or scenarios/ is missing. "
             "Give the folder of a git-synchronised project, an export, or a bundle"
         )
     return min(found, key=lambda root: (root.count("/"), root))
+
+
+def _lies_in(name: str, root: str) -> bool:
+    return name.startswith(tuple(root + one for one in (*_CONTENT, "lib/external-libraries.json")))
+
+
+def _find_folders_of_content(files: dict[str, int]) -> list[str]:
+    kinds: dict[str, set[str]] = {}
+    for name in files:
+        for one in _CONTENT:
+            root, inside, file = name.rpartition(one)
+            if inside and file.endswith(".json") and "/" not in file and (not root or root.endswith("/")):
+                kinds.setdefault(root, set()).add(one)
+    return [root for root, found in kinds.items() if len(found) > 1]
 
 
 def _list_folder(folder: Path) -> tuple[dict[str, int], dict[str, str]]:

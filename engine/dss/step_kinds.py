@@ -103,6 +103,7 @@ def _translate_checks(state: ImportState, params: JsonObject, line: ObjectLine) 
     if not names:
         _report_nothing(items, "check", line)
         return []
+    names = [state.queries_of_dataset.get(name, name) for name in names]
     return [{"kind": "run_checks", "target": _join_targets(names)}]
 
 

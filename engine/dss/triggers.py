@@ -177,9 +177,12 @@ def _translate_weeks(
 def _translate_months(
     params: JsonObject, repeat: int, start: date | None, hour: int, minute: int, line: ObjectLine
 ) -> list[Keys]:
-    if repeat != 1 and 12 % repeat:
-        line.leave_out(f"every {repeat} months does not come at the same months of each year")
-        return []
+    if 12 % repeat:
+        line.note(
+            f"TODO it is switched off, and monthly: every {repeat} months are not the same months of each year, which "
+            "nothing here says"
+        )
+        return [{**one, "active": False} for one in _translate_months(params, 1, start, hour, minute, line)]
     if repeat != 1 and start is None:
         line.leave_out(f"every {repeat} months: the month from which they count is missing")
         return []

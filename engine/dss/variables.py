@@ -30,6 +30,8 @@ def import_variables(state: ImportState) -> None:
         # an export has them under "standard" and "local"
         whole = {"standard", "local"} >= set(found.values) and found.values
         for name, value, path in _flatten_values(found.read_whole(), "", "$"):
+            if whole and value == {}:
+                continue
             shown = name.removeprefix("standard.").removeprefix("local.") if whole else name
             line = state.report.add("variable", shown, f"{file} {path}")
             is_local = file.startswith("local") or (whole and name.startswith("local."))

@@ -17,6 +17,7 @@ from engine.notifications.facts import (
     message_values,
 )
 from engine.views.checks import describe_checks
+from engine.views.metric_text import format_metric_name
 
 
 def render_html_body(
@@ -34,7 +35,13 @@ def render_html_body(
     outcome = facts.condition_facts.outcome
     rows = [
         {
-            "cells": (check.check, check.target, check.metric, check.value_text, check.allowed),
+            "cells": (
+                check.check,
+                check.target,
+                format_metric_name(check.metric),
+                check.value_text,
+                check.allowed.replace("_", " "),
+            ),
             "outcome": check.outcome,
             "colour": CHECK_COLOURS[check.outcome],
         }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
 
@@ -45,6 +46,8 @@ def make_json(value: Any) -> Any:
     """Return a value as JSON has it: records and mappings as objects, what JSON has no form for as text."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: make_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, BaseModel):
+        return make_json(value.model_dump())
     if isinstance(value, Mapping):
         return {str(key): make_json(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -77,16 +77,24 @@ class LeaderLock:
 
 
 def refuse_network_folder(
-    folder: Path, what: str = "state folder", remedy: str = "set `state: {path: …}` to a folder"
+    folder: Path,
+    what: str = "state folder",
+    remedy: str = "set `state: {path: …}` to a folder",
+    mounts: dict[Path, str] | None = None,
 ) -> None:
     """Check that a folder of a state, or of another database, is on a disk of this machine.
+
+    Parameters
+    ----------
+    mounts
+        The type of the file system at each mount point; by default those of this machine.
 
     Raises
     ------
     EngineError
         It is on a file system of a network, where neither locks nor the journal of the database hold.
     """
-    kind = find_network_type(folder.resolve(), read_mounts())
+    kind = find_network_type(folder.resolve(), read_mounts() if mounts is None else mounts)
     if kind is not None:
         raise EngineError(
             f"{what} {folder} is on a file system of type {kind}, where the locks of a server and the journal of "

@@ -34,6 +34,7 @@ class LedState:
     ) -> None:
         self._clock, self._make_threads = clock, make_threads
         self._lock: LeaderLock | None = None
+        self._database: object = None
         self.store: Store | None = None
         self.triggers: ProjectTriggers | None = None
         self.threads: ProjectThreads | None = None
@@ -47,6 +48,11 @@ class LedState:
         """Tell whether the spec has its state in another folder now."""
         return self._lock is not None and self._lock.folder != resolve_state_folder(project)
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another database is in the place of the one that is open."""
+        return self.store is not None and self.store.database.identify() != self._database
+
     def try_take(self, project: ProjectSpec) -> bool:
         """Become the leader; return False if another server is."""
         folder = resolve_state_folder(project)
@@ -59,6 +65,7 @@ class LedState:
         """Open the state, whose tables must be current, and start the threads; return the triggers."""
         try:
             self.store = Store.open(locate_state(project), now=self._clock)
+            self._database = self.store.database.identify()
             self.triggers = ProjectTriggers(self.store, project, self._clock())
             self.threads = self._make_threads(self.store, project)
             self.threads.start()

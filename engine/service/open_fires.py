@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.formatting.moments import format_second
 from engine.outcome import Outcome
+from engine.service.child_runs import ChildProcess
 from engine.service.fire_states import postpone_fire
 from engine.store import OPEN_STATES, Fire, FireState, RunRecord, Store, shorten_id
 
@@ -58,9 +59,14 @@ class OpenFires:
         """Return those that wait for their run to be started."""
         return [fire for fire in self._fires.values() if fire.state is FireState.WAITING]
 
-    def find(self, number: int | None) -> Fire | None:
+    def find(self, number: int) -> Fire | None:
         """Return the fire of a number; None if it is not open."""
-        return None if number is None else self._fires.get(number)
+        return self._fires.get(number)
+
+    def find_of_process(self, child: ChildProcess) -> Fire | None:
+        """Return the fire that the run of a process answers; None if it is not open, or is one of another state."""
+        fire = None if child.fire is None else self.find(child.fire)
+        return fire if fire is not None and fire.run == child.run else None
 
     def add(self, fire: Fire) -> None:
         """Take in a fire that was written as new; one that is concluded already is told."""
@@ -114,9 +120,9 @@ class OpenFires:
         """Take in that a process is about to be started for a fire."""
         self._process_ends.pop(fire.number, None)
 
-    def note_process_end(self, number: int, text: str) -> None:
+    def note_process_end(self, fire: Fire, text: str) -> None:
         """Take in how the process of a fire's run has ended."""
-        self._process_ends[number] = text
+        self._process_ends[fire.number] = text
 
     def describe_process_end(self, fire: Fire) -> str:
         """Return how the process of its run has ended; nothing if this server has not seen it."""

@@ -15,6 +15,7 @@ from engine.pipeline.actions import FrozenModel
 from engine.service.deployments.deployment_list import DeploymentState
 from engine.service.triggers.late_triggers import tell_late_triggers
 from engine.spec import ProjectSpec
+from engine.spec.resources.models import TrainModel
 from engine.store import Store
 
 ANSWERS = ("deployment", "model", "execution", "data")
@@ -110,8 +111,11 @@ def describe_status(name: str, deployment: DeploymentState | None, found: Projec
 def _describe_models(found: ProjectState) -> StatusAnswer:
     used = {store.model for store in found.project.evaluation_stores.values() if store.model}
     told, missing = [], False
-    for name in found.project.models:
+    for name, model in found.project.models.items():
         newest = found.store.models.find_newest(name)
+        if newest is None and not isinstance(model, TrainModel):
+            told.append(f"{name}: {model.kind}, used as it is")
+            continue
         if newest is None:
             missing = missing or name in used
             told.append(f"{name}: no version yet")

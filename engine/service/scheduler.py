@@ -193,6 +193,7 @@ class ProjectScheduler:
         now = self._clock()
         if looks:
             self._next_look = self._monotonic() + LOOK_SECONDS
+            self._leave_replaced_state(store)
             self._pauses = store.pauses.history()
         if dispatching:
             self._take_new_fires(now, looks)
@@ -201,6 +202,16 @@ class ProjectScheduler:
         self._end_overtime()
         if dispatching:
             self._dispatch(now)
+
+    def _leave_replaced_state(self, store: Store) -> None:
+        """Close the state if another one is in its place, which a later tick opens; raises StoreError then."""
+        if self._state.is_replaced:
+            if not self.has_processes:
+                self.close(LOOK_SECONDS)
+            raise StoreError(
+                f"{store.database.name} was replaced or removed while this server ran: what is in its place is opened "
+                "when no run of the project is at work. What to do: end the server before you replace it"
+            )
 
     def _take_new_fires(self, now: datetime, looks: bool) -> None:
         triggers = self._get_triggers()
@@ -263,7 +274,7 @@ class ProjectScheduler:
         """Take in that the run of a process has begun."""
         if self._state.threads is not None:
             self._state.threads.set_busy(True)
-        fire = self._open.find(child.fire)
+        fire = self._open.find_of_process(child)
         if fire is not None and fire.state is FireState.STARTING:
             self._open.change(fire, state=FireState.RUNNING)
 
@@ -283,10 +294,10 @@ class ProjectScheduler:
                 self._tell("problem", f"runs that have died could not be told: {text}")
                 self._next_tell = self._monotonic() + TELL_SECONDS
             return
-        self._open.note_process_end(child.fire, text)
-        fire = self._open.find(child.fire)
+        fire = self._open.find_of_process(child)
         if fire is None:
             return
+        self._open.note_process_end(fire, text)
         if cause in ("busy", "other release"):
             self._open.postpone(fire, f"busy: {text}" if cause == "busy" else text)
         elif cause == "invalid spec":
@@ -344,7 +355,7 @@ class ProjectScheduler:
     def _end_overtime(self) -> None:
         """End runs that take longer than the node allows, and kill those that do not end by themselves in time."""
         for child in self._runs.active:
-            fire = self._open.find(child.fire)
+            fire = self._open.find_of_process(child)
             if child.owner != self.key or fire is None or child.killed:
                 continue
             now = self._monotonic()
@@ -356,7 +367,7 @@ class ProjectScheduler:
 
     def abort(self, child: ChildProcess, reason: str) -> None:
         """Let a run end as ABORTED; the reason is recorded first, so it is known whatever happens then."""
-        fire = self._open.find(child.fire)
+        fire = self._open.find_of_process(child)
         if fire is not None:
             self._open.change(fire, reason=reason)
         child.interrupt(reason)

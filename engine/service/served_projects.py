@@ -64,7 +64,7 @@ class ServedProjects:
         for project in self.all:
             if project.spec.read():
                 project.take_spec()
-        for path in list_specs(self._paths):
+        for path in list_specs(path for path in self._paths if path not in known):
             if path not in known:
                 spec = ServedSpec(path, self._listener, looked_at=self._looked_at)
                 spec.read()

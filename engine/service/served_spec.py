@@ -1,6 +1,8 @@
 """A spec that a server goes by: as it was last valid, whatever has become of its files since."""
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,8 +16,12 @@ from engine.service.file_set import FileSet
 from engine.service.serve_listener import ServeListener
 from engine.service.watched_sources import WatchedSource
 from engine.spec import ProjectSpec, list_spec_files, load
+from engine.spec.sql.kept_answers import AnswerNotKeptError, refuse_parsing
 
 NODE_FILE = "node.db"
+LOAD_SECONDS = 60.0
+"""A process that loads a spec may take that long."""
+
 _PROJECT_KEY = re.compile(rb"^project\s*:", re.MULTILINE)
 
 
@@ -58,7 +64,7 @@ class ServedSpec:
             self._revision = self._identify_revision()
         reason = ""
         try:
-            project = load(self.path)
+            project = _load_without_parser(self.path)
             _require_confinement(project, self.path)
             self.project = project
         except SpecError as wrong:
@@ -126,6 +132,25 @@ class ServedSpec:
             return self._identify_revision() != self._revision
         self._files.look(self._sources, lambda _: False)
         return self._files.wait_seconds("spec") <= 0 and bool(self._files.take("spec"))
+
+
+def _load_without_parser(path: Path) -> ProjectSpec:
+    """Load a spec; if nothing is known yet of some of its SQL, another process parses that, which costs it memory."""
+    try:
+        with refuse_parsing():
+            return load(path)
+    except AnswerNotKeptError:
+        program = "import sys; from engine.spec import load; load(sys.argv[1])"
+        with suppress(OSError, subprocess.TimeoutExpired):  # then this process has to parse it
+            subprocess.run(  # noqa: S603 - the program is Python, and loads what this process would load
+                [sys.executable, "-P", "-c", program, str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=LOAD_SECONDS,
+                check=False,
+            )
+        return load(path)
 
 
 def _require_confinement(project: ProjectSpec, path: Path) -> None:

@@ -83,6 +83,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "placeholder": "A value is TODO, which stands for what is still to be written.",
     "switched-off": "A condition or message names a check, step or trigger that active: false switches off.",
     "replacement": "A deployment puts a connection or a channel in its own place.",
+    "shipped-bundle": "A scenario deploys bundles that it makes where the spec says another one.",
     "update-loop": "An update of a deployment runs a scenario that updates the same deployment.",
     "on-warning": "A WARNING of a step would weigh more than a failure.",
     "checks-not-applied": "No step of a scenario applies the checks of a store that is built.",

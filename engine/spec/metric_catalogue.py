@@ -92,6 +92,9 @@ def _define_dataset_metrics() -> Iterable[MetricDefinition]:
     yield replace(column("missing_count", "Number of missing values (null or NaN).", 0), worse="higher")
     yield replace(column("missing_share", "Share of the rows whose value is missing.", 0, 1), worse="higher")
     yield column("distinct_count", "Number of different values, without missing ones.", 0)
+    yield column(
+        "distinct_share", "Number of different values, divided by that of all values that are not missing.", 0, 1
+    )
     age = MetricDefinition("age", "dataset", "", "column", worse="higher", roles=_TIME_ROLE, unit="seconds")
     yield replace(
         age,

@@ -154,6 +154,10 @@ class Database(ABC):
 
     # --- care
 
+    def identify(self) -> object:
+        """Return what differs when another database is in the place of this one; None where nobody can exchange it."""
+        return None
+
     @abstractmethod
     def prove_writable(self) -> None:
         """Write something that changes nothing; raises StoreError if that fails."""

@@ -121,6 +121,14 @@ class SqliteDatabase(Database):
                 self.folder, f"migrating would leave rows of {broken[0]} without an owner", "report this as a bug"
             )
 
+    def identify(self) -> object:
+        """Return which file is at the path; a connection that is open stays with the one that it has opened."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
     def prove_writable(self) -> None:
         """Write something that changes nothing.
 

@@ -8,6 +8,7 @@ from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome
+from engine.views.metric_text import format_metric
 from engine.views.ranges import format_bounds, format_checked, select_value_range
 
 
@@ -18,7 +19,7 @@ class CheckView:
     Attributes
     ----------
     value_text
-        The value, as a duration if the metric is measured in seconds; empty without a value.
+        The value in the unit of the metric, as a duration if it is measured in seconds; empty without a value.
     allowed
         The range or the values that are allowed; empty for a python check.
     value_range
@@ -93,6 +94,14 @@ def tally_checks(results: Iterable[CheckResult]) -> CheckTally:
     )
 
 
+def _format_value(result: CheckResult) -> str:
+    if result.value is None:
+        return ""
+    if isinstance(result.bounds, AppliedRange) and result.bounds.in_seconds:
+        return format_checked(result.value, result.bounds)
+    return format_metric(result.metric, result.value)
+
+
 def _rank_outcome(check: CheckView) -> int:
     return list(CheckOutcome).index(check.outcome)
 
@@ -105,7 +114,7 @@ def _describe_check(result: CheckResult) -> CheckView:
         outcome=result.outcome,
         counts_as=result.counts_as,
         value=result.value,
-        value_text="" if result.value is None else format_checked(result.value, result.bounds),
+        value_text=_format_value(result),
         allowed=format_bounds(result.bounds),
         value_range=select_value_range(result.bounds),
         reason=result.explanation,

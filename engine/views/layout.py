@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.formatting.numbers import format_figure, format_p_value, format_share
+from engine.formatting.numbers import MISSING, format_figure, format_number, format_p_value, format_share
 from engine.outcome import CheckOutcome
 from engine.spec.redaction import Redact
 from engine.views.challenger import ChallengerRow
@@ -26,7 +26,7 @@ from engine.views.evaluation_view import EvaluationView
 from engine.views.importance import ImportanceView
 from engine.views.metric_text import explain_metric, format_metric, format_metric_interval, format_metric_name
 from engine.views.performance import PerformanceRow
-from engine.views.ranges import choose_scale, cut_zones, find_neutral, format_checked, name_scale
+from engine.views.ranges import choose_scale, cut_zones, find_neutral, name_scale
 from engine.views.segments import SegmentRow
 
 MOST_SHARES = 50
@@ -108,9 +108,9 @@ def _lay_out_result(result: CheckView, scale: tuple[float, float]) -> dict[str, 
         "metric": format_metric_name(result.metric),
         "explanation": explain_metric(result.metric),
         "outcome": result.outcome,
-        "value": format_metric(result.metric, result.value),
+        "value": result.value_text or MISSING,
         "allowed": allowed,
-        "told": f"{allowed}: {reason}" if says_more else allowed or reason,
+        "told": f"{allowed}; {reason}" if says_more else allowed or reason,
         # The reason of an OK says more than the mark on the scale.
         "remark": result.outcome is CheckOutcome.OK and says_more,
         "track": _lay_out_scale(result, *scale),
@@ -121,7 +121,7 @@ def _cut_breach(result: CheckView) -> str:
     """Return the reason of a result without which bound is broken, which its scale shows."""
     limits = result.value_range.limits if result.value_range else ()
     for limit in limits:
-        breach = f"{result.value_text} is {limit.side} {format_checked(limit.value, result.value_range)}"
+        breach = f"{format_number(result.value)} is {limit.side} {format_number(limit.value)}"
         if result.reason.startswith(breach):
             return result.reason.removeprefix(breach).lstrip(";:, ")
     return result.reason

@@ -11,6 +11,10 @@ LEADING_METRICS = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
 """The first of these metrics that has a value represents the performance, unless the store displays another."""
 
 
+Sense = Literal["", "better", "worse", "undecided"]
+"""Of a change: undecided where its interval reaches 0, so that chance may explain it; empty without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class PerformanceRow:
     """One performance metric: its values with their intervals, the change from the reference, and if that is worse.
@@ -22,7 +26,7 @@ class PerformanceRow:
     reference: MetricValue
     batch: MetricValue
     change: MetricValue
-    sense: Literal["", "better", "worse"]
+    sense: Sense
 
     @property
     def reason(self) -> str | None:
@@ -42,7 +46,9 @@ def _describe_metric(metric: str, evaluation: Evaluation) -> PerformanceRow:
     # change = batch - reference
     before = None if batch.value is None or change.value is None else batch.value - change.value
     worse = find_metric_definition(MetricName(metric), "store").worse
-    sense: Literal["", "better", "worse"] = ""
-    if change.value and worse is not None:
+    sense: Sense = ""
+    if change.low is not None and change.high is not None and change.low <= 0 <= change.high:
+        sense = "undecided"
+    elif change.value and worse is not None:
         sense = "worse" if (change.value > 0) == (worse == "higher") else "better"
     return PerformanceRow(metric, MetricValue(before, kept.low, kept.high), batch, change, sense)

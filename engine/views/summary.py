@@ -104,13 +104,13 @@ def _summarize_columns(facts: EvaluationFacts, compared: Sequence[ColumnView]) -
         return "No column takes part in the comparison."
     notable = [f"{column.name} ({format_figure(column.drift)})" for column in drifted if column.is_drifted]
     if notable:
-        rest = [f"{len(notable) - 3} more"] if len(notable) > 3 else []
-        sentence = f"{len(notable)} of {columns} columns drifted: {join_words([*notable[:3], *rest])}"
+        rest = [f"{len(notable) - 3:,} more"] if len(notable) > 3 else []
+        sentence = f"{len(notable):,} of {columns:,} columns drifted: {join_words([*notable[:3], *rest])}"
     elif drifted:
         most = f"{drifted[0].name} ({format_figure(drifted[0].drift)})"
-        sentence = f"No column drifted notably; {len(drifted)} of {columns} drifted a little, {most} most"
+        sentence = f"No column drifted notably; {len(drifted):,} of {columns:,} drifted a little, {most} most"
     else:
-        sentence = f"None of the {columns} columns drifted: chance explains every difference"
+        sentence = f"None of the {columns:,} columns drifted: chance explains every difference"
     predicted = facts.evaluation.find_value("prediction_drift.drift")
     if predicted is None:
         return f"{sentence}."
@@ -182,7 +182,7 @@ def _summarize_counting_checks(checks: Sequence[CheckResult]) -> str:
         return f"{text}{f'; {weak} could hardly have failed with so few rows' if weak else ''}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
     shown = [_describe_wrong(name, checks) for name in wrong[:3]]
-    shown += [f"{len(wrong) - 3} more"] if len(wrong) > 3 else []
+    shown += [f"{len(wrong) - 3:,} more"] if len(wrong) > 3 else []
     text = f"Of {len(worst)} checks {join_words(numbers)}: {join_words(shown)}."
     unmeasured = join_some(passed.list_unmeasured(), SHOWN_REASONS)
     return f"{text} Measured nothing, and counted as OK: {unmeasured}." if unmeasured else text

@@ -3,6 +3,7 @@
     python tests/campaigns/served_triggers.py kills --number 200 --seed 1
     python tests/campaigns/served_triggers.py idle --scenarios 1000 --seconds 3600
     python tests/campaigns/served_triggers.py runs --number 500
+    python tests/campaigns/served_triggers.py due --number 10
     python tests/campaigns/served_triggers.py memory --number 20
 
 `kills`: kills the server, or a process of one of its runs, after times drawn at random, and starts it again; at last it
@@ -11,6 +12,7 @@ that was not cut by a kill; a step of a run may have been called once for each a
 `idle`: the CPU and memory of a server with so many scenarios of two triggers, none of which is due, and how late the
 runs of one more scenario start, whose trigger is due every minute.
 `runs`: the memory, threads and open files of the server after each tenth of so many runs.
+`due`: how late runs start that are due at the same time, two a minute, for so many minutes.
 `memory`: runs that need more memory than there is (a memory cgroup of 700 MB): each must be told as such, and the
 server must live. It needs the right to make a cgroup.
 """
@@ -83,12 +85,25 @@ scenarios:
 """
 
 
+DUE = """
+version: 1
+project: served
+scenarios:
+  a:
+    triggers: [{name: each minute, cron: "* * * * *"}]
+    steps: [{name: note, kind: python, function: "mine:note", arguments: {at: "a", seconds: 1.0}}]
+  b:
+    triggers: [{name: each minute, cron: "* * * * *"}]
+    steps: [{name: note, kind: python, function: "mine:note", arguments: {at: "b", seconds: 1.0}}]
+"""
+
+
 class Server:
     """A running `engine serve` of `served.yaml`."""
 
-    def __init__(self, folder: Path, *, inside: Path | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, inside: Path | None = None) -> None:
         self.said = folder / "said.txt"
-        command = [sys.executable, "-m", "engine", "serve", "served.yaml", "--listen", "127.0.0.1:0"]
+        command = [sys.executable, "-m", "engine", "serve", "served.yaml", "--listen", "127.0.0.1:0", *options]
         if inside is not None:
             command = ["sh", "-c", f'echo $$ > {inside / "cgroup.procs"}; exec "$@"', "sh", *command]
         with self.said.open("ab") as said:
@@ -246,10 +261,30 @@ def stay_idle(scenarios: int, seconds: float) -> None:
         share = (server.cpu_seconds() - cpu) / (time.monotonic() - began)
         print(f"idle: {100 * share:.2f} % of a core; {before} at the begin, {server.read_status()} at the end")
         server.stop()
+        print_delays(*read_history(state))
+
+
+def print_delays(fires: list[Fire], runs: list[RunRecord]) -> None:
+    """Print how long after the time of their trigger runs have started."""
+    scheduled = {fire.number: fire.scheduled for fire in fires}
+    late = [(run.started - scheduled[run.fire]).total_seconds() for run in runs if run.fire in scheduled]
+    print(f"{len(late)} runs start {median(late):.2f} s after their time, at most {max(late):.2f} s")
+
+
+def start_together(minutes: int) -> None:
+    """See `due` above."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        state = write_project(folder, DUE)
+        server = Server(folder, "--at-once", "2")
+        time.sleep(60 * minutes + 30)
+        server.stop()
         fires, runs = read_history(state)
-        scheduled = {fire.number: fire.scheduled for fire in fires}
-        late = [(run.started - scheduled[run.fire]).total_seconds() for run in runs if run.fire in scheduled]
-        print(f"{len(late)} runs start {median(late):.2f} s after their time, at most {max(late):.2f} s")
+        firsts = {}
+        for run in sorted(runs, key=lambda one: one.started):
+            firsts.setdefault(run.as_of, run.id)
+        print_delays(fires, [run for run in runs if run.id in firsts.values()])
+        print_delays(fires, [run for run in runs if run.id not in firsts.values()])
 
 
 def run_often(number: int) -> None:
@@ -295,7 +330,7 @@ def run_out_of_memory(number: int) -> None:
 def main() -> None:
     """Run the campaign that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("campaign", choices=["kills", "idle", "runs", "memory"])
+    parser.add_argument("campaign", choices=["kills", "idle", "runs", "due", "memory"])
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scenarios", type=int, default=1000)
@@ -307,6 +342,8 @@ def main() -> None:
         stay_idle(given.scenarios, given.seconds)
     elif given.campaign == "runs":
         run_often(given.number)
+    elif given.campaign == "due":
+        start_together(given.number)
     else:
         run_out_of_memory(given.number)
 

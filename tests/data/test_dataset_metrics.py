@@ -34,6 +34,7 @@ def test_metrics_agree_with_numpy(values):
     assert found["missing_count.x"] == missing
     assert found["missing_share.x"] == (missing / len(values) if values else None)
     assert found["distinct_count.x"] == len(set(present))
+    assert found["distinct_share.x"] == (len(set(present)) / len(present) if len(present) else None)
     assert found["sum.x"] == pytest.approx(present.sum())
     expected = {"mean": np.mean, "min": np.min, "max": np.max, "median": np.median}
     expected |= {f"q{p:02}": lambda a, p=p: np.quantile(a, p / 100) for p in (5, 25, 75, 95)}

@@ -82,7 +82,7 @@ def write_project(folder: Path, connection: dict[str, Any], *, spark: bool, stor
             rows[start:end].write_parquet(folder / name / f"part-{part}.parquet")
     make_rows(2000, 3, 0).write_parquet(folder / "train.parquet")
     (folder / "made.py").write_text(FUNCTION)
-    statistics = ["missing_share", "missing_count", "distinct_count", "min", "max", *SUMS]
+    statistics = ["missing_share", "missing_count", "distinct_count", "distinct_share", "min", "max", *SUMS]
     metrics = {one: {"metric": f"{one}.*", "min": -1e12} for one in statistics}
     metrics |= {one: {"metric": one, "min": 0} for one in ("row_count", "column_count", "age.day", "age.at")}
     stored = {"kind": "stored", "connection": "lake", "entity": "card"}

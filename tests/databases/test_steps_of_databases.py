@@ -1,6 +1,12 @@
 """Steps `export` into a table and `sql`, in PostgreSQL and DuckDB."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
@@ -146,3 +152,79 @@ def test_a_step_that_fails_is_tried_again_as_a_whole(tmp_path: Path, database: D
     (step,) = project.run(sql(*twice))
     assert (step.outcome, step.tries) == (Outcome.FAILED, 1)
     assert database.execute("SELECT count(*), sum(n) FROM tries") == "2|2"
+
+
+@contextmanager
+def cut_at_commit(url: str, *, before: bool, comes_back: bool = True) -> Iterator[str]:
+    """Give the address of a server whose first connection ends at its first COMMIT: before it arrives, or after it.
+
+    After it: when the answer comes, which the client never gets. Unless it `comes_back`, no connection is made then.
+    """
+    server = urlsplit(url)
+    cut = threading.Event()
+
+    def pass_on(source: socket.socket, target: socket.socket, asked: threading.Event, *, of_client: bool) -> None:
+        with suppress(OSError):
+            while part := source.recv(65_536):
+                if of_client and b"COMMIT" in part and not cut.is_set():
+                    cut.set()
+                    asked.set()
+                if asked.is_set() and of_client == before:
+                    break
+                target.sendall(part)
+        for one in (source, target):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def connect(client: socket.socket) -> None:
+        if cut.is_set() and not comes_back:
+            client.close()
+            return
+        asked = threading.Event()
+        upstream = socket.create_connection((server.hostname, server.port))
+        with client, upstream, ThreadPoolExecutor(1) as other:
+            other.submit(pass_on, upstream, client, asked, of_client=False)
+            pass_on(client, upstream, asked, of_client=True)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connections.submit(connect, listening.accept()[0])
+
+    with ThreadPoolExecutor() as connections, socket.create_server(("127.0.0.1", 0)) as listening:
+        connections.submit(accept)
+        yield url.replace(f":{server.port}", f":{listening.getsockname()[1]}")
+        listening.shutdown(socket.SHUT_RDWR)
+    assert cut.is_set()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_statements_are_committed_once_whenever_the_connection_is_lost(
+    tmp_path: Path, database: Database, before: bool
+) -> None:
+    database.execute("CREATE TABLE added (n int)")
+    with cut_at_commit(database.url(), before=before) as url:
+        project = Project(tmp_path, '{kind: postgresql, url: "${secret.url}"}', {"DATABASE": url})
+        (step,) = project.run(sql("INSERT INTO added VALUES (1)", more="retries: {count: 2},"))
+    assert (step.outcome, step.tries) == (Outcome.SUCCESS, 2 if before else 1), step.reason
+    assert database.execute("SELECT count(*) FROM added") == "1"
+
+
+def test_a_commit_that_is_lost_with_its_connection_changes_nothing(tmp_path: Path, database: Database) -> None:
+    database.execute("CREATE TABLE added (n int)")
+    with cut_at_commit(database.url(), before=True) as url:
+        project = Project(tmp_path, '{kind: postgresql, url: "${secret.url}"}', {"DATABASE": url})
+        (step,) = project.run(sql("INSERT INTO added VALUES (1)"))
+    assert step.outcome is Outcome.FAILED
+    assert step.reason.endswith("the statements of this step have changed nothing")
+    assert database.execute("SELECT count(*) FROM added") == "0"
+
+
+@pytest.mark.slow
+def test_a_commit_of_which_nobody_knows_is_told(tmp_path: Path, database: Database) -> None:
+    database.execute("CREATE TABLE added (n int)")
+    with cut_at_commit(database.url(), before=False, comes_back=False) as url:
+        project = Project(tmp_path, '{kind: postgresql, url: "${secret.url}"}', {"DATABASE": url})
+        (step,) = project.run(sql("INSERT INTO added VALUES (1)"))
+    assert step.outcome is Outcome.FAILED
+    assert "whether the statements of this step were committed is not known: look there before" in step.reason

@@ -37,7 +37,7 @@ scenarios:
   release:
     steps:
       - {{name: pack, kind: create_bundle, bundle: next, called: {name}}}
-      - {{name: deploy, kind: update_deployment, deployment: production}}
+      - {{name: deploy, kind: update_deployment, deployment: production, timeout: 5m}}
 """
 MODULE = """
 def fine():

@@ -10,21 +10,19 @@ import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.cli.verbs import app
 from engine.dss.json_objects import parse_lenient_json
-from engine.dss.project_import import ImportedProject, check_spec, import_project
-from engine.dss.source import ProjectFiles, open_project_files
+from engine.dss.project_import import ImportedProject, import_project
+from engine.dss.source import open_project_files
 from engine.dss.unread_keys import MEANINGLESS_KEYS
 from engine.errors import BundleError, Severity, SpecError, UsageError
 from engine.spec import load
 from engine.spec.dss_metric_names import COLUMN_METRICS, DATASET_METRICS, STORE_METRICS
+from tests.dss.project_documents import as_files, list_places, read_documents
 
 HERE = Path(__file__).parent
 SPECS = Path(__file__).parents[2] / "specs"
@@ -187,64 +185,14 @@ def test_lenient_json() -> None:
             parse_lenient_json(wrong)
 
 
-def _list_places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Return the paths of all values inside a JSON value."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [place for key, one in inner for place in [(*path, key), *_list_places(one, (*path, key))]]
-
-
-DOCUMENTS = {
-    f"{path.relative_to(HERE / 'projects' / 'cards').as_posix()}": parse_lenient_json(path.read_text())
-    for path in sorted((HERE / "projects" / "cards").rglob("*"))
-    if path.is_file() and path.suffix != ".py" and path.name != "apikeys.json"
-}
-PLACES = [(file, place) for file, value in DOCUMENTS.items() for place in _list_places(value)]
+DOCUMENTS = read_documents("cards")
 MEANT = ("datasets/", "model_evaluation_stores/", "scenarios/")
-WRONG = st.sampled_from(
-    [None, "", "text", "${x}", -1, 1e400, 2**70, 10**400, True, [], [None], {}, {"${a": [1]}, "..", "a\x00\ud800"]
-)
-
-
-@pytest.mark.slow
-@settings(max_examples=60)
-@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), st.booleans(), WRONG), min_size=1, max_size=12))
-def test_any_keys_may_be_missing_or_of_another_type(
-    changes: list[tuple[tuple[str, tuple[str | int, ...]], bool, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    documents = json.loads(json.dumps(DOCUMENTS))
-    for (file, place), removed, value in changes:
-        owner = documents[file]
-        try:
-            for key in place[:-1]:
-                owner = owner[key]
-            if removed:
-                del owner[place[-1]]
-            else:
-                owner[place[-1]] = value
-        except (KeyError, IndexError, TypeError):
-            continue  # another change has removed it
-    texts = {file: json.dumps(value).encode() for file, value in documents.items()}
-    imported = import_project(as_files(texts), with_data=False)
-    spec = tmp_path_factory.mktemp("mutated") / "spec.yaml"
-    spec.write_text(imported.spec, encoding="utf-8")
-    findings, _ = check_spec(spec)
-    assert "[yaml" not in findings
-    assert "[unknown-key]" not in findings
-    scenarios = {line.place.split()[0] for line in imported.report.lines if line.kind == "scenario"}
-    assert scenarios == {file for file in texts if file.startswith("scenarios/")}
-
-
-def as_files(texts: dict[str, bytes]) -> ProjectFiles:
-    import io
-
-    sizes = {name: len(text) for name, text in texts.items()}
-    return ProjectFiles(sizes, "", {}, lambda name: io.BytesIO(texts[name]), "project")
 
 
 def test_a_key_that_nothing_reads_is_in_the_report() -> None:
     """Every object of the files that mean something gets a key that DSS does not have."""
     documents = json.loads(json.dumps({file: value for file, value in DOCUMENTS.items() if file.startswith(MEANT)}))
-    owners = [(file, place) for file, value in documents.items() for place in [(), *_list_places(value)]]
+    owners = [(file, place) for file, value in documents.items() for place in [(), *list_places(value)]]
     expected = set()
     for file, place in owners:
         value = documents[file]

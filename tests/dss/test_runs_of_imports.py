@@ -64,6 +64,7 @@ def test_rules_run_as_checks_and_contracts(export: Path, tmp_path: Path) -> None
         "few amounts missing": "OK",
         "none closed": "OK",
         "purposes differ": "OK",
+        "half differ": "OK",
         "rates in range rate min": "OK",
         "rates in range rate max": "WARNING",
         "same columns": "OK",
@@ -76,6 +77,24 @@ def test_rules_run_as_checks_and_contracts(export: Path, tmp_path: Path) -> None
     mail = message_from_bytes(sent.read_bytes(), policy=policy.default)
     assert mail["Subject"] == "Quality of loans: FAILED of Q1"
     assert mail["To"] == "north@example.com"
+
+
+def test_rules_that_are_queries_judge_the_most_frequent_values_and_two_metrics(export: Path, tmp_path: Path) -> None:
+    assert engine(tmp_path, "import", "dss", str(export), "-o", "out", "--with-data").returncode == 0
+    spec, rows = tmp_path / "out" / "spec.yaml", tmp_path / "out" / "data" / "loans" / "loans.csv"
+    spec.write_text(spec.read_text().replace("metric: max.amount, max: 5}", "metric: max.amount, max: 500}"))
+    header, *lines = LOANS.splitlines()
+    judged = {}
+    for name, kept in {"few cars": (0, 1, 3), "few loans": (0, 1, 2)}.items():
+        text = "\n".join([header, *(lines[place] for place in kept)])
+        rows.write_text(text)
+        if name == "few loans":
+            pl.DataFrame({"loan": range(5), "paid": 1.0}).write_parquet(next(rows.parents[1].glob("payments/*")))
+        done = engine(tmp_path, "run", "out/spec.yaml", "Quality of loans", "--format", "json")
+        (run,) = json.loads(done.stdout)["runs"]
+        found = {check["check"]: check["outcome"] for step in run["steps"] for check in step["checks"]}
+        judged[name] = [found[rule] for rule in ("top purposes", "usual purpose", "more than payments")]
+    assert judged == {"few cars": ["ERROR", "ERROR", "OK"], "few loans": ["OK", "OK", "ERROR"]}
 
 
 @pytest.mark.parametrize(

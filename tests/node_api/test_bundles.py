@@ -179,3 +179,14 @@ def test_roles(served: NodeServer, bundle: tuple[str, bytes]) -> None:
     with served.connect("deployer") as client:
         assert client.put(f"/v1/bundles/{id_}", content=content).status_code == 201
         assert client.delete(f"/v1/bundles/{id_}").status_code == 403
+
+
+def test_a_bundle_whose_archive_a_killed_server_has_not_brought_into_place_is_not_listed(
+    served: NodeServer, client: httpx2.Client, bundle: tuple[str, bytes]
+) -> None:
+    id_, content = bundle
+    assert client.put(f"/v1/bundles/{id_}", content=content).status_code == 201
+    (served.folder / "bundles" / f"{id_}.zip").unlink()  # the row is there before the file, and is removed after it
+    assert client.get("/v1/bundles").json() == {"bundles": []}
+    assert client.get(f"/v1/bundles/{id_}").status_code == 404
+    assert client.put(f"/v1/bundles/{id_}", content=content).status_code == 201

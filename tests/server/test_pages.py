@@ -20,9 +20,10 @@ import pytest
 from engine.outcome import Outcome
 from engine.server.callers import Role
 from engine.store import RunRecord, generate_id
+from engine.views.metric_text import format_metric
 
 from .long_history import lengthen_history
-from .page_project import CATEGORY, HOSTILE, PROJECT, SCENARIO, SECRET, STORE, write_page_project
+from .page_project import CATEGORY, HOSTILE, MODEL, PROJECT, SCENARIO, SECRET, STORE, write_page_project
 from .page_reader import PageReader
 from .page_server import TOKEN, OneRole, PageServer, count_steps, serve_pages
 from .real_browser import CHROMIUM, open_browser
@@ -142,6 +143,11 @@ def test_the_numbers_of_a_page_are_those_of_the_store(browser: httpx2.Client, pa
     assert int(sentence[1]) == stored.reference_rows
 
 
+def test_a_model_without_versions_is_not_missed(browser: httpx2.Client) -> None:
+    model = browser.get(f"{STATUS}.json").json()["status"]["model"]
+    assert (model["state"], model["told"]) == ("OK", [f"{MODEL}: scored, used as it is"])
+
+
 def test_a_confusion_matrix_at_a_threshold_has_the_rows_of_the_evaluation(browser: httpx2.Client) -> None:
     page = browser.get(find_evaluation(browser)).text
     found = re.search(r'data-thresholds="([^"]+)"', page)
@@ -163,8 +169,11 @@ def test_two_evaluations_stand_side_by_side(browser: httpx2.Client) -> None:
     compared = EVALUATIONS.replace("/evaluations", "/compared")
     found = browser.get(f"{compared}.json", params={"evaluation": ids}).json()
     (auc,) = [row for row in found["metrics"] if row["metric"] == "roc_auc"]
-    assert len(auc["values"]) == 2
-    assert read(browser, f"{compared}?evaluation={ids[0]}&evaluation={ids[1]}").tags.count("tr") > 5
+    assert [one["id"] for one in found["evaluations"]] == ids[::-1]  # oldest first
+    before, after = (one["value"] for one in auc["values"])
+    page = read(browser, f"{compared}?evaluation={ids[0]}&evaluation={ids[1]}")
+    assert page.tags.count("tr") > 5
+    assert format_metric("roc_auc", after - before) in page.text
     assert browser.get(compared, params={"evaluation": ids[:1]}).status_code == 422
 
 
@@ -206,6 +215,19 @@ def test_a_scenario_is_paused_and_resumed_with_a_reason_that_all_see(browser: ht
     assert "<b>repair</b>" in PageReader(paused.text).text
     resumed = browser.post(PageReader(paused.text, RUNS).find_form("/resume").action)
     assert "repair" not in PageReader(resumed.text).text
+
+
+def test_a_page_that_was_shown_before_has_what_was_found_since(path: Path) -> None:
+    folder = path.parent / "changed"
+    shutil.copytree(path.parent / COPY, folder)
+    server = PageServer(folder / path.name)
+    with closing(server), serve_pages(server) as (client, _):
+        address = find_evaluation(client)
+        assert client.get(address).text == client.get(address).text
+        result = server.store.checks.history(STORE, evaluation=address.rpartition("/")[2])[0].result
+        server.store.checks.add(None, [replace(result, check="declared later")])
+        assert "declared later" in read(client, address).text
+        assert "declared later" in client.get(f"{address}.json").text
 
 
 def test_evaluations_are_removed_after_a_question(path: Path) -> None:

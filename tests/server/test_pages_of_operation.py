@@ -15,6 +15,7 @@ from engine.store import Fire, FireState, MessageState, OutboxMessage, RunRecord
 from engine.store.records import ChannelState, Event, StepRecord
 
 from .browsing import Browser
+from .real_browser import CHROMIUM, open_browser
 from .small_server import SmallServer, write_spec
 
 NOW = datetime.now(UTC)
@@ -183,6 +184,20 @@ def test_the_log_of_a_run_that_goes_on_is_streamed_from_a_byte_on(shop: Shop) ->
     with shop.browser.client.stream("GET", address, headers={"last-event-id": str(places[0])}) as stream:
         data = next(line for line in stream.iter_lines() if line.startswith("data: ["))
         assert len(json.loads(data.removeprefix("data: "))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
+def test_steps_of_a_run_appear_as_they_end(shop: Shop) -> None:
+    run = shop._add_run(None)
+    with open_browser() as visit:
+        visit.page.goto(f"{shop.listener.url}/?token={shop.listener.token}")
+        visit.page.goto(f"{shop.listener.url}/p/shop/runs/{run.id}")
+        assert visit.page.locator("#steps tbody tr").count() == 1
+        shop.server.store.runs.add_step(run.id, StepRecord("second", "build", Outcome.FAILED, NOW, NOW, reason=OWNED))
+        visit.page.locator("#steps tbody tr").nth(1).wait_for()
+        assert "second" in visit.page.locator("#steps").inner_text()
+        assert visit.inspect() == []
 
 
 def test_the_log_of_a_run_that_has_ended_ends_its_stream(shop: Shop) -> None:

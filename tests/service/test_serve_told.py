@@ -12,7 +12,7 @@ import pytest
 
 from engine.cli.serve_printers import ServePrinter
 
-from .served import TOKEN, Served, describe_scenario, wait_until, write_project
+from .served import TOKEN, Served, describe_scenario, read_state, wait_until, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +91,43 @@ def test_a_state_that_can_be_used_again_is_told(serve: Callable[..., Served], tm
     assert kinds[:3] == ["problem", "served", "problem"]
     assert kinds.count("served") == 1
     assert server.end() == 0
+
+
+def test_a_spec_that_is_deleted_is_told_once_and_one_that_comes_back_as_well(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='30d')}")
+    spec = tmp_path / "served.yaml"
+    good = spec.read_text()
+    server = serve("served.yaml", "--reload")
+    server.wait_for("served")
+    before = len(server.list_told())
+    spec.unlink()
+    server.wait_for("invalid spec")
+    spec.write_text(good)
+    server.wait_for("valid spec")
+    assert [one["kind"] for one in server.list_told()[before:]] == ["invalid spec", "valid spec"]
+    assert server.err.read_text().count("there is no such file") == 1
+    assert server.end() == 0
+
+
+def test_a_state_that_is_replaced_is_told_and_opened_anew(serve: Callable[..., Served], tmp_path: Path) -> None:
+    state = write_project(tmp_path, f"scenarios:\n{describe_scenario('s', 'note', every='1s')}")
+    server = serve()
+    server.wait_for("run", 2)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for path in state.glob("state.db*"):
+        path.rename(kept / path.name)
+    told = server.wait_for("problem")["text"]
+    assert told.startswith("served: state.db was replaced or removed while this server ran:")
+    server.wait_for("served", 2)
+    count = len(server.list_told("run"))
+    server.wait_for("run", count + 1)
+    assert server.end() == 0
+    _, runs = read_state(state)
+    assert runs[-1].id in {one["run"] for one in server.list_told("run")}
+    assert len(runs) < len(server.list_told("run"))
 
 
 def test_a_log_that_cannot_be_written_ends_no_server(tmp_path: Path) -> None:

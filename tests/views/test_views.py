@@ -90,12 +90,15 @@ def test_the_change_of_performance_is_worse_or_better_by_the_metric() -> None:
             "roc_auc": MetricValue(0.75, 0.7, 0.8), "performance_change.roc_auc": -0.125,
             "log_loss": 0.5, "performance_change.log_loss": -0.25,
             "f1": MetricValue(None, reason="no labels"),
+            "accuracy": 0.9, "performance_change.accuracy": MetricValue(-0.01, -0.03, 0.01),
         },
         reference_performance={"roc_auc": MetricValue(0.875, 0.85, 0.9)},
     )  # fmt: skip
     rows = {row.metric: row for row in describe_performance(found)}
     assert rows["roc_auc"].reference == MetricValue(0.875, 0.85, 0.9)
-    assert {name: row.sense for name, row in rows.items()} == {"roc_auc": "worse", "log_loss": "better", "f1": ""}
+    assert {name: row.sense for name, row in rows.items()} == {
+        "roc_auc": "worse", "log_loss": "better", "f1": "", "accuracy": "undecided",
+    }  # fmt: skip
     assert rows["f1"].reason == "no labels"
 
 

@@ -84,6 +84,13 @@ def _measure_newest(value: "Column", dtype: pl.DataType) -> "Column":
     return sf.unix_micros(sf.max(value).cast("timestamp")) / 1e6
 
 
+def _measure_distinct_share(value: "Column", _: pl.DataType) -> "Column":
+    """Return the number of different values by that of all values; null if there are none."""
+    from pyspark.sql import functions as sf
+
+    return sf.count_distinct(value) / sf.nullif(sf.count(value), sf.lit(0))
+
+
 def _aggregate(name: str) -> "Callable[[Column, pl.DataType], Column]":
     def compute(value: "Column", _: pl.DataType) -> "Column":
         from pyspark.sql import functions as sf
@@ -107,6 +114,7 @@ _COMPUTE: "Mapping[str, Callable[[Column, pl.DataType], Column]]" = {
     "missing_count": _aggregate("count"),
     "missing_share": _aggregate("count"),
     "distinct_count": _aggregate("count_distinct"),
+    "distinct_share": _measure_distinct_share,
     "sum": _sum_values,
     "mean": _aggregate("avg"),
     "std": _aggregate("stddev_samp"),

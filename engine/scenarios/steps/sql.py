@@ -1,5 +1,9 @@
 """Step `sql`: executes statements in a database, in one transaction."""
 
+from collections.abc import Callable
+
+from engine.connections.database_errors import DatabaseError
+from engine.connections.duckdb import DuckdbSession
 from engine.data.databases.writing import retry_transient
 from engine.errors import DataError
 from engine.outcome import Outcome
@@ -7,7 +11,7 @@ from engine.pipeline.actions import Action
 from engine.pipeline.decision import Decision
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
-from engine.spec.opened_connections import open_connection
+from engine.spec.opened_connections import DatabaseSession, open_connection
 from engine.spec.resources.scenarios import SqlStep
 from engine.spec.sql.statements import bind_statement, read_statement
 
@@ -49,8 +53,11 @@ def _bind_statement(step: SqlStep, number: int, kind: str, context: RunContext) 
 def _execute_statements(step: SqlStep, statements: list[str], context: RunContext) -> int:
     """Execute the statements and commit; return how many rows they have changed together."""
     total = 0
-    # Only what comes before the first statement is tried again: a transaction may be committed when a connection ends.
-    with retry_transient(lambda: open_connection(context.project, step.connection, context.secrets)) as session:
+
+    def connect() -> DatabaseSession:
+        return open_connection(context.project, step.connection, context.secrets)
+
+    with retry_transient(connect) as session:
         for number, statement in enumerate(statements):
             try:
                 changed = session.execute(statement)
@@ -60,8 +67,44 @@ def _execute_statements(step: SqlStep, statements: list[str], context: RunContex
             total += max(0, changed)
             rows = f"{changed:,} {'row' if changed == 1 else 'rows'}" if changed >= 0 else "done"
             context.log.info(f"statement {number + 1}: {rows}")
-        session.commit()
+        _commit(session, connect)
     return total
+
+
+def _commit(session: DatabaseSession, connect: Callable[[], DatabaseSession]) -> None:
+    """Commit; if the connection is lost at that, ask the server whether it was done: else a new try would do it twice.
+
+    Raises
+    ------
+    DatabaseError
+        It was not done, or the server cannot be asked.
+    """
+    if isinstance(session, DuckdbSession):
+        session.commit()
+        return
+    [(transaction,)] = session.fetch_rows("SELECT txid_current()")
+
+    def ask() -> str:
+        with connect() as another:
+            [(state,)] = another.fetch_rows(f"SELECT txid_status({transaction})")
+        if state == "in progress":
+            raise DatabaseError(f"{session.place}: a commit has not ended yet, its connection was lost", transient=True)
+        return str(state)
+
+    try:
+        session.commit()
+    except DatabaseError as error:
+        if not error.transient:
+            raise
+        try:
+            state = retry_transient(ask)
+        except DatabaseError as problem:
+            unknown = (
+                "whether the statements of this step were committed is not known: look there before you run it again"
+            )
+            raise DatabaseError(f"{error}; {unknown} ({problem})") from None
+        if state != "committed":
+            raise DatabaseError(f"{error}; the statements of this step have changed nothing") from None
 
 
 def _name_statement(step: SqlStep, number: int, context: RunContext) -> str:

@@ -153,10 +153,10 @@ class EvaluationStorePages:
         return self.kept.get(asked, found.spec, state, lambda: _draw_charts(found, metrics, where, self.redact))
 
     def compare_evaluations(self, request: Request) -> Page:
-        """Return two or more evaluations side by side: metrics, rows and labels."""
+        """Return two or more evaluations side by side, oldest first: metrics, rows, and of two the change."""
         found = ServedStore.find(self.requests, request)
         ids = _read_chosen(request.query_params.getlist("evaluation"), found, MOST_COMPARED)
-        chosen = [found.store.evaluations.get(id_) for id_ in ids]
+        chosen = sorted((found.store.evaluations.get(id_) for id_ in ids), key=lambda one: one.order)
         if len(chosen) < 2:
             back = "go back, and choose two to six evaluations of the table"
             raise AnswerError(422, "fewer than two evaluations are chosen", back)
@@ -178,6 +178,7 @@ class EvaluationStorePages:
                 "store": found.name,
                 "evaluations": chosen,
                 "cells": [[_format_cell(row.metric, value) for value in row.values] for row in rows],
+                "changes": [_format_change(row) for row in rows] if len(chosen) == 2 else None,
                 "addresses": [found.link_evaluation(one.id) for one in chosen],
             },
             table=Table(
@@ -272,6 +273,14 @@ def _format_cell(metric: str, value: MetricValue | None) -> dict[str, str]:
         "interval": format_metric_interval(metric, value),
         "reason": value.reason or "",
     }
+
+
+def _format_change(row: ComparedMetric) -> str:
+    """Return how much larger a metric of the second evaluation is; nothing where one has no value."""
+    before, after = (value.value if value else None for value in row.values)
+    if before is None or after is None:
+        return ""
+    return f"{'+' if after > before else ''}{format_metric(row.metric, after - before)}"
 
 
 def _draw_charts(

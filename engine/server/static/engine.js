@@ -105,8 +105,9 @@ for (const figure of document.querySelectorAll("[data-series]")) {
     const axis = { stroke: colourOf("muted"), grid: { stroke: colourOf("line") }, ticks: { show: false } };
     const place = figure.querySelector("div");
     place.replaceChildren();
+    figure.classList.add("enlarged");
     new uPlot({
-      width: place.clientWidth, height: 260, axes: [axis, axis],
+      width: place.clientWidth, height: 320, axes: [axis, axis],
       series: [
         {},
         { label: figure.dataset.title, stroke: colourOf("batch"), width: 2, points: { show: times.length < 200 } },

@@ -93,6 +93,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     deployments.check_replacements,
     deployments.check_deployed_secrets,
     deployments.check_update_loops,
+    deployments.check_shipped_bundles,
     switched_off.warn_about_inactive_checks,
     switched_off.warn_about_inactive_triggers,
     switched_off.warn_about_inactive_steps,

@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.deployments import DirectoryInfrastructure
-from engine.spec.resources.scenarios import RunScenarioStep, UpdateDeploymentStep
+from engine.spec.resources.scenarios import CreateBundleStep, RunScenarioStep, UpdateDeploymentStep
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.references import describe_section, list_iterated_children
 
@@ -72,6 +72,24 @@ def check_update_loops(draft: Draft, findings: Findings) -> None:
                         through = "" if updating == scenario else f' (through "{updating[:60]}")'
                         help_ = "run a scenario that has no step of kind update_deployment for it"
                         findings.error(at, "update-loop", message + through, help_)
+
+
+def check_shipped_bundles(draft: Draft, findings: Findings) -> None:
+    """Warn of a `bundle:` of a deployment to which a scenario ships what it makes: `engine status` would miss it."""
+    for scenario, declared in draft.spec.scenarios.items():
+        makes = False
+        for step in declared.steps:
+            makes |= step.active and isinstance(step, CreateBundleStep)
+            if not (makes and step.active and isinstance(step, UpdateDeploymentStep)) or step.bundle is not None:
+                continue
+            deployment = draft.spec.deployments.get(step.deployment)
+            if deployment is not None and deployment.bundle is not None:
+                at = draft.value_position("deployments", step.deployment, "bundle")
+                message = (
+                    f'scenario "{scenario[:60]}" deploys the bundles that it makes here, which engine status then '
+                    "calls OUT_OF_SYNC"
+                )
+                findings.warning(at, "shipped-bundle", message, "remove bundle:, or name the bundle in the step too")
 
 
 def _list_updates(draft: Draft, scenario: str) -> Iterator[tuple[str, str]]:

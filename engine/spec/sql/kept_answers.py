@@ -6,8 +6,9 @@ text, the installed sqlglot and this code. So all of these are in the hash, and 
 
 import hashlib
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,10 +21,32 @@ MOST_ANSWERS = 2_000
 """Answers that are kept: about 2 MB. When there are more, the older half is removed."""
 
 
+_may_parse = ContextVar("_may_parse", default=True)
+
+
+class AnswerNotKeptError(Exception):
+    """The answer is not kept, and must not be found by this process."""
+
+
+@contextmanager
+def refuse_parsing() -> Iterator[None]:
+    """Raise AnswerNotKeptError in the block instead of finding an answer: a parser takes 10 MB of memory for good."""
+    token = _may_parse.set(False)
+    try:
+        yield
+    finally:
+        _may_parse.reset(token)
+
+
 def keep_answer(question: str, text: str, find: Callable[[], Any]) -> Any:
     """Return the JSON-ready answer of `find` to a question about a text, or the one that was kept.
 
     Nothing depends on whether it can be kept: a folder that is read-only or full, or a damaged file, costs time alone.
+
+    Raises
+    ------
+    AnswerNotKeptError
+        It is not kept, and parsing is refused here.
     """
     hashed = hashlib.sha256(json.dumps([question, text, _describe_code()]).encode("utf-8", "surrogatepass")).hexdigest()
     name = f"{hashed}.json"
@@ -31,6 +54,8 @@ def keep_answer(question: str, text: str, find: Callable[[], Any]) -> Any:
     if kept is not None:
         with suppress(ValueError):  # it is damaged
             return json.loads(kept)
+    if not _may_parse.get():
+        raise AnswerNotKeptError
     answer = find()
     keep_bytes("sql", name, json.dumps(answer).encode(), MOST_ANSWERS)
     return answer

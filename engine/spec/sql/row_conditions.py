@@ -10,6 +10,7 @@ from datetime import date
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 from engine.spec.sql import bind_variables, find_sql_problems, list_columns, list_tables
+from engine.spec.sql.kept_answers import keep_answer
 from engine.spec.sql.parsing import insert_placeholders, list_references, parse_sql
 
 ROWS = "rows"
@@ -39,6 +40,10 @@ def find_row_condition_problems(condition: str, variables: Collection[str]) -> l
 
 def list_row_condition_columns(condition: str) -> list[str]:
     """Return the columns that a condition without problems names, each once."""
+    return list(keep_answer("columns of a condition", condition, lambda: _find_columns(condition)))
+
+
+def _find_columns(condition: str) -> list[str]:
     query = _write_query(condition)
     return list_bound_columns(insert_placeholders(query, list_references(query)).replace("$${", "${"))
 
@@ -92,7 +97,9 @@ def _write_query(condition: str) -> str:
 
 
 def _is_one_condition(query: str) -> bool:
-    return list_columns(query) == ["holds"] and list_tables(query) == {ROWS} and not _has_query(query)
+    if list_columns(query) != ["holds"] or list_tables(query) != {ROWS}:
+        return False
+    return not keep_answer("a condition's inner query", query, lambda: _has_query(query))
 
 
 def _has_query(query: str) -> bool:

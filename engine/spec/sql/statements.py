@@ -4,6 +4,7 @@ A statement is parsed in the dialect of its database, and is bound as a query is
 never change its structure. What sqlglot does not know is sent as it is written, and then has no variables.
 """
 
+import json
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 from engine.spec.sql import find_undeclared_variables, format_literal
+from engine.spec.sql.kept_answers import keep_answer
 from engine.spec.sql.parsing import (
     MAX_SQL_DEPTH,
     MAX_SQL_LENGTH,
@@ -42,27 +44,26 @@ _PLACEHOLDER = re.compile(r"_[0-9a-f]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class SqlStatement:
-    """A parsed statement; `word` is its first. The tree is None if there are `problems`."""
+    """What is known of a statement; `word` is its first."""
 
     word: str
     references: tuple[VariableReference, ...]
-    tree: "exp.Expr | None"
     problems: tuple[Problem, ...] = ()
 
 
 @cache
 def read_statement(sql: str, kind: str) -> SqlStatement:
-    """Parse a statement for the databases of a kind of connections, postgresql or duckdb."""
+    """Return what is known of a statement for the databases of a kind of connections, postgresql or duckdb."""
     word = _find_first_word(sql)
     if len(sql) > MAX_SQL_LENGTH:
         message = f"the SQL has {len(sql)} characters, but at most {MAX_SQL_LENGTH} are allowed"
-        return SqlStatement(word, (), None, (Problem(0, len(sql), "sql-too-big", message, "shorten the statement"),))
+        return SqlStatement(word, (), (Problem(0, len(sql), "sql-too-big", message, "shorten the statement"),))
     references, found = _find_outer_references(sql)
     found += _check_form(sql, word, references)
-    if found:
-        return SqlStatement(word, references, None, tuple(found))
-    tree, problem = _parse_statement(sql, kind, references)
-    return SqlStatement(word, references, tree, () if problem is None else (problem,))
+    if not found:
+        parsed = keep_answer("statement", json.dumps([sql, kind]), lambda: _find_parse_problem(sql, kind, references))
+        found = [Problem(*one) for one in parsed]
+    return SqlStatement(word, references, tuple(found))
 
 
 def find_statement_problems(sql: str, kind: str, variables: Collection[str]) -> list[Problem]:
@@ -140,23 +141,22 @@ def _check_form(sql: str, word: str, references: tuple[VariableReference, ...]) 
         yield Problem(0, len(sql), "sql-too-big", SQL_TOO_DEEP)
 
 
-def _parse_statement(
-    sql: str, kind: str, references: tuple[VariableReference, ...]
-) -> "tuple[exp.Expr | None, Problem | None]":
+def _find_parse_problem(sql: str, kind: str, references: tuple[VariableReference, ...]) -> list[Problem]:
+    """Return why a statement cannot be parsed or bound; nothing if it can."""
     from sqlglot.errors import ParseError, TokenError
 
     try:
         trees = _parse_all(_insert_placeholders(sql, references), kind)
         problem = _check_trees(sql, trees, references) or check_depth(sql, trees[0])
     except ParseError as error:
-        return None, translate_parse_error(sql, error.errors[0])
+        problem = translate_parse_error(sql, error.errors[0])
     except TokenError:
-        return None, Problem(0, len(sql), "sql-syntax", "the SQL cannot be read")
+        problem = Problem(0, len(sql), "sql-syntax", "the SQL cannot be read")
     except TooManyReadings:
-        return None, Problem(0, len(sql), "sql-too-big", SQL_TOO_AMBIGUOUS)
+        problem = Problem(0, len(sql), "sql-too-big", SQL_TOO_AMBIGUOUS)
     except RecursionError:
-        return None, Problem(0, len(sql), "sql-too-big", SQL_TOO_DEEP)
-    return (trees[0] if problem is None else None), problem
+        problem = Problem(0, len(sql), "sql-too-big", SQL_TOO_DEEP)
+    return [] if problem is None else [problem]
 
 
 def _check_trees(sql: str, trees: "list[exp.Expr]", references: tuple[VariableReference, ...]) -> Problem | None:

@@ -97,10 +97,14 @@ class Node:
             connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
 
     def list_bundles(self) -> list[ReceivedBundle]:
-        """Return the bundles whose archives are here, in the order in which they came."""
+        """Return the bundles whose archives are here, in the order in which they came.
+
+        A row is there before its archive, and is removed after it: what was killed between has left the row alone.
+        """
         with self.database.begin_read() as connection:
             rows = connection.execute(select(bundles).order_by(bundles.c.received)).mappings().all()
-        return [ReceivedBundle(**{**row, "signers": tuple(row["signers"])}) for row in rows]
+        here = {path.stem for path in (self.folder / "bundles").glob("*.zip")}
+        return [ReceivedBundle(**{**row, "signers": tuple(row["signers"])}) for row in rows if row["id"] in here]
 
     def remove_bundle(self, id_: str) -> None:
         """Forget a bundle whose archive was removed."""

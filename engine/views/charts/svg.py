@@ -23,6 +23,8 @@ PRINT_COLOURS: Colours = dict(
 FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, DejaVu Sans, sans-serif"
 CHARACTER = 0.56
 """Width of a character, as a part of the size of its font, on average."""
+SMALLEST_SPAN = 1e-300
+"""Between ends that are nearer to each other, no float is a round value."""
 LABEL_LENGTH = 28
 """Characters of a name in a chart."""
 
@@ -49,7 +51,7 @@ class Scale:
     def list_ticks(self, most: int = 5) -> list[float]:
         """Return round values between the ends, at most so many of them: multiples of 1, 2 or 5 times a power of 10."""
         span = abs(self.high - self.low)
-        if not span or not math.isfinite(span):
+        if span < SMALLEST_SPAN or not math.isfinite(span):
             return [self.low]
         power = 10.0 ** math.floor(math.log10(span / most))
         step = next(power * factor for factor in (1, 2, 5, 10, 20) if span / (power * factor) <= most)
