@@ -90,7 +90,8 @@ class ExactAccumulator:
     against
         The column of the reference, whose grid is used after the switch. None if there is none. Then, or if it has so
         few values that its grid would be coarse, a sample of the distinct values is kept, from which `finish` makes a
-        grid for a second pass. It is a sample by hash, so the grid does not depend on the order of the rows.
+        grid for a second pass. It is a sample by hash, which does not depend on the order of the rows; values that
+        were frequent before the switch are points of the grid beside it, and these do.
     most
         Maximum number of distinct values. Up to as many values wait in memory before they are counted.
     keep
