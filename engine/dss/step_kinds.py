@@ -13,7 +13,7 @@ from engine.dss.names import fill_references
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
 from engine.dss.sql_texts import fill_sql
-from engine.dss.variables import declare_variable
+from engine.dss.variables import declare_variable, write_large_number
 
 Keys = dict[str, Any]
 
@@ -153,7 +153,7 @@ def _translate_variables(state: ImportState, params: JsonObject, line: ObjectLin
             if name not in state.names.variables:
                 declare_variable(state, name, constant, line)
                 line.note(f"{name[:60]} is declared with this value, because no file of the project declares it")
-            values[state.names.variables[name]] = constant
+            values[state.names.variables[name]] = write_large_number(constant, line)
     if not values:
         line.leave_out("it sets no variable to a constant")
         return []

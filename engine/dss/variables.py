@@ -86,12 +86,19 @@ def declare_variable(state: ImportState, name: str, value: object, line: ObjectL
                 text = str(text).replace(f"${{{one}}}", f"${{{state.names.variables[one]}}}")
             text = Template(text)
         value = text
-    elif isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) < 2**63:
-        line.note("the number is too large and becomes a text")
-        value = str(value)
+    else:
+        value = write_large_number(value, line)
     state.names.variables[name] = ours
     state.sections["variables"][ours] = value
     line.target = f"variables.{ours}"
+
+
+def write_large_number(value: Any, line: ObjectLine) -> Any:
+    """Return a number that a spec cannot have as a text, and anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) < 2**63:
+        return value
+    line.note("a number is too large, and becomes a text")
+    return str(value)
 
 
 def _flatten_values(

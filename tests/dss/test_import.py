@@ -252,3 +252,15 @@ def test_the_guide_has_every_metric_of_dss() -> None:
     guide = (SPECS / "coming_from_dataiku.md").read_text(encoding="utf-8")
     known = {*STORE_METRICS, *DATASET_METRICS, *COLUMN_METRICS}
     assert {name for name in known if not re.search(rf"[`:]{re.escape(name)}[`:]", guide)} == set()
+
+
+def test_a_number_that_a_spec_cannot_have_becomes_a_text() -> None:
+    step = {"type": "set_project_vars", "name": "set", "params": {"variables": {"a": 10**400, "b": 2**70, "c": 5}}}
+    texts = {
+        "params.json": b"{}",
+        "datasets/a.json": b'{"type": "UploadedFiles"}',
+        "scenarios/S.json": json.dumps({"type": "step_based", "params": {"steps": [step]}}).encode(),
+    }
+    spec = import_project(as_files(texts), with_data=False).spec
+    assert f'b: "{2**70}"' in spec
+    assert "c: 5" in spec
