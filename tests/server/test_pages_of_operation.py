@@ -200,6 +200,51 @@ def test_steps_of_a_run_appear_as_they_end(shop: Shop) -> None:
         assert visit.inspect() == []
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
+def test_a_long_log_is_shown_from_its_end_and_goes_on_after_a_restart_of_the_server(shop: Shop) -> None:
+    run = shop._add_run(None)
+    log = shop.server.store.runs.folder_of(run.id) / "log.jsonl"
+    entry = {"at": NOW.isoformat(), "level": "info", "scenario": NIGHTLY, "step": "build"}
+
+    def write(texts: list[str]) -> None:
+        with log.open("a") as file:
+            file.writelines(json.dumps({**entry, "text": text}) + "\n" for text in texts)
+
+    def listen(listen_at: str) -> Listener:
+        listener = create_listener(
+            shop.server, ListenerOptions(listen_at), {"ENGINE_SERVE_TOKEN": shop.listener.token}, shop.told.append
+        )
+        listener.start()
+        return listener
+
+    write([f"step {number}\rof 200,000" for number in range(200_000)])
+    listener = listen("127.0.0.1:0")
+    address = listener.url
+    try:
+        with open_browser() as visit:
+            visit.page.goto(f"{address}/?token={listener.token}")
+            visit.page.goto(f"{address}/p/shop/runs/{run.id}")
+            assert 100 < visit.page.locator(".log span").count() <= 500
+            assert "step 199999" in visit.page.locator(".log span").last.inner_text()
+            assert visit.page.evaluate("performance.memory.usedJSHeapSize") < 50e6
+            visit.page.get_by_text("its lines appear as they are written").wait_for()
+            listener.stop()
+            visit.page.get_by_text("No connection to the server since").wait_for()
+            write(["while nobody answered"])
+            listener = listen(address.removeprefix("http://"))
+            visit.page.get_by_text("The session has ended since").wait_for()
+            again = visit.page.context.new_page()
+            again.goto(f"{address}/?token={listener.token}")
+            visit.page.get_by_text("while nobody answered").wait_for()
+            write(["and after that"])
+            visit.page.get_by_text("and after that").wait_for()
+            shown = visit.page.locator(".log").inner_text()
+            assert [shown.count(text) for text in ("while nobody answered", "and after that")] == [1, 1]
+    finally:
+        listener.stop()
+
+
 def test_the_log_of_a_run_that_has_ended_ends_its_stream(shop: Shop) -> None:
     with shop.browser.client.stream("GET", f"/p/shop/runs/{shop.ended.id}/log?after=0") as stream:
         told = [line for line in stream.iter_lines() if line.startswith("event: ")]

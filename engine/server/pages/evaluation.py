@@ -106,7 +106,7 @@ class EvaluationPages:
                 "last_start": max(0, start - COLUMNS) if start else None,
                 **_offer_references(found, view.evaluation, request),
             },
-            table=_tabulate_columns(columns),
+            table=lambda: _tabulate_columns(columns),
             project=found.project,
         )
 

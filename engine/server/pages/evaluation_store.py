@@ -91,15 +91,20 @@ class ComparedMetric:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationStorePages:
-    """The pages of an evaluation store, and the removal of evaluations. The charts that were shown last are kept."""
+    """The pages of an evaluation store, and the removal of evaluations. The lists that were shown last are kept."""
 
     requests: ProjectRequests
     redact: Redact
-    kept: KeptResults[Sequence[Mapping[str, Any]]]
+    kept: KeptResults[Page]
 
     def list_evaluations(self, request: Request) -> Page:
         """Return the evaluations of a store, newest first, and charts of the metrics that are displayed."""
         found = ServedStore.find(self.requests, request)
+        name = (found.project.name, found.name, str(request.query_params))
+        state = found.store.evaluations.mark_state()
+        return self.kept.get(name, found.spec, state, lambda: self._list_evaluations(found, request))
+
+    def _list_evaluations(self, found: ServedStore, request: Request) -> Page:
         metrics, asked = _read_metrics(request, found)
         before, superseded = request.query_params.get("before"), "superseded" in request.query_params
         every = EvaluationFilter(before=before, superseded=superseded, any_origin=True)
@@ -131,7 +136,7 @@ class EvaluationStorePages:
                 "worst": [worst_check_outcome(row.outcomes.values()) for row in shown.evaluations],
                 "labels": _list_labels(shown.evaluations),
                 "headings": [format_metric_name(metric) for metric in shown.metrics],
-                "charts": self._find_charts(found, shown.metrics, where) if before is None else [],
+                "charts": _draw_charts(found, shown.metrics, where, self.redact) if before is None else [],
                 "most_counted": MOST_COUNTED,
                 "searched": SEARCHED if last else None,
                 "find": wanted,
@@ -143,14 +148,6 @@ class EvaluationStorePages:
             table=_tabulate(shown),
             project=found.project,
         )
-
-    def _find_charts(
-        self, found: ServedStore, metrics: Sequence[str], where: EvaluationFilter
-    ) -> Sequence[Mapping[str, Any]]:
-        searched = (where.part_of_name, tuple(where.described.items()))
-        asked = (found.project.name, found.name, tuple(metrics), *searched)
-        state = found.store.evaluations.mark_state()
-        return self.kept.get(asked, found.spec, state, lambda: _draw_charts(found, metrics, where, self.redact))
 
     def compare_evaluations(self, request: Request) -> Page:
         """Return two or more evaluations side by side, oldest first: metrics, rows, and of two the change."""

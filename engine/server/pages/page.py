@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -62,7 +62,7 @@ class Page:
     values
         What the template needs besides: drawings, links.
     table
-        What its CSV has; None if it shows no table.
+        What its CSV has, or what returns it, where that takes time; None if it shows no table.
     project
         The project that it belongs to; None for a page of the server.
     status
@@ -73,7 +73,7 @@ class Page:
     title: str
     content: Any
     values: Mapping[str, Any] = field(default_factory=dict)
-    table: Table | None = None
+    table: Table | Callable[[], Table] | None = None
     project: ServedProject | None = None
     status: int = 200
 
@@ -135,10 +135,11 @@ class PageForms:
         if page.table is None:
             raise AnswerError(404, "this page has no table", "its content is there as .json")
         self._find_secrets()
+        table = page.table() if callable(page.table) else page.table
         written = io.StringIO()
         writer = csv.writer(written, lineterminator="\r\n")
-        writer.writerow([self._write_cell(name) for name in page.table.columns])
-        writer.writerows([self._write_cell(cell) for cell in row] for row in page.table.rows)
+        writer.writerow([self._write_cell(name) for name in table.columns])
+        writer.writerows([self._write_cell(cell) for cell in row] for row in table.rows)
         return Response(make_encodable(written.getvalue()), media_type="text/csv; charset=utf-8")
 
     def write_problem(self, connection: HTTPConnection, problem: AnswerError) -> Response:

@@ -27,8 +27,10 @@ from engine.server.requests import ProjectRequests
 if TYPE_CHECKING:
     from engine.server.node_api.application import NodeApi
 
-CHARTS_KEPT = 8
-"""Stores of which the charts are kept."""
+LISTS_KEPT = 8
+"""Lists of evaluations that are kept."""
+STORES_KEPT = 32
+"""Evaluation stores of which it is kept how they stand."""
 
 
 def build_pages(
@@ -42,9 +44,9 @@ def build_pages(
 ) -> list[Route]:
     """Return the routes of all pages; those of bundles and deployments are there with the API of a node."""
     projects = ProjectPages(requests)
-    stores = EvaluationStorePages(requests, forms.redact, KeptResults(CHARTS_KEPT))
+    stores = EvaluationStorePages(requests, forms.redact, KeptResults(LISTS_KEPT))
     commands = ChildCommands()
-    project = ProjectPage(requests, forms.redact, commands)
+    project = ProjectPage(requests, forms.redact, commands, KeptResults(STORES_KEPT))
     evaluations = EvaluationPages(requests, forms.redact, commands, KeptResults(1))
     scenarios = ScenarioPages(requests, forms.redact)
     runs = RunPages(requests, forms.redact, threads, streams)

@@ -11,6 +11,7 @@ from engine.server.health import explain_unready
 from engine.server.pages import links
 from engine.server.pages.child_commands import ChildCommands
 from engine.server.pages.evaluation_store import MOST_COUNTED, ServedStore
+from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.project_status import ProjectState, ProjectStatus, describe_status
@@ -78,6 +79,7 @@ class ProjectPage:
     requests: ProjectRequests
     redact: Redact
     commands: ChildCommands
+    kept: KeptResults[StoreStatus]
 
     def check_store(self, request: Request, _form: Mapping[str, str]) -> str:
         """Apply the checks of a store, as the spec declares them now, to its newest evaluation, in a process."""
@@ -92,7 +94,7 @@ class ProjectPage:
         project, spec = self.requests.find_spec(request)
         store = self.requests.find_store(request)
         status = describe_status(project.name, None, ProjectState(spec, store, self.requests.clock()))
-        stores = [_describe_store(name, spec, store) for name in spec.evaluation_stores]
+        stores = [self._find_status(project.name, name, spec, store) for name in spec.evaluation_stores]
         return Page(
             template="project.html",
             title=project.name,
@@ -128,6 +130,10 @@ class ProjectPage:
             ),
             project=project,
         )
+
+    def _find_status(self, project: str, name: str, spec: ProjectSpec, store: Store) -> StoreStatus:
+        state = store.evaluations.mark_state()
+        return self.kept.get((project, name), spec, state, lambda: _describe_store(name, spec, store))
 
     def _describe_checking(self, project: str, store: str) -> str:
         """Return what became of the newest request to check a store: empty, `running`, `done`, or a problem."""

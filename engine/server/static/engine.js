@@ -3,7 +3,7 @@
 "use strict";
 
 // The log of a run that goes on: lines come as events, and a lost connection is told, and goes on where it ended. If the
-// stream does not begin, because a proxy holds it back, the log is asked for every two seconds.
+// stream does not begin, because a proxy holds it back, or is refused later, the log is asked for every two seconds.
 const MOST_LINES = 2000, PATIENCE = 5000, PAUSE = 2000;
 const log = document.querySelector("[data-follow]");
 if (log) {
@@ -28,16 +28,17 @@ if (log) {
   const ask = async () => {
     try {
       const answer = await fetch(address, { headers: { accept: "application/json" } });
-      if (!answer.ok) throw new Error(answer.statusText);
+      if (!answer.ok) throw new Error(answer.status === 401 ? "The session has ended" : "No answer of the server");
       const found = await answer.json();
       lost = "";
       tell("The run goes on; its new lines are asked for every 2 s.");
       address.searchParams.set("after", found.place);
       for (const { kind, data } of found.events) kind === "lines" ? show(data) : end(data);
       if (found.ended) return;
-    } catch {
+    } catch (problem) {
       lost ||= new Date().toLocaleTimeString();
-      tell(`No connection to the server since ${lost}; trying again.`);
+      const what = problem instanceof TypeError ? "No connection to the server" : problem.message;
+      tell(`${what} since ${lost}; trying again.`);
     }
     setTimeout(ask, PAUSE);
   };
@@ -48,12 +49,15 @@ if (log) {
     lost = "";
     tell("The run goes on; its lines appear as they are written.");
   });
-  source.addEventListener("lines", (event) => show(JSON.parse(event.data)));
+  source.addEventListener("lines", (event) => {
+    address.searchParams.set("after", event.lastEventId);
+    show(JSON.parse(event.data));
+  });
   source.addEventListener("ended", (event) => { source.close(); end(JSON.parse(event.data)); });
   source.addEventListener("error", () => {
     lost ||= new Date().toLocaleTimeString();
     if (source.readyState === EventSource.CONNECTING) tell(`No connection to the server since ${lost}; trying again.`);
-    if (source.readyState === EventSource.CLOSED) tell(`The server ended the connection at ${lost}; load the page again.`);
+    if (source.readyState === EventSource.CLOSED) ask();
   });
   log.scrollTop = log.scrollHeight;
 }
