@@ -5,18 +5,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from engine import spec
 from engine.acting_user import describe_acting_user
-from engine.api import frames
+from engine.api import tabulation
 from engine.api.lookup import check_last, choose_id, unknown_name
-from engine.api.replay import TriedValues, replay_target
+from engine.api.result_table import ResultTable
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.pipeline import comparison, reports
-from engine.pipeline.checks import apply_checks
+from engine.pipeline.context import StateContext
 from engine.pipeline.evaluation_times import select_earlier
 from engine.scenarios.context import RunContext
 from engine.spec.displayed_metrics import list_displayed_metrics
@@ -25,6 +23,11 @@ from engine.spec.problem import Problem
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
 from engine.store import CheckPoint, EvaluationFilter, Removal
 from engine.views.store_view import describe_store
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from engine.api.replay import TriedValues
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -38,6 +41,7 @@ class EvaluationStore:
 
     name: str
     project: spec.ProjectSpec
+    open_state: Callable[[], AbstractContextManager[StateContext]]
     open_session: Callable[[], AbstractContextManager[RunContext]]
 
     def __repr__(self) -> str:
@@ -61,7 +65,7 @@ class EvaluationStore:
         intervals: bool = False,
         superseded: bool = False,
         origin: str | None = None,
-    ) -> pl.DataFrame:
+    ) -> "pl.DataFrame":
         """Return the evaluations by their time, oldest first, one row each; with `last`, only the newest ones.
 
         Parameters
@@ -84,16 +88,30 @@ class EvaluationStore:
         deployment that it was pulled from). The columns of times, of other evaluations and of origins are there if an
         evaluation has them.
         """
+        return self.tabulate_evaluations(
+            metrics, last, intervals=intervals, superseded=superseded, origin=origin
+        ).to_frame()
+
+    def tabulate_evaluations(
+        self,
+        metrics: Sequence[str] | None = None,
+        last: int | None = None,
+        *,
+        intervals: bool = False,
+        superseded: bool = False,
+        origin: str | None = None,
+    ) -> ResultTable:
+        """Return what `evaluations` returns, without polars."""
         named = [metrics] if isinstance(metrics, str) else metrics
         wanted = self.displayed if named is None else [self._parse_metric(metric) for metric in named]
-        with self.open_session() as context:
+        with self.open_state() as context:
             where = _select_origin(origin, superseded=superseded)
             found = context.store.evaluations.history(self.name, check_last(last), metrics=wanted, where=where)
             if origin is not None and not found:
                 raise UsageError(f"{self.name}: nothing was pulled from {origin!r}; engine pull SPEC {origin} does it")
             only = None if last is None else [one.id for one in found]
             outcomes = context.store.checks.list_outcomes(self.name, only)
-        return frames.tabulate_evaluations(describe_store(self.name, wanted, found, outcomes), intervals=intervals)
+        return tabulation.tabulate_evaluations(describe_store(self.name, wanted, found, outcomes), intervals=intervals)
 
     def _parse_metric(self, text: str) -> str:
         task = self.project.models[self.spec.model].task if self.spec.model else None
@@ -104,13 +122,13 @@ class EvaluationStore:
 
     def evaluation(self, name: str | None = None) -> Evaluation:
         """Return one evaluation with all its details."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return self._load_evaluation(name, context)
 
-    def _load_evaluation(self, name: str | None, context: RunContext) -> Evaluation:
+    def _load_evaluation(self, name: str | None, context: StateContext) -> Evaluation:
         return context.store.evaluations.get(self._resolve_id(name, context))
 
-    def _resolve_id(self, name: str | None, context: RunContext) -> str:
+    def _resolve_id(self, name: str | None, context: StateContext) -> str:
         evaluations = context.store.evaluations
         found = evaluations.find_ids(self.name, name) if name is None or isinstance(name, str) else []
         everything = EvaluationFilter(any_origin=True)
@@ -123,7 +141,7 @@ class EvaluationStore:
 
         With `origin`, only those that were pulled from this deployment count.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             return context.store.evaluations.count(self.name, _select_origin(origin, superseded=superseded))
 
     def starts_anew(self, last: int | None = None) -> list[Evaluation]:
@@ -133,7 +151,7 @@ class EvaluationStore:
         """
         if self.spec.continues_across_models:
             return []
-        with self.open_session() as context:
+        with self.open_state() as context:
             found = context.store.evaluations.history(self.name, check_last(last), metrics=[])
         seen = {one.fingerprints.model for one in found[:1]}
         anew = []
@@ -143,11 +161,11 @@ class EvaluationStore:
             seen.add(one.fingerprints.model)
         return anew
 
-    def metrics(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
+    def metrics(self, evaluation: str | Evaluation | None = None) -> "pl.DataFrame":
         """Return every metric of an evaluation: metric, value, low, high, p_value, reason."""
-        return frames.tabulate_metrics(self._as_evaluation(evaluation))
+        return tabulation.tabulate_metrics(self._as_evaluation(evaluation)).to_frame()
 
-    def columns(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
+    def columns(self, evaluation: str | Evaluation | None = None) -> "pl.DataFrame":
         """Return the columns of an evaluation, the most drifted first.
 
         Returns
@@ -155,36 +173,36 @@ class EvaluationStore:
         column, role, drift, drift_p, significant, reference and batch (each as a text), drift_importance,
         model_importance, reason (why drift has no value), every statistic.
         """
-        return frames.tabulate_columns(self._as_evaluation(evaluation))
+        return tabulation.tabulate_columns(self._as_evaluation(evaluation)).to_frame()
 
-    def challenger(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
+    def challenger(self, evaluation: str | Evaluation | None = None) -> "pl.DataFrame":
         """Return the challenger against the model of the store, one row per performance metric.
 
-        The columns are those of `engine.api.frames.tabulate_challenger`. The frame is empty if the evaluation has no
-        challenger.
+        The columns are those of `engine.api.tabulation.tabulate_challenger`. The frame is empty if the evaluation has
+        no challenger.
         """
-        return frames.tabulate_challenger(self._as_evaluation(evaluation))
+        return tabulation.tabulate_challenger(self._as_evaluation(evaluation)).to_frame()
 
-    def estimates(self, evaluation: str | Evaluation | None = None) -> pl.DataFrame:
+    def estimates(self, evaluation: str | Evaluation | None = None) -> "pl.DataFrame":
         """Return the estimated performance beside what the labels show, one row per performance metric.
 
-        The columns are those of `engine.api.frames.tabulate_estimates`. The frame is empty unless the store declares
-        `estimates`.
+        The columns are those of `engine.api.tabulation.tabulate_estimates`. The frame is empty unless the store
+        declares `estimates`.
         """
-        return frames.tabulate_estimates(self._as_evaluation(evaluation))
+        return tabulation.tabulate_estimates(self._as_evaluation(evaluation)).to_frame()
 
-    def segments(self, evaluation: str | Evaluation | None = None, metric: str | None = None) -> pl.DataFrame:
+    def segments(self, evaluation: str | Evaluation | None = None, metric: str | None = None) -> "pl.DataFrame":
         """Return the segments of an evaluation, the worst first, with the drift and a performance metric of each.
 
-        The columns are those of `engine.api.frames.tabulate_segments`. The frame is empty unless the store declares
+        The columns are those of `engine.api.tabulation.tabulate_segments`. The frame is empty unless the store declares
         `segments`.
         """
-        return frames.tabulate_segments(self._as_evaluation(evaluation), metric)
+        return tabulation.tabulate_segments(self._as_evaluation(evaluation), metric).to_frame()
 
     def _as_evaluation(self, evaluation: str | Evaluation | None) -> Evaluation:
         return evaluation if isinstance(evaluation, Evaluation) else self.evaluation(evaluation)
 
-    def checks(self, evaluation: str | None = None, last: int | None = None) -> pl.DataFrame:
+    def checks(self, evaluation: str | None = None, last: int | None = None) -> "pl.DataFrame":
         """Return the results of the checks, oldest first; with `last`, only the newest. Of one evaluation, if named.
 
         Returns
@@ -192,14 +210,18 @@ class EvaluationStore:
         created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
         evaluation_id, detectable (what would have broken an OK in 4 of 5 batches of this size).
         """
-        with self.open_session() as context:
+        return self.tabulate_checks(evaluation, last).to_frame()
+
+    def tabulate_checks(self, evaluation: str | None = None, last: int | None = None) -> ResultTable:
+        """Return what `checks` returns, without polars."""
+        with self.open_state() as context:
             only = None if evaluation is None else self._resolve_id(evaluation, context)
             points = context.store.checks.history(self.name, last=check_last(last), evaluation=only)
             return tabulate_check_points(points, context)
 
     def latest_checks(self, evaluation: str | None = None) -> list[CheckPoint]:
         """Return the results of each check when it was last applied to an evaluation, oldest first."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             points = context.store.checks.history(self.name, evaluation=self._resolve_id(evaluation, context))
         newest = {point.result.check: point.created for point in sorted(points, key=lambda point: point.created)}
         return [point for point in points if point.created == newest[point.result.check]]
@@ -209,6 +231,8 @@ class EvaluationStore:
 
         Those of an evaluation that was pulled from a deployment are recorded there, and here not changed.
         """
+        from engine.pipeline.checks import apply_checks
+
         with self.open_session() as context:
             found = self._load_evaluation(evaluation, context)
             if found.origin is not None:
@@ -219,7 +243,7 @@ class EvaluationStore:
             chosen = replace(context, built={self.name: found.id})
             return list(apply_checks(self.name, chosen).results)
 
-    def replay(self, tried: TriedValues | None = None) -> pl.DataFrame:
+    def replay(self, tried: "TriedValues | None" = None) -> "pl.DataFrame":
         """Apply the checks, as the spec declares them now or with tried settings, to all evaluations; record nothing.
 
         Parameters
@@ -240,8 +264,10 @@ class EvaluationStore:
         UsageError
             There is no evaluation yet, or a tried setting is not possible.
         """
+        from engine.api.replay import replay_target
+
         with self.open_session() as context:
-            return replay_target(self.name, tried or {}, context)
+            return replay_target(self.name, tried or {}, context).to_frame()
 
     def compare(self, evaluation: str | None = None, reference: str | None = None) -> Evaluation:
         """Compare an evaluation with another reference. The comparison is computed now and not stored.
@@ -261,6 +287,8 @@ class EvaluationStore:
         DataError, ModelError
             The reference cannot be read, or lacks columns of the evaluation.
         """
+        from engine.pipeline import comparison
+
         with self.open_session() as context:
             found = self._load_evaluation(evaluation, context)
             if reference is None:
@@ -282,6 +310,8 @@ class EvaluationStore:
         DeliveryError
             The file cannot be written.
         """
+        from engine.pipeline import reports
+
         with self.open_session() as context:
             facts = reports.collect_report_facts(self._load_evaluation(evaluation, context), context)
             target = Path(f"{facts.file_name}.html" if path is None else path)
@@ -290,10 +320,10 @@ class EvaluationStore:
 
     def before(self, evaluation: str | None = None) -> Evaluation:
         """Return the evaluation before this one; of the same model, unless the history goes on across models."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return self._load_previous(self._resolve_id(evaluation, context), context)
 
-    def _load_previous(self, id_: str, context: RunContext) -> Evaluation:
+    def _load_previous(self, id_: str, context: StateContext) -> Evaluation:
         evaluations = context.store.evaluations
         chosen = evaluations.get(id_)
         earlier = select_earlier(chosen, context)
@@ -333,7 +363,7 @@ class EvaluationStore:
         UsageError
             There is no evaluation with a name, or none with a label or with its value.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             called = {self._choose_name(name, context) for name in names} if names else None
             moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
             everything = _select_origin(origin, superseded=True)
@@ -346,7 +376,7 @@ class EvaluationStore:
                 _require_labels(wanted, context.store.evaluations.history(self.name, metrics=[], where=everything))
         return chosen
 
-    def _choose_name(self, name: str, context: RunContext) -> str:
+    def _choose_name(self, name: str, context: StateContext) -> str:
         """Return the name, if evaluations have it, else the id of the only evaluation that it can mean."""
         evaluations = context.store.evaluations
         named = EvaluationFilter(name=name, superseded=True, any_origin=True)
@@ -381,7 +411,7 @@ class EvaluationStore:
 
     def removals(self) -> list[Removal]:
         """Return the removals of evaluations, oldest first: names, user and time."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return context.store.evaluations.list_removals(self.name)
 
 
@@ -400,7 +430,7 @@ def _require_labels(labels: Mapping[str, str], known: Sequence[Evaluation]) -> N
             raise unknown_name(f"evaluation with label {key} =", value, values)
 
 
-def tabulate_check_points(points: Sequence[CheckPoint], context: RunContext) -> pl.DataFrame:
+def tabulate_check_points(points: Sequence[CheckPoint], context: StateContext) -> ResultTable:
     """Return one row per result of a check, with the name of its evaluation."""
     ids = {point.result.evaluation for point in points if point.result.evaluation is not None}
-    return frames.tabulate_checks(points, context.store.evaluations.name_ids(ids))
+    return tabulation.tabulate_checks(points, context.store.evaluations.name_ids(ids))

@@ -9,29 +9,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from engine import spec
 from engine.acting_user import describe_acting_user
-from engine.api import frames, trigger_history
+from engine.api import tabulation, trigger_history
 from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
 from engine.api.lookup import check_last, choose_id, unknown_name
-from engine.api.replay import TriedValues, replay_target
+from engine.api.result_table import ResultTable
+from engine.api.run_logs import tabulate_log
 from engine.bundles.project_bundles import list_project_bundles
 from engine.errors import DataError, EngineError, UsageError
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.formatting.lists import join_some
 from engine.formatting.moments import format_minute
 from engine.notifications import Delivery, deliver_messages, has_state
-from engine.pipeline.bundle_creation import CreatedBundle, plan_bundle
-from engine.pipeline.checks import apply_checks
-from engine.pipeline.datasets import ChecksFailed
+from engine.pipeline.context import StateContext
 from engine.pipeline.log import LogLine
 from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
-from engine.scenarios.drill import DrillResult, drill_store
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
 from engine.service.deployments.deployed_spec import find_deployed_spec
@@ -62,6 +59,13 @@ from engine.store.node import OperationRow as Update
 from engine.store.retention import Pruned, prune_state
 from engine.store.state_size import StateSize, describe_size
 from engine.views.trigger_view import FireView, TriggerView, describe_pause
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from engine.api.replay import TriedValues
+    from engine.pipeline.bundle_creation import CreatedBundle
+    from engine.scenarios.drill import DrillResult
 
 __all__ = ["Project", "Run", "Update", "load", "run"]
 
@@ -163,29 +167,33 @@ class Project:
                 stores = ", ".join(self.stores)
                 raise UsageError(f"{name!r} is a dataset, but an evaluation store is needed: {stores}")
             raise unknown_name("evaluation store", name, self.stores)
-        return EvaluationStore(name, self.spec, self.open_session)
+        return EvaluationStore(name, self.spec, self.open_state, self.open_session)
 
-    def runs(self, last: int | None = None) -> pl.DataFrame:
+    def runs(self, last: int | None = None) -> "pl.DataFrame":
         """Return the runs, oldest first; with `last`, only the newest ones.
 
         Returns
         -------
         id, scenario, state (RUNNING, or the outcome), started (UTC), seconds, trigger, who, parent.
         """
-        with self.open_session() as context:
-            return frames.tabulate_runs(context.store.runs.history(last=check_last(last), whole=False))
+        return self.tabulate_runs(last).to_frame()
+
+    def tabulate_runs(self, last: int | None = None) -> ResultTable:
+        """Return what `runs` returns, without polars."""
+        with self.open_state() as context:
+            return tabulation.tabulate_runs(context.store.runs.history(last=check_last(last), whole=False))
 
     def count_runs(self) -> int:
         """Return the number of runs."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return context.store.runs.count()
 
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
         """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return context.store.runs.get(_choose_run(id, context))
 
-    def log(self, run: str) -> pl.DataFrame:
+    def log(self, run: str) -> "pl.DataFrame":
         """Return the log of a run and of the runs that it started: at (UTC), level, scenario, step, text.
 
         Raises
@@ -193,12 +201,16 @@ class Project:
         UsageError
             There is no such run.
         """
-        with self.open_session() as context:
+        return self.tabulate_log(run).to_frame()
+
+    def tabulate_log(self, run: str) -> ResultTable:
+        """Return what `log` returns, without polars."""
+        with self.open_state() as context:
             runs = context.store.runs
             family = runs.list_descendants(_choose_run(run, context))
-            return frames.tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family])
+            return tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family])
 
-    def checks(self, target: str, last: int | None = None) -> pl.DataFrame:
+    def checks(self, target: str, last: int | None = None) -> "pl.DataFrame":
         """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
 
         Returns
@@ -211,8 +223,14 @@ class Project:
         UsageError
             There is no such dataset or store.
         """
+        return self.tabulate_checks(target, last=last).to_frame()
+
+    def tabulate_checks(self, target: str, evaluation: str | None = None, last: int | None = None) -> ResultTable:
+        """Return what `checks` returns, without polars; those of one evaluation, if it is named."""
         self._require_target(target)
-        with self.open_session() as context:
+        if evaluation is not None:
+            return self.store(target).tabulate_checks(evaluation, last)
+        with self.open_state() as context:
             return tabulate_check_points(context.store.checks.history(target, last=check_last(last)), context)
 
     def check(self, target: str, evaluation: str | None = None) -> list[CheckResult]:
@@ -230,6 +248,8 @@ class Project:
         DataError
             The dataset cannot be read, or its contract does not hold.
         """
+        from engine.pipeline.checks import apply_checks
+
         self._require_target(target)
         if target in self.stores:
             return self.store(target).check(evaluation)
@@ -238,7 +258,7 @@ class Project:
         with self.open_session() as context:
             return list(context.read_unchanged(lambda attempt: apply_checks(target, attempt)).results)
 
-    def replay(self, target: str, tried: TriedValues | None = None) -> pl.DataFrame:
+    def replay(self, target: str, tried: "TriedValues | None" = None) -> "pl.DataFrame":
         """Apply the checks of a dataset or evaluation store to all that is stored of it, as `EvaluationStore.replay`.
 
         The evaluations of a dataset are its measurements, named by their time.
@@ -248,11 +268,13 @@ class Project:
         UsageError
             There is no such dataset or store, nothing is stored of it, or a tried setting is not possible.
         """
+        from engine.api.replay import replay_target
+
         self._require_target(target)
         with self.open_session() as context:
-            return replay_target(target, tried or {}, context)
+            return replay_target(target, tried or {}, context).to_frame()
 
-    def drill(self, store: str, *disturbances: str, scenarios: Sequence[str] = ()) -> DrillResult:
+    def drill(self, store: str, *disturbances: str, scenarios: Sequence[str] = ()) -> "DrillResult":
         """Disturb the batch of a store in memory: which checks fire, and what would be sent? Nothing is kept or sent.
 
         Parameters
@@ -272,12 +294,14 @@ class Project:
         StoreError
             The state cannot be read.
         """
+        from engine.scenarios.drill import drill_store
+
         parsed = [parse_term(one) for one in disturbances]
         return drill_store(
             self.spec, store, parsed, scenarios=scenarios, environ=self.environ, listeners=self.listeners
         )
 
-    def create_bundle(self, name: str, *, keys: Sequence[Path] = ()) -> CreatedBundle:
+    def create_bundle(self, name: str, *, keys: Sequence[Path] = ()) -> "CreatedBundle":
         """Build what a bundle of the spec includes, pack it, and put it into the local registry under its name.
 
         Parameters
@@ -294,6 +318,9 @@ class Project:
         DataError, ModelError
             A dataset or a model cannot be built, or a check of a dataset is ERROR.
         """
+        from engine.pipeline.bundle_creation import plan_bundle
+        from engine.pipeline.datasets import ChecksFailed
+
         with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
             try:
                 return context.read_unchanged(
@@ -302,7 +329,7 @@ class Project:
             except ChecksFailed as failed:
                 raise DataError(str(failed)) from failed
 
-    def outbox(self) -> pl.DataFrame:
+    def outbox(self) -> "pl.DataFrame":
         """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.
 
         REFUSED ones were refused by their receivers for good, and can be sent again by `retry_messages`; DROPPED ones
@@ -313,8 +340,12 @@ class Project:
         id, state, created (UTC), reporter, channel, to (receivers that do not have it), subject, tries, reason (of the
         last failure, or of dropping), run.
         """
-        with self.open_session() as context:
-            return frames.tabulate_messages(context.store.outbox.list_unsent())
+        return self.tabulate_outbox().to_frame()
+
+    def tabulate_outbox(self) -> ResultTable:
+        """Return what `outbox` returns, without polars."""
+        with self.open_state() as context:
+            return tabulation.tabulate_messages(context.store.outbox.list_unsent())
 
     def drop_messages(self, *ids: str) -> list[str]:
         """Drop undelivered and refused messages of the outbox: they are not tried again. Record who has dropped them.
@@ -334,7 +365,7 @@ class Project:
         UsageError
             There is no such undelivered message.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             dropped = [message.id for message in _select_messages(context, ids)]
             for message in dropped:
                 reason = f"dropped by {describe_acting_user()} on {format_minute(context.clock())}"
@@ -351,7 +382,7 @@ class Project:
         UsageError
             There is no such undelivered message.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             messages = _select_messages(context, ids)
             context.store.make_due(messages)
             return list(deliver_messages(context.store, self.spec, context.secrets, messages=messages))
@@ -373,7 +404,7 @@ class Project:
             There is no such dataset, store or check, or the time is over.
         """
         self._require_check(target, check)
-        with self.open_session() as context:
+        with self.open_state() as context:
             end = trigger_history.resolve_end(until, "a mute", context)
             muted = Mute(target, check, end, describe_acting_user(), " ".join(reason.split()), context.clock())
             context.store.mutes.add(muted)
@@ -387,12 +418,12 @@ class Project:
         UsageError
             The check is not muted.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             if not context.store.mutes.end(target, check, describe_acting_user()):
                 muted = [f"{mute.target} {mute.check!r}" for mute in context.store.mutes.list_active()]
                 raise UsageError(f"{target} {check!r} is not muted; muted are {join_some(muted) or 'no checks'}")
 
-    def mutes(self) -> pl.DataFrame:
+    def mutes(self) -> "pl.DataFrame":
         """Return all mutes of checks, oldest first.
 
         Returns
@@ -400,14 +431,18 @@ class Project:
         target (store or dataset), check, state (in force, in force without effect because the spec has no such check,
         expired, or by whom it was ended), until (UTC), by, reason, created (UTC).
         """
-        with self.open_session() as context:
-            return frames.tabulate_mutes(
+        return self.tabulate_mutes().to_frame()
+
+    def tabulate_mutes(self) -> ResultTable:
+        """Return what `mutes` returns, without polars."""
+        with self.open_state() as context:
+            return tabulation.tabulate_mutes(
                 context.store.mutes.history(), context.store.mutes.list_active(), find_idle_mutes(context)
             )
 
     def tell_mutes(self, target: str | None = None) -> list[str]:
         """Return a sentence per mute in force, of the checks of one store or dataset or of all."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             active = [mute for mute in context.store.mutes.list_active() if target in (None, mute.target)]
         return [f"{mute.target}: {_describe_mute(mute)}" for mute in active]
 
@@ -428,7 +463,7 @@ class Project:
         UsageError
             There is no such scenario, or the time is over.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             paused = trigger_history.pause_scenario(scenario, until, reason, context)
             return describe_pause(paused) + trigger_history.explain_idle_pause(scenario, context)
 
@@ -440,10 +475,10 @@ class Project:
         UsageError
             The scenario is not paused.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             trigger_history.resume_scenario(scenario, context)
 
-    def pauses(self) -> pl.DataFrame:
+    def pauses(self) -> "pl.DataFrame":
         """Return all pauses of scenarios, oldest first.
 
         Returns
@@ -451,17 +486,21 @@ class Project:
         scenario, state (in force, in force without effect and why, over, or by whom it was ended), until (UTC; null:
         when somebody resumes it), by, reason, created (UTC).
         """
-        with self.open_session() as context:
+        return self.tabulate_pauses().to_frame()
+
+    def tabulate_pauses(self) -> ResultTable:
+        """Return what `pauses` returns, without polars."""
+        with self.open_state() as context:
             pauses = context.store.pauses
             idle = {name: trigger_history.explain_idle_pause(name, context) for name in pauses.list_scenarios()}
-            return frames.tabulate_pauses(pauses.history(), pauses.list_active(), idle)
+            return tabulation.tabulate_pauses(pauses.history(), pauses.list_active(), idle)
 
     def tell_pauses(self) -> list[str]:
         """Return a sentence for each pause in force."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return trigger_history.tell_pauses(context)
 
-    def bundles(self) -> pl.DataFrame:
+    def bundles(self) -> "pl.DataFrame":
         """Return the bundles that were made here and those that are published, by name.
 
         Returns
@@ -474,9 +513,9 @@ class Project:
         BundleError
             The file of a name is damaged.
         """
-        return frames.tabulate_bundles(list_project_bundles(self.spec))
+        return tabulation.tabulate_bundles(list_project_bundles(self.spec)).to_frame()
 
-    def triggers(self) -> pl.DataFrame:
+    def triggers(self) -> "pl.DataFrame":
         """Return the triggers of all scenarios, in the order of the spec. No server is needed for it.
 
         Returns
@@ -485,19 +524,19 @@ class Project:
         (of its newest fire, UTC), last_state, last_run, next_times (the next five, UTC; empty for a trigger that is not
         due at times).
         """
-        return frames.tabulate_triggers(self.list_triggers())
+        return tabulation.tabulate_triggers(self.list_triggers()).to_frame()
 
     def list_triggers(self) -> list[TriggerView]:
         """Return the triggers of all scenarios, in the order of the spec, as records."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return trigger_history.list_triggers(context)
 
     def tell_triggers(self) -> list[str]:
         """Return sentences that tell whether engine serve looks at the triggers; none if all is well."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return trigger_history.tell_evaluation(context)
 
-    def fires(self, last: int | None = None) -> pl.DataFrame:
+    def fires(self, last: int | None = None) -> "pl.DataFrame":
         """Return what was due by triggers and what has become of it, oldest first; with `last`, the newest.
 
         Returns
@@ -507,17 +546,21 @@ class Project:
         attempt, into (the number of the fire that does its work), late (seconds after `scheduled` at which its run has
         started, or without a run, at which it was seen), changed (the names of what has changed).
         """
-        with self.open_session() as context:
-            return frames.tabulate_fires(trigger_history.list_fires(check_last(last), context))
+        return self.tabulate_fires(last).to_frame()
+
+    def tabulate_fires(self, last: int | None = None) -> ResultTable:
+        """Return what `fires` returns, without polars."""
+        with self.open_state() as context:
+            return tabulation.tabulate_fires(trigger_history.list_fires(check_last(last), context))
 
     def count_fires(self) -> int:
         """Return the number of fires."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return context.store.fires.count()
 
     def fire_of(self, run: str) -> FireView | None:
         """Return the fire that a run answers, None if it answers none; raises UsageError if the run is unknown."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return trigger_history.find_fire_of(context.store.runs.get(_choose_run(run, context)), context)
 
     def prune(self, *, dry: bool = False) -> Pruned:
@@ -530,12 +573,12 @@ class Project:
         dry
             Remove nothing, and return what would be removed.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             return prune_state(context.store, self.spec, context.clock(), dry=dry)
 
     def state_size(self) -> StateSize:
         """Return how large the state is: bytes of its database and of its files, and rows."""
-        with self.open_session() as context:
+        with self.open_state() as context:
             return describe_size(context.store)
 
     def vacuum(self) -> tuple[int, int]:
@@ -546,7 +589,7 @@ class Project:
         UsageError
             Runs are at work.
         """
-        with self.open_session() as context:
+        with self.open_state() as context:
             if running := context.store.runs.list_running():
                 which = join_some(f"{shorten_id(run.id)} of {run.scenario}" for run in running)
                 raise UsageError(
@@ -557,7 +600,7 @@ class Project:
             context.store.database.vacuum()
             return before, describe_size(context.store).database_bytes
 
-    def reporter_states(self) -> pl.DataFrame:
+    def reporter_states(self) -> "pl.DataFrame":
         """Return what the reporters with `only_on_change` or `cooldown` have last seen and told.
 
         Returns
@@ -566,7 +609,11 @@ class Project:
         before the first), since (UTC), told (what its receivers know), sent_at (its last message, UTC), as_of (the
         moment that the last run stands for, UTC).
         """
-        with self.open_session() as context:
+        return self.tabulate_reporter_states().to_frame()
+
+    def tabulate_reporter_states(self) -> ResultTable:
+        """Return what `reporter_states` returns, without polars."""
+        with self.open_state() as context:
             declared = [
                 (name, reporter)
                 for name, scenario in self.spec.scenarios.items()
@@ -574,7 +621,7 @@ class Project:
                 if has_state(reporter)
             ]
             states = {name: context.store.reporter_states.list_of(name) for name, _ in declared}
-            return frames.tabulate_reporters(declared, [state for found in states.values() for state in found])
+            return tabulation.tabulate_reporters(declared, [state for found in states.values() for state in found])
 
     def list_checks(self, target: str) -> list[str]:
         """Return the names of the checks of a dataset or an evaluation store; raises UsageError if it is unknown."""
@@ -669,7 +716,7 @@ class Project:
         if since is not None:
             moment = since if isinstance(since, datetime) else datetime.combine(since, time())
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        with self.open_session() as context:
+        with self.open_state() as context:
             return pull_evaluations(
                 self.spec,
                 deployment,
@@ -680,7 +727,7 @@ class Project:
                 tell=self._tell_deployment,
             )
 
-    def deployments(self) -> pl.DataFrame:
+    def deployments(self) -> "pl.DataFrame":
         """Return the deployments of the spec as they are now.
 
         Returns
@@ -688,7 +735,7 @@ class Project:
         name, infrastructure, state (HEALTHY, OUT_OF_SYNC, ERROR, UNKNOWN), reasons, revision, bundle, bundle_name,
         since, by.
         """
-        return frames.tabulate_deployments(list_deployments(self.spec, self.environ))
+        return tabulation.tabulate_deployments(list_deployments(self.spec, self.environ)).to_frame()
 
     def updates(self, deployment: str) -> list[Update]:
         """Return the operations on a deployment, oldest first; raises UsageError if the spec has no such deployment."""
@@ -704,7 +751,7 @@ class Project:
         """
         names = [deployment] if deployment is not None else list(self.spec.resources.deployments)
         if not names:
-            with self.open_session() as context:
+            with self.open_state() as context:
                 return [describe_status(self.name, None, ProjectState(context.project, context.store, context.clock()))]
         return [self._describe_deployed(name) for name in names]
 
@@ -722,7 +769,7 @@ class Project:
             deployed = self.on(name)
         except EngineError as problem:  # such as a file that it includes and that is gone
             return describe_status(name, add_problems(state, [str(problem)]), None)
-        with deployed.open_session() as context:
+        with deployed.open_state() as context:
             return describe_status(name, state, ProjectState(context.project, context.store, context.clock()))
 
     def _tell_deployment(self, text: str) -> None:
@@ -732,8 +779,17 @@ class Project:
 
     @contextmanager
     def open_session(self) -> Iterator[RunContext]:
-        """Open the project's state and yield the context that runs start from."""
+        """Open the project's state and data, and yield the context that runs start from."""
         with session.open_session(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
+            yield context
+
+    @contextmanager
+    def open_state(self) -> Iterator[StateContext]:
+        """Open the project's state alone; the messages of killed runs are sent first, as when a run starts."""
+        with session.open_state(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
+            if context.store.runs.list_dead():
+                with self.open_session():
+                    pass
             yield context
 
 
@@ -749,12 +805,12 @@ def _describe_mute(mute: Mute) -> str:
     return f"check {mute.check!r} is {CheckMute(mute.until, mute.by, mute.reason)}"
 
 
-def _choose_run(id_: str, context: RunContext) -> str:
+def _choose_run(id_: str, context: StateContext) -> str:
     """Return the id of the run that a text can only mean."""
     return choose_id("run", id_, context.store.runs.find_ids(id_), context.store.runs.list_short_ids)
 
 
-def _select_messages(context: RunContext, ids: Sequence[str]) -> list[OutboxMessage]:
+def _select_messages(context: StateContext, ids: Sequence[str]) -> list[OutboxMessage]:
     """Return the undelivered and refused messages with these ids, of these runs, reporters or channels; or all."""
     outbox = context.store.outbox
     open_messages = sorted((*outbox.list_undelivered(), *outbox.list_refused()), key=lambda message: message.created)

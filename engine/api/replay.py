@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import polars as pl
-
+from engine.api.result_table import ResultTable
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_number
@@ -21,7 +20,7 @@ SHOWN_METRICS = 3
 """Metrics of a wildcard check that are listed."""
 
 
-def replay_target(target: str, tried: TriedValues, context: RunContext) -> pl.DataFrame:
+def replay_target(target: str, tried: TriedValues, context: RunContext) -> ResultTable:
     """Return what the checks of a dataset or store give for all that is stored of it; with tried settings, also those.
 
     Raises
@@ -49,11 +48,11 @@ def write_value(value: Any) -> str:
         raise UsageError(f"{value!r} cannot be a setting of a check: {problem}") from problem
 
 
-def _tabulate_replay(rows: Sequence[tuple[ReplayedCheck, bool]]) -> pl.DataFrame:
-    schema: dict[str, Any] = {"check": pl.String, "tried": pl.Boolean}
+def _tabulate_replay(rows: Sequence[tuple[ReplayedCheck, bool]]) -> ResultTable:
+    schema: dict[str, type] = {"check": str, "tried": bool}
     counts = ("evaluations", "error", "warning", "empty", "ok", "not_measured", "alarms")
-    schema |= dict.fromkeys(counts, pl.Int64)
-    schema |= dict.fromkeys(("first", "last", "metrics", "bounds", "reason"), pl.String)
+    schema |= dict.fromkeys(counts, int)
+    schema |= dict.fromkeys(("first", "last", "metrics", "bounds", "reason"), str)
     made = [
         {part: getattr(one, part) for part in ("check", *counts, "first", "last", "reason")}
         | {
@@ -63,7 +62,7 @@ def _tabulate_replay(rows: Sequence[tuple[ReplayedCheck, bool]]) -> pl.DataFrame
         }
         for one, tried in rows
     ]
-    return pl.DataFrame(made, schema)
+    return ResultTable(schema, made)
 
 
 def _format_bound(bound: object) -> str:

@@ -7,7 +7,7 @@ from engine.acting_user import describe_acting_user
 from engine.api.lookup import unknown_name
 from engine.errors import UsageError
 from engine.formatting.lists import join_some
-from engine.scenarios.context import RunContext
+from engine.pipeline.context import StateContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
 from engine.service.triggers.late_triggers import tell_late_triggers
 from engine.service.triggers.schedule import list_next_times
@@ -27,7 +27,7 @@ NEXT_TIMES = 5
 """How many of the next times of a trigger are told."""
 
 
-def resolve_end(until: date | datetime | timedelta, what: str, context: RunContext) -> datetime:
+def resolve_end(until: date | datetime | timedelta, what: str, context: StateContext) -> datetime:
     """Return when something that begins now ends; raises UsageError if it cannot end then."""
     try:
         return find_end(until, what, context.clock(), context.project.as_of.tzinfo or UTC)
@@ -35,7 +35,9 @@ def resolve_end(until: date | datetime | timedelta, what: str, context: RunConte
         raise UsageError(str(wrong)) from None
 
 
-def pause_scenario(scenario: str, until: date | datetime | timedelta | None, reason: str, context: RunContext) -> Pause:
+def pause_scenario(
+    scenario: str, until: date | datetime | timedelta | None, reason: str, context: StateContext
+) -> Pause:
     """Record that the triggers of a scenario start no runs; raises UsageError if there is no such scenario."""
     _require_scenario(scenario, context)
     end = None if until is None else resolve_end(until, "a pause", context)
@@ -44,7 +46,7 @@ def pause_scenario(scenario: str, until: date | datetime | timedelta | None, rea
     return pause
 
 
-def resume_scenario(scenario: str, context: RunContext) -> None:
+def resume_scenario(scenario: str, context: StateContext) -> None:
     """End the pause of a scenario; raises UsageError if it is not paused."""
     if not context.store.pauses.end(scenario, describe_acting_user()):
         paused = [pause.scenario for pause in context.store.pauses.list_active()]
@@ -54,7 +56,7 @@ def resume_scenario(scenario: str, context: RunContext) -> None:
         raise UsageError(f"{scenario!r} is not paused; {others}")
 
 
-def tell_pauses(context: RunContext) -> list[str]:
+def tell_pauses(context: StateContext) -> list[str]:
     """Return a sentence for each pause in force; it says so if there is nothing to pause."""
     return [
         f"{pause.scenario}: {describe_pause(pause)}{explain_idle_pause(pause.scenario, context)}"
@@ -62,7 +64,7 @@ def tell_pauses(context: RunContext) -> list[str]:
     ]
 
 
-def explain_idle_pause(scenario: str, context: RunContext) -> str:
+def explain_idle_pause(scenario: str, context: StateContext) -> str:
     """Return why a pause of a scenario has no effect, as the end of a sentence; empty if it has one."""
     if not is_declared(context.project, scenario):
         return "; but the spec has no such scenario"
@@ -72,7 +74,7 @@ def explain_idle_pause(scenario: str, context: RunContext) -> str:
     return ""
 
 
-def list_triggers(context: RunContext) -> list[TriggerView]:
+def list_triggers(context: StateContext) -> list[TriggerView]:
     """Return the triggers of all scenarios, in the order of the spec."""
 
     def list_times(scenario: str, trigger: AnyTrigger, state: TriggerState | None) -> Sequence[datetime]:
@@ -81,24 +83,24 @@ def list_triggers(context: RunContext) -> list[TriggerView]:
     return describe_triggers(context.project, context.store, list_times)
 
 
-def tell_evaluation(context: RunContext) -> list[str]:
+def tell_evaluation(context: StateContext) -> list[str]:
     """Return sentences that tell whether engine serve looks at the triggers now, and since when it does not."""
     return tell_late_triggers(context.project, context.store, context.clock())
 
 
-def list_fires(last: int | None, context: RunContext) -> list[FireView]:
+def list_fires(last: int | None, context: StateContext) -> list[FireView]:
     """Return the fires of all triggers (the `last` of them), oldest first."""
     found = context.store.fires.history(last=last)
     runs = context.store.runs.find_all([fire.run for fire in found if fire.run])
     return [describe_fire(fire, runs.get(fire.run or ""), name_zone(fire, context.project)) for fire in found]
 
 
-def find_fire_of(run: RunRecord, context: RunContext) -> FireView | None:
+def find_fire_of(run: RunRecord, context: StateContext) -> FireView | None:
     """Return the fire that a run answers; None if it answers none, or retention has removed it."""
     fire: Fire | None = None if run.fire is None else context.store.fires.get(run.fire)
     return None if fire is None else describe_fire(fire, run, name_zone(fire, context.project))
 
 
-def _require_scenario(scenario: str, context: RunContext) -> None:
+def _require_scenario(scenario: str, context: StateContext) -> None:
     if not is_declared(context.project, scenario):
         raise unknown_name("scenario", scenario, list(context.project.scenarios) or [DEFAULT_SCENARIO])

@@ -57,6 +57,7 @@ def command(
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
+    from engine.api.result_table import ResultTable
     from engine.cli import check_printers, output
     from engine.scenarios.result import checks_exit_code
     from engine.spec.resources.checks import describe_inactive_checks
@@ -68,7 +69,7 @@ def command(
         else:
             found = project.check(target, evaluation)
     if replay:
-        check_printers.print_replay(target, replayed, "json" if format_ == "json" else "text")
+        check_printers.print_replay(target, ResultTable.from_frame(replayed), "json" if format_ == "json" else "text")
         return ExitCode.OK
     if format_ == "github":
         print(output.render_annotations(found))

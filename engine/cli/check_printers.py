@@ -1,13 +1,15 @@
 """Prints the results of checks, and what they give for all that is stored."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
-import polars as pl
-
-from engine.api import frames
+from engine.api import tabulation
+from engine.api.result_table import ResultTable
 from engine.cli.json_output import print_json
+from engine.cli.options import TableFormat
+from engine.cli.table_printers import print_table
 from engine.cli.tables import Page, render_json, to_records
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.evaluation_json import check_to_json
@@ -26,6 +28,7 @@ OUTCOME_HEADERS = {
     "bounds": "range",
 }
 REASON_HEADER = {"reason": "reason"}
+CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when (UTC)", **REASON_HEADER, "run": "run"}
 REPLAY_HEADERS = {
     **{name: name for name in ("check", "settings")},
     "bounds": "range",
@@ -59,60 +62,64 @@ def add_outcomes(results: Sequence[CheckResult], page: Page) -> None:
     now = utc_now()
     points = [CheckPoint(None, now, result) for result in sort_by_severity(results)]
     # What counts as OK without a value comes before what is OK.
-    shown = collapse_passed(frames.tabulate_checks(points, {})).sort(pl.col("outcome") == "OK", maintain_order=True)
-    page.add_table(shown.head(SHOWN_RESULTS), OUTCOME_HEADERS | REASON_HEADER)
-    if shown.height > SHOWN_RESULTS:
-        page.add_line(f"{shown.height - SHOWN_RESULTS} more results: --format json shows all", style="dim")
+    collapsed = collapse_passed(tabulation.tabulate_checks(points, {}))
+    rows = sorted(collapsed.rows, key=lambda row: row["outcome"] == "OK")
+    page.add_table(replace(collapsed, rows=rows[:SHOWN_RESULTS]), OUTCOME_HEADERS | REASON_HEADER)
+    if len(rows) > SHOWN_RESULTS:
+        page.add_line(f"{len(rows) - SHOWN_RESULTS} more results: --format json shows all", style="dim")
 
 
-def collapse_passed(checks: pl.DataFrame) -> pl.DataFrame:
+def print_check_history(
+    title: str, results: ResultTable, format_: TableFormat, *, sort: str | None, last: int | None
+) -> None:
+    """Print the newest results of the checks of a store or a dataset."""
+    shown = collapse_passed(results) if format_ == "text" else results
+    print_table(title, shown, CHECK_HEADERS, format_, sort=sort, last=last)
+
+
+def collapse_passed(results: ResultTable) -> ResultTable:
     """Collapse the metrics of a wildcard check that are OK into one row; other outcomes keep one row each."""
-    # Rows get a group number; all OK rows of one application of a check get that of the first.
-    first = pl.col("place").min().over("created", "evaluation_id", "check", "outcome")
-    several = pl.col("several") > 1
-    return (
-        checks.with_row_index("place")
-        .with_columns(place=pl.when(pl.col("outcome") == "OK").then(first).otherwise("place"))
-        .group_by("place", maintain_order=True)
-        .agg(
-            pl.exclude("reason").first(),
-            pl.col("reason").drop_nulls().first(),
-            pl.len().alias("several"),
-            pl.col("bounds").n_unique().alias("ranges"),
-            pl.col("reason").count().alias("explained"),
-            pl.col("metric").filter(pl.col("reason").is_not_null()).first().alias("example"),
-        )
-        .with_columns(
-            metric=pl.when(several).then(pl.format("{} metrics", "several")).otherwise("metric"),
-            value=pl.when(several.not_()).then("value"),
-            reason=pl.when(several & (pl.col("explained") > 0))
-            .then(pl.format("{} of them, such as {}, {}", "explained", "example", "reason"))
-            .otherwise("reason"),
-            bounds=pl.when(pl.col("ranges") == 1).then("bounds"),
-        )
-    )
+    groups: dict[tuple[object, ...], list[Mapping[str, Any]]] = {}
+    for place, row in enumerate(results.rows):
+        applied = (row["created"], row["evaluation_id"], row["check"])
+        groups.setdefault(applied if row["outcome"] == "OK" else (place,), []).append(row)
+    return replace(results, rows=[_join_passed(rows) for rows in groups.values()])
 
 
-def print_replay(target: str, replayed: pl.DataFrame, format_: Literal["text", "json"]) -> None:
+def _join_passed(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    if len(rows) == 1:
+        return rows[0]
+    explained = [row for row in rows if row["reason"] is not None]
+    reason = None
+    if explained:
+        first = explained[0]
+        reason = f"{len(explained)} of them, such as {first['metric']}, {first['reason']}"
+    bounds = {row["bounds"] for row in rows}
+    joined = {"metric": f"{len(rows)} metrics", "value": None, "reason": reason}
+    return {**rows[0], **joined, "bounds": rows[0]["bounds"] if len(bounds) == 1 else None}
+
+
+def print_replay(target: str, replayed: ResultTable, format_: Literal["text", "json"]) -> None:
     """Print what checks give for all that is stored: one row per check, and one for its tried settings."""
     if format_ == "json":
         print_json(render_json({"target": target, "checks": to_records(replayed)}))
         return
     page = Page()
-    if replayed.is_empty():
+    if not replayed.rows:
         page.add_title(f"{target} has no checks; declare some under its key checks:")
         page.print()
         return
-    number = replayed["evaluations"][0]
+    number = replayed.rows[0]["evaluations"]
     page.add_title(f"{target}: the checks applied to {number} stored {'evaluation' if number == 1 else 'evaluations'}")
-    shown = replayed.with_columns(
-        pl.when("tried").then(pl.lit("tried")).otherwise(pl.lit("declared")).alias("settings"),
-        *(pl.when(pl.col(name) > 0).then(name) for name in ("empty", "not_measured")),
-    )
-    page.add_table(shown if replayed["tried"].any() else shown.drop("settings"), REPLAY_HEADERS)
-    for row in replayed.filter(~pl.col("tried"), pl.col("reason").is_not_null()).iter_rows(named=True):
+    shown = replayed
+    if any(replayed.values("tried")):
+        shown = shown.with_column("settings", str, ["tried" if one else "declared" for one in replayed.values("tried")])
+    for name in ("empty", "not_measured"):
+        shown = shown.with_column(name, int, [count or None for count in replayed.values(name)])
+    page.add_table(shown, REPLAY_HEADERS)
+    for row in replayed.rows:
         without = row["empty"] + row["not_measured"]
-        if without:
+        if without and not row["tried"] and row["reason"] is not None:
             page.add_line(f"{row['check']} had no value in {without} of {number}: {row['reason']}", style="dim")
     page.add_line(
         "first, last: evaluations in which the check counts as WARNING or ERROR; nothing was recorded", style="dim"

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-import polars as pl
-
+from engine.api.result_table import ResultTable
 from engine.cli.json_output import print_json
 from engine.cli.tables import Page, render_json
 from engine.evaluation.evaluation_json import check_to_json
@@ -64,7 +63,7 @@ def print_drill(drilled: DrillResult, code: ExitCode, format_: str) -> None:
     page.print()
 
 
-def _tabulate_drilled(checks: Sequence[DrilledCheck], drilled: DrillResult) -> pl.DataFrame:
+def _tabulate_drilled(checks: Sequence[DrilledCheck], drilled: DrillResult) -> ResultTable:
     """Return one row per check and metric, what fires first; metrics of a wildcard that stay silent share a row.
 
     Of other targets than the store and its dataset, only what fires is shown.
@@ -76,8 +75,7 @@ def _tabulate_drilled(checks: Sequence[DrilledCheck], drilled: DrillResult) -> p
         alike = [check for _, check in group]
         rows.append(_describe_row(alike))
     text = ("turn", "check", "metric", "bounds", "before", "after", "fires", "reason")
-    schema = {name: pl.String if name in text else pl.Float64 for name in HEADERS}
-    return pl.DataFrame(rows, schema)
+    return ResultTable({name: str if name in text else float for name in HEADERS}, rows)
 
 
 def _choose_row(check: DrilledCheck, place: int) -> tuple[object, ...]:

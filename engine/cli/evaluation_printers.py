@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import polars as pl
 
-from engine.api import frames
+from engine.api import tabulation
+from engine.api.result_table import ResultTable
 from engine.cli.check_printers import add_outcomes
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
@@ -57,10 +58,10 @@ BATCH_METRICS = [
 def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: TableFormat) -> None:
     """Print an evaluation with all its details; as CSV, its metrics. `checks` are the results when last applied."""
     if format_ == "csv":
-        print_data(frames.tabulate_metrics(one), format_)
+        print_data(tabulation.tabulate_metrics(one), format_)
         return
     if format_ == "json":
-        latest = to_records(frames.tabulate_checks(checks, {one.id: one.name}))
+        latest = to_records(tabulation.tabulate_checks(checks, {one.id: one.name}))
         print_json(render_json(evaluation_to_json(one) | {"checks": latest}))
         return
     page = Page()
@@ -99,7 +100,7 @@ def _describe_model_of(one: Evaluation) -> str:
 def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> None:
     """Print what has drifted between a reference and an evaluation; as CSV, the columns."""
     if format_ == "csv":
-        print_data(frames.tabulate_columns(one), format_)
+        print_data(tabulation.tabulate_columns(one), format_)
         return
     if format_ == "json":
         print_json(render_json(evaluation_to_json(one) | {"compared_with": reference}))
@@ -120,20 +121,24 @@ def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> N
 def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -> None:
     """Add every metric, grouped by what it describes, and the notes; `reference` and `batch` name the two sides."""
     sides = {"reference": reference, "batch": batch}
-    metrics = frames.tabulate_metrics(one)
+    metrics = tabulation.tabulate_metrics(one).to_frame()
     whole = {name for name in one.metrics if name in BATCH_METRICS or (name not in STORE_METRICS and "." not in name)}
     interval = [format_ends(low, high, format_cell) or None for low, high in metrics.select("low", "high").iter_rows()]
     page.add_title("the batch as a whole (data_drift: 0.5 means no drift, 1 complete drift)")
     page.add_table(
-        metrics.with_columns(pl.Series("interval", interval, pl.String)).filter(pl.col("metric").is_in(list(whole))),
+        ResultTable.from_frame(
+            metrics.with_columns(pl.Series("interval", interval, pl.String)).filter(pl.col("metric").is_in(list(whole)))
+        ),
         {"metric": "metric", "value": "value", "interval": "interval", "p_value": "p", "reason": "reason"},
     )
     page.add_title("columns, the most drifted first (drift is 0 unless it is significant)")
-    columns = frames.tabulate_columns(one)
+    columns = tabulation.tabulate_columns(one).to_frame()
     # Columns of zeros only take room: nothing is missing, no category is new.
     idle = [name for name in columns.columns if name.endswith(("missing_share", "unseen_share"))]
     page.add_table(
-        columns.head(SHOWN_COLUMNS).drop(name for name in idle if not (columns[name].fill_null(0) > 0).any()),
+        ResultTable.from_frame(
+            columns.head(SHOWN_COLUMNS).drop(name for name in idle if not (columns[name].fill_null(0) > 0).any())
+        ),
         COLUMN_HEADERS | sides,
     )
     if columns.height > SHOWN_COLUMNS:
@@ -143,24 +148,30 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
         page.add_line(f"importance of a column {meaning}", style="dim")
     for name, reason in list(one.left_out.items())[:SHOWN_COLUMNS]:
         page.add_line(f"{name} is not compared: {reason}", style="dim")
-    predicted = frames.tabulate_predictions(one)
+    predicted = tabulation.tabulate_predictions(one).to_frame()
     if not predicted.is_empty() and one.prediction is not None:
         page.add_title("predictions")
         drift = metrics.filter(pl.col("metric").is_in([f"prediction_drift.{name}" for name in ("drift", "psi", "js")]))
-        page.add_table(drift, {"metric": "metric", "value": "value", "p_value": "p", "reason": "reason"})
         page.add_table(
-            predicted,
+            ResultTable.from_frame(drift), {"metric": "metric", "value": "value", "p_value": "p", "reason": "reason"}
+        )
+        page.add_table(
+            ResultTable.from_frame(predicted),
             {
                 "predicted": PREDICTION_HEADERS[one.prediction.prediction.role],
                 **sides,
                 "fugacity": "relative change",
             },
         )
-    performance = frames.tabulate_performance(one)
+    performance = tabulation.tabulate_performance(one).to_frame()
     if not performance.is_empty():
         page.add_title("performance")
         measured = _join_intervals(performance.filter(pl.col("batch").is_not_null()))
-        page.add_table(measured, {"metric": "metric", **sides, "change": "change"}, empty="no metric has a value")
+        page.add_table(
+            ResultTable.from_frame(measured),
+            {"metric": "metric", **sides, "change": "change"},
+            empty="no metric has a value",
+        )
         if (measured["low"].is_not_null()).any():
             page.add_line("in parentheses: confidence intervals at the store's `confidence`", style="dim")
         for (reason,), same in performance.group_by("reason", maintain_order=True):
@@ -184,11 +195,11 @@ def _add_segments(one: Evaluation, page: Page) -> None:
     page.add_line(segments.sentence)
     if not segments.rows:
         return
-    measured = frames.tabulate_segments(one)
+    measured = tabulation.tabulate_segments(one).to_frame()
     headers = {"segment": "segment", "rows": "rows", "drift": "drift", "p_value": "p", "moved": "drifted columns"}
     if segments.metric:
         headers |= {"value": segments.metric, "change": "change"}
-    page.add_table(_join_intervals(measured, {"value": ("low", "high")}), headers)
+    page.add_table(ResultTable.from_frame(_join_intervals(measured, {"value": ("low", "high")})), headers)
     for (reason,), same in measured.group_by("reason", maintain_order=True):
         if reason is not None:
             page.add_line(f"{', '.join(same['segment'])}: {reason}", style="dim")
@@ -207,10 +218,10 @@ def _add_estimates(one: Evaluation, page: Page) -> None:
     page.add_line(f"{estimates.sentence} {estimates.verdict}".strip())
     if not estimates.is_estimated:
         return
-    measured = frames.tabulate_estimates(one)
+    measured = tabulation.tabulate_estimates(one).to_frame()
     sides = {"estimated": ("low", "high"), "realised": ("realised_low", "realised_high")}
     page.add_table(
-        _join_intervals(measured.filter(pl.col("estimated").is_not_null()), sides),
+        ResultTable.from_frame(_join_intervals(measured.filter(pl.col("estimated").is_not_null()), sides)),
         {"metric": "metric", "estimated": "estimated", "realised": "on the rows with a label"},
     )
     page.add_line(estimates.basis, style="dim")
@@ -228,10 +239,10 @@ def _add_challenger(one: Evaluation, page: Page) -> None:
     page.add_line(challenger.sentence)
     if not challenger.is_measured:
         return
-    measured = frames.tabulate_challenger(one).filter(pl.col("advantage").is_not_null())
+    measured = tabulation.tabulate_challenger(one).to_frame().filter(pl.col("advantage").is_not_null())
     sides = {name: (f"{name}_low", f"{name}_high") for name in ("champion", "challenger", "advantage")}
     page.add_table(
-        _join_intervals(measured, sides),
+        ResultTable.from_frame(_join_intervals(measured, sides)),
         {
             "metric": "metric",
             "champion": challenger.champion,

@@ -49,7 +49,7 @@ def command(
 
     project = Project(declared, os.environ, (print_warning,))
     if list_:
-        table_printers.print_table("mutes", project.mutes(), table_printers.MUTE_HEADERS, format_)
+        table_printers.print_table("mutes", project.tabulate_mutes(), table_printers.MUTE_HEADERS, format_)
     elif target and check and until and reason:
         print(f"{target}: {project.mute(target, check, until=parse_end(until), reason=reason)}")
     return ExitCode.OK

@@ -3,7 +3,8 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from engine.api import frames
+from engine.api import tabulation
+from engine.api.run_logs import tabulate_entries
 from engine.cli import table_printers
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
@@ -27,7 +28,7 @@ def print_runs_of_node(
     found = list_runs_on_node(node, deployment, shown)
     table_printers.print_table(
         f"runs of {deployment} on the node {node.name}",
-        frames.tabulate_runs([one.to_record() for one in found.runs]),
+        tabulation.tabulate_runs([one.to_record() for one in found.runs]),
         table_printers.RUN_HEADERS,
         format_,
         sort=sort,
@@ -39,7 +40,7 @@ def print_runs_of_node(
 def print_run_of_node(node: "NodeClient", deployment: str, run: str, format_: TableFormat) -> None:
     """Print a run of a deployment, its steps and its log; as CSV, the log."""
     found, lines = read_run_on_node(node, deployment, run)
-    log = frames.tabulate_entries([asdict(line) for line in lines])
+    log = tabulate_entries([asdict(line) for line in lines])
     if format_ == "csv":
         print_data(log, format_)
     elif format_ == "json":

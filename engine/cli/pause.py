@@ -47,12 +47,13 @@ def command(
     declared = load_project(path, var, on=on)
 
     from engine.api import Project
-    from engine.cli import table_printers
     from engine.cli.output import print_warning
 
     project = Project(declared, os.environ, (print_warning,))
     if list_:
-        table_printers.print_table("pauses", project.pauses(), table_printers.PAUSE_HEADERS, format_)
+        from engine.cli import table_printers
+
+        table_printers.print_table("pauses", project.tabulate_pauses(), table_printers.PAUSE_HEADERS, format_)
     elif scenario:
         end = None if until is None else parse_end(until)
         print(f"{scenario}: {project.pause(scenario, until=end, reason=reason or '')}")

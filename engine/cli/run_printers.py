@@ -2,9 +2,8 @@
 
 from dataclasses import asdict
 
-import polars as pl
-
-from engine.api import Project, frames
+from engine.api import Project, tabulation
+from engine.api.result_table import ResultTable
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, print_data, render_json, to_records
@@ -16,7 +15,7 @@ from engine.views.trigger_view import tell_fire
 
 def print_run(project: Project, id_: str, format_: TableFormat) -> None:
     """Print a run, its steps and its log; as CSV, the log."""
-    one, log, fire = project.past_run(id_), project.log(id_), project.fire_of(id_)
+    one, log, fire = project.past_run(id_), project.tabulate_log(id_), project.fire_of(id_)
     if format_ == "csv":
         print_data(log, format_)
         return
@@ -28,7 +27,7 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
     print_run_page(describe_run(one), log, one.release, told)
 
 
-def print_run_page(run: RunView, log: pl.DataFrame, release: str | None, fire: str) -> None:
+def print_run_page(run: RunView, log: ResultTable, release: str | None, fire: str) -> None:
     """Print a run for people, with what it answers and which release it is of."""
     page = Page()
     page.add_title(f"{run.scenario} {run.state}")
@@ -45,9 +44,9 @@ def print_run_page(run: RunView, log: pl.DataFrame, release: str | None, fire: s
         }
     )
     page.add_title("steps")
-    page.add_table(frames.tabulate_steps(run))
+    page.add_table(tabulation.tabulate_steps(run))
     page.add_title("log")
-    for line in log.iter_rows(named=True):
+    for line in to_records(log):
         where = line["scenario"] + (f" [{line['step']}]" if line["step"] else "")
         for text in line["text"].splitlines() or [""]:
             page.add_raw(f"{line['at']:%H:%M:%S} {line['level']:7} {where} {text}")

@@ -1,6 +1,7 @@
 """`engine show`: prints stored results, from an overview down to one evaluation or the log of one run."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,9 +23,8 @@ from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from engine.api import EvaluationStore, Project
+    from engine.api.result_table import ResultTable
 
 MOST_METRIC_COLUMNS = 10
 """Metrics that a table for people shows as columns; more become its rows."""
@@ -119,35 +119,46 @@ def command(
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
-    from engine.cli import evaluation_printers, run_printers, table_printers, trigger_printers
+    from engine.cli import table_printers
     from engine.cli.output import print_warning
 
     project = Project(declared, os.environ, (print_warning,))
     if run is not None:
+        from engine.cli import run_printers
+
         run_printers.print_run(project, run, format_)
     elif outbox:
         table_printers.print_table(
-            "outbox", project.outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
+            "outbox", project.tabulate_outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
         )
     elif triggers:
+        from engine.cli import trigger_printers
+
         trigger_printers.print_triggers(project, format_)
     elif fires:
+        from engine.cli import trigger_printers
+
         trigger_printers.print_fires(project, format_, sort, last)
     elif reporters:
         table_printers.print_table(
-            "reporters", project.reporter_states(), table_printers.REPORTER_HEADERS, format_, sort=sort, last=last
+            "reporters",
+            project.tabulate_reporter_states(),
+            table_printers.REPORTER_HEADERS,
+            format_,
+            sort=sort,
+            last=last,
         )
     elif runs:
         shown = last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
         total = project.count_runs() if format_ == "text" else None
         table_printers.print_table(
-            "runs", project.runs(shown), table_printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
+            "runs", project.tabulate_runs(shown), table_printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
         )
     elif checks and store is not None:
-        found = project.checks(store) if evaluation is None else project.store(store).checks(evaluation)
-        table_printers.print_table(
-            f"{store}: results of the checks", found, table_printers.CHECK_HEADERS, format_, sort=sort, last=last
-        )
+        from engine.cli import check_printers
+
+        found = project.tabulate_checks(store, evaluation)
+        check_printers.print_check_history(f"{store}: results of the checks", found, format_, sort=sort, last=last)
     elif store is None:
         _print_overview(project, format_)
     elif evaluation is None:
@@ -155,6 +166,8 @@ def command(
         mutes = project.tell_mutes(store)
         _print_store_table(project.store(store), metric, labels, sort, last, superseded, origin, format_, mutes)
     else:
+        from engine.cli import evaluation_printers
+
         one = project.store(store)
         evaluation_printers.print_evaluation(one.evaluation(evaluation), one.latest_checks(evaluation), format_)
     return ExitCode.OK
@@ -181,35 +194,35 @@ def _print_store_table(
     most = None if labels else last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
     total = store.count(superseded=superseded, origin=origin) if most and format_ == "text" else None
     wide = metrics is not None
-    frame = store.evaluations(metrics, most, intervals=wide, superseded=superseded, origin=origin)
+    found = store.tabulate_evaluations(metrics, most, intervals=wide, superseded=superseded, origin=origin)
     # a metric that is not shown is shown too if it is sorted by
-    if sort is not None and table_printers.find_sort_column(sort, frame) is None:
+    if sort is not None and table_printers.find_sort_column(sort, found) is None:
         try:
             wanted_too = [*(metrics or store.displayed), sort.removeprefix("-")]
-            frame = store.evaluations(wanted_too, most, superseded=superseded, origin=origin)
+            found = store.tabulate_evaluations(wanted_too, most, superseded=superseded, origin=origin)
         except UsageError:
-            wanted, known = sort.removeprefix("-"), [*frame.columns, *list_statistics("store")]
+            wanted, known = sort.removeprefix("-"), [*found.columns, *list_statistics("store")]
             near = find_similar(wanted, known)
-            help_ = f'did you mean "{near}"?' if near else f"the columns are {', '.join(frame.columns)}"
+            help_ = f'did you mean "{near}"?' if near else f"the columns are {', '.join(found.columns)}"
             raise UsageError(f"--sort: there is no column or metric {wanted!r}; {help_}") from None
     for key, value in labels.items():
-        if f"labels.{key}" not in frame.columns:
-            keys = [name.removeprefix("labels.") for name in frame.columns if name.startswith("labels.")]
+        if f"labels.{key}" not in found.columns:
+            keys = [name.removeprefix("labels.") for name in found.columns if name.startswith("labels.")]
             raise unknown_name("label", key, keys)
-        frame = frame.filter(frame[f"labels.{key}"] == value)
-    remarks = [*_explain_empty_metrics(store, frame, metrics), *_describe_removals(store), *mutes]
+        found = replace(found, rows=[row for row in found.rows if row.get(f"labels.{key}") == value])
+    remarks = [*_explain_empty_metrics(store, found, metrics), *_describe_removals(store), *mutes]
     if format_ == "text":
-        remarks = [*_describe_times(store, frame, most), *remarks]
+        remarks = [*_describe_times(store, found, most), *remarks]
     title = table_printers.format_store_title(store)
-    shown = table_printers.list_metric_columns(frame)
+    shown = table_printers.list_metric_columns(found)
     if format_ == "text" and len(shown) > MOST_METRIC_COLUMNS:
-        table_printers.print_metric_rows(title, frame, shown, sort=sort, last=last, total=total, remarks=remarks)
+        table_printers.print_metric_rows(title, found, shown, sort=sort, last=last, total=total, remarks=remarks)
         return
-    columns = table_printers.select_columns(frame, store)
-    table_printers.print_table(title, frame, columns, format_, sort=sort, last=last, total=total, remarks=remarks)
+    columns = table_printers.select_columns(found, store)
+    table_printers.print_table(title, found, columns, format_, sort=sort, last=last, total=total, remarks=remarks)
 
 
-def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", asked: list[str] | None) -> list[str]:
+def _explain_empty_metrics(store: "EvaluationStore", shown: "ResultTable", asked: list[str] | None) -> list[str]:
     """Return why metrics have no value in any evaluation of a table.
 
     Raises
@@ -221,11 +234,12 @@ def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", aske
     from engine.spec.metric_names import normalize_metric_name
 
     names = [normalize_metric_name(metric) for metric in asked or store.displayed]
-    columns = {name: [one for one in frame.columns if _matches(one, name)] for name in names}
-    empty = [name for name, found in columns.items() if all(frame[one].null_count() == frame.height for one in found)]
-    if frame.is_empty() or not empty:
+    columns = {name: [one for one in shown.columns if _matches(one, name)] for name in names}
+    known = {one for one in shown.columns if any(value is not None for value in shown.values(one))}
+    empty = [name for name, found in columns.items() if known.isdisjoint(found)]
+    if not shown.rows or not empty:
         return []
-    newest = store.evaluation(frame["id"][-1]).metrics
+    newest = store.evaluation(shown.values("id")[-1]).metrics
     remarks: dict[str, list[str]] = {}
     for name in empty:
         having = [one for one in newest if _matches(one, name)]
@@ -238,15 +252,16 @@ def _explain_empty_metrics(store: "EvaluationStore", frame: "pl.DataFrame", aske
     return [f"{join_some(same)} {'has' if len(same) == 1 else 'have'} no value: {why}" for why, same in remarks.items()]
 
 
-def _describe_times(store: "EvaluationStore", frame: "pl.DataFrame", last: int | None) -> list[str]:
+def _describe_times(store: "EvaluationStore", shown: "ResultTable", last: int | None) -> list[str]:
     """Return what to know of the times of a table: which have the same data, and where the history starts anew."""
     anew = [
         f"another model since {one.name}: its evaluations are not compared with those before"
         for one in store.starts_anew(last)
     ]
-    if "same_data_as" not in frame.columns:
+    if "same_data_as" not in shown.columns:
         return anew
-    repeated: list[str] = frame.filter(frame["same_data_as"].is_not_null())["name"].to_list()
+    pairs = zip(shown.values("name"), shown.values("same_data_as"), strict=True)
+    repeated = [name for name, other in pairs if other is not None]
     have = "has" if len(repeated) == 1 else "have"
     return [*anew, *([f"{join_some(repeated)} {have} exactly the same data as another time"] if repeated else [])]
 
@@ -273,24 +288,24 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     from engine.cli import table_printers, tables
     from engine.cli.json_output import print_json
 
-    stores = {name: project.store(name).evaluations(last=RECENT_ROWS) for name in project.stores}
-    runs = project.runs(last=RECENT_ROWS)
+    stores = {name: project.store(name).tabulate_evaluations(last=RECENT_ROWS) for name in project.stores}
+    runs = project.tabulate_runs(last=RECENT_ROWS)
     if format_ == "csv":
         raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
     if format_ == "json":
-        recent = {name: tables.to_records(frame) for name, frame in stores.items()}
+        recent = {name: tables.to_records(found) for name, found in stores.items()}
         everything = {"project": project.name, "evaluation_stores": recent, "runs": tables.to_records(runs)}
         print_json(tables.render_json(everything))
         return
     page = tables.Page()
     page.add_title(f"{project.name}  {project.spec.resources.description or ''}".rstrip())
-    for name, frame in stores.items():
+    for name, found in stores.items():
         store = project.store(name)
         page.add_title(table_printers.format_store_title(store))
         page.add_table(
-            table_printers.add_short_ids(frame), table_printers.select_columns(frame, store), empty="nothing yet"
+            table_printers.add_short_ids(found), table_printers.select_columns(found, store), empty="nothing yet"
         )
-        if earlier := store.count() - frame.height:
+        if earlier := store.count() - len(found.rows):
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
     for line in (*project.tell_mutes(), *project.tell_pauses()):
         page.add_line(line)

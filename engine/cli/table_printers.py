@@ -1,12 +1,11 @@
 """Prints tables of stored results: evaluations, runs, messages and results of checks."""
 
+import re
 from collections.abc import Mapping, Sequence
 
-import polars as pl
-
-from engine.api import EvaluationStore, frames
+from engine.api import EvaluationStore, tabulation
 from engine.api.lookup import unknown_name
-from engine.cli.check_printers import OUTCOME_HEADERS, REASON_HEADER, collapse_passed
+from engine.api.result_table import ResultTable
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, format_with_interval, print_data
 from engine.spec.metric_names import METRICS
@@ -41,12 +40,11 @@ FIRE_HEADERS = _name_columns(
 REPORTER_HEADERS = _name_columns(
     "scenario", "reporter", "channel", "watches", "now", "since", "sent_at", sent_at="last message (UTC)"
 )
-CHECK_HEADERS = {"evaluation": "evaluation", **OUTCOME_HEADERS, "created": "when (UTC)", **REASON_HEADER, "run": "run"}
 
 
 def print_table(
     title: str,
-    frame: pl.DataFrame,
+    results: ResultTable,
     headers: Mapping[str, str],
     format_: TableFormat,
     *,
@@ -57,7 +55,7 @@ def print_table(
 ) -> None:
     """Print the newest rows of a table, sorted by `sort` if given.
 
-    `total` is the number of rows that there are, if the frame holds only the newest of them.
+    `total` is the number of rows that there are, if the table holds only the newest of them.
 
     Raises
     ------
@@ -65,41 +63,48 @@ def print_table(
         The column to sort by does not exist.
     """
     if format_ == "text":
-        frame = collapse_passed(add_short_ids(frame)) if headers is CHECK_HEADERS else add_short_ids(frame)
-    shown = frame.tail(last or (DEFAULT_ROWS if format_ == "text" else frame.height))
-    if sort is not None:
-        if (by := find_sort_column(sort, frame)) is None:
-            raise unknown_name("column", sort.removeprefix("-"), frame.columns)
-        shown = shown.sort(by, descending=sort.startswith("-"), nulls_last=True)
+        results = add_short_ids(results)
+    found = len(results.rows)
+    shown = sort_rows(results.tail(last or (DEFAULT_ROWS if format_ == "text" else found)), sort)
     if format_ != "text":
         print_data(shown, format_)
         return
     page = Page()
     page.add_title(title)
     page.add_table(_join_metric_intervals(shown), headers, empty="nothing yet")
-    if hidden := (total or frame.height) - shown.height:
+    if hidden := (total or found) - len(shown.rows):
         rows = "row" if hidden == 1 else "rows"
-        page.add_line(f"{hidden} earlier {rows}: --last {hidden + shown.height} shows all", style="dim")
+        page.add_line(f"{hidden} earlier {rows}: --last {hidden + len(shown.rows)} shows all", style="dim")
     for remark in remarks:
         page.add_line(remark, style="dim")
     page.print()
 
 
-def find_sort_column(sort: str, frame: pl.DataFrame) -> str | None:
+def sort_rows(results: ResultTable, sort: str | None) -> ResultTable:
+    """Return the rows in the order that `--sort` names; raises UsageError if the column does not exist."""
+    if sort is None:
+        return results
+    if (by := find_sort_column(sort, results)) is None:
+        raise unknown_name("column", sort.removeprefix("-"), list(results.columns))
+    return results.sort(by, descending=sort.startswith("-"))
+
+
+def find_sort_column(sort: str, results: ResultTable) -> str | None:
     """Return the column that `--sort` names; the prefix `labels.` or `checks.` may be left out."""
     name = sort.removeprefix("-")
-    return next((column for column in (name, f"labels.{name}", f"checks.{name}") if column in frame.columns), None)
+    return next((column for column in (name, f"labels.{name}", f"checks.{name}") if column in results.columns), None)
 
 
-def add_short_ids(frame: pl.DataFrame) -> pl.DataFrame:
+def add_short_ids(results: ResultTable) -> ResultTable:
     """Add the last part of the runs' ids, which is enough to name a run, and shorten those of bundles likewise."""
-    shortened = {"id": "short", "run": "run"}
-    frame = frame.with_columns(pl.col("^release$").str.replace("([0-9a-f]{12})[0-9a-f]{52}$", "$1"))
-    return frame.with_columns(
-        pl.col(long).str.split("-").list.last().alias(short)
-        for long, short in shortened.items()
-        if long in frame.columns
-    )
+    if "release" in results.columns:
+        shortened = [one and re.sub("([0-9a-f]{12})[0-9a-f]{52}$", r"\1", one) for one in results.values("release")]
+        results = results.with_column("release", str, shortened)
+    for long, short in (("id", "short"), ("run", "run")):
+        if long in results.columns:
+            last = [one and one.rpartition("-")[2] for one in results.values(long)]
+            results = results.with_column(short, str, last)
+    return results
 
 
 def format_store_title(store: EvaluationStore) -> str:
@@ -109,36 +114,39 @@ def format_store_title(store: EvaluationStore) -> str:
     return f"{store.name}: {model}dataset {store.spec.dataset}{f'; checks {inactive}' if inactive else ''}"
 
 
-def select_columns(frame: pl.DataFrame, store: EvaluationStore) -> dict[str, str]:
+def select_columns(results: ResultTable, store: EvaluationStore) -> dict[str, str]:
     """Return the columns of a table of evaluations with their headers; ids only if names are not unique."""
+    names = results.values("name")
     hidden = {
         "time.start",
         "time.end",
         "same_data_as",
         "infrastructure",
-        *(["id"] if frame["name"].is_unique().all() else []),
+        *(["id"] if len(set(names)) == len(names) else []),
     }
-    if "time" in frame.columns and (frame["time"] == frame["name"]).all():
+    if "time" in results.columns and results.values("time") == names:
         hidden.add("time")
     shown = set(store.spec.display.checks) or set(store.spec.checks)
-    names = [name for name in frame.columns if name not in hidden]
+    columns = [name for name in results.columns if name not in hidden]
     # The ends of intervals are shown beside their metric.
-    names = [name for name in names if not (name.startswith(("low.", "high.")) and name.partition(".")[2] in names)]
-    names = [name for name in names if not name.startswith("checks.") or name.removeprefix("checks.") in shown]
-    names.sort(key=lambda name: {"name": 0, "origin": 1, "created": 3}.get(name, 2))
-    return {name: name.removeprefix("labels.").removeprefix("checks.") for name in names}
+    columns = [
+        name for name in columns if not (name.startswith(("low.", "high.")) and name.partition(".")[2] in columns)
+    ]
+    columns = [name for name in columns if not name.startswith("checks.") or name.removeprefix("checks.") in shown]
+    columns.sort(key=lambda name: {"name": 0, "origin": 1, "created": 3}.get(name, 2))
+    return {name: name.removeprefix("labels.").removeprefix("checks.") for name in columns}
 
 
-def list_metric_columns(frame: pl.DataFrame) -> list[str]:
+def list_metric_columns(results: ResultTable) -> list[str]:
     """Return the columns of a table of evaluations that are metrics, without the ends of their intervals."""
     facts = ("labels.", "checks.", "low.", "high.", "time.")
-    named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by", *frames.DEPLOYED)
-    return [name for name in frame.columns if name not in named and not name.startswith(facts)]
+    named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by", *tabulation.DEPLOYED)
+    return [name for name in results.columns if name not in named and not name.startswith(facts)]
 
 
 def print_metric_rows(
     title: str,
-    frame: pl.DataFrame,
+    results: ResultTable,
     metrics: Sequence[str],
     *,
     sort: str | None = None,
@@ -148,34 +156,31 @@ def print_metric_rows(
 ) -> None:
     """Print a table of evaluations with many metrics: a row per metric, the worst of the newest evaluation first.
 
-    `total` is the number of evaluations that there are, if the frame holds only the newest of them.
+    `total` is the number of evaluations that there are, if the table holds only the newest of them.
 
     Raises
     ------
     UsageError
         The column to sort by does not exist.
     """
-    newest = frame.tail(last or SHOWN_EVALUATIONS)
-    if sort is not None:
-        if (by := find_sort_column(sort, frame)) is None:
-            raise unknown_name("column", sort.removeprefix("-"), frame.columns)
-        newest = newest.sort(by, descending=sort.startswith("-"), nulls_last=True)
-    last_values = {name: newest[name][-1] for name in metrics if newest.height}
+    newest = sort_rows(results.tail(last or SHOWN_EVALUATIONS), sort)
+    values = {name: newest.values(name) for name in metrics}
+    last_values = {name: found[-1] for name, found in values.items() if found}
     known = sorted((name for name in metrics if last_values.get(name) is not None), key=lambda name: (
         last_values[name] if _is_worse_if_lower(name) else -last_values[name]))  # fmt: skip
     order = [*known, *(name for name in metrics if name not in known)]
-    places = [f"{place}" for place in range(newest.height)]
-    rows = [{"metric": name, **dict(zip(places, newest[name], strict=True))} for name in order[:SHOWN_METRICS]]
+    places = [f"{place}" for place in range(len(newest.rows))]
+    rows = [{"metric": name, **dict(zip(places, values[name], strict=True))} for name in order[:SHOWN_METRICS]]
     page = Page()
     page.add_title(title)
-    schema: dict[str, type[pl.DataType]] = {"metric": pl.String, **dict.fromkeys(places, pl.Float64)}
-    names = dict(zip(reversed(places), reversed(newest["name"].to_list()), strict=True))
-    page.add_table(pl.DataFrame(rows, schema), {"metric": "metric", **names})
+    schema: dict[str, type] = {"metric": str, **dict.fromkeys(places, float)}
+    names = dict(zip(reversed(places), reversed(newest.values("name")), strict=True))
+    page.add_table(ResultTable(schema, rows), {"metric": "metric", **names})
     page.add_line("the worst of the newest evaluation first, which is on the left", style="dim")
     if len(order) > SHOWN_METRICS:
         page.add_line(f"{len(order) - SHOWN_METRICS} more metrics: --format csv and json show all", style="dim")
-    if hidden := (total or frame.height) - newest.height:
-        page.add_line(f"{hidden} earlier evaluations: --last {hidden + newest.height} shows all", style="dim")
+    if hidden := (total or len(results.rows)) - len(newest.rows):
+        page.add_line(f"{hidden} earlier evaluations: --last {hidden + len(newest.rows)} shows all", style="dim")
     for remark in remarks:
         page.add_line(remark, style="dim")
     page.print()
@@ -186,12 +191,11 @@ def _is_worse_if_lower(metric: str) -> bool:
     return any(one.name == statistic and one.worse == "lower" for one in METRICS if one.scope == "store")
 
 
-def _join_metric_intervals(frame: pl.DataFrame) -> pl.DataFrame:
+def _join_metric_intervals(results: ResultTable) -> ResultTable:
     """Return a table of evaluations with `low.<metric>` and `high.<metric>` joined to the metric as one text."""
-    columns = frame.columns
-    return frame.with_columns(
-        pl.Series(name, [format_with_interval(*row) for row in frame.select(name, *ends).iter_rows()], pl.String)
-        for name in columns
-        for ends in [(f"low.{name}", f"high.{name}")]
-        if set(ends) <= set(columns)
-    )
+    for name in results.columns:
+        low, high = f"low.{name}", f"high.{name}"
+        if {low, high} <= results.columns.keys():
+            sides = zip(results.values(name), results.values(low), results.values(high), strict=True)
+            results = results.with_column(name, str, [format_with_interval(*row) for row in sides])
+    return results

@@ -1,4 +1,4 @@
-"""Renders frames as tables that fit the terminal's width, with readable numbers; or as JSON and CSV.
+"""Renders results as tables that fit the terminal's width, with readable numbers; or as JSON and CSV.
 
 A pipe counts as 160 columns wide. Columns that do not fit are left out from the right, with a remark; numbers are never
 wrapped. Names and categories come from untrusted data, so control characters are removed before they are printed.
@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import polars as pl
 from pydantic_core import to_jsonable_python
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from engine.api.result_table import ResultTable
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
 from engine.cli.output import WIDTH_IN_A_PIPE
-from engine.data.csv_output import disarm_formulas
 from engine.formatting.control_characters import remove_controls, single_line
 from engine.formatting.numbers import format_cell, format_interval
 from engine.formatting.palette import TERMINAL_COLOURS
@@ -61,7 +60,7 @@ class Page:
                 table.add_row(" ", f"[dim]{escape(name)}[/]", escape(single_line(fact)))
         self._console.print(table)
 
-    def add_table(self, frame: pl.DataFrame, headers: Mapping[str, str] | None = None, *, empty: str = "none") -> None:
+    def add_table(self, results: ResultTable, headers: Mapping[str, str] | None = None, *, empty: str = "none") -> None:
         """Add a table.
 
         Parameters
@@ -71,14 +70,15 @@ class Page:
         empty
             The text that is shown instead of a table without rows.
         """
-        headers = headers or {name: name for name in frame.columns}
-        if frame.is_empty():
+        headers = headers or {name: name for name in results.columns}
+        if not results.rows:
             self.add_line(empty, style="dim")
             return
-        shown = [name for name in headers if name in frame.columns and frame[name].null_count() < frame.height]
-        cells = {name: [_format_value(value) for value in frame[name]] for name in shown}
+        values = {name: results.values(name) for name in headers if name in results.columns}
+        shown = [name for name, of_column in values.items() if any(value is not None for value in of_column)]
+        cells = {name: [_format_value(value) for value in values[name]] for name in shown}
         natural = {name: max(map(cell_len, (headers[name], *cells[name]))) for name in shown}
-        texts = {name for name in shown if frame[name].dtype == pl.String}
+        texts = {name for name in shown if results.columns[name] is str}
         needs = {
             name: min(natural[name], _compute_min_width(headers[name], *cells[name]))
             if name in texts
@@ -146,16 +146,19 @@ def _format_value(value: Any) -> str:
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else single_line(str(value))
 
 
-def render_data(frame: pl.DataFrame, format_: TableFormat) -> str:
-    """Return a frame as CSV, without formulas of spreadsheets, or as a JSON list of rows."""
+def render_data(results: ResultTable, format_: TableFormat) -> str:
+    """Return results as CSV, without formulas of spreadsheets, or as a JSON list of rows."""
     if format_ == "csv":
-        return disarm_formulas(frame).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").removesuffix("\n")
-    return render_json(to_records(frame))
+        from engine.data.csv_output import disarm_formulas
+
+        frame = disarm_formulas(results.to_frame())
+        return frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").removesuffix("\n")
+    return render_json(to_records(results))
 
 
-def print_data(frame: pl.DataFrame, format_: TableFormat) -> None:
-    """Print a frame as CSV or JSON."""
-    (print_json if format_ == "json" else print)(render_data(frame, format_))
+def print_data(results: ResultTable, format_: TableFormat) -> None:
+    """Print results as CSV or JSON."""
+    (print_json if format_ == "json" else print)(render_data(results, format_))
 
 
 def format_with_interval(value: float | None, low: float | None, high: float | None) -> str | None:
@@ -163,9 +166,10 @@ def format_with_interval(value: float | None, low: float | None, high: float | N
     return None if value is None else format_interval(format_cell(value), low, high, format_cell)
 
 
-def to_records(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a frame as dictionaries."""
-    return frame.to_dicts()
+def to_records(results: ResultTable) -> list[dict[str, Any]]:
+    """Return rows as dictionaries that have every column."""
+    columns = [results.values(name) for name in results.columns]
+    return [dict(zip(results.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def render_json(value: Any) -> str:

@@ -1,8 +1,9 @@
 """Prints the triggers of a project with their next times, and what has become of what was due."""
 
-import polars as pl
+from collections.abc import Iterable, Mapping
 
-from engine.api import Project, frames
+from engine.api import Project, tabulation
+from engine.api.result_table import ResultTable
 from engine.cli.options import TableFormat
 from engine.cli.table_printers import DEFAULT_ROWS, FIRE_HEADERS, print_table
 from engine.cli.tables import Page, print_data
@@ -19,11 +20,11 @@ def print_triggers(project: Project, format_: TableFormat) -> None:
     """Print the triggers of each scenario: what starts them, whether they do, their last fire and their next times."""
     found = project.list_triggers()
     if format_ != "text":
-        table = frames.tabulate_triggers(found)
+        results = tabulation.tabulate_triggers(found)
         if format_ == "csv":
-            joined = pl.col("next_times").list.eval(pl.element().dt.strftime("%Y-%m-%dT%H:%M:%SZ")).list.join(" ")
-            table = table.with_columns(joined)
-        print_data(table, format_)
+            texts = [" ".join(f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in times) for times in results.values("next_times")]
+            results = results.with_column("next_times", str, texts)
+        print_data(results, format_)
         return
     page = Page()
     page.add_title(f"{project.name}: triggers")
@@ -34,25 +35,30 @@ def print_triggers(project: Project, format_: TableFormat) -> None:
     for scenario in dict.fromkeys(one.scenario for one in found):
         of_scenario = [one for one in found if one.scenario == scenario]
         page.add_title(scenario)
-        page.add_table(pl.DataFrame([_describe_trigger_row(one) for one in of_scenario]), TRIGGER_HEADERS)
+        page.add_table(_tabulate_texts(TRIGGER_HEADERS, map(_describe_trigger_row, of_scenario)), TRIGGER_HEADERS)
         seconds = have_seconds(moment for one in of_scenario for moment in one.next_times)
         times = [row for one in of_scenario for row in _list_next_rows(one, seconds)]
         if times:
             page.add_line("")
-            page.add_table(pl.DataFrame(times), TIME_HEADERS)
+            page.add_table(_tabulate_texts(TIME_HEADERS, times), TIME_HEADERS)
     page.print()
 
 
 def print_fires(project: Project, format_: TableFormat, sort: str | None, last: int | None) -> None:
     """Print the newest fires."""
     shown = last or (DEFAULT_ROWS if format_ == "text" else None)
-    fires, total = project.fires(shown), project.count_fires() if format_ == "text" else None
+    fires, total = project.tabulate_fires(shown), project.count_fires() if format_ == "text" else None
     if format_ == "text":
-        late = [None if late is None else format_duration(late) for late in fires["late"]]
-        seconds = have_seconds(fires["scheduled"])
-        utc = [format_utc_time(moment, seconds=seconds) for moment in fires["scheduled"]]
-        fires = fires.with_columns(pl.Series("late", late, pl.String), pl.Series("scheduled", utc, pl.String))
+        late = [None if late is None else format_duration(late) for late in fires.values("late")]
+        scheduled = fires.values("scheduled")
+        seconds = have_seconds(scheduled)
+        fires = fires.with_column("late", str, late)
+        fires = fires.with_column("scheduled", str, [format_utc_time(one, seconds=seconds) for one in scheduled])
     print_table("fires", fires, FIRE_HEADERS, format_, sort=sort, last=last, total=total)
+
+
+def _tabulate_texts(headers: Mapping[str, str], rows: Iterable[Mapping[str, str]]) -> ResultTable:
+    return ResultTable(dict.fromkeys(headers, str), list(rows))
 
 
 def _describe_trigger_row(one: TriggerView) -> dict[str, str]:

@@ -134,10 +134,11 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
     running = SparkSession.getActiveSession()
     if running is not None and running.sparkContext.master == url:  # of a notebook, or of a user's function
         return running
-    # workers take another interpreter than the driver's unless they are told; on a cluster it has another path there
     here = _SETTINGS_OF_THIS_MACHINE if url.startswith("local") else {}
-    if here:
-        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    # workers take another interpreter than the driver's unless they are told; on a cluster it has another path there.
+    # spark-submit makes the setting this variable, and pyspark reads nothing but that
+    if python := wanted.get("spark.pyspark.python", sys.executable if here else ""):
+        os.environ["PYSPARK_PYTHON"] = python
     settings = {**_SETTINGS_OF_DRIVER, **here, **wanted, **SPARK_SETTINGS_OF_ENGINE, "spark.master": url}
     of_launch = {name: value for name, value in settings.items() if name not in wanted or name in options}
     with TemporaryFile("w+", errors="replace") as said:  # Java keeps it open; only a failed start is told

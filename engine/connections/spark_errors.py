@@ -14,6 +14,7 @@ _LOG_ERROR = re.compile(
     r"^\S+ \S+ ERROR \w+: (.+)$|^(?:Error: |Exception in thread .*?: |(?=Invalid ))(.+)$", re.MULTILINE
 )
 
+_WAITED = re.compile(r"Exception thrown in awaitResult:\s*$")
 _NO_PACKAGE = re.compile(r"DATA_SOURCE_NOT_FOUND|Class org\.apache\.hadoop\.fs\.[\w.]+ not found")
 _MISSING_ENGINE = re.compile(r"No module named '(engine|polars|numba|pyarrow|skops|sklearn)\b")
 _OTHER_PYTHON = re.compile(r"PYTHON_VERSION_MISMATCH|Python in worker has different version")
@@ -21,7 +22,8 @@ _OTHER_PYTHON = re.compile(r"PYTHON_VERSION_MISMATCH|Python in worker has differ
 
 def explain_spark_error(error: BaseException) -> DatabaseError:
     """Return what an error of pyspark, of py4j or of grpc says, as an error of a database."""
-    text = _read_message(error)
+    messages = _read_messages(error)
+    text = "\n".join(messages)
     lost = _LOST.search(text) is not None
     if found := _MISSING_ENGINE.search(text):
         return DatabaseError(
@@ -35,7 +37,7 @@ def explain_spark_error(error: BaseException) -> DatabaseError:
         )
     if "OutOfMemoryError" in text:
         return DatabaseError("Java has no memory left: give it more by spark.driver.memory or spark.executor.memory")
-    said = _shorten_message(text)
+    said = _shorten_message(next((one for one in messages if not _WAITED.search(one)), text))
     if _NO_PACKAGE.search(text):
         return DatabaseError(
             f"{said}; Spark needs a package for it: name it by spark.jars.packages under options: of the connection, "
@@ -61,13 +63,17 @@ def explain_start(error: BaseException, url: str, said: str) -> DatabaseError:
     return DatabaseError(f"Spark has not started: {explain_spark_error(error)}")
 
 
-def _read_message(error: BaseException) -> str:
-    """Return the whole message of an error; that of Java, where py4j carries one."""
+def _read_messages(error: BaseException) -> list[str]:
+    """Return the message of an error; where py4j carries one of Java, that and those of its causes."""
     java = getattr(error, "java_exception", None)
+    found: list[str] = []
     try:
-        return str(java.toString()) if java is not None else str(error)
+        while java is not None:
+            found.append(str(java.toString()))
+            java = java.getCause()
     except Exception:  # noqa: BLE001  # the Java process is gone, and with it what it would have said
-        return str(error)
+        found = []
+    return found or [str(error)]
 
 
 def _shorten_message(text: str) -> str:

@@ -1,23 +1,51 @@
-"""Datasets of a project as lazy polars frames: opened, verified against contracts, measured, fingerprinted."""
+"""Datasets of a project as lazy polars frames: opened, verified against contracts, measured, fingerprinted.
 
-from engine.data.column_types import column_type
-from engine.data.contract import verify_contract
-from engine.data.datasets import Datasets
-from engine.data.fingerprints import FileHashes, InMemoryFileHashes
-from engine.data.materialise import materialise
-from engine.data.metrics import compute_dataset_metrics, find_unmeasurable_metrics
-from engine.data.repeated_rows import (
-    RowCounts,
-    count_rows,
-    find_incomparable_columns,
-    hash_table_rows,
-    list_shared_columns,
-    measure_repeated_share,
-)
-from engine.data.spark.reading import require_unchanged_rows
-from engine.data.table import Table, explain_read_errors
-from engine.data.user_functions import load_function
-from engine.data.watched_files import WatchedFiles, read_unchanged
+The names are imported when they are first used: a run that finds its data unchanged computes nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.data.column_types import column_type
+    from engine.data.contract import verify_contract
+    from engine.data.datasets import Datasets
+    from engine.data.file_hashes import FileHashes, InMemoryFileHashes
+    from engine.data.metrics import compute_dataset_metrics, find_unmeasurable_metrics
+    from engine.data.repeated_rows import (
+        RowCounts,
+        count_rows,
+        find_incomparable_columns,
+        hash_table_rows,
+        list_shared_columns,
+        measure_repeated_share,
+    )
+    from engine.data.spark.reading import require_unchanged_rows
+    from engine.data.table import Table, explain_read_errors
+    from engine.data.user_functions import load_function
+    from engine.data.watched_files import WatchedFiles, read_unchanged
+
+_LAZY_EXPORTS = {
+    "Datasets": "datasets",
+    "FileHashes": "file_hashes",
+    "InMemoryFileHashes": "file_hashes",
+    "RowCounts": "repeated_rows",
+    "Table": "table",
+    "WatchedFiles": "watched_files",
+    "column_type": "column_types",
+    "compute_dataset_metrics": "metrics",
+    "count_rows": "repeated_rows",
+    "explain_read_errors": "table",
+    "find_incomparable_columns": "repeated_rows",
+    "find_unmeasurable_metrics": "metrics",
+    "hash_table_rows": "repeated_rows",
+    "list_shared_columns": "repeated_rows",
+    "load_function": "user_functions",
+    "measure_repeated_share": "repeated_rows",
+    "read_unchanged": "watched_files",
+    "require_unchanged_rows": "spark.reading",
+    "verify_contract": "contract",
+}
 
 __all__ = [
     "Datasets",
@@ -35,9 +63,18 @@ __all__ = [
     "hash_table_rows",
     "list_shared_columns",
     "load_function",
-    "materialise",
     "measure_repeated_share",
     "read_unchanged",
     "require_unchanged_rows",
     "verify_contract",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY_EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"engine.data.{_LAZY_EXPORTS[name]}"), name)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
@@ -22,13 +22,11 @@ from engine.connections.object_copies import ObjectCopies
 from engine.connections.object_store import ObjectChangedError
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.databases.kept_tables import KeptTable
-from engine.data.databases.pushed_queries import find_query_connection, read_pushed_query
-from engine.data.databases.reading import DatabaseRows, read_table
-from engine.data.disturbances import disturb_rows
+from engine.data.databases.query_connections import find_query_connection
 from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
+from engine.data.file_hashes import FileChangedError, FileHashes, hash_file
 from engine.data.files import DatasetFiles
-from engine.data.fingerprints import FileChangedError, FileHashes, check_hashable, hash_file, hash_frame
+from engine.data.fingerprints import check_hashable, hash_frame
 from engine.data.kept_files import KeptFile
 from engine.data.kept_objects import KeptObject
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
@@ -45,7 +43,7 @@ from engine.data.user_functions import call_frame_function, find_module_file, tr
 from engine.data.watched_files import WatchedFiles
 from engine.digests import digest_json, digest_texts
 from engine.drift.reading.column_families import read_storage
-from engine.drift.reading.row_hash import HASH_VERSION
+from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
@@ -58,6 +56,9 @@ from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDatase
 from engine.spec.resources.resource import Scalar
 from engine.spec.secrets import Secrets
 from engine.spec.stored_data import DatabaseTable, StoredPlace
+
+if TYPE_CHECKING:
+    from engine.data.databases.reading import DatabaseRows
 
 
 class Datasets:
@@ -210,6 +211,8 @@ class Datasets:
         """
         if self.drill is None:
             return table
+        from engine.data.disturbances import disturb_rows
+
         with explain_read_errors(table):
             # two reads of a query may give its rows in two orders, of a file they cannot
             rows = table.frame if table.rereadable else self._copy_rows(table.frame)
@@ -382,6 +385,8 @@ class Datasets:
                 self.project.check_path(root / place.name, writes=True)
                 kept = KeptFile(root, *named)
         else:
+            from engine.data.databases.kept_tables import KeptTable
+
             table = (place.connection, place.name)
             kept = KeptTable(
                 self.project,
@@ -424,16 +429,18 @@ class Datasets:
             kept=kept,
         )
 
-    def _read_database_table(self, table: DatabaseTable) -> DatabaseRows:
+    def _read_database_table(self, table: DatabaseTable) -> "DatabaseRows":
         """Return the rows of a table, which is read once per run."""
         rows = self._table_rows.get(self._table_key(table))
         if rows is None:
+            from engine.data.databases.reading import read_table
+
             with open_connection(self.project, table[0], self._secrets, read_only=True) as session:
                 rows = read_table(session, table[1], self._scratch())
             self._table_rows[self._table_key(table)] = rows
         return rows
 
-    def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> DatabaseRows | None:
+    def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> "DatabaseRows | None":
         """Return the rows of a query that the database of all its tables runs; None if the query is computed here."""
         disturbed = self.drill.datasets if self.drill is not None else ()
         if not isinstance(dataset, QueryDataset) or dataset.materialize or not set(inputs).isdisjoint(disturbed):
@@ -445,11 +452,13 @@ class Datasets:
         key = (connection, None, query, *map(self.project.find_table, inputs))
         key = (*key, describe_connection(self.project, connection))
         if key not in self._table_rows:
+            from engine.data.databases.pushed_queries import read_pushed_query
+
             self._table_rows[key] = read_pushed_query(self.project, query, inputs, self._secrets, self._scratch)
         return self._table_rows[key]
 
     def _describe_pushed_query(
-        self, name: str, dataset: QueryDataset, inputs: Sequence[str], rows: DatabaseRows
+        self, name: str, dataset: QueryDataset, inputs: Sequence[str], rows: "DatabaseRows"
     ) -> Table:
         used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
         frame = pl.scan_parquet(rows.path, glob=False).drop(rows.hidden)
@@ -492,7 +501,7 @@ class Datasets:
         self._disturbed.clear()
         self._forget_opened()
 
-    def _remember_rows(self, table: DatabaseTable, rows: DatabaseRows) -> None:
+    def _remember_rows(self, table: DatabaseTable, rows: "DatabaseRows") -> None:
         """Take these as the rows of a table: they were written to it."""
         self.forget_table(*table)
         self._table_rows[self._table_key(table)] = rows
@@ -531,7 +540,7 @@ def _open_files(
     )
 
 
-def _open_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
+def _open_rows(name: str, dataset: StoredDataset, rows: "DatabaseRows") -> Table:
     files = read_declared_texts(rows.path, dataset)
     return Table(
         name,

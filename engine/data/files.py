@@ -23,7 +23,7 @@ from engine.data.csv_faults import (
     may_have_short_line,
 )
 from engine.data.file_faults import find_foreign_content, find_ndjson_fault
-from engine.data.fingerprints import FileHashes, hash_file
+from engine.data.file_hashes import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.digests import digest_texts
 from engine.discovery.listing import KeyValue

@@ -1,71 +1,17 @@
-"""Fingerprints of data: BLAKE2b digests of content, independent of paths, names and times.
-
-The digest of a file covers its bytes. It is cached by path and identity (see `engine.file_identity`), so that an
-unchanged file is not read again.
+"""Fingerprints of frames: BLAKE2b digests of content, independent of names and times; those of files: `file_hashes`.
 
 The digest of a frame is made of the sums of the hashes of its rows (see `engine.drift.reading.row_hash`): a sum does
 not depend on the order of rows and streams over a frame larger than memory, whereas sorting would need all rows at
 once.
 """
 
-import os
-import time
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
-from typing import Protocol
 
 import polars as pl
 
-from engine.digests import digest_stream, digest_texts
-from engine.drift.reading.row_hash import hash_rows
+from engine.digests import digest_texts
 from engine.errors import DataError
-from engine.file_identity import FileIdentity
-
-
-class FileChangedError(DataError):
-    """A file changed between its hash and the end of its reading."""
-
-
-class FileHashes(Protocol):
-    """Cache of the digests of files, by path and identity."""
-
-    def get(self, path: str, identity: FileIdentity) -> str | None:
-        """Return the cached digest of exactly this state of the file, or None."""
-
-    def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
-        """Store a digest. If not `settled`, the file may have another content with the same identity by now."""
-
-
-class InMemoryFileHashes(dict[tuple[str, FileIdentity], str]):
-    """Cache of file digests in memory, for the lifetime of the object."""
-
-    def get(self, path: str, identity: FileIdentity) -> str | None:  # type: ignore[override]  # not by key
-        return super().get((path, identity))
-
-    def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
-        if settled:
-            self[path, identity] = digest
-
-
-def hash_file(path: Path, hashes: FileHashes) -> str:
-    """Return the digest of a file's bytes, from the cache if the file is unchanged.
-
-    Raises
-    ------
-    FileChangedError
-        The file is rewritten while it is hashed.
-    """
-    now = time.time_ns()
-    digest = hashes.get(str(path), FileIdentity.from_stat(path.stat()))
-    if digest is None:
-        with path.open("rb") as file:
-            identity = FileIdentity.from_stat(os.fstat(file.fileno()))
-            digest = digest_stream(file)
-            if FileIdentity.from_stat(os.fstat(file.fileno())) != identity:
-                raise FileChangedError(f"{path} changed while it was read")
-        hashes.put(str(path), identity, digest, settled=identity.is_settled(now))
-    return digest
 
 
 def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
@@ -133,6 +79,8 @@ class FrameHasher:
         return digest_row_sums(self._schema, self.count, self._sums)
 
     def _add(self, batch: pl.DataFrame) -> pl.DataFrame:
+        from engine.drift.reading.row_hash import hash_rows  # which needs numba; a reused digest does not
+
         rows = batch.drop(self.left_out)
         sums = [int(hash_rows(rows, seed).sum()) for seed in (0, 1)]
         with self._lock:  # batches may come from several threads

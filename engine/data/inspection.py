@@ -19,8 +19,8 @@ from engine import drift
 from engine.data.column_types import POLARS_DTYPES, column_type
 from engine.data.contract import refuse_pattern_names
 from engine.data.file_datasets import find_files
+from engine.data.file_hashes import InMemoryFileHashes
 from engine.data.files import DatasetFiles
-from engine.data.fingerprints import InMemoryFileHashes
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
 from engine.data.watched_files import WatchedFiles, read_unchanged

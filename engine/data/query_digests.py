@@ -9,7 +9,8 @@ from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.queries import plan_query
 from engine.data.table import find_read_fault
 from engine.digests import digest_texts
-from engine.drift.reading.row_hash import HASH_VERSION, hash_rows
+from engine.drift.reading.hash_version import HASH_VERSION
+from engine.drift.reading.row_hash import hash_rows
 from engine.errors import DataError
 from engine.spec import ProjectSpec, sql
 from engine.spec.opened_connections import open_connection

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from engine.data.column_types import column_type
 from engine.data.table import Table, explain_read_errors
+from engine.drift.reading.hash_version import HASH_VERSION
 from engine.drift.reading.normalization import column_named
-from engine.drift.reading.row_hash import HASH_VERSION, hash_columns
+from engine.drift.reading.row_hash import hash_columns
 from engine.errors import DataError
 
 MAX_DIFFERENT_ROWS = 1_000_000

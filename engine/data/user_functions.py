@@ -18,7 +18,6 @@ from traceback import extract_tb
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import polars as pl
 
 from engine.data.polars_errors import describe_error
@@ -125,6 +124,8 @@ def _hold_process_state() -> Iterator[None]:
     These are the working folder (relative paths), the mask of new files' permissions, the filters of warnings and
     numpy's handling of floating-point errors. Environment variables stay: frames that are read later may need them.
     """
+    import numpy as np
+
     here = Path.cwd()
     mask = os.umask(0o022)
     os.umask(mask)

@@ -11,6 +11,7 @@ from engine.dss.query_rules import QUERY_RULES, QueryRule, declare_query_rules, 
 from engine.dss.report import ObjectLine
 from engine.dss.rules import RULES, Keys, read_bounds, read_scalar
 from engine.dss.spec_writing import Part
+from engine.spec.metric_catalogue import METRICS
 from engine.spec.metric_names import MetricScope, list_statistics
 
 
@@ -33,6 +34,7 @@ def import_checks(
     checks: dict[str, Any] = part.setdefault("checks", {})
     queries: list[QueryRule] = []
     dataset = target.removeprefix("datasets.")
+    task = state.sections["models"].get(str(part.get("model")), {}).get("task", "")
     for one in owner.get_object("metricsChecks").get_objects("checks"):
         type_, label = one.get_text("type"), name_check(one)
         line = state.report.add("check", label, one.place)
@@ -48,7 +50,7 @@ def import_checks(
             places += _add_contract(part, translated.contract, target, line, enabled=enabled)
             bodies = translated.checks
         else:
-            bodies = _translate_check(one, type_, scope, part, line)
+            bodies = _translate_check(one, type_, scope, part, line, task)
         several = len(bodies) > 1
         for suffix, body in bodies:
             name = make_name(f"{label} {suffix}" if several else label, checks, "check")
@@ -110,7 +112,7 @@ def _add_stub(checks: dict[str, Any], one: JsonObject, label: str, target: str, 
 
 
 def _translate_check(
-    one: JsonObject, type_: str, scope: MetricScope, part: Part, line: ObjectLine
+    one: JsonObject, type_: str, scope: MetricScope, part: Part, line: ObjectLine, task: str
 ) -> list[tuple[str, Keys]]:
     """Return suffixes of names and keys of the checks that a check becomes; none if it is left out."""
     translate = _KINDS.get(type_)
@@ -121,13 +123,29 @@ def _translate_check(
     id_ = one.get_text("metricId")
     metric = translate_metric(id_, scope)
     body = translate(one, line)
-    if metric is None and body and id_.startswith("python:"):
+    if not body:
+        return []
+    if metric is None and id_.startswith("python:"):
         metric = _declare_python_metric(part, id_, scope, one.place, line)
     if metric is None:
         line.leave_out(_explain_metric(id_))
         return []
+    if scope == "store" and (problem := _find_model_problem(metric, part, task)):
+        line.leave_out(problem)
+        return []
     kind = {"kind": "values"} if type_ == "valueSet" else {}
-    return [("", {**kind, "metric": metric, **body})] if body else []
+    return [("", {**kind, "metric": metric, **body})]
+
+
+def _find_model_problem(metric: str, part: Part, task: str) -> str:
+    """Return why a store cannot have a metric of models; an empty text if it can."""
+    statistic = metric.partition(".")[0]
+    tasks = next((one.tasks for one in METRICS if one.scope == "store" and one.name == statistic), ())
+    if not tasks or task in tasks or (part.get("model") and not task):
+        return ""
+    if not part.get("model"):
+        return f"{metric} needs a model, and its store has none in the project"
+    return f"{metric} does not exist for the task of the model, {task}"
 
 
 def _declare_python_metric(part: Part, id_: str, scope: MetricScope, place: str, line: ObjectLine) -> str:

@@ -1,7 +1,9 @@
 """`datasets/`: files and tables, their formats, columns and connections."""
 
+import re
 from typing import Any
 
+from engine.connections.table_names import quote_name
 from engine.dss.checks import import_checks
 from engine.dss.connections import import_connection
 from engine.dss.import_state import ImportState
@@ -81,7 +83,8 @@ def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: st
         return
     texts = [table, schema]
     declare_unknown(state, texts, params.place)
-    whole = ".".join(fill_references(text, state.names, line) for text in (schema, table) if text)
+    quoted = [quote_name(text) if re.search('[."]', text) else text for text in (schema, table) if text]
+    whole = ".".join(fill_references(text, state.names, line) for text in quoted)
     part["kind"] = "stored"
     part["connection"] = import_connection(
         state, params.get_text("connection") or "postgresql", "postgresql", params.place
@@ -108,7 +111,8 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
             below = path.partition(f"/{id_}/")[2]
             state.copies[path] = f"data/{folder}/{below}"
         part["path"] = f"data/{folder}"
-        line.note(f"{len(data)} file(s) copied to data/{folder}")
+        params.read_whole()
+        line.note(f"{len(data)} {'file' if len(data) == 1 else 'files'} copied to data/{folder}")
     elif found.get_text("type") in _OTHER_FILE_TYPES:
         params.read_whole()
         part["path"] = PLACEHOLDER

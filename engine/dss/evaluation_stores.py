@@ -46,7 +46,7 @@ def import_evaluation_stores(
             )
             line.note("TODO no recipe of the project evaluates into it: name its dataset, reference and model")
         else:
-            _describe_inputs(state, part, recipe, recipes[recipe], references, line)
+            _describe_inputs(state, part, (found, recipes[recipe]), recipe, references, line)
             _describe_settings(state, part, recipe, recipes[recipe], line)
         if display := _read_display(found, line):
             part["display"] = {"metrics": display}
@@ -90,11 +90,12 @@ def _find_evaluation(recipes: dict[str, JsonObject], id_: str) -> str | None:
 def _describe_inputs(
     state: ImportState,
     part: Part,
+    store_and_recipe: tuple[JsonObject, JsonObject],
     name: str,
-    recipe: JsonObject,
     references: dict[str, dict[str, Any]],
     line: ObjectLine,
 ) -> None:
+    store, recipe = store_and_recipe
     part.comments.append(f"evaluated by {recipe.place}")
     find = state.names.find_target
     models = [found for one in list_references(recipe, "inputs", "model") if (found := find(one, "models"))]
@@ -111,7 +112,7 @@ def _describe_inputs(
         part["model"] = PLACEHOLDER
         line.note("TODO its model is not part of the project")
     elif settings := state.read_payload(name, recipe.get_text("type")):
-        part["model"] = declare_scored_model(state, line.name, settings)
+        part["model"] = declare_scored_model(state, line.name, settings, store)
     if dataset is None:
         part.add_todo("name the dataset that is evaluated")
         line.note("TODO the dataset that is evaluated is not part of the spec: name another")

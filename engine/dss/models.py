@@ -50,7 +50,7 @@ def import_models(state: ImportState, recipes: dict[str, JsonObject]) -> dict[st
     return references
 
 
-def declare_scored_model(state: ImportState, store: str, settings: JsonObject) -> str | None:
+def declare_scored_model(state: ImportState, store: str, settings: JsonObject, found: JsonObject) -> str | None:
     """Declare the model whose predictions a standalone evaluation reads from its rows; None if it names no column."""
     prediction, target = settings.get_text("predictionVariable"), settings.get_text("targetVariable")
     type_ = settings.get_text("predictionType")
@@ -59,7 +59,7 @@ def declare_scored_model(state: ImportState, store: str, settings: JsonObject) -
     name = state.names.add_target("models", f"{settings.file}/model", f"{store} model")
     line = state.report.add("model", name, settings.place, f"models.{name}")
     line.note("DSS knows its predictions alone, which are columns of the rows")
-    task = _TASKS.get(type_, "binary_classification")
+    task = _TASKS.get(type_) or _guess_task(found)
     part = Part(settings.place, {"kind": "scored", "task": task, "target": target or PLACEHOLDER})
     if type_ not in _TASKS:
         part.add_todo("task is a guess")

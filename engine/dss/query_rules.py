@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from engine.connections.table_names import quote_name, quote_text
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import make_name
@@ -94,9 +95,9 @@ def _check_frequent_values(one: JsonObject, dataset: str, columns: Columns, line
         return {}
     queries = {}
     for name in read_columns(one, line):
-        column, values = _quote_name(name), ", ".join(map(_quote_value, allowed[name]))
+        column, values = quote_name(name), ", ".join(map(_quote_value, allowed[name]))
         frequent = (
-            f"SELECT {column} FROM {_quote_name(dataset)} WHERE {column} IS NOT NULL "  # noqa: S608 # quoted names
+            f"SELECT {column} FROM {quote_name(dataset)} WHERE {column} IS NOT NULL "  # noqa: S608 # quoted names
             f"GROUP BY {column} ORDER BY COUNT(*) DESC, {column} LIMIT {top}"
         )
         queries[name] = (
@@ -130,17 +131,13 @@ def _compare_metrics(state: ImportState, one: JsonObject, dataset: str, line: Ob
 def _write_value(id_: str, dataset: str) -> str:
     """Return the query for a metric of a dataset, as the column `found`; empty if there is none."""
     statistic, column = find_own_name(id_, "dataset") or ("", None)
-    value = _STATISTICS.get(statistic, "").replace("{0}", _quote_name(column or ""))
+    value = _STATISTICS.get(statistic, "").replace("{0}", quote_name(column or ""))
     if not value:
         return ""
-    return f"SELECT {value} AS found FROM {_quote_name(dataset)}"  # noqa: S608 # a quoted name
-
-
-def _quote_name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return f"SELECT {value} AS found FROM {quote_name(dataset)}"  # noqa: S608 # a quoted name
 
 
 def _quote_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).upper()
-    return str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
+    return str(value) if isinstance(value, int | float) else quote_text(str(value))

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from engine.formatting.control_characters import single_line
 
+_TODO = "TODO "
+"""What a note begins with that says what a person has to do."""
+
 
 @dataclass(slots=True)
 class ObjectLine:
@@ -127,6 +130,11 @@ def format_report(report: ImportReport, project: str, source: str, findings: str
     if report.mistakes:
         listed = "\n".join(f"- `{_format_cell(place)}`: {_format_cell(what)}" for place, what in report.mistakes)
         parts.append(f"## Mistakes found in the project\n\nIn DSS they do what is said here.\n\n{listed}")
+    if todos := [(line, note) for line in report.lines for note in line.notes if note.startswith(_TODO)]:
+        listed = "\n".join(
+            f"- {line.kind} {_format_cell(line.name)}: {_format_cell(note.removeprefix(_TODO))}" for line, note in todos
+        )
+        parts.append(f"## What is left to do\n\n{listed}")
     parts.append(
         "## Objects\n\n| DSS | name | file and JSON path | outcome | in the spec | notes |\n|---|---|---|---|---|---|\n"
         + "\n".join(map(_format_line, report.lines))

@@ -71,6 +71,11 @@ def read_bounds(one: JsonObject, line: ObjectLine, per: float = 1) -> dict[str, 
             line.note(f"{key} is enabled, but has no value")
         elif enabled and value is not None:
             bounds[ours] = value if per == 1 else value / per
+    for soft, hard, further in (("soft_min", "min", -1), ("soft_max", "max", 1)):
+        if soft in bounds and hard in bounds and (bounds[soft] - bounds[hard]) * further > 0:
+            line.note(
+                f"its {soft} {bounds.pop(soft):g} is left out: a value beyond it is an ERROR already, also in DSS"
+            )
     if list(bounds.values()) != sorted(bounds.values()):
         line.note("TODO its bounds are not in ascending order")
     if not bounds:
@@ -242,6 +247,8 @@ def _read_typical_range(params: JsonObject, line: ObjectLine) -> Keys:
         and params.get_flag(f"{name}Enabled", default=True)
         and 0 < factor <= _MOST_FACTOR
     }
+    if len(factors) == 2 and factors["soft_factor"] > factors["factor"]:
+        line.note(f"its soft factor {factors.pop('soft_factor'):g} is left out: a value beyond it is an ERROR already")
     period, unit = params.get_whole("lookbackPeriod") or 0, params.get_text("periodUnit").upper()
     if learning := params.get_whole("learningPeriod"):
         line.note(f"DSS learns for {learning} {unit.lower() or 'values'}; here it is EMPTY until there are 8 values")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from engine.connections.table_names import quote_name, split_table_name
 from engine.dss.connections import find_database
 from engine.dss.deployments import declare_deployment
 from engine.dss.import_state import ImportState, may_be_secret, may_hold_password
@@ -215,7 +216,7 @@ def _build_clearing(state: ImportState, name: str, line: ObjectLine) -> Keys:
     dataset = state.sections["datasets"][name]
     if "table" not in dataset:
         return {"kind": "clear", "target": name}
-    table = ".".join(f'"{part}"' for part in dataset["table"].split("."))
+    table = quote_name(*(split_table_name(dataset["table"]) or (dataset["table"],)))
     own = {variable: variable for variable in state.sections["variables"]}
     statement = fill_sql(state, f"DELETE FROM {table}", own, line)  # noqa: S608 # a quoted name of the project
     return {"kind": "sql", "connection": dataset["connection"], "statements": [statement]}

@@ -57,6 +57,8 @@ MEANINGLESS_KEYS = frozenset(
         *("automationLocal", "predictionType", "disabledMERunIds", "allAvailableMetrics"),
         *("hasSetupSection", "projectAppType", "ignoreNonMatchingFile", "considerMissingRequestedPartitionsAsEmpty"),
         *("templateFormat", "templateName", "uploadConnection", "exportOptions", "projectType", "description"),
+        # when DSS applies checks by itself, which the report says of every project
+        *("runOnBuild", "monitor", "autoRun", "computeAutomaticRules"),
         # how a model was trained
         *("miniTask", "modeling", "preprocessing", "splitParams", "core", "diagnosticsSettings", "labels"),
     }

@@ -7,44 +7,24 @@ arguments give the same evaluation.
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from typing import Any
 
-from engine import __version__, drift
+from engine import drift
 from engine.evaluation.changes import change_between
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
+from engine.evaluation.evaluation_identity import EvaluationIdentity, build_empty_evaluation, measure_repetition
 from engine.evaluation.found_segments import SearchSettings, describe_found, propose_segments
 from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
-from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
+from engine.evaluation.record import Evaluation, MetricValue
 from engine.evaluation.segments import describe_segments, pair_segments
 from engine.evaluation.snapshot import Snapshot
 from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.evaluation_stores import DriftSettings
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationIdentity:
-    """The part of an evaluation that is not measured: its names, fingerprints and what it belongs to."""
-
-    id: str
-    store: str
-    name: str
-    labels: Mapping[str, str]
-    created: datetime
-    fingerprints: Fingerprints
-    run: str | None = None
-    model: str | None = None
-    model_version: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    time: EvaluationTime | None = None
-    same_data_as: str | None = None
-    release: str | None = None
-    revision: int | None = None
 
 
 def evaluate_batch(
@@ -212,24 +192,6 @@ def _explain_nothing_compared(reference_rows: int, batch_rows: int, columns: int
     if reference_rows and batch_rows:
         return None if columns else "there is no column to compare"
     return "the batch has no rows" if not batch_rows else "the reference has no rows"
-
-
-def measure_repetition(identity: EvaluationIdentity) -> dict[str, MetricValue]:
-    """Return whether the batch is the same data as that of another time, as a metric; none without a time."""
-    return {} if identity.time is None else {"repeated_data": MetricValue(float(identity.same_data_as is not None))}
-
-
-def build_empty_evaluation(identity: EvaluationIdentity) -> Evaluation:
-    """Return an evaluation without metrics, as a plan needs one for a batch that would be evaluated."""
-    return Evaluation(
-        **{name: getattr(identity, name) for name in EvaluationIdentity.__dataclass_fields__},
-        engine_version=__version__,
-        kernel_version=drift.KERNEL_VERSION,
-        rows_read=0,
-        rows_used=0,
-        reference_rows=0,
-        metrics={},
-    )
 
 
 def _data_drift_metrics(drift_model: drift.DomainClassifierResult, *, data_present: bool) -> dict[str, MetricValue]:

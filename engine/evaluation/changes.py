@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from math import hypot, isnan
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from engine.evaluation.record import MetricValue
 
 
@@ -35,6 +33,8 @@ def ratio_interval(first: Estimate, second: Estimate) -> tuple[float, float] | N
     """
     if min(first.value, second.value, second.low) <= 0 or first.low < 0:
         return None
+    import numpy as np
+
     with np.errstate(divide="ignore"):
         low, high = difference_interval(Estimate(*np.log(first)), Estimate(*np.log(second)))
     return float(np.exp(low)), float(np.exp(high))

@@ -47,7 +47,7 @@ def add_segments(
     """Return a snapshot with those of its segments, without predictions yet."""
     known = {} if against is None else {name: one.columns for name, one in against.segments.items()}
     profiles = drift.profile_segments(rows, roles, members, entity=snapshot.entity, against=known)
-    # where a block is asked for its rows, only then it is known that there are none of these
+    # of rows that are marked block by block, it is known only now that there are none of these
     unused = {name for name in list_rest_segments(values) if name in profiles and not profiles[name].rows}
     parts = {
         name: Snapshot(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         fingerprint_model,
     )
     from engine.models.fitted_model import FittedModel, RowError, score_frame
+    from engine.models.installed_versions import library_versions
     from engine.models.intervals import Units
     from engine.models.loading import load_model, observe_classes
     from engine.models.performance import (
@@ -36,18 +37,13 @@ if TYPE_CHECKING:
         measure_performance,
         number_entities,
     )
-    from engine.models.persistence import (
-        TEST_ROWS,
-        VersionObstacle,
-        digest_files,
-        find_obstacle,
-        identify_version,
-        save_trained,
-    )
+    from engine.models.persistence import identify_version, save_trained
     from engine.models.prediction_powered import FOLDS, are_enough, correct_by_labels
     from engine.models.reference_weights import LARGEST_WEIGHT, balance_weights, weigh_reference
     from engine.models.skops_files import UnloadableModelError
-    from engine.models.training import TrainingResult, library_versions, train_model
+    from engine.models.training import TrainingResult, train_model
+    from engine.models.version_files import TEST_ROWS, digest_files
+    from engine.models.version_obstacles import VersionObstacle, find_obstacle
 
 _LAZY_EXPORTS = {
     "Advantage": "advantage",
@@ -63,11 +59,11 @@ _LAZY_EXPORTS = {
     "Predicted": "expected_metrics",
     "RowError": "fitted_model",
     "Rows": "estimates",
-    "TEST_ROWS": "persistence",
+    "TEST_ROWS": "version_files",
     "TrainingResult": "training",
     "Units": "intervals",
     "UnloadableModelError": "skops_files",
-    "VersionObstacle": "persistence",
+    "VersionObstacle": "version_obstacles",
     "are_enough": "prediction_powered",
     "arrange_gains": "classification",
     "balance_weights": "reference_weights",
@@ -75,11 +71,11 @@ _LAZY_EXPORTS = {
     "collect_model_facts": "fingerprints",
     "compare_with_labels": "contradictions",
     "correct_by_labels": "prediction_powered",
-    "digest_files": "persistence",
+    "digest_files": "version_files",
     "encode_classes": "classes",
     "estimate_performance": "estimates",
     "find_labelled": "performance",
-    "find_obstacle": "persistence",
+    "find_obstacle": "version_obstacles",
     "find_predicted": "performance",
     "find_skops_file": "fingerprints",
     "fingerprint_fit": "fingerprints",
@@ -87,7 +83,7 @@ _LAZY_EXPORTS = {
     "fit_reference": "estimates",
     "identify_version": "persistence",
     "label_of": "classes",
-    "library_versions": "training",
+    "library_versions": "installed_versions",
     "load_model": "loading",
     "measure_advantage": "advantage",
     "measure_losses": "expected_metrics",

@@ -16,12 +16,11 @@ from engine.errors import ModelError
 from engine.formatting.lists import join_words
 from engine.models.estimators import TRUSTED_TYPES
 from engine.models.fitted_model import Predictor
+from engine.models.installed_versions import library_versions
 from engine.models.persistence import PROBE_ROWS, load_trained
-from engine.models.training import library_versions
+from engine.models.version_files import PROBE_FILE
 from engine.spec.resources.models import TrainModel
 
-PROBE_FILE = "probe_rows.parquet"
-"""Rows with the scores that the version gave them, in columns after those of the rows."""
 TOLERANCE = 1e-12
 """How far a score may be from the packed one, absolute and relative: the rounding of sums in another order."""
 _SCORE = "score "

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.data.fingerprints import FileHashes, hash_file
+from engine.data.file_hashes import FileHashes, hash_file
 from engine.data.table import Table
 from engine.data.user_functions import find_module_file
 from engine.digests import canonical_json, digest_texts

@@ -1,10 +1,7 @@
 """Training: a dataset and a declared algorithm give a model, and the held-out rows that serve as its reference."""
 
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -28,6 +25,7 @@ from engine.models.features import (
 )
 from engine.models.fitted_model import FittedModel, Predictions
 from engine.models.importance import compute_importance
+from engine.models.installed_versions import library_versions
 from engine.models.split import split_held_out, split_off_rows
 from engine.spec.resources.models import TrainModel
 
@@ -161,12 +159,6 @@ def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | 
     )
     held_out = test.select(*dict.fromkeys([*model.features, *entity, spec.target]))
     return TrainingResult(model, held_out, model.notes, same_rows=kept is not None and kept.equals(held_out))
-
-
-@cache
-def library_versions() -> Mapping[str, str]:
-    """Return the versions of Python and of the libraries that a trained model depends on."""
-    return {"python": platform.python_version()} | {p: version(p) for p in ("scikit-learn", "numpy", "polars", "skops")}
 
 
 def _has_label(target: str, frame: pl.DataFrame) -> pl.Expr:

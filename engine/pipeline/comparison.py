@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from engine import models
-from engine.data import Table, materialise, require_unchanged_rows
+from engine.data import Table, require_unchanged_rows
+from engine.data.materialise import materialise
 from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.advantages import is_of_challenger
-from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
+from engine.evaluation.batch_evaluation import evaluate_batch
+from engine.evaluation.evaluation_identity import EvaluationIdentity
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
 from engine.evaluation.segments import select_segment_columns

@@ -7,29 +7,47 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from engine.data import Datasets, WatchedFiles, read_unchanged
 from engine.file_identity import FileIdentity
 from engine.pipeline.actions import Mode
 from engine.pipeline.journal import Journal, SaidTexts
 from engine.pipeline.log import RunLog
-from engine.pipeline.touched_files import TouchedFileHashes
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
 from engine.store import LockBusy, Store
+
+if TYPE_CHECKING:
+    from engine.data import Datasets, WatchedFiles
+    from engine.pipeline.touched_files import TouchedFileHashes
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildContext:
-    """Everything that a build may use.
+class StateContext:
+    """What is needed to look at the state and to change it, where no data are read.
 
     Attributes
     ----------
     project
         Its overrides are the values that the command line, loops and steps have set so far.
+    """
+
+    project: ProjectSpec
+    store: Store
+    secrets: Secrets
+    environ: Mapping[str, str]
+    clock: Callable[[], datetime]
+    log: RunLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildContext(StateContext):
+    """Everything that a build may use.
+
+    Attributes
+    ----------
     mode
         In a dry run the store is a copy, and nothing outside may be changed. In a plan, actions are only simulated.
     run
@@ -48,13 +66,8 @@ class BuildContext:
         The states, by absolute path, in which a watch has found files to be complete.
     """
 
-    project: ProjectSpec
-    datasets: Datasets
-    hashes: TouchedFileHashes
-    store: Store
-    secrets: Secrets
-    clock: Callable[[], datetime]
-    log: RunLog
+    datasets: "Datasets"
+    hashes: "TouchedFileHashes"
     mode: Mode = "run"
     run: str | None = None
     held_locks: tuple[str, ...] = ()
@@ -86,8 +99,9 @@ class BuildContext:
 
     def read_unchanged(self, work: Callable[[Self], T]) -> T:
         """Return what `work` returns for this context; if a file that it reads changes meanwhile, do it once more."""
+        from engine.data.watched_files import read_unchanged
 
-        def attempt(files: WatchedFiles) -> T:
+        def attempt(files: "WatchedFiles") -> T:
             self.journal.clear()
             return work(replace(self, datasets=self.datasets.with_files(files)))
 

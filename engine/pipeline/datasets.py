@@ -9,21 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from engine.data import (
-    RowCounts,
-    Table,
-    compute_dataset_metrics,
-    count_rows,
-    find_incomparable_columns,
-    find_unmeasurable_metrics,
-    measure_repeated_share,
-    require_unchanged_rows,
-    verify_contract,
-)
+from engine.data.table import Table
 from engine.digests import digest_json
 from engine.errors import DataError
 from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
-from engine.evaluation.custom_metrics import compute_custom_metrics
 from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.lists import join_some
@@ -215,6 +204,14 @@ def _measure_dataset(
     table: Table, wanted: Sequence[str], now: datetime, context: BuildContext
 ) -> dict[str, MetricValue]:
     """Verify a dataset, then compute the wanted built-in metrics and all custom metrics."""
+    from engine.data import (
+        compute_dataset_metrics,
+        find_unmeasurable_metrics,
+        require_unchanged_rows,
+        verify_contract,
+    )
+    from engine.evaluation.custom_metrics import compute_custom_metrics
+
     spec = context.project.datasets[table.name]
     context.log.info(f"reading dataset {table.name}")
     for note in table.notes:
@@ -244,6 +241,8 @@ def _measure_dataset(
 
 def _compare_with_batch_before(table: Table, context: BuildContext) -> MetricValue:
     """Return the share of rows that the batch before had, and keep the rows for the next batch."""
+    from engine.data import RowCounts, count_rows, find_incomparable_columns, measure_repeated_share
+
     counts = count_rows(table)
     context.datasets.files.verify()
     file = context.store.batch_rows.find_before(table.name, table.fingerprint)

@@ -1,15 +1,19 @@
 """How a store estimates performance, and whether its reference can tell anything of the batch."""
 
+from typing import TYPE_CHECKING
+
 from engine.data import Table
-from engine.evaluation.estimation import EstimateSettings
 from engine.pipeline.context import BuildContext
 from engine.pipeline.references import Reference
+
+if TYPE_CHECKING:
+    from engine.evaluation.estimation import EstimateSettings
 
 ESTIMATES_VERSION = "2"
 """Version of the numbers: it changes whenever another estimate is made of the same rows."""
 
 
-def find_estimate_settings(store: str, context: BuildContext, *, own_reference: bool) -> EstimateSettings | None:
+def find_estimate_settings(store: str, context: BuildContext, *, own_reference: bool) -> "EstimateSettings | None":
     """Return how a store estimates performance; None if it does not, or has no model.
 
     Parameters
@@ -17,6 +21,8 @@ def find_estimate_settings(store: str, context: BuildContext, *, own_reference: 
     own_reference
         Whether the batch is compared with itself.
     """
+    from engine.evaluation.estimation import EstimateSettings
+
     spec = context.project.evaluation_stores[store]
     if spec.estimates is None or spec.model is None:
         return None

@@ -1,30 +1,24 @@
 """Builds an evaluation store: evaluates the current batch, unless the same batch has been evaluated before."""
 
+from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from engine import drift
-from engine.data import Table, materialise, require_unchanged_rows
-from engine.data.fingerprints import hash_file
+from engine.data import Table
+from engine.data.file_hashes import hash_file
 from engine.data.user_functions import find_module_file
 from engine.digests import digest_json
 from engine.errors import DataError
-from engine.evaluation.batch_evaluation import EvaluationIdentity, build_empty_evaluation, evaluate_batch
-from engine.evaluation.custom_metrics import compute_custom_metrics
-from engine.evaluation.observation import Observation, snapshot_side
+from engine.evaluation.evaluation_identity import EvaluationIdentity, build_empty_evaluation
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
-from engine.evaluation.snapshot import Snapshot
 from engine.formatting.lists import join_some
-from engine.models import FittedModel
 from engine.pipeline import models
 from engine.pipeline.actions import Action
-from engine.pipeline.challengers import add_advantage, measure_challenger
 from engine.pipeline.context import BuildContext
-from engine.pipeline.data_validation import require_target
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
 from engine.pipeline.decision import Decision, list_sources
 from engine.pipeline.estimates import ESTIMATES_VERSION, find_estimate_settings, is_own_reference
@@ -36,7 +30,6 @@ from engine.pipeline.predecessors import (
     find_predecessors,
     take_over_numbers,
 )
-from engine.pipeline.reference_schemas import describe_differences
 from engine.pipeline.references import (
     SAMPLE_ROWS,
     Reference,
@@ -54,6 +47,13 @@ from engine.pipeline.segments import (
 from engine.spec.declared_times import find_zone
 from engine.spec.resources.resource import facts_of
 from engine.store import generate_id
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from engine.evaluation.observation import Observation
+    from engine.evaluation.snapshot import Snapshot
+    from engine.models import FittedModel
 
 SHOWN_REASONS = 5
 """Columns that are not compared, with their reasons, that a warning lists."""
@@ -157,6 +157,8 @@ def plan_evaluation(
         )
         build = EvaluationBuild(stored, reused=True)
         return Decision(reused, lambda: build, lambda: build)
+    from engine.pipeline.reference_schemas import describe_differences
+
     places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
     if spec.model:
         places["model"] = ("models", spec.model)
@@ -305,6 +307,14 @@ def _evaluate_batch(
     context: BuildContext,
 ) -> Evaluation:
     """Compute an evaluation and store it, with the snapshot of its batch."""
+    from engine.data import require_unchanged_rows
+    from engine.data.materialise import materialise
+    from engine.evaluation.batch_evaluation import evaluate_batch
+    from engine.evaluation.custom_metrics import compute_custom_metrics
+    from engine.evaluation.observation import snapshot_side
+    from engine.pipeline.challengers import add_advantage, measure_challenger
+    from engine.pipeline.data_validation import require_target
+
     name = identity.store
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
@@ -408,6 +418,8 @@ def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None
 
 def _join_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
     """Return the batch with the model's predictions as further columns, for custom metrics."""
+    import polars as pl
+
     if seen.scored is None:
         return table.frame
     schema = table.frame.collect_schema()

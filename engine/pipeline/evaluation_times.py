@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import date, datetime
 
 from engine.evaluation.record import Evaluation, EvaluationTime
-from engine.pipeline.context import BuildContext
+from engine.pipeline.context import StateContext
 from engine.spec.declared_times import find_moment, find_zone, format_declared_time, go_back
 from engine.spec.resources.evaluation_stores import SamePeriodReference, TimeWindow
 from engine.store import EvaluationFilter
@@ -12,19 +12,19 @@ from engine.store import EvaluationFilter
 DeclaredTime = date | datetime | TimeWindow
 
 
-def find_declared_time(store: str, context: BuildContext) -> EvaluationTime | None:
+def find_declared_time(store: str, context: StateContext) -> EvaluationTime | None:
     """Return the time that the next evaluation of a store stands for; None if none is declared."""
     declared = context.project.evaluation_stores[store].evaluation.time
     return None if declared is None else _read_time(declared, context)
 
 
-def name_next_evaluation(store: str, context: BuildContext) -> str | None:
+def name_next_evaluation(store: str, context: StateContext) -> str | None:
     """Return the name of the next evaluation of a store: the declared one, else its time; None if it has neither."""
     time = find_declared_time(store, context)
     return context.project.evaluation_stores[store].evaluation.name or (time.text if time else None)
 
 
-def list_earlier_times(store: str, reference: SamePeriodReference, context: BuildContext) -> list[EvaluationTime]:
+def list_earlier_times(store: str, reference: SamePeriodReference, context: StateContext) -> list[EvaluationTime]:
     """Return the times of the earlier periods that a store's next evaluation is compared with, the latest first."""
     declared = context.project.evaluation_stores[store].evaluation.time
     zone, every = find_zone(context.project.resources), reference.every
@@ -39,7 +39,7 @@ def list_earlier_times(store: str, reference: SamePeriodReference, context: Buil
     return [_read_time(one, context) for one in earlier]
 
 
-def _read_time(declared: DeclaredTime, context: BuildContext) -> EvaluationTime:
+def _read_time(declared: DeclaredTime, context: StateContext) -> EvaluationTime:
     zone = find_zone(context.project.resources)
     if not isinstance(declared, TimeWindow):
         return EvaluationTime(find_moment(declared, zone), None, format_declared_time(declared))
@@ -48,18 +48,18 @@ def _read_time(declared: DeclaredTime, context: BuildContext) -> EvaluationTime:
     return EvaluationTime(find_moment(start, zone), find_moment(end, zone), text)
 
 
-def has_model_history(store: str, context: BuildContext) -> bool:
+def has_model_history(store: str, context: StateContext) -> bool:
     """Return whether the history of a store starts anew at another model."""
     spec = context.project.evaluation_stores[store]
     return spec.model is not None and not spec.continues_across_models
 
 
-def restrict_to_model(store: str, fingerprint: str, context: BuildContext) -> str | None:
+def restrict_to_model(store: str, fingerprint: str, context: StateContext) -> str | None:
     """Return the model that the history of a store is restricted to; None if it goes on across models."""
     return None if context.project.evaluation_stores[store].continues_across_models else fingerprint
 
 
-def select_earlier(evaluation: Evaluation, context: BuildContext) -> EvaluationFilter:
+def select_earlier(evaluation: Evaluation, context: StateContext) -> EvaluationFilter:
     """Return the condition of being in the history of an evaluation, before it: changes are measured from these."""
     model = restrict_to_model(evaluation.store, evaluation.fingerprints.model, context)
     return EvaluationFilter(before=evaluation.id, model=model, origin=evaluation.origin)

@@ -8,6 +8,8 @@ that was promoted. Evaluation stores use it as it is, and nothing that it was tr
 that builds the model itself trains another one, unless the model is frozen.
 """
 
+from __future__ import annotations  # the types of models are named here and loaded when they are used
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +18,6 @@ import polars as pl
 
 from engine import models
 from engine.data import Table
-from engine.data.fingerprints import hash_frame
 from engine.digests import digest_file
 from engine.errors import ModelError
 from engine.pipeline.actions import Action, Change
@@ -38,7 +39,7 @@ class TrainingData:
     table: Table | None = None
 
     @classmethod
-    def recall(cls, spec: TrainModel, version: ModelVersion) -> "TrainingData | None":
+    def recall(cls, spec: TrainModel, version: ModelVersion) -> TrainingData | None:
         """Return what is recorded of the training data of a version; None for one of an early engine."""
         tables = version.facts.get("datasets", {})
         settings = version.facts.get("spec", {}).get("dataset", {})
@@ -303,6 +304,8 @@ def _train_version(
     context: BuildContext,
 ) -> ModelVersion:
     """Train a version and store it, with its held-out rows: those of a version that it replaces for the same data."""
+    from engine.data.fingerprints import hash_frame
+
     context.log.info(f"model {name}: training {spec.algorithm} on dataset {table.name}")
     kept = _read_held_out(name, replaced, context) if replaced else None
     trained = models.train_model(name, spec, table, kept)

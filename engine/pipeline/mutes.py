@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.outcome import CheckOutcome
-from engine.pipeline.context import BuildContext
+from engine.pipeline.context import BuildContext, StateContext
 from engine.store import Mute
 
 
@@ -29,7 +29,7 @@ def mark_muted_results(target: str, results: Iterable[CheckResult], context: Bui
     return marked
 
 
-def find_idle_mutes(context: BuildContext) -> list[Mute]:
+def find_idle_mutes(context: StateContext) -> list[Mute]:
     """Return the mutes in force of checks that the spec does not have, so that they have no effect."""
     owners = {**context.project.datasets, **context.project.evaluation_stores}
     return [

@@ -7,9 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from engine.evaluation.batch_evaluation import EvaluationIdentity, measure_repetition
+from engine.evaluation.evaluation_identity import EvaluationIdentity, measure_repetition
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
-from engine.evaluation.snapshot import DamagedSnapshot, load_snapshot_of
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
 from engine.pipeline.context import BuildContext
 from engine.store import EvaluationFilter, PastFacts
@@ -106,6 +105,8 @@ def _find_whole(store: str, fingerprints: Fingerprints, context: BuildContext) -
 
 def _can_be_taken_over(twin: Evaluation, context: BuildContext) -> bool:
     """Return whether the files of an evaluation are whole; one that a plan has simulated will have them."""
+    from engine.evaluation.snapshot import DamagedSnapshot, load_snapshot_of
+
     if not twin.metrics:
         return True
     try:

@@ -9,18 +9,14 @@ from __future__ import annotations  # drift's types are named here and loaded wh
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import drift, models
-from engine.data import Table, explain_read_errors, materialise, require_unchanged_rows
-from engine.data.segments import SegmentRules
+from engine.data import Table, explain_read_errors
 from engine.digests import digest_json
 from engine.errors import DataError, StoreError
-from engine.evaluation.observation import snapshot_side
 from engine.evaluation.record import Evaluation
-from engine.evaluation.snapshot import DamagedSnapshot, Snapshot, load_snapshot_of
 from engine.formatting.lists import join_some
-from engine.models import ClassValue, FittedModel, label_of
 from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import inspect_dataset
@@ -37,6 +33,11 @@ from engine.spec.resources.evaluation_stores import (
     SamePeriodReference,
 )
 from engine.views.facts import COMPARED_WITH_ITSELF
+
+if TYPE_CHECKING:
+    from engine.data.segments import SegmentRules
+    from engine.evaluation.snapshot import Snapshot
+    from engine.models import ClassValue, FittedModel
 
 SAMPLE_ROWS = 100_000
 """Rows per side that a snapshot samples for the drift model, unless the store's `max_rows` is larger."""
@@ -174,6 +175,8 @@ def _refer_to_evaluations(
     )
 
     def load_snapshot(evaluation: Evaluation) -> Snapshot:
+        from engine.evaluation.snapshot import DamagedSnapshot, load_snapshot_of
+
         try:
             return load_snapshot_of(evaluation, context.store.evaluations.folder_of(evaluation.id))
         except DamagedSnapshot as damaged:
@@ -193,6 +196,8 @@ def _refer_to_evaluations(
             ) from damaged
 
     def unite_snapshots() -> Snapshot:
+        from engine.evaluation.snapshot import Snapshot
+
         return Snapshot.union([load_snapshot(evaluation) for evaluation in evaluations])
 
     def simulate() -> None:
@@ -258,9 +263,11 @@ def _refer_to_table(
             return _observe_classes(table, model_handle, context) if classes is None else classes
 
         def execute(model: FittedModel | None) -> Snapshot:
+            from engine.data import require_unchanged_rows
+
             # A reference that shows fewer than two classes is scored with those of the batch too, and so with others
             # when the labels of a later batch arrive.
-            key, labels = fingerprint, tuple(label_of(one) for one in model.classes) if model else ()
+            key, labels = fingerprint, tuple(models.label_of(one) for one in model.classes) if model else ()
             for known in (fingerprint, digest_json([fingerprint, labels])):
                 kept, fault = _load_kept_snapshot(known, context)
                 if kept is None:
@@ -307,6 +314,8 @@ def _load_kept_snapshot(fingerprint: str, context: BuildContext) -> tuple[Snapsh
 
     One that an earlier step of this plan has simulated is None too, with nothing wrong.
     """
+    from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
+
     folder = context.store.snapshots.find(fingerprint)
     if folder is None or (folder / SIMULATED).exists():
         return None, ""
@@ -342,6 +351,9 @@ def _profile_reference(
     context: BuildContext,
 ) -> Snapshot:
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
+    from engine.data.materialise import materialise
+    from engine.evaluation.observation import snapshot_side
+
     with context.store.folders.stage() as folder, materialise(table, folder) as materialised:
         with explain_read_errors(materialised):
             if table.name != batch.name and not materialised.count_rows():

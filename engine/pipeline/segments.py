@@ -1,12 +1,16 @@
 """The segments that a store declares, with the variables of their conditions filled in."""
 
+from typing import TYPE_CHECKING
+
 from engine.data import Table
 from engine.data.segments import SegmentRules
-from engine.evaluation.found_segments import SearchSettings
 from engine.pipeline.context import BuildContext
 from engine.spec.resources.evaluation_stores import SegmentCondition
 from engine.spec.segments import MAX_SEGMENT_VALUES, MIN_SEGMENT_ROWS
 from engine.spec.sql.row_conditions import bind_row_condition
+
+if TYPE_CHECKING:
+    from engine.evaluation.found_segments import SearchSettings
 
 
 def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None:
@@ -29,8 +33,10 @@ def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None
     )
 
 
-def find_search_settings(store: str, context: BuildContext) -> SearchSettings | None:
+def find_search_settings(store: str, context: BuildContext) -> "SearchSettings | None":
     """Return how a store searches for segments; None if it does not."""
+    from engine.evaluation.found_segments import SearchSettings
+
     spec = context.project.evaluation_stores[store]
     if spec.segment_search is None:
         return None

@@ -1,7 +1,7 @@
 """What a run needs beside what every build gets: who started it, what it may send, and how it starts other runs."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.notifications import DeliveryTime
@@ -41,7 +41,6 @@ class RunContext(BuildContext):
         When the run must have ended because of its `timeout`, in seconds of the monotonic clock.
     """
 
-    environ: Mapping[str, str]
     start_scenario: "Callable[[str, RunContext], RunResult]"
     start_update: Callable[..., UpdateEnd] = start_update
     trigger: str = "manual"

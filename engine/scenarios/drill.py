@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.data import Table, explain_read_errors, materialise
+from engine.data import Table, explain_read_errors
 from engine.data.disturbances import describe_disturbances, require_deviations, require_possible
+from engine.data.materialise import materialise
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, UsageError
 from engine.evaluation.record import CheckResult, Evaluation

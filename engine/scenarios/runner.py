@@ -141,7 +141,7 @@ def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
     started = replace(collect_condition_facts([], context), outcome=None)
     composed = compose_messages("start", begun, started, context)
     context.store.runs.start(_make_run_record(begun, context), composed.messages)
-    return deliver_waiting_messages(context, of_earlier_runs=False)
+    return deliver_waiting_messages(context, of_earlier_runs=False) if composed.messages else []
 
 
 def _finish_run(result: RunResult, stopped: BaseException | None, context: RunContext) -> RunResult:

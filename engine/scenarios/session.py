@@ -1,6 +1,7 @@
 """One call of the engine: opens the state, runs or plans scenarios, and returns the results.
 
-Environment, clock and terminal are passed in here and handed on, so nothing below reads globals.
+Environment, clock and terminal are passed in here and handed on, so nothing below reads globals. What reads data is
+imported by the functions that do: whoever looks at the state alone must not wait for it.
 """
 
 import os
@@ -12,18 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
-from engine.data import Datasets
 from engine.errors import StoreError
 from engine.file_identity import FileIdentity
 from engine.pipeline.actions import Mode
+from engine.pipeline.context import StateContext
 from engine.pipeline.log import LogLine, RunLog
-from engine.pipeline.touched_files import TouchedFileHashes
 from engine.scenarios.context import RunContext
-from engine.scenarios.dead_runs import tell_dead_runs
 from engine.scenarios.plan import Plan
-from engine.scenarios.plan_executor import Planner
 from engine.scenarios.result import RunResult
-from engine.scenarios.runner import run_scenario, tell_impossible_run
 from engine.spec import ProjectSpec
 from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.spec.redaction import redact_exception
@@ -97,6 +94,8 @@ def run_scenarios(
     StoreError
         The state cannot be used, or a scenario is already running and has `on_busy: refuse`.
     """
+    from engine.scenarios.runner import run_scenario
+
     mode: Mode = "dry run" if dry else "run"
     with ExitStack() as stack:
         try:
@@ -157,6 +156,8 @@ def plan_scenarios(
     StoreError
         The state cannot be read.
     """
+    from engine.scenarios.plan_executor import Planner
+
     planner = Planner()
     with open_session(project, environ=environ, clock=clock, listeners=listeners, mode="plan", state=state) as context:
         planned = [planner.plan_scenario(name, context) for name in scenarios]
@@ -182,6 +183,8 @@ def _tell_unusable_state(
     An empty temporary state takes its place while the messages are composed. Where there is no room for that either,
     the error alone tells.
     """
+    from engine.scenarios.runner import tell_impossible_run
+
     with (
         suppress(OSError, StoreError),
         TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as temporary,
@@ -205,40 +208,29 @@ def open_session(
     reading: bool = False,
     deliver: bool = True,
 ) -> Iterator[RunContext]:
-    """Open the project's state and yield the context that runs start from.
+    """Open the project's state and its data, and yield the context that runs start from.
+
+    The parameters are those of `open_state`, and:
 
     Parameters
     ----------
     mode
-        `"run"` works on the state itself and marks killed runs as ABORTED; a dry run works on a temporary copy, and a
-        plan keeps what it supposes in memory.
-    state
-        The folder to use as it is, state or copy; a worker process uses the one of its parent.
-    reading
-        Whether the caller may do without writing: a state that cannot be written is then read from a temporary copy,
-        and whatever would change it raises a StoreError.
+        `"run"` marks killed runs as ABORTED.
     deliver
         Whether messages are sent; without it they are committed only.
     """
-    environ = project.select_environment(environ)
-    secrets = Secrets(project, environ)
-    log = RunLog(None, "", clock, secrets.redact, listeners)
+    from engine.data.datasets import Datasets
+    from engine.pipeline.touched_files import TouchedFileHashes
+    from engine.scenarios.dead_runs import tell_dead_runs
+    from engine.scenarios.runner import run_scenario
+
     with ExitStack() as stack:
-        stack.push(_mask_exception(secrets))
-        location = locate_state(project, environ, state)
-        writable = not reading or can_write(location)
-        if mode == "plan":
-            store = stack.enter_context(open_supposing(location, now=clock))
-        elif state is None and mode == "dry run":
-            store = stack.enter_context(Store.open(stack.enter_context(copy_state(location)), now=clock))
-        elif writable:
-            store = stack.enter_context(Store.open(location, now=clock))
-        else:
-            store = stack.enter_context(open_for_reading(location, now=clock))
-        if lost := store.describe_lost_history():
-            log.warning(f"state folder {resolve_state_folder(project)}: {lost}")
-        if migration := store.database.migration:
-            log.warning(f"state folder {resolve_state_folder(project)}: {migration}")
+        opened = stack.enter_context(
+            open_state(
+                project, environ=environ, clock=clock, listeners=listeners, mode=mode, state=state, reading=reading
+            )
+        )
+        store = opened.store
         hashes = TouchedFileHashes(store.file_hashes)
         context = RunContext(
             project=project,
@@ -246,24 +238,69 @@ def open_session(
                 project,
                 hashes,
                 lambda: stack.enter_context(store.folders.stage()),
-                secrets,
+                opened.secrets,
                 store.kept_rows,
                 resolve_state_folder(project) / "objects",
             ),
             store=store,
-            secrets=secrets,
-            environ=environ,
+            secrets=opened.secrets,
+            environ=opened.environ,
             clock=clock,
-            log=log,
+            log=opened.log,
             start_scenario=run_scenario,
             preview=preview,
             mode=mode,
             hashes=hashes,
             deliver=deliver,
         )
-        if mode == "run" and state is None and writable and preview is None:
+        if mode == "run" and state is None and store.database.unwritable is None and preview is None:
             tell_dead_runs(context)
         yield context
+
+
+@contextmanager
+def open_state(
+    project: ProjectSpec,
+    *,
+    environ: Mapping[str, str],
+    clock: Callable[[], datetime] = utc_now,
+    listeners: Sequence[Callable[[LogLine], None]] = (),
+    mode: Mode = "run",
+    state: Path | None = None,
+    reading: bool = False,
+) -> Iterator[StateContext]:
+    """Open the project's state for those who read no data, and yield what they need.
+
+    Parameters
+    ----------
+    mode
+        `"run"` works on the state itself; a dry run works on a temporary copy, and a plan keeps what it supposes in
+        memory.
+    state
+        The folder to use as it is, state or copy; a worker process uses the one of its parent.
+    reading
+        Whether the caller may do without writing: a state that cannot be written is then read from a temporary copy,
+        and whatever would change it raises a StoreError.
+    """
+    environ = project.select_environment(environ)
+    secrets = Secrets(project, environ)
+    log = RunLog(None, "", clock, secrets.redact, listeners)
+    with ExitStack() as stack:
+        stack.push(_mask_exception(secrets))
+        location = locate_state(project, environ, state)
+        if mode == "plan":
+            store = stack.enter_context(open_supposing(location, now=clock))
+        elif state is None and mode == "dry run":
+            store = stack.enter_context(Store.open(stack.enter_context(copy_state(location)), now=clock))
+        elif not reading or can_write(location):
+            store = stack.enter_context(Store.open(location, now=clock))
+        else:
+            store = stack.enter_context(open_for_reading(location, now=clock))
+        if lost := store.describe_lost_history():
+            log.warning(f"state folder {resolve_state_folder(project)}: {lost}")
+        if migration := store.database.migration:
+            log.warning(f"state folder {resolve_state_folder(project)}: {migration}")
+        yield StateContext(project=project, store=store, secrets=secrets, environ=environ, clock=clock, log=log)
 
 
 def _mask_exception(secrets: Secrets) -> Callable[[object, BaseException | None, object], None]:

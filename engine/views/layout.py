@@ -110,7 +110,7 @@ def _lay_out_result(result: CheckView, scale: tuple[float, float]) -> dict[str, 
         "outcome": result.outcome,
         "value": result.value_text or MISSING,
         "allowed": allowed,
-        "told": f"{allowed}: {reason}" if says_more else allowed or reason,
+        "told": f"{allowed}; {reason}" if says_more else allowed or reason,
         # The reason of an OK says more than the mark on the scale.
         "remark": result.outcome is CheckOutcome.OK and says_more,
         "track": _lay_out_scale(result, *scale),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine
-from engine.api import frames
+from engine.api import tabulation
 from engine.errors import UsageError
 from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
@@ -272,7 +272,7 @@ evaluations = st.builds(
 def test_no_name_of_a_metric_or_label_hides_another_column(
     found: list[Evaluation], wanted: list[str], intervals: bool
 ) -> None:
-    frame = frames.tabulate_evaluations(describe_store("mes", wanted, found, {}), intervals=intervals)
+    frame = tabulation.tabulate_evaluations(describe_store("mes", wanted, found, {}), intervals=intervals).to_frame()
     assert frame["id"].to_list() == [one.id for one in found]
     assert frame["name"].to_list() == [one.name for one in found]
     assert frame["rows"].to_list() == [one.rows_read for one in found]
@@ -311,7 +311,7 @@ def test_results_become_rows_as_they_are(outcomes: list[tuple[CheckOutcome, floa
         )
         for at, (outcome, value) in enumerate(outcomes)
     ]
-    frame = frames.tabulate_checks([CheckPoint("r1", now, result) for result in results], {"e1": "w1"})
+    frame = tabulation.tabulate_checks([CheckPoint("r1", now, result) for result in results], {"e1": "w1"}).to_frame()
     assert frame["outcome"].to_list() == [str(outcome) for outcome, _ in outcomes]
     assert frame["value"].to_list() == [value for _, value in outcomes]
     assert frame["evaluation"].to_list() == ["w1"] * len(outcomes)
@@ -321,8 +321,8 @@ def test_results_become_rows_as_they_are(outcomes: list[tuple[CheckOutcome, floa
 def test_performance_and_predictions_without_a_model_are_empty_frames(shop: engine.Project) -> None:
     evaluation = shop.store("mes").evaluation()
     for frame, columns in (
-        (frames.tabulate_performance(evaluation), ["metric", "reference", "batch", "change", "reason"]),
-        (frames.tabulate_predictions(evaluation), ["predicted", "reference", "batch", "fugacity"]),
+        (tabulation.tabulate_performance(evaluation).to_frame(), ["metric", "reference", "batch", "change", "reason"]),
+        (tabulation.tabulate_predictions(evaluation).to_frame(), ["predicted", "reference", "batch", "fugacity"]),
     ):
         assert frame.is_empty()
         assert set(columns) <= set(frame.columns)
@@ -330,7 +330,7 @@ def test_performance_and_predictions_without_a_model_are_empty_frames(shop: engi
 
 def test_steps_are_told_with_their_turn(shop: engine.Project) -> None:
     record = shop.past_run(shop.runs()["id"][0])
-    frame = frames.tabulate_steps(describe_run(record))
+    frame = tabulation.tabulate_steps(describe_run(record)).to_frame()
     assert frame.select("step", "kind", "outcome", "turn").rows() == [
         ("one", "run_scenario", "SUCCESS", "week = w1"),
         ("one", "run_scenario", "SUCCESS", "week = w2"),

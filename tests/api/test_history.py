@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics as sk
 
 import engine
-from engine.api import frames
+from engine.api import tabulation
 from engine.outcome import CheckOutcome, Outcome
 
 SPEC = """
@@ -158,7 +158,7 @@ def test_one_evaluation_as_reference_must_exist_and_is_compared_with_itself_firs
 
 
 def test_performance_is_told_side_by_side(project: engine.Project) -> None:
-    table = frames.tabulate_performance(project.store("fixed").evaluation("m2"))
+    table = tabulation.tabulate_performance(project.store("fixed").evaluation("m2")).to_frame()
     rows = {row["metric"]: row for row in table.iter_rows(named=True)}
     now, before = read(project, "m2"), read(project, "train")
     expected = {
@@ -181,7 +181,7 @@ def test_performance_is_told_side_by_side(project: engine.Project) -> None:
 
 
 def test_predictions_are_told_by_class(project: engine.Project) -> None:
-    table = frames.tabulate_predictions(project.store("fixed").evaluation("m3")).sort("predicted")
+    table = tabulation.tabulate_predictions(project.store("fixed").evaluation("m3")).to_frame().sort("predicted")
     assert table["predicted"].to_list() == ["0", "1"]
     assert table["reference"].sum() == pytest.approx(1)
     assert table["batch"].to_list() == pytest.approx(

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import engine
-from engine.api import frames
+from engine.api import tabulation
 from engine.outcome import CheckOutcome
 
 SPEC = """
@@ -98,7 +98,7 @@ def test_changes_and_the_reference_have_intervals_too(project: engine.Project) -
     assert change.low == pytest.approx(
         change.value - np.hypot((now.value or 0) - (now.low or 0), reference.high - reference.value)
     )
-    table = frames.tabulate_performance(evaluation).filter(pl.col("metric") == "roc_auc")
+    table = tabulation.tabulate_performance(evaluation).to_frame().filter(pl.col("metric") == "roc_auc")
     assert table.select("reference_low", "low", "change_low").row(0) == (reference.low, now.low, change.low)
 
 

@@ -21,7 +21,8 @@ from engine.data import Table
 from engine.data.segments import SegmentRules
 from engine.drift import KnownColumn, roles
 from engine.errors import Position
-from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
+from engine.evaluation.batch_evaluation import evaluate_batch
+from engine.evaluation.evaluation_identity import EvaluationIdentity
 from engine.evaluation.found_segments import SearchSettings
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation, Fingerprints

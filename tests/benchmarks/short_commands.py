@@ -4,8 +4,9 @@
     python tests/benchmarks/short_commands.py --times 21 --only validate "validate again"
 
 `help` is `engine --help`. `validate` never finds a kept verdict, `validate again` finds one, and `run again` is
-`engine run` of a project in which everything is up to date. All are processes of their own, in turns; medians of CPU
-seconds, and their ratios to the import. With `--most NAME=RATIO` the exit code is 1 if a ratio is larger.
+`engine run` of a project in which everything is up to date. `show`, `outbox` and `status` look at its state alone. All
+are processes of their own, in turns; medians of CPU seconds, and their ratios to the import. With `--most NAME=RATIO`
+the exit code is 1 if a ratio is larger.
 """
 
 import argparse
@@ -26,6 +27,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "validate": ("validate", "card_fraud.yaml"),
     "validate again": ("validate", "card_fraud.yaml"),
     "run again": ("run", "card_fraud.yaml"),
+    "show": ("show", "card_fraud.yaml"),
+    "outbox": ("show", "card_fraud.yaml", "--outbox"),
+    "status": ("status", "card_fraud.yaml"),
 }
 ENGINE = """
 import os, sys

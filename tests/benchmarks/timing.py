@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -42,13 +43,13 @@ def in_turns(times: int, tasks: Mapping[str, Callable[[], object]]) -> dict[str,
 
 def alone(*command: object, python: str = sys.executable, **environment: str) -> dict[str, Any]:
     """Run a script in a new process; return the JSON it prints last and its seconds, `process` and `process_cpu`."""
-    wall, before = time.perf_counter(), os.times()
+    wall, before = time.perf_counter(), getrusage(RUSAGE_CHILDREN)
     # what is started by a large process counts that one's memory as its own peak: so have the caller import little
     done = subprocess.run(
         [python, *map(str, command)], check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment
     )
-    wall, after = time.perf_counter() - wall, os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    wall, after = time.perf_counter() - wall, getrusage(RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     printed = done.stdout.strip().splitlines()
     answer: dict[str, Any] = json.loads(printed[-1]) if printed else {}
     return answer | {"process": wall, "process_cpu": cpu}

@@ -19,7 +19,8 @@ import numpy as np
 import polars as pl
 
 from engine.drift import Role, profile
-from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
+from engine.evaluation.batch_evaluation import evaluate_batch
+from engine.evaluation.evaluation_identity import EvaluationIdentity
 from engine.evaluation.found_segments import SearchSettings
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, Fingerprints

@@ -6,9 +6,10 @@
     python tests/campaigns/served_triggers.py due --number 10
     python tests/campaigns/served_triggers.py memory --number 20
 
-`kills`: kills the server, or a process of one of its runs, after times drawn at random, and starts it again; at last it
-may end what it has begun. Then every fire must be done, coalesced or skipped with a reason, and must have had one run
-that was not cut by a kill; a step of a run may have been called once for each attempt.
+`kills`: kills the server, or a process of one of its runs, after times drawn at random, mostly when it has begun to
+serve the project, and starts it again; at last it may end what it has begun. Then every fire must be done, coalesced
+or skipped with a reason, and must have had one run that was not cut by a kill; a step of a run may have been called
+once for each attempt.
 `idle`: the CPU and memory of a server with so many scenarios of two triggers, none of which is due, and how late the
 runs of one more scenario start, whose trigger is due every minute.
 `runs`: the memory, threads and open files of the server after each tenth of so many runs.
@@ -102,12 +103,16 @@ class Server:
     """A running `engine serve` of `served.yaml`."""
 
     def __init__(self, folder: Path, *options: str, inside: Path | None = None) -> None:
-        self.said = folder / "said.txt"
+        self.said = folder / f"said-{time.monotonic_ns()}.txt"
         command = [sys.executable, "-m", "engine", "serve", "served.yaml", "--listen", "127.0.0.1:0", *options]
         if inside is not None:
             command = ["sh", "-c", f'echo $$ > {inside / "cgroup.procs"}; exec "$@"', "sh", *command]
         with self.said.open("ab") as said:
             self.process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said, start_new_session=True)
+
+    def wait_for_begin(self) -> None:
+        """Wait until it serves the project."""
+        wait_until(lambda: " served from " in self.said.read_text(), 120)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 60.0) -> None:
         """Send a signal, and wait for the end."""
@@ -163,7 +168,9 @@ def kill_at_random(number: int, seed: int) -> None:
         began = time.monotonic()
         for turn in range(number):
             server = Server(folder)
-            time.sleep(chance.uniform(0.3, 6.0))
+            if chance.random() < 0.8:  # on a busy machine the start alone takes many seconds
+                server.wait_for_begin()
+            time.sleep(chance.uniform(0.0, 5.0))
             which = chance.choice(["server", "server", "server, in order", "a process of a run"])
             if which == "a process of a run" and (running := server.list_descendants()):
                 os.kill(chance.choice(running), signal.SIGKILL)
@@ -173,11 +180,12 @@ def kill_at_random(number: int, seed: int) -> None:
             if turn % 20 == 19:
                 print(f"{turn + 1} kills, {time.monotonic() - began:.0f} s", flush=True)
         server = Server(folder)
+        server.wait_for_begin()
         time.sleep(20)
         server.stop()
         assert server.process.returncode == 0, server.said.read_text()[-2000:]
         server = Server(folder)  # what the end in order has left is concluded at the next start
-        time.sleep(5)
+        server.wait_for_begin()
         with_pause(state)
         wait_until(lambda: not [one for one in read_history(state)[0] if one.state in OPEN_STATES], 600)
         server.stop()
@@ -231,7 +239,7 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it did not come true"
-        time.sleep(1)
+        time.sleep(0.1)
 
 
 def stay_idle(scenarios: int, seconds: float) -> None:

@@ -28,6 +28,14 @@ scenarios:
     steps: [{name: make, kind: build, target: big}]
 run: [daily]
 """
+STORES = """\
+version: 1
+project: stores
+datasets:
+  rows: {kind: file, path: rows.csv}
+evaluation_stores:
+  watched: {dataset: rows, reference: {kind: rolling, last: 3}, checks: {few drift: {metric: data_drift, max: 1}}}
+"""
 ANALYSIS = {"numba", "sklearn", "scipy", "skops"}
 DATA = {"polars", "numpy", "sqlalchemy", "alembic", *ANALYSIS}
 OTHERS = {
@@ -94,6 +102,37 @@ def test_an_import_loads_no_data_library(folder: Path) -> None:
 def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_computes(folder: Path) -> None:
     list_loaded(folder, ["run", "spec.yaml"])
     again = list_loaded(folder, ["run", "spec.yaml"])
-    assert again & {*ANALYSIS, *OTHERS, "alembic", "jinja2", "rich.console", "http.client"} == set()
-    unused = ("engine.bundles", "engine.views.report", "engine.views.charts", "engine.notifications.mail")
+    assert again & {"numpy", *ANALYSIS, *OTHERS, "alembic", "jinja2", "rich.console", "http.client"} == set()
+    unused = (
+        "engine.bundles",
+        "engine.data.metrics",
+        "engine.evaluation.custom_metrics",
+        "engine.notifications.mail",
+        "engine.views.charts",
+        "engine.views.report",
+    )
     assert [one for one in unused if one in again] == []
+
+
+def test_an_unchanged_evaluation_loads_nothing_that_measures_or_trains(folder: Path) -> None:
+    (folder / "stores.yaml").write_text(STORES)
+    (folder / "rows.csv").write_text("a,b\n" + "".join(f"{i},{i % 7}\n" for i in range(100)))
+    first = list_loaded(folder, ["run", "stores.yaml"])
+    measuring = {"numpy", "engine.evaluation.observation", "engine.evaluation.batch_evaluation"}
+    assert first >= measuring
+    assert list_loaded(folder, ["run", "stores.yaml"]) & {*measuring, *ANALYSIS} == set()
+
+
+def test_what_looks_at_the_state_alone_loads_no_data_library(folder: Path) -> None:
+    list_loaded(folder, ["run", "spec.yaml"])
+    for verb in (
+        ["status", "spec.yaml"],
+        ["prune", "spec.yaml"],
+        ["pause", "spec.yaml", "daily"],
+        ["resume", "spec.yaml", "daily"],
+        ["outbox", "drop", "spec.yaml"],
+        ["show", "spec.yaml"],
+        ["show", "spec.yaml", "--runs"],
+        ["mute", "spec.yaml", "--list"],
+    ):
+        assert list_loaded(folder, verb) & {"polars", "numpy", "alembic", "jinja2", *ANALYSIS, *OTHERS} == set(), verb

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from engine.data import materialise
+from engine.data.materialise import materialise
 from engine.errors import DataError
 
 
@@ -42,7 +42,8 @@ def test_nothing_is_left_where_the_table_cannot_be_read(project, tmp_path):
 BOUNDED = """
 import json, resource, sys
 from pathlib import Path
-from engine.data import Datasets, InMemoryFileHashes, compute_dataset_metrics, materialise, verify_contract
+from engine.data import Datasets, InMemoryFileHashes, compute_dataset_metrics, verify_contract
+from engine.data.materialise import materialise
 from engine.spec import load
 
 datasets = Datasets(load(Path(sys.argv[1])), InMemoryFileHashes(), lambda: Path(sys.argv[1]).parent)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import RowCounts, Table, count_rows, find_incomparable_columns, measure_repeated_share, repeated_rows
-from engine.drift.reading.row_hash import HASH_VERSION
+from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
 
 SAME = [

@@ -44,13 +44,15 @@ def tallied(*columns: pl.Series) -> CategoryCounter:
 TEXTS = st.lists(st.none() | st.text(max_size=3) | st.sampled_from(["", "\0", "a" * 40, "é", "\U0001f600", "\uffff"]))
 
 
-@given(TEXTS, st.lists(st.integers(0, 30), max_size=5))
-def test_texts_in_any_split(texts: list[str | None], cuts: list[int]):
+@given(TEXTS, st.lists(st.integers(0, 30), max_size=5), st.sampled_from([-1, category_counter.FEW_LABELS]))
+def test_texts_in_any_split(texts: list[str | None], cuts: list[int], few_labels: int):
     column = pl.Series("c", texts, dtype=pl.String)
     ends = [0, *sorted(min(cut, len(column)) for cut in cuts), len(column)]
     parts = [column[a:b] for a, b in pairwise(ends)]
-    assert found(tallied(*parts)) == by_hand(column)
-    assert list(found(tallied(*reversed(parts)))) == list(found(tallied(column)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(category_counter, "FEW_LABELS", few_labels)
+        assert found(tallied(*parts)) == by_hand(column)
+        assert list(found(tallied(*reversed(parts)))) == list(found(tallied(column)))
 
 
 @pytest.mark.parametrize(

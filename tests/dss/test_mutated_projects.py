@@ -65,8 +65,8 @@ def change_value(value: Any, place: tuple[str | int, ...], how: str, new: Any) -
             value.append(json.loads(json.dumps(value[int(place[-1])])))
         else:
             value[f"{place[-1]}New"] = value.pop(place[-1])
-    except (KeyError, IndexError, TypeError):
-        pass
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+        pass  # what another change has put there has no such place
 
 
 def list_objects(documents: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -86,7 +86,7 @@ def list_objects(documents: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     first=st.sampled_from(PLACES),
     changes=st.lists(

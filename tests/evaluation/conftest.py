@@ -13,7 +13,8 @@ import yaml
 import engine
 from engine import drift
 from engine.data import Table
-from engine.evaluation.batch_evaluation import EvaluationIdentity, evaluate_batch
+from engine.evaluation.batch_evaluation import evaluate_batch
+from engine.evaluation.evaluation_identity import EvaluationIdentity
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.evaluation.snapshot import Snapshot

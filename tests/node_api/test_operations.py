@@ -77,7 +77,7 @@ def test_deploying_rolling_back_and_switching_off(tmp_path: Path, served: NodeSe
     assert kinds == ["deploy", "deploy", "rollback", "disable"]
 
     assert client.delete(f"/v1/bundles/{first}").status_code == 409
-    assert client.delete(PRODUCTION).json() == {"deleted": "production"}
+    assert client.delete(PRODUCTION).json() == {"deleted": "production", "rows": ""}
     assert client.get(PRODUCTION).status_code == 404
     wait_for(lambda: not list((served.folder / "staging").iterdir()), "the removal")
     check_infrastructure(served.folder)

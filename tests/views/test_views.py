@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.api import frames
+from engine.api import tabulation
 from engine.evaluation.bounds import AllowedValues, AppliedRange
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
@@ -70,7 +70,7 @@ def test_columns_are_sorted_by_drift_then_by_importance_then_by_name_and_frames_
     columns = describe_columns(found)
     assert [column.name for column in columns] == ["most", "used", "a", "b", "unknown"]
     assert (columns[-1].drift, columns[-1].reason) == (None, "gone")
-    assert frames.tabulate_columns(found)["column"].to_list() == [column.name for column in columns]
+    assert tabulation.tabulate_columns(found).to_frame()["column"].to_list() == [column.name for column in columns]
 
 
 def test_a_column_shows_what_changed_most_if_it_has_drifted_and_else_what_is_frequent() -> None:
@@ -232,7 +232,7 @@ def test_marks_of_one_kind_are_on_one_scale_and_a_warning_says_what_happened() -
     assert ends["drift of a"] == ends["drift of b"] == ends["drift of c"]
     assert ends["mean of a"] != ends["mean of b"]  # columns of their own units
     assert rows["drift of a"]["track"]["at"] == pytest.approx(rows["drift of c"]["track"]["at"] / 2, rel=0.02)
-    assert rows["drift of a"]["told"] == "soft max 0.1: why"
+    assert rows["drift of a"]["told"] == "soft max 0.1; why"
     assert laid_out["left_undrawn"] == 1
 
 
@@ -276,7 +276,7 @@ def test_a_store_has_the_worst_outcome_of_each_check_and_says_once_why_a_metric_
     assert [list(row.metrics) for row in store.evaluations] == [["roc_auc", "drift.a"], ["roc_auc", "drift.b"]]
     assert [row.outcomes for row in store.evaluations] == [{"wide": CheckOutcome.ERROR}, {}]
     assert store.list_reasons() == ["roc_auc is unknown: no labels"]
-    table = frames.tabulate_evaluations(store)
+    table = tabulation.tabulate_evaluations(store).to_frame()
     assert table.columns == ["name", "labels.quarter", "created", "rows", *store.metrics, "checks.wide", "id"]
 
 

@@ -11,22 +11,7 @@ from engine.data.databases.pushdown import StoredInput, translate_query
 from engine.data.databases.reading import DatabaseRows, describe_columns, read_query
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_connection
-from engine.spec.resources.connections import PostgresqlConnection
 from engine.spec.secrets import Secrets
-
-
-def find_query_connection(project: ProjectSpec, inputs: Sequence[str]) -> str | None:
-    """Return the connection to PostgreSQL that has all inputs of a query as tables; None if the query is computed here.
-
-    An input with a contract, metrics or checks is read itself: they are about all of its rows.
-    """
-    tables = [project.find_table(name) for name in inputs]
-    connections = {table[0] if table else None for table in tables}
-    declared = [project.datasets[name] for name in inputs]
-    if len(connections) != 1 or any(one.columns or one.checks or one.metrics for one in declared):
-        return None
-    (name,) = connections
-    return name if name is not None and isinstance(project.connections[name], PostgresqlConnection) else None
 
 
 def read_pushed_query(
@@ -39,7 +24,7 @@ def read_pushed_query(
     query
         SQL with its variables inserted.
     inputs
-        The datasets that it reads, for which `find_query_connection` has found a connection.
+        The datasets that it reads, for which `query_connections` has found a connection.
 
     Raises
     ------

@@ -9,10 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
-
-from engine.drift.reading.row_hash import hash_rows
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema
@@ -82,6 +79,10 @@ def compute_values(expressions: Sequence[bytes], batches: Iterator[pl.DataFrame]
 
 def add_up_hashes(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Yield the number of rows of a partition, and the sums of their hashes modulo 2**64."""
+    import numpy as np
+
+    from engine.drift.reading.row_hash import hash_rows
+
     count, sums = 0, np.zeros(2, np.uint64)
     for rows in batches:
         count += rows.height

@@ -17,7 +17,7 @@ from engine.data.spark.spark_rows import SparkRows, hold_spark_rows, list_source
 from engine.data.table import Table
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.digests import digest_texts
-from engine.drift.reading.row_hash import HASH_VERSION
+from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec

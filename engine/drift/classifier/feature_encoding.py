@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine.drift.distributions.category_counter import CategoryCounter
 from engine.drift.kernels.boosting import assign_bins
 from engine.drift.kernels.tree_splits import Codes
 from engine.drift.reading.normalization import as_categories, plan_normalization
@@ -49,14 +50,22 @@ def encode_features(
         A column cannot be read in its role.
     """
     read = [normalize_features(frame, roles) for frame in frames]
+
+    def unite(name: str, dtype: type[pl.DataType]) -> pl.Series:
+        # renamed, because polars would take some names as patterns; one side may hold integers and the other floats
+        return pl.concat([frame.get_column(name).alias("").cast(dtype) for frame in read])
+
+    texts = {str(i): unite(name, pl.String) for i, name in enumerate(roles) if roles[name] is Role.CATEGORICAL}
+    categories = _encode_categories(pl.DataFrame(texts))
     codes = np.empty((len(order), len(roles)), np.uint8)
     sizes = np.empty(len(roles), np.int64)
     for i, (name, role) in enumerate(roles.items()):
-        # renamed, because polars would take some names as patterns; one side may hold integers and the other floats
         numerical = role is Role.NUMERICAL
-        dtype = pl.Float64 if numerical else pl.String
-        column = pl.concat([frame.get_column(name).alias("value").cast(dtype) for frame in read])
-        codes[:, i] = _encode_numbers(column.to_numpy()[order]) if numerical else _encode_categories(column)[order]
+        codes[:, i] = (
+            _encode_numbers(unite(name, pl.Float64).to_numpy()[order])
+            if numerical
+            else categories.get_column(str(i)).to_numpy()[order]
+        )
         sizes[i] = int(codes[:, i].max()) + 1
     return codes, np.concatenate([[0], np.cumsum(sizes)])
 
@@ -83,17 +92,22 @@ def _encode_numbers(values: NDArray[np.float64]) -> Codes:
     return assign_bins(values, distinct)
 
 
-def _encode_categories(text: pl.Series) -> Codes:
-    """Return the rank of each category by frequency, counted from 1; 0 for a missing value.
+def _encode_categories(texts: pl.DataFrame) -> pl.DataFrame:
+    """Return the rank of each category of its column by frequency, counted from 1; 0 for a missing value.
 
     Categories of equal frequency are ranked by name, so the codes do not depend on the order of the rows.
     """
-    frequencies = text.drop_nulls().value_counts(name="count").sort(["count", text.name], descending=[True, False])
-    coded_labels = frequencies[text.name].head(MAX_CODED_CATEGORIES)
-    if not len(coded_labels):
-        return np.zeros(len(text), np.uint8)
-    numbers = pl.int_range(1, len(coded_labels) + 1, dtype=pl.UInt8, eager=True)
-    codes = text.replace_strict(
-        coded_labels, numbers, default=MAX_CODED_CATEGORIES + 1, return_dtype=pl.UInt8
-    ).to_numpy()
-    return np.where(text.is_null().to_numpy(), 0, codes).astype(np.uint8)
+    # one query for all columns: there may be thousands, and a query of polars takes a millisecond
+    return texts.select(_rank_categories(text) for text in texts)
+
+
+def _rank_categories(text: pl.Series) -> pl.Expr:
+    """Return an expression for the ranks of the categories of a column."""
+    counted = CategoryCounter()
+    counted.add(text)
+    labels, counts = counted.sorted_counts()
+    coded_labels = labels[np.argsort(-counts, kind="stable")[:MAX_CODED_CATEGORIES]]
+    ranks = pl.int_range(1, len(coded_labels) + 1, dtype=pl.UInt8, eager=True)
+    column = pl.col(text.name)
+    ranked = column.replace_strict(coded_labels, ranks, default=MAX_CODED_CATEGORIES + 1, return_dtype=pl.UInt8)
+    return pl.when(column.is_not_null()).then(ranked).otherwise(pl.lit(0, pl.UInt8)).alias(text.name)

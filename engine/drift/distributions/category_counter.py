@@ -10,6 +10,7 @@ depend on what hash it is, and that of polars will do.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from threading import local
 
 import numpy as np
@@ -25,6 +26,9 @@ MAX_PENDING_LABELS = 1 << 18
 """Number of (category, count) pairs of single blocks that are kept before equal categories are combined. If there are
 many distinct categories, it is twice their number."""
 
+
+FEW_LABELS = 1 << 10
+"""Number of pending labels up to which they are combined in Python: a query of polars takes longer, however few."""
 
 VALUES_PER_VIEW = 8
 """Values per distinct view of a long text below which the values of a column are distinguished by their hashes."""
@@ -80,10 +84,21 @@ class CategoryCounter:
 
     def sorted_counts(self) -> tuple[pl.Series, Counts]:
         """Return the categories, ascending by their UTF-8 bytes (the order of code points), and their counts."""
+        if len(self._labels) <= FEW_LABELS:
+            return self._combine_few()
         self._combine_equal()
         found = pl.DataFrame({"label": self._labels, "count": self._counts[0]}).lazy().drop_nulls("label")
         ordered = found.sort("label").collect(engine="in-memory")
         return ordered["label"].alias(""), ordered["count"].to_numpy()
+
+    def _combine_few(self) -> tuple[pl.Series, Counts]:
+        """Return what `sorted_counts` does."""
+        summed: dict[str | None, int] = {}
+        counts = chain.from_iterable(part.tolist() for part in self._counts)
+        for label, count in zip(self._labels.to_list(), counts, strict=True):
+            summed[label] = summed.get(label, 0) + count
+        labels = sorted(label for label in summed if label is not None)
+        return pl.Series(labels, dtype=pl.String), np.array([summed[label] for label in labels], np.int64)
 
     def _append_block(self, labels: pl.Series, counts: Counts) -> None:
         self._labels.append(labels)

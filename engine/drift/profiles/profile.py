@@ -26,9 +26,9 @@ from engine.drift.profiles.segments import open_segments
 from engine.drift.profiles.states import Accumulator
 from engine.drift.reading.alignment import KnownColumn, describe_column
 from engine.drift.reading.column_families import known_type, unite_known_types
+from engine.drift.reading.hash_version import HASH_VERSION
 from engine.drift.reading.normalization import column_named, normalize_categories, plan_normalization
 from engine.drift.reading.roles import Role, require_comparable_role
-from engine.drift.reading.row_hash import HASH_VERSION
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.drift.reading.sources import translate_read_errors
 from engine.errors import DataError

@@ -8,8 +8,8 @@ digits. Categoricals and enums are hashed as text, text by its bytes. Dates and 
 days or of ticks, so the same time in another unit has another hash. Lists and arrays are hashed as the sequence of the
 hashes of their items, structures as that of their fields in order.
 
-Whoever changes a hash raises `HASH_VERSION`, `KERNEL_VERSION` in `engine.drift`, and `TRAINING_VERSION` in
-`engine.models.fingerprints`.
+Whoever changes a hash raises `HASH_VERSION` in `engine.drift.reading.hash_version`, `KERNEL_VERSION` in `engine.drift`,
+and `TRAINING_VERSION` in `engine.models.fingerprints`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,9 +31,6 @@ from engine.drift.reading.blocks import BLOCK_ROWS
 from engine.drift.reading.normalization import column_named
 from engine.drift.reading.text_buffers import iterate_texts
 from engine.errors import DataError
-
-HASH_VERSION = "engine 1"
-"""Version of the hashes; hashes of different versions are never compared."""
 
 
 def hash_values(column: pl.Series, seed: int) -> Hashes:

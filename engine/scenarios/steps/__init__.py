@@ -14,7 +14,6 @@ from typing import Any
 from engine.errors import EngineError
 from engine.evaluation.check_counts import PassedChecks
 from engine.outcome import Outcome
-from engine.pipeline import data_validation
 from engine.pipeline.journal import Journal
 from engine.pipeline.log import log_warnings
 from engine.scenarios.context import RunContext
@@ -35,6 +34,8 @@ def run(step: AnyStep, context: RunContext) -> StepResult:
         with log_warnings(context.log):
             result = context.read_unchanged(lambda attempt: run_kind(step, attempt))
             if not result.reused:  # it was told when the data were read
+                from engine.pipeline import data_validation
+
                 data_validation.tell_findings(step, context)
         unmeasured = PassedChecks.select(result.checks).list_unmeasured()
         result = result.model_copy(update={"actions": context.journal.actions, "unmeasured": unmeasured})

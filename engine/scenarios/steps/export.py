@@ -5,10 +5,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from engine.connections.object_store import normalize_object_path
-from engine.data import materialise
 from engine.data.databases.kept_tables import replace_table_rows
 from engine.data.databases.writing import check_column_types
 from engine.data.export import check_exportable, export_table
+from engine.data.materialise import materialise
 from engine.discovery.formats import ENDINGS
 from engine.errors import DataError
 from engine.outcome import Outcome

@@ -361,7 +361,9 @@ class NodeClient:
             system = _find_cause(problem, OSError)
             return f"it cannot be reached: {(system and system.strerror) or 'no connection'}; is it running?"
         if isinstance(problem, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
-            return "the connection was cut before the answer"
+            plain = self._client.base_url.scheme == "http"
+            help_ = "; if the node speaks TLS, `url:` must begin with https" if plain else ""
+            return f"the connection was cut before the answer{help_}"
         return single_line(self._redact(str(problem)) or type(problem).__name__, limit=200)
 
 

@@ -1,15 +1,11 @@
-"""Makes polars frames of what the state stores: one function per table; an empty table has the same columns."""
+"""Makes tables of what the state stores: one function per table; an empty table has the same columns."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC as UTC_ZONE
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import polars as pl
-
+from engine.api.result_table import ResultTable
 from engine.bundles.project_bundles import ListedBundle
 from engine.evaluation.record import Evaluation
 from engine.formatting.moments import format_minute
@@ -33,13 +29,11 @@ _COLUMN_FIELDS = (
     "role", "drift", "drift_p", "significant", "reference", "batch", "drift_importance", "model_importance", "reason",
 )  # fmt: skip
 
-UTC = pl.Datetime("us", "UTC")
-LOG_SCHEMA: dict[str, Any] = {"at": UTC, **dict.fromkeys(("level", "scenario", "step", "text"), pl.String)}
 DEPLOYED = ("release", "revision", "origin", "infrastructure")
 """The columns of a table of evaluations that tell which deployment has made one."""
 
 
-def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.DataFrame:
+def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> ResultTable:
     """Return one row per evaluation: its facts, `labels.<key>`, the metrics, and `checks.<name>`.
 
     With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
@@ -52,9 +46,9 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
     timed = any(one.time for one in found)
     labels = dict.fromkeys(f"labels.{key}" for one in found for key in one.labels)
     checks = dict.fromkeys(f"checks.{check}" for one in found for check in one.outcomes)
-    schema: dict[str, Any] = {"name": pl.String, **dict.fromkeys(labels, pl.String)}
-    schema |= {"time": pl.String, "time.start": UTC, "time.end": UTC} if timed else {}
-    schema |= {"created": UTC, "rows": pl.Int64}
+    schema: dict[str, type] = {"name": str, **dict.fromkeys(labels, str)}
+    schema |= {"time": str, "time.start": datetime, "time.end": datetime} if timed else {}
+    schema |= {"created": datetime, "rows": int}
     ids = ["id", *["same_data_as"] * timed, *["superseded_by"] * any(one.superseded_by for one in found)]
     ids += [name for name in DEPLOYED if any(getattr(one, name) for one in found)]
     columns = {name: f"metrics.{name}" if name in {*schema, *checks, *ids} else name for name in store.metrics}
@@ -64,8 +58,8 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
         if intervals and any((m := one.metrics.get(name)) is not None and m.low is not None for one in found)
     ]
     for name, column in columns.items():
-        schema |= dict.fromkeys((column, *((f"low.{name}", f"high.{name}") if name in bounded else ())), pl.Float64)
-    schema |= dict.fromkeys([*checks, *ids], pl.String) | ({"revision": pl.Int64} if "revision" in ids else {})
+        schema |= dict.fromkeys((column, *((f"low.{name}", f"high.{name}") if name in bounded else ())), float)
+    schema |= dict.fromkeys([*checks, *ids], str) | ({"revision": int} if "revision" in ids else {})
     rows = [
         {column: one.metrics[name].value for name, column in columns.items() if name in one.metrics}
         | {f"{end}.{name}": getattr(one.metrics.get(name), end, None) for name in bounded for end in ("low", "high")}
@@ -75,20 +69,20 @@ def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> pl.Dat
         | {name: getattr(one, name) for name in ("name", "created", "rows", *ids)}
         for one in found
     ]
-    return pl.DataFrame(rows, schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_metrics(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_metrics(evaluation: Evaluation) -> ResultTable:
     """Return one row per metric of an evaluation: its value, interval and p-value, or the reason why it has none."""
-    schema = {"metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "p_value": pl.Float64}
+    schema: dict[str, type] = {"metric": str, "value": float, "low": float, "high": float, "p_value": float}
     rows = [
         {"metric": name, **{part: getattr(measured, part) for part in ("value", "low", "high", "p_value", "reason")}}
         for name, measured in evaluation.metrics.items()
     ]
-    return pl.DataFrame(rows, {**schema, "reason": pl.String})
+    return ResultTable({**schema, "reason": str}, rows)
 
 
-def tabulate_columns(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_columns(evaluation: Evaluation) -> ResultTable:
     """Return one row per compared column, the most drifted first: its drift, both sides as text, every statistic.
 
     `reference` and `batch` are mean ± standard deviation of a numerical column. Of a categorical one they are the
@@ -96,20 +90,20 @@ def tabulate_columns(evaluation: Evaluation) -> pl.DataFrame:
     """
     columns = describe_columns(evaluation)
     statistics = dict.fromkeys(name for column in columns for name in column.statistics)
-    schema: dict[str, Any] = {"column": pl.String, "role": pl.String, "drift": pl.Float64, "drift_p": pl.Float64}
-    schema |= {"significant": pl.Boolean, "reference": pl.String, "batch": pl.String}
-    schema |= {"drift_importance": pl.Float64, "model_importance": pl.Float64, "reason": pl.String}
-    schema |= dict.fromkeys(statistics, pl.Float64)
+    schema: dict[str, type] = {"column": str, "role": str, "drift": float, "drift_p": float}
+    schema |= {"significant": bool, "reference": str, "batch": str}
+    schema |= {"drift_importance": float, "model_importance": float, "reason": str}
+    schema |= dict.fromkeys(statistics, float)
     rows = [
         {part: getattr(column, part) for part in _COLUMN_FIELDS}
         | {name: measured.value for name, measured in column.statistics.items()}
         | {"column": column.name}
         for column in columns
     ]
-    return pl.DataFrame(rows, schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_performance(evaluation: Evaluation) -> ResultTable:
     """Return one row per performance metric: the reference's value, the batch's, the change; or the reason for none.
 
     The ends of their confidence intervals are `reference_low`, `reference_high`, `low`, `high`, `change_low` and
@@ -123,18 +117,18 @@ def tabulate_performance(evaluation: Evaluation) -> pl.DataFrame:
             row |= {side: one.value, f"{prefix}low": one.low, f"{prefix}high": one.high}
         rows.append(row)
     numbers = [f"{of}{part}" for of in ("reference", "batch", "change") for part in ("", "_low", "_high")]
-    schema = {name.replace("batch_", ""): pl.Float64 for name in numbers}
-    return pl.DataFrame(rows, {"metric": pl.String, **schema, "reason": pl.String})
+    schema: dict[str, type] = {name.replace("batch_", ""): float for name in numbers}
+    return ResultTable({"metric": str, **schema, "reason": str}, rows)
 
 
-def tabulate_challenger(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_challenger(evaluation: Evaluation) -> ResultTable:
     """Return one row per performance metric of a challenger: of both models on the same rows, and the advantage.
 
     `advantage` is positive where the challenger is better; its paired interval is `advantage_low`, `advantage_high`.
     `verdict` is better or worse where that interval does not hold 0, else undecided. Empty without a challenger.
     """
-    schema: dict[str, Any] = {"metric": pl.String}
-    schema |= {f"{of}{end}": pl.Float64 for of in _CHALLENGED for end in ("", "_low", "_high")}
+    schema: dict[str, type] = {"metric": str}
+    schema |= {f"{of}{end}": float for of in _CHALLENGED for end in ("", "_low", "_high")}
     rows = [
         {"metric": row.metric, "verdict": row.verdict or None, "reason": row.advantage.reason}
         | {
@@ -148,10 +142,10 @@ def tabulate_challenger(evaluation: Evaluation) -> pl.DataFrame:
         }
         for row in list_challenger_rows(evaluation)
     ]
-    return pl.DataFrame(rows, schema | {"verdict": pl.String, "reason": pl.String})
+    return ResultTable(schema | {"verdict": str, "reason": str}, rows)
 
 
-def tabulate_estimates(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_estimates(evaluation: Evaluation) -> ResultTable:
     """Return one row per estimated performance metric, beside the one that the labels that are there show.
 
     `low` and `high` are the ends of the interval of the estimate, `realised_low` and `realised_high` those of the
@@ -171,10 +165,10 @@ def tabulate_estimates(evaluation: Evaluation) -> pl.DataFrame:
         for row in list_estimate_rows(evaluation)
     ]
     numbers = ("estimated", "low", "high", "realised", "realised_low", "realised_high")
-    return pl.DataFrame(rows, {"metric": pl.String, **dict.fromkeys(numbers, pl.Float64), "reason": pl.String})
+    return ResultTable({"metric": str, **dict.fromkeys(numbers, float), "reason": str}, rows)
 
 
-def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> pl.DataFrame:
+def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> ResultTable:
     """Return one row per segment, the worst first: its rows, drift with p-value, and performance with interval.
 
     `metric` is the performance metric, `moved` names the columns that drifted, and `reason` tells why a segment has no
@@ -198,28 +192,31 @@ def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> pl.D
         for row in (view.rows if view else ())
         if view
     ]
-    schema: dict[str, Any] = {"segment": pl.String, "rows": pl.Int64, "drift": pl.Float64, "p_value": pl.Float64}
-    schema |= {"moved": pl.String, "metric": pl.String}
-    schema |= dict.fromkeys(("value", "low", "high", "change"), pl.Float64)
-    return pl.DataFrame(rows, schema | {"reason": pl.String, "where": pl.String})
+    schema: dict[str, type] = {"segment": str, "rows": int, "drift": float, "p_value": float}
+    schema |= {"moved": str, "metric": str}
+    schema |= dict.fromkeys(("value", "low", "high", "change"), float)
+    return ResultTable(schema | {"reason": str, "where": str}, rows)
 
 
-def tabulate_predictions(evaluation: Evaluation) -> pl.DataFrame:
+def tabulate_predictions(evaluation: Evaluation) -> ResultTable:
     """Return one row per class (of a regression: per decile of the reference): the predicted share on both sides."""
-    schema = {"predicted": pl.String, "reference": pl.Float64, "batch": pl.Float64, "fugacity": pl.Float64}
-    rows = [(one.label, one.reference, one.batch, one.change) for one in describe_shares(evaluation)]
-    return pl.DataFrame(rows, schema, orient="row")
+    schema: dict[str, type] = {"predicted": str, "reference": float, "batch": float, "fugacity": float}
+    rows = [
+        dict(zip(schema, (one.label, one.reference, one.batch, one.change), strict=True))
+        for one in describe_shares(evaluation)
+    ]
+    return ResultTable(schema, rows)
 
 
-def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> pl.DataFrame:
+def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> ResultTable:
     """Return one row per result of a check; `names` maps ids of evaluations to their names.
 
     `detectable` is the value that would have broken the check in 4 of 5 batches of this size, on the side of its first
     bound; only an OK has one.
     """
-    schema: dict[str, Any] = {"created": UTC, "evaluation": pl.String, "check": pl.String, "metric": pl.String}
-    schema |= {"outcome": pl.String, "counts_as": pl.String, "value": pl.Float64, "bounds": pl.String}
-    schema |= {"reason": pl.String, "run": pl.String, "evaluation_id": pl.String, "detectable": pl.Float64}
+    schema: dict[str, type] = {"created": datetime, "evaluation": str, "check": str, "metric": str}
+    schema |= {"outcome": str, "counts_as": str, "value": float, "bounds": str}
+    schema |= {"reason": str, "run": str, "evaluation_id": str, "detectable": float}
     rows = [
         {
             "created": created,
@@ -237,15 +234,15 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> p
         }
         for run, created, result in points
     ]
-    return pl.DataFrame(rows, schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_runs(found: Sequence[RunRecord]) -> pl.DataFrame:
+def tabulate_runs(found: Sequence[RunRecord]) -> ResultTable:
     """Return one row per run; `state` is RUNNING, or the outcome; `release` is there if a deployment has run one."""
-    schema: dict[str, Any] = {"id": pl.String, "scenario": pl.String, "state": pl.String, "started": UTC}
-    schema |= {"seconds": pl.Float64, "trigger": pl.String, "who": pl.String, "parent": pl.String}
+    schema: dict[str, type] = {"id": str, "scenario": str, "state": str, "started": datetime}
+    schema |= {"seconds": float, "trigger": str, "who": str, "parent": str}
     released = ["release"] * any(run.release for run in found)
-    schema |= dict.fromkeys(released, pl.String)
+    schema |= dict.fromkeys(released, str)
     parts = ["id", "scenario", "state", "started", "trigger", "who", "parent", *released]
     rows = [
         {
@@ -254,14 +251,14 @@ def tabulate_runs(found: Sequence[RunRecord]) -> pl.DataFrame:
         }
         for run in found
     ]
-    return pl.DataFrame(rows, schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_messages(found: Sequence[OutboxMessage]) -> pl.DataFrame:
+def tabulate_messages(found: Sequence[OutboxMessage]) -> ResultTable:
     """Return one row per message of the outbox."""
-    schema: dict[str, Any] = {"id": pl.String, "state": pl.String, "created": UTC, "reporter": pl.String}
-    schema |= {"channel": pl.String, "to": pl.String, "subject": pl.String, "tries": pl.Int64, "reason": pl.String}
-    schema |= {"run": pl.String}
+    schema: dict[str, type] = {"id": str, "state": str, "created": datetime, "reporter": str}
+    schema |= {"channel": str, "to": str, "subject": str, "tries": int, "reason": str}
+    schema |= {"run": str}
     rows = [
         {
             **{part: getattr(one, part) for part in ("id", "created", "reporter", "channel", "subject", "tries")},
@@ -272,21 +269,21 @@ def tabulate_messages(found: Sequence[OutboxMessage]) -> pl.DataFrame:
         }
         for one in found
     ]
-    return pl.DataFrame(rows, schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_deployments(found: Sequence[DeploymentState]) -> pl.DataFrame:
+def tabulate_deployments(found: Sequence[DeploymentState]) -> ResultTable:
     """Return deployments as a table."""
-    types: dict[str, Any] = {"revision": pl.Int64, "since": UTC}
-    schema = {one.name: types.get(one.name, pl.String) for one in fields(DeploymentState)}
+    types: dict[str, type] = {"revision": int, "since": datetime}
+    schema = {one.name: types.get(one.name, str) for one in fields(DeploymentState)}
     rows = [{**asdict(one), "reasons": "; ".join(one.reasons)} for one in found]
-    return pl.DataFrame(rows, schema=schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence[Mute]) -> pl.DataFrame:
+def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence[Mute]) -> ResultTable:
     """Return one row per mute; `active` are those in force, and `idle` those of them without effect."""
-    schema: dict[str, Any] = dict.fromkeys(("target", "check", "state"), pl.String)
-    schema |= {"until": UTC, "by": pl.String, "reason": pl.String, "created": UTC}
+    schema: dict[str, type] = dict.fromkeys(("target", "check", "state"), str)
+    schema |= {"until": datetime, "by": str, "reason": str, "created": datetime}
 
     def describe_state(mute: Mute) -> str:
         if mute in idle:
@@ -297,20 +294,20 @@ def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence
 
     rows = [{name: getattr(mute, name) for name in schema if name != "state"} for mute in found]
     states = [{"state": describe_state(mute)} for mute in found]
-    return pl.DataFrame([row | state for row, state in zip(rows, states, strict=True)], schema)
+    return ResultTable(schema, [row | state for row, state in zip(rows, states, strict=True)])
 
 
-def tabulate_bundles(bundles: Sequence[ListedBundle]) -> pl.DataFrame:
+def tabulate_bundles(bundles: Sequence[ListedBundle]) -> ResultTable:
     """Return one row per bundle of a project."""
-    schema = {"name": pl.String, "id": pl.String, "where": pl.String, "size": pl.Int64, "signatures": pl.Int64,
-              **dict.fromkeys(("created", "by", "release_notes", "problem"), pl.String)}  # fmt: skip
-    return pl.DataFrame([asdict(one) for one in bundles], schema, orient="row")
+    schema: dict[str, type] = {"name": str, "id": str, "where": str, "size": int, "signatures": int,
+              **dict.fromkeys(("created", "by", "release_notes", "problem"), str)}  # fmt: skip
+    return ResultTable(schema, [asdict(one) for one in bundles])
 
 
-def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mapping[str, str]) -> pl.DataFrame:
+def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mapping[str, str]) -> ResultTable:
     """Return one row per pause; `active` are those in force, `idle` says by scenario why a pause has no effect."""
-    schema: dict[str, Any] = dict.fromkeys(("scenario", "state"), pl.String)
-    schema |= {"until": UTC, "by": pl.String, "reason": pl.String, "created": UTC}
+    schema: dict[str, type] = dict.fromkeys(("scenario", "state"), str)
+    schema |= {"until": datetime, "by": str, "reason": str, "created": datetime}
 
     def describe_state(pause: Pause) -> str:
         if pause in active:
@@ -318,13 +315,13 @@ def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mappi
         return f"ended by {pause.ended_by} on {format_minute(pause.ended)}" if pause.ended else "over"
 
     rows = [{name: getattr(pause, name) for name in schema if name != "state"} for pause in found]
-    return pl.DataFrame([row | {"state": describe_state(one)} for row, one in zip(rows, found, strict=True)], schema)
+    return ResultTable(schema, [row | {"state": describe_state(one)} for row, one in zip(rows, found, strict=True)])
 
 
-def tabulate_triggers(found: Sequence[TriggerView]) -> pl.DataFrame:
+def tabulate_triggers(found: Sequence[TriggerView]) -> ResultTable:
     """Return one row per trigger."""
-    schema: dict[str, Any] = dict.fromkeys(("scenario", "trigger", "kind", "starts", "timezone", "state"), pl.String)
-    schema |= {"last_scheduled": UTC, "last_state": pl.String, "last_run": pl.String, "next_times": pl.List(UTC)}
+    schema: dict[str, type] = dict.fromkeys(("scenario", "trigger", "kind", "starts", "timezone", "state"), str)
+    schema |= {"last_scheduled": datetime, "last_state": str, "last_run": str, "next_times": list}
     rows = [
         {
             **{name: getattr(one, name) for name in ("scenario", "kind", "starts", "state")},
@@ -337,17 +334,15 @@ def tabulate_triggers(found: Sequence[TriggerView]) -> pl.DataFrame:
         }
         for one in found
     ]
-    return pl.DataFrame(rows, schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_fires(found: Sequence[FireView]) -> pl.DataFrame:
+def tabulate_fires(found: Sequence[FireView]) -> ResultTable:
     """Return one row per fire; their local times have seconds if any time is not at a full minute."""
     seconds = have_seconds(one.fire.scheduled for one in found)
-    schema: dict[str, Any] = {"number": pl.Int64, "scheduled": UTC}
-    schema |= dict.fromkeys(
-        ("local", "timezone", "scenario", "trigger", "state", "reason", "run", "outcome"), pl.String
-    )
-    schema |= {"attempt": pl.Int64, "into": pl.Int64, "late": pl.Float64, "changed": pl.String}
+    schema: dict[str, type] = {"number": int, "scheduled": datetime}
+    schema |= dict.fromkeys(("local", "timezone", "scenario", "trigger", "state", "reason", "run", "outcome"), str)
+    schema |= {"attempt": int, "into": int, "late": float, "changed": str}
     same = ("number", "scheduled", "scenario", "trigger", "run", "attempt", "into")
     rows = [
         {
@@ -362,13 +357,13 @@ def tabulate_fires(found: Sequence[FireView]) -> pl.DataFrame:
         }
         for one in found
     ]
-    return pl.DataFrame(rows, schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_reporters(declared: Sequence[tuple[str, Reporter]], states: Sequence[ReporterState]) -> pl.DataFrame:
+def tabulate_reporters(declared: Sequence[tuple[str, Reporter]], states: Sequence[ReporterState]) -> ResultTable:
     """Return one row per reporter that has a state: (scenario, reporter), with its state if that still holds."""
-    schema: dict[str, Any] = dict.fromkeys(("scenario", "reporter", "channel", "watches", "now"), pl.String)
-    schema |= {"since": UTC, "told": pl.String, "sent_at": UTC, "as_of": UTC}
+    schema: dict[str, type] = dict.fromkeys(("scenario", "reporter", "channel", "watches", "now"), str)
+    schema |= {"since": datetime, "told": str, "sent_at": datetime, "as_of": datetime}
     known = {(state.scenario, state.reporter, state.definition): state for state in states}
     rows = []
     for scenario, reporter in declared:
@@ -377,52 +372,22 @@ def tabulate_reporters(declared: Sequence[tuple[str, Reporter]], states: Sequenc
         row = {"scenario": scenario, "reporter": reporter.name, "channel": reporter.channel, "watches": watches}
         found = {name: getattr(state, name, None) for name in ("since", "told", "sent_at", "as_of")}
         rows.append(row | found | {"now": state and state.observed})
-    return pl.DataFrame(rows, schema)
+    return ResultTable(schema, rows)
 
 
-def tabulate_steps(run: RunView) -> pl.DataFrame:
+def tabulate_steps(run: RunView) -> ResultTable:
     """Return one row per step of a run; `turn` shows the values of its iteration of `for_each`."""
-    schema: dict[str, Any] = {"step": pl.String, "kind": pl.String, "outcome": pl.String, "seconds": pl.Float64}
-    schema |= {"reason": pl.String, "turn": pl.String}
+    schema: dict[str, type] = {"step": str, "kind": str, "outcome": str, "seconds": float}
+    schema |= {"reason": str, "turn": str}
     rows = [
-        (step.name, step.kind, str(step.outcome), step.seconds, step.reason or None, step.iteration or None)
+        {
+            "step": step.name,
+            "kind": step.kind,
+            "outcome": str(step.outcome),
+            "seconds": step.seconds,
+            "reason": step.reason or None,
+            "turn": step.iteration or None,
+        }
         for step in run.steps
     ]
-    return pl.DataFrame(rows, schema, orient="row")
-
-
-def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the entries of a log; in place of those that are damaged, one that says so. A log may be gone."""
-    damaged = 0
-    last: dict[str, Any] = {"at": datetime.fromtimestamp(0, UTC_ZONE), "scenario": "", "step": ""}
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        yield {**last, "level": "warning", "text": f"{path} cannot be read: {error.strerror}"}
-        return
-    for line in text.splitlines():
-        try:
-            entry: dict[str, Any] = {field: str(json.loads(line)[field]) for field in fields}
-            entry["at"] = datetime.fromisoformat(entry["at"])
-            if entry["at"].tzinfo is None:
-                raise ValueError("a time without a zone")
-            entry["at"] = entry["at"].astimezone(UTC_ZONE)
-        except (ValueError, KeyError, TypeError, OverflowError):
-            damaged += 1
-            continue
-        last = entry
-        yield entry
-    if damaged:
-        yield {**last, "level": "warning", "text": f"{path}: {damaged} damaged entries are left out"}
-
-
-def tabulate_log(paths: Sequence[Path]) -> pl.DataFrame:
-    """Return one row per entry of several logs, in order of time."""
-    return tabulate_entries([line for path in paths for line in _read_log(path, list(LOG_SCHEMA))])
-
-
-def tabulate_entries(entries: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return one row per entry of a log, in order of time."""
-    return pl.DataFrame(entries, LOG_SCHEMA).sort("at", maintain_order=True)
+    return ResultTable(schema, rows)

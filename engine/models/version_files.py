@@ -1,0 +1,35 @@
+"""The files of a trained version: their names, and whether they are those that the engine wrote."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.data.file_hashes import FileHashes, hash_file
+from engine.digests import digest_file
+from engine.errors import ModelError
+
+REMEDY = "train it again by a build step whose target is the model itself, with mode: force"
+TEST_ROWS = "test.parquet"
+"""The held-out rows of a trained version."""
+PROBE = "probe.parquet"
+PROBE_FILE = "probe_rows.parquet"
+"""In a bundle: rows with the scores that the version gave them, in columns after those of the rows."""
+
+
+def digest_files(folder: Path) -> dict[str, str]:
+    """Return the digests of the files in a folder, by name."""
+    return {path.name: digest_file(path) for path in sorted(folder.iterdir())}
+
+
+def verify_files(where: str, folder: Path, version: int, digests: Mapping[str, str], hashes: FileHashes) -> None:
+    """Raise a ModelError if a file of a trained version is not the one that the engine wrote."""
+    for file, digest in digests.items():
+        path = (folder / file).resolve()  # a plan has links to the files of the state
+        if not path.is_file():
+            raise ModelError(f"{where}: {path} of version {version} is missing: restore it from a backup, or {REMEDY}")
+        if hash_file(path, hashes) != digest:
+            raise ModelError(describe_changed_file(where, path))
+
+
+def describe_changed_file(where: str, path: Path) -> str:
+    """Return what to tell of a file that is not the one that the engine wrote."""
+    return f"{where}: {path} has changed since the engine wrote it: restore it from a backup, or {REMEDY}"
