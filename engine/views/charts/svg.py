@@ -53,11 +53,12 @@ class Scale:
         span = abs(self.high - self.low)
         if span < SMALLEST_SPAN or not math.isfinite(span):
             return [self.low]
-        power = 10.0 ** math.floor(math.log10(span / most))
+        exponent = math.floor(math.log10(span / most))
+        power = 10.0**exponent
         step = next(power * factor for factor in (1, 2, 5, 10, 20) if span / (power * factor) <= most)
         first = math.ceil(min(self.low, self.high) / step - 1e-9)
         last = math.floor(max(self.low, self.high) / step + 1e-9)
-        return [round(index * step, 12) for index in range(first, last + 1)]
+        return [round(index * step, 12 - min(exponent, 0)) for index in range(first, last + 1)]
 
 
 class Drawing:
