@@ -172,7 +172,7 @@ class Planted:
         }
         self.node = AskedNode(self.there, OF_NODE.replace("THERE", str(self.there)), environ)
         for role, token in self.node.tokens.items():
-            self.values[f"token of the {role}"] = token.rpartition("_")[2]
+            self.values[f"token of the {role}"] = token.removeprefix("eng_")
         (self.here / "mine.py").write_text(MODULE)
         (self.here / "spec.yaml").write_text(textwrap.dedent(SPEC).replace('URL", token', f'{self.node.url}", token'))
         make_bundle(load(self.here / "spec.yaml"), "v1")
