@@ -133,7 +133,7 @@ def list_wrong_credentials(target: Target) -> dict[str, dict[str, str]]:
     wrong = admin[:-1] + ("A" if admin[-1] != "A" else "Q")
     tokens = {
         "another end": wrong, "another id": f"eng_00000000_{admin.rpartition('_')[2]}", "revoked": revoked,
-        "expired": expired, "no form": "x", "its secret alone": admin.rpartition("_")[2], "longer": f"{admin}A",
+        "expired": expired, "no form": "x", "its secret alone": admin.removeprefix("eng_"), "longer": f"{admin}A",
         "shorter": admin[:-1], "upper case": admin.upper(), "a quote": f"{admin}' OR 1=1 --",
         "twice": f"{admin} {admin}", "two in one": f"{admin},{admin}",
     }  # fmt: skip
