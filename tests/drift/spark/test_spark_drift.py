@@ -95,12 +95,11 @@ def test_few_rows_in_two_hundred_partitions_of_which_most_are_empty_drift_as_on_
     require_same_drift(drift.compare(reference, frame), drift.compare(reference, tmp_path / "few.parquet"))
 
 
-def draw_anew(batches):
-    for batch in batches:
-        yield batch.from_pydict({"normal": np.random.default_rng().standard_normal(batch.num_rows)})
-
-
 def test_rows_that_each_pass_computes_anew_are_refused(spark, files, reference):
+    def draw_anew(batches):  # in the test, because executors cannot import this module
+        for batch in batches:
+            yield batch.from_pydict({"normal": np.random.default_rng().standard_normal(batch.num_rows)})
+
     drawn = spark.read.parquet(str(files[1])).select("normal").mapInArrow(draw_anew, "normal double")
     with pytest.raises(DataError, match="rows have changed while they were read"):
         drift.compare(reference.select(["normal"]), drawn)
