@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryFile
+from time import monotonic, sleep
 from typing import IO, TYPE_CHECKING, Any
 from warnings import catch_warnings
 
@@ -39,6 +40,9 @@ _SETTINGS_OF_DRIVER = {
 
 _SETTINGS_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """Those of a Spark in this machine: its name may lead to no address, or to one of a network that is not there."""
+
+LONGEST_WAIT_FOR_EXECUTORS = 120
+"""Seconds after its driver has been accepted in which a cluster must give a first executor."""
 
 _URL = re.compile(r"local(\[[\d*]+(, *\d+)?\])?|local-cluster\[\d+, *\d+, *\d+\]|yarn|(spark|k8s|sc)://\S+")
 
@@ -147,9 +151,30 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
             gateway = launch(_make_conf(SparkConf, of_launch), {"stdout": said, "stderr": said})
             conf = _make_conf(SparkConf, settings)
             context = SparkContext(conf=conf, gateway=gateway, environment={"POLARS_MAX_THREADS": "1"})
-            return SparkSession(context)
+            session = SparkSession(context)
         except Exception as error:  # noqa: BLE001  # of pyspark or py4j: no class is common to them
             raise explain_start(error, url, _read_end(said)) from None
+    if not here:
+        _require_executor(context)
+    return session
+
+
+def _require_executor(context: Any) -> None:
+    """Raise a DatabaseError if a cluster gives no executor: every query would wait for one without a word.
+
+    With dynamic allocation, executors come with the first query.
+    """
+    if context.getConf().get("spark.dynamicAllocation.enabled", "false").lower() == "true":
+        return
+    end = monotonic() + LONGEST_WAIT_FOR_EXECUTORS
+    while context._jsc.sc().getExecutorMemoryStatus().size() < 2:  # the driver is one of them
+        if monotonic() > end:
+            context.stop()
+            raise DatabaseError(
+                f"the cluster of Spark has given no executor within {LONGEST_WAIT_FOR_EXECUTORS} s: start workers, "
+                "wait until others have ended, or ask for less, by spark.executor.memory or spark.cores.max"
+            )
+        sleep(0.2)
 
 
 def _make_conf(kind: Any, settings: Mapping[str, str]) -> Any:

@@ -5,8 +5,8 @@
 Needs pyspark and Java. A standalone cluster (a master and two workers), a server of Spark Connect, and a local cluster
 of two executors listen to this machine alone. On each, the datasets of `tests/databases/test_spark.py` are read into
 this machine, and then stay with Spark; the numbers are compared with those of the same files without Spark. Then the
-standalone cluster has faults, which must be told in words: executors without this package, named by either setting.
-Without workers, and without its server, Spark waits; the limit of the scenario must end the run.
+standalone cluster has faults, which must be told in words: executors without this package, named by either setting,
+and no executor at all. Where workers or the server are killed, Spark waits; the limit of the scenario must end the run.
 """
 
 import argparse
@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from databases.test_spark import SUMS, is_close, read_numbers, run_engine, write_project
 
 HOST = "127.0.0.1"
+DEPLOY = "org.apache.spark.deploy"
 SMALL = {"spark.driver.host": HOST, "spark.driver.bindAddress": HOST, "spark.executor.memory": "1g"}
 
 
@@ -71,15 +72,20 @@ def start_java(folder: Path, name: str, *arguments: str, **environ: str) -> Iter
 
 
 @contextmanager
-def start_standalone(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Start a master and two workers; yield the url, and the workers."""
+def start_master(folder: Path) -> Iterator[str]:
+    """Start the master of a standalone cluster; yield its url."""
     port, web = find_free_port(), find_free_port()
-    deploy = "org.apache.spark.deploy"
-    master = f"{deploy}.master.Master", "--host", HOST, "--port", str(port), "--webui-port", str(web)
+    master = f"{DEPLOY}.master.Master", "--host", HOST, "--port", str(port), "--webui-port", str(web)
     with start_java(folder, "master", "spark-class", *master) as leading:
         wait_for_port(port, leading, folder / "master.log")
-        url = f"spark://{HOST}:{port}"
-        worker = f"{deploy}.worker.Worker", "--host", HOST, "--cores", "1", "--memory", "1g", "--webui-port", "0", url
+        yield f"spark://{HOST}:{port}"
+
+
+@contextmanager
+def start_standalone(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Start a master and two workers; yield the url, and the workers."""
+    with start_master(folder) as url:
+        worker = f"{DEPLOY}.worker.Worker", "--host", HOST, "--cores", "1", "--memory", "1g", "--webui-port", "0", url
         with (
             start_java(folder, "worker1", "spark-class", *worker) as one,
             start_java(folder, "worker2", "spark-class", *worker) as other,
@@ -164,7 +170,7 @@ def try_faults(url: str, processes: Sequence[subprocess.Popen[bytes]], folder: P
             env={**{key: one for key, one in os.environ.items() if key != "PYSPARK_PYTHON"}, **environ},
         )  # fmt: skip
         if name == "killed":
-            time.sleep(40)
+            time.sleep(15)  # Spark has started, and reads
             for process in processes:
                 os.killpg(process.pid, signal.SIGKILL)
         try:
@@ -177,6 +183,15 @@ def try_faults(url: str, processes: Sequence[subprocess.Popen[bytes]], folder: P
         if expected not in said or "Traceback" in said or "\tat " in said:
             wrong.append(f"{name}: {said[-3000:]}")
     return wrong
+
+
+def try_without_workers(folder: Path) -> list[str]:
+    """Run on a standalone cluster without workers; return what is not said in words."""
+    with start_master(folder) as url:
+        connection = {"kind": "spark", "url": url, "collect_rows": 100, "options": SMALL}
+        said = run_engine("run", write_project(folder / "p", connection, spark=True, stores=("drift",)), code=3)
+    print(f"no workers: {said.splitlines()[1]}", flush=True)
+    return [] if "has given no executor within" in said else [f"no workers: {said[-3000:]}"]
 
 
 def main() -> None:
@@ -196,6 +211,9 @@ def main() -> None:
                 if not chosen.faults:
                     wrong += try_cluster(name, url, folder / name, expected)
                 wrong += try_faults(url, processes, folder / name)
+            if name == "standalone":
+                (folder / "alone").mkdir()
+                wrong += try_without_workers(folder / "alone")
             for log in (folder / name).glob("*.log"):
                 shutil.copy(log, Path(tempfile.gettempdir()) / f"spark-{name}-{log.name}")
     print("\n".join(wrong) or "nothing is wrong")
