@@ -164,7 +164,7 @@ class Evaluations:
             return connection.scalars(select(func.count()).select_from(counted)).one()
 
     def mark_state(self) -> tuple[int | None, ...]:
-        """Return what differs as soon as there are other evaluations, or other results of checks."""
+        """Return what differs as soon as evaluations or results of checks come, or evaluations are removed."""
         numbers = (evaluations.c.number, removals.c.number, check_results.c.number)
         newest = (select(func.max(number)).scalar_subquery() for number in numbers)
         with self._database.begin_read() as connection:
