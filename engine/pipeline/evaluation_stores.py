@@ -39,9 +39,11 @@ from engine.pipeline.references import (
 )
 from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import (
+    CONDITIONS_VERSION,
     count_segment_tests,
     find_search_settings,
     find_segment_rules,
+    has_conditions,
     require_segment_columns,
 )
 from engine.spec.declared_times import find_zone
@@ -275,7 +277,11 @@ def _collect_evaluation_facts(
         },
         "datasets": batch.provenance(),
         "code": code,
-        "versions": {"kernel": drift.KERNEL_VERSION, **({"estimates": ESTIMATES_VERSION} if spec.estimates else {})},
+        "versions": {
+            "kernel": drift.KERNEL_VERSION,
+            **({"estimates": ESTIMATES_VERSION} if spec.estimates else {}),
+            **({"conditions": CONDITIONS_VERSION} if has_conditions(name, context) else {}),
+        },
         "model": _describe_version(model_handle),
         **({"challenger": {"model": challenger.name, "version": _describe_version(challenger)}} if challenger else {}),
         **({"identity": model_handle.trained.identity} if model_handle and model_handle.trained else {}),

@@ -24,7 +24,7 @@ from engine.pipeline.decision import list_sources
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.models import ModelHandle
 from engine.pipeline.reference_evaluations import find_reference_evaluations
-from engine.pipeline.segments import find_segment_rules
+from engine.pipeline.segments import CONDITIONS_VERSION, find_segment_rules
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     EvaluationReference,
@@ -254,6 +254,7 @@ def _refer_to_table(
             # what earlier versions have kept stays valid
             **({"estimates": True} if spec.keeps_scored_rows else {}),
             **({"segments": [sorted(rules.columns), dict(rules.conditions)]} if rules else {}),
+            **({"conditions": CONDITIONS_VERSION} if rules and rules.conditions else {}),
         }
         fingerprint = digest_json(settings)
         planned, fault = _load_kept_snapshot(fingerprint, context)

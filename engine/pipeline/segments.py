@@ -12,6 +12,9 @@ from engine.spec.sql.row_conditions import bind_row_condition
 if TYPE_CHECKING:
     from engine.evaluation.found_segments import SearchSettings
 
+CONDITIONS_VERSION = "2"
+"""Version of what conditions select: it changes whenever the same condition selects other rows of the same table."""
+
 
 def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None:
     """Return the segments of a store; None if it declares none."""
@@ -31,6 +34,12 @@ def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None
         conditions={name: query for name, (_, query) in conditions.items()},
         places={name: context.project.value_position(*place, i, "where") for name, (i, _) in conditions.items()},
     )
+
+
+def has_conditions(store: str, context: BuildContext) -> bool:
+    """Tell whether numbers of a store depend on conditions: declared ones, or those that its search writes."""
+    spec = context.project.evaluation_stores[store]
+    return spec.segment_search is not None or any(isinstance(one, SegmentCondition) for one in spec.segments)
 
 
 def find_search_settings(store: str, context: BuildContext) -> "SearchSettings | None":
