@@ -8,7 +8,7 @@ from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, print_data, render_json, to_records
 from engine.formatting.moments import format_second
-from engine.store.records import event_to_json
+from engine.store.records.runs import event_to_json
 from engine.views.run_view import RunView, describe_run
 from engine.views.trigger_view import tell_fire
 

@@ -21,7 +21,7 @@ from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration, format_number
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
 from engine.spec.conditions import ConditionFacts, name_step_variable
-from engine.store.records import Event
+from engine.store import Event
 from engine.views.ranges import format_bounds, format_checked
 
 SUMMARY_LINES = 100

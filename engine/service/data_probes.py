@@ -32,7 +32,7 @@ from engine.service.triggers.seen_files import DatasetsFound
 from engine.service.watched_sources import make_absolute
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
-from engine.store.records import Fire, FireState, Pause, TriggerState
+from engine.store import Fire, FireState, Pause, TriggerState
 
 QUERY_SECONDS = 120.0
 """A query that takes longer is ended: it is asked again and again."""

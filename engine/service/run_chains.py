@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.file_identity import FileIdentity
 from engine.service.self_made_runs import RUNS_BEFORE_PAUSE, compute_pause
-from engine.store.records import Fire
+from engine.store import Fire
 
 TICK_SECONDS = 0.02
 """The clock of a file system is behind that of the system by up to a tick."""

@@ -26,7 +26,7 @@ from engine.service.stored_tables import look_at_table
 from engine.service.triggers.seen_files import DatasetsFound, SeenFiles
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import QueryChangedTrigger
-from engine.store.records import TriggerState
+from engine.store import TriggerState
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, event, select
 
 from engine.errors import StoreError
+from engine.store.clock import utc_now
 from engine.store.errors import UNWRITABLE, build_store_error
-from engine.store.records import utc_now
 
 T = TypeVar("T")
 

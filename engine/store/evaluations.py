@@ -15,7 +15,7 @@ from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter, read
 from engine.store.folders import Folders, safe_name
 from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.metrics import insert_metrics, read_metrics
-from engine.store.records import MetricPoint, PastFacts, Removal
+from engine.store.records.evaluations import MetricPoint, PastFacts, Removal
 from engine.store.tables import check_results, evaluation_details, evaluation_metrics, evaluations, removals
 
 EVALUATION_COLUMNS = (

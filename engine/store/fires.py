@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from engine.store.database import Database
-from engine.store.records import OPEN_STATES, Fire, FireState, TriggerState
+from engine.store.records.triggers import OPEN_STATES, Fire, FireState, TriggerState
 from engine.store.tables import fires, trigger_states
 
 FIRE_FIELDS = tuple(field.name for field in fields(Fire))

@@ -32,6 +32,7 @@ from engine.connections.table_names import quote_name
 from engine.errors import StoreError
 from engine.formatting.control_characters import make_encodable
 from engine.formatting.moments import format_minute
+from engine.store.clock import utc_now
 from engine.store.database import Database, replace_texts
 from engine.store.errors import RECORD_EXISTS, build_store_error, translate_errors
 from engine.store.ownership import (
@@ -44,7 +45,6 @@ from engine.store.ownership import (
     state_owner,
     write_owner,
 )
-from engine.store.records import utc_now
 from engine.store.tables import serialize_json
 
 MOST_NAME_BYTES = 63

@@ -28,7 +28,7 @@ from engine.store.expired_rows import (
 from engine.store.folders import safe_name
 from engine.store.locks import LockBusy
 from engine.store.needed_evaluations import find_needed_evaluations
-from engine.store.records import MessageState
+from engine.store.records.messages import MessageState
 from engine.store.state_size import measure_folder
 from engine.store.store import Store
 from engine.store.tables import (

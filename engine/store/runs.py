@@ -21,7 +21,8 @@ from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
-from engine.store.records import Event, OutboxMessage, ReporterState, RunRecord, StepRecord, event_to_json
+from engine.store.records.messages import OutboxMessage, ReporterState
+from engine.store.records.runs import Event, RunRecord, StepRecord, event_to_json
 from engine.store.reporter_states import write_reporter_states
 from engine.store.run_ends import insert_run_end
 from engine.store.tables import run_events, run_steps, runs

@@ -12,7 +12,7 @@ import pytest
 
 from engine.service.trigger_files import TriggerFiles
 from engine.spec.resources.triggers import DatasetChangedTrigger
-from engine.store.records import Pause
+from engine.store import Pause
 
 from .data_triggers import QUIET, Served, write_spec
 

@@ -6,7 +6,7 @@ would make every occurrence that is found again a new one, and its run would be 
 
 from datetime import datetime
 
-from engine.store.records import Fire
+from engine.store import Fire
 
 
 def cron_key(scheduled: datetime) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from engine.errors import StoreError
+from engine.store.clock import utc_now
 from engine.store.errors import translate_errors
-from engine.store.records import utc_now
 from engine.store.schema import prepare_schema
 from engine.store.sqlite import SqliteDatabase
 
