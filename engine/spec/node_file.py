@@ -16,9 +16,9 @@ from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
 from engine.spec.include import SpecFiles
+from engine.spec.language_version import report_newer_version
 from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
 from engine.spec.observations import note_unknown
-from engine.spec.project import report_newer_version
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.connections import PostgresqlConnection
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
