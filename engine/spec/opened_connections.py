@@ -7,7 +7,8 @@ from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import DuckdbSession, open_duckdb
 from engine.connections.object_cache import ObjectCache
 from engine.connections.object_copies import ObjectCopies
-from engine.connections.object_store import ObjectFolder, ObjectStoreError, ObjectStoreLogin
+from engine.connections.object_store import ObjectFolder, ObjectStoreLogin
+from engine.connections.object_store_errors import ObjectStoreError
 from engine.connections.postgresql import PostgresqlSession, confine_postgresql_url, open_postgresql
 from engine.connections.spark import open_spark
 from engine.digests import digest_texts
