@@ -8,33 +8,26 @@ connection to the server (PgBouncer's transaction pooling).
 JSON is kept as the text that was written: JSONB would sort keys, make 1e16 an integer, and refuse some characters.
 """
 
-import hashlib
-import os
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
-from weakref import WeakSet
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text, update
+from sqlalchemy import Connection, Engine, text, update
 from sqlalchemy.exc import DBAPIError
 
 from engine.acting_user import describe_acting_user
 from engine.connections.database_errors import DatabaseError, require_package
 from engine.connections.postgresql import complete_url, describe_place
-from engine.connections.postgresql_errors import NO_CONNECTION_LEFT, explain_postgresql_error
 from engine.connections.table_names import quote_name
 from engine.errors import StoreError
-from engine.formatting.control_characters import make_encodable
 from engine.formatting.moments import format_minute
 from engine.store.clock import utc_now
-from engine.store.database import Database, replace_texts
-from engine.store.errors import RECORD_EXISTS, build_store_error, translate_errors
+from engine.store.database import Database
+from engine.store.errors import build_store_error, translate_errors
 from engine.store.ownership import (
     ID_FILE,
     StateOwner,
@@ -45,68 +38,14 @@ from engine.store.ownership import (
     state_owner,
     write_owner,
 )
-from engine.store.tables import serialize_json
+from engine.store.postgresql_engine import create_postgresql_engine
+from engine.store.postgresql_errors import COMMIT_LOST, explain_state_error, is_over_soon
 
 MOST_NAME_BYTES = 63
 """Longer names of schemas are cut by PostgreSQL, without an error."""
 
-IDLE_CONNECTIONS = 1
-MOST_CONNECTIONS = 10
-"""Connections that an open state keeps while it is not used, and has at most: threads share it."""
-
 RECONNECT_SECONDS = 5.0
 """How long a server that was lost, restarts, or has no connection left is tried again before a transaction begins."""
-
-_ABSENT = ("42P01", "3F000")
-_LOCKED = ("55P03", "40P01")
-_PASSING_CODES = ("08", "53300", "57P")
-_PASSING = re.compile(NO_CONNECTION_LEFT + "|the database system is")
-"""SQLSTATEs and messages of what is over soon; a server that refuses connections has given no SQLSTATE yet."""
-
-_NOTHING_WRITTEN = "nothing of this step was written; run again when the server is back: what was written is reused"
-_COMMIT_LOST = (
-    "the connection was lost at a commit, so it is not known whether the last change was kept",
-    "run again when the server is back: what was kept is reused",
-)
-
-
-class _Remedy(NamedTuple):
-    codes: tuple[str, ...]
-    cause: str
-    remedy: str
-
-
-_REMEDIES = (
-    _Remedy(_LOCKED, "another process is writing, and does not end", "wait for it to end, or end it; then run again"),
-    _Remedy(("23505",), *RECORD_EXISTS),
-    _Remedy(
-        _ABSENT,
-        "tables of the state are gone",
-        "restore them from a backup, or remove the schema to start with an empty state (without history)",
-    ),
-    _Remedy(
-        ("53100",),
-        "the disk of the server is full",
-        "free some space there, then run again: nothing of this step was written, and what was before is reused",
-    ),
-    _Remedy(("53200",), "the server has not enough memory", "give it more, then run again"),
-    _Remedy(("53300",), "the server has no connection left", "end some, or raise its max_connections; then run again"),
-    _Remedy(("2BP01",), "something else in the database uses its tables", "remove that first, or let the rows stay"),
-    _Remedy(("25006",), "nothing can be written there", "use the url of the server that can be written to"),
-    _Remedy(("57014",), "the server has cancelled the statement", "raise its statement_timeout, then run again"),
-    _Remedy(("08", "57P"), "the connection was lost", _NOTHING_WRITTEN),
-)
-
-_engines: WeakSet[Engine] = WeakSet()
-
-
-def _leave_connections() -> None:
-    """Forget, in a forked process, the connections of its parent: to use or to close them would disturb it."""
-    for engine in _engines:
-        engine.dispose(close=False)
-
-
-os.register_at_fork(after_in_child=_leave_connections)
 
 
 class PostgresqlDatabase(Database):
@@ -147,42 +86,9 @@ class PostgresqlDatabase(Database):
     # --- connections and transactions
 
     def create_engine(self, *, migrating: bool = False) -> Engine:
-        """Return an engine with few connections, whose transactions are those that the promises need."""
-        engine = create_engine(
-            "postgresql+psycopg://",
-            pool_size=IDLE_CONNECTIONS,
-            max_overflow=MOST_CONNECTIONS - IDLE_CONNECTIONS,
-            hide_parameters=True,
-            json_serializer=serialize_json,
-        )
-        engine.dialect.use_insertmanyvalues_wo_returning = True  # else each row of many is a statement of its own
-        number = int.from_bytes(hashlib.blake2b(self._schema.encode(), digest_size=8).digest(), signed=True)
-        settings = f"SET LOCAL search_path TO {quote_name(self._schema)}; SET LOCAL TimeZone TO 'UTC'"
-        patience = f"SET LOCAL lock_timeout TO {max(1, int(self.patience * 1000))}"
-        reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}"
-        # READ COMMITTED: what is read after the lock was got is what the writer before has left
-        writing = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {settings}; {patience}"
-
-        @event.listens_for(engine, "do_connect")
-        def connect(_dialect: object, _record: object, _arguments: object, given: dict[str, Any]) -> object:
-            import psycopg
-
-            # autocommit: transactions are begun by `begin`. The address is libpq's own affair, so that no object of
-            # SQLAlchemy has the password; `given` says how values are written.
-            return psycopg.connect(self._url, autocommit=True, prepare_threshold=None, **given)
-
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:
-            if not connection.get_execution_options().get("writes", False):
-                connection.exec_driver_sql(reading)
-                return
-            connection.exec_driver_sql(f"{writing}; SELECT pg_advisory_xact_lock({number})")
-            if not migrating and not connection.get_execution_options().get("adopting", False):
-                self._check_owner(connection)
-
-        replace_texts(engine, _make_text_storable)
-        _engines.add(engine)
-        return engine
+        """Return an engine whose writing transactions check the owner, unless it is one that is `migrating`."""
+        check_owner = None if migrating else self._check_owner
+        return create_postgresql_engine(self._url, self._schema, self.patience, check_owner)
 
     @contextmanager
     def open_transaction(self, engine: Engine) -> Iterator[Connection]:
@@ -198,7 +104,7 @@ class PostgresqlDatabase(Database):
                 connection.commit()
             except DBAPIError as error:
                 if error.connection_invalidated:
-                    raise self._build_error(*_COMMIT_LOST) from None
+                    raise self._build_error(*COMMIT_LOST) from None
                 raise
         finally:
             connection.close()
@@ -213,20 +119,12 @@ class PostgresqlDatabase(Database):
             except BaseException as error:
                 if connection is not None:
                     connection.close()
-                if not self._is_over_soon(error) or time.monotonic() > until:
+                if not is_over_soon(error, reached=self._reached) or time.monotonic() > until:
                     raise
                 time.sleep(0.1)
             else:
                 self._reached = True
                 return connection
-
-    def _is_over_soon(self, error: BaseException) -> bool:
-        if not isinstance(error, DBAPIError):
-            return False
-        code = getattr(error.orig, "sqlstate", None)
-        if code is not None:
-            return bool(code.startswith(_PASSING_CODES))
-        return self._reached or bool(_PASSING.search(str(error.orig)))
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
@@ -237,22 +135,7 @@ class PostgresqlDatabase(Database):
             try:
                 yield
             except (DBAPIError, psycopg.Error) as error:
-                raise self._explain(error) from None
-
-    def _explain(self, error: Exception) -> StoreError:
-        orig = getattr(error, "orig", error)
-        code = getattr(orig, "sqlstate", None) or ""
-        said = explain_postgresql_error(str(orig), code, self._place)
-        found = str(said).removeprefix(f"{self._place}: ")
-        if getattr(error, "connection_invalidated", False) and said.code == "":
-            return self._build_error("the connection was lost", _NOTHING_WRITTEN, found)
-        for one in _REMEDIES:
-            if (code or said.code).startswith(one.codes):
-                words = found.removeprefix(one.cause).removeprefix(": ")
-                return self._build_error(one.cause, one.remedy, words)
-        if code.startswith("42501"):
-            return self._build_error(found, "let the owner of the database GRANT it, or let them make the schema")
-        return self._build_error(found, "check the connection in the spec and the server, then run again")
+                raise self._build_error(*explain_state_error(error, self._place)) from None
 
     def _build_error(self, cause: str, remedy: str, found: str = "") -> StoreError:
         return build_store_error(self.unwritable or self.folder, f"{self.name}: {cause}", remedy, found)
@@ -445,9 +328,3 @@ class PostgresqlDatabase(Database):
     def count_free_bytes(self) -> int:
         """Return 0: the server does not tell what of its pages holds nothing, and fills it by itself."""
         return 0
-
-
-def _make_text_storable(text: str) -> str:
-    r"""Return a text as PostgreSQL takes it: no half characters, and no NUL, which becomes `\x00`."""
-    plain = text.value if isinstance(text, StrEnum) else text
-    return make_encodable(plain).replace("\0", r"\x00")
