@@ -44,6 +44,11 @@ def is_manual(fire: Fire) -> bool:
     return fire.key.startswith("manual:")
 
 
+def is_of_data(fire: Fire) -> bool:
+    """Return whether a change of data is the cause of a fire."""
+    return fire.key.startswith((data_key(""), query_key("")))
+
+
 def find_finished_run(fire: Fire) -> str | None:
     """Return the id of the run whose end is the cause of a fire; None if the cause is another."""
     return fire.key.removeprefix("run:") if fire.key.startswith("run:") else None
