@@ -19,12 +19,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.atomic_files import replace_file
+from engine.atomic_files import replace_file, sync_path
 from engine.bundles.archive_checks import hold_folder, open_archive, read_manifest, verify_open_archive
 from engine.bundles.signatures import Signature
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
-from engine.store.folders import safe_name, sync_path
+from engine.store.folders import safe_name
 
 SHORTEST_ID = 8
 """Digits of an id that are enough to name a bundle, if no other begins with them."""

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
-from engine.store.folders import sync_path
+from engine.atomic_files import sync_path
 
 KEPT_COPIES = 2
 
