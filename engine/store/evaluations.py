@@ -182,27 +182,6 @@ class Evaluations:
                 PastFacts(*row) for row in connection.execute(query.order_by(evaluations.c.number.desc()).limit(last))
             ]
 
-    def metric_history(
-        self, store: str, metric: str, last: int | None = None, where: EvaluationFilter | None = None
-    ) -> list[MetricPoint]:
-        """Return the values of a metric in the `last` evaluations that have it, oldest first."""
-        conditions = (where or EvaluationFilter()).build_conditions(store)
-        query = (
-            select(
-                evaluations.c.id,
-                evaluations.c.name,
-                evaluations.c.time_start,
-                *(evaluation_metrics.c[part] for part in ("value", "low", "high")),
-                evaluations.c.time_text,
-            )
-            .join(evaluation_metrics, evaluation_metrics.c.evaluation == evaluations.c.number)
-            .where(evaluations.c.store == store, evaluation_metrics.c.metric == metric, *conditions)
-            .limit(last)
-        )
-        query = _sort_newest_first(query)
-        with self._database.begin_read() as connection:
-            return [MetricPoint(*row) for row in connection.execute(query)][::-1]
-
     def list_points(
         self, store: str, metrics: Sequence[str], last: int, where: EvaluationFilter | None = None
     ) -> dict[str, list[MetricPoint]]:
