@@ -1,17 +1,16 @@
 """`engine abort`: ends a run that is at work on a node."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import find_node_of
+from engine.cli.options import SpecFile, find_node_of
 from engine.errors import UsageError
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="The id of the run; the last part of it is enough.", show_default=False)
     ],

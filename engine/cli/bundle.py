@@ -5,18 +5,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import AsOf, Variables, load_project
+from engine.cli.options import AsOf, SpecFile, TextOrJson, Variables, load_project
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
     from engine.bundles.signatures import TrustedKey
 
-TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")]
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)]
 SpecOrFile = Annotated[
     Path, typer.Argument(metavar="SPEC|FILE", help="The spec file, or the file of a bundle.", show_default=False)
 ]

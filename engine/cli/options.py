@@ -25,6 +25,7 @@ TableFormat = Annotated[
     typer.Option("--format", help="text for people, json for programs, csv for spreadsheets."),
 ]
 TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")]
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)]
 On = Annotated[
     str | None,
     typer.Option(

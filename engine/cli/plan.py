@@ -3,16 +3,15 @@
 import contextlib
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from engine.cli.options import AsOf, On, Variables, load_project
+from engine.cli.options import AsOf, On, SpecFile, Variables, load_project
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(

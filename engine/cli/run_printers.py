@@ -15,7 +15,7 @@ from engine.views.trigger_view import tell_fire
 
 def print_run(project: Project, id_: str, format_: TableFormat) -> None:
     """Print a run, its steps and its log; as CSV, the log."""
-    one, log, fire = project.past_run(id_), project.tabulate_log(id_), project.fire_of(id_)
+    one, log, fire = project.past_run(id_), project.tables.log(id_), project.tables.fire_of(id_)
     if format_ == "csv":
         print_data(log, format_)
         return

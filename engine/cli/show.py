@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from engine.cli.options import (
     AsOf,
     On,
+    SpecFile,
     TableFormat,
     Variables,
     find_node_of,
@@ -34,7 +34,7 @@ RECENT_ROWS = 5
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     store: Annotated[
         str | None,
         typer.Argument(metavar="STORE", help="An evaluation store; with --checks also a dataset.", show_default=False),
@@ -129,7 +129,7 @@ def command(
         run_printers.print_run(project, run, format_)
     elif outbox:
         table_printers.print_table(
-            "outbox", project.tabulate_outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
+            "outbox", project.tables.outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
         )
     elif triggers:
         from engine.cli import trigger_printers
@@ -142,7 +142,7 @@ def command(
     elif reporters:
         table_printers.print_table(
             "reporters",
-            project.tabulate_reporter_states(),
+            project.tables.reporter_states(),
             table_printers.REPORTER_HEADERS,
             format_,
             sort=sort,
@@ -150,20 +150,20 @@ def command(
         )
     elif runs:
         shown = last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
-        total = project.count_runs() if format_ == "text" else None
+        total = project.tables.count_runs() if format_ == "text" else None
         table_printers.print_table(
-            "runs", project.tabulate_runs(shown), table_printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
+            "runs", project.tables.runs(shown), table_printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
         )
     elif checks and store is not None:
         from engine.cli import check_printers
 
-        found = project.tabulate_checks(store, evaluation)
+        found = project.tables.checks(store, evaluation)
         check_printers.print_check_history(f"{store}: results of the checks", found, format_, sort=sort, last=last)
     elif store is None:
         _print_overview(project, format_)
     elif evaluation is None:
         labels = parse_pairs(label, "--label", "KEY=VALUE")
-        mutes = project.tell_mutes(store)
+        mutes = project.tables.tell_mutes(store)
         _print_store_table(project.store(store), metric, labels, sort, last, superseded, origin, format_, mutes)
     else:
         from engine.cli import evaluation_printers
@@ -289,7 +289,7 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
     from engine.cli.json_output import print_json
 
     stores = {name: project.store(name).tabulate_evaluations(last=RECENT_ROWS) for name in project.stores}
-    runs = project.tabulate_runs(last=RECENT_ROWS)
+    runs = project.tables.runs(last=RECENT_ROWS)
     if format_ == "csv":
         raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
     if format_ == "json":
@@ -307,7 +307,7 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
         )
         if earlier := store.count() - len(found.rows):
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
-    for line in (*project.tell_mutes(), *project.tell_pauses()):
+    for line in (*project.tables.tell_mutes(), *project.tables.tell_pauses()):
         page.add_line(line)
     page.add_title("runs")
     page.add_table(table_printers.add_short_ids(runs), table_printers.RUN_HEADERS, empty="nothing yet")

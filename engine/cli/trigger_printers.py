@@ -11,14 +11,13 @@ from engine.formatting.numbers import format_duration
 from engine.store import shorten_id
 from engine.views.trigger_view import TriggerView, format_local_time, format_utc_time, have_seconds
 
-NO_TIMES = "not due at times"
 TRIGGER_HEADERS = {name: name for name in ("trigger", "starts", "state", "last fire")}
 TIME_HEADERS = {name: name for name in ("trigger", "next in its zone", "UTC", "zone")}
 
 
 def print_triggers(project: Project, format_: TableFormat) -> None:
     """Print the triggers of each scenario: what starts them, whether they do, their last fire and their next times."""
-    found = project.list_triggers()
+    found = project.tables.list_triggers()
     if format_ != "text":
         results = tabulation.tabulate_triggers(found)
         if format_ == "csv":
@@ -28,7 +27,7 @@ def print_triggers(project: Project, format_: TableFormat) -> None:
         return
     page = Page()
     page.add_title(f"{project.name}: triggers")
-    for line in project.tell_triggers():
+    for line in project.tables.tell_triggers():
         page.add_line(line)
     if not found:
         page.add_line("no scenario has triggers: they are declared by `triggers:` of a scenario", style="dim")
@@ -47,7 +46,8 @@ def print_triggers(project: Project, format_: TableFormat) -> None:
 def print_fires(project: Project, format_: TableFormat, sort: str | None, last: int | None) -> None:
     """Print the newest fires."""
     shown = last or (DEFAULT_ROWS if format_ == "text" else None)
-    fires, total = project.tabulate_fires(shown), project.count_fires() if format_ == "text" else None
+    tables = project.tables
+    fires, total = tables.fires(shown), tables.count_fires() if format_ == "text" else None
     if format_ == "text":
         late = [None if late is None else format_duration(late) for late in fires.values("late")]
         scheduled = fires.values("scheduled")
