@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from engine.errors import EngineError, StoreError
-from engine.service.child_runs import ChildRuns
 from engine.service.control import NextTimes, ServedProject
-from engine.service.data_probes import DataProbes
-from engine.service.fire_runs import LOOK_SECONDS, FireRuns
 from engine.service.led_state import LedState, has_current_tables
-from engine.service.open_fires import OpenFires
 from engine.service.project_threads import ProjectThreads
 from engine.service.project_triggers import ProjectTriggers
+from engine.service.runs.child_runs import ChildRuns
+from engine.service.runs.fire_runs import LOOK_SECONDS, FireRuns
+from engine.service.runs.open_fires import OpenFires
 from engine.service.serve_listener import ServeListener
 from engine.service.served_spec import ServedSpec
+from engine.service.sources.data_probes import DataProbes
 from engine.service.triggers.fire_keys import manual_key
 from engine.spec import ProjectSpec
 from engine.store import Fire, FireState, Pause, Store

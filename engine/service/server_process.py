@@ -18,18 +18,18 @@ from typing import Protocol
 from engine.errors import EngineError
 from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release
-from engine.service.child_runs import ChildRuns
 from engine.service.clock_jumps import find_jump, read_clocks
 from engine.service.control import LONGEST_TICK_SECONDS, NextTimes, RefusedRequestError, RequestedRun, ServedProject
-from engine.service.data_probes import DataProbes
-from engine.service.fire_states import SERVER_ENDED
 from engine.service.loop_calls import LoopCalls
-from engine.service.probe_threads import ProbeThreads
 from engine.service.project_threads import HeartbeatOptions, ProjectThreads
+from engine.service.runs.child_runs import ChildRuns
+from engine.service.runs.fire_states import SERVER_ENDED
 from engine.service.scheduler import ProjectScheduler
 from engine.service.serve_listener import ServeListener
 from engine.service.served_projects import ServedProjects
 from engine.service.served_spec import ServedSpec
+from engine.service.sources.data_probes import DataProbes
+from engine.service.sources.probe_threads import ProbeThreads
 from engine.service.triggers.due_fires import fill_values
 from engine.spec import ProjectSpec
 from engine.store import Pause, Store, utc_now

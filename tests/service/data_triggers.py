@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.service.data_probes import DataProbes
+from engine.service.sources.data_probes import DataProbes
 from engine.spec import ProjectSpec, load
 from engine.spec.resources.scenarios import Scenario
 from engine.store import Fire, Pause, TriggerState

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.service.trigger_files import TriggerFiles
+from engine.service.sources.trigger_files import TriggerFiles
 from engine.spec.resources.triggers import DatasetChangedTrigger
 from engine.store import Pause
 

@@ -13,7 +13,7 @@ from engine.connections.postgresql_changes import digest_table, find_table_marke
 from engine.data.query_digests import digest_database_query
 from engine.errors import DataError
 from engine.outcome import Outcome
-from engine.service.stored_tables import look_at_table
+from engine.service.sources.stored_tables import look_at_table
 from engine.spec import load
 from engine.spec.secrets import Secrets
 from engine.store import FireState

@@ -28,7 +28,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from engine.service.ignored_files import IGNORED_FOLDERS, is_temporary
+from engine.service.sources.ignored_files import IGNORED_FOLDERS, is_temporary
 from engine.service.watch.network_folders import find_network_type, read_mounts
 
 EVENTS: list[type[FileSystemEvent]] = [

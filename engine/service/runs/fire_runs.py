@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from engine.scenarios.requests import RunRequest, TellRequest
-from engine.service.child_runs import ChildProcess, ChildRuns
-from engine.service.data_probes import DataProbes
-from engine.service.fire_states import SERVER_ENDED, conclude_fire, skip_fire
 from engine.service.led_state import LedState
-from engine.service.open_fires import OpenFires
-from engine.service.run_limits import find_excess, find_late_end
+from engine.service.runs.child_runs import ChildProcess, ChildRuns
+from engine.service.runs.fire_states import SERVER_ENDED, conclude_fire, skip_fire
+from engine.service.runs.open_fires import OpenFires
+from engine.service.runs.run_limits import find_excess, find_late_end
 from engine.service.served_spec import ServedSpec
+from engine.service.sources.data_probes import DataProbes
 from engine.service.triggers.fire_keys import is_manual, is_of_data
 from engine.service.triggers.fire_queue import arrange_queue, choose_fires
 from engine.store import Fire, FireState, Pause, Store, generate_id

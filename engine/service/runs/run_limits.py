@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from engine.formatting.numbers import format_duration
-from engine.service.child_runs import ChildProcess
+from engine.service.runs.child_runs import ChildProcess
 from engine.spec import ProjectSpec
 
 OVERTIME = timedelta(seconds=30)

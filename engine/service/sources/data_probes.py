@@ -21,15 +21,15 @@ from engine.errors import UsageError
 from engine.file_identity import FileIdentity
 from engine.scenarios.process import RunProcess
 from engine.scenarios.requests import QueryRequest
-from engine.service.dataset_sources import DataTrigger
-from engine.service.probe_threads import ProbeEnd, ProbeThreads
-from engine.service.run_chains import RunChains
-from engine.service.self_made_runs import MOST_RUNS, describe_self_made
-from engine.service.trigger_files import TriggerFiles, TriggerFound, describe_failed_look
+from engine.service.sources.dataset_sources import DataTrigger
+from engine.service.sources.probe_threads import ProbeEnd, ProbeThreads
+from engine.service.sources.run_chains import RunChains
+from engine.service.sources.self_made_runs import MOST_RUNS, describe_self_made
+from engine.service.sources.trigger_files import TriggerFiles, TriggerFound, describe_failed_look
+from engine.service.sources.watched_sources import make_absolute
 from engine.service.triggers.data_changed import compare_datasets
 from engine.service.triggers.query_changed import QueryAnswer, compare_result, needs_answer
 from engine.service.triggers.seen_files import DatasetsFound
-from engine.service.watched_sources import make_absolute
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
 from engine.store import Fire, FireState, Pause, TriggerState

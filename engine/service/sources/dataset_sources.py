@@ -23,8 +23,8 @@ from engine.discovery.listing import find_fixed_folder, list_named_files
 from engine.discovery.newest import pick_newest
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
-from engine.service.ignored_files import is_temporary
-from engine.service.watched_sources import WatchedSource, is_of_several_files
+from engine.service.sources.ignored_files import is_temporary
+from engine.service.sources.watched_sources import WatchedSource, is_of_several_files
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_inputs
 from engine.spec.moment import list_moment_values

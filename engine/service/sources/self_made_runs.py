@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.service.file_set import ChangedFile
+from engine.service.sources.file_set import ChangedFile
 
 MOST_RUNS = 5
 """Runs in a row that may be started by changes made during the one before."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from engine.digests import digest_file
 from engine.file_identity import FileIdentity
 from engine.scenarios.run_reasons import ChangedPart
-from engine.service.ignored_files import is_temporary
-from engine.service.settling import LONGEST_DATA_SECONDS, NEVER, QUIET_SECONDS, Settling, choose_settling
-from engine.service.watched_sources import WatchedSource
+from engine.service.sources.ignored_files import is_temporary
+from engine.service.sources.settling import LONGEST_DATA_SECONDS, NEVER, QUIET_SECONDS, Settling, choose_settling
+from engine.service.sources.watched_sources import WatchedSource
 
 HASHED_BYTES = 64_000_000
 """Files up to this size are hashed here, so that a file which was only touched starts no plan."""

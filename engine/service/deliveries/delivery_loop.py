@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.service.channel_turn import ChannelTurn, DeliveryEvent, find_moment
+from engine.service.deliveries.channel_turn import ChannelTurn, DeliveryEvent, find_moment
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
 from engine.store import Store, utc_now

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.file_identity import FileIdentity
-from engine.service.self_made_runs import RUNS_BEFORE_PAUSE, compute_pause
+from engine.service.sources.self_made_runs import RUNS_BEFORE_PAUSE, compute_pause
 from engine.store import Fire
 
 TICK_SECONDS = 0.02

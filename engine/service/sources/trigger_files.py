@@ -12,7 +12,7 @@ from engine.digests import digest_json
 from engine.errors import EngineError
 from engine.file_identity import FileIdentity
 from engine.scenarios.requests import QueryRequest
-from engine.service.dataset_sources import (
+from engine.service.sources.dataset_sources import (
     DataTrigger,
     find_sources,
     list_query_inputs,
@@ -21,8 +21,8 @@ from engine.service.dataset_sources import (
     reads_unwatched,
     resolve_project,
 )
-from engine.service.settling_files import FilesLook, SettlingFiles
-from engine.service.stored_tables import look_at_table
+from engine.service.sources.settling_files import FilesLook, SettlingFiles
+from engine.service.sources.stored_tables import look_at_table
 from engine.service.triggers.seen_files import DatasetsFound, SeenFiles
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import QueryChangedTrigger

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from engine.errors import EngineError
 from engine.formatting.moments import format_minute
 from engine.notifications.attempt import send_directly
-from engine.service.channel_turn import DeliveryEvent, EventState
+from engine.service.deliveries.channel_turn import DeliveryEvent, EventState
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import MailChannel
 from engine.spec.secrets import Secrets

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from engine.discovery.complete_files import has_proven_end
 from engine.discovery.formats import detect_format
 from engine.file_identity import FileIdentity
-from engine.service.watched_sources import WatchedSource
+from engine.service.sources.watched_sources import WatchedSource
 
 QUIET_SECONDS = 0.3
 """For spec files and Python files, and for a single file of data that proves its end."""

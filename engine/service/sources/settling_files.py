@@ -14,9 +14,9 @@ from pathlib import Path
 from engine.digests import digest_json
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
-from engine.service.dataset_sources import DatasetSource, States
-from engine.service.file_set import HASHED_BYTES, INCOMPLETE_SECONDS, ChangedFile, hold_for_markers, note_change
-from engine.service.settling import NEVER
+from engine.service.sources.dataset_sources import DatasetSource, States
+from engine.service.sources.file_set import HASHED_BYTES, INCOMPLETE_SECONDS, ChangedFile, hold_for_markers, note_change
+from engine.service.sources.settling import NEVER
 from engine.service.triggers.seen_files import SeenFiles
 
 

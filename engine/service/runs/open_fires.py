@@ -7,8 +7,8 @@ from typing import Any
 
 from engine.formatting.moments import format_second
 from engine.outcome import Outcome
-from engine.service.child_runs import ChildProcess
-from engine.service.fire_states import postpone_fire
+from engine.service.runs.child_runs import ChildProcess
+from engine.service.runs.fire_states import postpone_fire
 from engine.store import OPEN_STATES, Fire, FireState, RunRecord, Store, shorten_id
 
 

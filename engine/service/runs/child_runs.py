@@ -14,8 +14,8 @@ from typing import Literal
 from engine.pipeline.log import LogLine
 from engine.scenarios.process import SUPERVISOR, Conversation, RunProcess
 from engine.scenarios.requests import RunRequest, TellRequest
-from engine.service.exit_causes import count_memory_kills, describe_process_end
-from engine.service.ready_process import ReadyProcess
+from engine.service.runs.exit_causes import count_memory_kills, describe_process_end
+from engine.service.runs.ready_process import ReadyProcess
 from engine.spec import ProjectSpec
 
 KILL_SECONDS = 10.0
