@@ -34,7 +34,7 @@ from engine.pipeline.models import ModelHandle, use_model
 from engine.pipeline.rows_in_spark import require_packable_rows
 from engine.spec import ProjectSpec
 from engine.spec.diagnostics import Findings
-from engine.spec.include import read_files
+from engine.spec.files.include import read_files
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.bundles import Bundle
 from engine.spec.resources.connections import S3Connection

@@ -16,7 +16,8 @@ from engine.errors import Diagnostic, Position, RefusedPathError, Severity, Spec
 from engine.spec.code_folder import CodeFolder
 from engine.spec.confinement import Confinement
 from engine.spec.diagnostics import Findings
-from engine.spec.include import SpecFiles, find_home
+from engine.spec.files.include import SpecFiles, find_home
+from engine.spec.files.yaml_tree import ScalarNode, node_at, plain_value, position_at
 from engine.spec.moment import list_moment_values
 from engine.spec.project_reading import read_project, resolve_variables
 from engine.spec.project_yaml import render_project
@@ -40,7 +41,6 @@ from engine.spec.stored_data import (
 )
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.variable_references import Value, find_references
-from engine.spec.yaml_tree import ScalarNode, node_at, plain_value, position_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from engine.notifications import mail
 from engine.notifications.envelope import Envelope, RefusedError
 from engine.notifications.mime import create_html_part
 from engine.spec.resources.channels import MailChannel
-from engine.spec.smtp_url import SmtpServer
+from engine.spec.urls.smtp_url import SmtpServer
 from engine.store import Attachment, OutboxMessage
 
 # aiosmtpd does not count TLS from the first byte as TLS, and warns of what is no danger there.

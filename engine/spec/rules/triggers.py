@@ -12,6 +12,7 @@ from engine.spec.clock_changes import describe_cron_clock_changes, describe_inte
 from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
 from engine.spec.declared_times import YEARS
 from engine.spec.diagnostics import Findings
+from engine.spec.files.yaml_tree import ScalarNode
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES, find_time_zone
 from engine.spec.resolver import VARIABLE_TYPES, VariableType
 from engine.spec.resources.datasets import PythonDataset
@@ -38,7 +39,6 @@ from engine.spec.variable_references import (
     report_shift,
     report_undeclared_variable,
 )
-from engine.spec.yaml_tree import ScalarNode
 
 SHORTEST_INTERVAL = timedelta(seconds=10)
 

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 
 from engine.errors import DeliveryError, Diagnostic, SpecError
 from engine.formatting.hints import did_you_mean
-from engine.spec.apprise_url import list_services, load_service, split_urls
 from engine.spec.observations import note_unknown
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.channels import AppriseChannel, MailChannel, ServerChannel, list_secret_texts
 from engine.spec.secrets import Secrets
-from engine.spec.smtp_url import SmtpServer
+from engine.spec.urls.apprise_url import list_services, load_service, split_urls
+from engine.spec.urls.smtp_url import SmtpServer
+from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 from engine.spec.variable_references import find_references
-from engine.spec.webhook_url import find_header_problem, find_webhook_problem
 
 
 def check_channel_urls(project: ProjectSpec, environ: Mapping[str, str]) -> list[Diagnostic]:

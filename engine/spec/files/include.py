@@ -14,10 +14,10 @@ from engine.digests import digest_json, digest_texts
 from engine.errors import Position, SpecError
 from engine.spec.confinement import Confinement, confine_deployment, select_given
 from engine.spec.diagnostics import Findings
+from engine.spec.files.source import Source, read_source
+from engine.spec.files.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 from engine.spec.resources.project import ProjectResource
 from engine.spec.revision_file import RELEASES_FOLDER, Revision, is_revision_text, parse_revision, replace_resources
-from engine.spec.source import Source, read_source
-from engine.spec.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
 SECTIONS = tuple(name for name, info in ProjectResource.model_fields.items() if get_origin(info.annotation) is dict)
 MAX_FILES = 100
