@@ -4,7 +4,7 @@ from dataclasses import asdict, fields
 
 from sqlalchemy import delete, insert, select
 
-from engine.store.database import Database
+from engine.store.databases.database import Database
 from engine.store.records.messages import ChannelState
 from engine.store.tables import channel_states
 

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, cast, de
 
 from engine.evaluation.evaluation_json import DETAILS, details_to_json, read_details
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
-from engine.store.database import Database, split_rows
-from engine.store.errors import build_store_error
+from engine.store.databases.database import Database, split_rows
+from engine.store.databases.errors import build_store_error
 from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter, read_origin
 from engine.store.folders import Folders, safe_name
 from engine.store.ids import read_matching_ids, shorten_id

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
 from engine.spec.resources.project import RetentionLimits
-from engine.store.database import split_rows
+from engine.store.databases.database import split_rows
 from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
 from engine.store.outbox import JOINED
 from engine.store.records.messages import MessageState

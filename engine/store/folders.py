@@ -21,8 +21,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from engine.atomic_files import sync_path
 from engine.errors import StoreError
-from engine.store.database import Database, split_rows
-from engine.store.errors import ERRNO_CAUSES, build_store_error, translate_errors
+from engine.store.databases.database import Database, split_rows
+from engine.store.databases.errors import ERRNO_CAUSES, build_store_error, translate_errors
 from engine.store.locks import hold_file_lock, release_lock, try_lock
 from engine.store.tables import unfinished_folders
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, fields
 
 from sqlalchemy import ColumnElement, delete, insert, select
 
-from engine.store.database import Database
+from engine.store.databases.database import Database
 from engine.store.records.datasets import KeptRows
 from engine.store.tables import kept_rows
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, insert, select
 
 from engine.evaluation.record import MetricValue
-from engine.store.database import Database
+from engine.store.databases.database import Database
 from engine.store.metrics import insert_metrics, read_metrics
 from engine.store.records.datasets import DatasetMeasurement
 from engine.store.records.evaluations import PastFacts

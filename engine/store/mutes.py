@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, insert, select, update
 
-from engine.store.database import Database
+from engine.store.databases.database import Database
 from engine.store.records.evaluations import Mute
 from engine.store.tables import mutes
 

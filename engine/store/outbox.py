@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, case, delete, func, insert, literal, or_, select, update
 
-from engine.store.database import Database, child_rows
+from engine.store.databases.database import Database, child_rows
 from engine.store.records.messages import (
     Attachment,
     Claim,

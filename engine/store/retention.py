@@ -15,8 +15,8 @@ from engine.formatting.moments import format_minute
 from engine.spec import ProjectSpec
 from engine.spec.resources.checks import PastWindow, find_past_window
 from engine.spec.resources.project import Retention, RetentionLimits
-from engine.store.database import split_rows
-from engine.store.errors import translate_errors
+from engine.store.databases.database import split_rows
+from engine.store.databases.errors import translate_errors
 from engine.store.expired_rows import (
     ExpiredEvaluation,
     find_expired_attachments,

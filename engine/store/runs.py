@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from engine.evaluation.bounds import bounds_from_json
 from engine.outcome import Outcome
 from engine.store.checks import position_from_json
-from engine.store.database import Database, child_rows, split_rows
-from engine.store.errors import build_store_error, translate_errors
+from engine.store.databases.database import Database, child_rows, split_rows
+from engine.store.databases.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
 from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.locks import LockBusy, lock_path, release_lock, try_lock

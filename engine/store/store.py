@@ -22,8 +22,8 @@ from engine.store.batch_rows import BatchRows
 from engine.store.channel_states import ChannelStates
 from engine.store.checks import Checks
 from engine.store.clock import utc_now
-from engine.store.database import Database
-from engine.store.errors import translate_errors
+from engine.store.databases.database import Database
+from engine.store.databases.errors import translate_errors
 from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
 from engine.store.fires import Fires

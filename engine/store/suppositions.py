@@ -16,9 +16,9 @@ from typing import Any
 from engine.evaluation.record import CheckResult, Evaluation, MetricValue
 from engine.store.checks import Checks
 from engine.store.clock import utc_now
-from engine.store.database import Database
-from engine.store.database_files import is_writable_state
-from engine.store.errors import translate_errors
+from engine.store.databases.database import Database
+from engine.store.databases.database_files import is_writable_state
+from engine.store.databases.errors import translate_errors
 from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.evaluations import Evaluations
 from engine.store.folders import Folders

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from engine.store.errors import build_store_error, check_database_file, translate_errors
+from engine.store.databases.errors import build_store_error, check_database_file, translate_errors
 
 COPY_TRIES = 5
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, String, Table, delete, insert, select
 
 from engine.atomic_files import replace_file
-from engine.store.errors import build_store_error, translate_errors
+from engine.store.databases.errors import build_store_error, translate_errors
 from engine.store.tables import UtcDateTime
 
 state_owner = Table(

@@ -17,10 +17,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from engine.errors import StoreError
 from engine.formatting.control_characters import make_encodable
 from engine.store.clock import utc_now
-from engine.store.database import Database, replace_texts
-from engine.store.errors import build_store_error, check_database_file, is_temporary_copy, translate_errors
+from engine.store.databases.database import Database, replace_texts
+from engine.store.databases.errors import build_store_error, check_database_file, is_temporary_copy, translate_errors
+from engine.store.databases.ownership import ID_FILE, read_state_id
 from engine.store.migration_copies import describe_way_back, keep_copy
-from engine.store.ownership import ID_FILE, read_state_id
 from engine.store.tables import serialize_json
 
 LOG_BYTES = 64 * 1024**2

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy.exc import DBAPIError
 
 from engine.connections.postgresql_errors import NO_CONNECTION_LEFT, explain_postgresql_error
-from engine.store.errors import RECORD_EXISTS
+from engine.store.databases.errors import RECORD_EXISTS
 
 _ABSENT = ("42P01", "3F000")
 _LOCKED = ("55P03", "40P01")

@@ -26,9 +26,9 @@ from engine.connections.table_names import quote_name
 from engine.errors import StoreError
 from engine.formatting.moments import format_minute
 from engine.store.clock import utc_now
-from engine.store.database import Database
-from engine.store.errors import build_store_error, translate_errors
-from engine.store.ownership import (
+from engine.store.databases.database import Database
+from engine.store.databases.errors import build_store_error, translate_errors
+from engine.store.databases.ownership import (
     ID_FILE,
     StateOwner,
     identify_folder,
@@ -38,8 +38,8 @@ from engine.store.ownership import (
     state_owner,
     write_owner,
 )
-from engine.store.postgresql_engine import create_postgresql_engine
-from engine.store.postgresql_errors import COMMIT_LOST, explain_state_error, is_over_soon
+from engine.store.databases.postgresql_engine import create_postgresql_engine
+from engine.store.databases.postgresql_errors import COMMIT_LOST, explain_state_error, is_over_soon
 
 MOST_NAME_BYTES = 63
 """Longer names of schemas are cut by PostgreSQL, without an error."""

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, event, sel
 
 from engine.errors import StoreError
 from engine.store.clock import utc_now
-from engine.store.errors import UNWRITABLE, build_store_error
+from engine.store.databases.errors import UNWRITABLE, build_store_error
 
 T = TypeVar("T")
 
