@@ -58,7 +58,8 @@ def command(
     from engine.api import Project
     from engine.api.lookup import find_target
     from engine.api.result_table import ResultTable
-    from engine.cli import check_printers, output
+    from engine.cli import output
+    from engine.cli.printers import check_printers
     from engine.scenarios.result import checks_exit_code
     from engine.spec.resources.checks import describe_inactive_checks
 

@@ -35,7 +35,8 @@ def command(
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
-    from engine.cli import evaluation_printers, output
+    from engine.cli import output
+    from engine.cli.printers import evaluation_printers
 
     with output.show_progress(verbose=False) as listen:
         one = Project(declared, os.environ, (listen,)).store(store)

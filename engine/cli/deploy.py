@@ -39,7 +39,7 @@ def command(
     """
     project = load_project(path, var)
 
-    from engine.cli import deployment_printers
+    from engine.cli.printers import deployment_printers
     from engine.service.deployments.deploying import deploy_bundle, plan_update
 
     if plan:

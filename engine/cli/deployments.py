@@ -36,7 +36,7 @@ def command(
         raise typer.BadParameter("--keep-state is an option of delete")
     project = load_project(path, var)
 
-    from engine.cli import deployment_printers
+    from engine.cli.printers import deployment_printers
     from engine.service.deployments.deploying import delete_deployment, disable_deployment
     from engine.service.deployments.deployment_list import list_deployments, list_operations
 

@@ -73,7 +73,8 @@ def command(
     disturbances = _parse_in_order(context)
     project = load_project(path, var, as_of)
 
-    from engine.cli import drill_printers, output
+    from engine.cli import output
+    from engine.cli.printers import drill_printers
     from engine.scenarios.drill import drill_store
 
     with output.show_progress(verbose=False) as listen:

@@ -43,8 +43,8 @@ def command(
     declared = load_project(path, var, on=on)
 
     from engine.api import Project
-    from engine.cli import table_printers
     from engine.cli.output import print_warning
+    from engine.cli.printers import table_printers
 
     project = Project(declared, os.environ, (print_warning,))
     if list_:

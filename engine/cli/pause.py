@@ -59,7 +59,7 @@ def command(
 
     project = Project(declared, os.environ, (print_warning,))
     if list_:
-        from engine.cli import table_printers
+        from engine.cli.printers import table_printers
 
         table_printers.print_table("pauses", project.tables.pauses(), table_printers.PAUSE_HEADERS, format_)
     elif scenario:

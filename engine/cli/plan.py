@@ -34,7 +34,8 @@ def command(
     """
     project = load_project(path, var, as_of, on=on)
 
-    from engine.cli import json_output, output, plan_text
+    from engine.cli import json_output, output
+    from engine.cli.printers import plan_text
     from engine.scenarios import scenario_selection, session
 
     names = scenario_selection.select_scenarios(project, scenarios or ())

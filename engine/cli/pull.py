@@ -44,7 +44,7 @@ def command(
     declared = load_project(path, var)
 
     from engine.api import Project
-    from engine.cli.deployment_printers import print_pulled
+    from engine.cli.printers.deployment_printers import print_pulled
 
     names = [deployment] if deployment is not None else list(declared.resources.deployments)
     if not names:

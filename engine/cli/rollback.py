@@ -27,7 +27,7 @@ def command(
     """
     project = load_project(path, var)
 
-    from engine.cli import deployment_printers
+    from engine.cli.printers import deployment_printers
     from engine.service.deployments.deploying import roll_back_deployment
 
     treat_signals_as_interruptions()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from engine.api import Project, tabulation
 from engine.api.result_table import ResultTable
 from engine.cli.options import TableFormat
-from engine.cli.table_printers import DEFAULT_ROWS, FIRE_HEADERS, print_table
+from engine.cli.printers.table_printers import DEFAULT_ROWS, FIRE_HEADERS, print_table
 from engine.cli.tables import Page, print_data
 from engine.formatting.numbers import format_duration
 from engine.store import shorten_id

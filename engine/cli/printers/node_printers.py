@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from engine.api import tabulation
 from engine.api.run_logs import tabulate_entries
-from engine.cli import table_printers
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
-from engine.cli.run_printers import print_run_page
+from engine.cli.printers import table_printers
+from engine.cli.printers.run_printers import print_run_page
 from engine.cli.tables import print_data, render_json, to_records
 from engine.service.deployments.node_runs import list_runs_on_node, read_run_on_node
 from engine.views.run_view import describe_run

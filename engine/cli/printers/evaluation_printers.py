@@ -7,9 +7,9 @@ import polars as pl
 
 from engine.api import tabulation
 from engine.api.result_table import ResultTable
-from engine.cli.check_printers import add_outcomes
 from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
+from engine.cli.printers.check_printers import add_outcomes
 from engine.cli.tables import Page, format_with_interval, print_data, render_json, to_records
 from engine.evaluation.evaluation_json import evaluation_to_json
 from engine.evaluation.record import Evaluation
