@@ -6,7 +6,8 @@ from engine import spec
 from engine.api.opened_state import Listeners, open_state
 from engine.errors import EngineError
 from engine.service.deployments.deployed_spec import find_deployed_spec
-from engine.service.deployments.deployment_list import DeploymentState, describe_deployment
+from engine.service.deployments.deployed_state import DeploymentState
+from engine.service.deployments.deployment_list import describe_deployment
 from engine.service.deployments.settings import get_deployment
 from engine.service.deployments.targets import is_node, open_node
 from engine.service.project_status import (

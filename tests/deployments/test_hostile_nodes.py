@@ -15,8 +15,8 @@ import pytest
 import engine
 from engine.digests import digest_bytes, digest_json
 from engine.errors import EngineError
+from engine.service.deployments.deployed_state import DeployedState
 from engine.service.deployments.node_requests import DeploymentAnswer
-from engine.service.deployments.targets import DeployedState
 from engine.store import Store
 from engine.store.node import DeploymentRow
 from engine.store.transfer import find_file, list_evaluations, pack_evaluation

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from engine.cli.json_output import print_json
 from engine.formatting.moments import format_second
 from engine.outcome import ExitCode
+from engine.service.deployments.deployed_state import DeploymentState
 from engine.service.deployments.deploying import DeploymentChange
-from engine.service.deployments.deployment_list import DeploymentState
 from engine.service.deployments.pulling import Pulled
 from engine.store.node import OperationRow, OperationState
 
