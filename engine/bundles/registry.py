@@ -264,7 +264,7 @@ def copy_archive(archive: Path, target: Path) -> str:
 
 def copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
     """Copy an archive and check the copy, which nobody else writes; return its id and its signatures."""
-    read_manifest(archive)  # what is no bundle, or too large, is not copied
+    read_manifest(archive)  # what is not a bundle, or too large, is not copied
     try:
         shutil.copyfile(archive, part)
         with open_archive(part) as copied:

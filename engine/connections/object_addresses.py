@@ -11,7 +11,7 @@ from engine.connections.object_store_errors import ObjectStoreError
 def find_address_problem(bucket: str, endpoint: str | None, *, path_style: bool, allow_http: bool) -> str:
     """Return why a bucket cannot be reached under an address; an empty text if nothing speaks against it."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", bucket) or ".." in bucket:
-        return f"{bucket[:63]!r} is no name of a bucket"
+        return f"{bucket[:63]!r} is not the name of a bucket"
     if endpoint is None:
         return ""
     found = re.fullmatch(r"(https?)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?", endpoint)
@@ -22,7 +22,7 @@ def find_address_problem(bucket: str, endpoint: str | None, *, path_style: bool,
         numeric = bool(ip_address(host).version)
     labels = host.split(".")
     if not numeric and (":" in host or labels[-1].isdigit() or not all(0 < len(one) < 64 for one in labels)):
-        return f"the host of the endpoint {endpoint[:80]!r} is no address and no name"
+        return f"the host of the endpoint {endpoint[:80]!r} is neither an address nor a name"
     if numeric and not path_style:
         return (
             f"the endpoint {endpoint[:80]!r} has no name, before which that of the bucket could stand: write "

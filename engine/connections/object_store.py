@@ -188,7 +188,7 @@ class ObjectFolder:
         return [posixpath.basename(one.rstrip("/")) for one in paths]
 
     def _refuse_other_servers(self) -> None:
-        """Raise ObjectStoreError if what answers is no object store.
+        """Raise ObjectStoreError if what answers is not an object store.
 
         obstore takes a web page, which answers every address, for a store without objects
         (findings/obstore-lists-a-web-page.sh).

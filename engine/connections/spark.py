@@ -29,7 +29,7 @@ SPARK_SETTINGS_OF_ENGINE = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "131072",
     "spark.sql.runSQLOnFiles": "false",
 }
-"""The settings that decide what is read: times in UTC, batches of a size that pays, and names that are no files."""
+"""The settings that decide what is read: times in UTC, batches of a size that pays, and names that are not files."""
 
 _SETTINGS_OF_DRIVER = {
     "spark.app.name": "engine",

@@ -197,7 +197,7 @@ class Datasets:
     def disturb_table(self, table: Table) -> Table:
         """Return the table with the rows that the drill makes of its rows, in a file of their own.
 
-        Of the held-out rows of a model, which lack the columns that are no features, only the others are disturbed.
+        Of the held-out rows of a model, which lack the columns that are not features, only the others are disturbed.
 
         Raises
         ------
@@ -272,7 +272,7 @@ class Datasets:
         return self._prepare_function_table(name, dataset)
 
     def find_copies(self, connection: str | None) -> ObjectCopies | None:
-        """Return the objects of a connection with their copies; None if it is no object store."""
+        """Return the objects of a connection with their copies; None if it is not an object store."""
         return self._sources.find_copies(self.project, connection)
 
     def name_object(self, path: Path) -> str:

@@ -64,7 +64,7 @@ class FileSources:
         return copies.root, self._told_files[key][1] if told else files
 
     def find_copies(self, project: ProjectSpec, connection: str | None) -> ObjectCopies | None:
-        """Return the objects of a connection with their copies; None if it is no object store."""
+        """Return the objects of a connection with their copies; None if it is not an object store."""
         if connection is None or not isinstance(project.connections[connection], S3Connection):
             return None
         key = (connection, describe_connection(project, connection))

@@ -140,7 +140,7 @@ def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFindin
     except DataError as error:
         return CheckFinding(CheckOutcome.ERROR, target.redact(str(error)))
     outcome, reason = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, "")
-    if not isinstance(outcome, str) or outcome not in list(CheckOutcome):  # == of a table or an array is no truth value
+    if not isinstance(outcome, str) or outcome not in list(CheckOutcome):  # == of an array is not a truth value
         allowed, shown = ", ".join(CheckOutcome), " ".join(repr(returned).split())[:SHOWN_CHARACTERS]
         message = f"{check.function} returned {shown}; a check must return one of {allowed}, or (outcome, reason)"
         return CheckFinding(CheckOutcome.ERROR, target.redact(message))

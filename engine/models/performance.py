@@ -175,7 +175,7 @@ def _find_no_numbers(values: pl.Series) -> npt.NDArray[np.bool_]:
 def _compose_notes(reason: str, unsuited: str, counts: RowCounts, unpredicted: int) -> tuple[str, ...]:
     """Return what people must know of the rows that were, or were not, measured; none if all were.
 
-    Labels that are not there yet are no news: the metrics say it.
+    Labels that are not there yet are not news: the metrics say it.
     """
     notes = [unsuited] if unsuited and reason != unsuited else []
     if counts.without_label == counts.all:

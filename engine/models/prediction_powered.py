@@ -7,7 +7,7 @@ is chosen for each metric so that its variance is smallest, down to none (PPI++:
 an expectation that is wrong costs precision, never correctness. What no such method sees is a reason for missing labels
 that has to do with the target beyond the score.
 
-Two metrics are no smooth functions of means over rows. The average precision is that of the labelled rows alone, with
+Two metrics are not smooth functions of means over rows. The average precision is that of the labelled rows alone, with
 their weights. The calibration error, by which weighted rows are not what all rows are, is taken from the labels and
 from a curve that is fitted to them.
 """

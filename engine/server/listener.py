@@ -203,7 +203,7 @@ class Listener:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="critical",  # requests are no news, and whoever asks is told what was wrong
+            log_level="critical",  # requests are not news, and whoever asks is told what was wrong
             access_log=False,
             proxy_headers=False,
             server_header=False,

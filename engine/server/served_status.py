@@ -1,4 +1,4 @@
-"""How what a server serves stands: four answers for each deployment, three for a project that is no deployment."""
+"""How what a server serves stands: four answers for each deployment, three for a project that is not a deployment."""
 
 from collections.abc import Iterator
 from dataclasses import replace

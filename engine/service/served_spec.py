@@ -42,7 +42,7 @@ class ServedSpec:
     problems
         The errors of the files as they were last read, as text; empty if they are valid.
     findings
-        All that was found in them, also what is no error.
+        All that was found in them, also what is not an error.
     """
 
     def __init__(self, path: Path, listener: ServeListener, *, looked_at: bool) -> None:

@@ -114,7 +114,7 @@ def open_object_folder(project: ProjectSpec, name: str, secrets: Secrets) -> Obj
     """
     declared = project.connections[name]
     if not isinstance(declared, S3Connection):
-        raise TypeError(f"connection {name} is no object store")
+        raise TypeError(f"connection {name} is not an object store")
     of_project = secrets.with_project(project)
 
     def reveal(key: str) -> str | None:
@@ -177,7 +177,7 @@ def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:
     """Return the path of the file of a connection of kind duckdb; raises RefusedPathError."""
     declared = project.connections[name]
     if not isinstance(declared, DuckdbConnection):
-        raise TypeError(f"connection {name} is no database")
+        raise TypeError(f"connection {name} is not a database")
     return project.check_path(project.folder_of("connections", name) / declared.path)
 
 

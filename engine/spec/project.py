@@ -91,7 +91,7 @@ class ProjectSpec:
 
     @property
     def revision(self) -> Revision | None:
-        """The revision of a deployment that this project is; None if it is no deployment."""
+        """The revision of a deployment that this project is; None if it is not a deployment."""
         return self._files.revision
 
     @property
@@ -250,7 +250,7 @@ class ProjectSpec:
             return self.folder_of(section, name)
         declared = self.connections[connection]
         if not isinstance(declared, FileConnection):
-            raise TypeError(f"connection {connection} is no folder")
+            raise TypeError(f"connection {connection} is not a folder")
         return self.folder_of("connections", connection) / declared.root
 
     def code_of(self, section: str, name: str) -> CodeFolder:

@@ -39,7 +39,7 @@ class Revision:
     spec
         Path of the released spec.
     home
-        Folder for what is written, and for data that are no part of the release.
+        Folder for what is written, and for data that are not part of the release.
     included
         Names of the datasets whose files are part of the release.
     frozen

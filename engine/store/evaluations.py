@@ -187,7 +187,7 @@ class Evaluations:
     ) -> dict[str, list[MetricPoint]]:
         """Return the values of metrics in the `last` evaluations, oldest first.
 
-        Those that do not have a metric are no points of it: however long a history is, no more of it is read.
+        Those that do not have a metric are not points of it: however long a history is, no more of it is read.
         """
         conditions = (where or EvaluationFilter()).build_conditions(store)
         newest = _sort_newest_first(select(evaluations).where(evaluations.c.store == store, *conditions))

@@ -14,7 +14,7 @@ from engine.store.tables import metadata
 def remove_server_rows(location: StateLocation) -> None:
     """Remove the tables of a state; also their schema, if it is empty then and the user may remove it.
 
-    Tables that are gone already are no fault.
+    Tables that are gone already are not a fault.
 
     Raises
     ------

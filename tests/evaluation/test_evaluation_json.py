@@ -98,7 +98,7 @@ def test_what_the_metrics_hold_is_not_stored_again(bare: Evaluation) -> None:
     assert set(stored["columns"]["age"]) == {"role", "significant", "histogram"}
     assert stored["columns"]["a.b"]["detectable"] is None
     assert "statistics" not in stored["prediction"]["probability"]
-    # the drift of the classes is no metric where there are probabilities
+    # the drift of the classes is not a metric where there are probabilities
     assert stored["prediction"]["prediction"]["statistics"] == {"psi": 0.125}
     assert read_details(bare, stored) == found
 

@@ -1,4 +1,4 @@
-"""A process that is started before a run needs it, so that the start of Python is no part of the run.
+"""A process that is started before a run needs it, so that the start of Python is not part of the run.
 
 There is one at most. It has imported what every run needs and what the last run has needed, and has never run a user's
 code. It is ended when no run has been expected for a while, so a server that has nothing to do has none.

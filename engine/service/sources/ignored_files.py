@@ -1,4 +1,4 @@
-"""Files that programs leave beside other files for a while: they are no content of a project."""
+"""Files that programs leave beside other files for a while: they are not content of a project."""
 
 import re
 

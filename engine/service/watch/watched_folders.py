@@ -154,7 +154,7 @@ class WatchedFolders:
 
 
 class _ChangeHandler(FileSystemEventHandler):
-    """Tells of a change, unless it only concerns files that are no content of a project."""
+    """Tells of a change, unless it only concerns files that are not content of a project."""
 
     def __init__(self, changed: Event) -> None:
         self._changed = changed

@@ -204,7 +204,7 @@ def _place_server(root: MapNode, address: str, at: Position) -> None:
 
 
 def _place_data(files: SpecFiles, revision: Revision) -> None:
-    """Let the paths of data that are no part of the release start in the home of the deployment."""
+    """Let the paths of data that are not part of the release start in the home of the deployment."""
     for section in ("connections", "datasets"):
         declared = files.root.get(section)
         for name, entry in declared.entries.items() if isinstance(declared, MapNode) else ():

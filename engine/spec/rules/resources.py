@@ -97,7 +97,7 @@ def _check_csv_settings(draft: Draft, findings: Findings, csv: Csv, path: SpecPa
             help_ = "add decimal_comma: true" if mark == "." else "remove decimal_comma: true"
         findings.error(draft.value_position(*path, "thousands"), "csv", message, help_)
     try:
-        "".encode(csv.encoding)  # refuses codecs that are no encodings of text
+        "".encode(csv.encoding)  # refuses codecs that are not encodings of text
     except (LookupError, ValueError):
         message = f'there is no encoding "{csv.encoding[:60]}"'
         findings.error(

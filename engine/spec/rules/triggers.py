@@ -226,7 +226,7 @@ def _check_type_at_fire(draft: Draft, findings: Findings, text: SpecText, known:
     try:
         filled = fill_references(written, known)
     except ValueError:
-        return  # days added to what is no date: reported
+        return  # days added to what is not a date: reported
     try:
         draft.variables.types[name].convert(filled)
     except ValueError as problem:

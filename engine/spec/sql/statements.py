@@ -79,7 +79,7 @@ def bind_statement(sql: str, kind: str, variables: Mapping[str, Scalar | date]) 
     Raises
     ------
     ValueError
-        The statement has problems, a number is infinite or NaN, days are added to what is no date, or the values would
+        The statement has problems, a number is infinite or NaN, days are added to what is not a date, or a value would
         change the structure of the statement.
     KeyError
         A variable has no value.
