@@ -26,8 +26,8 @@ from engine.data.module_files import list_module_files
 from engine.discovery.listing import find_fixed_folder
 from engine.errors import BundleError
 from engine.formatting.lists import join_some
-from engine.models.bundled_versions import describe_for_bundle, score_probe
-from engine.models.version_files import PROBE_FILE
+from engine.models.versions.bundled_versions import describe_for_bundle, score_probe
+from engine.models.versions.version_files import PROBE_FILE
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
 from engine.pipeline.models import ModelHandle, use_model

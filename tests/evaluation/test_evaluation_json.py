@@ -9,7 +9,7 @@ import pytest
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.evaluation_json import details_to_json, evaluation_to_json, read_details
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
-from engine.models.performance_detail import CalibrationCurve, PerformanceDetail, RowCounts
+from engine.models.metrics.performance_detail import CalibrationCurve, PerformanceDetail, RowCounts
 
 HISTOGRAM = {"edges": [1.0, 2.0], "reference": [5, 5, 5], "batch": [4, 5, 6], "missing": [0, 1]}
 CLASSES = {"labels": ["no", "yes"], "reference": [7, 8], "batch": [5, 10], "other": [0, 0], "missing": [0, 0]}

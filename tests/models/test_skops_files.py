@@ -12,7 +12,7 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 
 from engine.errors import ModelError
-from engine.models.skops_files import UnloadableModelError, UntrustedTypesError, load_estimator
+from engine.models.versions.skops_files import UnloadableModelError, UntrustedTypesError, load_estimator
 
 Schema = dict[str, Any]
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import StatementError
 from engine.errors import StoreError
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
-from engine.models.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
+from engine.models.metrics.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
 from engine.store import MetricPoint, Store
 from engine.store.folders import safe_name
 from engine.store.state_location import StateLocation

@@ -11,7 +11,7 @@ from engine.errors import StoreError
 from engine.evaluation.bounds import bounds_from_json
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.record import CheckResult, Evaluation, EvaluationTime, MetricValue
-from engine.models.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
+from engine.models.metrics.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
 from engine.outcome import CheckOutcome
 from engine.store import Store
 from engine.store.evaluation_filter import EvaluationFilter

@@ -13,11 +13,11 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.estimates import FEWEST_EXPECTED, Rows
-from engine.models.expected_metrics import Expected, iterate_expected
-from engine.models.expected_outcomes import OutcomeModel
-from engine.models.intervals import FEWEST_UNITS
-from engine.models.performance_detail import LabelComparison
+from engine.models.estimation.estimates import FEWEST_EXPECTED, Rows
+from engine.models.estimation.expected_metrics import Expected, iterate_expected
+from engine.models.estimation.expected_outcomes import OutcomeModel
+from engine.models.metrics.intervals import FEWEST_UNITS
+from engine.models.metrics.performance_detail import LabelComparison
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.calibration import choose_knots, fit_spline
-from engine.models.estimates import Estimates, Rows, assemble_estimates, find_interval
-from engine.models.expected_metrics import Expected, ExpectedOrReasons, iterate_expected
-from engine.models.expected_outcomes import KnownRows, OutcomeModel, count_degrees, fit_outcomes
-from engine.models.intervals import IntervalOrReason, Units
+from engine.models.estimation.calibration import choose_knots, fit_spline
+from engine.models.estimation.estimates import Estimates, Rows, assemble_estimates, find_interval
+from engine.models.estimation.expected_metrics import Expected, ExpectedOrReasons, iterate_expected
+from engine.models.estimation.expected_outcomes import KnownRows, OutcomeModel, count_degrees, fit_outcomes
+from engine.models.metrics.intervals import IntervalOrReason, Units
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -1,11 +1,11 @@
-"""Confidence intervals of the metrics of regression (see `engine.models.intervals`)."""
+"""Confidence intervals of the metrics of regression (see `engine.models.metrics.intervals`)."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from engine.models.intervals import (
+from engine.models.metrics.intervals import (
     CONSTANT,
     Floats,
     IntervalOrReason,

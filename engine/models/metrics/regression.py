@@ -5,10 +5,10 @@ Definitions are those of scikit-learn and scipy. Where a metric is not defined, 
 
 import numpy as np
 
-from engine.models.classification import Floats, Intervals, MetricsOrReasons
-from engine.models.intervals import Units
-from engine.models.performance_detail import PerformanceDetail, PredictedAgainstTrue, ResidualQuantiles
-from engine.models.regression_intervals import regression_intervals
+from engine.models.metrics.classification import Floats, Intervals, MetricsOrReasons
+from engine.models.metrics.intervals import Units
+from engine.models.metrics.performance_detail import PerformanceDetail, PredictedAgainstTrue, ResidualQuantiles
+from engine.models.metrics.regression_intervals import regression_intervals
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 PLOT_BINS = 20

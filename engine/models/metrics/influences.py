@@ -1,4 +1,4 @@
-"""The influence of each row on each performance metric of one model: see `engine.models.intervals`.
+"""The influence of each row on each performance metric of one model: see `engine.models.metrics.intervals`.
 
 Two models that were measured on the same rows are compared by the differences of these influences. They are computed
 metric by metric, so that only few arrays of the length of the batch are held at a time.
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from engine.models.classification import (
+from engine.models.metrics.classification import (
     LIFT_SHARE,
     Bools,
     Floats,
@@ -18,7 +18,7 @@ from engine.models.classification import (
     count_by_threshold,
     find_calibration_bins,
 )
-from engine.models.classification_intervals import (
+from engine.models.metrics.classification_intervals import (
     area_influence,
     average_precision_influence,
     calibration_influence,
@@ -27,7 +27,7 @@ from engine.models.classification_intervals import (
     matrix_influences,
     multiclass_area_influences,
 )
-from engine.models.regression_intervals import JACKKNIFED, measure_mean_influence
+from engine.models.metrics.regression_intervals import JACKKNIFED, measure_mean_influence
 
 Influences = Mapping[str, Callable[[], Floats]]
 """By metric: a function that computes the influence of each row, shape (n,), up to a constant."""

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.formatting.lists import join_some
-from engine.models.classification_intervals import (
+from engine.models.metrics.classification_intervals import (
     calibration_interval,
     matrix_intervals,
     mean_interval,
     multiclass_area_intervals,
     threshold_intervals,
 )
-from engine.models.intervals import IntervalOrReason, Units
-from engine.models.performance_detail import (
+from engine.models.metrics.intervals import IntervalOrReason, Units
+from engine.models.metrics.performance_detail import (
     CalibrationCurve,
     ConfusionMatrix,
     PerformanceDetail,

@@ -23,12 +23,12 @@ from engine.models.classes import find_positive_class
 from engine.models.estimators import TRUSTED_TYPES
 from engine.models.features import Feature
 from engine.models.fitted_model import FittedModel, Predictor
-from engine.models.skops_files import (
+from engine.models.training import TrainedPredictor, TrainingResult
+from engine.models.versions.skops_files import (
     dump_estimator,
     load_estimator,
 )
-from engine.models.training import TrainedPredictor, TrainingResult
-from engine.models.version_files import PROBE, REMEDY, TEST_ROWS, describe_changed_file
+from engine.models.versions.version_files import PROBE, REMEDY, TEST_ROWS, describe_changed_file
 from engine.spec.resources.models import TrainModel
 
 MODEL_FORMAT = 1

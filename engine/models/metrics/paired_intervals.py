@@ -2,7 +2,7 @@
 
 What makes a row hard for one model often makes it hard for the other, so the difference varies far less than two
 independent values would. Its standard error follows from the differences of the influences of each row on the metric,
-summed over the independent units: the entities, or the rows (see `engine.models.intervals`). For the area under the
+summed over the independent units: the entities, or the rows (see `intervals`). For the area under the
 ROC curve this is the method of DeLong, DeLong & Clarke-Pearson 1988 for correlated curves. A difference of two shares
 of the same rows has the adjusted Wald interval of Bonett & Price 2012, which also holds where the models differ in few
 rows or in none.
@@ -14,8 +14,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.classification_intervals import FEWEST_OF_A_CLASS
-from engine.models.intervals import CONSTANT, FEWEST_UNITS, Floats, IntervalOrReason, Units, interval_around
+from engine.models.metrics.classification_intervals import FEWEST_OF_A_CLASS
+from engine.models.metrics.intervals import CONSTANT, FEWEST_UNITS, Floats, IntervalOrReason, Units, interval_around
 
 Bools = npt.NDArray[np.bool_]
 
@@ -60,7 +60,7 @@ def paired_share_interval(first: Bools, second: Bools, trials: Bools, of: Units)
     """Return the interval of the share of `second` among `trials` minus that of `first` (Bonett & Price 2012).
 
     One row is added to each kind of rows in which the models differ. Where rows belong to entities, an effective number
-    of rows takes the place of their number, as in `engine.models.intervals.share_interval`.
+    of rows takes the place of their number, as in `engine.models.metrics.intervals.share_interval`.
 
     Parameters
     ----------

@@ -9,19 +9,19 @@ import numpy.typing as npt
 import polars as pl
 
 from engine.models.classes import label_of
-from engine.models.classification import Bools, Floats, arrange_gains, find_calibration_bins
-from engine.models.classification_intervals import calibration_excess
 from engine.models.fitted_model import FittedModel
-from engine.models.influences import Influences, binary_influences, multiclass_influences, regression_influences
-from engine.models.intervals import IntervalOrReason, Units
-from engine.models.paired_intervals import (
+from engine.models.metrics.classification import Bools, Floats, arrange_gains, find_calibration_bins
+from engine.models.metrics.classification_intervals import calibration_excess
+from engine.models.metrics.influences import Influences, binary_influences, multiclass_influences, regression_influences
+from engine.models.metrics.intervals import IntervalOrReason, Units
+from engine.models.metrics.paired_intervals import (
     PERFECT,
     explain_few_differing,
     paired_interval,
     paired_jackknife_interval,
     paired_share_interval,
 )
-from engine.models.performance import (
+from engine.models.metrics.performance import (
     Outcomes,
     Performance,
     find_labelled,
@@ -30,7 +30,7 @@ from engine.models.performance import (
     number_entities,
     read_outcomes,
 )
-from engine.models.regression_intervals import JACKKNIFED, measure_without_unit
+from engine.models.metrics.regression_intervals import JACKKNIFED, measure_without_unit
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.metric_names import MetricName, find_metric_definition
 from engine.spec.resources.models import CostMatrix

@@ -23,11 +23,11 @@ from engine.models.classes import (
     label_of,
     unite_classes,
 )
-from engine.models.classification import Intervals, MetricsOrReasons, measure_binary, measure_multiclass
 from engine.models.fitted_model import FittedModel
-from engine.models.intervals import Units
-from engine.models.performance_detail import PerformanceDetail, RowCounts, describe_measured_rows
-from engine.models.regression import measure_regression
+from engine.models.metrics.classification import Intervals, MetricsOrReasons, measure_binary, measure_multiclass
+from engine.models.metrics.intervals import Units
+from engine.models.metrics.performance_detail import PerformanceDetail, RowCounts, describe_measured_rows
+from engine.models.metrics.regression import measure_regression
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
 

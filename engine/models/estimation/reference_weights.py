@@ -9,7 +9,7 @@ of the numerical columns are those of the batch (entropy balancing: Hainmueller 
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.calibration import choose_knots, fit_spline
+from engine.models.estimation.calibration import choose_knots, fit_spline
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ estimation). *Reweighted*: the same with rows of the reference that count as oft
 where the covariates have moved (Białek, Kuberski, Perrakis & Bifet 2024, for metrics of the confusion matrix of two
 classes; here also for metrics of thresholds, of more classes and of regressions). No such method sees that the relation
 between the columns and the target has changed. *Prediction-powered*, where some labels are there: see
-`engine.models.prediction_powered`.
+`engine.models.estimation.prediction_powered`.
 
 The interval holds, at the confidence of the store, the metric that the labels of these rows will show, and that of all
 rows like them; so it is wider than either would need. Nothing is drawn at random.
@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.expected_metrics import (
+from engine.models.estimation.expected_metrics import (
     LOSSES,
     Expected,
     ExpectedOrReasons,
@@ -30,8 +30,8 @@ from engine.models.expected_metrics import (
     expect_regression,
     iterate_expected,
 )
-from engine.models.expected_outcomes import ExpectedOutcomes, KnownRows, OutcomeModel, fit_outcomes
-from engine.models.intervals import IntervalOrReason, Units, interval_around
+from engine.models.estimation.expected_outcomes import ExpectedOutcomes, KnownRows, OutcomeModel, fit_outcomes
+from engine.models.metrics.intervals import IntervalOrReason, Units, interval_around
 from engine.spec.metric_catalogue import ESTIMATED_BY_TASK
 
 Floats = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Confidence intervals of the metrics of classification (see `engine.models.intervals`).
+"""Confidence intervals of the metrics of classification (see `engine.models.metrics.intervals`).
 
 The rows fall into cells: pairs of true and predicted class, or of true class and threshold. A metric that depends only
 on how many rows each cell has gives all rows of a cell the same influence, so without an entity no row is looked at
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.intervals import (
+from engine.models.metrics.intervals import (
     CONSTANT,
     Floats,
     IntervalOrReason,

@@ -1,7 +1,7 @@
 """What is to be expected of each row of a batch, learned from rows of the reference whose outcome is known.
 
 The outcomes are one per class, or one per loss of a regression. Each is a spline of the score that belongs to it: see
-`engine.models.calibration`. What is uncertain about them has three parts, which `ExpectedOutcomes.variance` adds up for
+`calibration`. What is uncertain about them has three parts, which `ExpectedOutcomes.variance` adds up for
 a metric: the reference is a sample, the batch is one, and outcomes vary around what is expected of them. Rows of one
 entity vary together, as far as those of the reference do.
 """
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.calibration import Spline, choose_knots, fit_spline
-from engine.models.expected_metrics import Expected
-from engine.models.intervals import Units
+from engine.models.estimation.calibration import Spline, choose_knots, fit_spline
+from engine.models.estimation.expected_metrics import Expected
+from engine.models.metrics.intervals import Units
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from engine.data.file_hashes import FileHashes
 from engine.formatting.lists import join_words
-from engine.models.installed_versions import library_versions
-from engine.models.version_files import PROBE, TEST_ROWS, verify_files
+from engine.models.versions.installed_versions import library_versions
+from engine.models.versions.version_files import PROBE, TEST_ROWS, verify_files
 from engine.spec.resources.models import TrainModel
 
 PROBE_TOLERANCE = 1e-9
@@ -69,8 +69,8 @@ def find_obstacle(
     import numpy as np
     import polars as pl
 
-    from engine.models.persistence import load_trained, predict_probe
-    from engine.models.skops_files import UnloadableModelError, UntrustedTypesError
+    from engine.models.versions.persistence import load_trained, predict_probe
+    from engine.models.versions.skops_files import UnloadableModelError, UntrustedTypesError
 
     try:
         model = load_trained(name, spec, folder, digests)

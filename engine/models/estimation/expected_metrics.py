@@ -5,7 +5,7 @@ The metrics are those of the expected confusion matrix, of the expected counts a
 mean losses: for metrics that are linear in the outcomes this is exact, for all others up to an error that falls with
 the number of rows, unlike their standard error, which falls with its root. The calibration error, which chance alone
 makes positive, is the mean of a folded normal distribution in each bin (Leone, Nelson & Nottingham 1961). Where the
-outcomes are known, the metrics are those of `engine.models.classification` and `engine.models.regression`.
+outcomes are known, the metrics are those of `classification` and `regression` in `engine.models.metrics`.
 
 With each value comes the influence of a row by its outcome: the derivative that standard errors are made of.
 """
@@ -17,7 +17,7 @@ from math import pi, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from engine.models.classification import (
+from engine.models.metrics.classification import (
     CALIBRATION_BINS,
     LIFT_SHARE,
     NO_POSITIVE,
@@ -27,13 +27,13 @@ from engine.models.classification import (
     compute_roc_auc,
     find_calibration_bins,
 )
-from engine.models.classification_intervals import (
+from engine.models.metrics.classification_intervals import (
     average_precision_influence,
     lift_influence,
     matrix_influences,
     placement_values,
 )
-from engine.models.intervals import Scale
+from engine.models.metrics.intervals import Scale
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
