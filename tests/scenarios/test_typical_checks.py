@@ -48,6 +48,38 @@ def test_a_dataset_is_compared_with_its_own_past(tmp_path: Path, spec: Write) ->
     assert any("rows as usual: probability" in note and "with 11 earlier values" in note for note in planned)
 
 
+def test_a_run_on_unchanged_data_finds_what_the_run_before_found(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        datasets:
+          orders:
+            path: orders.csv
+            checks:
+              rows: {metric: row_count, compare: previous, change: relative, min: -0.5}
+              usual rows: {kind: typical, metric: row_count, factor: 3}
+        scenarios:
+          s: {steps: [{name: c, kind: run_checks, target: orders}]}
+          measure: {steps: [{name: m, kind: compute_metrics, target: orders}]}
+        """
+    )
+
+    def run(count: int, scenario: str = "s") -> None:
+        pl.DataFrame({"amount": range(count)}).write_csv(tmp_path / "orders.csv")
+        engine.load(path).run(scenario)
+
+    for count in (5, 100, 101, 101, 103, 104, 105, 106, 5, 5):
+        run(count)
+    run(5, "measure")  # measures more of the same data
+    for count in (5, 110):
+        run(count)
+    found = engine.load(path).checks("orders").sort("created")
+    outcomes = found.filter(pl.col("check") == "rows")["outcome"].to_list()
+    assert outcomes == ["EMPTY", *["OK"] * 7, *["ERROR"] * 3, "OK"]
+    usual = found.filter(pl.col("check") == "usual rows")
+    assert "7 earlier values, and 8 are needed; unchanged data count once" in usual["reason"][-2]
+    assert usual["outcome"].to_list()[-2:] == ["EMPTY", "OK"]
+
+
 def test_evaluations_of_a_time_are_compared_with_those_of_the_days_before(tmp_path: Path, spec: Write) -> None:
     path = spec(
         """\
