@@ -250,7 +250,7 @@ class Datasets:
             made_of = (root, id(files), *digests.values())
             return made_of, lambda: _open_files(name, declared, files, digests, root, frozen)
         if isinstance(dataset, QueryDataset):
-            query = sql.bind_variables(dataset.sql, self.project.names)
+            query = queries.bind_query(dataset.sql, self.project.names)
             fingerprint = queries.fingerprint_query(query, inputs)
             kept = self._examine_kept_rows(name, fingerprint)
             if kept is not None and kept.current:
@@ -448,7 +448,7 @@ class Datasets:
         connection = find_query_connection(self.project, inputs)
         if connection is None or any(list_own_inputs(one, self.project.resources) for one in inputs):
             return None
-        query = sql.bind_variables(dataset.sql, self.project.names)
+        query = queries.bind_query(dataset.sql, self.project.names)
         key = (connection, None, query, *map(self.project.find_table, inputs))
         key = (*key, describe_connection(self.project, connection))
         if key not in self._table_rows:
