@@ -71,7 +71,8 @@ class CheckTarget:
     `code`, and their messages pass through `redact`, which masks secrets. `evaluation` is the id of the evaluation, if
     there is one, `rows` are the numbers of rows of batch and reference, and `confidence` is the level of its intervals.
     `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be found 4 times in 5.
-    `in_seconds` are the metrics that are measured in seconds. `of_model` tells that `past` is of the same model only.
+    `in_seconds` are the metrics that are measured in seconds. `of_model` tells that `past` is of the same model only,
+    `is_segment` that these are the metrics of a part of the batch.
     """
 
     name: str
@@ -86,6 +87,7 @@ class CheckTarget:
     confidence: float = 0.95
     detectable_drifts: Mapping[str, float | None] = field(default_factory=dict)
     of_model: bool = False
+    is_segment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ def _apply_in_segments(
             metrics=by_segment[segment],
             past=[PastMetrics(moment, metrics[segment]) for moment, metrics in past if segment in metrics],
             rows=None,
+            is_segment=True,
             detectable_drifts={},
         )
         results = apply_check(name, check.model_copy(update={"segment": None}), inside, position)
@@ -164,10 +167,15 @@ def _apply_in_segments(
 
 
 def _find_few_rows(min_rows: int, target: CheckTarget) -> CheckFinding | None:
-    """Return the finding of a check whose batch or segment has fewer rows than it asks for; None if it has enough."""
+    """Return the finding of a check whose batch or segment has fewer rows than it asks for; None if it has enough.
+
+    A segment may have no rows in a batch, but a batch without any row is not a small one.
+    """
     rows = target.metrics.get("row_count")
     if rows is None or rows.value is None or rows.value >= min_rows:
         return None
+    if not rows.value and not target.is_segment:
+        return CheckFinding(CheckOutcome.EMPTY, "there are no rows")
     reason = f"too few rows: {rows.value:,.0f}, and min_rows is {min_rows:,}"
     return CheckFinding(CheckOutcome.EMPTY, reason, nothing_wrong=True)
 
