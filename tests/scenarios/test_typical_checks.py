@@ -80,6 +80,32 @@ def test_a_run_on_unchanged_data_finds_what_the_run_before_found(tmp_path: Path,
     assert usual["outcome"].to_list()[-2:] == ["EMPTY", "OK"]
 
 
+def test_another_evaluation_of_the_same_batch_ends_no_alarm(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        datasets: {old: {path: old.csv}, new: {path: new.csv}}
+        evaluation_stores:
+          drift:
+            dataset: new
+            reference: {kind: dataset, dataset: old}
+            drift: {max_rows: 1000}
+            checks: {rows: {metric: row_count, compare: previous, change: relative, min: -0.5}}
+        scenarios: {s: {steps: [{name: b, kind: build, target: drift}, {name: c, kind: run_checks, target: drift}]}}
+        """
+    )
+    for name, count in (("old", 50), ("new", 50), ("new", 20)):
+        pl.DataFrame({"x": range(count)}).write_csv(tmp_path / f"{name}.csv")
+        if name == "new":
+            engine.load(path).run("s")
+    path.write_text(path.read_text().replace("max_rows: 1000", "max_rows: 2000"))
+    engine.load(path).run("s")
+    project = engine.load(path)
+    assert project.store("drift").count() == 3
+    assert project.checks("drift").sort("created")["outcome"].to_list() == ["EMPTY", "ERROR", "ERROR"]
+    (replayed,) = project.replay("drift").to_dicts()
+    assert (replayed["empty"], replayed["error"], replayed["ok"]) == (1, 2, 0)
+
+
 def test_evaluations_of_a_time_are_compared_with_those_of_the_days_before(tmp_path: Path, spec: Write) -> None:
     path = spec(
         """\
