@@ -78,7 +78,9 @@ def command(
         off = describe_inactive_checks(find_target(target, declared).checks)
         print(f"{target}: {off}" if off else f"{target} has no checks; declare some under its key checks:")
     else:
-        check_printers.print_checks(target, found, format_)
+        checked = found[0].evaluation if found else None
+        made = project.store(target).evaluation(checked) if checked and format_ == "text" else None
+        check_printers.print_checks(target, made, found, format_)
     return checks_exit_code(found, fail_on or "error")
 
 

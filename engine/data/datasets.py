@@ -246,7 +246,7 @@ class Datasets:
             return made_of, lambda: describe_files(name, declared, files, digests, root, frozen)
         if isinstance(dataset, QueryDataset):
             values = self.project.names
-            query = sql.bind_variables(dataset.sql, values)
+            query = queries.bind_query(dataset.sql, values)
             fingerprint = queries.fingerprint_query(query, inputs)
             kept = self._examine_kept_rows(name, fingerprint)
             if kept is not None and kept.current:
@@ -361,7 +361,7 @@ class Datasets:
         connection = find_query_connection(self.project, inputs)
         if connection is None or any(list_own_inputs(one, self.project.resources) for one in inputs):
             return None
-        query = sql.bind_variables(dataset.sql, self.project.names)
+        query = queries.bind_query(dataset.sql, self.project.names)
         return self._stored_rows.read_query(self.project, connection, query, inputs)
 
     def forget_tables(self) -> None:

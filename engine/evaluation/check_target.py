@@ -28,7 +28,8 @@ class CheckTarget:
     `code`, and their messages pass through `redact`, which masks secrets. `evaluation` is the id of the evaluation, if
     there is one, `rows` are the numbers of rows of batch and reference, and `confidence` is the level of its intervals.
     `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be found 4 times in 5.
-    `in_seconds` are the metrics that are measured in seconds. `of_model` tells that `past` is of the same model only.
+    `in_seconds` are the metrics that are measured in seconds. `of_model` tells that `past` is of the same model only,
+    `is_segment` that these are the metrics of a part of the batch.
     """
 
     name: str
@@ -43,6 +44,7 @@ class CheckTarget:
     confidence: float = 0.95
     detectable_drifts: Mapping[str, float | None] = field(default_factory=dict)
     of_model: bool = False
+    is_segment: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def _apply_in_segments(
             metrics=by_segment[segment],
             past=[PastMetrics(moment, metrics[segment]) for moment, metrics in past if segment in metrics],
             rows=None,
+            is_segment=True,
             detectable_drifts={},
         )
         results = apply_check(name, check.model_copy(update={"segment": None}), inside, position)
@@ -86,10 +87,15 @@ def _apply_in_segments(
 
 
 def _find_few_rows(min_rows: int, target: CheckTarget) -> CheckFinding | None:
-    """Return the finding of a check whose batch or segment has fewer rows than it asks for; None if it has enough."""
+    """Return the finding of a check whose batch or segment has fewer rows than it asks for; None if it has enough.
+
+    A segment may have no rows in a batch, but a batch without any row is not a small one.
+    """
     rows = target.metrics.get("row_count")
     if rows is None or rows.value is None or rows.value >= min_rows:
         return None
+    if not rows.value and not target.is_segment:
+        return CheckFinding(CheckOutcome.EMPTY, "there are no rows")
     reason = f"too few rows: {rows.value:,.0f}, and min_rows is {min_rows:,}"
     return CheckFinding(CheckOutcome.EMPTY, reason, nothing_wrong=True)
 

@@ -115,7 +115,8 @@ def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
 
 def _precedes(earlier: Evaluation, later: Evaluation, across_models: bool) -> bool:
     """Return whether changes of an evaluation are measured from one that comes before it in the history."""
-    return across_models or earlier.fingerprints.model == later.fingerprints.model
+    other_batch = later.time is not None or earlier.fingerprints.dataset != later.fingerprints.dataset
+    return other_batch and (across_models or earlier.fingerprints.model == later.fingerprints.model)
 
 
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:

@@ -63,6 +63,16 @@ def test_bounds_are_inclusive_and_the_hard_ones_win(value: float, outcome: Check
     assert (result.position, result.evaluation, result.target) == (HERE, "e1", "store")
 
 
+@pytest.mark.parametrize(("rows", "counts_as"), [(0, WARNING), (1, OK), (29, OK)])
+def test_few_rows_count_as_ok_but_a_batch_without_any_does_not(rows: int, counts_as: CheckOutcome) -> None:
+    metrics = {"row_count": MetricValue(float(rows)), "m": MetricValue(9.0)}
+    (result,) = found(RangeCheck(metric="m", max=4, min_rows=30), metrics)
+    assert (result.outcome, result.counts_as) == (EMPTY, counts_as)
+    in_segment = {f"segment.a.{name}": value for name, value in metrics.items()}
+    (result,) = found(RangeCheck(metric="m", max=4, min_rows=30, segment="a"), metrics | in_segment)
+    assert (result.outcome, result.counts_as) == (EMPTY, OK)
+
+
 @given(
     value=st.floats(allow_nan=False),
     bounds=st.lists(st.one_of(st.none(), st.floats(allow_nan=False)), min_size=4, max_size=4),

@@ -13,7 +13,8 @@ from engine.cli.printers.table_printers import print_table
 from engine.cli.tables import Page, render_json, to_records
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
 from engine.evaluation.evaluation_json import check_to_json
-from engine.evaluation.record import CheckResult
+from engine.evaluation.record import CheckResult, Evaluation
+from engine.formatting.moments import format_second
 from engine.outcome import CheckOutcome
 from engine.store import CheckPoint, utc_now
 
@@ -41,17 +42,26 @@ REPLAY_HEADERS = {
 }
 
 
-def print_checks(target: str, found: Sequence[CheckResult], format_: Literal["text", "json"]) -> None:
-    """Print the results of checks that have just been applied."""
+def print_checks(
+    target: str, evaluation: Evaluation | None, found: Sequence[CheckResult], format_: Literal["text", "json"]
+) -> None:
+    """Print the results of checks that have just been applied to a dataset or to an evaluation."""
     if format_ == "json":
         print_json(render_json([check_to_json(result) for result in found]))
         return
     page = Page()
     counts = Counter((result.outcome, " (muted)" if result.muted else "") for result in found)
     by_severity = sorted(counts.items(), key=lambda pair: list(CheckOutcome).index(pair[0][0]), reverse=True)
-    page.add_title(f"{target}: {', '.join(f'{n} {outcome}{muted}' for (outcome, muted), n in by_severity)}")
+    subject = f"{target}, evaluation {_name_with_time(evaluation)}" if evaluation else target
+    page.add_title(f"{subject}: {', '.join(f'{n} {outcome}{muted}' for (outcome, muted), n in by_severity)}")
     add_outcomes(found, page)
     page.print()
+
+
+def _name_with_time(evaluation: Evaluation) -> str:
+    """Return the name of an evaluation, and when it was made if the name does not say it."""
+    made = format_second(evaluation.created)
+    return evaluation.name if made.startswith(evaluation.name) else f"{evaluation.name} of {made}"
 
 
 def add_outcomes(results: Sequence[CheckResult], page: Page) -> None:

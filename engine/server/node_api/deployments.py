@@ -138,7 +138,8 @@ class DeploymentRequests:
         if known is None:
             return None
         begins = known.from_revision if expected is None else expected
-        if (known.deployment, known.kind, known.from_revision, known.now) != (name, kind, begins, now):
+        same = (known.deployment, known.kind, known.from_revision) == (name, kind, begins)
+        if not (same and known.allows(now=now)):
             message = f"Idempotency-Key was used before, for the operation {known.id} on {known.deployment}"
             raise AnswerError(409, message, "take a new key for another request")
         return known
