@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine import __version__
-from engine.cli.plain_validate import answer_plain_validate
+from engine.cli.plain_arguments import answer_plain_arguments
 from engine.cli.standard_streams import set_up_standard_streams
 from engine.errors import EngineError, SpecError, UsageError
 from engine.outcome import ExitCode
@@ -57,7 +57,7 @@ def _limit_exit(code: int) -> None:
 
 def _main() -> int:
     try:
-        answered = answer_plain_validate(sys.argv[1:])
+        answered = answer_plain_arguments(sys.argv[1:])
         code = _run_verb(sys.argv[1:]) if answered is None else int(answered)
         sys.stdout.flush()  # here, where a closed pipe is handled, and not when Python ends
         if code == ExitCode.INTERRUPTED:  # typer has turned the interruption into an exit code

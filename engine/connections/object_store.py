@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.connections.database_errors import require_package
+from engine.connections.object_addresses import find_address_problem
 from engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -353,31 +353,6 @@ class _GivenCredentials:
             "token": self._login.session_token,
             "expires_at": None,
         }
-
-
-def find_address_problem(bucket: str, endpoint: str | None, *, path_style: bool, allow_http: bool) -> str:
-    """Return why a bucket cannot be reached under an address; an empty text if nothing speaks against it."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", bucket) or ".." in bucket:
-        return f"{bucket[:63]!r} is no name of a bucket"
-    if endpoint is None:
-        return ""
-    found = re.fullmatch(r"(https?)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?", endpoint)
-    if found is None or not 0 < int((found[3] or ":443")[1:]) < 65_536:
-        return f"the endpoint {endpoint[:80]!r} must be written https://host or https://host:port"
-    host, numeric = found[2].strip("[]"), False
-    with suppress(ValueError):
-        numeric = bool(ip_address(host).version)
-    labels = host.split(".")
-    if not numeric and (":" in host or labels[-1].isdigit() or not all(0 < len(one) < 64 for one in labels)):
-        return f"the host of the endpoint {endpoint[:80]!r} is no address and no name"
-    if numeric and not path_style:
-        return (
-            f"the endpoint {endpoint[:80]!r} has no name, before which that of the bucket could stand: write "
-            "path_style: true"
-        )
-    if found[1] == "http" and not allow_http:
-        return f"the endpoint {endpoint[:80]!r} is not encrypted: write https, or allow_http: true if that is meant"
-    return ""
 
 
 def normalize_object_path(path: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from engine.errors import DeliveryError, Diagnostic, SpecError
 from engine.formatting.hints import did_you_mean
-from engine.spec.apprise_url import list_services, load_service, split_urls
 from engine.spec.observations import note_unknown
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.channels import AppriseChannel, MailChannel, ServerChannel, list_secret_texts
@@ -64,6 +63,8 @@ def _find_mail_problem(url: str) -> tuple[str, str | None] | None:
 
 
 def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
+    from engine.spec.apprise_url import list_services, load_service, split_urls
+
     for url in split_urls(text):
         scheme, mark, _ = url.partition("://")
         if "${" in scheme:  # the secret is absent
