@@ -47,9 +47,6 @@ from engine.store.ownership import (
 from engine.store.records import utc_now
 from engine.store.tables import serialize_json
 
-MOST_NAME_BYTES = 63
-"""Longer names of schemas are cut by PostgreSQL, without an error."""
-
 IDLE_CONNECTIONS = 1
 MOST_CONNECTIONS = 10
 """Connections that an open state keeps while it is not used, and has at most: threads share it."""
