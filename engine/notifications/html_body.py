@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup
 
 from engine.evaluation.record import CheckResult
+from engine.formatting.moments import format_second
 from engine.formatting.palette import CHECK_COLOURS, GREY, OUTCOME_COLOURS
-from engine.notifications.facts import (
-    SUMMARY_LINES,
-    RunFacts,
-    message_values,
-)
+from engine.notifications.facts import SUMMARY_LINES, RunFacts
 from engine.views.checks import CheckView, describe_checks
 from engine.views.metric_text import format_metric_name
 
@@ -99,7 +96,7 @@ def render_html_body(
         scenario=facts.scenario,
         project=facts.project,
         run=facts.run_id,
-        started=message_values(facts)["startTime"],
+        started=format_second(facts.started),
         trigger=facts.condition_facts.trigger,
     )
     return str(page)
