@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from engine.connections.object_addresses import normalize_object_path
 from engine.connections.object_store import ObjectFolder, StoredObject
-from engine.discovery.listing import find_fixed_folder, match_parts
+from engine.discovery.path_patterns import find_fixed_folder, match_parts
 from engine.errors import DataError
 
 

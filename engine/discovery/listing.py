@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path
 from urllib.parse import unquote
 
+from engine.discovery.file_endings import detect_format
 from engine.discovery.file_trees import DISK, FileTree
-from engine.discovery.formats import detect_format, read_head, recognize_format, recognize_signature
+from engine.discovery.formats import read_head, recognize_format, recognize_signature
 from engine.discovery.newest import pick_newest
+from engine.discovery.path_patterns import find_fixed_folder
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
@@ -132,32 +133,6 @@ def list_named_files(path: Path, declared_format: str | None = None, tree: FileT
 
 def _names_one_file(path: Path, tree: FileTree) -> bool:
     return tree.is_file(path) or not (tree.is_folder(path) or has_magic(str(path)))
-
-
-def names_file(path: Path, file: Path) -> bool:
-    """Tell whether a path, folder or pattern names a file, which need not exist; both are absolute.
-
-    Whether the file would be left out, as one that starts with `_`, is not looked at.
-    """
-    if not has_magic(str(path)):
-        return file == path or path in file.parents
-    return match_parts(path.parts, file.parts)
-
-
-def match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
-    """Tell whether the parts of a path match those of a pattern; `**` stands for any number of folders."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(match_parts(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and match_parts(pattern[1:], parts[1:])
-
-
-def find_fixed_folder(pattern: Path) -> Path:
-    """Return the folder in front of the first part of a pattern that has a wildcard."""
-    parts = pattern.parts
-    magic = next(i for i, part in enumerate(parts) if has_magic(part))
-    return Path(*parts[:magic]) if magic else Path()
 
 
 def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path], list[Path]]:

@@ -73,13 +73,13 @@ def compose_message(
         What has ended, if the message is about that.
     """
     notes: list[str] = [*facts.notes]
-    names = message_values(facts)
     texts = {"subject": sender.subject, "message": sender.message}
     if isinstance(sender, Reporter) and sender.at == "start":
         texts = {name: text if name in sender.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
     if recovery:
         told = recovery.replace("${", "$${")
         texts = {"subject": f"{RECOVERED}{texts['subject']}", "message": f"{told}\n\n{texts['message']}"}
+    names = message_values(facts, texts.values())
     subject = single_line(secrets.redact(fill_references(texts["subject"], names, _mark_missing)), HEADER_CHARACTERS)
     body = remove_controls(secrets.redact(fill_references(texts["message"], names, _mark_missing)))
     files: list[Attachment] = []

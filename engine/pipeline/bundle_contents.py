@@ -23,7 +23,7 @@ from engine.bundles.registry import FolderRegistry
 from engine.data import Table
 from engine.data.frozen_rows import freeze_rows
 from engine.data.module_files import list_module_files
-from engine.discovery.listing import find_fixed_folder
+from engine.discovery.path_patterns import find_fixed_folder
 from engine.errors import BundleError
 from engine.formatting.lists import join_some
 from engine.models.versions.bundled_versions import describe_for_bundle, score_probe

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from engine.connections.spark import names_spark_without_login
+from engine.connections.spark_settings import names_spark_without_login
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
 from engine.spec.value_types import RAW_READINGS, list_keys

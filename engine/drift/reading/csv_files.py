@@ -14,7 +14,8 @@ from typing import IO, Any
 
 import polars as pl
 
-from engine.discovery.compression import UNPACK_ERRORS, find_compression, is_unpacked_here, open_bytes, read_unpacked
+from engine.discovery.compression import UNPACK_ERRORS, open_bytes, read_unpacked
+from engine.discovery.file_endings import find_compression, is_unpacked_here
 from engine.discovery.formats import read_head
 from engine.drift.reading.normalization import column_named
 from engine.drift.reading.text_readings import DateOrder, Notation, TextReading

@@ -15,7 +15,8 @@ from typing import IO
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from engine.discovery.compression import is_unpacked_here, read_unpacked
+from engine.discovery.compression import read_unpacked
+from engine.discovery.file_endings import is_unpacked_here
 from engine.discovery.listing import KeyValue
 from engine.errors import DataError
 

@@ -9,7 +9,7 @@ from engine.data.databases.kept_tables import replace_table_rows
 from engine.data.databases.writing import check_column_types
 from engine.data.export import check_exportable, export_table
 from engine.data.materialise import materialise
-from engine.discovery.formats import ENDINGS
+from engine.discovery.file_endings import ENDINGS
 from engine.errors import DataError
 from engine.outcome import Outcome
 from engine.pipeline.actions import Action

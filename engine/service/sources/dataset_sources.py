@@ -19,8 +19,9 @@ from pathlib import Path
 from engine.connections.object_store import ObjectFolder, StoredObject
 from engine.connections.object_tree import list_object_tree
 from engine.digests import digest_file, digest_texts
-from engine.discovery.listing import find_fixed_folder, list_named_files
+from engine.discovery.listing import list_named_files
 from engine.discovery.newest import pick_newest
+from engine.discovery.path_patterns import find_fixed_folder
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
 from engine.service.sources.ignored_files import is_temporary

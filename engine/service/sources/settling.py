@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.discovery.complete_files import has_proven_end
-from engine.discovery.formats import detect_format
+from engine.discovery.file_endings import detect_format
 from engine.file_identity import FileIdentity
 from engine.service.sources.watched_sources import WatchedSource
 

@@ -11,7 +11,8 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any
 
-from engine.discovery.listing import find_fixed_folder, list_candidate_files
+from engine.discovery.listing import list_candidate_files
+from engine.discovery.path_patterns import find_fixed_folder
 from engine.scenarios.run_reasons import ChangedPart
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import DatasetChannel, FileChannel

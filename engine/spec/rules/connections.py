@@ -6,7 +6,7 @@ Spark has both, and is only read.
 from engine.connections.database_errors import DatabaseError
 from engine.connections.object_addresses import find_address_problem
 from engine.connections.postgresql_errors import check_postgresql_url
-from engine.connections.spark import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
+from engine.connections.spark_settings import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
 from engine.connections.table_names import split_table_name
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.connections import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.discovery.listing import names_file
+from engine.discovery.path_patterns import names_file
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.datasets import Materialize
 from engine.spec.rules.connections import check_written_place

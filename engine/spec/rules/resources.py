@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from urllib.parse import urlsplit
 
-from engine.discovery.formats import ARCHIVES, SAVE_AS_CSV, SPREADSHEETS, UNPACK, detect_format
+from engine.discovery.file_endings import ARCHIVES, SAVE_AS_CSV, SPREADSHEETS, UNPACK, detect_format
 from engine.errors import Position
 from engine.formatting.lists import join_alternatives
 from engine.spec.declared_times import YEARS, find_moment, find_zone, format_declared_time

@@ -5,7 +5,6 @@ never change its structure. What sqlglot does not know is sent as it is written,
 """
 
 import json
-import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -215,6 +214,8 @@ def _parse_all(sql: str, kind: str) -> "list[exp.Expr]":
 @contextmanager
 def _silent_parser() -> Iterator[None]:
     """Keep sqlglot from logging that it does not know a statement, which is then sent as it is."""
+    import logging
+
     log = logging.getLogger("sqlglot")
     before = log.level
     log.setLevel(logging.ERROR)

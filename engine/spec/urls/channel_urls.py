@@ -12,7 +12,6 @@ from engine.spec.observations import note_unknown
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.channels import AppriseChannel, MailChannel, ServerChannel, list_secret_texts
 from engine.spec.secrets import Secrets
-from engine.spec.urls.apprise_url import list_services, load_service, split_urls
 from engine.spec.urls.smtp_url import SmtpServer
 from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 from engine.spec.variable_references import find_references
@@ -64,6 +63,8 @@ def _find_mail_problem(url: str) -> tuple[str, str | None] | None:
 
 
 def _find_apprise_problem(text: str) -> tuple[str, str | None] | None:
+    from engine.spec.urls.apprise_url import list_services, load_service, split_urls
+
     for url in split_urls(text):
         scheme, mark, _ = url.partition("://")
         if "${" in scheme:  # the secret is absent

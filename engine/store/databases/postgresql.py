@@ -41,9 +41,6 @@ from engine.store.databases.ownership import (
 from engine.store.databases.postgresql_engine import create_postgresql_engine
 from engine.store.databases.postgresql_errors import COMMIT_LOST, explain_state_error, is_over_soon
 
-MOST_NAME_BYTES = 63
-"""Longer names of schemas are cut by PostgreSQL, without an error."""
-
 RECONNECT_SECONDS = 5.0
 """How long a server that was lost, restarts, or has no connection left is tried again before a transaction begins."""
 
