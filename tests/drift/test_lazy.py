@@ -385,7 +385,7 @@ ARGUMENTS = {
     value_tables.find_pooled_ranks: both(pooled_ranks),
     value_tables.search_sorted: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
     label_permutations.draw_permutations: [labels],
-    value_tables.count_distinct_sorted: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
+    value_tables._count_distinct: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
     grid_positions.select_from_buckets: both(select),
     grid_positions.select_from_gaps: both(select_found),
     moments.mean_and_squares: both(for_spread),
