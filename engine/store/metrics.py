@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select
 
 from engine.evaluation.record import MetricValue
-from engine.store.database import insert_rows, split_rows
+from engine.store.databases.database import insert_rows, split_rows
 
 _VALUE_COLUMNS = ("value", "low", "high", "p_value", "reason", "failed", "unlabelled")
 """The columns of a value, in the order of the fields of `MetricValue`."""
