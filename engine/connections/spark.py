@@ -5,6 +5,7 @@ process of a driver is started here and not by pyspark, because pyspark would pu
 into its command line, and would let it write into the output of the engine.
 """
 
+import logging
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ from warnings import catch_warnings
 from engine.connections.database_errors import DatabaseError, require_package
 from engine.connections.spark_errors import explain_spark_error, explain_start, translate_spark_error
 from engine.connections.spark_waits import bound_waits_of_client, watch_executors
+from engine.errors import DataError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,6 +44,8 @@ _SETTINGS_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bin
 """Those of a Spark in this machine: its name may lead to no address, or to one of a network that is not there."""
 
 _URL = re.compile(r"local(\[[\d*]+(, *\d+)?\])?|local-cluster\[\d+, *\d+, *\d+\]|yarn|(spark|k8s|sc)://\S+")
+
+_ADDRESS = re.compile(r"(?<=[/,@])([^/:,@]+):(\d+)")
 
 
 def find_spark_url_problem(url: str) -> str:
@@ -88,20 +92,30 @@ def open_spark(url: str, options: Mapping[str, str], secret: Mapping[str, str]) 
             "this run has started Spark with another url or other options, and a process has one Spark: use one "
             "connection for all datasets of a run"
         )
-    if found := re.fullmatch(r"(?:spark|sc)://([^:/;]+):(\d+)\b.*", url):
-        _require_answer(found[1], int(found[2]))
+    _require_answer(url)
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).disabled = True  # they write Java's stack of errors that are told
     with catch_warnings(action="ignore"):  # those of pyspark about itself are nothing that users could act on
         session = _connect(url, wanted) if url.startswith("sc://") else _start_driver(url, options, wanted)
     _opened.append((url, wanted, session))
     return session
 
 
-def _require_answer(host: str, port: int) -> None:
-    """Raise a DatabaseError if nobody listens: pyspark would try for minutes."""
-    try:
-        socket.create_connection((host, port), timeout=10).close()
-    except OSError as error:
-        raise DatabaseError(f"no Spark answers at {host}:{port}: {error.strerror or error}", transient=True) from None
+def _require_answer(url: str) -> None:
+    """Raise a DatabaseError if nobody listens at an address of a url: pyspark would try for minutes.
+
+    A cluster may have several masters, of which the others wait until the first is gone.
+    """
+    silent = []
+    for host, port in _ADDRESS.findall(url.partition(";")[0]):
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            silent.append(f"{host}:{port}: {error.strerror or error}")
+        else:
+            return
+    if silent:
+        raise DatabaseError(f"no Spark answers at {'; nor at '.join(silent)}", transient=True)
 
 
 def _connect(url: str, options: Mapping[str, str]) -> "SparkSession":
@@ -196,6 +210,8 @@ def explain_spark_errors(place: str) -> Iterator[None]:
         told = translate_spark_error(error)
         if isinstance(told, DatabaseError):
             raise DatabaseError(f"{place}: {told}", transient=told.transient) from None
+        if isinstance(told, DataError):
+            raise DataError(f"{place}: {told}") from None
         if told is not None:
             raise told from None
         raise
