@@ -20,18 +20,12 @@ from warnings import catch_warnings
 
 from engine.connections.database_errors import DatabaseError, require_package
 from engine.connections.spark_errors import explain_spark_error, explain_start, translate_spark_error
+from engine.connections.spark_settings import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
 from engine.connections.spark_waits import bound_waits_of_client, watch_executors
 from engine.errors import DataError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-SPARK_SETTINGS_OF_ENGINE = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "131072",
-    "spark.sql.runSQLOnFiles": "false",
-}
-"""The settings that decide what is read: times in UTC, batches of a size that pays, and names that are no files."""
 
 _SETTINGS_OF_DRIVER = {
     "spark.app.name": "engine",
@@ -43,22 +37,8 @@ _SETTINGS_OF_DRIVER = {
 _SETTINGS_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """Those of a Spark in this machine: its name may lead to no address, or to one of a network that is not there."""
 
-_URL = re.compile(r"local(\[[\d*]+(, *\d+)?\])?|local-cluster\[\d+, *\d+, *\d+\]|yarn|(spark|k8s|sc)://\S+")
-
 _ADDRESS = re.compile(r"(?<=[/,@])([^/:,@]+):(\d+)")
-
-
-def find_spark_url_problem(url: str) -> str:
-    """Return why a url cannot be where Spark runs; an empty text if it can be."""
-    if _URL.fullmatch(url):
-        return ""
-    return "its url must be local[*], local[2], spark://host:7077, yarn, k8s://https://host:443, or sc://host:15002"
-
-
-def names_spark_without_login(url: str) -> bool:
-    """Tell whether a url says where Spark runs, and holds neither a user nor a token."""
-    return not find_spark_url_problem(url) and not url.startswith("sc://") and "@" not in url
-
+"""The host and the port of each server that a url names."""
 
 _opened: list[tuple[str, Mapping[str, str], "SparkSession"]] = []
 """The Spark of this process: its url, its settings and its session; empty if none is running."""

@@ -97,7 +97,7 @@ def bound_waits_of_client(session: "SparkSession") -> None:
     server = _Wait("the server of Spark Connect does not answer; the run waits for it", LONGEST_WAIT)
     executors = _Wait(_EXECUTORS, LONGEST_WAIT)
 
-    class BoundedPolicy(DefaultPolicy):
+    class BoundedPolicy(DefaultPolicy):  # type: ignore[misc,unused-ignore]  # Any where pyspark is not installed
         def to_state(self) -> RetryPolicyState:  # of each call of the server
             server.pause()
             return super().to_state()

@@ -92,9 +92,7 @@ def count_rows(table: Table, columns: Sequence[str] | None = None) -> RowCounts:
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
         names = sorted(schema if columns is None else columns)
-        if objects := [name for name in names if schema[name] == pl.Object]:
-            raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
-        batches = hash_rows_by(table.frame, [names]).collect_batches(maintain_order=False, engine="streaming")
+        batches = _plan_hashes(table, [names]).collect_batches(maintain_order=False, engine="streaming")
         hashes, times, limit, rows = _count_smallest(batch["hash 0"].to_numpy() for batch in batches)
     return RowCounts({name: _group_type(schema[name]) for name in names}, hashes, times, limit, rows)
 
@@ -110,10 +108,7 @@ def hash_table_rows(table: Table, *by: Sequence[str]) -> list[NDArray[np.uint64]
         The table cannot be read, or a column holds Python objects.
     """
     with explain_read_errors(table):
-        schema = table.frame.collect_schema()
-        if objects := [name for columns in by for name in columns if schema[name] == pl.Object]:
-            raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
-        hashed = hash_rows_by(table.frame, by).collect(engine="streaming")
+        hashed = _plan_hashes(table, by).collect(engine="streaming")
     return [column.to_numpy() for column in hashed]
 
 
@@ -124,6 +119,13 @@ def hash_rows_by(frame: pl.LazyFrame, by: Sequence[Sequence[str]]) -> pl.LazyFra
         hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias(f"hash {number}")
         for number, columns in enumerate(by)
     )
+
+
+def _plan_hashes(table: Table, by: Sequence[Sequence[str]]) -> pl.LazyFrame:
+    schema = table.frame.collect_schema()
+    if objects := [name for columns in by for name in columns if schema[name] == pl.Object]:
+        raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
+    return hash_rows_by(table.frame, by)
 
 
 def list_shared_columns(first: Table, second: Table) -> list[str]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from engine.data import Table
 from engine.data.segments import SegmentRules
+from engine.errors import DataError
 from engine.pipeline.context import BuildContext
 from engine.spec.resources.evaluation_stores import SegmentCondition
 from engine.spec.segments import MAX_SEGMENT_VALUES, MIN_SEGMENT_ROWS
@@ -11,6 +12,9 @@ from engine.spec.sql.row_conditions import bind_row_condition
 
 if TYPE_CHECKING:
     from engine.evaluation.found_segments import SearchSettings
+
+CONDITIONS_VERSION = "2"
+"""Version of what conditions select: it changes whenever the same condition selects other rows of the same table."""
 
 
 def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None:
@@ -20,7 +24,7 @@ def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None
         return None
     place = ("evaluation_stores", store, "segments")
     conditions = {
-        one.name: (i, bind_row_condition(one.where, context.project.names))
+        one.name: (i, _bind_condition(one, context))
         for i, one in enumerate(declared)
         if isinstance(one, SegmentCondition)
     }
@@ -31,6 +35,19 @@ def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None
         conditions={name: query for name, (_, query) in conditions.items()},
         places={name: context.project.value_position(*place, i, "where") for name, (i, _) in conditions.items()},
     )
+
+
+def _bind_condition(segment: SegmentCondition, context: BuildContext) -> str:
+    try:
+        return bind_row_condition(segment.where, context.project.names)
+    except (ValueError, KeyError) as problem:
+        raise DataError(f"segment {segment.name!r}: its condition cannot be computed: {problem}") from None
+
+
+def has_conditions(store: str, context: BuildContext) -> bool:
+    """Tell whether numbers of a store depend on conditions: declared ones, or those that its search writes."""
+    spec = context.project.evaluation_stores[store]
+    return spec.segment_search is not None or any(isinstance(one, SegmentCondition) for one in spec.segments)
 
 
 def find_search_settings(store: str, context: BuildContext) -> "SearchSettings | None":

@@ -15,12 +15,11 @@ from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_seconds
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED
-from engine.scenarios import process, steps
+from engine.scenarios import steps
 from engine.scenarios.alerts import collect_condition_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import tell_dead_runs
 from engine.scenarios.interpreter import explain_skip
-from engine.scenarios.requests import StepRequest
 from engine.scenarios.result import StepResult
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import (
@@ -43,6 +42,10 @@ class RunTimedOut(Exception):  # noqa: N818  (the end of a run, not a fault)
         self.step = step
 
 
+class AbortRequested(KeyboardInterrupt):
+    """Somebody has asked the run to end, who is not at its terminal."""
+
+
 class RunExecutor:
     """Executes each step and returns its result.
 
@@ -50,6 +53,8 @@ class RunExecutor:
     ------
     RunTimedOut
         The time of the run is over; raised by `execute` and `prepare_retry`.
+    AbortRequested
+        Somebody has asked the run to end; raised by `execute`.
     """
 
     def __init__(self) -> None:
@@ -76,6 +81,8 @@ class RunExecutor:
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> StepResult:
         """Run the step once; apply `on_warning`."""
+        if context.run is not None and (by := context.store.runs.find_abort_request(context.run)):
+            raise AbortRequested(f"aborted by {by}")
         if attempt == 1:
             self._begun = context.clock()
             context.log.info(STARTED)
@@ -168,6 +175,9 @@ def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResul
 
     Returns None if that is so because the time of the run is over.
     """
+    from engine.scenarios import process  # most runs have no step with a timeout
+    from engine.scenarios.requests import StepRequest
+
     request = StepRequest(
         spec=context.project.path,
         variables=dict(context.project.overrides),

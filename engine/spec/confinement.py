@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.digests import digest_file
 from engine.errors import Position
+from engine.spec.files.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
 from engine.spec.resources.deployments import DeployedSecret, StateRows, TrustedKeyFile
 from engine.spec.resources.resource import Scalar
 from engine.spec.revision_file import STATE_CONNECTION, Revision
 from engine.spec.variable_references import find_references
-from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
 
 if TYPE_CHECKING:
     from engine.spec.node_file import NodeSpec
@@ -34,7 +34,8 @@ PASSED_VARIABLES = (
     *("XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH", "PYTHONHOME", "PYTHONHASHSEED", "PYTHONUTF8"),
     *("PYTHONIOENCODING", "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"),
-    *("NUMBA_CACHE_DIR", "NUMBA_CPU_NAME", "POLARS_ROW_GROUP_PREFETCH_SIZE", "JAVA_HOME", "SPARK_HOME"),
+    *("NUMBA_CACHE_DIR", "NUMBA_CPU_NAME", "JAVA_HOME", "SPARK_HOME"),
+    *("POLARS_ROW_GROUP_PREFETCH_SIZE", "POLARS_PARQUET_DECODE_TARGET_VALUES_PER_THREAD"),
 )
 """The variables of the node's environment that every process of a deployment gets: they say how programs run."""
 
