@@ -147,8 +147,15 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
             session = SparkSession(context)
         except Exception as error:  # noqa: BLE001  # of pyspark or py4j: no class is common to them
             raise explain_start(error, url, _read_end(said)) from None
+    _silence_end_of_java(context)
     watch_executors(context)
     return session
+
+
+def _silence_end_of_java(context: Any) -> None:
+    """Keep pyspark and py4j from writing tracebacks beside the error that is told if Java ends."""
+    context._accumulatorServer.handle_error = lambda *_: None
+    logging.getLogger().addFilter(lambda record: record.module != "java_gateway")  # py4j writes to the root logger
 
 
 def _make_conf(kind: Any, settings: Mapping[str, str]) -> Any:

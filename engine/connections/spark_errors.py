@@ -37,6 +37,12 @@ def translate_spark_error(error: BaseException) -> errors.EngineError | None:
 
     An error of this package that an executor has raised is returned as what it is.
     """
+    if isinstance(error, ConnectionError | EOFError) or type(error).__name__ == "Py4JNetworkError":
+        return DatabaseError(
+            "the Java process of Spark has ended: the system may have ended it because memory was short; give it less "
+            "by spark.driver.memory, or run it where there is more",
+            transient=True,
+        )
     if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j", "grpc"):
         return None
     return _find_own_error(str(error)) or explain_spark_error(error)
