@@ -1,18 +1,17 @@
 """`engine abort`: asks a run to end, of a project in a folder of this machine or on a node."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import On, find_node_of, load_project
+from engine.cli.options import On, SpecFile, find_node_of, load_project
 from engine.errors import UsageError
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="The id of the run; the last part of it is enough.", show_default=False)
     ],

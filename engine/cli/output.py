@@ -136,14 +136,21 @@ def _render_plain_block(block: Line | StoreView) -> str:
     """Return a line, or a table with its columns aligned, as plain text."""
     if not isinstance(block, StoreView):
         return "".join(text for text, _ in _remove_controls(block)).expandtabs()
-    from rich.cells import cell_len
-
     columns = [list(column) for column in zip(*_list_evaluation_rows(block), strict=True)]
     for number, column in enumerate(columns):
-        width = max(map(cell_len, column))
-        gaps = [" " * (width - cell_len(cell)) for cell in column]
+        width = max(map(_measure_width, column))
+        gaps = [" " * (width - _measure_width(cell)) for cell in column]
         columns[number] = [gap + cell if number else cell + gap for cell, gap in zip(column, gaps, strict=True)]
     return "\n".join([single_line(block.name), *map("  ".join, zip(*columns, strict=True))])
+
+
+def _measure_width(text: str) -> int:
+    """Return how many columns of a terminal a text takes up."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _remove_controls(line: Line) -> list[tuple[str, str]]:

@@ -3,22 +3,21 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from engine.cli.interruptions import treat_signals_as_interruptions
-from engine.cli.options import AsOf, Format, On, Variables, find_node_of, load_project, parse_variables
+from engine.cli.options import AsOf, Format, On, SpecFile, Variables, find_node_of, load_project, parse_variables
+from engine.cli.runs import answer_run
 from engine.outcome import ExitCode
-from engine.spec import diagnostics
 
 if TYPE_CHECKING:
     from engine.service.deployments.node_client import NodeClient
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(
@@ -47,34 +46,15 @@ def command(
         if dry_run or preview_reporters or as_of is not None:
             raise typer.BadParameter("--dry-run, --preview-reporters and --as-of are not for runs on a node")
         return _run_on_node(node, on, scenarios or (), parse_variables(var), fail_on, format_, verbose=verbose)
-    project = load_project(path, var, as_of, on=on)
-    if project.warnings and format_ != "json":
-        out = sys.stdout if format_ == "github" else sys.stderr
-        print(diagnostics.render_diagnostics(project.warnings, "github" if format_ == "github" else "text"), file=out)
-
-    from engine.cli import output
-    from engine.cli.json_output import print_json
-    from engine.scenarios import scenario_selection, session
-    from engine.scenarios.result import exit_code
-    from engine.store.state_folder import resolve_state_folder
-
-    names = scenario_selection.select_scenarios(project, scenarios or ())
-    treat_signals_as_interruptions()
-    previews: list[str] = []
-    with output.show_progress(verbose=verbose) as listen:
-        finished = session.run_scenarios(
-            project,
-            names,
-            listeners=[listen],
-            preview=previews.append if preview_reporters or dry_run else None,
-            dry=dry_run,
-        )
-    if previews:
-        print(*previews, sep="\n", file=sys.stderr if format_ == "json" else sys.stdout)
-    code = exit_code(finished.runs, undelivered=len(finished.undelivered), fail_on=fail_on)
-    results = output.render_results(finished, format_, code, resolve_state_folder(project))
-    (print_json if format_ == "json" else print)(results)
-    return code
+    return answer_run(
+        load_project(path, var, as_of, on=on),
+        scenarios or (),
+        format_,
+        preview_reporters=preview_reporters,
+        dry=dry_run,
+        fail_on=fail_on,
+        verbose=verbose,
+    )
 
 
 def _run_on_node(

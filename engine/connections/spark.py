@@ -20,16 +20,10 @@ from warnings import catch_warnings
 
 from engine.connections.database_errors import DatabaseError, require_package
 from engine.connections.spark_errors import explain_spark_error, explain_start
+from engine.connections.spark_settings import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-SPARK_SETTINGS_OF_ENGINE = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "131072",
-    "spark.sql.runSQLOnFiles": "false",
-}
-"""The settings that decide what is read: times in UTC, batches of a size that pays, and names that are no files."""
 
 _SETTINGS_OF_DRIVER = {
     "spark.app.name": "engine",
@@ -43,21 +37,6 @@ _SETTINGS_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bin
 
 LONGEST_WAIT_FOR_EXECUTORS = 120
 """Seconds after its driver has been accepted in which a cluster must give a first executor."""
-
-_URL = re.compile(r"local(\[[\d*]+(, *\d+)?\])?|local-cluster\[\d+, *\d+, *\d+\]|yarn|(spark|k8s|sc)://\S+")
-
-
-def find_spark_url_problem(url: str) -> str:
-    """Return why a url cannot be where Spark runs; an empty text if it can be."""
-    if _URL.fullmatch(url):
-        return ""
-    return "its url must be local[*], local[2], spark://host:7077, yarn, k8s://https://host:443, or sc://host:15002"
-
-
-def names_spark_without_login(url: str) -> bool:
-    """Tell whether a url says where Spark runs, and holds neither a user nor a token."""
-    return not find_spark_url_problem(url) and not url.startswith("sc://") and "@" not in url
-
 
 _opened: list[tuple[str, Mapping[str, str], "SparkSession"]] = []
 """The Spark of this process: its url, its settings and its session; empty if none is running."""

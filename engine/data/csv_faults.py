@@ -14,7 +14,8 @@ from typing import Any
 import polars as pl
 
 from engine.data.column_types import column_type
-from engine.discovery.compression import UNPACK_ERRORS, find_compression, open_bytes
+from engine.discovery.compression import UNPACK_ERRORS, open_bytes
+from engine.discovery.file_endings import find_compression
 from engine.drift.reading.csv_files import CsvDialect, needs_conversion, open_text
 from engine.drift.reading.text_readings import MISSING_MARKERS, TextReading
 from engine.formatting.lists import join_some

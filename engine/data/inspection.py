@@ -24,8 +24,8 @@ from engine.data.files import DatasetFiles
 from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table, explain_read_errors
 from engine.data.watched_files import WatchedFiles, read_unchanged
-from engine.discovery.compression import UNPACK_ERRORS, find_compression, open_bytes
-from engine.discovery.formats import detect_format
+from engine.discovery.compression import UNPACK_ERRORS, open_bytes
+from engine.discovery.file_endings import detect_format, find_compression
 from engine.discovery.listing import list_data_files
 from engine.drift.reading.column_families import holds_values
 from engine.drift.reading.csv_files import CsvColumns, scan_csv_files

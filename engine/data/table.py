@@ -17,13 +17,13 @@ import polars as pl
 from engine.data.files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.drift.reading.alignment import Alignment
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.spec.resources.datasets import Column
 
 if TYPE_CHECKING:
     from engine.data.spark.spark_rows import SparkRows
+    from engine.drift.reading.alignment import Alignment
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from engine.discovery.formats import detect_format
+from engine.discovery.file_endings import detect_format
 
 _FOOTER_BYTES = 12
 """The end of a Parquet file is the length of its footer (4 bytes) and PAR1; of an Arrow file the length and ARROW1."""

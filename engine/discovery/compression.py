@@ -1,4 +1,4 @@
-"""Compressed data files: how a file is compressed, and its bytes, unpacked within bounds.
+"""The bytes of compressed data files, unpacked within bounds.
 
 polars reads gzip and Zstandard itself, in parts. What Python's standard library unpacks in its place, zip and bzip2, is
 held in memory: so its size is limited, whatever the file says of it.
@@ -9,30 +9,16 @@ import gzip
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, cast
 
+from engine.discovery.file_endings import find_compression
 from engine.errors import DataError
-
-Compression = Literal["gz", "zip", "zst", "bz2"]
-
-COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zip": "zip", ".bz2": "bz2"}
-"""How a file is compressed, by the ending of its path; the ending before it tells the format."""
 
 MAX_UNPACKED_BYTES = 1 << 30
 """Most bytes of a zip or bzip2 file when it is unpacked."""
 
 UNPACK_ERRORS = (EOFError, OSError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 """What the standard library raises for files that are damaged, encrypted, or compressed in a way that it lacks."""
-
-
-def find_compression(path: Path, declared: str | None = None) -> str | None:
-    """Return how a file is compressed: as declared, else by its ending; None if it is not."""
-    return declared or COMPRESSIONS.get(path.suffix.lower())
-
-
-def is_unpacked_here(path: Path, declared: str | None = None) -> bool:
-    """Tell whether a file is compressed in a way that polars does not read."""
-    return find_compression(path, declared) in ("zip", "bz2")
 
 
 def open_bytes(path: Path, declared: str | None = None) -> IO[bytes]:
@@ -92,7 +78,7 @@ def find_member(path: Path) -> str:
 
 
 def _name_member(path: Path, archive: zipfile.ZipFile) -> str:
-    """Return the name of the only file; what macOS adds, and hidden files, are no data."""
+    """Return the name of the only file; what macOS adds, and hidden files, are not data."""
     names = [one for one in archive.namelist() if not one.endswith("/") and not one.startswith("__MACOSX/")]
     names = [one for one in names if not one.rpartition("/")[2].startswith(".")]
     if len(names) != 1:

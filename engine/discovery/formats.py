@@ -6,40 +6,19 @@ the bytes decide. A file that cannot be read (a spreadsheet, a ZIP archive) is r
 
 import re
 import zipfile
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from engine.discovery.compression import (
-    COMPRESSIONS,
+from engine.discovery.compression import find_member, read_unpacked_head
+from engine.discovery.file_endings import (
+    ARCHIVES,
+    SAVE_AS_CSV,
+    SPREADSHEETS,
+    UNPACK,
+    detect_format,
     find_compression,
-    find_member,
     is_unpacked_here,
-    read_unpacked_head,
 )
 from engine.errors import DataError
-
-ENDINGS: dict[str, str] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".parq": "parquet",
-    ".pqt": "parquet",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-}
-"""The format of a file, by the ending of its path."""
-
-_PARQUET_CODECS = (".gzip", ".snappy", ".gz", ".zst", ".zstd", ".brotli", ".lz4")
-"""What pandas users write behind `.parquet` to name the compression of the pages inside."""
-
-SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
-ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
-
-SAVE_AS_CSV = "save the sheet as CSV, or read it in a function of yours with kind: python"
-UNPACK = "unpack it, and name the file that was in it"
 
 _COMPRESSED_WHOLE = "is compressed as a whole: unpack it; Parquet and Arrow compress inside the file"
 
@@ -57,15 +36,6 @@ _FOREIGN_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "a file compressed with bzip2", "let its name end in .bz2, or declare compression: bz2"),
     (b"\xfd7zXZ", "a file compressed with xz", "unpack it, or compress it with gzip or Zstandard"),
 )
-
-
-def detect_format(path: str) -> str | None:
-    """Return the format that the ending of a path stands for, or None for any other ending."""
-    pure = PurePath(path.lower())
-    inner = PurePath(pure.stem).suffix
-    if pure.suffix in _PARQUET_CODECS and ENDINGS.get(inner) == "parquet":
-        return "parquet"
-    return ENDINGS.get(inner if pure.suffix in COMPRESSIONS else pure.suffix)
 
 
 def recognize_format(path: Path, compression: str | None = None) -> str:

@@ -1,6 +1,6 @@
 """The files of a path: one file, the files of a folder, or those that match a pattern.
 
-The rules are those of Spark, Hive, pyarrow and DuckDB. What starts with `_` or `.` below the folder is no data: an
+The rules are those of Spark, Hive, pyarrow and DuckDB. What starts with `_` or `.` below the folder is not data: an
 engine keeps its marks and its unfinished parts there. A part of zero bytes holds no rows. A folder named `name=value`
 is a column `name`. What is left out is listed, for the user to be told.
 """
@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path
 from urllib.parse import unquote
 
+from engine.discovery.file_endings import detect_format
 from engine.discovery.file_trees import DISK, FileTree
-from engine.discovery.formats import detect_format, read_head, recognize_format, recognize_signature
+from engine.discovery.formats import read_head, recognize_format, recognize_signature
 from engine.discovery.newest import pick_newest
+from engine.discovery.path_patterns import find_fixed_folder
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
@@ -124,7 +125,7 @@ def list_candidate_files(path: Path, tree: FileTree = DISK) -> list[Path]:
 def list_named_files(path: Path, declared_format: str | None = None, tree: FileTree = DISK) -> list[Path]:
     """Return the files of a path, folder or pattern, also empty ones and such of several formats.
 
-    In a folder those are left out that are no data, as when it is read.
+    In a folder those are left out that are not data, as when it is read.
     """
     found = [one for one in list_candidate_files(path, tree) if tree.is_file(one) or one.is_symlink()]
     return _select_data_files(found, declared_format)[0] if tree.is_folder(path) else found
@@ -132,32 +133,6 @@ def list_named_files(path: Path, declared_format: str | None = None, tree: FileT
 
 def _names_one_file(path: Path, tree: FileTree) -> bool:
     return tree.is_file(path) or not (tree.is_folder(path) or has_magic(str(path)))
-
-
-def names_file(path: Path, file: Path) -> bool:
-    """Tell whether a path, folder or pattern names a file, which need not exist; both are absolute.
-
-    Whether the file would be left out, as one that starts with `_`, is not looked at.
-    """
-    if not has_magic(str(path)):
-        return file == path or path in file.parents
-    return match_parts(path.parts, file.parts)
-
-
-def match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
-    """Tell whether the parts of a path match those of a pattern; `**` stands for any number of folders."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(match_parts(pattern[1:], parts[skipped:]) for skipped in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and match_parts(pattern[1:], parts[1:])
-
-
-def find_fixed_folder(pattern: Path) -> Path:
-    """Return the folder in front of the first part of a pattern that has a wildcard."""
-    parts = pattern.parts
-    magic = next(i for i, part in enumerate(parts) if has_magic(part))
-    return Path(*parts[:magic]) if magic else Path()
 
 
 def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path], list[Path]]:
@@ -176,7 +151,7 @@ def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path]
 
 
 def _is_mark(part: str, marks: tuple[str, ...]) -> bool:
-    """Tell whether a name below the folder is no data; `_year=2026` is a column."""
+    """Tell whether a name below the folder is not data; `_year=2026` is a column."""
     return part.startswith(marks) and not (part.startswith("_") and "=" in part) if marks else False
 
 
@@ -222,7 +197,7 @@ def _common_format(files: list[Path], compression: str | None) -> str:
 def _describe_left_out(base: Path, hidden: list[Path], empty: list[Path]) -> list[str]:
     notes = []
     for files, why in (
-        (hidden, "what starts with _ or . is no data, or not finished"),
+        (hidden, "what starts with _ or . is not data, or not finished"),
         (empty, "a file of 0 bytes has no rows"),
     ):
         if files:

@@ -5,7 +5,7 @@ message in a run, in a preview and in a test.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -13,15 +13,15 @@ from typing import Literal
 
 from engine.errors import Severity
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.checks import MOST_MOVED
 from engine.evaluation.detectable import summarize_weak_checks
+from engine.evaluation.range_checks import MOST_MOVED
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration, format_number
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
 from engine.spec.conditions import ConditionFacts, name_step_variable
-from engine.store.records import Event
+from engine.store import Event
 from engine.views.ranges import format_bounds, format_checked
 
 SUMMARY_LINES = 100
@@ -76,8 +76,11 @@ class RunFacts:
         return None if self.server_url is None else f"{self.server_url.rstrip('/')}/runs/{self.run_id}"
 
 
-def message_values(facts: RunFacts) -> dict[str, object]:
-    """Return every name that a message can use, with its value; a missing value is a note in square brackets."""
+def message_values(facts: RunFacts, texts: Collection[str]) -> dict[str, object]:
+    """Return every name that a message can use, with its value; a missing value is a note in square brackets.
+
+    `texts` are those of the message: what has changed is looked up in the state only if one of them tells it.
+    """
     known = facts.condition_facts
     outcome = NOT_ENDED if known.outcome is None else str(known.outcome)
     return {
@@ -93,7 +96,7 @@ def message_values(facts: RunFacts) -> dict[str, object]:
         "warningsEventsSummary": summarize_events(facts, Severity.WARNING),
         "errorsEventsSummary": summarize_events(facts, Severity.ERROR),
         "checksSummary": summarize_checks(facts),
-        "changesSummary": facts.changes(),
+        "changesSummary": facts.changes() if any("changesSummary" in text for text in texts) else "",
         "startTime": format_second(facts.started),
         "duration": NOT_ENDED
         if facts.ended is None

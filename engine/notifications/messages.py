@@ -18,7 +18,7 @@ from engine.notifications.mime import HEADER_CHARACTERS, create_content_id, crea
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
 from engine.spec.variable_references import VariableReference, fill_references
-from engine.store.records import Attachment, OutboxMessage
+from engine.store import Attachment, OutboxMessage
 from engine.views import EvaluationFacts
 
 MAX_ATTACHMENT_BYTES = 2_000_000
@@ -73,13 +73,13 @@ def compose_message(
         What has ended, if the message is about that.
     """
     notes: list[str] = [*facts.notes]
-    names = message_values(facts)
     texts = {"subject": sender.subject, "message": sender.message}
     if isinstance(sender, Reporter) and sender.at == "start":
         texts = {name: text if name in sender.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
     if recovery:
         told = recovery.replace("${", "$${")
         texts = {"subject": f"{RECOVERED}{texts['subject']}", "message": f"{told}\n\n{texts['message']}"}
+    names = message_values(facts, texts.values())
     subject = single_line(secrets.redact(fill_references(texts["subject"], names, _mark_missing)), HEADER_CHARACTERS)
     body = remove_controls(secrets.redact(fill_references(texts["message"], names, _mark_missing)))
     files: list[Attachment] = []

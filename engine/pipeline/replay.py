@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.errors import UsageError
-from engine.evaluation.checks import CheckTarget, MetricsByName, PastMetrics, apply_check
+from engine.evaluation.check_target import CheckTarget, MetricsByName, PastMetrics
+from engine.evaluation.checks import apply_check
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.segment_metrics import group_segment_metrics
 from engine.outcome import CheckOutcome, worst_check_outcome

@@ -5,19 +5,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic_core import to_json
 
 from engine import notifications
-from engine.data import WatchedFiles, explain_read_errors
-from engine.data.csv_output import disarm_formulas
 from engine.errors import StoreError
 from engine.evaluation.check_counts import sort_by_severity, tell_muted_checks
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.pipeline.changes_since_ok import summarize_changes
-from engine.pipeline.reports import collect_report_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
@@ -26,9 +23,10 @@ from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
 from engine.spec.resources.scenarios import AnyStep, Reporter, SendMessageStep
 from engine.spec.segments import FOUND_SEGMENTS
 from engine.store import Event, OutboxMessage, ReporterState
-from engine.store.errors import build_store_error, translate_errors
-from engine.views import EvaluationFacts
-from engine.views.segments import describe_segments
+from engine.store.databases.errors import build_store_error, translate_errors
+
+if TYPE_CHECKING:
+    from engine.views import EvaluationFacts
 
 CSV_BATCH_ROWS = 10_000
 
@@ -355,7 +353,9 @@ def _log_deliveries(delivered: Iterable[notifications.Delivery], context: RunCon
     return deliveries
 
 
-def _load_last_evaluations(result: RunResult, context: RunContext) -> list[EvaluationFacts]:
+def _load_last_evaluations(result: RunResult, context: RunContext) -> "list[EvaluationFacts]":
+    from engine.pipeline.reports import collect_report_facts
+
     return [collect_report_facts(evaluation, context) for evaluation in _list_last_evaluations(result, context)]
 
 
@@ -365,7 +365,11 @@ def _tell_unchecked_segments(result: RunResult, context: RunContext) -> Iterator
     silent = {
         name for name, one in stores.items() if one.has_segments and not any(map(_is_of_segments, one.checks.values()))
     }
-    for evaluation in _list_last_evaluations(result, context, silent) if silent else ():
+    if not silent:
+        return
+    from engine.views.segments import describe_segments
+
+    for evaluation in _list_last_evaluations(result, context, silent):
         segments = describe_segments(evaluation, None)
         if segments is not None and segments.is_notable:
             yield f"{evaluation.store}: {segments.sentence}"
@@ -393,6 +397,9 @@ def _list_last_evaluations(
 
 def _stream_csv(dataset: str, context: RunContext) -> Iterable[bytes]:
     """Yield a dataset as CSV without formulas of spreadsheets: the header, then batches of rows."""
+    from engine.data import WatchedFiles, explain_read_errors
+    from engine.data.csv_output import disarm_formulas
+
     files = WatchedFiles(context.datasets.files.hashes)
     table = context.datasets.with_files(files).open(dataset)
     with explain_read_errors(table):

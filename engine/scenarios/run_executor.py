@@ -15,12 +15,11 @@ from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_seconds
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED
-from engine.scenarios import process, steps
+from engine.scenarios import steps
 from engine.scenarios.alerts import collect_condition_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import tell_dead_runs
 from engine.scenarios.interpreter import explain_skip
-from engine.scenarios.requests import StepRequest
 from engine.scenarios.result import StepResult
 from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import (
@@ -176,6 +175,9 @@ def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResul
 
     Returns None if that is so because the time of the run is over.
     """
+    from engine.scenarios import process  # most runs have no step with a timeout
+    from engine.scenarios.requests import StepRequest
+
     request = StepRequest(
         spec=context.project.path,
         variables=dict(context.project.overrides),

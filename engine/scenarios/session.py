@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from engine.errors import StoreError
 from engine.file_identity import FileIdentity
@@ -19,7 +20,6 @@ from engine.pipeline.actions import Mode
 from engine.pipeline.context import StateContext
 from engine.pipeline.log import LogLine, RunLog
 from engine.scenarios.context import RunContext
-from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult
 from engine.spec import ProjectSpec
 from engine.spec.displayed_metrics import list_displayed_metrics
@@ -31,6 +31,9 @@ from engine.store.state_folder import resolve_state_folder
 from engine.store.state_location import locate_state
 from engine.store.suppositions import open_supposing
 from engine.views.store_view import StoreView, describe_store
+
+if TYPE_CHECKING:
+    from engine.scenarios.plan import Plan
 
 SHOWN_EVALUATIONS = 10
 """Evaluations per store that are shown after a run."""
@@ -145,7 +148,7 @@ def plan_scenarios(
     clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[LogLine], None]] = (),
     state: Path | None = None,
-) -> Plan:
+) -> "Plan":
     """Return what `run` would do, each action with its reason. Nothing is changed.
 
     Data are opened: files are hashed, schemas are read, and functions of `python` datasets are called. `state` is the
@@ -156,6 +159,7 @@ def plan_scenarios(
     StoreError
         The state cannot be read.
     """
+    from engine.scenarios.plan import Plan
     from engine.scenarios.plan_executor import Planner
 
     planner = Planner()

@@ -25,7 +25,7 @@ from engine.spec import ProjectSpec
 from engine.spec.moment import find_end, parse_moment
 from engine.spec.value_types import parse_duration
 from engine.store import Fire, RunRecord, Store
-from engine.store.records import event_to_json
+from engine.store.records.runs import event_to_json
 
 LOG_BYTES = 65_536
 """How much of a log one answer holds."""

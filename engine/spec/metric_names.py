@@ -8,7 +8,6 @@ collects all of them and knows their positions in the file.
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 
 from engine.formatting.hints import find_similar
 from engine.spec.dss_metric_names import find_own_name
@@ -342,6 +341,8 @@ def _find_member_without_dot(text: str, scope: MetricScope, task: str | None) ->
         meant = MetricName(behind[2], behind[1])
     else:
         return None
+    from difflib import SequenceMatcher
+
     if any(
         SequenceMatcher(None, text, known).ratio() > 0.85 for known in {*list_statistics(scope)} - {meant.statistic}
     ):

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from engine.connections.spark import names_spark_without_login
+from engine.connections.spark_settings import names_spark_without_login
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
 from engine.spec.value_types import RAW_READINGS, list_keys
@@ -75,7 +75,7 @@ def _variable_to_plain(value: Any) -> Any:
 def mask_url(text: str) -> str:
     """Return the url of a channel or a connection with passwords masked: the login of a mail server, or all of it.
 
-    Where Spark runs is no secret, unless a token is part of it.
+    Where Spark runs is not a secret, unless a token is part of it.
 
     References are kept: they name a secret, and do not contain it.
     """

@@ -5,7 +5,6 @@ spelling is derived from the value, so nothing has to be guessed from the text.
 """
 
 import binascii
-import html
 import json
 import re
 import shlex
@@ -170,10 +169,12 @@ def _list_literal_spellings(part: str) -> Iterator[str]:
     for quoted in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
         yield quoted
         yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), quoted)
-    escaped = html.escape(part)
+    from html import escape  # not for a project without secrets: the table of all names of characters is large
+
+    escaped = escape(part)
     yield from (
         part,
-        html.escape(part, quote=False),
+        escape(part, quote=False),
         escaped,
         escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
     )

@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from pydantic import BaseModel
 
-from engine.discovery.formats import ENDINGS
+from engine.discovery.file_endings import ENDINGS
 from engine.formatting.lists import join_alternatives
 from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome, ExitCode, Outcome

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, insert, select, true
 
 from engine.evaluation.record import MetricValue
-from engine.store.database import Database
+from engine.store.databases.database import Database
 from engine.store.metrics import insert_metrics, read_metrics
-from engine.store.records import DatasetMeasurement, PastFacts
+from engine.store.records.datasets import DatasetMeasurement
+from engine.store.records.evaluations import PastFacts
 from engine.store.tables import dataset_measurements, dataset_metrics
 
 

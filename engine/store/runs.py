@@ -15,14 +15,15 @@ from engine.atomic_files import replace_file
 from engine.evaluation.bounds import bounds_from_json
 from engine.outcome import Outcome
 from engine.store.checks import position_from_json
-from engine.store.database import Database, child_rows, split_rows
-from engine.store.errors import build_store_error, translate_errors
+from engine.store.databases.database import Database, child_rows, split_rows
+from engine.store.databases.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
 from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
-from engine.store.records import Event, OutboxMessage, ReporterState, RunRecord, StepRecord, event_to_json
+from engine.store.records.messages import OutboxMessage, ReporterState
+from engine.store.records.runs import Event, RunRecord, StepRecord, event_to_json
 from engine.store.reporter_states import write_reporter_states
 from engine.store.run_ends import insert_run_end
 from engine.store.tables import run_events, run_steps, runs

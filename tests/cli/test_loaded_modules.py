@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,12 @@ datasets:
   orders: {kind: file, path: orders.csv}
   big: {kind: query, sql: "SELECT a FROM orders WHERE a > 1"}
 scenarios:
-  daily:
-    steps: [{name: make, kind: build, target: big}]
+  daily: {steps: [{name: make, kind: build, target: big}]}
 run: [daily]
+"""
+MAILING = f"""\
+{SPEC.replace("steps:", "reporters: [{name: told, channel: mails, to: [ada@example.com]}], steps:")}
+channels: {{mails: {{kind: file, path: outbox}}}}
 """
 STORES = """\
 version: 1
@@ -89,6 +93,7 @@ def test_validate_loads_the_language_alone_and_asked_again_not_even_that(folder:
     list_loaded(folder, ["validate", "spec.yaml"])  # which parses the query once
     first = list_loaded(folder, ["validate", "./spec.yaml", "--as-of", "2026-01-02"])
     assert first & {*DATA, *OTHERS, "typer", "rich", "jinja2", "importlib.metadata"} == set()
+    assert first & {"difflib", "html", "logging", "socket", "tempfile", "zipfile"} == set()
     assert "pydantic" in first
     assert list_loaded(folder, ["validate", "spec.yaml", "--format", "json"]) & {*DATA, *OTHERS, *LANGUAGE} == set()
 
@@ -102,16 +107,30 @@ def test_an_import_loads_no_data_library(folder: Path) -> None:
 def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_computes(folder: Path) -> None:
     list_loaded(folder, ["run", "spec.yaml"])
     again = list_loaded(folder, ["run", "spec.yaml"])
-    assert again & {"numpy", *ANALYSIS, *OTHERS, "alembic", "jinja2", "rich.console", "http.client"} == set()
+    assert again & {"numpy", *ANALYSIS, *OTHERS, "alembic", "typer", "jinja2", "rich", "http.client"} == set()
     unused = (
         "engine.bundles",
+        "engine.cli.verdicts",
         "engine.data.metrics",
+        "engine.drift.reading.alignment",
         "engine.evaluation.custom_metrics",
         "engine.notifications.mail",
+        "engine.pipeline.reports",
+        "engine.scenarios.plan",
+        "engine.scenarios.process",
+        "engine.store.postgresql",
         "engine.views.charts",
         "engine.views.report",
     )
     assert [one for one in unused if one in again] == []
+
+
+def test_an_unchanged_run_that_sends_a_mail_loads_no_templates(folder: Path) -> None:
+    (folder / "spec.yaml").write_text(MAILING)
+    list_loaded(folder, ["run", "spec.yaml"])
+    assert "jinja2" not in list_loaded(folder, ["run", "spec.yaml"])
+    mails = [message_from_bytes(one.read_bytes()) for one in (folder / "outbox").iterdir()]
+    assert ["text/html" in [part.get_content_type() for part in mail.walk()] for mail in mails] == [True, True]
 
 
 def test_an_unchanged_evaluation_loads_nothing_that_measures_or_trains(folder: Path) -> None:

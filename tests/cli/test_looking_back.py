@@ -21,7 +21,8 @@ import polars as pl
 import pytest
 
 import engine
-from engine.cli import evaluation_printers, main
+from engine.cli import main
+from engine.cli.printers import evaluation_printers
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_cell
 

@@ -20,9 +20,9 @@ from engine.service.deployments.deploying import (
 )
 from engine.service.deployments.update_order import DeploymentRefusedError
 from engine.spec import load
+from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node, OperationState, RevisionState
 from engine.store.schema import REVISION, prepare_schema
-from engine.store.sqlite import SqliteDatabase
 
 from ..service.served import wait_until  # noqa: TID252 - one way to wait for all tests
 from .deployed import HEALTH, check_infrastructure, make_bundle, make_project, write_spec
@@ -128,7 +128,7 @@ import os, sys, time
 from pathlib import Path
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.updates import Updater
-from engine.store.sqlite import SqliteDatabase
+from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node
 folder = Path(sys.argv[1]) / "automation"
 with Node.open(folder) as node:

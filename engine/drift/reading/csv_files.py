@@ -14,7 +14,8 @@ from typing import IO, Any
 
 import polars as pl
 
-from engine.discovery.compression import UNPACK_ERRORS, find_compression, is_unpacked_here, open_bytes, read_unpacked
+from engine.discovery.compression import UNPACK_ERRORS, open_bytes, read_unpacked
+from engine.discovery.file_endings import find_compression, is_unpacked_here
 from engine.discovery.formats import read_head
 from engine.drift.reading.normalization import column_named
 from engine.drift.reading.text_readings import DateOrder, Notation, TextReading
@@ -150,7 +151,7 @@ def read_column_names(path: Path, dialect: CsvDialect) -> dict[str, str]:
     ------
     DataError
         The header names a column twice, or several have no name; polars would rename them without an error. Or there
-        is no header, and the spec names more or fewer columns than the file has.
+        is not a header, and the spec names more or fewer columns than the file has.
     """
     if not dialect.header:
         return _name_in_order(path, dialect) if dialect.names else {}

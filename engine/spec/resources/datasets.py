@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.discovery.compression import Compression
+from engine.discovery.file_endings import Compression
 from engine.spec.resources.checks import Check, PythonMetric
 from engine.spec.resources.resource import Duration, Function, ReadPath, Ref, Resource, Scalar, Sql, WrittenPath
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from engine.discovery.formats import ENDINGS, detect_format
-from engine.discovery.listing import names_file
+from engine.discovery.file_endings import ENDINGS, detect_format
+from engine.discovery.path_patterns import names_file
 from engine.formatting.lists import join_alternatives
 from engine.spec.dataset_inputs import list_read_datasets
 from engine.spec.diagnostics import Findings

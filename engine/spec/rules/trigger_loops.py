@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from engine.discovery.listing import names_file
+from engine.discovery.path_patterns import names_file
 from engine.spec import sql
 from engine.spec.dataset_inputs import list_inputs
 from engine.spec.diagnostics import Findings

@@ -13,6 +13,7 @@ from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
 from engine.spec.dataset_inputs import list_read_datasets
 from engine.spec.declared_times import YEARS
 from engine.spec.diagnostics import Findings
+from engine.spec.files.yaml_tree import ScalarNode
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES, find_time_zone
 from engine.spec.resolver import VARIABLE_TYPES, VariableType
 from engine.spec.resources.datasets import PythonDataset
@@ -38,7 +39,6 @@ from engine.spec.variable_references import (
     report_shift,
     report_undeclared_variable,
 )
-from engine.spec.yaml_tree import ScalarNode
 
 SHORTEST_INTERVAL = timedelta(seconds=10)
 
@@ -226,7 +226,7 @@ def _check_type_at_fire(draft: Draft, findings: Findings, text: SpecText, known:
     try:
         filled = fill_references(written, known)
     except ValueError:
-        return  # days added to what is no date: reported
+        return  # days added to what is not a date: reported
     try:
         draft.variables.types[name].convert(filled)
     except ValueError as problem:

@@ -90,7 +90,7 @@ def bind_variables(sql: str, variables: Mapping[str, Scalar | date]) -> str:
     Raises
     ------
     ValueError
-        The query has problems, a number is infinite or NaN, days are added to what is no date, a comparison is with
+        The query has problems, a number is infinite or NaN, days are added to what is not a date, a comparison is with
         null, or the values would change the query's structure.
     KeyError
         A variable has no value.

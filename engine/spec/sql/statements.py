@@ -5,7 +5,6 @@ never change its structure. What sqlglot does not know is sent as it is written,
 """
 
 import json
-import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -80,8 +79,8 @@ def bind_statement(sql: str, kind: str, variables: Mapping[str, Scalar | date]) 
     Raises
     ------
     ValueError
-        The statement has problems, a number is infinite or NaN, days are added to what is no date, a comparison is with
-        null, or the values would change the structure of the statement.
+        The statement has problems, a number is infinite or NaN, days are added to what is not a date, a comparison is
+        with null, or a value would change the structure of the statement.
     KeyError
         A variable has no value.
     """
@@ -215,6 +214,8 @@ def _parse_all(sql: str, kind: str) -> "list[exp.Expr]":
 @contextmanager
 def _silent_parser() -> Iterator[None]:
     """Keep sqlglot from logging that it does not know a statement, which is then sent as it is."""
+    import logging
+
     log = logging.getLogger("sqlglot")
     before = log.level
     log.setLevel(logging.ERROR)

@@ -1,0 +1,52 @@
+"""What the ending of its path tells of a data file: its format, and how it is compressed."""
+
+from pathlib import Path, PurePath
+from typing import Literal
+
+Compression = Literal["gz", "zip", "zst", "bz2"]
+
+COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zip": "zip", ".bz2": "bz2"}
+"""How a file is compressed, by the ending of its path; the ending before it tells the format."""
+
+ENDINGS: dict[str, str] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".parq": "parquet",
+    ".pqt": "parquet",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
+"""The format of a file, by the ending of its path."""
+
+_PARQUET_CODECS = (".gzip", ".snappy", ".gz", ".zst", ".zstd", ".brotli", ".lz4")
+"""What pandas users write behind `.parquet` to name the compression of the pages inside."""
+
+SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
+ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
+
+SAVE_AS_CSV = "save the sheet as CSV, or read it in a function of yours with kind: python"
+UNPACK = "unpack it, and name the file that was in it"
+
+
+def detect_format(path: str) -> str | None:
+    """Return the format that the ending of a path stands for, or None for any other ending."""
+    pure = PurePath(path.lower())
+    inner = PurePath(pure.stem).suffix
+    if pure.suffix in _PARQUET_CODECS and ENDINGS.get(inner) == "parquet":
+        return "parquet"
+    return ENDINGS.get(inner if pure.suffix in COMPRESSIONS else pure.suffix)
+
+
+def find_compression(path: Path, declared: str | None = None) -> str | None:
+    """Return how a file is compressed: as declared, else by its ending; None if it is not."""
+    return declared or COMPRESSIONS.get(path.suffix.lower())
+
+
+def is_unpacked_here(path: Path, declared: str | None = None) -> bool:
+    """Tell whether a file is compressed in a way that polars does not read."""
+    return find_compression(path, declared) in ("zip", "bz2")
