@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryFile
-from time import monotonic, sleep
 from typing import IO, TYPE_CHECKING, Any
 from warnings import catch_warnings
 
 from engine.connections.database_errors import DatabaseError, require_package
-from engine.connections.spark_errors import explain_spark_error, explain_start
+from engine.connections.spark_errors import explain_spark_error, explain_start, translate_spark_error
 from engine.connections.spark_settings import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
+from engine.connections.spark_waits import bound_waits_of_client, watch_executors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,8 +35,6 @@ _SETTINGS_OF_DRIVER = {
 _SETTINGS_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """Those of a Spark in this machine: its name may lead to no address, or to one of a network that is not there."""
 
-LONGEST_WAIT_FOR_EXECUTORS = 120
-"""Seconds after its driver has been accepted in which a cluster must give a first executor."""
 
 _opened: list[tuple[str, Mapping[str, str], "SparkSession"]] = []
 """The Spark of this process: its url, its settings and its session; empty if none is running."""
@@ -98,7 +96,9 @@ def _connect(url: str, options: Mapping[str, str]) -> "SparkSession":
         builder = SparkSession.builder.remote(url)
         for name, value in {**options, **SPARK_SETTINGS_OF_ENGINE}.items():
             builder = builder.config(name, value)
-        return builder.getOrCreate()
+        session = builder.getOrCreate()
+        bound_waits_of_client(session)
+        return session
     except Exception as error:  # noqa: BLE001  # of pyspark, grpc or the server: no class is common to them
         raise explain_spark_error(error) from None
 
@@ -133,27 +133,8 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
             session = SparkSession(context)
         except Exception as error:  # noqa: BLE001  # of pyspark or py4j: no class is common to them
             raise explain_start(error, url, _read_end(said)) from None
-    if not here:
-        _require_executor(context)
+    watch_executors(context)
     return session
-
-
-def _require_executor(context: Any) -> None:
-    """Raise a DatabaseError if a cluster gives no executor: every query would wait for one without a word.
-
-    With dynamic allocation, executors come with the first query.
-    """
-    if context.getConf().get("spark.dynamicAllocation.enabled", "false").lower() == "true":
-        return
-    end = monotonic() + LONGEST_WAIT_FOR_EXECUTORS
-    while context._jsc.sc().getExecutorMemoryStatus().size() < 2:  # the driver is one of them
-        if monotonic() > end:
-            context.stop()
-            raise DatabaseError(
-                f"the cluster of Spark has given no executor within {LONGEST_WAIT_FOR_EXECUTORS} s: start workers, "
-                "wait until others have ended, or ask for less, by spark.executor.memory or spark.cores.max"
-            )
-        sleep(0.2)
 
 
 def _make_conf(kind: Any, settings: Mapping[str, str]) -> Any:
@@ -185,17 +166,16 @@ def prepare_session(session: "SparkSession") -> None:
 
 @contextmanager
 def explain_spark_errors(place: str) -> Iterator[None]:
-    """Raise a DatabaseError that begins with a place for each error of Spark, without Java's stack."""
+    """Raise a DatabaseError that begins with a place for each error of Spark, without Java's stack.
+
+    An error of this package that an executor has raised is raised as what it is.
+    """
     try:
         yield
-    except DatabaseError:
-        raise
     except Exception as error:  # no class is common to pyspark, py4j and grpc; what is not theirs goes on
-        if not _is_of_spark(error):
-            raise
-        told = explain_spark_error(error)
-        raise DatabaseError(f"{place}: {told}", transient=told.transient) from None
-
-
-def _is_of_spark(error: BaseException) -> bool:
-    return type(error).__module__.partition(".")[0] in ("pyspark", "py4j", "grpc")
+        told = translate_spark_error(error)
+        if isinstance(told, DatabaseError):
+            raise DatabaseError(f"{place}: {told}", transient=told.transient) from None
+        if told is not None:
+            raise told from None
+        raise

@@ -2,10 +2,11 @@
 
 import re
 
+from engine import errors
 from engine.connections.database_errors import DatabaseError
 
 _CLASS = re.compile(r"^(?:[\w$]+\.)+[\w$]*(?:Exception|Error|Throwable): ")
-_CONDITION = re.compile(r"^\[[A-Z_]+(?:\.[A-Z_]+)*\] ")
+_CONDITION = re.compile(r"^\[[A-Z_]+(?:\.[A-Z_]+)*\] |^Job \d+ cancelled (?=the cluster )")
 _STATE = re.compile(r" SQLSTATE: \w{5}\b.*", re.DOTALL)
 _FRAME = re.compile(r"^\s*(at |\.\.\. \d+ more|Suppressed: |Driver stacktrace:|JVM stacktrace:)")
 _ACCESS = re.compile(r"AccessControlException|AccessDenied|Permission denied|Status Code: 403|PERMISSION_DENIED")
@@ -14,10 +15,28 @@ _LOG_ERROR = re.compile(
     r"^\S+ \S+ ERROR \w+: (.+)$|^(?:Error: |Exception in thread .*?: |(?=Invalid ))(.+)$", re.MULTILINE
 )
 
+_DETAILS = re.compile(r'<_\w+ of RPC .*?\bdetails = "(.*?)"', re.DOTALL)
+"""What an error of grpc says, whose text is that of a Python object."""
+
 _WAITED = re.compile(r"Exception thrown in awaitResult:\s*$")
 _NO_PACKAGE = re.compile(r"DATA_SOURCE_NOT_FOUND|Class org\.apache\.hadoop\.fs\.[\w.]+ not found")
 _MISSING_ENGINE = re.compile(r"No module named '(engine|polars|numba|pyarrow|skops|sklearn)\b")
+_RAISED = re.compile(
+    r"^(?P<module>[\w.]*?)\.?(?P<kind>\w*(?:Error|Exception|Warning|Interrupt))(?:: (?P<text>.*))?$", re.MULTILINE
+)
+"""The last line of the traceback of Python in the message of Spark."""
+
 _OTHER_PYTHON = re.compile(r"PYTHON_VERSION_MISMATCH|Python in worker has different version")
+
+
+def translate_spark_error(error: BaseException) -> errors.EngineError | None:
+    """Return an error of pyspark, of py4j or of grpc in words; None for another error.
+
+    An error of this package that an executor has raised is returned as what it is.
+    """
+    if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j", "grpc"):
+        return None
+    return _find_own_error(str(error)) or explain_spark_error(error)
 
 
 def explain_spark_error(error: BaseException) -> DatabaseError:
@@ -45,7 +64,20 @@ def explain_spark_error(error: BaseException) -> DatabaseError:
         )
     if _ACCESS.search(text):
         return DatabaseError(f"Spark may not read it: {said}")
-    return DatabaseError(f"Spark does not answer: {said}" if lost else said, transient=lost)
+    told = f"Spark does not answer: {said}" if lost else said
+    return DatabaseError(told, transient=lost or "has had no executor for" in said)
+
+
+def _find_own_error(message: str) -> errors.EngineError | None:
+    """Return the error of this package that an executor has raised, from the traceback in a message of Spark."""
+    if "Traceback (most recent call last)" not in message:
+        return None
+    raised = [found for found in _RAISED.finditer(message) if found["module"] or found["text"]]
+    if not raised or raised[-1]["module"] != "engine.errors":
+        return None
+    kinds = {kind.__name__: kind for kind in (errors.DataError, errors.ModelError, errors.UsageError)}
+    kind = kinds.get(raised[-1]["kind"])
+    return kind(raised[-1]["text"] or "") if kind else None
 
 
 def explain_start(error: BaseException, url: str, said: str) -> DatabaseError:
@@ -78,6 +110,8 @@ def _read_messages(error: BaseException) -> list[str]:
 
 def _shorten_message(text: str) -> str:
     """Return what a message says, on one line: of an error of a Python worker its last line, else its first ones."""
+    if of_grpc := _DETAILS.search(text):
+        text = of_grpc[1]
     lines = [line for line in text.splitlines() if line.strip()]
     if any(line.startswith("Traceback ") for line in lines):
         last = [line for line in lines if re.match(r"(?:\w+\.)*\w+(?:Error|Exception|Fault|Problem)?: ", line)]

@@ -92,13 +92,15 @@ def count_rows(table: Table, columns: Sequence[str] | None = None) -> RowCounts:
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
         names = sorted(schema if columns is None else columns)
-        batches = _plan_hashes(table, names, schema).collect_batches(maintain_order=False, engine="streaming")
-        hashes, times, limit, rows = _count_smallest(batch["hash"].to_numpy() for batch in batches)
+        batches = _plan_hashes(table, [names]).collect_batches(maintain_order=False, engine="streaming")
+        hashes, times, limit, rows = _count_smallest(batch["hash 0"].to_numpy() for batch in batches)
     return RowCounts({name: _group_type(schema[name]) for name in names}, hashes, times, limit, rows)
 
 
-def hash_table_rows(table: Table, columns: Sequence[str]) -> NDArray[np.uint64]:
-    """Return the hash of each row of a table by its values of some columns, in the order of the rows, shape (rows,).
+def hash_table_rows(table: Table, *by: Sequence[str]) -> list[NDArray[np.uint64]]:
+    """Return the hash of each row of a table by its values of some columns, shape (rows,), for each list of columns.
+
+    The table is read once, so the hashes have one order, also where another read may give the rows in another one.
 
     Raises
     ------
@@ -106,14 +108,24 @@ def hash_table_rows(table: Table, columns: Sequence[str]) -> NDArray[np.uint64]:
         The table cannot be read, or a column holds Python objects.
     """
     with explain_read_errors(table):
-        hashed = _plan_hashes(table, columns, table.frame.collect_schema())
-        return hashed.collect(engine="streaming")["hash"].to_numpy()
+        hashed = _plan_hashes(table, by).collect(engine="streaming")
+    return [column.to_numpy() for column in hashed]
 
 
-def _plan_hashes(table: Table, columns: Sequence[str], schema: pl.Schema) -> pl.LazyFrame:
-    if objects := [name for name in columns if schema[name] == pl.Object]:
+def hash_rows_by(frame: pl.LazyFrame, by: Sequence[Sequence[str]]) -> pl.LazyFrame:
+    """Return the hashes of the rows of a frame, a column named `hash <number>` for each list of columns."""
+    schema = frame.collect_schema()
+    return frame.select(
+        hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias(f"hash {number}")
+        for number, columns in enumerate(by)
+    )
+
+
+def _plan_hashes(table: Table, by: Sequence[Sequence[str]]) -> pl.LazyFrame:
+    schema = table.frame.collect_schema()
+    if objects := [name for columns in by for name in columns if schema[name] == pl.Object]:
         raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
-    return table.frame.select(hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias("hash"))
+    return hash_rows_by(table.frame, by)
 
 
 def list_shared_columns(first: Table, second: Table) -> list[str]:

@@ -164,7 +164,8 @@ def _choose_values(counts: pl.DataFrame) -> Sequence[str]:
 
 
 def _as_rows(table: Table) -> Table:
-    return Table(ROWS, table.frame, table.fingerprint)
+    """Return a table as conditions see it: NaN is null, since SQL would take it for a number above all others."""
+    return Table(ROWS, table.frame.with_columns(pl.selectors.float().fill_nan(None)), table.fingerprint)
 
 
 def _write(at: Position) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 
 from engine.drift import NOTABLE_DRIFT
 from engine.drift.distributions.columns import Categorical, Column, Numerical
-from engine.drift.profiles.profile import Profile, profile, read_batch_columns
+from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
+from engine.drift.profiles.profile import Profile, profile_sample, read_batch_columns
 from engine.drift.profiles.samples import open_sample
 from engine.drift.reading.alignment import Alignment, find_type_changes
 from engine.drift.reading.roles import Role
-from engine.drift.reading.sources import is_spark_frame, open_table
 from engine.drift.significance import verdict
 from engine.drift.significance.hierarchy import GroupedTests, adjust_groups
 from engine.drift.statistics.column_statistics import ColumnStatistics, VerdictCounts, measure_column
@@ -130,10 +130,9 @@ def compare(
         raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
     read: dict[str, None] = {}  # what must be told about how files are read
     if not isinstance(reference, Profile):
-        if not is_spark_frame(reference):
-            reference, said = open_table(reference)
-            read |= dict.fromkeys(f"reference: {note}" for note in said)
-        reference = profile(reference)
+        sample, said = open_sample(reference)
+        read |= dict.fromkeys(f"reference: {note}" for note in said)
+        reference = profile_sample(sample)
     measured = _measure(reference, batch, (confidence, len(reference.columns)), seed, exact)
     [[[drift], _]] = _judge([([measured], [], 1.0)], confidence)
     return replace(drift, notes=(*read, *drift.notes))
@@ -252,7 +251,11 @@ def _measure(
     known = reference.select([name for name in reference.columns if name not in unmeasured]).round_columns(rounded)
 
     def measure(name: str, column: Column) -> ColumnStatistics:
-        return measure_column(known.columns[name], column, name=name, level=1 - confidence, tests=tests, seed=seed)
+        one = known.columns[name]
+        found = measure_column(one, column, name=name, level=1 - confidence, tests=tests, seed=seed)
+        if isinstance(one, Numerical) and column.present > MAX_DISTINCT_VALUES:
+            one.table.release()  # beside so many rows, to read it again next time takes no time to speak of
+        return found
 
     if isinstance(batch, Profile):
         columns_of_batch = batch.columns

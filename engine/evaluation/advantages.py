@@ -1,17 +1,20 @@
 """The metrics of a challenger: how much better it is than the model of the store on the rows of a batch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from engine import drift
-from engine.data import Table, explain_read_errors
+from engine.data import Table, explain_read_errors, hash_table_rows
 from engine.errors import ModelError
 from engine.evaluation.measured_predictions import performance_metrics
-from engine.evaluation.observation import Observation, score_rows
+from engine.evaluation.observation import prepare_scoring, score_rows
 from engine.evaluation.record import MetricValue
 from engine.models import Advantage, FittedModel, measure_advantage
+from engine.models.spark_pairs import Columns, ScoredSide, score_spark_pair
 from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS_BY_TASK
 from engine.spec.metric_names import MetricName
 from engine.spec.resources.models import CostMatrix
@@ -25,49 +28,82 @@ def is_of_challenger(metric: str) -> bool:
     return metric.partition(".")[0] in CHALLENGER_METRICS
 
 
-def compare_on_rows(
-    challenger: FittedModel,
+@dataclass(frozen=True, slots=True)
+class RivalScores:
+    """The scores of the rows of a batch by champion and challenger, and their hashes by columns, in the same order."""
+
+    scored: tuple[pl.DataFrame, pl.DataFrame]
+    hashes: Mapping[Columns, npt.NDArray[np.uint64]]
+
+
+def score_by_both(
     champion: FittedModel,
+    challenger: FittedModel,
     table: Table,
-    observed: Observation,
+    scored: pl.DataFrame | None,
     known: Mapping[str, drift.KnownColumn],
-    *,
-    seen: npt.NDArray[np.bool_] | None,
-    cost_matrix: CostMatrix | None,
-    confidence: float,
-) -> tuple[dict[str, MetricValue], tuple[str, ...]]:
-    """Score the rows of a batch with a challenger, and compare it with the champion that has scored them.
+    hashed: Sequence[Columns],
+) -> RivalScores:
+    """Score the rows of a batch with a challenger; and with the champion, if the rows stay with Spark.
 
     Parameters
     ----------
-    table, observed
-        The batch, and what was measured of it with the champion.
+    scored
+        The scores by the champion, in the order of the rows; not needed for rows that stay with Spark.
     known
         What the reference knows of the columns.
-    seen
-        The rows that one of the models was trained on, which are left out; None for no row.
-
-    Returns
-    -------
-    metrics, notes
+    hashed
+        The columns by which the rows are hashed, once or several times.
 
     Raises
     ------
     ModelError
         The challenger cannot score the rows.
     """
-    if observed.scored is None or observed.snapshot.unscored:
-        why = f"{champion.name} has not scored the rows: {observed.snapshot.unscored}"
-        return fail_advantage(champion.task, why), ()
     with explain_read_errors(table):
         alignment = drift.align_columns(table.frame, known, side=f"dataset {table.name!r}")
-        scored, unscored = score_rows(challenger, table, alignment)
-    if unscored:
-        raise ModelError(unscored)
+        if table.spark is None:
+            found, unscored = score_rows(challenger, table, alignment)
+            if unscored or scored is None:
+                raise ModelError(unscored)
+            return RivalScores((scored, found), dict(zip(hashed, hash_table_rows(table, *hashed), strict=True)))
+        sides = []
+        for model in (champion, challenger):
+            of_model, kept, obstacle = prepare_scoring(model, table, alignment)
+            if obstacle:
+                raise ModelError(obstacle)
+            sides.append(ScoredSide(model, of_model.expressions, kept))
+        (first, second), hashes = score_spark_pair(sides, table.spark, hashed)
+        return RivalScores((first, second), hashes)
+
+
+def compare_on_rows(
+    champion: FittedModel,
+    challenger: FittedModel,
+    table: Table,
+    scored: tuple[pl.DataFrame, pl.DataFrame],
+    *,
+    seen: npt.NDArray[np.bool_] | None,
+    cost_matrix: CostMatrix | None,
+    confidence: float,
+) -> tuple[dict[str, MetricValue], tuple[str, ...]]:
+    """Compare a challenger with the champion on the rows of a batch.
+
+    Parameters
+    ----------
+    scored
+        The scores by both, as `RivalScores` has them.
+    seen
+        The rows that one of the models was trained on, which are left out; None for no row.
+
+    Returns
+    -------
+    metrics, notes
+    """
     found = measure_advantage(
         champion,
         challenger,
-        (observed.scored, scored),
+        scored,
         cost_matrix,
         table.name_row,
         seen=seen,

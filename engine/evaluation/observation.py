@@ -220,25 +220,33 @@ def score_rows(
     A trained model knows the types of its features. Any other model gets the columns as the drift comparison reads
     them. `marks` tells which rows that stay with Spark belong to which segment: see `score_spark_rows`.
     """
-    alignment = _align_for_model(model, table, alignment)
+    alignment, extra, obstacle = prepare_scoring(model, table, alignment)
     frame = alignment.frame
-    available = frame.collect_schema().names()
-    extra = list(dict.fromkeys(name for name in (model.target, table.entity) if name and name in available))
-    needed = list(model.predictor.columns)
-    obstacles = [_describe_missing_column(name, table, model) for name in needed if name not in available]
-    obstacles += [reason for name, reason in alignment.unmeasured.items() if name in needed and name in available]
-    if table.spark and not obstacles:
-        obstacles += filter(None, [explain_too_many_rows(table.spark)])
-        extra = [] if obstacles else extra
-    if obstacles:
+    if table.spark and not obstacle:
+        obstacle = explain_too_many_rows(table.spark)
+        extra = [] if obstacle else extra
+    if obstacle:
         rows = frame.select(extra).collect(engine="streaming") if extra else pl.DataFrame()
-        return rows.with_columns(pl.lit(None).alias("prediction")), obstacles[0]
+        return rows.with_columns(pl.lit(None).alias("prediction")), obstacle
     try:
         if table.spark:
             return score_spark_rows(model, table.spark, alignment.expressions, extra, marks), ""
         return score_frame(model, frame, extra), ""
     except RowError as fault:
         raise fault.name_place(table.name_row(fault.row + 1)) from fault
+
+
+def prepare_scoring(
+    model: FittedModel, table: Table, alignment: drift.Alignment
+) -> tuple[drift.Alignment, list[str], str]:
+    """Return the columns as a model reads them, those kept beside its scores, and why it cannot score, or nothing."""
+    alignment = _align_for_model(model, table, alignment)
+    available = alignment.frame.collect_schema().names()
+    kept = list(dict.fromkeys(name for name in (model.target, table.entity) if name and name in available))
+    needed = list(model.predictor.columns)
+    obstacles = [_describe_missing_column(name, table, model) for name in needed if name not in available]
+    obstacles += [reason for name, reason in alignment.unmeasured.items() if name in needed and name in available]
+    return alignment, kept, obstacles[0] if obstacles else ""
 
 
 def _align_for_model(model: FittedModel, table: Table, alignment: drift.Alignment) -> drift.Alignment:

@@ -14,13 +14,16 @@ import polars as pl
 from engine.data.spark.spark_rows import SparkRows
 from engine.drift.reading.normalization import column_named
 from engine.drift.reading.segment_marks import SegmentMarks
-from engine.models.fitted_model import FittedModel, score_frame
+from engine.models.fitted_model import FittedModel, RowError, score_frame
 from engine.models.loading import EstimatorPredictor
 from engine.models.training import TrainedPredictor
 from engine.models.versions.skops_files import dump_estimator, load_estimator
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+Score = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
+"""Returns a batch with its columns brought to the types of a model, and its scores."""
 
 Join = Callable[[FittedModel, pl.DataFrame, pl.DataFrame], pl.DataFrame]
 
@@ -114,9 +117,9 @@ def join_spark_scores(
     def join_here(batch: pl.DataFrame) -> pl.DataFrame:
         if not batch.height:
             return empty
-        read = batch.with_columns(aligned)
-        scores = pl.concat([read.select(target), model.score(read)], how="horizontal")
-        return join(model, batch.select(keep.values()), scores).cast(empty.schema)
+        read, scores = score_batch(model, aligned, batch)
+        with_target = pl.concat([read.select(target), scores], how="horizontal")
+        return join(model, batch.select(keep.values()), with_target).cast(empty.schema)
 
     # rows and columns are scored as they are, whatever is wanted of the result
     return frame.map_batches(
@@ -127,6 +130,17 @@ def join_spark_scores(
         projection_pushdown=False,
         slice_pushdown=False,
     )
+
+
+def score_batch(
+    model: FittedModel, aligned: Sequence[pl.Expr], batch: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return a batch with some columns brought to another type, and its scores; raises ModelError."""
+    rows = batch.with_columns(aligned)
+    try:
+        return rows, model.score(rows)
+    except RowError as fault:
+        raise fault.name_place(f"row {fault.row + 1:,} of {batch.height:,} that were read at once") from None
 
 
 def is_sent(model: FittedModel) -> bool:
@@ -160,23 +174,22 @@ class SentModel:
         sent = replace(model, predictor=replace(model.predictor, estimator=None))
         return cls(sent, dump_estimator(model.predictor.estimator), packed)
 
-    def score(self, batches: Iterator[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
-        """Yield each batch as it came, with its columns brought to the types of the model, and its scores."""
+    def open(self) -> Score:
+        """Return what scores batches, on an executor."""
         predictor = self.model.predictor
         assert isinstance(predictor, EstimatorPredictor | TrainedPredictor)  # noqa: S101 - no other is sent
         loaded, _ = load_estimator(self.estimator, None, f"model {self.model.name}", "its estimator", "")
         fitted = replace(self.model, predictor=replace(predictor, estimator=loaded))
-        aligned = [pl.Expr.deserialize(one) for one in self.aligning]
-        for batch in batches:
-            rows = batch.with_columns(aligned)
-            yield batch, rows, fitted.score(rows)
+        return partial(score_batch, fitted, [pl.Expr.deserialize(one) for one in self.aligning])
 
 
 def _score_batches(
     sent: SentModel, keep: Sequence[str], marks: SegmentMarks | None, batches: Iterator[pl.DataFrame]
 ) -> Iterator[pl.DataFrame]:
     """Yield the scores of each batch, with the columns to keep and the members of segments."""
-    for batch, rows, scores in sent.score(batches):
+    score = sent.open()
+    for batch in batches:
+        rows, scores = score(batch)
         members = _mark_members(batch.lazy(), marks).select(MEMBERS).collect() if marks else pl.DataFrame()
         yield pl.concat([rows.select(keep), scores, members], how="horizontal")
 
@@ -185,7 +198,9 @@ def _join_batches(
     sent: SentModel, keep: Sequence[bytes], target: Sequence[str], join: Join, batches: Iterator[pl.DataFrame]
 ) -> Iterator[pl.DataFrame]:
     kept = [pl.Expr.deserialize(one) for one in keep]
-    for batch, rows, scores in sent.score(batches):
+    score = sent.open()
+    for batch in batches:
+        rows, scores = score(batch)
         yield join(sent.model, batch.select(kept), pl.concat([rows.select(target), scores], how="horizontal"))
 
 

@@ -18,7 +18,7 @@ from engine.pipeline.datasets import InspectedDataset
 from engine.pipeline.estimates import ESTIMATES_VERSION
 from engine.pipeline.models import ModelHandle
 from engine.pipeline.references import Reference
-from engine.pipeline.segments import find_segment_rules
+from engine.pipeline.segments import CONDITIONS_VERSION, find_segment_rules, has_conditions
 from engine.spec.resources.resource import facts_of
 
 
@@ -97,6 +97,7 @@ def collect_evaluation_facts(inputs: EvaluationInputs, context: BuildContext) ->
         "versions": {
             "kernel": drift.KERNEL_VERSION,
             **({"estimates": ESTIMATES_VERSION} if spec.estimates else {}),
+            **({"conditions": CONDITIONS_VERSION} if has_conditions(name, context) else {}),
         },
         "model": _describe_version(model_handle),
         **({"challenger": {"model": challenger.name, "version": _describe_version(challenger)}} if challenger else {}),

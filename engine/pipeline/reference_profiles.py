@@ -17,7 +17,7 @@ from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import list_sources
 from engine.pipeline.models import ModelHandle
-from engine.pipeline.segments import find_segment_rules
+from engine.pipeline.segments import CONDITIONS_VERSION, find_segment_rules
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def plan_table_profile(
         # what earlier versions have kept stays valid
         **({"estimates": True} if spec.keeps_scored_rows else {}),
         **({"segments": [sorted(rules.columns), dict(rules.conditions)]} if rules else {}),
+        **({"conditions": CONDITIONS_VERSION} if rules and rules.conditions else {}),
     }
     fingerprint = digest_json(settings)
     planned, fault = _load_kept_snapshot(fingerprint, context)

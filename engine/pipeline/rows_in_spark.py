@@ -45,7 +45,5 @@ def _list_unmeasurable(spec: EvaluationStoreSpec) -> Iterator[str]:
 
 
 def _list_unmeasurable_of_batch(spec: EvaluationStoreSpec) -> Iterator[str]:
-    if spec.challenger:
-        yield "challenger"
     if spec.model and spec.metrics:
         yield "metrics"

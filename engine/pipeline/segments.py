@@ -13,6 +13,9 @@ from engine.spec.sql.row_conditions import bind_row_condition
 if TYPE_CHECKING:
     from engine.evaluation.found_segments import SearchSettings
 
+CONDITIONS_VERSION = "2"
+"""Version of what conditions select: it changes whenever the same condition selects other rows of the same table."""
+
 
 def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None:
     """Return the segments of a store; None if it declares none."""
@@ -39,6 +42,12 @@ def _bind_condition(segment: SegmentCondition, context: BuildContext) -> str:
         return bind_row_condition(segment.where, context.project.names)
     except (ValueError, KeyError) as problem:
         raise DataError(f"segment {segment.name!r}: its condition cannot be computed: {problem}") from None
+
+
+def has_conditions(store: str, context: BuildContext) -> bool:
+    """Tell whether numbers of a store depend on conditions: declared ones, or those that its search writes."""
+    spec = context.project.evaluation_stores[store]
+    return spec.segment_search is not None or any(isinstance(one, SegmentCondition) for one in spec.segments)
 
 
 def find_search_settings(store: str, context: BuildContext) -> "SearchSettings | None":

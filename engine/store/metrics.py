@@ -4,10 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select
 
 from engine.evaluation.record import MetricValue
-from engine.store.databases.database import split_rows
+from engine.store.databases.database import insert_rows, split_rows
+
+_VALUE_COLUMNS = ("value", "low", "high", "p_value", "reason", "failed", "unlabelled")
+"""The columns of a value, in the order of the fields of `MetricValue`."""
 
 
 def nan_to_none(value: float | None) -> float | None:
@@ -20,11 +23,8 @@ def insert_metrics(
 ) -> None:
     """Insert the metrics that belong to row `number` of the owner, keeping their order."""
     if metrics:
-        rows = [
-            {owner: number, "place": place, "metric": metric, **_metric_fields(value)}
-            for place, (metric, value) in enumerate(metrics.items())
-        ]
-        connection.execute(insert(table), rows)
+        rows = [(number, place, metric, *_list_values(value)) for place, (metric, value) in enumerate(metrics.items())]
+        insert_rows(connection, table, (owner, "place", "metric", *_VALUE_COLUMNS), rows)
 
 
 def read_metrics(
@@ -36,9 +36,7 @@ def read_metrics(
     """
     of = table.c[owner]
     wanted = [] if only is None else [_match_metrics(table, only)]
-    columns = (
-        table.c[name] for name in ("metric", "value", "low", "high", "p_value", "reason", "failed", "unlabelled")
-    )
+    columns = (table.c[name] for name in ("metric", *_VALUE_COLUMNS))
     query = select(of, *columns).where(*wanted).order_by(of, table.c.place)
     found: dict[int, dict[str, MetricValue]] = {number: {} for number in numbers}
     for some in split_rows(numbers) if only != [] else ():
@@ -53,8 +51,9 @@ def _match_metrics(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
     return or_(of.in_(names), *(and_(of > f"{family}.", of < f"{family}/") for family in families))
 
 
-def _metric_fields(value: MetricValue) -> dict[str, Any]:
-    numbers = {name: nan_to_none(getattr(value, name)) for name in ("value", "low", "high", "p_value")}
-    lost = numbers["value"] is None and value.value is not None
+def _list_values(value: MetricValue) -> tuple[Any, ...]:
+    number = nan_to_none(value.value)
+    lost = number is None and value.value is not None
     reason = "not a number" if lost and value.reason is None else value.reason
-    return {**numbers, "reason": reason, "failed": value.failed, "unlabelled": value.counts_as_ok}
+    bounds = nan_to_none(value.low), nan_to_none(value.high), nan_to_none(value.p_value)
+    return number, *bounds, reason, value.failed, value.counts_as_ok

@@ -103,6 +103,15 @@ def test_both_hidden_groups_are_found_with_conditions_that_select_them(store) ->
     assert any(part["age"].min() > 55 for part in selected)
 
 
+def test_rows_whose_value_is_nan_are_found_as_those_without_a_value(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "nan")
+    for path in (tmp_path / "nan").glob("*.parquet"):
+        age = pl.when(pl.col("age") <= 65).then("age").otherwise(float("nan"))
+        pl.read_parquet(path).with_columns(age).write_parquet(path)
+    project.run_all()
+    assert "age IS NULL" in project.store("all").segments()["where"].to_list()
+
+
 @pytest.mark.slow
 def test_other_rows_orders_find_the_same_and_a_message_names_what_no_check_watches(
     built: Project, tmp_path: Path

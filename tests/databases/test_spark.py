@@ -49,7 +49,7 @@ MODEL = {
     "positive": 1,
     "features": {"include": ["amount", "count", "city", "price"]},
 }
-STORES = ("drift", "scored", "scored parts", "scored ahead")
+STORES = ("drift", "scored", "scored parts", "scored ahead", "scored twice")
 SUMS = ("mean", "std", "sum", "median", "q05", "q25", "q75", "q95")
 
 
@@ -111,6 +111,7 @@ def write_project(folder: Path, connection: dict[str, Any], *, spark: bool, stor
         },
         "models": {
             "risk": {**MODEL, "dataset": "train"},
+            "rival": {**MODEL, "dataset": "now", "features": {"include": ["amount", "odd.name"]}},
         },
         "evaluation_stores": {
             "drift": {"dataset": "now", "reference": {"kind": "dataset", "dataset": "before"}},
@@ -127,6 +128,12 @@ def write_project(folder: Path, connection: dict[str, Any], *, spark: bool, stor
                 "reference": {"kind": "dataset", "dataset": "before"},
                 "estimates": "auto",
                 "find_segments": True,
+            },
+            "scored twice": {
+                "dataset": "now",
+                "model": "risk",
+                "challenger": "rival",
+                "reference": {"kind": "dataset", "dataset": "before"},
             },
         },
     }
@@ -177,6 +184,7 @@ def test_the_numbers_are_those_of_files_wherever_the_rows_are(tmp_path: Path) ->
     assert expected["scored parts segment.city = Oslo.row_count"][0] > 400
     assert expected["scored ahead estimated_roc_auc"][0] > 0.5
     assert expected["scored ahead found_segments"][0] is not None
+    assert abs(expected["scored twice advantage.roc_auc"][0]) > 0
     spark = {"kind": "spark", "url": "local[2]"}
     for name, most, stores in (("read", 5_000, STORES[:2]), ("stays", 100, STORES)):
         spec = write_project(tmp_path / name, {**spark, "collect_rows": most}, spark=True, stores=stores)
@@ -269,12 +277,11 @@ def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
     }
     stores = {
         "both": {"estimates": "auto", "segments": ["city"], "find_segments": True},
-        "rival": {"challenger": "other"},
         "own": {"metrics": {"twice": {"function": "made:before"}}},
         "types": {"reference": {"kind": "dataset", "dataset": "texts"}, "segments": ["city"]},
     }
     spec |= {
-        "models": {name: {**MODEL, "dataset": "texts"} for name in ("risk", "other")},
+        "models": {"risk": {**MODEL, "dataset": "texts"}},
         "evaluation_stores": {
             name: {"dataset": "good", **({} if name == "types" else {"model": "risk"}), **one}
             for name, one in stores.items()
@@ -304,8 +311,7 @@ def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
         f"column 'bad': {wrong} of 200 values are not in allowed (0): row ",
         f"column 'card': {200 - rows['card'].n_unique()} of 200 values are",
         "'both': estimates beside segments and find_segments beside segments cannot be computed where rows stay with",
-        "'rival': challenger cannot be computed where rows stay with Spark, and dataset 'good' has 200",
-        "'own': metrics cannot be computed where rows stay with Spark",
+        "'own': metrics cannot be computed where rows stay with Spark, and dataset 'good' has 200",
         "where rows stay with Spark and 'bad' must be brought to the type that the other side has",
         "dataset 'good' has 200 rows, which stay with Spark, and no bundle holds them",
         "java is told True False",

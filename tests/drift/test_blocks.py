@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from engine.drift.reading.blocks import iterate_blocks
+from engine.drift.reading.blocks import BLOCK_ROWS, finds_slices, iterate_blocks
 
 
 def lengths(frame: pl.LazyFrame, rows: int) -> list[int]:
@@ -45,10 +45,42 @@ def test_row_groups_of_any_size(tmp_path: Path, group: int):
     for rows in (64, 1_000, 4_096, 10_000, 20_000):
         assert lengths(frame, rows) == expected(10_000, rows)
     assert_frame_equal(pl.concat(iterate_blocks(frame, 4_096)), table)
-    assert_frame_equal(pl.concat(iterate_blocks(frame, 4_096, row_groups_ahead=2)), table)
     kept = frame.filter(pl.col("i") % 7 != 0).with_columns(y=pl.col("x") * 2)
     assert lengths(kept, 1_000) == expected(table.filter(pl.col("i") % 7 != 0).height, 1_000)
     assert_frame_equal(pl.concat(iterate_blocks(kept, 1_000)), kept.collect())
+
+
+@pytest.mark.parametrize("group", [7_001, BLOCK_ROWS, 10**6])
+@pytest.mark.parametrize("columns", [1, 20])
+def test_slices_of_files_are_blocks_in_order(tmp_path: Path, group: int, columns: int):
+    total = 2 * BLOCK_ROWS + 1_234
+    rng = np.random.default_rng(1)
+    numbers = {f"x{k}": rng.permutation(total) for k in range(columns)}
+    table = pl.DataFrame(numbers | {"text": [None if i % 3 else f"row {i}" for i in range(total)]})
+    for i, part in enumerate((table[:100_000], table[100_000:])):
+        part.write_parquet(tmp_path / f"{i}.parquet", row_group_size=group)
+    frame = pl.scan_parquet(sorted(tmp_path.glob("*.parquet"))).with_columns(pl.col("x0").cast(pl.Float64))
+    assert finds_slices(frame)
+    assert lengths(frame, BLOCK_ROWS) == expected(total, BLOCK_ROWS)
+    assert lengths(frame.head(BLOCK_ROWS), BLOCK_ROWS) == [BLOCK_ROWS]
+    assert_frame_equal(pl.concat(iterate_blocks(frame)), table.cast({"x0": pl.Float64}))
+
+
+def test_rows_of_other_frames_are_read_once(tmp_path: Path):
+    """A slice of them would need all rows before it: the time would grow with the square of the rows."""
+    table = pl.DataFrame({"x": range(10)})
+    table.write_parquet(tmp_path / "t.parquet")
+    table.write_csv(tmp_path / "t.csv")
+    file = pl.scan_parquet(tmp_path / "t.parquet")
+    assert finds_slices(file)
+    for frame in (
+        pl.scan_csv(tmp_path / "t.csv"),
+        file.filter(pl.col("x") > 3),
+        file.with_columns(pl.col("x").shift()),
+        pl.concat([file, file.reverse()]),
+        file.join(table.lazy(), on="x"),
+    ):
+        assert not finds_slices(frame)
 
 
 def test_no_rows_no_blocks():

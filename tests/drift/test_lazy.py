@@ -136,14 +136,17 @@ def some_present(random, kind):
 
 def split_leaves(random):
     codes, rows, weights, starts, _ = rows_of_trees(random)
-    moved = rows[: random.integers(0, len(rows) + 1)]
+    moved, left_rows = np.split(rows, [random.integers(0, len(rows) + 1)])
     sums = np.zeros((2, starts[-1]), np.int64)
     for column in range(codes.shape[1]):
         np.add.at(sums[0], starts[column] + codes[rows, column], weights[rows])
     whole, new_whole = int(weights[rows].sum()), int(weights[moved].sum())
     categorical, left = random.random(codes.shape[1]) < 0.5, np.zeros((2, tree_splits.CODES), np.bool_)
-    variance = float(random.lognormal(8, 2))
-    return codes, moved, weights, starts, categorical, sums, left, 0, 1, whole - new_whole, new_whole, variance
+    part = np.sort(random.integers(0, codes.shape[1] + 1, 2)).tolist()
+    return (
+        *(codes, left_rows, moved, weights, starts, categorical, sums, left),
+        *(0, 1, whole - new_whole, new_whole, *part, float(random.lognormal(8, 2))),
+    )
 
 
 def divided_rows(random):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.drift import Profile, Role, compare, profile
+from engine.drift.profiles.profile import profile_sample
+from engine.drift.profiles.samples import open_sample
 from engine.errors import DataError, StoreError
 
 HERE = Path(__file__).parent
@@ -264,3 +267,41 @@ def test_more_rows_than_whole_numbers_hold_are_not_compared():
     with pytest.raises(DataError, match="too many to be compared"):
         compare(many, many)
     assert compare(many, rows()).drifted_columns == 0
+
+
+def test_large_tables_stay_in_their_file_until_they_are_needed(tmp_path: Path):
+    n = 100_000
+    rng = np.random.default_rng(3)
+    table = pl.DataFrame({"x": rng.normal(size=n), "n": rng.permutation(n)})
+    made = profile(table)
+    made.save(tmp_path / "one")
+    loaded = Profile.load(tmp_path / "one")
+    profile(table.head(10)).save(tmp_path / "one")  # replaces it
+    batch = table.select(pl.col("x") + 0.01, pl.col("n") // 2)
+    found = [compare(reference, batch).columns for reference in (made, loaded, loaded)]
+    assert found[0] == found[1] == found[2]
+    for column in loaded.columns.values():
+        column.table.release()
+    assert loaded.fingerprint() == made.fingerprint()
+    assert compare(loaded, batch).columns == found[0]
+
+
+def test_a_file_that_is_overwritten_while_it_is_in_use_is_damaged(tmp_path: Path):
+    table = pl.DataFrame({"x": np.random.default_rng(3).normal(size=100_000)})
+    profile(table).save(tmp_path / "one")
+    loaded = Profile.load(tmp_path / "one")
+    with (tmp_path / "one").open("r+b") as file:
+        file.seek(400_000)
+        file.write(b"no number" * 10)
+    with pytest.raises(StoreError, match="damaged profile"):
+        compare(loaded, table)
+
+
+def test_a_batch_that_changes_while_it_is_read_is_not_compared(tmp_path: Path):
+    table, path = pl.DataFrame({"x": np.arange(1_000)}), tmp_path / "batch.parquet"
+    table.write_parquet(path)
+    sample, _ = open_sample(path)
+    shutil.copy(path, tmp_path / "new")
+    (tmp_path / "new").replace(path)
+    with pytest.raises(DataError, match=r"batch\.parquet has changed while it was read"):
+        profile_sample(sample)

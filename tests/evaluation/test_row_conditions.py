@@ -53,3 +53,12 @@ def test_a_number_is_written_so_that_it_selects_itself(value: float) -> None:
 )
 def test_conditions_read_as_a_person_would_write_them(column, relation, value, written):
     assert write_row_condition(column, relation, value) == written
+
+
+def test_nan_is_missing_to_conditions_as_it_is_to_the_rest():
+    frame = pl.DataFrame(
+        {"age": [20.0, 30.0, float("nan"), None], "share": pl.Series([0, 1, float("nan"), 1], dtype=pl.Float32)}
+    )
+    assert select_rows(frame, write_row_condition("age", ">", 25.0)) == [False, True, False, False]
+    assert select_rows(frame, write_row_condition("age", "missing", None)) == [False, False, True, True]
+    assert select_rows(frame, "NOT age <= 25 OR share BETWEEN 0 AND 0.5") == [True, True, False, False]

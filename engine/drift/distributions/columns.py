@@ -7,7 +7,7 @@ certainly lies. A sketch (KLL, t-digest) would need about as much code, but its 
 probability.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -20,12 +20,12 @@ from engine.drift.distributions.entity_rows import EntityRows, Positions, conver
 from engine.drift.distributions.intervals import DividedTable, GridIntervals
 from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.quantile_grid import GridPlan, QuantileGrid, quantile_positions, subtract_centre
+from engine.drift.distributions.value_table import ValueTable
 from engine.drift.kernels.cdf_distance import divide_table
 from engine.drift.kernels.text_merge import merge_texts
 from engine.drift.kernels.value_tables import (
     Counts,
     Values,
-    accumulate_counts,
     are_shared_ones,
     merge_tables,
     search_sorted,
@@ -38,15 +38,13 @@ from engine.drift.reading.roles import Role
 class Numerical:
     """The profile of a numerical column.
 
-    It holds distinct ascending `values` (float64 or int64) with their `counts`, the number of rows that are `missing`,
-    and the `moments` of the rest. `intervals` is None where the column is exact; otherwise the values are grid points.
-    If the count of a grid point is 0, no row has that value. `grid` is the one that the rows were counted on, if it is
-    known: its points are among the values. `plan` is that of the grid which an exact column has for others, if a file
-    kept it.
+    It holds distinct values with their counts in a `table`, the number of rows that are `missing`, and the `moments` of
+    the rest. `intervals` is None where the column is exact; otherwise the values are grid points. If the count of a
+    grid point is 0, no row has that value. `grid` is the one that the rows were counted on, if it is known: its points
+    are among the values. `plan` is that of the grid which an exact column has for others, if a file kept it.
     """
 
-    values: Values
-    counts: Counts
+    table: ValueTable
     missing: int
     moments: Moments
     intervals: GridIntervals | None = None
@@ -64,22 +62,40 @@ class Numerical:
         missing: int,
         entity_rows: EntityRows | None = None,
         plan: GridPlan | None = None,
+        reload: Callable[[], tuple[Values, Counts]] | None = None,
     ) -> Self:
-        """Return an exact column of distinct ascending values and their counts, all at least 1."""
+        """Return an exact column of distinct ascending values and their counts, all at least 1.
+
+        `reload` reads the same values and counts again where a file has them (see `ValueTable`).
+        """
         counts = share_ones(counts)
         moments = Moments.from_values(values, None if are_shared_ones(counts) else counts)
-        return cls(values, counts, missing, moments, None, entity_rows, None, plan)
+        return cls(ValueTable(values, counts, reload), missing, moments, None, entity_rows, None, plan)
+
+    @property
+    def values(self) -> Values:
+        """The distinct values, ascending: float64 or int64."""
+        return self.table.values
+
+    @property
+    def counts(self) -> Counts:
+        """The number of rows with each value."""
+        return self.table.counts
 
     @property
     def present(self) -> int:
         """Number of rows with a value."""
         return self.moments.rows
 
-    @cached_property
+    @property
     def cumulative_counts(self) -> Counts:
         """Number of rows less than or equal to each value: the distribution function times the rows."""
-        counts = self.counts if self.intervals is None else self.counts + self.intervals.counts[:-1]
-        return accumulate_counts(counts)
+        return self.table.upto if self.intervals is None else self._upto_with_intervals
+
+    @cached_property
+    def _upto_with_intervals(self) -> Counts:
+        intervals = self.intervals
+        return self.table.upto if intervals is None else np.cumsum(self.counts + intervals.counts[:-1])
 
     def rows_before(self, positions: NDArray[np.int64]) -> Counts:
         """Return, for each position in `values`, the number of rows up to the value before it: 0 for the first."""
@@ -146,7 +162,7 @@ class Numerical:
 
     def as_floats(self) -> "Numerical":
         """Return the column as float64; integers beyond 2**53 may become equal, and then their counts are added."""
-        if self.values.dtype == np.float64:
+        if self.table.dtype == np.float64:
             return self
         if self.intervals is None:
             return self._convert_exact(self.values.astype(np.float64))
@@ -164,8 +180,9 @@ class Numerical:
         centre = float(intervals.centre)
         sums = (intervals.sums + float(intervals.centre - centre) * intervals.counts)[outer]
         moments = replace(self.moments, low=float(self.moments.low), high=float(self.moments.high))
+        table = ValueTable(values, counts)
         return Numerical(
-            values, counts, self.missing, moments, GridIntervals(intervals.counts[outer], sums, centre), entity_rows
+            table, self.missing, moments, GridIntervals(intervals.counts[outer], sums, centre), entity_rows
         )
 
     def round_to_float32(self) -> "Numerical":
@@ -203,7 +220,7 @@ class Numerical:
             return self
         values = self.values[np.repeat(~reached, ends + 1 - starts)]
         counts, intervals = self.regrid(values, self.intervals.centre)
-        return Numerical(values, counts, self.missing, self.moments, intervals)
+        return Numerical(ValueTable(values, counts), self.missing, self.moments, intervals)
 
     def merge(self, other: "Column", keep: NDArray[np.intp] | None) -> "Numerical":
         """Return the column of both samples together.
@@ -230,7 +247,9 @@ class Numerical:
         centre = (a if a.intervals else b).centre
         (counts_a, intervals_a), (counts_b, intervals_b) = a.regrid(values, centre), b.regrid(values, centre)
         intervals = GridIntervals(intervals_a.counts + intervals_b.counts, intervals_a.sums + intervals_b.sums, centre)
-        return Numerical(values, counts_a + counts_b, missing, a.moments + b.moments, intervals, entity_rows)
+        return Numerical(
+            ValueTable(values, counts_a + counts_b), missing, a.moments + b.moments, intervals, entity_rows
+        )
 
     def regrid(self, values: Values, centre: float) -> tuple[Counts, GridIntervals]:
         """Return the rows equal to each of `values`, and the totals of the intervals between them.
@@ -282,7 +301,7 @@ class Numerical:
 
 def unify_types(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
     """Return both as they are if they have the same type, else both as float64."""
-    return (a, b) if a.values.dtype == b.values.dtype else (a.as_floats(), b.as_floats())
+    return (a, b) if a.table.dtype == b.table.dtype else (a.as_floats(), b.as_floats())
 
 
 @dataclass(frozen=True, eq=False)

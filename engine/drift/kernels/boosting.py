@@ -9,6 +9,7 @@ trees, .66 here). So the gain expected by chance is subtracted. Gradients are wh
 on the order of the rows. Importing scikit-learn takes longer than training here.
 """
 
+from itertools import pairwise
 from math import exp
 
 import numpy as np
@@ -16,9 +17,13 @@ from numpy.typing import NDArray
 
 from engine.drift.kernels.lazy import kernel
 from engine.drift.kernels.tree_splits import CODES, Codes, Ints, split_leaves
+from engine.drift.threads import THREADS, parallel_map
 
 LEAVES = 31
 LEARNING_RATE = 0.1
+
+_FEWEST_PARALLEL_SUMS = 200_000
+"""Sums that a split reads or writes, below which threads take longer than one alone: a third of a millisecond."""
 
 _ROWS_PER_BLOCK = 512
 """Rows that go down a tree together: their codes stay in the processor's nearest cache."""
@@ -29,6 +34,9 @@ Trees = tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32], NDArray[n
 """Four arrays, whose first axis is the tree. Columns: the column that a node splits by, -1 for no node. Lefts: per
 node, a mask of the codes that go left. Children: per node, the left and the right child, where leaf n is coded as
 -1 - n. Values: the log odds that a leaf adds. Node 0 is the root; a tree without nodes has one leaf, leaf 0."""
+
+_Split = tuple[float, int, NDArray[np.bool_]]
+"""The split of a leaf: its gain, its column, and a mask of the codes that go left. A gain of 0 is none."""
 
 
 def _assign_bins_in_numpy(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
@@ -145,6 +153,7 @@ def _grow_tree(
     starts: Ints,
     categorical: NDArray[np.bool_],
     batch: NDArray[np.bool_],
+    parts: list[tuple[int, int]],
     first: int,
     size: int,
     scores: NDArray[np.float64],
@@ -160,6 +169,8 @@ def _grow_tree(
     ----------
     codes, starts, categorical, batch
         See `train_trees`.
+    parts
+        The first column and the one after the last, of parts of the columns that threads search for the best split.
     first, size
         The tree is grown from `size` consecutive rows from `first` on; after the last row comes row 0.
     scores
@@ -178,29 +189,39 @@ def _grow_tree(
     gradients = np.rint((p[rows] - batch[rows]) * scale).astype(np.int64)
     weights[rows] = (gradients << 32) + 1
     variance = int((gradients * gradients).sum()) / size
-    # per leaf so far: its rows are rows[begin:end], and `whole` is the sum of their weights; `best` is the gain and the
-    # column of its best split, and `left` the codes that this split sends left; `parent` is its entry in `children`
+    # per leaf so far: its rows are rows[begin:end], and `whole` is the sum of their weights; `best` is its best split:
+    # the gain, the column, and a mask of the codes that go left; `parent` is its entry in `children`
     begin, end, whole = [0], [size], [int(weights[rows].sum())]
-    left, scratch = np.zeros((LEAVES, CODES), np.bool_), np.empty(size, np.int32)
+    scratch = np.empty(size, np.int32)
     parent: list[tuple[int, int]] = [(0, 0)]
 
-    def split(old: int, new: int, old_whole: int) -> tuple[tuple[float, int], tuple[float, int]]:
+    def split(old: int, new: int, old_rows: NDArray[np.int32]) -> tuple[_Split, _Split]:
         moved = rows[begin[new] : end[new]]
-        gain, column, new_gain, new_column = split_leaves(
-            codes, moved, weights, starts, categorical, sums, left, old, new, old_whole, whole[new], variance
-        )
-        return (gain, column), (new_gain, new_column)
 
-    best = [split(0, 0, 0)[1]]
-    while len(best) < LEAVES:
+        def search(part: tuple[int, int]) -> tuple[_Split, _Split]:
+            left = np.empty((2, CODES), np.bool_)
+            gain, column, new_gain, new_column = split_leaves(
+                *(codes, old_rows, moved, weights, starts, categorical, sums, left),
+                *(old, new, whole[old], whole[new], *part, variance),
+            )
+            return (gain, column, left[0]), (new_gain, new_column, left[1])
+
+        work = len(moved) * codes.shape[1] + int(starts[-1])
+        found = parallel_map(search, parts) if work >= _FEWEST_PARALLEL_SUMS else [search((0, codes.shape[1]))]
+        # of equal gains that of the first column, as if one thread had searched all of them
+        of_old, of_new = (max(leaf, key=lambda one: one[0]) for leaf in zip(*found, strict=True))
+        return of_old, of_new
+
+    best = [split(0, 0, rows[:0])[1]]
+    while len(begin) < LEAVES:
         # leaf `old` becomes a node with two leaves: one is called `old` again, the other `new`
-        new, node = len(best), len(best) - 1
+        new, node = len(begin), len(begin) - 1
         old = max(range(new), key=lambda leaf: best[leaf][0])
-        gain, column = best[old]
+        gain, column, left = best[old]
         if gain <= 0:
             break
-        columns[node], lefts[node] = column, left[old]
-        middle = begin[old] + _divide_rows(codes, rows[begin[old] : end[old]], column, left[old], scratch)
+        columns[node], lefts[node] = column, left
+        middle = begin[old] + _divide_rows(codes, rows[begin[old] : end[old]], column, left, scratch)
         # the smaller part is the new leaf, whose weights are added up; the sums of the larger part are the difference
         if middle - begin[old] <= end[old] - middle:
             begin.append(begin[old])
@@ -218,10 +239,10 @@ def _grow_tree(
         parent.append((node, int(right == new)))
         whole.append(int(weights[rows[begin[new] : end[new]]].sum()))
         whole[old] -= whole[new]
-        best.append((0.0, -1))
-        if len(best) < LEAVES:
-            best[old], best[new] = split(old, new, whole[old])
-    for leaf in range(len(best)):
+        if len(begin) < LEAVES:
+            best[old], of_new = split(old, new, rows[begin[old] : end[old]])
+            best.append(of_new)
+    for leaf in range(len(begin)):
         # Newton's step: the sum of the gradients divided by the sum of the curvatures p (1 - p), added in the order of
         # the rows. One more row of curvature 1 keeps the step small where every p is near 0 or 1.
         leaf_p = p[rows[begin[leaf] : end[leaf]]]
@@ -261,10 +282,11 @@ def train_trees(
     children = np.zeros((trees, LEAVES - 1, 2), np.int32)
     values = np.zeros((trees, LEAVES))
     scores, sums = np.zeros(len(codes)), np.empty((LEAVES, starts[-1]), np.int64)
+    parts = list(pairwise(np.searchsorted(starts, np.linspace(0, starts[-1], THREADS + 1)).tolist()))
     for t in range(trees):
         first = int(t * _GOLDEN_RATIO % 1 * len(codes))  # spreads the windows evenly
         tree = columns[t], lefts[t], children[t], values[t]
-        _grow_tree(codes, starts, categorical, batch, first, size, scores, sums, *tree)
+        _grow_tree(codes, starts, categorical, batch, parts, first, size, scores, sums, *tree)
     return columns, lefts, children, values
 
 

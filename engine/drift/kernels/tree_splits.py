@@ -23,8 +23,8 @@ COUNT_BITS = 0xFFFFFFFF
 """A row's weight is its whole-number gradient in the upper 32 bits and 1 in the lower 32 bits. So one sum of weights
 has the sum of the gradients (`>> 32`) and the number of rows (`& COUNT_BITS`)."""
 
-_SUMS_PER_PASS = 32_768
-"""Maximum number of sums of weights that a pass over the rows updates: they stay in the processor's cache."""
+_SUMS_PER_PASS = 16_384
+"""Maximum number of sums of weights of a leaf that a pass over the rows updates: they stay in the processor's cache."""
 
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -85,6 +85,7 @@ def _find_best_prefix(upto: Ints, k: int, added: Any, whole: Any, gains: NDArray
 @helper()
 def _search_columns(
     sums: Ints,
+    before: Any,
     starts: Ints,
     categorical: NDArray[np.bool_],
     first: int,
@@ -108,8 +109,10 @@ def _search_columns(
 
     Parameters
     ----------
-    sums, starts
-        Sums of weights by column and code: see `split_leaves`.
+    sums, before
+        Sums of weights by column and code, which are `sums[starts[c] - before : starts[c + 1] - before]`.
+    starts
+        See `train_trees`.
     categorical
         Per column, whether its codes are categories, in any order. Other codes are in the order of the values.
     whole
@@ -125,7 +128,7 @@ def _search_columns(
     codes, means = np.empty(CODES, np.int64), np.empty(CODES)
     upto, gains = np.empty(CODES, np.int64), np.empty(CODES)
     for column in range(first, last):
-        start, size = starts[column], starts[column + 1] - starts[column]
+        start, size = starts[column] - before, starts[column + 1] - starts[column]
         missing, penalty = np.int64(0), 0.0
         # codes[:k] becomes the codes in the order in which they go left: a split sends the first few of them left
         k = 0
@@ -180,22 +183,39 @@ def _search_columns(
     return best_gain, best_column
 
 
+@helper()
+def _add_weights(
+    codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, first: Any, last: Any, sums: Ints
+) -> None:
+    """Add the weights of rows to the sums of the columns from `first` to before `last`, the sums of `first` first."""
+    places = starts[first:last] - starts[first]
+    for i in range(len(rows)):
+        row = np.uint64(rows[i])  # unsigned, because numba looks whether a signed index counts from the end
+        weight, line = weights[row], codes[row, first:last]
+        for column in range(len(line)):
+            sums[np.uint64(places[column]) + np.uint64(line[column])] += weight
+
+
 @kernel(
-    "Tuple((f8, i8, f8, i8))(u1[:,::1], i4[::1], i8[::1], i8[::1], b1[::1], i8[:,::1], b1[:,::1], i8, i8, i8, i8, f8)",
+    "Tuple((f8, i8, f8, i8))"
+    "(u1[:,::1], i4[::1], i4[::1], i8[::1], i8[::1], b1[::1], i8[:,::1], b1[:,::1], i8, i8, i8, i8, i8, i8, f8)",
     work=None,
 )
 def split_leaves(
     codes: Codes,
-    rows: NDArray[np.int32],
+    old_rows: NDArray[np.int32],
+    new_rows: NDArray[np.int32],
     weights: Ints,
     starts: Ints,
     categorical: NDArray[np.bool_],
     sums: Ints,
-    left: NDArray[np.bool_],
+    lefts: NDArray[np.bool_],
     old: int,
     new: int,
     old_whole: int,
     new_whole: int,
+    first: int,
+    last: int,
     variance: float,
 ) -> tuple[float, int, float, int]:
     """Move rows from one leaf to a new one, and return for both the largest gain of a split, and its column.
@@ -203,59 +223,63 @@ def split_leaves(
     The gain is 0 and the column -1 if no split gains anything. Some columns at a time are moved and searched, because
     their sums stay in the processor's cache.
 
+    The sums of a leaf with fewer rows than a column has codes are not kept: to add its rows up takes less time than to
+    subtract those that leave it, and no leaf that comes of it has more rows.
+
     Parameters
     ----------
     codes
         Rows x columns.
-    rows
-        Positions of the rows of the new leaf.
+    old_rows, new_rows
+        Positions of the rows that each leaf has then; none if there is no old leaf.
     weights
         Gradient and count of each row of `codes` (see `COUNT_BITS`).
     starts, categorical
         See `train_trees`.
     sums
         Per leaf, the sums of weights of column c by code, which are `sums[leaf, starts[c] : starts[c + 1]]`: input and
-        output for the old leaf, output for the new one. They are left as they are if the leaf has too few rows to be
-        split.
-    left
-        Output: per leaf, a mask of the codes that go left, if a column is returned.
+        output for the old leaf, output for the new one. They are left as they are where they are not needed.
+    lefts
+        Output: for the old and for the new leaf a mask of the codes that go left, if a column is returned.
     old, new
         The two leaves.
     old_whole, new_whole
-        The sum of the weights of the rows that each leaf has then; 0 if there is no old leaf.
+        The sum of the weights of the rows that each leaf has then.
+    first, last
+        Only columns from `first` to before `last` are moved and searched.
     variance
         The mean squared gradient of a row of the tree.
     """
-    old_splits = (old_whole & COUNT_BITS) >= 2 * FEWEST_LEAF_ROWS
-    new_splits = (new_whole & COUNT_BITS) >= 2 * FEWEST_LEAF_ROWS
+    fewest = 2 * FEWEST_LEAF_ROWS
+    old_splits, new_splits = len(old_rows) >= fewest, len(new_rows) >= fewest
+    fewest_kept = max(fewest, starts[-1] // codes.shape[1])
+    old_kept, new_kept = len(old_rows) >= fewest_kept, len(new_rows) >= fewest_kept
     gains, found = np.empty(2), np.empty(2, np.int64)
-    gains[0] = SMALLEST_GAIN * (old_whole & COUNT_BITS) * variance
-    gains[1] = SMALLEST_GAIN * (new_whole & COUNT_BITS) * variance
+    gains[0] = SMALLEST_GAIN * len(old_rows) * variance
+    gains[1] = SMALLEST_GAIN * len(new_rows) * variance
     found[0] = found[1] = -1
-    added, sign = (sums[new], 1) if new_splits else (sums[old], -1)
-    columns = codes.shape[1]
-    first = 0
-    while first < columns and (old_splits or new_splits):
+    scratch = np.empty((2, max(_SUMS_PER_PASS, CODES)), np.int64)
+    while first < last and (old_splits or new_splits):
         end = first + 1
-        while end < columns and starts[end + 1] - starts[first] <= _SUMS_PER_PASS:
+        while end < last and starts[end + 1] - starts[first] <= _SUMS_PER_PASS:
             end += 1
-        if new_splits:
-            for cell in range(starts[first], starts[end]):
-                added[cell] = 0
-        firsts = starts[first:end]
-        for i in range(len(rows)):
-            row = np.uint64(rows[i])  # unsigned, because numba looks whether a signed index counts from the end
-            weight, line = sign * weights[row], codes[row, first:end]
-            for column in range(len(line)):
-                added[np.uint64(firsts[column]) + np.uint64(line[column])] += weight
-        if new_splits and old_splits:
-            for cell in range(starts[first], starts[end]):
-                sums[old, cell] -= added[cell]
+        start, stop = starts[first], starts[end]
+        old_sums = sums[old, start:stop] if old_kept else scratch[0, : stop - start]
+        new_sums = sums[new, start:stop] if new_kept else scratch[1, : stop - start]
+        if new_splits or old_kept:
+            new_sums[:] = 0
+            _add_weights(codes, new_rows, weights, starts, first, end, new_sums)
+        if old_kept:
+            for cell in range(stop - start):
+                old_sums[cell] -= new_sums[cell]
+        elif old_splits:
+            old_sums[:] = 0
+            _add_weights(codes, old_rows, weights, starts, first, end, old_sums)
         for i in range(2):  # one call for both leaves, because a call takes long to compile
             if old_splits if i == 0 else new_splits:
-                leaf, whole = (old, old_whole) if i == 0 else (new, new_whole)
+                found_sums, whole = (old_sums, old_whole) if i == 0 else (new_sums, new_whole)
                 gains[i], found[i] = _search_columns(
-                    sums[leaf], starts, categorical, first, end, whole, variance, gains[i], found[i], left[leaf]
+                    found_sums, start, starts, categorical, first, end, whole, variance, gains[i], found[i], lefts[i]
                 )
         first = end
     for i in range(2):

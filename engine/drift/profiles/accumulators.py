@@ -105,7 +105,7 @@ class ExactAccumulator:
     def __init__(
         self, whole: bool, against: Numerical | None, most: int, *, keep: bool = True, exact: bool = True
     ) -> None:
-        coarse = exact and against is not None and len(against.values) < MIN_REFERENCE_VALUES
+        coarse = exact and against is not None and against.table.size < MIN_REFERENCE_VALUES
         self._reference, self._exact = against, exact
         # gives the grid after the switch; None if it has to be made from a sample
         self._find_grid: Callable[[], QuantileGrid] | None = (

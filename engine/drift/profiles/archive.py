@@ -9,7 +9,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -84,37 +84,84 @@ def _parse_npy(data: bytes) -> NDArray[Any]:
     return np.frombuffer(data, dtype, offset=header.end()).copy()
 
 
-def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the header and the arrays of a file that `write_archive` wrote.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, OSError, RuntimeError)
+"""What reading a damaged file raises."""
+
+
+class Archive:
+    """A file that `write_archive` wrote. It stays open, so that its arrays can be read when they are needed.
+
+    What is read is always the file that was opened, even if it is replaced meanwhile, and each array is checked anew.
 
     Raises
     ------
     StoreError
         The file is missing, damaged, not a profile, too large, or newer than this engine.
     """
-    try:
-        with zipfile.ZipFile(path) as file:
-            if sum(member.file_size for member in file.infolist()) > MAX_UNPACKED_BYTES:
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = zipfile.ZipFile(path)
+            members = self._file.infolist()
+            if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
                 raise StoreError(
                     f"{path}: not a profile of this engine: it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB"
                 )
-            if not {member.compress_type for member in file.infolist()} <= {zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED}:
+            if not {member.compress_type for member in members} <= {zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED}:
                 raise ValueError("it uses an unknown compression method")
-            header = json.loads(file.read("header.json"))
-            if not isinstance(header, dict) or header.get("format") != FORMAT_NAME:
-                raise StoreError(f"{path}: not a profile of this engine")
-            if header.get("version") not in READABLE_VERSIONS:
-                raise StoreError(
-                    f"{path}: the profile has format version {header.get('version')!r}, and this engine reads versions "
-                    f"up to {FORMAT_VERSION}; upgrade the engine, or build the reference again"
-                )
-            arrays = {
-                member.filename.removesuffix(".npy"): _parse_npy(file.read(member))
-                for member in file.infolist()
-                if member.filename.endswith(".npy")
-            }
-    except FileNotFoundError:
-        raise StoreError(f"{path}: there is no such file; build the reference again") from None
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, OSError, RuntimeError) as problem:
-        raise StoreError(f"{path}: damaged profile ({problem}); build the reference again") from problem
-    return header, arrays
+            self.names = {member.filename.removesuffix(".npy") for member in members}
+            self.header = json.loads(self._file.read("header.json"))
+        except FileNotFoundError:
+            raise StoreError(f"{path}: there is no such file; build the reference again") from None
+        except _DAMAGES as problem:
+            raise self.describe_damage(problem) from problem
+        if not isinstance(self.header, dict) or self.header.get("format") != FORMAT_NAME:
+            raise StoreError(f"{path}: not a profile of this engine")
+        if self.header.get("version") not in READABLE_VERSIONS:
+            raise StoreError(
+                f"{path}: the profile has format version {self.header.get('version')!r}, and this engine reads "
+                f"versions up to {FORMAT_VERSION}; upgrade the engine, or build the reference again"
+            )
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Return an array.
+
+        Raises
+        ------
+        StoreError
+            The file has no such array, or it is damaged.
+        """
+        try:
+            return _parse_npy(self._file.read(f"{name}.npy"))
+        except _DAMAGES as problem:
+            raise self.describe_damage(problem) from problem
+
+    def describe_damage(self, problem: object) -> StoreError:
+        """Return the error of a file that has this problem."""
+        return StoreError(f"{self._path}: damaged profile ({problem}); build the reference again")
+
+
+class ArrayGroup(Mapping[str, NDArray[Any]]):
+    """The arrays of an archive whose names begin alike, by the rest of their names; each is read when it is asked for.
+
+    Raises
+    ------
+    StoreError
+        An array is damaged, or there is none of this name.
+    """
+
+    def __init__(self, archive: Archive, prefix: str) -> None:
+        self._archive, self._prefix = archive, prefix
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._archive.read(self._prefix + name)
+
+    def __contains__(self, name: object) -> bool:
+        return f"{self._prefix}{name}" in self._archive.names
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removeprefix(self._prefix) for name in self._archive.names if name.startswith(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -112,8 +112,7 @@ def feed_blocks(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> Feed:
         wanted = [reading[name] for name in readers]
         # values are cast after reading, block by block: with the casts in the query polars takes three times the memory
         columns_of_readers = frame.select(map(column_named, readers))
-        row_groups_ahead = 2 if again else 1  # to select values is quick
-        for raw in iterate_blocks(columns_of_readers, rows_per_block(len(readers)), row_groups_ahead=row_groups_ahead):
+        for raw in iterate_blocks(columns_of_readers, rows_per_block(len(readers))):
             block = raw.select(wanted)
             rows += len(block)
             # polars would also take the name of a series as a pattern

@@ -16,6 +16,7 @@ from engine.drift.distributions.columns import Column, Numerical
 from engine.drift.distributions.intervals import GridIntervals
 from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.quantile_grid import GRID_POINTS, QuantileGrid, RunningMoments
+from engine.drift.distributions.value_table import ValueTable
 from engine.drift.kernels.grid_positions import Gaps
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, refine_intervals
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
@@ -123,10 +124,14 @@ class GridAccumulator:
         moments = self._moments()
         counts, interval_counts, sums = self.grid.collect(self._counts)
         intervals = GridIntervals(interval_counts, sums, self.grid.centre)
-        column = Numerical(self.grid.points, counts, rows - moments.rows, moments, intervals, grid=self.grid)
+        column = Numerical(
+            ValueTable(self.grid.points, counts), rows - moments.rows, moments, intervals, grid=self.grid
+        )
         if self._reference is None:
             return column
         wanted = intervals_to_refine(self._reference, column, MAX_REFINED_ROWS)
+        if self._kept is None:
+            self._reference.table.release()
         if not wanted.any():
             return column
         refining = RefiningAccumulator(self.grid, column, intervals, wanted)
@@ -183,7 +188,7 @@ class RefiningAccumulator(IntervalSelection):
             column.values, column.counts, self._intervals.counts, self._intervals.sums, self._wanted, values, counts
         )
         intervals = GridIntervals(gaps, sums, self._intervals.centre)
-        return Numerical(points, counts, column.missing, column.moments, intervals, grid=self._grid)
+        return Numerical(ValueTable(points, counts), column.missing, column.moments, intervals, grid=self._grid)
 
 
 class ValueCounts:

@@ -184,7 +184,18 @@ def profile(
     DataError
         A column does not exist or cannot be used in its role, or the data cannot be read.
     """
-    sample = open_sample(data)[0]
+    return profile_sample(open_sample(data)[0], roles, entity=entity, against=against, most_values=most_values)
+
+
+def profile_sample(
+    sample: Sample,
+    roles: Mapping[str, Role | str] | None = None,
+    *,
+    entity: str | None = None,
+    against: Profile | None = None,
+    most_values: int = MAX_DISTINCT_VALUES,
+) -> Profile:
+    """Return the profile of an open sample: see `profile`."""
     unmeasured: Mapping[str, str] = {}
     changes: Mapping[str, str] = {}
     if roles is None and against is not None:
@@ -253,9 +264,9 @@ def _plan_reading(
     reference_columns: dict[str, Numerical] = {}
     for name, column in against.columns.items() if against else ():
         if isinstance(column, Numerical) and kept_roles.get(name) is Role.NUMERICAL:
-            whole = schema[name] == pl.Int64 and column.values.dtype == np.int64
+            whole = schema[name] == pl.Int64 and column.table.dtype == np.int64
             converted = column if whole else column.as_floats()
-            if len(converted.values):
+            if converted.table.size:
                 reference_columns[name] = converted
                 reading[name] = reading[name] if whole else reading[name].cast(pl.Float64)
 
@@ -267,7 +278,7 @@ def _plan_reading(
         if kept_roles[name] is Role.CATEGORICAL:
             return CategoryAccumulator()
         whole = schema[name] == pl.Int64 and (
-            name not in reference_columns or reference_columns[name].values.dtype == np.int64
+            name not in reference_columns or reference_columns[name].table.dtype == np.int64
         )
         return ExactAccumulator(whole, reference_columns.get(name), most_values, keep=keep, exact=exact)
 
@@ -294,16 +305,17 @@ def _read_sample(
         sample.show_values(kept_roles), kept_roles, against, keep=keep, exact=exact, most_values=most_values
     )
     feed = sample.feed(plan.blocks)
-    if entity is None:
-        rows, finished = read_columns(plan.blocks, feed, plan.create_accumulator, finish)
-        return rows, None, finished
-    chosen_rows = sample.choose_entity_rows(plan.reading, entity)
-    rows, finished = read_columns(
-        plan.blocks,
-        feed,
-        plan.create_accumulator,
-        lambda name, column: finish(name, _attach_entity_rows(column, chosen_rows[f"value {name}"])),
-    )
+    with sample.expect_unchanged():
+        if entity is None:
+            rows, finished = read_columns(plan.blocks, feed, plan.create_accumulator, finish)
+            return rows, None, finished
+        chosen_rows = sample.choose_entity_rows(plan.reading, entity)
+        rows, finished = read_columns(
+            plan.blocks,
+            feed,
+            plan.create_accumulator,
+            lambda name, column: finish(name, _attach_entity_rows(column, chosen_rows[f"value {name}"])),
+        )
     return rows, _list_entities(entity, chosen_rows), finished
 
 
@@ -376,9 +388,9 @@ def _describe_known_column(column: Column, kind: str) -> KnownColumn:
     if isinstance(column, Categorical):
         return describe_column(column.role, kind, column.labels if len(column.counts) <= 2 else [])
     # only of a column whose values are all in its table can be said that it has no others
-    few = column.intervals is None and len(column.values) <= 2
+    few = column.intervals is None and column.table.size <= 2
     labels = [f"{value:g}" for value in column.values.tolist()] if few else []
-    kind = kind or ("integer" if column.values.dtype == np.int64 else "number")
+    kind = kind or ("integer" if column.table.dtype == np.int64 else "number")
     return describe_column(column.role, kind, labels, exact=column.intervals is None)
 
 

@@ -18,10 +18,10 @@ from engine.drift.distributions.entity_rows import EntityRows
 from engine.drift.distributions.intervals import GridIntervals
 from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.quantile_grid import GRID_POINTS, GridPlan
-from engine.drift.kernels.value_tables import Counts, Values
+from engine.drift.distributions.value_table import ValueTable
+from engine.drift.kernels.value_tables import Counts, Values, share_ones
 from engine.drift.profiles import archive
 from engine.drift.reading.roles import Role
-from engine.errors import StoreError
 
 FEWEST_PLANNED_VALUES = 1 << 16
 """Distinct values of a column from which on a file keeps its grid: to fit one takes longer than to read it."""
@@ -55,7 +55,7 @@ def plan_arrays(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
     """
     arrays: dict[str, NDArray[Any]] = {}
     for i, column in enumerate(columns.values()):
-        if isinstance(column, Numerical) and not column.intervals and len(column.values) >= FEWEST_PLANNED_VALUES:
+        if isinstance(column, Numerical) and not column.intervals and column.table.size >= FEWEST_PLANNED_VALUES:
             plan = column.quantile_grid(GRID_POINTS).plan
             arrays[f"{i}.grid"] = plan.positions
             arrays[f"{i}.map"] = np.append([plan.by_bits, plan.low, plan.scale], plan.cells.astype(np.float64))
@@ -95,25 +95,22 @@ def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None, d
     StoreError
         The file is missing, damaged, not a profile, or written by a newer engine.
     """
-    header, arrays = archive.read_archive(path)
-    by_column: dict[str, dict[str, NDArray[Any]]] = {}
-    for key, array in arrays.items():
-        index, _, name = key.rpartition(".")
-        by_column.setdefault(index, {})[name] = array
+    file = archive.Archive(path)
+    header = file.header
     try:
         rows = _require_row_count(header["rows"])
-        entities = _parse_entities(header.get("entity") or "", header.get("hashes", ""), by_column.get("", {}))
+        entities = _parse_entities(header.get("entity") or "", header.get("hashes", ""), archive.ArrayGroup(file, ""))
         columns: dict[str, Column] = {}
         for i, (name, role, missing, *approximate) in enumerate(header["columns"]):
             _require(
                 isinstance(name, str) and name not in columns, f"the column name {name!r} is not a text or occurs twice"
             )
-            column_arrays = by_column.get(str(i), {})
+            column_arrays = archive.ArrayGroup(file, f"{i}.")
             column = _COLUMN_PARSERS[Role(role)](_require_row_count(missing), approximate, column_arrays)
             _require(column.present + missing == rows, f"the counts of column {name!r} do not add up to the rows")
-            chosen: NDArray[Any] = column_arrays.get("chosen", np.empty(0))
             _require(
-                len(chosen) == (len(entities.keys) if entities else 0), f"the entities of column {name!r} do not fit"
+                _count_entity_rows(column) == (len(entities.keys) if entities else 0),
+                f"the entities of column {name!r} do not fit",
             )
             columns[name] = column
         _require(entities is None or len(entities.keys) <= rows, "there are more entities than rows")
@@ -126,11 +123,11 @@ def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None, d
         )
         return rows, columns, entities, types
     except (KeyError, ValueError, TypeError, IndexError, OverflowError) as problem:
-        raise StoreError(f"{path}: damaged profile ({problem}); build the reference again") from problem
+        raise file.describe_damage(problem) from problem
 
 
 def _parse_entities(name: str, hashes: str, arrays: Arrays) -> Entities | None:
-    if not arrays:
+    if "entities" not in arrays:
         return None
     keys, rows = _require_array(arrays, "entities", np.uint64), _require_array(arrays, "rows", np.uint64)
     _require(isinstance(name, str) and len(keys) == len(rows), "the numbers of entities and of their rows differ")
@@ -163,18 +160,36 @@ def _parse_categorical(missing: int, _: list[list[Any]], arrays: Arrays) -> Cate
 
 
 def _parse_numerical(missing: int, approximate: list[list[Any]], arrays: Arrays) -> Numerical:
-    values, counts = _require_values(arrays, "values"), _require_counts(arrays, "counts")
-    _require(len(values) == len(counts), "the numbers of values and of their counts differ")
+    values, counts = _read_table(arrays)
     entity_rows = _parse_entity_rows(values, arrays)
     if not approximate:
         _require((counts >= 1).all(), "a value has a count of 0")
-        return Numerical.exact(values, counts, missing, entity_rows, _parse_plan(len(values), arrays))
+        plan = _parse_plan(len(values), arrays)
+        if plan is None:
+            return Numerical.exact(values, counts, missing, entity_rows)
+        column = Numerical.exact(values, counts, missing, entity_rows, plan, lambda: _read_table(arrays))
+        column.quantile_grid(plan.buckets)
+        column.table.release()  # the grid is what a batch is counted on; the table is needed after that
+        return column
     [[rows, *moments, centre]] = approximate
     _require(all(type(number) in (int, float) for number in (*moments, centre)), "a moment is not a number")
     intervals = GridIntervals(_require_counts(arrays, "gaps"), _require_array(arrays, "sums", np.float64), centre)
-    column = Numerical(values, counts, missing, Moments(_require_row_count(rows), *moments), intervals, entity_rows)
+    known = Moments(_require_row_count(rows), *moments)
+    column = Numerical(ValueTable(values, counts), missing, known, intervals, entity_rows)
     _require_consistent_column(column, intervals)
     return column
+
+
+def _read_table(arrays: Arrays) -> tuple[Values, Counts]:
+    """Return the distinct values of a column and their counts."""
+    values, counts = _require_values(arrays, "values"), _require_counts(arrays, "counts")
+    _require(len(values) == len(counts), "the numbers of values and of their counts differ")
+    return values, share_ones(counts)
+
+
+def _count_entity_rows(column: Column) -> int:
+    rows = column.entity_rows
+    return 0 if rows is None else len(rows.positions if isinstance(rows, EntityRows) else rows)
 
 
 def _parse_plan(values: int, arrays: Arrays) -> GridPlan | None:
@@ -262,8 +277,9 @@ def _parse_entity_rows(column: Values, arrays: Arrays) -> EntityRows | None:
 
 
 def _require_array(arrays: Arrays, name: str, *types: type[np.generic]) -> NDArray[Any]:
-    _require(arrays[name].dtype in types, f"the array {name!r} has type {arrays[name].dtype}")
-    return arrays[name]
+    array = arrays[name]
+    _require(array.dtype in types, f"the array {name!r} has type {array.dtype}")
+    return array
 
 
 def _require_values(arrays: Arrays, name: str) -> Values:

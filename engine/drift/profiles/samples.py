@@ -1,6 +1,8 @@
 """The rows of a sample, wherever they are: in a frame of this process, or in a cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
@@ -10,6 +12,8 @@ from engine.drift.profiles.entity_choice import choose_entity_rows
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns
 from engine.drift.reading.roles import Role, roles
 from engine.drift.reading.sources import is_spark_frame, open_table
+from engine.errors import DataError
+from engine.file_identity import FileIdentity
 
 
 class Sample(Protocol):
@@ -34,12 +38,15 @@ class Sample(Protocol):
     def choose_entity_rows(self, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
         """Return one row per entity (see `entity_choice`)."""
 
+    def expect_unchanged(self) -> AbstractContextManager[None]:
+        """Raise a `DataError` after the block, in which the rows are read, if they have changed meanwhile."""
+
 
 class FrameSample:
-    """The rows of a polars frame."""
+    """The rows of a polars frame; `files` are the files that it reads, as far as they are known, with their state."""
 
-    def __init__(self, frame: pl.LazyFrame) -> None:
-        self._frame = frame
+    def __init__(self, frame: pl.LazyFrame, files: Mapping[Path, FileIdentity] | None = None) -> None:
+        self._frame, self._files = frame, files or {}
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -47,7 +54,7 @@ class FrameSample:
 
     def align(self, known: Mapping[str, KnownColumn]) -> tuple[Sample, Alignment]:
         alignment = align_columns(self._frame, known)
-        return FrameSample(alignment.frame), alignment
+        return FrameSample(alignment.frame, self._files), alignment
 
     def find_roles(self, entity: str | None) -> dict[str, Role]:
         return roles(self._frame, entity=entity)[0]
@@ -61,6 +68,23 @@ class FrameSample:
     def choose_entity_rows(self, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
         return choose_entity_rows(self._frame, reading, entity)
 
+    @contextmanager
+    def expect_unchanged(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            # files are opened anew for each piece of their rows: what else went wrong is a result of the change
+            if changed := [path for path, state in self._files.items() if _identify(path) != state]:
+                raise DataError(f"{changed[0]} has changed while it was read: read it once it is complete")
+
+
+def _identify(path: Path) -> FileIdentity | None:
+    """Return what tells the state of a file from others; None if it is gone."""
+    try:
+        return FileIdentity.from_stat(path.stat())
+    except OSError:
+        return None
+
 
 def open_sample(data: Any) -> tuple[Sample, tuple[str, ...]]:
     """Return the rows of a Spark DataFrame, or of what `open_table` accepts; and what must be told about its files."""
@@ -68,5 +92,6 @@ def open_sample(data: Any) -> tuple[Sample, tuple[str, ...]]:
         from engine.drift.spark.samples import SparkSample
 
         return SparkSample(data), ()
-    frame, said = open_table(data)
-    return FrameSample(frame), said
+    opened = open_table(data)
+    states = {path: state for path in opened.files if (state := _identify(path)) is not None}
+    return FrameSample(opened.frame, states), opened.notes

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -49,7 +49,7 @@ def scan_table(data: Any) -> pl.LazyFrame:
     -----
     Columns of extension types have the type that stores their values (see `read_storage`).
     """
-    return open_table(data)[0]
+    return open_table(data).frame
 
 
 def hold_rows(data: Any) -> pl.DataFrame:
@@ -60,8 +60,16 @@ def hold_rows(data: Any) -> pl.DataFrame:
         return scan_table(data).collect()
 
 
-def open_table(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
-    """Return the rows of `data` as `scan_table` does, and what must be told about how its files are read.
+class OpenedTable(NamedTuple):
+    """The rows of a table, what must be told about how its files are read, and which these are."""
+
+    frame: pl.LazyFrame
+    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+def open_table(data: Any) -> OpenedTable:
+    """Return the rows of `data` as `scan_table` does, and what is known of its files.
 
     Raises
     ------
@@ -69,11 +77,11 @@ def open_table(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
         As `scan_table`.
     """
     with translate_read_errors():
-        frame, said = _open_form(data)
-        return read_storage(frame), said
+        opened = _open_form(data)
+        return opened._replace(frame=read_storage(opened.frame))
 
 
-def _open_form(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
+def _open_form(data: Any) -> OpenedTable:
     if isinstance(data, str | Path):
         return _open_path(Path(data))
     if is_spark_frame(data):
@@ -81,7 +89,7 @@ def _open_form(data: Any) -> tuple[pl.LazyFrame, tuple[str, ...]]:
             "a Spark DataFrame is read by its executors, which only profile, compare, roles and sample ask for: give "
             "the rows of sample(…), or all of them as data.toArrow()"
         )
-    return (data if isinstance(data, pl.LazyFrame) else _hold_table(data)), ()
+    return OpenedTable(data if isinstance(data, pl.LazyFrame) else _hold_table(data))
 
 
 def _hold_table(data: Any) -> pl.LazyFrame:
@@ -149,8 +157,7 @@ def _to_polars(data: Any) -> pl.DataFrame:
         raise DataError(f"{_qualified_type_name(data)} is not a table: {problem}") from problem
 
 
-def _open_path(path: Path) -> tuple[pl.LazyFrame, tuple[str, ...]]:
-    """Return the rows of the files of a path, and what must be told about how they are read."""
+def _open_path(path: Path) -> OpenedTable:
     found = list_data_files(path)
     notes, readings = found.notes, CsvColumns()
     with translate_read_errors(path):
@@ -171,7 +178,7 @@ def _open_path(path: Path) -> tuple[pl.LazyFrame, tuple[str, ...]]:
             scan = partial(scan_typed_files, found.format, None)
             frame = add_key_columns(found.paths, _leave_out_columns(found, scan), scan, apart=apart)
         frame.collect_schema()  # polars opens the files here for the first time
-    return frame, notes
+    return OpenedTable(frame, notes, tuple(found.paths))
 
 
 def _leave_out_columns(found: FoundFiles, scan: ScanFiles) -> dict[Path, dict[str, KeyValue]]:

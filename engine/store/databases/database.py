@@ -7,13 +7,13 @@ counted without locks on rows. A forked process must open the state again.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, event, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, event, insert, select
 
 from engine.errors import StoreError
 from engine.store.clock import utc_now
@@ -194,12 +194,30 @@ def replace_texts(engine: Engine, replace: Callable[[str], str]) -> None:
         _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
     ) -> tuple[str, Any]:
         several = many and isinstance(parameters, list)  # else they are one row for a statement with all values
-        return statement, [replace_row(row) for row in parameters] if several else replace_row(parameters)
+        rows = parameters if several else [parameters]
+        if rows and isinstance(rows[0], Mapping):
+            replaced: list[Any] = [dict(zip(row, replace_values(row.values()), strict=True)) for row in rows]
+        else:
+            replaced = [tuple(replace_values(row)) for row in rows]
+        return statement, replaced if several else replaced[0]
 
-    def replace_row(row: Any) -> Any:
-        if isinstance(row, Mapping):
-            return {name: replace(value) if isinstance(value, str) else value for name, value in row.items()}
-        return tuple([replace(value) if isinstance(value, str) else value for value in row])
+    def replace_values(values: Iterable[Any]) -> list[Any]:
+        return [replace(value) if isinstance(value, str) else value for value in values]
+
+
+def insert_rows(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert many rows, whose values the driver takes as they are: numbers, texts, truth values and None.
+
+    SQLAlchemy would convert each row in Python, which takes longer than SQLite needs to insert it.
+
+    Parameters
+    ----------
+    names
+        The columns, in the order of the values of each row and of the table.
+    """
+    statement = insert(table).compile(dialect=connection.dialect, column_keys=list(names))
+    given = rows if statement.positional else [dict(zip(names, row, strict=True)) for row in rows]
+    connection.exec_driver_sql(str(statement), list(given))
 
 
 def child_rows(

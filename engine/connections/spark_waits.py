@@ -1,0 +1,120 @@
+"""What a run waits for of Spark without an end: executors that are gone, and a server of Spark Connect that is gone.
+
+Spark waits for executors for ever, because others may come, and its client for minutes for a server. Here such a wait
+is said in the log of the run, and is ended by an error.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable
+from threading import Thread
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from engine.connections.database_errors import DatabaseError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+LONGEST_WAIT = 120
+"""Seconds that are waited for a server of Spark Connect and for its executors; others have spark.network.timeout."""
+
+_QUIET = 10
+"""Seconds of waiting before it is said; and those that are waited again if the whole time has been waited in vain."""
+
+_EXECUTORS = "Spark has no executor; the run waits for one"
+_NO_EXECUTOR = (
+    "the cluster of Spark has had no executor for {} s: start workers, wait until others have ended, or ask for less, "
+    "by spark.executor.memory or spark.cores.max"
+)
+
+
+class _Wait:
+    """A wait for something that has an end."""
+
+    def __init__(self, what: str, most: int) -> None:
+        self._what, self._most = what, most
+        self._left = max(most, _QUIET)
+        self._began: float | None = None
+        self._said = False
+
+    def end(self) -> None:
+        """Note that it is there."""
+        self._began, self._left = None, self._most
+
+    def pause(self) -> None:
+        """Note that nothing asks for it."""
+        self._began = None
+
+    def go_on(self) -> bool:
+        """Note that it is waited for; return whether it has been for too long."""
+        now = monotonic()
+        if self._began is None:
+            self._began, self._said = now, False
+        waited = now - self._began
+        if waited >= self._left:
+            self._began, self._left = None, _QUIET
+            return True
+        if waited >= _QUIET and not self._said:
+            self._said = True
+            warnings.warn_explicit(f"{self._what}, at most {self._most} s", RuntimeWarning, "Spark", 0)
+        return False
+
+
+def watch_executors(context: Any) -> None:
+    """Cancel the jobs of a cluster that has had no executor for spark.network.timeout, in a thread.
+
+    Executors that are lost are only waited for where a job needs one: with dynamic allocation they come with a job.
+    """
+    if context._jsc.sc().isLocal():  # the driver is its executor
+        return
+    most = context._jsc.sc().conf().getTimeAsSeconds("spark.network.timeout", f"{LONGEST_WAIT}s")
+    Thread(target=_watch_jobs, args=(context, most), name="waits for executors of Spark", daemon=True).start()
+
+
+def _watch_jobs(context: Any, most: int) -> None:
+    from py4j.protocol import Py4JError
+
+    wait = _Wait(_EXECUTORS, most)
+    scala, tracker = context._jsc.sc(), context.statusTracker()
+    try:
+        while not scala.isStopped():
+            if scala.getExecutorMemoryStatus().size() > 1:  # the driver is one of them
+                wait.end()
+            elif not (jobs := list(tracker.getActiveJobsIds())):
+                wait.pause()
+            elif wait.go_on():
+                for job in jobs:
+                    scala.cancelJob(job, _NO_EXECUTOR.format(most))
+            sleep(1)
+    except (Py4JError, OSError):  # Java has ended, which the next query tells
+        return
+
+
+def bound_waits_of_client(session: "SparkSession") -> None:
+    """Let the client of a server of Spark Connect wait for it, and for its executors, for `LONGEST_WAIT`."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicyState
+
+    server = _Wait("the server of Spark Connect does not answer; the run waits for it", LONGEST_WAIT)
+    executors = _Wait(_EXECUTORS, LONGEST_WAIT)
+
+    class BoundedPolicy(DefaultPolicy):  # type: ignore[misc,unused-ignore]  # Any where pyspark is not installed
+        def to_state(self) -> RetryPolicyState:  # of each call of the server
+            server.pause()
+            return super().to_state()
+
+        def can_retry(self, e: BaseException) -> bool:
+            return super().can_retry(e) and not server.go_on()
+
+    def see_progress(stages: Iterable[Any] | None, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
+        if not done:
+            server.end()
+        if inflight_tasks:
+            executors.end()
+        elif done or all(stage.done for stage in stages or ()):
+            executors.pause()
+        elif executors.go_on():
+            raise DatabaseError(_NO_EXECUTOR.format(LONGEST_WAIT), transient=True)
+
+    session.client.set_retry_policies([BoundedPolicy(max_retries=None, max_backoff=5_000)])
+    register: Callable[..., None] = session.registerProgressHandler
+    register(see_progress)
