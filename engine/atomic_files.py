@@ -21,11 +21,16 @@ def replace_file(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield part
-        descriptor = os.open(part, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)  # a rename must not survive a loss of power without the content
-        finally:
-            os.close(descriptor)
+        sync_path(part)  # a rename must not survive a loss of power without the content
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync_path(path: Path) -> None:
+    """Write a file, or the entries of a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

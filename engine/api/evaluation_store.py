@@ -3,25 +3,26 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import spec
 from engine.acting_user import describe_acting_user
 from engine.api import tabulation
-from engine.api.lookup import check_last, choose_id, unknown_name
+from engine.api.evaluation_selection import choose_evaluation, load_previous, select_evaluations, select_origin
+from engine.api.lookup import check_last
+from engine.api.project_tables import ProjectTables
 from engine.api.result_table import ResultTable
 from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.pipeline.context import StateContext
-from engine.pipeline.evaluation_times import select_earlier
 from engine.scenarios.context import RunContext
 from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.spec.metric_names import resolve_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
-from engine.store import CheckPoint, EvaluationFilter, Removal
+from engine.store import CheckPoint, Removal
 from engine.views.store_view import describe_store
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class EvaluationStore:
         named = [metrics] if isinstance(metrics, str) else metrics
         wanted = self.displayed if named is None else [self._parse_metric(metric) for metric in named]
         with self.open_state() as context:
-            where = _select_origin(origin, superseded=superseded)
+            where = select_origin(origin, superseded=superseded)
             found = context.store.evaluations.history(self.name, check_last(last), metrics=wanted, where=where)
             if origin is not None and not found:
                 raise UsageError(f"{self.name}: nothing was pulled from {origin!r}; engine pull SPEC {origin} does it")
@@ -126,15 +127,7 @@ class EvaluationStore:
             return self._load_evaluation(name, context)
 
     def _load_evaluation(self, name: str | None, context: StateContext) -> Evaluation:
-        return context.store.evaluations.get(self._resolve_id(name, context))
-
-    def _resolve_id(self, name: str | None, context: StateContext) -> str:
-        evaluations = context.store.evaluations
-        found = evaluations.find_ids(self.name, name) if name is None or isinstance(name, str) else []
-        everything = EvaluationFilter(any_origin=True)
-        if not found and (name is None or not evaluations.count(self.name, everything)):
-            raise UsageError(f"evaluation store {self.name!r} has no evaluations yet: make one with `engine run`")
-        return choose_id("evaluation", name or "", found, lambda: evaluations.list_names(self.name))
+        return context.store.evaluations.get(choose_evaluation(self.name, name, context))
 
     def count(self, *, superseded: bool = False, origin: str | None = None) -> int:
         """Return the number of evaluations; with `superseded`, of those too that have been superseded.
@@ -142,7 +135,7 @@ class EvaluationStore:
         With `origin`, only those that were pulled from this deployment count.
         """
         with self.open_state() as context:
-            return context.store.evaluations.count(self.name, _select_origin(origin, superseded=superseded))
+            return context.store.evaluations.count(self.name, select_origin(origin, superseded=superseded))
 
     def starts_anew(self, last: int | None = None) -> list[Evaluation]:
         """Return the evaluations, among the `last`, at which the history starts anew because their model is another.
@@ -210,19 +203,14 @@ class EvaluationStore:
         created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
         evaluation_id, detectable (what would have broken an OK in 4 of 5 batches of this size).
         """
-        return self.tabulate_checks(evaluation, last).to_frame()
-
-    def tabulate_checks(self, evaluation: str | None = None, last: int | None = None) -> ResultTable:
-        """Return what `checks` returns, without polars."""
-        with self.open_state() as context:
-            only = None if evaluation is None else self._resolve_id(evaluation, context)
-            points = context.store.checks.history(self.name, last=check_last(last), evaluation=only)
-            return tabulate_check_points(points, context)
+        return ProjectTables(self.project, self.open_state).checks(self.name, evaluation, last).to_frame()
 
     def latest_checks(self, evaluation: str | None = None) -> list[CheckPoint]:
         """Return the results of each check when it was last applied to an evaluation, oldest first."""
         with self.open_state() as context:
-            points = context.store.checks.history(self.name, evaluation=self._resolve_id(evaluation, context))
+            points = context.store.checks.history(
+                self.name, evaluation=choose_evaluation(self.name, evaluation, context)
+            )
         newest = {point.result.check: point.created for point in sorted(points, key=lambda point: point.created)}
         return [point for point in points if point.created == newest[point.result.check]]
 
@@ -292,7 +280,7 @@ class EvaluationStore:
         with self.open_session() as context:
             found = self._load_evaluation(evaluation, context)
             if reference is None:
-                return comparison.compare_with_evaluation(found, self._load_previous(found.id, context), context)
+                return comparison.compare_with_evaluation(found, load_previous(self.name, found.id, context), context)
             if reference == "model_test" or reference.startswith("dataset:"):
                 return comparison.compare_with_rows(found, reference, context)
             return comparison.compare_with_evaluation(found, self._load_evaluation(reference, context), context)
@@ -321,20 +309,7 @@ class EvaluationStore:
     def before(self, evaluation: str | None = None) -> Evaluation:
         """Return the evaluation before this one; of the same model, unless the history goes on across models."""
         with self.open_state() as context:
-            return self._load_previous(self._resolve_id(evaluation, context), context)
-
-    def _load_previous(self, id_: str, context: StateContext) -> Evaluation:
-        evaluations = context.store.evaluations
-        chosen = evaluations.get(id_)
-        earlier = select_earlier(chosen, context)
-        found = evaluations.find_newest(self.name, earlier)
-        if found is None:
-            of_others = earlier.model and evaluations.find_newest(self.name, replace(earlier, model=None))
-            whose = " of the same model" if of_others else ""
-            raise UsageError(
-                f"there is no evaluation{whose} before {chosen.name!r}; name the reference, such as dataset:NAME"
-            )
-        return found
+            return load_previous(self.name, choose_evaluation(self.name, evaluation, context), context)
 
     def select(
         self,
@@ -364,26 +339,7 @@ class EvaluationStore:
             There is no evaluation with a name, or none with a label or with its value.
         """
         with self.open_state() as context:
-            called = {self._choose_name(name, context) for name in names} if names else None
-            moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
-            everything = _select_origin(origin, superseded=True)
-            where = replace(everything, called=called, moment_before=moment)
-            found = context.store.evaluations.history(self.name, metrics=[], where=where)
-            meant = [one for one in found if one.origin == origin or one.id in (called or ())]
-            wanted = labels or {}
-            chosen = [one for one in meant if wanted.items() <= one.labels.items()]
-            if wanted and not chosen:
-                _require_labels(wanted, context.store.evaluations.history(self.name, metrics=[], where=everything))
-        return chosen
-
-    def _choose_name(self, name: str, context: StateContext) -> str:
-        """Return the name, if evaluations have it, else the id of the only evaluation that it can mean."""
-        evaluations = context.store.evaluations
-        named = EvaluationFilter(name=name, superseded=True, any_origin=True)
-        if evaluations.history(self.name, 1, metrics=[], where=named):
-            return name
-        found = evaluations.find_ids(self.name, name)
-        return choose_id("evaluation", name, found, lambda: evaluations.list_names(self.name))
+            return select_evaluations(self.name, names, labels, before, origin, context)
 
     def remove(self, *evaluations: str | Evaluation) -> tuple[str, ...]:
         """Remove evaluations with their files, record who removed them, and return their ids.
@@ -413,24 +369,3 @@ class EvaluationStore:
         """Return the removals of evaluations, oldest first: names, user and time."""
         with self.open_state() as context:
             return context.store.evaluations.list_removals(self.name)
-
-
-def _select_origin(origin: str | None, *, superseded: bool) -> EvaluationFilter:
-    """Return the condition of having been pulled from a deployment; None: of being stored, whatever the origin."""
-    return EvaluationFilter(superseded=superseded, origin=origin, any_origin=origin is None)
-
-
-def _require_labels(labels: Mapping[str, str], known: Sequence[Evaluation]) -> None:
-    """Raise a UsageError for a label, or the value of a label, that no evaluation has; if there are evaluations."""
-    for key, value in labels.items():
-        values = [one.labels[key] for one in known if key in one.labels]
-        if known and not values:
-            raise unknown_name("label", key, [label for one in known for label in one.labels])
-        if known and value not in values:
-            raise unknown_name(f"evaluation with label {key} =", value, values)
-
-
-def tabulate_check_points(points: Sequence[CheckPoint], context: StateContext) -> ResultTable:
-    """Return one row per result of a check, with the name of its evaluation."""
-    ids = {point.result.evaluation for point in points if point.result.evaluation is not None}
-    return tabulation.tabulate_checks(points, context.store.evaluations.name_ids(ids))

@@ -1,10 +1,14 @@
-"""The error for an unknown name or id: a suggestion, or the names that exist."""
+"""Finds what a name or an id means; the error for an unknown one suggests a name, or lists those that exist."""
 
 from collections.abc import Callable, Sequence
 
 from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_some
+from engine.pipeline.context import StateContext
+from engine.spec import ProjectSpec
+from engine.spec.resources.datasets import AnyDataset
+from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.store import shorten_id
 
 
@@ -37,3 +41,32 @@ def check_last(last: int | None) -> int | None:
     if last is not None and (not isinstance(last, int) or last < 0):
         raise UsageError(f"last = {last!r} is not possible: it is the number of the newest rows to return, or None")
     return last
+
+
+def require_store(name: str, spec: ProjectSpec) -> None:
+    """Raise a UsageError unless a spec has an evaluation store of this name."""
+    stores = list(spec.evaluation_stores)
+    if name in stores:
+        return
+    if stores and name in spec.datasets:
+        raise UsageError(f"{name!r} is a dataset, but an evaluation store is needed: {', '.join(stores)}")
+    raise unknown_name("evaluation store", name, stores)
+
+
+def find_target(name: str, spec: ProjectSpec) -> EvaluationStoreSpec | AnyDataset:
+    """Return the declaration of an evaluation store or a dataset; raises UsageError if there is neither."""
+    targets = {**spec.datasets, **spec.evaluation_stores}
+    if name not in targets:
+        raise unknown_name("evaluation store or dataset", name, [*spec.evaluation_stores, *spec.datasets])
+    return targets[name]
+
+
+def require_check(target: str, check: str, spec: ProjectSpec) -> None:
+    """Raise a UsageError unless a store or dataset has a check of this name."""
+    if check not in (known := find_target(target, spec).checks):
+        raise unknown_name(f"check of {target}", check, list(known))
+
+
+def choose_run(id_: str, context: StateContext) -> str:
+    """Return the id of the run that a text can only mean; raises UsageError if there is none, or several."""
+    return choose_id("run", id_, context.store.runs.find_ids(id_), context.store.runs.list_short_ids)

@@ -4,61 +4,42 @@ Nothing stays open between calls, so an idle notebook holds no lock and no file.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import spec
-from engine.acting_user import describe_acting_user
-from engine.api import tabulation, trigger_history
-from engine.api.evaluation_store import EvaluationStore, tabulate_check_points
-from engine.api.lookup import check_last, choose_id, unknown_name
-from engine.api.result_table import ResultTable
-from engine.api.run_logs import tabulate_log
+from engine.api import messages, mutes, tabulation, trigger_history
+from engine.api.deployment_status import describe_deployed, describe_here, load_deployed
+from engine.api.evaluation_store import EvaluationStore
+from engine.api.lookup import choose_run, find_target, require_store
+from engine.api.opened_state import open_session, open_state
+from engine.api.project_tables import ProjectTables
 from engine.bundles.project_bundles import list_project_bundles
-from engine.errors import DataError, EngineError, UsageError
-from engine.evaluation.record import CheckMute, CheckResult
+from engine.errors import DataError, UsageError
+from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some
-from engine.formatting.moments import format_minute
-from engine.notifications import Delivery, deliver_messages, has_state
+from engine.notifications import Delivery
 from engine.pipeline.context import StateContext
 from engine.pipeline.log import LogLine
-from engine.pipeline.mutes import find_idle_mutes
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.context import RunContext
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult as Run
-from engine.service.deployments.deployed_spec import find_deployed_spec
 from engine.service.deployments.deploying import deploy_bundle, roll_back_deployment
-from engine.service.deployments.deployment_list import (
-    DeploymentState,
-    describe_deployment,
-    list_deployments,
-    list_operations,
-)
+from engine.service.deployments.deployment_list import list_deployments, list_operations
 from engine.service.deployments.pulling import Pulled, pull_evaluations
-from engine.service.deployments.settings import get_deployment
-from engine.service.deployments.targets import is_node, open_node
-from engine.service.project_status import (
-    ProjectState,
-    ProjectStatus,
-    StatusAnswer,
-    add_problems,
-    describe_deployment_answer,
-    describe_status,
-)
+from engine.service.project_status import ProjectStatus
 from engine.spec.disturbances import parse_term
-from engine.spec.resources.datasets import AnyDataset
-from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.variable_references import Value
-from engine.store import Mute, OutboxMessage, RunRecord, match_ids, shorten_id, utc_now
+from engine.store import RunRecord, shorten_id, utc_now
 from engine.store.node import OperationRow as Update
 from engine.store.retention import Pruned, prune_state
 from engine.store.state_size import StateSize, describe_size
-from engine.views.trigger_view import FireView, TriggerView, describe_pause
+from engine.views.trigger_view import describe_pause
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,6 +47,7 @@ if TYPE_CHECKING:
     from engine.api.replay import TriedValues
     from engine.pipeline.bundle_creation import CreatedBundle
     from engine.scenarios.drill import DrillResult
+
 
 __all__ = ["Project", "Run", "Update", "load", "run"]
 
@@ -105,6 +87,11 @@ class Project:
     def stores(self) -> list[str]:
         """The names of the evaluation stores."""
         return list(self.spec.evaluation_stores)
+
+    @property
+    def tables(self) -> ProjectTables:
+        """What the state holds as tables that need no polars, as the command line prints them."""
+        return ProjectTables(self.spec, self.open_state)
 
     def with_variables(self, **values: Value) -> "Project":
         """Return the project with other values of its variables.
@@ -162,11 +149,7 @@ class Project:
 
     def store(self, name: str) -> EvaluationStore:
         """Return an evaluation store; raises UsageError if the name is unknown."""
-        if name not in self.stores:
-            if name in self.spec.datasets and self.stores:
-                stores = ", ".join(self.stores)
-                raise UsageError(f"{name!r} is a dataset, but an evaluation store is needed: {stores}")
-            raise unknown_name("evaluation store", name, self.stores)
+        require_store(name, self.spec)
         return EvaluationStore(name, self.spec, self.open_state, self.open_session)
 
     def runs(self, last: int | None = None) -> "pl.DataFrame":
@@ -176,22 +159,12 @@ class Project:
         -------
         id, scenario, state (RUNNING, or the outcome), started (UTC), seconds, trigger, who, parent.
         """
-        return self.tabulate_runs(last).to_frame()
-
-    def tabulate_runs(self, last: int | None = None) -> ResultTable:
-        """Return what `runs` returns, without polars."""
-        with self.open_state() as context:
-            return tabulation.tabulate_runs(context.store.runs.history(last=check_last(last), whole=False))
-
-    def count_runs(self) -> int:
-        """Return the number of runs."""
-        with self.open_state() as context:
-            return context.store.runs.count()
+        return self.tables.runs(last).to_frame()
 
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
         """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
         with self.open_state() as context:
-            return context.store.runs.get(_choose_run(id, context))
+            return context.store.runs.get(choose_run(id, context))
 
     def log(self, run: str) -> "pl.DataFrame":
         """Return the log of a run and of the runs that it started: at (UTC), level, scenario, step, text.
@@ -201,14 +174,7 @@ class Project:
         UsageError
             There is no such run.
         """
-        return self.tabulate_log(run).to_frame()
-
-    def tabulate_log(self, run: str) -> ResultTable:
-        """Return what `log` returns, without polars."""
-        with self.open_state() as context:
-            runs = context.store.runs
-            family = runs.list_descendants(_choose_run(run, context))
-            return tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family])
+        return self.tables.log(run).to_frame()
 
     def checks(self, target: str, last: int | None = None) -> "pl.DataFrame":
         """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
@@ -223,15 +189,7 @@ class Project:
         UsageError
             There is no such dataset or store.
         """
-        return self.tabulate_checks(target, last=last).to_frame()
-
-    def tabulate_checks(self, target: str, evaluation: str | None = None, last: int | None = None) -> ResultTable:
-        """Return what `checks` returns, without polars; those of one evaluation, if it is named."""
-        self._require_target(target)
-        if evaluation is not None:
-            return self.store(target).tabulate_checks(evaluation, last)
-        with self.open_state() as context:
-            return tabulate_check_points(context.store.checks.history(target, last=check_last(last)), context)
+        return self.tables.checks(target, last=last).to_frame()
 
     def check(self, target: str, evaluation: str | None = None) -> list[CheckResult]:
         """Apply the checks of a dataset or an evaluation store, as the spec declares them now; record the results.
@@ -250,7 +208,7 @@ class Project:
         """
         from engine.pipeline.checks import apply_checks
 
-        self._require_target(target)
+        find_target(target, self.spec)
         if target in self.stores:
             return self.store(target).check(evaluation)
         if evaluation is not None:
@@ -270,7 +228,7 @@ class Project:
         """
         from engine.api.replay import replay_target
 
-        self._require_target(target)
+        find_target(target, self.spec)
         with self.open_session() as context:
             return replay_target(target, tried or {}, context).to_frame()
 
@@ -340,12 +298,7 @@ class Project:
         id, state, created (UTC), reporter, channel, to (receivers that do not have it), subject, tries, reason (of the
         last failure, or of dropping), run.
         """
-        return self.tabulate_outbox().to_frame()
-
-    def tabulate_outbox(self) -> ResultTable:
-        """Return what `outbox` returns, without polars."""
-        with self.open_state() as context:
-            return tabulation.tabulate_messages(context.store.outbox.list_unsent())
+        return self.tables.outbox().to_frame()
 
     def drop_messages(self, *ids: str) -> list[str]:
         """Drop undelivered and refused messages of the outbox: they are not tried again. Record who has dropped them.
@@ -366,11 +319,7 @@ class Project:
             There is no such undelivered message.
         """
         with self.open_state() as context:
-            dropped = [message.id for message in _select_messages(context, ids)]
-            for message in dropped:
-                reason = f"dropped by {describe_acting_user()} on {format_minute(context.clock())}"
-                context.store.outbox.drop(message, reason)
-            return dropped
+            return messages.drop_messages(ids, context)
 
     def retry_messages(self, *ids: str) -> list[Delivery]:
         """Send undelivered and refused messages of the outbox now; the parameters are those of `drop_messages`.
@@ -383,9 +332,7 @@ class Project:
             There is no such undelivered message.
         """
         with self.open_state() as context:
-            messages = _select_messages(context, ids)
-            context.store.make_due(messages)
-            return list(deliver_messages(context.store, self.spec, context.secrets, messages=messages))
+            return messages.retry_messages(ids, context)
 
     def mute(self, target: str, check: str, *, until: date | datetime | timedelta, reason: str) -> str:
         """Let a check count as OK until a time, and record who did so; return that as a sentence.
@@ -403,12 +350,8 @@ class Project:
         UsageError
             There is no such dataset, store or check, or the time is over.
         """
-        self._require_check(target, check)
         with self.open_state() as context:
-            end = trigger_history.resolve_end(until, "a mute", context)
-            muted = Mute(target, check, end, describe_acting_user(), " ".join(reason.split()), context.clock())
-            context.store.mutes.add(muted)
-            return _describe_mute(muted)
+            return mutes.describe_mute(mutes.mute_check(target, check, until, reason, context))
 
     def unmute(self, target: str, check: str) -> None:
         """End the mute of a check, and record who did so.
@@ -419,9 +362,7 @@ class Project:
             The check is not muted.
         """
         with self.open_state() as context:
-            if not context.store.mutes.end(target, check, describe_acting_user()):
-                muted = [f"{mute.target} {mute.check!r}" for mute in context.store.mutes.list_active()]
-                raise UsageError(f"{target} {check!r} is not muted; muted are {join_some(muted) or 'no checks'}")
+            mutes.unmute_check(target, check, context)
 
     def mutes(self) -> "pl.DataFrame":
         """Return all mutes of checks, oldest first.
@@ -431,20 +372,7 @@ class Project:
         target (store or dataset), check, state (in force, in force without effect because the spec has no such check,
         expired, or by whom it was ended), until (UTC), by, reason, created (UTC).
         """
-        return self.tabulate_mutes().to_frame()
-
-    def tabulate_mutes(self) -> ResultTable:
-        """Return what `mutes` returns, without polars."""
-        with self.open_state() as context:
-            return tabulation.tabulate_mutes(
-                context.store.mutes.history(), context.store.mutes.list_active(), find_idle_mutes(context)
-            )
-
-    def tell_mutes(self, target: str | None = None) -> list[str]:
-        """Return a sentence per mute in force, of the checks of one store or dataset or of all."""
-        with self.open_state() as context:
-            active = [mute for mute in context.store.mutes.list_active() if target in (None, mute.target)]
-        return [f"{mute.target}: {_describe_mute(mute)}" for mute in active]
+        return self.tables.mutes().to_frame()
 
     def pause(self, scenario: str, *, until: date | datetime | timedelta | None = None, reason: str = "") -> str:
         """Let the triggers of a scenario start no runs, and record who did so; return that as a sentence.
@@ -486,19 +414,7 @@ class Project:
         scenario, state (in force, in force without effect and why, over, or by whom it was ended), until (UTC; null:
         when somebody resumes it), by, reason, created (UTC).
         """
-        return self.tabulate_pauses().to_frame()
-
-    def tabulate_pauses(self) -> ResultTable:
-        """Return what `pauses` returns, without polars."""
-        with self.open_state() as context:
-            pauses = context.store.pauses
-            idle = {name: trigger_history.explain_idle_pause(name, context) for name in pauses.list_scenarios()}
-            return tabulation.tabulate_pauses(pauses.history(), pauses.list_active(), idle)
-
-    def tell_pauses(self) -> list[str]:
-        """Return a sentence for each pause in force."""
-        with self.open_state() as context:
-            return trigger_history.tell_pauses(context)
+        return self.tables.pauses().to_frame()
 
     def bundles(self) -> "pl.DataFrame":
         """Return the bundles that were made here and those that are published, by name.
@@ -524,17 +440,7 @@ class Project:
         (of its newest fire, UTC), last_state, last_run, next_times (the next five, UTC; empty for a trigger that is not
         due at times).
         """
-        return tabulation.tabulate_triggers(self.list_triggers()).to_frame()
-
-    def list_triggers(self) -> list[TriggerView]:
-        """Return the triggers of all scenarios, in the order of the spec, as records."""
-        with self.open_state() as context:
-            return trigger_history.list_triggers(context)
-
-    def tell_triggers(self) -> list[str]:
-        """Return sentences that tell whether engine serve looks at the triggers; none if all is well."""
-        with self.open_state() as context:
-            return trigger_history.tell_evaluation(context)
+        return tabulation.tabulate_triggers(self.tables.list_triggers()).to_frame()
 
     def fires(self, last: int | None = None) -> "pl.DataFrame":
         """Return what was due by triggers and what has become of it, oldest first; with `last`, the newest.
@@ -546,22 +452,7 @@ class Project:
         attempt, into (the number of the fire that does its work), late (seconds after `scheduled` at which its run has
         started, or without a run, at which it was seen), changed (the names of what has changed).
         """
-        return self.tabulate_fires(last).to_frame()
-
-    def tabulate_fires(self, last: int | None = None) -> ResultTable:
-        """Return what `fires` returns, without polars."""
-        with self.open_state() as context:
-            return tabulation.tabulate_fires(trigger_history.list_fires(check_last(last), context))
-
-    def count_fires(self) -> int:
-        """Return the number of fires."""
-        with self.open_state() as context:
-            return context.store.fires.count()
-
-    def fire_of(self, run: str) -> FireView | None:
-        """Return the fire that a run answers, None if it answers none; raises UsageError if the run is unknown."""
-        with self.open_state() as context:
-            return trigger_history.find_fire_of(context.store.runs.get(_choose_run(run, context)), context)
+        return self.tables.fires(last).to_frame()
 
     def prune(self, *, dry: bool = False) -> Pruned:
         """Remove from the state what `retention:` of the spec does not keep, and return what that was.
@@ -609,37 +500,7 @@ class Project:
         before the first), since (UTC), told (what its receivers know), sent_at (its last message, UTC), as_of (the
         moment that the last run stands for, UTC).
         """
-        return self.tabulate_reporter_states().to_frame()
-
-    def tabulate_reporter_states(self) -> ResultTable:
-        """Return what `reporter_states` returns, without polars."""
-        with self.open_state() as context:
-            declared = [
-                (name, reporter)
-                for name, scenario in self.spec.scenarios.items()
-                for reporter in scenario.reporters
-                if has_state(reporter)
-            ]
-            states = {name: context.store.reporter_states.list_of(name) for name, _ in declared}
-            return tabulation.tabulate_reporters(declared, [state for found in states.values() for state in found])
-
-    def list_checks(self, target: str) -> list[str]:
-        """Return the names of the checks of a dataset or an evaluation store; raises UsageError if it is unknown."""
-        return list(self.find_declared(target).checks)
-
-    def find_declared(self, target: str) -> EvaluationStoreSpec | AnyDataset:
-        """Return the declaration of a dataset or an evaluation store; raises UsageError if it is unknown."""
-        self._require_target(target)
-        return self.spec.evaluation_stores.get(target) or self.spec.datasets[target]
-
-    def _require_check(self, target: str, check: str) -> None:
-        if check not in (known := self.list_checks(target)):
-            raise unknown_name(f"check of {target}", check, known)
-
-    def _require_target(self, target: str) -> None:
-        known = [*self.spec.evaluation_stores, *self.spec.datasets]
-        if target not in known:
-            raise unknown_name("evaluation store or dataset", target, known)
+        return self.tables.reporter_states().to_frame()
 
     def on(self, deployment: str) -> "Project":
         """Return what is active in a deployment, as a project: its state is that of the deployment.
@@ -651,7 +512,7 @@ class Project:
         SpecError
             What is deployed is not valid any more.
         """
-        return replace(self, spec=spec.load(find_deployed_spec(self.spec, deployment), environ=self.environ))
+        return replace(self, spec=load_deployed(self.spec, deployment, self.environ))
 
     def deploy(self, deployment: str, bundle: str | None = None, *, again: bool = False, now: bool = False) -> Update:
         """Make a bundle the active one of a deployment, after proving that it can run there; see `engine deploy`.
@@ -751,89 +612,21 @@ class Project:
         """
         names = [deployment] if deployment is not None else list(self.spec.resources.deployments)
         if not names:
-            with self.open_state() as context:
-                return [describe_status(self.name, None, ProjectState(context.project, context.store, context.clock()))]
-        return [self._describe_deployed(name) for name in names]
-
-    def _describe_deployed(self, name: str) -> ProjectStatus:
-        state = describe_deployment(self.spec, name, self.environ)
-        if state.revision is None:
-            return describe_status(name, state, None)
-        infrastructure = get_deployment(self.spec, name).infrastructure
-        if is_node(self.spec, infrastructure):
-            from engine.service.deployments.node_target import NodeTarget
-
-            there = NodeTarget(open_node(self.spec, infrastructure, self.environ)).read_status(name)
-            return there.model_copy(update={"deployment": _join_answers(there.deployment, state)})
-        try:
-            deployed = self.on(name)
-        except EngineError as problem:  # such as a file that it includes and that is gone
-            return describe_status(name, add_problems(state, [str(problem)]), None)
-        with deployed.open_state() as context:
-            return describe_status(name, state, ProjectState(context.project, context.store, context.clock()))
+            return [describe_here(self.spec, self.environ, self.listeners)]
+        return [describe_deployed(name, self.spec, self.environ, self.listeners) for name in names]
 
     def _tell_deployment(self, text: str) -> None:
         line = LogLine(at=utc_now(), level="info", scenario="", step="", text=text)
         for listen in self.listeners:
             listen(line)
 
-    @contextmanager
-    def open_session(self) -> Iterator[RunContext]:
+    def open_session(self) -> AbstractContextManager[RunContext]:
         """Open the project's state and data, and yield the context that runs start from."""
-        with session.open_session(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
-            yield context
+        return open_session(self.spec, self.environ, self.listeners)
 
-    @contextmanager
-    def open_state(self) -> Iterator[StateContext]:
+    def open_state(self) -> AbstractContextManager[StateContext]:
         """Open the project's state alone; the messages of killed runs are sent first, as when a run starts."""
-        with session.open_state(self.spec, environ=self.environ, listeners=self.listeners, reading=True) as context:
-            if context.store.runs.list_dead():
-                with self.open_session():
-                    pass
-            yield context
-
-
-def _join_answers(there: StatusAnswer | None, state: DeploymentState) -> StatusAnswer:
-    """Return the answer about a deployment on a node: as the node sees it, and as the spec here wants it."""
-    here = describe_deployment_answer(state)
-    if there is None or there.well:
-        return here
-    return there.model_copy(update={"told": tuple(dict.fromkeys((*there.told, *here.told)))})
-
-
-def _describe_mute(mute: Mute) -> str:
-    return f"check {mute.check!r} is {CheckMute(mute.until, mute.by, mute.reason)}"
-
-
-def _choose_run(id_: str, context: StateContext) -> str:
-    """Return the id of the run that a text can only mean."""
-    return choose_id("run", id_, context.store.runs.find_ids(id_), context.store.runs.list_short_ids)
-
-
-def _select_messages(context: StateContext, ids: Sequence[str]) -> list[OutboxMessage]:
-    """Return the undelivered and refused messages with these ids, of these runs, reporters or channels; or all."""
-    outbox = context.store.outbox
-    open_messages = sorted((*outbox.list_undelivered(), *outbox.list_refused()), key=lambda message: message.created)
-    waiting = {message.id: message for message in open_messages}
-    if not ids:
-        return list(waiting.values())
-    found: dict[str, OutboxMessage] = {}
-
-    def list_known() -> list[str]:
-        return [shorten_id(message) for message in reversed(waiting)]
-
-    for id_ in ids:
-        shared = [message for message in waiting.values() if _belongs_to(message, id_)]
-        if not shared:
-            shared = [waiting[choose_id("undelivered message", id_, match_ids(waiting, id_), list_known)]]
-        found |= {message.id: message for message in shared}
-    return list(found.values())
-
-
-def _belongs_to(message: OutboxMessage, name: str) -> bool:
-    """Return whether a message is of the run, the reporter or the channel with this id or name."""
-    run = message.run or ""
-    return name in (message.reporter, message.channel) or (bool(run) and name in (run, run.rpartition("-")[2]))
+        return open_state(self.spec, self.environ, self.listeners)
 
 
 def load(

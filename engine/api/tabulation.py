@@ -10,7 +10,7 @@ from engine.bundles.project_bundles import ListedBundle
 from engine.evaluation.record import Evaluation
 from engine.formatting.moments import format_minute
 from engine.notifications.sending import describe_definition
-from engine.service.deployments.deployment_list import DeploymentState
+from engine.service.deployments.deployed_state import DeploymentState
 from engine.spec.resources.scenarios import Reporter
 from engine.store import CheckPoint, Mute, OutboxMessage, Pause, ReporterState, RunRecord
 from engine.views.challenger import list_challenger_rows

@@ -239,11 +239,11 @@ def _read_records(descriptor: int) -> dict[str, ArchivedFile]:
     if total > MOST_ARCHIVE_BYTES:
         raise BundleError(f"it has {format_bytes(total)}, but at most {format_bytes(MOST_ARCHIVE_BYTES)} are allowed")
     if total < END.size:
-        raise BundleError("it is no archive, or its end is missing")
+        raise BundleError("it is not an archive, or its end is missing")
     last = _read_exactly(descriptor, END.size, total - END.size)
     mark, *_, number, size, start, _ = END.unpack(last)
     if mark != END_MARK:
-        raise BundleError("it is no archive of a bundle, or its end is missing, or something follows the archive")
+        raise BundleError("it is not an archive of a bundle, or its end is missing, or something follows the archive")
     if last != build_end(number, size, start) or start + size + END.size != total:
         raise BundleError("the record at its end is not that of a bundle")
     most = MOST_FILES + len(OWN_FILES)

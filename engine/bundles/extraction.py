@@ -8,10 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.atomic_files import sync_path
 from engine.bundles.archive_checks import BundleArchive, open_archive
 from engine.bundles.manifest import Manifest
 from engine.errors import BundleError
-from engine.store.folders import sync_path, sync_tree
+from engine.store.folders import sync_tree
 
 FILE_MODE, FOLDER_MODE = 0o444, 0o555
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -1,7 +1,7 @@
 """The manifest of a bundle: what it holds and needs. Its hash is the id of the bundle.
 
 An archive is read by its manifest: what the manifest does not list is refused. The provenance (who made the bundle,
-when and with what) is no part of the manifest, so that equal contents have the same id wherever they are packed.
+when and with what) is not part of the manifest, so that equal contents have the same id wherever they are packed.
 """
 
 import hashlib

@@ -20,7 +20,7 @@ from engine.bundles.registry import (
     parse_name,
 )
 from engine.connections.object_copies import ObjectCopies
-from engine.connections.object_store import ObjectChangedError
+from engine.connections.object_store_errors import ObjectChangedError
 from engine.errors import BundleError, DataError
 from engine.formatting.numbers import format_bytes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.bundles.archive_checks import open_archive, read_manifest
 from engine.bundles.object_registry import ObjectRegistry
 from engine.bundles.registry import BundleRegistry, FolderRegistry
-from engine.connections.object_store import normalize_object_path
+from engine.connections.object_addresses import normalize_object_path
 from engine.errors import BundleError, UsageError
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_object_copies

@@ -19,12 +19,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.atomic_files import replace_file
+from engine.atomic_files import replace_file, sync_path
 from engine.bundles.archive_checks import hold_folder, open_archive, read_manifest, verify_open_archive
 from engine.bundles.signatures import Signature
 from engine.digests import canonical_json
 from engine.errors import BundleError, UsageError
-from engine.store.folders import safe_name, sync_path
+from engine.store.folders import safe_name
 
 SHORTEST_ID = 8
 """Digits of an id that are enough to name a bundle, if no other begins with them."""
@@ -264,7 +264,7 @@ def copy_archive(archive: Path, target: Path) -> str:
 
 def copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
     """Copy an archive and check the copy, which nobody else writes; return its id and its signatures."""
-    read_manifest(archive)  # what is no bundle, or too large, is not copied
+    read_manifest(archive)  # what is not a bundle, or too large, is not copied
     try:
         shutil.copyfile(archive, part)
         with open_archive(part) as copied:

@@ -1,33 +1,49 @@
-"""`engine abort`: ends a run that is at work on a node."""
+"""`engine abort`: asks a run to end, of a project in a folder of this machine or on a node."""
 
-from pathlib import Path
+import os
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import find_node_of
+from engine.cli.options import On, SpecFile, find_node_of, load_project
 from engine.errors import UsageError
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="The id of the run; the last part of it is enough.", show_default=False)
     ],
-    on: Annotated[
-        str,
-        typer.Option("--on", metavar="DEPLOYMENT", help="The deployment of the spec, on a node.", show_default=False),
-    ],
+    on: On = None,
 ) -> int:
-    """Ask a run on a node to end: it becomes ABORTED, and its reporters tell it. Recorded with who has asked."""
-    node = find_node_of(path, on)
-    if node is None:
-        raise UsageError(
-            f"{on} is in a folder of this machine: a run is ended where it was started, by Ctrl-C, and one that "
-            "engine serve has started by POST /projects/PROJECT/runs/RUN/abort to that server"
-        )
-    from engine.service.deployments.node_runs import abort_run_on_node
+    """Ask a run to end: it becomes ABORTED, and its reporters tell it. Recorded with who has asked.
 
-    print(f"run {abort_run_on_node(node, on, run)} on the node {node.name} was asked to end")
+    A run of this machine ends before its next step, whoever has started it; one on a node at once.
+    """
+    node = None if on is None else find_node_of(path, on)
+    if node is not None and on is not None:
+        from engine.service.deployments.node_runs import abort_run_on_node
+
+        print(f"run {abort_run_on_node(node, on, run)} on the node {node.name} was asked to end")
+        return ExitCode.OK
+    declared = load_project(path, None, on=on)
+
+    from engine.acting_user import describe_acting_user
+    from engine.api import Project
+    from engine.api.lookup import choose_id
+    from engine.cli.output import print_warning
+
+    with Project(declared, os.environ, (print_warning,)).open_state() as context:
+        runs = context.store.runs
+        meant = choose_id("run", run, runs.find_ids(run), runs.list_short_ids)
+        if (outcome := runs.find_outcome(meant)) is not None:
+            raise UsageError(f"run {meant} has ended {outcome} already")
+        if not runs.request_abort(meant, describe_acting_user()):
+            who = runs.get(meant).who
+            raise UsageError(
+                f"the process of run {meant} has died, or is on another host, where {who} has started it; if it has "
+                "died, the next run marks it ABORTED"
+            )
+    print(f"run {meant} was asked to end: it ends before its next step")
     return ExitCode.OK

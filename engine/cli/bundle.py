@@ -5,18 +5,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import AsOf, Variables, load_project
+from engine.cli.options import AsOf, SpecFile, TextOrJson, Variables, load_project
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
     from engine.bundles.signatures import TrustedKey
 
-TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")]
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)]
 SpecOrFile = Annotated[
     Path, typer.Argument(metavar="SPEC|FILE", help="The spec file, or the file of a bundle.", show_default=False)
 ]
@@ -34,7 +32,7 @@ def list_bundles(path: SpecFile, var: Variables = None, format_: TextOrJson = "t
     project = load_project(path, var)
 
     from engine.bundles.project_bundles import list_project_bundles
-    from engine.cli.bundle_printers import print_list
+    from engine.cli.printers.bundle_printers import print_list
 
     found = list_project_bundles(project)
     print_list([asdict(one) for one in found], format_)
@@ -61,7 +59,8 @@ def create_bundle(
     project = load_project(path, var, as_of)
 
     from engine.api import Project
-    from engine.cli import bundle_printers, output
+    from engine.cli import output
+    from engine.cli.printers import bundle_printers
 
     with output.show_progress(verbose=False) as listen:
         made = Project(project, os.environ, (listen,)).create_bundle(name, keys=sign or [])
@@ -76,7 +75,7 @@ def show_bundle(
     archive = _find_archive(path, name, var)
 
     from engine.bundles.archive_checks import open_archive
-    from engine.cli.bundle_printers import print_bundle
+    from engine.cli.printers.bundle_printers import print_bundle
 
     with open_archive(archive) as opened:
         print_bundle(opened, name or path.name, format_)
@@ -105,7 +104,7 @@ def compare_two(
 
     from engine.bundles.archive_checks import open_archive
     from engine.bundles.bundle_diff import compare_bundles
-    from engine.cli.bundle_printers import print_difference
+    from engine.cli.printers.bundle_printers import print_difference
 
     with ExitStack() as opened:
         before, after = (opened.enter_context(open_archive(file)) for file in files)
@@ -131,7 +130,7 @@ def verify_bundle(
     keys = _load_keys(key or [])
 
     from engine.bundles.archive_checks import open_archive, verify_open_archive
-    from engine.cli.bundle_printers import print_verified
+    from engine.cli.printers.bundle_printers import print_verified
 
     needed = require if require is not None else 1 if keys else 0
     with open_archive(archive) as opened:

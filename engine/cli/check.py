@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from engine.cli.options import AsOf, Format, On, Variables, load_project
+from engine.cli.options import AsOf, Format, On, SpecFile, Variables, load_project
 from engine.errors import UsageError
 from engine.outcome import ExitCode
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     target: Annotated[
         str, typer.Argument(metavar="TARGET", help="An evaluation store or a dataset.", show_default=False)
     ],
@@ -57,8 +56,10 @@ def command(
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
+    from engine.api.lookup import find_target
     from engine.api.result_table import ResultTable
-    from engine.cli import check_printers, output
+    from engine.cli import output
+    from engine.cli.printers import check_printers
     from engine.scenarios.result import checks_exit_code
     from engine.spec.resources.checks import describe_inactive_checks
 
@@ -74,20 +75,23 @@ def command(
     if format_ == "github":
         print(output.render_annotations(found))
     elif not found and format_ == "text":
-        off = describe_inactive_checks(project.find_declared(target).checks)
+        off = describe_inactive_checks(find_target(target, declared).checks)
         print(f"{target}: {off}" if off else f"{target} has no checks; declare some under its key checks:")
     else:
-        check_printers.print_checks(target, found, format_)
+        checked = found[0].evaluation if found else None
+        made = project.store(target).evaluation(checked) if checked and format_ == "text" else None
+        check_printers.print_checks(target, made, found, format_)
     return checks_exit_code(found, fail_on or "error")
 
 
 def _parse_settings(project: "Project", target: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Parse the values of `--set` by check and key; raises UsageError for an unknown check or a key given twice."""
+    from engine.api.lookup import find_target
     from engine.spec.tried_settings import parse_tried_setting
 
     tried: dict[str, dict[str, Any]] = {}
     for text in given:
-        check, key, value = parse_tried_setting(text, project.list_checks(target))
+        check, key, value = parse_tried_setting(text, list(find_target(target, project.spec).checks))
         if key in tried.setdefault(check, {}):
             raise UsageError(f"--set gives {check}.{key} twice; try one value at a time")
         tried[check][key] = value

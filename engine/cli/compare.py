@@ -1,17 +1,16 @@
 """`engine compare`: compares an evaluation with another reference, without storing the result."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import AsOf, On, TableFormat, Variables, load_project
+from engine.cli.options import AsOf, On, SpecFile, TableFormat, Variables, load_project
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     store: Annotated[str, typer.Argument(metavar="STORE", help="The evaluation store.", show_default=False)],
     evaluation: Annotated[
         str | None,
@@ -36,7 +35,8 @@ def command(
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
-    from engine.cli import evaluation_printers, output
+    from engine.cli import output
+    from engine.cli.printers import evaluation_printers
 
     with output.show_progress(verbose=False) as listen:
         one = Project(declared, os.environ, (listen,)).store(store)

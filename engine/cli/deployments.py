@@ -2,17 +2,16 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from engine.cli.options import TextOrJson, Variables, load_project
+from engine.cli.options import SpecFile, TextOrJson, Variables, load_project
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     action: Annotated[
         Literal["show", "disable", "delete"] | None,
         typer.Argument(
@@ -37,7 +36,7 @@ def command(
         raise typer.BadParameter("--keep-state is an option of delete")
     project = load_project(path, var)
 
-    from engine.cli import deployment_printers
+    from engine.cli.printers import deployment_printers
     from engine.service.deployments.deploying import delete_deployment, disable_deployment
     from engine.service.deployments.deployment_list import list_deployments, list_operations
 

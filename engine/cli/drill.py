@@ -1,18 +1,17 @@
 """`engine drill`: disturbs a batch in memory, and shows which checks fire and which messages would go out."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from engine.cli.options import GIVEN_OPTIONS, AsOf, Variables, load_project
+from engine.cli.options import GIVEN_OPTIONS, AsOf, SpecFile, Variables, load_project
 from engine.outcome import ExitCode
 from engine.spec.disturbances import FORMS, Disturbance, parse_disturbance
 
 
 def command(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     store: Annotated[str, typer.Argument(metavar="STORE", help="The evaluation store.", show_default=False)],
     shift: Annotated[
         list[str] | None,
@@ -74,7 +73,8 @@ def command(
     disturbances = _parse_in_order(context)
     project = load_project(path, var, as_of)
 
-    from engine.cli import drill_printers, output
+    from engine.cli import output
+    from engine.cli.printers import drill_printers
     from engine.scenarios.drill import drill_store
 
     with output.show_progress(verbose=False) as listen:

@@ -1,17 +1,16 @@
 """`engine mute`: lets a check not count for a time, with a reason that everybody sees; or lists the mutes."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import On, TableFormat, Variables, load_project, parse_end
+from engine.cli.options import On, SpecFile, TableFormat, Variables, load_project, parse_end
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     target: Annotated[
         str | None, typer.Argument(metavar="STORE", help="An evaluation store or a dataset.", show_default=False)
     ] = None,
@@ -44,12 +43,12 @@ def command(
     declared = load_project(path, var, on=on)
 
     from engine.api import Project
-    from engine.cli import table_printers
     from engine.cli.output import print_warning
+    from engine.cli.printers import table_printers
 
     project = Project(declared, os.environ, (print_warning,))
     if list_:
-        table_printers.print_table("mutes", project.tabulate_mutes(), table_printers.MUTE_HEADERS, format_)
+        table_printers.print_table("mutes", project.tables.mutes(), table_printers.MUTE_HEADERS, format_)
     elif target and check and until and reason:
         print(f"{target}: {project.mute(target, check, until=parse_end(until), reason=reason)}")
     return ExitCode.OK

@@ -25,6 +25,7 @@ TableFormat = Annotated[
     typer.Option("--format", help="text for people, json for programs, csv for spreadsheets."),
 ]
 TextOrJson = Annotated[Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")]
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)]
 On = Annotated[
     str | None,
     typer.Option(
@@ -69,7 +70,7 @@ def load_project(
     UsageError
         The spec has no such deployment, or nothing is deployed there.
     typer.BadParameter
-        A variable has no `=`, or `as_of` is no date or time.
+        A variable has no `=`, or `as_of` is not a date or time.
     """
     moment = parse_as_of(as_of)
     if on is not None:
@@ -82,7 +83,7 @@ def load_project(
 
 
 def parse_as_of(text: str | None) -> date | datetime | None:
-    """Parse the value of `--as-of`; raises typer.BadParameter if it is no date or time."""
+    """Parse the value of `--as-of`; raises typer.BadParameter if it is not a date or time."""
     try:
         return None if text is None else parse_moment(text)
     except ValueError as problem:

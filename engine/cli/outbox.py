@@ -1,12 +1,11 @@
 """`engine outbox`: drops messages that nobody will ever get, or sends the undelivered and refused ones again."""
 
 import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from engine.cli.options import On, Variables, load_project
+from engine.cli.options import On, SpecFile, Variables, load_project
 from engine.outcome import ExitCode
 
 
@@ -17,7 +16,7 @@ def command(
             metavar="ACTION", help="drop: never try again; retry: send now. Both are recorded.", show_default=False
         ),
     ],
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     messages: Annotated[
         list[str] | None,
         typer.Argument(

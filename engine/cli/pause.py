@@ -1,12 +1,20 @@
 """`engine pause`: lets the triggers of a scenario start no runs for a time; or lists the pauses."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import On, TableFormat, Variables, find_node_of, load_project, parse_end, refuse_on_node
+from engine.cli.options import (
+    On,
+    SpecFile,
+    TableFormat,
+    Variables,
+    find_node_of,
+    load_project,
+    parse_end,
+    refuse_on_node,
+)
 from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
 
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     scenario: Annotated[
         str | None,
         typer.Argument(metavar="SCENARIO", help="The scenario whose triggers are paused.", show_default=False),
@@ -51,9 +59,9 @@ def command(
 
     project = Project(declared, os.environ, (print_warning,))
     if list_:
-        from engine.cli import table_printers
+        from engine.cli.printers import table_printers
 
-        table_printers.print_table("pauses", project.tabulate_pauses(), table_printers.PAUSE_HEADERS, format_)
+        table_printers.print_table("pauses", project.tables.pauses(), table_printers.PAUSE_HEADERS, format_)
     elif scenario:
         end = None if until is None else parse_end(until)
         print(f"{scenario}: {project.pause(scenario, until=end, reason=reason or '')}")

@@ -3,16 +3,15 @@
 import contextlib
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from engine.cli.options import AsOf, On, Variables, load_project
+from engine.cli.options import AsOf, On, SpecFile, Variables, load_project
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(
@@ -35,7 +34,8 @@ def command(
     """
     project = load_project(path, var, as_of, on=on)
 
-    from engine.cli import json_output, output, plan_text
+    from engine.cli import json_output, output
+    from engine.cli.printers import plan_text
     from engine.scenarios import scenario_selection, session
 
     names = scenario_selection.select_scenarios(project, scenarios or ())

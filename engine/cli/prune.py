@@ -1,17 +1,16 @@
 """`engine prune`: removes from the state what its retention does not keep, as `engine serve` does each hour."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import On, Variables, load_project
+from engine.cli.options import On, SpecFile, Variables, load_project
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed, and remove nothing.")] = False,
     vacuum: Annotated[
         bool,

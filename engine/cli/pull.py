@@ -2,19 +2,18 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.cli.interruptions import treat_signals_as_interruptions
-from engine.cli.options import TextOrJson, Variables, load_project, parse_time
+from engine.cli.options import SpecFile, TextOrJson, Variables, load_project, parse_time
 from engine.errors import EngineError, UsageError
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     deployment: Annotated[
         str | None,
         typer.Argument(metavar="DEPLOYMENT", help="The deployment; by default all of the spec.", show_default=False),
@@ -45,7 +44,7 @@ def command(
     declared = load_project(path, var)
 
     from engine.api import Project
-    from engine.cli.deployment_printers import print_pulled
+    from engine.cli.printers.deployment_printers import print_pulled
 
     names = [deployment] if deployment is not None else list(declared.resources.deployments)
     if not names:

@@ -3,12 +3,11 @@
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import On, Variables, load_project, parse_pairs, parse_time
+from engine.cli.options import On, SpecFile, Variables, load_project, parse_pairs, parse_time
 from engine.formatting.lists import join_some
 from engine.outcome import ExitCode
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     store: Annotated[str, typer.Argument(metavar="STORE", help="The evaluation store.", show_default=False)],
     evaluations: Annotated[
         list[str] | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import AsOf, On, Variables, load_project
+from engine.cli.options import AsOf, On, SpecFile, Variables, load_project
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ ENDINGS = (".html", ".htm", ".png")
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     store: Annotated[
         str | None,
         typer.Argument(

@@ -1,18 +1,17 @@
 """`engine resume`: ends the pause of a scenario before its time."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import On, Variables, find_node_of, load_project, refuse_on_node
+from engine.cli.options import On, SpecFile, Variables, find_node_of, load_project, refuse_on_node
 from engine.errors import UsageError
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     scenario: Annotated[
         str, typer.Argument(metavar="SCENARIO", help="The scenario whose triggers are paused.", show_default=False)
     ],

@@ -2,17 +2,16 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.cli.interruptions import treat_signals_as_interruptions
-from engine.cli.options import TextOrJson, Variables, load_project
+from engine.cli.options import SpecFile, TextOrJson, Variables, load_project
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     deployment: Annotated[
         str, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
     ],
@@ -28,7 +27,7 @@ def command(
     """
     project = load_project(path, var)
 
-    from engine.cli import deployment_printers
+    from engine.cli.printers import deployment_printers
     from engine.service.deployments.deploying import roll_back_deployment
 
     treat_signals_as_interruptions()

@@ -3,13 +3,12 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from engine.cli.interruptions import treat_signals_as_interruptions
-from engine.cli.options import AsOf, Format, On, Variables, find_node_of, load_project, parse_variables
+from engine.cli.options import AsOf, Format, On, SpecFile, Variables, find_node_of, load_project, parse_variables
 from engine.cli.runs import answer_run
 from engine.outcome import ExitCode
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(

@@ -15,7 +15,7 @@ from engine.cli import restore_garbage_collection
 from engine.cli.options import GIVEN_OPTIONS
 
 if TYPE_CHECKING:
-    from engine.cli.serve_printers import ServePrinter
+    from engine.cli.printers.serve_printers import ServePrinter
     from engine.server.listener import Listener
     from engine.service.served_node import ServedNode
     from engine.service.server_process import Server
@@ -89,7 +89,7 @@ def command(
     SIGHUP reads the specs, or the file of the node, again. When it ends, runs may take some time to end; a second
     signal kills them. What was due while nothing ran is made up for as `catch_up:` of the trigger says.
     """
-    from engine.cli.serve_printers import ServePrinter
+    from engine.cli.printers.serve_printers import ServePrinter
     from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
     from engine.service.deployments.conclusion import ServedInfrastructures, conclude_before_serving
     from engine.service.project_threads import HeartbeatOptions

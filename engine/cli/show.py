@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from engine.cli.options import (
     AsOf,
     On,
+    SpecFile,
     TableFormat,
     Variables,
     find_node_of,
@@ -34,7 +34,7 @@ RECENT_ROWS = 5
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     store: Annotated[
         str | None,
         typer.Argument(metavar="STORE", help="An evaluation store; with --checks also a dataset.", show_default=False),
@@ -108,7 +108,7 @@ def command(
     if checks and store is None:
         raise typer.BadParameter("--checks needs an evaluation store or a dataset: engine show SPEC STORE --checks")
     if on is not None and (runs or run is not None) and (node := find_node_of(path, on)) is not None:
-        from engine.cli.node_printers import print_run_of_node, print_runs_of_node
+        from engine.cli.printers.node_printers import print_run_of_node, print_runs_of_node
 
         refuse_on_node({"--var": var, "--as-of": as_of})
         if run is not None:
@@ -119,30 +119,30 @@ def command(
     declared = load_project(path, var, as_of, on=on)
 
     from engine.api import Project
-    from engine.cli import table_printers
     from engine.cli.output import print_warning
+    from engine.cli.printers import table_printers
 
     project = Project(declared, os.environ, (print_warning,))
     if run is not None:
-        from engine.cli import run_printers
+        from engine.cli.printers import run_printers
 
         run_printers.print_run(project, run, format_)
     elif outbox:
         table_printers.print_table(
-            "outbox", project.tabulate_outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
+            "outbox", project.tables.outbox(), table_printers.OUTBOX_HEADERS, format_, sort=sort, last=last
         )
     elif triggers:
-        from engine.cli import trigger_printers
+        from engine.cli.printers import trigger_printers
 
         trigger_printers.print_triggers(project, format_)
     elif fires:
-        from engine.cli import trigger_printers
+        from engine.cli.printers import trigger_printers
 
         trigger_printers.print_fires(project, format_, sort, last)
     elif reporters:
         table_printers.print_table(
             "reporters",
-            project.tabulate_reporter_states(),
+            project.tables.reporter_states(),
             table_printers.REPORTER_HEADERS,
             format_,
             sort=sort,
@@ -150,23 +150,23 @@ def command(
         )
     elif runs:
         shown = last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
-        total = project.count_runs() if format_ == "text" else None
+        total = project.tables.count_runs() if format_ == "text" else None
         table_printers.print_table(
-            "runs", project.tabulate_runs(shown), table_printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
+            "runs", project.tables.runs(shown), table_printers.RUN_HEADERS, format_, sort=sort, last=last, total=total
         )
     elif checks and store is not None:
-        from engine.cli import check_printers
+        from engine.cli.printers import check_printers
 
-        found = project.tabulate_checks(store, evaluation)
+        found = project.tables.checks(store, evaluation)
         check_printers.print_check_history(f"{store}: results of the checks", found, format_, sort=sort, last=last)
     elif store is None:
         _print_overview(project, format_)
     elif evaluation is None:
         labels = parse_pairs(label, "--label", "KEY=VALUE")
-        mutes = project.tell_mutes(store)
+        mutes = project.tables.tell_mutes(store)
         _print_store_table(project.store(store), metric, labels, sort, last, superseded, origin, format_, mutes)
     else:
-        from engine.cli import evaluation_printers
+        from engine.cli.printers import evaluation_printers
 
         one = project.store(store)
         evaluation_printers.print_evaluation(one.evaluation(evaluation), one.latest_checks(evaluation), format_)
@@ -186,7 +186,7 @@ def _print_store_table(
 ) -> None:
     """Print the table of a store's evaluations, filtered by labels, with remarks about removals and muted checks."""
     from engine.api.lookup import unknown_name
-    from engine.cli import table_printers
+    from engine.cli.printers import table_printers
     from engine.formatting.hints import find_similar
     from engine.spec.metric_names import list_statistics
 
@@ -285,11 +285,12 @@ def _describe_removals(store: "EvaluationStore") -> list[str]:
 
 def _print_overview(project: "Project", format_: TableFormat) -> None:
     """Print the newest evaluations of each store and the newest runs."""
-    from engine.cli import table_printers, tables
+    from engine.cli import tables
     from engine.cli.json_output import print_json
+    from engine.cli.printers import table_printers
 
     stores = {name: project.store(name).tabulate_evaluations(last=RECENT_ROWS) for name in project.stores}
-    runs = project.tabulate_runs(last=RECENT_ROWS)
+    runs = project.tables.runs(last=RECENT_ROWS)
     if format_ == "csv":
         raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
     if format_ == "json":
@@ -307,7 +308,7 @@ def _print_overview(project: "Project", format_: TableFormat) -> None:
         )
         if earlier := store.count() - len(found.rows):
             page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
-    for line in (*project.tell_mutes(), *project.tell_pauses()):
+    for line in (*project.tables.tell_mutes(), *project.tables.tell_pauses()):
         page.add_line(line)
     page.add_title("runs")
     page.add_table(table_printers.add_short_ids(runs), table_printers.RUN_HEADERS, empty="nothing yet")

@@ -2,17 +2,13 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from engine.cli.options import On, Variables, load_project
+from engine.cli.options import On, SpecFile, Variables, load_project
 from engine.outcome import ExitCode
 
 
 def adopt_state(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     var: Variables = None,
     on: On = None,
 ) -> int:

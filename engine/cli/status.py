@@ -1,17 +1,16 @@
 """`engine status`: how the deployments of a spec stand; exit code 1 if one is not well."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import TextOrJson, Variables, load_project
+from engine.cli.options import SpecFile, TextOrJson, Variables, load_project
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     deployment: Annotated[
         str | None,
         typer.Argument(metavar="DEPLOYMENT", help="The deployment; by default all of the spec.", show_default=False),

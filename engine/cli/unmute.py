@@ -1,17 +1,16 @@
 """`engine unmute`: ends the mute of a check before its time."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.options import On, Variables, load_project
+from engine.cli.options import On, SpecFile, Variables, load_project
 from engine.outcome import ExitCode
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec file.", show_default=False)],
+    path: SpecFile,
     target: Annotated[
         str, typer.Argument(metavar="STORE", help="An evaluation store or a dataset.", show_default=False)
     ],

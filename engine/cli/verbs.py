@@ -32,7 +32,7 @@ class _Verb(TyperCommand):
 
 
 class _Verbs(Mapping[str, Any]):
-    """The verbs by name. A module is imported when its verb is asked for: the others are no part of a command."""
+    """The verbs by name. A module is imported when its verb is asked for: the others are not part of a command."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in VERBS:

@@ -40,7 +40,7 @@ def command(
     if scenario and len(specs) > 1:
         raise UsageError("--scenario names a scenario of one spec, but several specs are given")
 
-    from engine.cli.watch_printers import WatchPrinter
+    from engine.cli.printers.watch_printers import WatchPrinter
     from engine.service.watch.watch_loop import watch_specs
 
     restore_garbage_collection()

@@ -17,10 +17,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.connections.database_errors import require_package
 from engine.connections.object_addresses import find_address_problem
-from engine.errors import DataError
+from engine.connections.object_store_errors import (
+    ConnectionLostError,
+    ObjectChangedError,
+    ObjectExistsError,
+    ObjectMissingError,
+    ObjectStoreError,
+    build_request_error,
+    shorten_message,
+)
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
+
 
 EXPLICIT_CREDENTIALS = "ENGINE_EXPLICIT_CREDENTIALS"
 """The environment variable that forbids connections without keys: those of the machine are not for everybody."""
@@ -40,14 +49,6 @@ _NO_OBJECT = "engine-asks-for-what-no-store-has"
 """The path of an object that is nowhere."""
 
 _LONGEST_TRANSFER = timedelta(days=1)
-
-
-class ObjectStoreError(DataError):
-    """An object store cannot be reached, or does not do what is asked of it."""
-
-
-class ObjectChangedError(ObjectStoreError):
-    """An object is not the one any more that was listed."""
 
 
 class StoredObject(NamedTuple):
@@ -156,7 +157,7 @@ class ObjectFolder:
                 **settings,
             )
         except (BaseError, ValueError) as error:
-            raise ObjectStoreError(f"{self.place}: {_shorten(str(error))}") from None
+            raise ObjectStoreError(f"{self.place}: {shorten_message(str(error))}") from None
 
     def list_objects(self, folder: str = "") -> Iterator[StoredObject]:
         """Yield the objects below a folder, page by page, in no order; marks of folders, which end in /, are left out.
@@ -187,7 +188,7 @@ class ObjectFolder:
         return [posixpath.basename(one.rstrip("/")) for one in paths]
 
     def _refuse_other_servers(self) -> None:
-        """Raise ObjectStoreError if what answers is no object store.
+        """Raise ObjectStoreError if what answers is not an object store.
 
         obstore takes a web page, which answers every address, for a store without objects
         (findings/obstore-lists-a-web-page.sh).
@@ -206,7 +207,7 @@ class ObjectFolder:
         try:
             with self._explain(path):
                 return _describe_object(self._ask_for(path))
-        except _MissingError:
+        except ObjectMissingError:
             return None
 
     def _ask_for(self, path: str) -> Any:
@@ -234,7 +235,7 @@ class ObjectFolder:
                 for piece in self._read_pieces(one):
                     file.write(piece)
                 received = file.tell()
-        except _MissingError:
+        except ObjectMissingError:
             raise ObjectChangedError(f"{self.name(one.path)} was removed while it was read") from None
         if received != one.size:
             raise ObjectChangedError(f"{self.name(one.path)} has {received:,} bytes instead of {one.size:,}")
@@ -253,7 +254,7 @@ class ObjectFolder:
         try:
             with self._explain(path):
                 return bytes(self._store.get_range(path, start=0, length=min(most, found.size)))
-        except _MissingError:
+        except ObjectMissingError:
             return None
 
     def upload(self, file: Path, path: str, *, replaced: StoredObject | None = None) -> StoredObject:
@@ -291,9 +292,9 @@ class ObjectFolder:
             try:
                 with self._explain(path):
                     self._store.put(path, content, mode="create", use_multipart=False)
-            except _ExistsError:
+            except ObjectExistsError:
                 return False
-            except _ConnectionLostError:  # obstore repeats no request under a condition
+            except ConnectionLostError:  # obstore repeats no request under a condition
                 if tries == _CREATING_TRIES:
                     raise
                 time.sleep(0.1)
@@ -311,7 +312,7 @@ class ObjectFolder:
         try:
             yield
         except AlreadyExistsError:
-            raise _ExistsError(self.name(path)) from None
+            raise ObjectExistsError(self.name(path)) from None
         except PreconditionError:
             raise ObjectChangedError(f"{self.name(path)} changed while it was read") from None
         except BaseException as error:
@@ -322,22 +323,8 @@ class ObjectFolder:
             if "<Code>PreconditionFailed" in text:  # of a request that goes on where an answer was cut
                 raise ObjectChangedError(f"{self.name(path)} changed while it was read") from None
             if isinstance(error, FileNotFoundError) and not re.search("NoSuchBucket|NoSuchUpload", text):
-                raise _MissingError(f"{self.name(path)}: there is no such object") from None
-            said = explain_store_error(text, self)
-            kind = _ConnectionLostError if said == _LOST.format(where=self.endpoint or "AWS") else ObjectStoreError
-            raise kind(f"{self.name(path)}: {said}") from None
-
-
-class _ConnectionLostError(ObjectStoreError):
-    """The connection was lost before the answer came."""
-
-
-class _MissingError(ObjectStoreError):
-    """There is no such object."""
-
-
-class _ExistsError(ObjectStoreError):
-    """There is such an object already."""
+                raise ObjectMissingError(f"{self.name(path)}: there is no such object") from None
+            raise build_request_error(text, self.name(path), self.endpoint or "AWS", self.bucket) from None
 
 
 class _GivenCredentials:
@@ -353,74 +340,6 @@ class _GivenCredentials:
             "token": self._login.session_token,
             "expires_at": None,
         }
-
-
-def normalize_object_path(path: str) -> str:
-    """Return a path below the prefix without `.` and `..`; raises ObjectStoreError if it leads out of the prefix."""
-    normal = posixpath.normpath(path)
-    if normal.startswith(("..", "/")):
-        raise ObjectStoreError(f"the path {path[:80]!r} leads out of the bucket and its prefix")
-    return "" if normal == "." else normal
-
-
-def explain_store_error(text: str, of: ObjectFolder) -> str:
-    """Return in words what obstore says of a request that has failed.
-
-    Parameters
-    ----------
-    text
-        The message of obstore, with the answer of the server if there was one.
-    of
-        Where the request went.
-    """
-    where = of.endpoint or "AWS"
-    for pattern, meaning in _MEANINGS.items():
-        if re.search(pattern, text):
-            return meaning.format(where=where, bucket=of.bucket, prefix=of.prefix)
-    return _shorten(text)
-
-
-_LOST = "the connection to {where} was lost"
-
-_MEANINGS = {
-    r"169\.254\.\d+\.\d+": "no keys were found in the environment or on the machine: declare access_key and "
-    "secret_key, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    r"<Code>NoSuchBucket": "there is no bucket {bucket!r} at {where}",
-    r"<Code>NoSuchUpload": "the answer to the end of the upload was lost, so it is not known whether the object was "
-    "written: write it again",
-    r"<Code>InvalidAccessKeyId": "the store does not know the access_key",
-    r"<Code>SignatureDoesNotMatch": "the store does not accept the secret_key",
-    r"<Code>(?:RequestTimeTooSkewed|RequestExpired)": "the clock of this machine and that of the store differ by more "
-    "than the store allows: set this machine's clock",
-    r"<Code>(?:ExpiredToken|TokenRefreshRequired)": "the session_token has expired",
-    r"<Code>InvalidToken": "the store does not accept the session_token",
-    r"<Code>(?:PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)|301 Moved|"
-    r"redirect without LOCATION": "the bucket {bucket!r} is in another region: set region: of the connection",
-    r"<Code>(?:AccessDenied|AllAccessDisabled)|403 Forbidden|401 Unauthorized": "the store refuses this: the key needs "
-    "s3:ListBucket for the bucket {bucket!r} and s3:GetObject for its objects, and s3:PutObject to write",
-    r"<Code>(?:SlowDown|ServiceUnavailable)|503 Service|429 Too": "the store is overloaded: try again later",
-    r"(?i:invalid path|illegal character|Error parsing Path)": "an object there has a name that no file can have (an "
-    "empty part, . or ..): rename it, or name a folder without it",
-    r"(?i:invalid peer certificate|certificate|InvalidContentType|HandshakeFailure)": "the TLS certificate of {where} "
-    "cannot be trusted, or there is no TLS: set certificate: to the file of who has signed it",
-    r"(?i:dns error|failed to lookup|name resolution)": "the host of {where} cannot be found (DNS); with path_style: "
-    "false, the name of the bucket comes before it",
-    r"(?i:connection refused)": "{where} cannot be reached: connection refused. Is it running?",
-    r"timed out|TimedOut|deadline has elapsed": "{where} does not answer in the given time; raise timeout: of the "
-    "connection if it is slow",
-    r"(?i:connection reset|connection closed|IncompleteMessage|error decoding|end of file|broken pipe|"
-    r"error sending request|unexpected eof)": _LOST,
-}
-"""Patterns of what obstore says, in the order in which they are looked for, and what they mean."""
-
-
-def _shorten(text: str) -> str:
-    """Return the first line of a message, without the answer of the server around its own words."""
-    line = text.partition("\n\nDebug source")[0]
-    if said := re.search(r"<Message>(.*?)</Message>", line, re.DOTALL):
-        code = re.search(r"<Code>(\w+)</Code>", line)
-        return f"{said[1].strip()[:300]} ({code[1]})" if code else said[1].strip()[:300]
-    return " ".join(line.split())[:300]
 
 
 def _describe_object(found: Any) -> StoredObject:

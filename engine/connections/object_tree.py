@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from glob import has_magic
 from pathlib import Path, PurePosixPath
 
-from engine.connections.object_store import ObjectFolder, StoredObject, normalize_object_path
+from engine.connections.object_addresses import normalize_object_path
+from engine.connections.object_store import ObjectFolder, StoredObject
 from engine.discovery.path_patterns import find_fixed_folder, match_parts
 from engine.errors import DataError
 

@@ -60,5 +60,5 @@ def digest_table(session: PostgresqlSession, table: str) -> str:
 def _quote_table(table: str) -> str:
     parts = split_table_name(table)
     if parts is None:
-        raise DatabaseError(f"{table!r} is no name of a table: write name, or schema.name")
+        raise DatabaseError(f"{table!r} is not the name of a table: write name, or schema.name")
     return quote_name(*parts)

@@ -10,7 +10,7 @@ def split_table_name(table: str) -> tuple[str | None, str] | None:
     """Return the schema, or None, and the name of a table that is written `name` or `schema.name`.
 
     Names are taken as they stand: `Orders` is not `orders`. A name that contains a dot is put in double quotes, as in
-    SQL. The result is None if the text is no name of a table.
+    SQL. The result is None if the text is not the name of a table.
     """
     found = _TABLE.fullmatch(table)
     if found is None:

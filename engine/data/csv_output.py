@@ -6,7 +6,7 @@ from engine.formatting.formulas import FORMULA, NUMBER
 
 
 def disarm_formulas(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame whose texts and column names are no formulas for a spreadsheet."""
+    """Return a frame whose texts and column names are not formulas for a spreadsheet."""
     made: dict[str, pl.Series] = {}
     names = _disarm_texts(pl.Series(frame.columns, dtype=pl.String))
     for name, column in zip(names, frame.get_columns(), strict=True):

@@ -6,43 +6,42 @@ themselves, so that their schemas are read once. The cache ends with the object:
 """
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
-from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
 from engine.connections.object_copies import ObjectCopies
-from engine.connections.object_store import ObjectChangedError
 from engine.data import queries
-from engine.data.contract import check_schema
 from engine.data.databases.query_connections import find_query_connection
-from engine.data.file_datasets import FoundBefore, find_files, read_declared_texts
-from engine.data.file_hashes import FileChangedError, FileHashes, hash_file
+from engine.data.databases.stored_rows import StoredRows
+from engine.data.dataset_tables import (
+    check_columns,
+    describe_database_rows,
+    describe_files,
+    describe_function_rows,
+    describe_kept_rows,
+    describe_pushed_query,
+    describe_query,
+    prefix_dataset_name,
+)
+from engine.data.file_hashes import FileHashes, hash_file
+from engine.data.file_sources import FileSources
 from engine.data.files import DatasetFiles
 from engine.data.fingerprints import check_hashable, hash_frame
 from engine.data.kept_files import KeptFile
 from engine.data.kept_objects import KeptObject
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
-from engine.data.spark.reading import (
-    SparkData,
-    describe_spark_data,
-    hold_spark_data,
-    open_spark_data,
-)
+from engine.data.spark.reading import SparkData, describe_spark_data, hold_spark_data
 from engine.data.spark.spark_rows import hold_spark_rows
 from engine.data.table import Table, explain_read_errors
-from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.data.watched_files import WatchedFiles
 from engine.digests import digest_json, digest_texts
-from engine.drift.reading.column_families import read_storage
 from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
@@ -50,12 +49,10 @@ from engine.spec import ProjectSpec, sql
 from engine.spec.code_folder import CodeFolder
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.disturbances import Drill
-from engine.spec.opened_connections import describe_connection, open_connection, open_object_copies
-from engine.spec.resources.connections import COLLECT_ROWS, S3Connection, SparkConnection
-from engine.spec.resources.datasets import AnyDataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
-from engine.spec.resources.resource import Scalar
+from engine.spec.resources.connections import COLLECT_ROWS
+from engine.spec.resources.datasets import AnyDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.secrets import Secrets
-from engine.spec.stored_data import DatabaseTable, StoredPlace
+from engine.spec.stored_data import DatabaseTable
 
 if TYPE_CHECKING:
     from engine.data.databases.reading import DatabaseRows
@@ -99,17 +96,13 @@ class Datasets:
     ) -> None:
         self.project = project
         self._secrets = secrets or Secrets(project)
+        self._sources = FileSources(self._secrets, scratch, objects)
+        self._stored_rows = StoredRows(self._secrets, scratch)
         self._records = records or NoRecords()
         self._computed_again: set[str] = set()
         self._scratch = scratch
         self.files = WatchedFiles(hashes)
         self._function_results: dict[tuple[str, ...], tuple[pl.DataFrame | pl.LazyFrame, str] | SparkData] = {}
-        self._table_rows: dict[tuple[object, ...], DatabaseRows | None] = {}
-        self._spark_data: dict[tuple[object, ...], SparkData] = {}
-        self._found_files: FoundBefore = {}
-        self._objects = objects
-        self._copies: dict[tuple[str, str], ObjectCopies] = {}
-        self._told_files: dict[tuple[int, str], tuple[DatasetFiles, DatasetFiles]] = {}
         self._opened: dict[str, Table] | None = None
         self._tables: dict[tuple[object, ...], Table] = {}
         self._disturbed: dict[tuple[object, ...], Table] = {}
@@ -172,19 +165,21 @@ class Datasets:
             raise DataError(f"there is no dataset {name!r}{suggest_name(name, list(self.project.datasets))}")
         # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
         made_from = list_own_inputs(name, self.project.resources)
-        with _prefix_dataset_name(name):
+        with prefix_dataset_name(name):
             pushed = self._read_pushed_query(name, dataset, made_from)
         inputs = () if pushed else tuple(self._open_with_inputs(one, opened) for one in made_from)
-        with _prefix_dataset_name(name):
+        with prefix_dataset_name(name):
             if pushed and isinstance(dataset, QueryDataset):
                 made_of: tuple[object, ...] = (id(pushed),)
-                build: Callable[[], Table] = partial(self._describe_pushed_query, name, dataset, made_from, pushed)
+                build: Callable[[], Table] = partial(
+                    describe_pushed_query, name, dataset, made_from, pushed, self.project
+                )
             else:
                 made_of, build = self._prepare_table(name, dataset, inputs)
             key = (name, repr(dataset), *made_of)
             table = self._tables.get(key) or build()
         if key not in self._tables:
-            _check_columns(name, table)
+            check_columns(name, table)
             self._tables[key] = table
         if self.drill is not None and name in self.drill.datasets:
             table = self._open_disturbed(table)
@@ -195,14 +190,14 @@ class Datasets:
         key = (id(table), self.drill)
         if key not in self._disturbed:
             disturbed = self.disturb_table(table)
-            _check_columns(table.name, disturbed)
+            check_columns(table.name, disturbed)
             self._disturbed[key] = disturbed
         return self._disturbed[key]
 
     def disturb_table(self, table: Table) -> Table:
         """Return the table with the rows that the drill makes of its rows, in a file of their own.
 
-        Of the held-out rows of a model, which lack the columns that are no features, only the others are disturbed.
+        Of the held-out rows of a model, which lack the columns that are not features, only the others are disturbed.
 
         Raises
         ------
@@ -242,94 +237,47 @@ class Datasets:
         this object keeps.
         """
         if isinstance(dataset, StoredDataset) and inputs:
-            return (id(inputs[0]),), lambda: _read_kept_rows(name, dataset, inputs[0])
+            return (id(inputs[0]),), lambda: describe_kept_rows(name, dataset, inputs[0])
         if declared := self.project.find_file_dataset(name):
-            root, files = self._find_files(name, declared)
+            root, files = self._sources.find_files(self.project, name, declared, self.files)
             digests = files.hash_each(self.files)
             frozen = self.project.revision.frozen if self.project.revision else {}
             made_of = (root, id(files), *digests.values())
-            return made_of, lambda: _open_files(name, declared, files, digests, root, frozen)
+            return made_of, lambda: describe_files(name, declared, files, digests, root, frozen)
         if isinstance(dataset, QueryDataset):
-            query = sql.bind_variables(dataset.sql, self.project.names)
+            values = self.project.names
+            query = queries.bind_query(dataset.sql, values)
             fingerprint = queries.fingerprint_query(query, inputs)
             kept = self._examine_kept_rows(name, fingerprint)
             if kept is not None and kept.current:
                 frame, kept_files = self._open_kept_rows(kept)
-                return (*kept.key, *map(id, inputs)), lambda: self._describe_query(
-                    name, dataset, frame, fingerprint, inputs, kept, kept_files
+                return (*kept.key, *map(id, inputs)), lambda: describe_query(
+                    name, dataset, frame, fingerprint, inputs, values, kept, kept_files
                 )
-            used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
+            used = {one: values[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
             made_of = (repr(used), *map(id, inputs), kept and kept.key)
-            return made_of, lambda: self._describe_query(
-                name, dataset, queries.plan_query(query, inputs), fingerprint, inputs, kept
+            return made_of, lambda: describe_query(
+                name, dataset, queries.plan_query(query, inputs), fingerprint, inputs, values, kept
             )
         if isinstance(dataset, StoredDataset) and (place := self.project.find_spark_data(name)):
-            held = self._open_spark_data(name, place)
+            held = self._stored_rows.open_spark_data(self.project, name, place)
             facts = {"connection": place.connection, place.key: place.name, "rows": held.rows.count}
             return (id(held),), lambda: describe_spark_data(name, dataset, held, facts)
         if isinstance(dataset, StoredDataset):
             table = self.project.find_table(name)
             assert table is not None  # noqa: S101 - the rules have refused one of neither files nor a table
-            rows = self._read_database_table(table)
-            return (id(rows),), lambda: _open_rows(name, dataset, rows)
+            rows = self._stored_rows.read_table(self.project, table)
+            return (id(rows),), lambda: describe_database_rows(name, dataset, rows)
         assert isinstance(dataset, PythonDataset)  # noqa: S101 - what is left: files come first
         return self._prepare_function_table(name, dataset)
 
-    def _open_spark_data(self, name: str, place: StoredPlace) -> SparkData:
-        """Return what Spark holds for a dataset, which is opened once per run."""
-        declared = self.project.connections[place.connection]
-        assert isinstance(declared, SparkConnection)  # noqa: S101 - else nothing is read by Spark
-        key = (*place, name if place.key == "path" else "", describe_connection(self.project, place.connection))
-        if key not in self._spark_data:
-            rows = open_spark_data(self.project, name, place, self._secrets)
-            self._spark_data[key] = hold_spark_data(rows, declared.collect_rows, self._scratch)
-        return self._spark_data[key]
-
-    def _find_files(self, name: str, declared: FileDataset) -> tuple[Path, DatasetFiles]:
-        """Return the folder that the path of a dataset starts from, and its files; those of a store are fetched."""
-
-        def watch(path: Path) -> None:
-            self.files.watch(self.project.check_path(path), f"dataset {name!r}")
-
-        copies = self.find_copies(declared.connection)
-        if copies is None:
-            root = self.project.root_of("datasets", name, declared.connection)
-            self.project.check_path(root / declared.path)
-            return root, find_files(declared, root, self.project.as_of, self._found_files, watch)
-        try:
-            with copies.explain():
-                tree = copies.list_tree(declared.path)
-                files = find_files(declared, copies.root, self.project.as_of, self._found_files, watch, tree)
-        except ObjectChangedError as error:
-            raise FileChangedError(str(error)) from error
-        told = copies.describe_fetched(declared.path)
-        key = (id(files), told)
-        if told and key not in self._told_files:
-            self._told_files[key] = files, replace(files, notes=(*files.notes, told))
-        return copies.root, self._told_files[key][1] if told else files
-
     def find_copies(self, connection: str | None) -> ObjectCopies | None:
-        """Return the objects of a connection with their copies; None if it is no object store."""
-        if connection is None or not isinstance(self.project.connections[connection], S3Connection):
-            return None
-        key = (connection, describe_connection(self.project, connection))
-        if key not in self._copies:
-            self._copies[key] = open_object_copies(self.project, connection, self._secrets, self._make_cache())
-        return self._copies[key]
+        """Return the objects of a connection with their copies; None if it is not an object store."""
+        return self._sources.find_copies(self.project, connection)
 
     def name_object(self, path: Path) -> str:
         """Return the object whose copy a file is, as messages name it; an empty text for any other file."""
-        of = [one for one in self._copies.values() if path.is_relative_to(one.root)]
-        return of[0].name_objects(str(path)) if of else ""
-
-    def _make_cache(self) -> Path:
-        """Return the folder of the copies of objects: of this run alone if the state cannot be written."""
-        with suppress(OSError):
-            if self._objects is not None:
-                self._objects.mkdir(parents=True, exist_ok=True)
-                if os.access(self._objects, os.W_OK):
-                    return self._objects
-        return self._scratch() / "objects"
+        return self._sources.name_object(path)
 
     def _prepare_function_table(
         self, name: str, dataset: PythonDataset
@@ -348,7 +296,7 @@ class Datasets:
         if kept is not None and kept.current and kept.record is not None:
             fingerprint = kept.record.fingerprint
             rows, files = self._open_kept_rows(kept)
-            return kept.key, lambda: _open_frame(name, dataset, rows, fingerprint, facts, kept, files)
+            return kept.key, lambda: describe_function_rows(name, dataset, rows, fingerprint, facts, kept, files)
         if key not in self._function_results:
             self._function_results[key] = self._call_function(self.project.code_of("datasets", name), dataset)
             hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
@@ -356,7 +304,7 @@ class Datasets:
         made_of = (id(returned), kept and kept.key)
         if isinstance(returned, SparkData):
             return made_of, lambda: describe_spark_data(name, dataset, returned, facts, kept)
-        return made_of, lambda: _open_frame(name, dataset, *returned, facts, kept)
+        return made_of, lambda: describe_function_rows(name, dataset, *returned, facts, kept)
 
     def _call_function(
         self, code: CodeFolder, dataset: PythonDataset
@@ -393,7 +341,7 @@ class Datasets:
                 self._secrets,
                 *table,
                 scratch=self._scratch,
-                read=lambda: self._read_database_table(table),
+                read=partial(self._stored_rows.read_table, self.project, table),
                 remember=partial(self._remember_rows, table),
             )
         forced = name in self._computed_again
@@ -405,41 +353,6 @@ class Datasets:
             files.hash_each(self.files)  # they are watched from now on
         return frame, files
 
-    def _describe_query(
-        self,
-        name: str,
-        dataset: QueryDataset,
-        frame: pl.LazyFrame,
-        fingerprint: str,
-        inputs: tuple[Table, ...],
-        kept: KeptState | None,
-        files: DatasetFiles | None = None,
-    ) -> Table:
-        used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
-        return Table(
-            name,
-            frame,
-            fingerprint,
-            dataset.entity or queries.inherit_entity(frame, inputs),
-            dataset.columns,
-            inputs,
-            files,
-            rereadable=kept is not None and kept.current,
-            facts={"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}},
-            kept=kept,
-        )
-
-    def _read_database_table(self, table: DatabaseTable) -> "DatabaseRows":
-        """Return the rows of a table, which is read once per run."""
-        rows = self._table_rows.get(self._table_key(table))
-        if rows is None:
-            from engine.data.databases.reading import read_table
-
-            with open_connection(self.project, table[0], self._secrets, read_only=True) as session:
-                rows = read_table(session, table[1], self._scratch())
-            self._table_rows[self._table_key(table)] = rows
-        return rows
-
     def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> "DatabaseRows | None":
         """Return the rows of a query that the database of all its tables runs; None if the query is computed here."""
         disturbed = self.drill.datasets if self.drill is not None else ()
@@ -448,52 +361,14 @@ class Datasets:
         connection = find_query_connection(self.project, inputs)
         if connection is None or any(list_own_inputs(one, self.project.resources) for one in inputs):
             return None
-        query = sql.bind_variables(dataset.sql, self.project.names)
-        key = (connection, None, query, *map(self.project.find_table, inputs))
-        key = (*key, describe_connection(self.project, connection))
-        if key not in self._table_rows:
-            from engine.data.databases.pushed_queries import read_pushed_query
-
-            self._table_rows[key] = read_pushed_query(self.project, query, inputs, self._secrets, self._scratch)
-        return self._table_rows[key]
-
-    def _describe_pushed_query(
-        self, name: str, dataset: QueryDataset, inputs: Sequence[str], rows: "DatabaseRows"
-    ) -> Table:
-        used = {one: self.project.names[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
-        frame = pl.scan_parquet(rows.path, glob=False).drop(rows.hidden)
-        tables = [table for one in inputs if (table := self.project.find_table(one))]
-        entities = {one.entity for one in map(self.project.datasets.__getitem__, inputs) if one.entity is not None}
-        inherited = entities.pop() if len(entities) == 1 and entities <= set(frame.collect_schema()) else None
-        return Table(
-            name,
-            frame,
-            rows.fingerprint,
-            dataset.entity or inherited,
-            dataset.columns,
-            rereadable=True,
-            facts={"sql": sql.outline_sql(dataset.sql), "variables": {one: _date_to_text(used[one]) for one in used}},
-            notes=rows.notes,
-            warnings=tuple(find_doubtful_columns(sample_columns([frame]), dataset.columns).values()),
-            place=f"its SQL runs in connection {tables[0][0]}, on {', '.join(f'table {table}' for _, table in tables)}",
-        )
-
-    def _table_key(self, table: DatabaseTable) -> tuple[object, ...]:
-        return (*table, describe_connection(self.project, table[0]))
+        query = queries.bind_query(dataset.sql, self.project.names)
+        return self._stored_rows.read_query(self.project, connection, query, inputs)
 
     def forget_tables(self) -> None:
         """Read the tables of databases anew when they are opened next: something may have been written into them."""
-        if self._table_rows or self._spark_data:
-            self._table_rows.clear()
-            self._spark_data.clear()
+        if self._stored_rows.forget():
             self._forget_made()
         self._forget_opened()
-
-    def forget_table(self, connection: str, table: str) -> None:
-        """Read a table anew when it is opened next: it was written. So are queries that its database runs."""
-        for key in [key for key in self._table_rows if key[:2] in ((connection, table), (connection, None))]:
-            del self._table_rows[key]
-        self._forget_made()
 
     def _forget_made(self) -> None:
         """Forget what was made of rows that are gone: it is known by their id, which other rows may get now."""
@@ -503,8 +378,8 @@ class Datasets:
 
     def _remember_rows(self, table: DatabaseTable, rows: "DatabaseRows") -> None:
         """Take these as the rows of a table: they were written to it."""
-        self.forget_table(*table)
-        self._table_rows[self._table_key(table)] = rows
+        self._stored_rows.replace_table(self.project, table, rows)
+        self._forget_made()
 
     def _copy_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Write the rows of a lazy frame to a file: what it reads may change, and nobody else knows what that is."""
@@ -512,114 +387,3 @@ class Datasets:
         path = self._scratch() / "rows.arrow"
         frame.sink_ipc(path, compression="lz4", engine="streaming")
         return pl.scan_ipc(path, glob=False)
-
-
-def _open_files(
-    name: str,
-    dataset: FileDataset,
-    files: DatasetFiles,
-    digests: Mapping[Path, str],
-    root: Path,
-    frozen: Mapping[str, str],
-) -> Table:
-    """Open files; the fingerprint of rows that a bundle has frozen into a file is the one that they had before."""
-    fingerprint, facts = files.compute_fingerprint(digests, root)
-    if len(digests) == 1:
-        fingerprint = frozen.get(next(iter(digests.values())), fingerprint)
-    return Table(
-        name,
-        files.scan_all(),
-        fingerprint,
-        dataset.entity,
-        dataset.columns,
-        files=files,
-        rereadable=files.rereadable,
-        facts=facts,
-        notes=files.notes,
-        warnings=files.warnings,
-    )
-
-
-def _open_rows(name: str, dataset: StoredDataset, rows: "DatabaseRows") -> Table:
-    files = read_declared_texts(rows.path, dataset)
-    return Table(
-        name,
-        files.scan_all().drop(rows.hidden),
-        rows.fingerprint,
-        dataset.entity,
-        dataset.columns,
-        rereadable=True,
-        facts={
-            "connection": dataset.connection,
-            "table": dataset.table,
-            "rows": rows.count,
-            "versions": {"row hash": HASH_VERSION},
-        },
-        notes=rows.notes,
-        warnings=files.warnings,
-        place=f"table {dataset.table} of connection {dataset.connection}",
-    )
-
-
-def _open_frame(
-    name: str,
-    dataset: PythonDataset,
-    returned: pl.DataFrame | pl.LazyFrame,
-    fingerprint: str,
-    facts: Mapping[str, Any],
-    kept: KeptState | None,
-    files: DatasetFiles | None = None,
-) -> Table:
-    frame = read_storage(returned.lazy())
-    doubtful = find_doubtful_columns(sample_columns([frame]), dataset.columns)
-    return Table(
-        name,
-        frame,
-        fingerprint,
-        dataset.entity,
-        dataset.columns,
-        files=files,
-        rereadable=True,
-        facts=facts,
-        warnings=tuple(doubtful.values()),
-        kept=kept,
-    )
-
-
-def _read_kept_rows(name: str, dataset: StoredDataset, written: Table) -> Table:
-    """Return the table of a stored dataset that reads the kept rows of another: the same rows, so one fingerprint."""
-    return Table(
-        name,
-        written.frame,
-        written.fingerprint,
-        dataset.entity or written.entity,
-        dataset.columns,
-        (written,),
-        rereadable=written.rereadable,
-        facts={"rows_of": written.name},
-    )
-
-
-def _check_columns(name: str, table: Table) -> None:
-    """Raise a DataError if a table cannot be read, or lacks a column that its contract or its entity names."""
-    with explain_read_errors(table):
-        schema = table.frame.collect_schema()
-    with _prefix_dataset_name(name):
-        check_schema(schema, table.columns)
-        if table.entity is not None and table.entity not in schema:
-            hint = suggest_name(table.entity, list(schema))
-            raise DataError(f"there is no column {table.entity!r}, which the dataset declares as entity{hint}")
-
-
-def _date_to_text(value: Scalar | date) -> Scalar:
-    """Return a variable's value as JSON can hold it: a date as ISO text."""
-    return value.isoformat() if isinstance(value, date) else value
-
-
-@contextmanager
-def _prefix_dataset_name(name: str) -> Iterator[None]:
-    """Put the name of the dataset before the message of a DataError, whose class remains."""
-    try:
-        yield
-    except DataError as error:
-        raise type(error)(f"dataset {name!r}: {error}") from error.__cause__

@@ -25,7 +25,7 @@ def find_foreign_content(path: Path, format_: str) -> str | None:
 
 
 def find_ndjson_fault(path: Path, compression: str | None = None) -> str | None:
-    """Describe the first line that is no JSON object, or has a boolean where an earlier one has a number."""
+    """Describe the first line that is not a JSON object, or has a boolean where an earlier one has a number."""
     kinds: dict[str, tuple[int, str]] = {}
     with open_bytes(path, compression) as lines:
         for number, line in enumerate(lines, 1):
@@ -50,4 +50,4 @@ def find_ndjson_fault(path: Path, compression: str | None = None) -> str | None:
 
 def _refuse_constant(text: str) -> float:
     """Refuse what Python writes for numbers that JSON does not have."""
-    raise ValueError(f"{text} is no value of JSON; write null where a value is missing")
+    raise ValueError(f"{text} is not a value of JSON; write null where a value is missing")

@@ -148,7 +148,7 @@ class DatasetFiles:
             if len(digests) <= MAX_FILES_LISTED
             else {}
         )
-        # What most datasets do not have is no part of their fingerprint, so that those of earlier versions hold.
+        # What most datasets do not have is not part of their fingerprint, so that those of earlier versions hold.
         found = {"readings": readings, "compression": self.compression, **self._describe_csv_content()}
         special = {key: value for key, value in found.items() if value}
         settings = json.dumps([how, types, *([special] if special else [])], sort_keys=True)

@@ -41,7 +41,7 @@ class FrameHasher:
     Attributes
     ----------
     left_out
-        Names of columns that are no part of the digest.
+        Names of columns that are not part of the digest.
     count
         The number of rows that have passed.
     """

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.connections.object_addresses import normalize_object_path
 from engine.connections.object_copies import ObjectCopies
-from engine.connections.object_store import normalize_object_path
 from engine.data.kept_files import KeptFile
 from engine.data.table import Table
 

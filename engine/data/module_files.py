@@ -19,7 +19,7 @@ def list_module_files(folder: Path, functions: Iterable[str]) -> list[Path]:
     Raises
     ------
     DataError
-        A module does not exist, or a file is no Python.
+        A module does not exist, or a file is not Python.
     """
     waiting = [reference.partition(":")[0] for reference in functions]
     for module in waiting:

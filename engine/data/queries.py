@@ -1,6 +1,7 @@
 """Datasets of kind `query`: SQL over other datasets, planned by polars, run only when a frame is collected."""
 
 import re
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -10,6 +11,21 @@ from engine.digests import digest_texts
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import sql
+from engine.spec.variable_references import Value
+
+
+def bind_query(query: str, variables: Mapping[str, Value]) -> str:
+    """Return a query with its variables inserted.
+
+    Raises
+    ------
+    DataError
+        A variable has no value, or one that the query cannot have.
+    """
+    try:
+        return sql.bind_variables(query, variables)
+    except (ValueError, KeyError) as problem:
+        raise DataError(f"its SQL cannot be computed: {problem}") from None
 
 
 def plan_query(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:

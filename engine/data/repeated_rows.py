@@ -92,10 +92,7 @@ def count_rows(table: Table, columns: Sequence[str] | None = None) -> RowCounts:
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
         names = sorted(schema if columns is None else columns)
-        if objects := [name for name in names if schema[name] == pl.Object]:
-            raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
-        hashed = table.frame.select(hash_columns((_unify_value(name, schema[name]) for name in names), 0).alias("hash"))
-        batches = hashed.collect_batches(maintain_order=False, engine="streaming")
+        batches = _plan_hashes(table, names, schema).collect_batches(maintain_order=False, engine="streaming")
         hashes, times, limit, rows = _count_smallest(batch["hash"].to_numpy() for batch in batches)
     return RowCounts({name: _group_type(schema[name]) for name in names}, hashes, times, limit, rows)
 
@@ -109,13 +106,14 @@ def hash_table_rows(table: Table, columns: Sequence[str]) -> NDArray[np.uint64]:
         The table cannot be read, or a column holds Python objects.
     """
     with explain_read_errors(table):
-        schema = table.frame.collect_schema()
-        if objects := [name for name in columns if schema[name] == pl.Object]:
-            raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
-        hashed = table.frame.select(
-            hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias("hash")
-        )
+        hashed = _plan_hashes(table, columns, table.frame.collect_schema())
         return hashed.collect(engine="streaming")["hash"].to_numpy()
+
+
+def _plan_hashes(table: Table, columns: Sequence[str], schema: pl.Schema) -> pl.LazyFrame:
+    if objects := [name for name in columns if schema[name] == pl.Object]:
+        raise DataError(f"column {objects[0]!r} holds Python objects: convert it to text, numbers or dates")
+    return table.frame.select(hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias("hash"))
 
 
 def list_shared_columns(first: Table, second: Table) -> list[str]:

@@ -78,7 +78,7 @@ def find_member(path: Path) -> str:
 
 
 def _name_member(path: Path, archive: zipfile.ZipFile) -> str:
-    """Return the name of the only file; what macOS adds, and hidden files, are no data."""
+    """Return the name of the only file; what macOS adds, and hidden files, are not data."""
     names = [one for one in archive.namelist() if not one.endswith("/") and not one.startswith("__MACOSX/")]
     names = [one for one in names if not one.rpartition("/")[2].startswith(".")]
     if len(names) != 1:

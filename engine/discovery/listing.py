@@ -1,6 +1,6 @@
 """The files of a path: one file, the files of a folder, or those that match a pattern.
 
-The rules are those of Spark, Hive, pyarrow and DuckDB. What starts with `_` or `.` below the folder is no data: an
+The rules are those of Spark, Hive, pyarrow and DuckDB. What starts with `_` or `.` below the folder is not data: an
 engine keeps its marks and its unfinished parts there. A part of zero bytes holds no rows. A folder named `name=value`
 is a column `name`. What is left out is listed, for the user to be told.
 """
@@ -125,7 +125,7 @@ def list_candidate_files(path: Path, tree: FileTree = DISK) -> list[Path]:
 def list_named_files(path: Path, declared_format: str | None = None, tree: FileTree = DISK) -> list[Path]:
     """Return the files of a path, folder or pattern, also empty ones and such of several formats.
 
-    In a folder those are left out that are no data, as when it is read.
+    In a folder those are left out that are not data, as when it is read.
     """
     found = [one for one in list_candidate_files(path, tree) if tree.is_file(one) or one.is_symlink()]
     return _select_data_files(found, declared_format)[0] if tree.is_folder(path) else found
@@ -151,7 +151,7 @@ def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path]
 
 
 def _is_mark(part: str, marks: tuple[str, ...]) -> bool:
-    """Tell whether a name below the folder is no data; `_year=2026` is a column."""
+    """Tell whether a name below the folder is not data; `_year=2026` is a column."""
     return part.startswith(marks) and not (part.startswith("_") and "=" in part) if marks else False
 
 
@@ -197,7 +197,7 @@ def _common_format(files: list[Path], compression: str | None) -> str:
 def _describe_left_out(base: Path, hidden: list[Path], empty: list[Path]) -> list[str]:
     notes = []
     for files, why in (
-        (hidden, "what starts with _ or . is no data, or not finished"),
+        (hidden, "what starts with _ or . is not data, or not finished"),
         (empty, "a file of 0 bytes has no rows"),
     ):
         if files:

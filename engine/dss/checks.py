@@ -166,7 +166,7 @@ def _explain_metric(id_: str) -> str:
     if id_.startswith("sql_query:"):
         return "its metric is a query: declare a dataset of kind: query, and a check of its column"
     if id_.startswith("reporting:"):
-        return "how long a build takes is no metric: give the step or scenario a timeout:"
+        return "how long a build takes is not a metric: give the step or scenario a timeout:"
     return f"the metric {id_[:80] or '(none)'} has no counterpart here"
 
 

@@ -98,5 +98,5 @@ def fill_references(text: str, names: ProjectNames, line: ObjectLine, also: Coll
             filled += f"${{{names.variables[name]}}}"
         else:
             filled += escape_references(reference.text)
-            line.note(f"{name[:60]} is no variable here: its ${{…}} stays as text")
+            line.note(f"{name[:60]} is not a variable here: its ${{…}} stays as text")
     return Template(filled + text[place:])

@@ -175,7 +175,7 @@ def _read_recipients(settings: JsonObject, key: str, line: ObjectLine) -> list[s
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            line.note(f"{key} is no JSON list of addresses")
+            line.note(f"{key} is not a JSON list of addresses")
             return []
     if isinstance(value, dict):
         value = value.get("mails", [])
@@ -194,7 +194,7 @@ def _read_recipients(settings: JsonObject, key: str, line: ObjectLine) -> list[s
         if isinstance(address, str) and ("@" in address or "${" in address):
             found.append(address.strip())
         elif address != "":
-            line.note(f"an entry of {key} is no address")
+            line.note(f"an entry of {key} is not an address")
     return list(dict.fromkeys(found))
 
 

@@ -40,7 +40,7 @@ _PERIODS = {"HOURS": (1, "h"), "DAYS": (1, "d"), "WEEKS": (7, "d"), "MONTHS": (3
 _LONGEST_PERIOD = 1_000
 _MOST_FACTOR = 100
 _INSTEAD = {
-    "FileSizeInRangeRule": "the size of files is no metric: check row_count",
+    "FileSizeInRangeRule": "the size of files is not a metric: check row_count",
     "ColumnMeaningValidityRule": "meanings of DSS are not known here: declare type:, min:, max: or allowed:",
 }
 

@@ -222,7 +222,7 @@ def _check_message(state: ImportState, messaging: JsonObject, set_by_steps: set[
                 and not name.startswith(("stepOutcome_", "stepResult_", "stepOutput_"))
             ):
                 state.report.add_mistake(
-                    settings.place, f"${{{name[:60]}}} is no variable of the project: DSS does not send the message"
+                    settings.place, f"${{{name[:60]}}} is not a variable of the project: DSS does not send the message"
                 )
 
 

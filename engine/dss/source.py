@@ -166,7 +166,7 @@ def open_project_files(path: Path) -> Iterator[ProjectFiles]:
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError, struct.error) as error:
-        raise BundleError(f"{path} is refused: it is no zip archive, or its directory is damaged") from error
+        raise BundleError(f"{path} is refused: it is not a zip archive, or its directory is damaged") from error
     with archive:
         try:
             files = _check_records(archive)
@@ -244,7 +244,7 @@ def _check_end(path: Path) -> None:
         tail = file.read()
     place = tail.rfind(b"PK\x05\x06")
     if place < 0 or place + _END.size > len(tail):
-        raise BundleError(f"{path} is refused: it is no zip archive, or its end is missing")
+        raise BundleError(f"{path} is refused: it is not a zip archive, or its end is missing")
     *_, number, size, _, _ = _END.unpack_from(tail, place)
     if number > MOST_FILES or size > MOST_DIRECTORY_BYTES:
         raise BundleError(f"{path} is refused: it has more than {MOST_FILES:,} files, or very long names")

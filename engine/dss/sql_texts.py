@@ -29,7 +29,7 @@ def fill_sql(state: ImportState, sql: str, variables: Mapping[str, str], line: O
         ours = variables.get(name)
         before, after = found["before"] or "", found["after"] or ""
         if ours is None:
-            line.note(f"{name[:60]} is no variable here: its ${{…}} stays as text")
+            line.note(f"{name[:60]} is not a variable here: its ${{…}} stays as text")
             new = escape_references(found[0])
         else:
             value = state.sections["variables"][ours]

@@ -196,7 +196,7 @@ def _translate_sql(state: ImportState, params: JsonObject, line: ObjectLine) -> 
         return []
     name = find_database(state, params.get_text("connection"), params.place, line)
     if not name or not sql:
-        line.leave_out("its connection is no PostgreSQL database, or it has no statement")
+        line.leave_out("its connection is not a PostgreSQL database, or it has no statement")
         return []
     return [{"kind": "sql", "connection": name, "statements": [fill_sql(state, sql, state.names.variables, line)]}]
 

@@ -76,7 +76,7 @@ def _watch_datasets(state: ImportState, params: JsonObject, line: ObjectLine) ->
     watched = [item.get_text("itemId") for item in params.get_objects("watches")]
     names = {item: state.names.find_target(item, "datasets") for item in watched}
     for item in (item for item, name in names.items() if name is None):
-        line.note(f"{item[:60] or '(none)'} is not watched: it is no dataset of the spec")
+        line.note(f"{item[:60] or '(none)'} is not watched: it is not a dataset of the spec")
     kept = list(dict.fromkeys(name for name in names.values() if name))
     if not kept:
         line.note("TODO it is switched off: it watches no dataset of the spec, name one or remove the trigger")
@@ -220,7 +220,7 @@ def _read_start(text: str, line: ObjectLine) -> date | None:
     try:
         return date.fromisoformat(text[:10])
     except ValueError:
-        line.note("its start is no date")
+        line.note("its start is not a date")
         return None
 
 

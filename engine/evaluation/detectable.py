@@ -22,6 +22,9 @@ HARDLY_FAILED = "could hardly have failed: "
 _MEASURED_AS = {"data_drift_low": "data_drift", "data_drift_significant": "data_drift"}
 """Metrics whose smallest detectable value is one of another metric."""
 
+_COUNTS = ("drifted_columns", "drifted_share")
+"""Metrics that count the columns which have drifted: at most those of which some drift would be found."""
+
 
 def find_detectable(
     applied: AppliedRange,
@@ -35,8 +38,9 @@ def find_detectable(
 ) -> dict[str, float | None]:
     """Return, by bound, the value nearest to it that would break the check in 4 of 5 batches like this one.
 
-    For the drift of a column, that is the smallest drift found significant; None where none would be. For a metric with
-    an interval, the bound and what chance adds: a standard error, taken from the interval and assumed to be the same at
+    For the drift of a column, that is the smallest drift found significant; None where none would be, as for a number
+    of drifted columns that is larger than that of the columns of which some drift would be found. For a metric with an
+    interval, the bound and what chance adds: a standard error, taken from the interval and assumed to be the same at
     the bound, times the normal quantile of the power; with `certain`, also the distance to the interval's end.
 
     Parameters
@@ -54,6 +58,10 @@ def find_detectable(
     as_drift = metric.replace("drift_low.", "drift.", 1) if metric.startswith("drift_low.") else metric
     if as_drift in detectable_drifts:
         return {upper.key: detectable_drifts[as_drift]} if upper else {}
+    of_columns = [drift is not None for name, drift in detectable_drifts.items() if name.startswith("drift.")]
+    if metric in _COUNTS:
+        most = sum(of_columns) if metric == "drifted_columns" else sum(of_columns) / max(1, len(of_columns))
+        return {upper.key: None} if of_columns and upper and most <= upper.value else {}
     normal = NormalDist()
     if metric in _MEASURED_AS:
         accuracy = metrics.get("data_drift")
@@ -141,7 +149,7 @@ def _describe_detectable(
     """Return what is found 4 times in 5, as a clause."""
     what = _MEASURED_AS.get(metric, metric)
     what = "drift" if what.partition(".")[0] in ("drift", "drift_low", "prediction_drift") else what
-    what = f"change of {what}" if changed else what
+    what = "drift of more columns" if metric in _COUNTS else f"change of {what}" if changed else what
     with_rows = "" if rows is None else f"with {rows[0]:,} rows ({rows[1]:,} in the reference) "
     if value is None:
         return f"{with_rows}no {what}, however large, is found 4 times in 5"

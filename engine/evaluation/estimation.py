@@ -150,7 +150,7 @@ def _read_sides(
             for one in (known, rows)
         ]
         defined = np.isfinite(outcomes[0]).all(axis=0)
-        # A loss that a label of the batch does not define is no metric of the batch either.
+        # A loss that a label of the batch does not define is not a metric of the batch either.
         with_label = rows[TRUTH].is_not_null().to_numpy()
         defined &= np.isfinite(outcomes[1][with_label]).all(axis=0)
         losses = tuple(loss for loss, usable in zip(models.LOSSES, defined, strict=True) if usable)

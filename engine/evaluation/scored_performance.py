@@ -12,8 +12,8 @@ import polars as pl
 from engine import models
 from engine.evaluation.record import MetricValue
 from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
-from engine.models.expected_metrics import Expected
-from engine.models.intervals import interval_of_sums
+from engine.models.estimation.expected_metrics import Expected
+from engine.models.metrics.intervals import interval_of_sums
 from engine.spec.metric_catalogue import ESTIMATED_BY_TASK
 from engine.spec.resources.models import CostMatrix
 

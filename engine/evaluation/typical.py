@@ -81,4 +81,5 @@ def explain_too_few(values: Sequence[float], check: TypicalCheck) -> str:
         return ""
     counted = f"{len(values)} earlier {'value' if len(values) == 1 else 'values'}"
     within = "" if check.within is None else f" within {format_seconds(check.within.total_seconds())}"
-    return f"too few to tell what is typical: {counted}{within}, and {FEWEST_TYPICAL_VALUES} are needed"
+    needed = f"{FEWEST_TYPICAL_VALUES} are needed; unchanged data count once"
+    return f"too few to tell what is typical: {counted}{within}, and {needed}"

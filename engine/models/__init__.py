@@ -8,17 +8,22 @@ that finds its model unchanged does not need it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.models.performance_detail import EstimateDetail, PerformanceDetail, RowCounts, describe_measured_rows
+from engine.models.metrics.performance_detail import (
+    EstimateDetail,
+    PerformanceDetail,
+    RowCounts,
+    describe_measured_rows,
+)
 from engine.spec.metric_catalogue import METRICS_BY_TASK
 
 if TYPE_CHECKING:
-    from engine.models.advantage import Advantage, measure_advantage
     from engine.models.classes import ClassValue, encode_classes, label_of, sort_classes, unite_classes
-    from engine.models.classification import arrange_gains
-    from engine.models.contradictions import Contradiction, compare_with_labels
-    from engine.models.estimates import Estimates, Rows, estimate_performance, fit_reference
-    from engine.models.expected_metrics import LOSSES, Predicted, measure_losses
-    from engine.models.expected_outcomes import KnownRows
+    from engine.models.estimation.contradictions import Contradiction, compare_with_labels
+    from engine.models.estimation.estimates import Estimates, Rows, estimate_performance, fit_reference
+    from engine.models.estimation.expected_metrics import LOSSES, Predicted, measure_losses
+    from engine.models.estimation.expected_outcomes import KnownRows
+    from engine.models.estimation.prediction_powered import FOLDS, are_enough, correct_by_labels
+    from engine.models.estimation.reference_weights import LARGEST_WEIGHT, balance_weights, weigh_reference
     from engine.models.fingerprints import (
         collect_fit_facts,
         collect_model_facts,
@@ -27,75 +32,75 @@ if TYPE_CHECKING:
         fingerprint_model,
     )
     from engine.models.fitted_model import FittedModel, RowError, score_frame
-    from engine.models.installed_versions import library_versions
-    from engine.models.intervals import Units
     from engine.models.loading import load_model, observe_classes
-    from engine.models.performance import (
+    from engine.models.metrics.advantage import Advantage, measure_advantage
+    from engine.models.metrics.classification import arrange_gains
+    from engine.models.metrics.intervals import Units
+    from engine.models.metrics.performance import (
         Performance,
         find_labelled,
         find_predicted,
         measure_performance,
         number_entities,
     )
-    from engine.models.persistence import identify_version, save_trained
-    from engine.models.prediction_powered import FOLDS, are_enough, correct_by_labels
-    from engine.models.reference_weights import LARGEST_WEIGHT, balance_weights, weigh_reference
-    from engine.models.skops_files import UnloadableModelError
     from engine.models.training import TrainingResult, train_model
-    from engine.models.version_files import TEST_ROWS, digest_files
-    from engine.models.version_obstacles import VersionObstacle, find_obstacle
+    from engine.models.versions.installed_versions import library_versions
+    from engine.models.versions.persistence import identify_version, save_trained
+    from engine.models.versions.skops_files import UnloadableModelError
+    from engine.models.versions.version_files import TEST_ROWS, digest_files
+    from engine.models.versions.version_obstacles import VersionObstacle, find_obstacle
 
 _LAZY_EXPORTS = {
-    "Advantage": "advantage",
+    "Advantage": "metrics.advantage",
     "ClassValue": "classes",
-    "Contradiction": "contradictions",
-    "Estimates": "estimates",
-    "FOLDS": "prediction_powered",
+    "Contradiction": "estimation.contradictions",
+    "Estimates": "estimation.estimates",
+    "FOLDS": "estimation.prediction_powered",
     "FittedModel": "fitted_model",
-    "KnownRows": "expected_outcomes",
-    "LARGEST_WEIGHT": "reference_weights",
-    "LOSSES": "expected_metrics",
-    "Performance": "performance",
-    "Predicted": "expected_metrics",
+    "KnownRows": "estimation.expected_outcomes",
+    "LARGEST_WEIGHT": "estimation.reference_weights",
+    "LOSSES": "estimation.expected_metrics",
+    "Performance": "metrics.performance",
+    "Predicted": "estimation.expected_metrics",
     "RowError": "fitted_model",
-    "Rows": "estimates",
-    "TEST_ROWS": "version_files",
+    "Rows": "estimation.estimates",
+    "TEST_ROWS": "versions.version_files",
     "TrainingResult": "training",
-    "Units": "intervals",
-    "UnloadableModelError": "skops_files",
-    "VersionObstacle": "version_obstacles",
-    "are_enough": "prediction_powered",
-    "arrange_gains": "classification",
-    "balance_weights": "reference_weights",
+    "Units": "metrics.intervals",
+    "UnloadableModelError": "versions.skops_files",
+    "VersionObstacle": "versions.version_obstacles",
+    "are_enough": "estimation.prediction_powered",
+    "arrange_gains": "metrics.classification",
+    "balance_weights": "estimation.reference_weights",
     "collect_fit_facts": "fingerprints",
     "collect_model_facts": "fingerprints",
-    "compare_with_labels": "contradictions",
-    "correct_by_labels": "prediction_powered",
-    "digest_files": "version_files",
+    "compare_with_labels": "estimation.contradictions",
+    "correct_by_labels": "estimation.prediction_powered",
+    "digest_files": "versions.version_files",
     "encode_classes": "classes",
-    "estimate_performance": "estimates",
-    "find_labelled": "performance",
-    "find_obstacle": "version_obstacles",
-    "find_predicted": "performance",
+    "estimate_performance": "estimation.estimates",
+    "find_labelled": "metrics.performance",
+    "find_obstacle": "versions.version_obstacles",
+    "find_predicted": "metrics.performance",
     "find_skops_file": "fingerprints",
     "fingerprint_fit": "fingerprints",
     "fingerprint_model": "fingerprints",
-    "fit_reference": "estimates",
-    "identify_version": "persistence",
+    "fit_reference": "estimation.estimates",
+    "identify_version": "versions.persistence",
     "label_of": "classes",
-    "library_versions": "installed_versions",
+    "library_versions": "versions.installed_versions",
     "load_model": "loading",
-    "measure_advantage": "advantage",
-    "measure_losses": "expected_metrics",
-    "measure_performance": "performance",
-    "number_entities": "performance",
+    "measure_advantage": "metrics.advantage",
+    "measure_losses": "estimation.expected_metrics",
+    "measure_performance": "metrics.performance",
+    "number_entities": "metrics.performance",
     "observe_classes": "loading",
-    "save_trained": "persistence",
+    "save_trained": "versions.persistence",
     "score_frame": "fitted_model",
     "sort_classes": "classes",
     "train_model": "training",
     "unite_classes": "classes",
-    "weigh_reference": "reference_weights",
+    "weigh_reference": "estimation.reference_weights",
 }
 
 __all__ = [

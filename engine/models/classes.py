@@ -37,7 +37,7 @@ def label_of(value: ClassValue) -> str:
 def encode_classes(values: pl.Series, classes: Sequence[ClassValue]) -> npt.NDArray[np.int64]:
     """Return the index of each value in `classes`, shape (n,): -1 for a missing value, -2 for an unknown class.
 
-    A text that is no label, but reads as the number or boolean of one, counts as that class: "1.0" and "true" as 1.
+    A text that is not a label, but reads as the number or boolean of one, counts as that class: "1.0" and "true" as 1.
     """
     texts = class_labels(values)
     labels = [label_of(c) for c in classes]

@@ -26,9 +26,9 @@ from engine.models.classes import (
 from engine.models.features import select_features
 from engine.models.fingerprints import find_skops_file
 from engine.models.fitted_model import FittedModel, Predictions, Predictor
-from engine.models.persistence import load_trained
 from engine.models.predictions import PredictionParser
-from engine.models.skops_files import MAX_MODEL_BYTES, load_estimator
+from engine.models.versions.persistence import load_trained
+from engine.models.versions.skops_files import MAX_MODEL_BYTES, load_estimator
 from engine.spec import ProjectSpec
 from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.models import Model, PythonModel, ScoredModel, SkopsModel, TrainModel

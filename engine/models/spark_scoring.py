@@ -16,8 +16,8 @@ from engine.drift.reading.normalization import column_named
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.models.fitted_model import FittedModel, score_frame
 from engine.models.loading import EstimatorPredictor
-from engine.models.skops_files import dump_estimator, load_estimator
 from engine.models.training import TrainedPredictor
+from engine.models.versions.skops_files import dump_estimator, load_estimator
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

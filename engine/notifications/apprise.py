@@ -31,8 +31,8 @@ from engine.notifications.envelope import CONTENT_CODES, PASSING_CODES, PATIENCE
 from engine.notifications.mime import is_html_part
 from engine.notifications.shortening import shorten_text
 from engine.outcome import Outcome
-from engine.spec.apprise_url import SOCKET_PREFIX, listen_to_apprise, load_service, mask_url_parts, split_urls
 from engine.spec.resources.channels import AppriseChannel
+from engine.spec.urls.apprise_url import SOCKET_PREFIX, listen_to_apprise, load_service, mask_url_parts, split_urls
 
 if TYPE_CHECKING:
     import apprise

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from engine.errors import DeliveryError, SpecError
 from engine.spec import ProjectSpec
-from engine.spec.apprise_url import split_urls
 from engine.spec.resources.channels import (
     AppriseChannel,
     CommandChannel,
@@ -17,7 +16,8 @@ from engine.spec.resources.channels import (
     MailChannel,
 )
 from engine.spec.secrets import Secrets
-from engine.spec.smtp_url import SmtpServer
+from engine.spec.urls.apprise_url import split_urls
+from engine.spec.urls.smtp_url import SmtpServer
 from engine.spec.variable_references import find_only_reference
 
 FILE_PARAMETERS = frozenset({"template", "keyfile", "subfile", "pgpkey", "pgp", "pem", "key", "ca", "cert", "config"})

@@ -24,7 +24,7 @@ from engine.spec.resources.channels import (
     list_secret_texts,
 )
 from engine.spec.secrets import Secrets
-from engine.store.records import OutboxMessage
+from engine.store import OutboxMessage
 
 DEFAULT_SENDER = "engine@localhost"
 """The sender of a message whose channel has no `from`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.errors import DeliveryError
 from engine.outcome import Outcome
-from engine.store.records import OutboxMessage
+from engine.store import OutboxMessage
 
 CONTENT_CODES = frozenset({400, 406, 413, 414, 415, 422})
 """HTTP answers that refuse the message itself."""

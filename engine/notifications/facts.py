@@ -13,15 +13,15 @@ from typing import Literal
 
 from engine.errors import Severity
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.checks import MOST_MOVED
 from engine.evaluation.detectable import summarize_weak_checks
+from engine.evaluation.range_checks import MOST_MOVED
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration, format_number
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome
 from engine.spec.conditions import ConditionFacts, name_step_variable
-from engine.store.records import Event
+from engine.store import Event
 from engine.views.ranges import format_bounds, format_checked
 
 SUMMARY_LINES = 100

@@ -22,7 +22,7 @@ from engine.errors import DeliveryError, UnreachableError
 from engine.notifications.envelope import Envelope, RefusedError
 from engine.notifications.mime import build_mail, parse_address
 from engine.spec.resources.channels import MailChannel
-from engine.spec.smtp_url import SmtpServer
+from engine.spec.urls.smtp_url import SmtpServer
 
 Refusals = Mapping[str, tuple[int, bytes]]
 """Per address, the code and the words by which the server has refused it."""

@@ -18,7 +18,7 @@ from engine.notifications.mime import HEADER_CHARACTERS, create_content_id, crea
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
 from engine.spec.variable_references import VariableReference, fill_references
-from engine.store.records import Attachment, OutboxMessage
+from engine.store import Attachment, OutboxMessage
 from engine.views import EvaluationFacts
 
 MAX_ATTACHMENT_BYTES = 2_000_000

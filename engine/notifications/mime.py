@@ -13,7 +13,7 @@ from email.policy import SMTP
 
 from engine.errors import DeliveryError
 from engine.formatting.control_characters import single_line
-from engine.store.records import Attachment, OutboxMessage
+from engine.store import Attachment, OutboxMessage
 
 MAIL_POLICY = SMTP.clone(cte_type="7bit")
 HEADER_CHARACTERS = 250

@@ -6,7 +6,7 @@ from engine.notifications.mime import is_html_part
 from engine.spec import ProjectSpec
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
-from engine.store.records import OutboxMessage
+from engine.store import OutboxMessage
 
 SILENT = "would send nothing: "
 """What the first line of a preview says of a reporter without a message."""

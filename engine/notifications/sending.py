@@ -19,7 +19,7 @@ from engine.formatting.numbers import format_duration
 from engine.outcome import Outcome
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.resources.scenarios import Reporter
-from engine.store.records import ReporterState
+from engine.store import ReporterState
 
 HOLDS, HOLDS_NOT = "holds", "does not hold"
 """What a run gives for a reporter with a run condition; without one it gives its outcome."""

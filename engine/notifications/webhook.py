@@ -30,7 +30,7 @@ from engine.notifications.envelope import (
 )
 from engine.notifications.message_document import describe_message
 from engine.spec.resources.channels import WebhookChannel
-from engine.spec.webhook_url import find_header_problem, find_webhook_problem
+from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 
 MAX_ANSWER_BYTES = 2000
 """Bytes of an answer that are read; its first words are told if the message was not taken."""

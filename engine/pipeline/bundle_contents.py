@@ -26,15 +26,15 @@ from engine.data.module_files import list_module_files
 from engine.discovery.path_patterns import find_fixed_folder
 from engine.errors import BundleError
 from engine.formatting.lists import join_some
-from engine.models.bundled_versions import describe_for_bundle, score_probe
-from engine.models.version_files import PROBE_FILE
+from engine.models.versions.bundled_versions import describe_for_bundle, score_probe
+from engine.models.versions.version_files import PROBE_FILE
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import InspectedDataset, inspect_dataset
 from engine.pipeline.models import ModelHandle, use_model
 from engine.pipeline.rows_in_spark import require_packable_rows
 from engine.spec import ProjectSpec
 from engine.spec.diagnostics import Findings
-from engine.spec.include import read_files
+from engine.spec.files.include import read_files
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.bundles import Bundle
 from engine.spec.resources.connections import S3Connection

@@ -92,7 +92,8 @@ def plan_bundle(
     """
     bundles = context.project.resources.bundles
     if declared not in bundles:
-        raise UsageError(f"the spec has no bundle {declared!r}{suggest_name(declared, list(bundles))}")
+        hint = suggest_name(declared, list(bundles)) if bundles else "; declare it under bundles:"
+        raise UsageError(f"the spec declares no bundle {declared!r}{hint}")
     if publish:
         require_published(context.project)
     parts = collect_parts(bundles[declared], context)

@@ -6,7 +6,8 @@ from math import isfinite
 
 from engine.errors import DataError
 from engine.evaluation.check_counts import PassedChecks
-from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
+from engine.evaluation.check_target import CheckTarget, PastMetrics
+from engine.evaluation.checks import apply_check
 from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
 from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, Evaluation

@@ -22,7 +22,7 @@ from engine.evaluation.snapshot import DamagedSnapshot, Snapshot, load_snapshot_
 from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
 from engine.pipeline.estimates import find_estimate_settings
-from engine.pipeline.references import SAMPLE_ROWS
+from engine.pipeline.reference_profiles import SAMPLE_ROWS
 from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import find_search_settings, find_segment_rules
 from engine.store import ModelVersion

@@ -12,7 +12,8 @@ from pathlib import Path
 from engine.data.table import Table
 from engine.digests import digest_json
 from engine.errors import DataError
-from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
+from engine.evaluation.check_target import CheckTarget, PastMetrics
+from engine.evaluation.checks import apply_check
 from engine.evaluation.false_alarms import describe_false_alarms
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.lists import join_some
@@ -96,7 +97,7 @@ def _verify_dataset(table: Table, context: BuildContext, *, force: bool) -> tupl
     decision = plan_dataset_read(table, context, force=force)
     metrics = decision.apply(context)
     if select_active_checks(declared):
-        results = plan_dataset_checks(table.name, metrics, context).apply(context)
+        results = plan_dataset_checks(table, metrics, context).apply(context)
         context.journal.checks += results
         if failed := [check.check for check in results if check.counts_as is CheckOutcome.ERROR]:
             what = "check" if len(failed) == 1 else "checks"
@@ -127,34 +128,38 @@ def plan_dataset_read(
         f"{path.name} has a new modification time, but the same content" for path in _find_touched_files(table, context)
     ]
     read = list(table.notes)
-    if stored is not None and not force and not spec.metrics:
-        reused = Action(kind="read", target=name, because="reused", reason="nothing has changed", notes=notes)
-        return Decision(reused, lambda: stored, lambda: stored)
     facts = context.secrets.redact_values(
         {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
     )
-    if stored is None:
-        earlier = context.store.measurements.list_facts(name, MAX_CANDIDATES)
-        places = {"dataset": ("datasets", name)}
-        reason = explain_change(facts, earlier, places, context.project, never="it was never read", since="")
-    elif force:
-        reason = ChangeReason("forced", "mode: force", [])
-    else:
-        reason = ChangeReason("always", "its custom metrics are computed every time: what they read is not known", [])
 
     def keep(values: dict[str, MetricValue]) -> dict[str, MetricValue]:
         context.store.measurements.add(name, fingerprint, values, context.run, facts, now)
         return values
 
+    if stored is not None and not force and not spec.metrics:
+        # of other data since: they are the latest again, for checks that look at earlier values
+        returned = find_past_window(checks) and context.store.measurements.find_first(name, table.fingerprint) is None
+        reason = "they were measured before" if returned else "nothing has changed"
+        reused = Action(kind="read", target=name, because="reused", reason=reason, notes=notes)
+        return Decision(reused, lambda: keep(stored) if returned else stored, lambda: stored)
+    if stored is None:
+        earlier = context.store.measurements.list_facts(name, MAX_CANDIDATES)
+        places = {"dataset": ("datasets", name)}
+        why = explain_change(facts, earlier, places, context.project, never="it was never read", since="")
+    elif force:
+        why = ChangeReason("forced", "mode: force", [])
+    else:
+        why = ChangeReason("always", "its custom metrics are computed every time: what they read is not known", [])
+
     action = Action(
         kind="read",
         target=name,
-        because=reason.cause,
-        reason=reason.reason,
-        changes=reason.changes,
+        because=why.cause,
+        reason=why.reason,
+        changes=why.changes,
         reads=list_sources(table, context),
         # Nothing is known of a new dataset's content before.
-        notes=read if reason.cause == "new" else [*notes, *read],
+        notes=read if why.cause == "new" else [*notes, *read],
     )
     return Decision(
         action, lambda: keep(_measure_dataset(table, wanted, now, context)), lambda: keep(dict(stored or {}))
@@ -162,14 +167,14 @@ def plan_dataset_read(
 
 
 def plan_dataset_checks(
-    name: str, metrics: dict[str, MetricValue], context: BuildContext
+    table: Table, metrics: dict[str, MetricValue], context: BuildContext
 ) -> Decision[list[CheckResult]]:
     """Plan the checks of a dataset, which are applied every time."""
-    declared = context.project.datasets[name].checks
+    name, declared = table.name, context.project.datasets[table.name].checks
     reason = "; ".join(filter(None, [", ".join(select_active_checks(declared)), describe_inactive_checks(declared)]))
     notes = _expect_untypical_values(name, context)
     action = Action(kind="check", target=name, because="always", reason=reason, notes=notes)
-    return Decision(action, lambda: check_dataset(name, metrics, context), list)
+    return Decision(action, lambda: check_dataset(table, metrics, context), list)
 
 
 def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
@@ -272,17 +277,23 @@ def _compare_with_batch_before(table: Table, context: BuildContext) -> MetricVal
     return MetricValue(share, reason=None if share is not None else "there are no rows to compare")
 
 
-def check_dataset(name: str, metrics: dict[str, MetricValue], context: BuildContext) -> list[CheckResult]:
-    """Apply the checks of a dataset to its metrics."""
-    spec = context.project.datasets[name]
+def check_dataset(table: Table, metrics: dict[str, MetricValue], context: BuildContext) -> list[CheckResult]:
+    """Apply the checks of a dataset to its metrics.
+
+    Earlier values are those of other data: a run on unchanged data compares them with what they were compared with
+    before, or an alarm would end by itself. Custom metrics may change with unchanged data, so there every run counts.
+    """
+    name, spec = table.name, context.project.datasets[table.name]
     checks = select_active_checks(spec.checks)
     in_seconds = select_metrics_in_seconds(name, metrics, context)
-    window, now = find_past_window(checks.values()), context.clock()
-    since = now - window.age if window.age else None
-    earlier = context.store.measurements.list_earlier(name, context.run, window.count, since=since)
+    window, moment, before = find_past_window(checks.values()), context.clock(), None
+    if window and not spec.metrics and (first := context.store.measurements.find_first(name, table.fingerprint)):
+        before, moment = first
+    since = moment - window.age if window.age else None
+    earlier = context.store.measurements.list_earlier(name, context.run, window.count, since=since, before=before)
     subject = CheckTarget(
         name=name,
-        moment=now,
+        moment=moment,
         metrics=metrics,
         past=[PastMetrics(created, past) for past, created in earlier],
         code=context.project.code_of("datasets", name),

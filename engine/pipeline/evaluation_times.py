@@ -60,6 +60,14 @@ def restrict_to_model(store: str, fingerprint: str, context: StateContext) -> st
 
 
 def select_earlier(evaluation: Evaluation, context: StateContext) -> EvaluationFilter:
-    """Return the condition of being in the history of an evaluation, before it: changes are measured from these."""
-    model = restrict_to_model(evaluation.store, evaluation.fingerprints.model, context)
-    return EvaluationFilter(before=evaluation.id, model=model, origin=evaluation.origin)
+    """Return the condition of being in the history of an evaluation, before it: changes are measured from these.
+
+    Without a declared time, another evaluation of the same batch, with other settings for instance, is no earlier one:
+    there is no change from it, so that an alarm would end.
+    """
+    return EvaluationFilter(
+        before=evaluation.id,
+        model=restrict_to_model(evaluation.store, evaluation.fingerprints.model, context),
+        other_dataset_than=None if evaluation.time else evaluation.fingerprints.dataset,
+        origin=evaluation.origin,
+    )

@@ -313,7 +313,7 @@ def _train_version(
     held_out = hash_frame(trained.held_out)
     if kept is not None and replaced is not None:
         if trained.same_rows:
-            held_out = replaced.held_out  # of an early version, it is no digest of the rows
+            held_out = replaced.held_out  # of an early version, it is not a digest of the rows
         else:
             context.log.warning(
                 f"model {name}: the held-out rows of version {replaced.version} are not all in dataset {table.name} "

@@ -17,7 +17,7 @@ from engine.bundles.manifest import (
 )
 from engine.errors import BundleError
 from engine.formatting.lists import join_words
-from engine.models.version_files import PROBE_FILE
+from engine.models.versions.version_files import PROBE_FILE
 from engine.spec import ProjectSpec, load
 from engine.spec.resources.models import TrainModel
 from engine.store import ModelVersion, Store
@@ -34,7 +34,7 @@ def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path) ->
     ModelError
         As `reproduce_model`.
     """
-    from engine.models.bundled_versions import reproduce_model
+    from engine.models.versions.bundled_versions import reproduce_model
 
     saved_by = _read_libraries(release)
     for name, bundled in manifest.models.items():
@@ -66,7 +66,7 @@ def import_models(
     StoreError
         The state cannot be written.
     """
-    from engine.models.bundled_versions import reproduce_model
+    from engine.models.versions.bundled_versions import reproduce_model
 
     saved_by, numbers = _read_libraries(release), {}
     with Store.open(state) as store:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.errors import UsageError
-from engine.evaluation.checks import CheckTarget, MetricsByName, PastMetrics, apply_check
+from engine.evaluation.check_target import CheckTarget, MetricsByName, PastMetrics
+from engine.evaluation.checks import apply_check
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.segment_metrics import group_segment_metrics
 from engine.outcome import CheckOutcome, worst_check_outcome
@@ -114,7 +115,8 @@ def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
 
 def _precedes(earlier: Evaluation, later: Evaluation, across_models: bool) -> bool:
     """Return whether changes of an evaluation are measured from one that comes before it in the history."""
-    return across_models or earlier.fingerprints.model == later.fingerprints.model
+    other_batch = later.time is not None or earlier.fingerprints.dataset != later.fingerprints.dataset
+    return other_batch and (across_models or earlier.fingerprints.model == later.fingerprints.model)
 
 
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from engine.data import Table
 from engine.data.segments import SegmentRules
+from engine.errors import DataError
 from engine.pipeline.context import BuildContext
 from engine.spec.resources.evaluation_stores import SegmentCondition
 from engine.spec.segments import MAX_SEGMENT_VALUES, MIN_SEGMENT_ROWS
@@ -20,7 +21,7 @@ def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None
         return None
     place = ("evaluation_stores", store, "segments")
     conditions = {
-        one.name: (i, bind_row_condition(one.where, context.project.names))
+        one.name: (i, _bind_condition(one, context))
         for i, one in enumerate(declared)
         if isinstance(one, SegmentCondition)
     }
@@ -31,6 +32,13 @@ def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None
         conditions={name: query for name, (_, query) in conditions.items()},
         places={name: context.project.value_position(*place, i, "where") for name, (i, _) in conditions.items()},
     )
+
+
+def _bind_condition(segment: SegmentCondition, context: BuildContext) -> str:
+    try:
+        return bind_row_condition(segment.where, context.project.names)
+    except (ValueError, KeyError) as problem:
+        raise DataError(f"segment {segment.name!r}: its condition cannot be computed: {problem}") from None
 
 
 def find_search_settings(store: str, context: BuildContext) -> "SearchSettings | None":

@@ -23,7 +23,7 @@ from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
 from engine.spec.resources.scenarios import AnyStep, Reporter, SendMessageStep
 from engine.spec.segments import FOUND_SEGMENTS
 from engine.store import Event, OutboxMessage, ReporterState
-from engine.store.errors import build_store_error, translate_errors
+from engine.store.databases.errors import build_store_error, translate_errors
 
 if TYPE_CHECKING:
     from engine.views import EvaluationFacts

@@ -42,6 +42,10 @@ class RunTimedOut(Exception):  # noqa: N818  (the end of a run, not a fault)
         self.step = step
 
 
+class AbortRequested(KeyboardInterrupt):
+    """Somebody has asked the run to end, who is not at its terminal."""
+
+
 class RunExecutor:
     """Executes each step and returns its result.
 
@@ -49,6 +53,8 @@ class RunExecutor:
     ------
     RunTimedOut
         The time of the run is over; raised by `execute` and `prepare_retry`.
+    AbortRequested
+        Somebody has asked the run to end; raised by `execute`.
     """
 
     def __init__(self) -> None:
@@ -75,6 +81,8 @@ class RunExecutor:
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> StepResult:
         """Run the step once; apply `on_warning`."""
+        if context.run is not None and (by := context.store.runs.find_abort_request(context.run)):
+            raise AbortRequested(f"aborted by {by}")
         if attempt == 1:
             self._begun = context.clock()
             context.log.info(STARTED)

@@ -26,7 +26,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import describe_end, find_fire_reason, find_unfinished_step
 from engine.scenarios.interpreter import walk_scenario
 from engine.scenarios.result import Delivery, RunResult, StepResult
-from engine.scenarios.run_executor import RunExecutor, RunTimedOut
+from engine.scenarios.run_executor import AbortRequested, RunExecutor, RunTimedOut
 from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id
 
 
@@ -51,7 +51,8 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
     StoreError
         The run or its end cannot be recorded; its messages have been sent nevertheless, as far as that was possible.
     KeyboardInterrupt
-        The user has interrupted the run: it is ABORTED, and its messages wait in the outbox.
+        The user has interrupted the run: it is ABORTED, and its messages wait in the outbox. Or somebody has asked it
+        to end: then they are sent.
     """
     now = context.clock()
     given, run = run, run or generate_id(now)
@@ -169,7 +170,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
         if stopped is None or isinstance(stopped, RunTimedOut):
             raise
         return result
-    if not isinstance(stopped, KeyboardInterrupt):
+    if isinstance(stopped, AbortRequested) or not isinstance(stopped, KeyboardInterrupt):
         try:
             deliveries += deliver_waiting_messages(context, of_earlier_runs=result.parent is None)
         except StoreError:
@@ -188,6 +189,8 @@ def _describe_interruption(result: RunResult, stopped: BaseException, context: R
     match stopped:
         case RunTimedOut(step=step):
             how = step.reason.removeprefix("the run ").removesuffix(" at this step")
+        case AbortRequested():
+            how = f"was {stopped}"
         case KeyboardInterrupt():
             cause = str(stopped) or find_fire_reason(context)
             how = f"was interrupted ({cause})" if cause else "was interrupted"
@@ -195,7 +198,9 @@ def _describe_interruption(result: RunResult, stopped: BaseException, context: R
             how = f"was ended by {stopped!r}"
     unfinished = find_unfinished_step(context.store.runs.path_of(result.id), [step.name for step in finished])
     text = describe_end(how, result.started, finished, unfinished)
-    (context.log if isinstance(stopped, RunTimedOut) else replace(context.log, listeners=())).error(f"ABORTED: {text}")
+    (context.log if isinstance(stopped, RunTimedOut | AbortRequested) else replace(context.log, listeners=())).error(
+        f"ABORTED: {text}"
+    )
     return text
 
 

@@ -24,7 +24,7 @@ async def read_body(request: Request, limit: int = BODY_BYTES) -> dict[str, Any]
     Raises
     ------
     AnswerError
-        The body is too large or too slow, is no JSON, or is not an object.
+        The body is too large or too slow, is not JSON, or is not an object.
     """
     raw = await _read_bytes(request, limit)
     if not raw:
@@ -118,7 +118,7 @@ def _take_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a number of JSON")
 
 
 def _read_finite(text: str) -> float:

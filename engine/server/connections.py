@@ -52,7 +52,7 @@ class TimedConnection(H11Protocol):
             self.scope[EXTENSION] = self._start_exchange  # type: ignore[literal-required]
 
     def send_400_response(self, msg: str) -> None:
-        """Tell that what came is no HTTP, and end the connection."""
+        """Tell that what came is not HTTP, and end the connection."""
         body = json.dumps({"error": msg, "help": "this is a server of HTTP/1.1"}).encode() + b"\n"
         headers = [
             ("content-type", "application/json"),

@@ -7,8 +7,7 @@ from prometheus_client.registry import Collector
 
 from engine.errors import StoreError
 from engine.server.metric_labels import shorten_label
-from engine.service.deployments.deployment_list import describe_found
-from engine.service.deployments.targets import find_deployed
+from engine.service.deployments.deployed_state import describe_found, find_deployed
 from engine.store.node import Node
 
 STATES = ("HEALTHY", "ERROR", "UNKNOWN")

@@ -24,8 +24,8 @@ from engine.server.connections import TimedConnection
 from engine.server.tokens import NodeTokens, OneToken, TokenCheck, check_token, make_token
 from engine.service.control import ServerControl
 from engine.service.served_node import ServedNode
-from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
 from engine.spec.node_file import NodeSpec
+from engine.spec.urls.listen_address import EXAMPLES, is_loopback, parse_listen_address
 
 TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name
 MOST_CONNECTIONS = 200
@@ -203,7 +203,7 @@ class Listener:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="critical",  # requests are no news, and whoever asks is told what was wrong
+            log_level="critical",  # requests are not news, and whoever asks is told what was wrong
             access_log=False,
             proxy_headers=False,
             server_header=False,

@@ -141,7 +141,7 @@ def _is_left(address: str) -> bool:
 
 
 def _name_file(address: str) -> str:
-    """Return the path of the file of a page; parts that are no names of files get a digest, so that none are alike."""
+    """Return the path of the file of a page; parts that are not names of files get a digest, so that none are alike."""
     parts = urlsplit(address)
     names = [_name_part(unquote(part)) for part in parts.path.strip("/").split("/")]
     if address.startswith(links.STATIC):

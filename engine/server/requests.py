@@ -25,7 +25,7 @@ from engine.spec import ProjectSpec
 from engine.spec.moment import find_end, parse_moment
 from engine.spec.value_types import parse_duration
 from engine.store import Fire, RunRecord, Store
-from engine.store.records import event_to_json
+from engine.store.records.runs import event_to_json
 
 LOG_BYTES = 65_536
 """How much of a log one answer holds."""
@@ -134,12 +134,17 @@ class ProjectRequests:
     def abort_run(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Ask a run to end."""
         check_keys(dict(body), ("by",))
-        _, run = self.find_run(request)
+        store, run = self.find_run(request)
         if run.outcome is not None:
             raise AnswerError(409, f"the run has ended {run.outcome} already")
-        if not self.control.abort_run(request.path_params["project"], run.id, _read_name(request, body)):
-            message = "this server has not started the run"
-            raise AnswerError(409, message, f"{run.who} has: end it there, with Ctrl-C")
+        by = _read_name(request, body)
+        started_here = self.control.abort_run(request.path_params["project"], run.id, by)
+        if not started_here and not store.runs.request_abort(run.id, by):  # another process looks before its next step
+            message = "the process of the run has died, or is on another host"
+            help_ = (
+                f"{run.who} has started it: end it there, with Ctrl-C. If it has died, the next run marks it ABORTED"
+            )
+            raise AnswerError(409, message, help_)
         return build_answer({"aborting": run.id}, 202)
 
     def pause_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:

@@ -1,4 +1,4 @@
-"""How what a server serves stands: four answers for each deployment, three for a project that is no deployment."""
+"""How what a server serves stands: four answers for each deployment, three for a project that is not a deployment."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,9 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.service.control import ServedProject, ServerControl
-from engine.service.deployments.deployment_list import DeploymentState, describe_found
+from engine.service.deployments.deployed_state import DeploymentState, describe_found, find_deployed
 from engine.service.deployments.places import POINTER, DeploymentPlaces
-from engine.service.deployments.targets import find_deployed
 from engine.service.project_status import ProjectState, ProjectStatus, add_problems, describe_status
 from engine.service.served_spec import NODE_FILE
 from engine.store.node import DeploymentRow, Node

@@ -46,7 +46,7 @@ class ServedProject:
     spec_problems
         The errors of the spec file as it is now, as text; empty if it is valid.
     spec_findings
-        All that was found in the spec file as it is now, with its places, also what is no error.
+        All that was found in the spec file as it is now, with its places, also what is not an error.
     store_problem
         Why the state could not be read or written when the loop last did so; empty if it could.
     stale

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from engine.errors import EngineError
 from engine.service.watch.network_folders import find_network_type, read_mounts
-from engine.store.errors import translate_errors
+from engine.store import utc_now
+from engine.store.databases.errors import translate_errors
 from engine.store.locks import SERVER_LOCK, Locks, lock_path, release_lock, try_lock
-from engine.store.records import utc_now
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class LedState:
     ----------
     store, triggers, threads
         None while this server does not run the project.
+    project
+        What the server goes by: the spec as it was valid last; None before the state was open.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class LedState:
         self._clock, self._make_threads = clock, make_threads
         self._lock: LeaderLock | None = None
         self._database: object = None
+        self.project: ProjectSpec | None = None
         self.store: Store | None = None
         self.triggers: ProjectTriggers | None = None
         self.threads: ProjectThreads | None = None
@@ -61,21 +64,30 @@ class LedState:
             self._lock = LeaderLock(folder)
         return self._lock.try_take()
 
-    def open(self, project: ProjectSpec) -> ProjectTriggers:
-        """Open the state, whose tables must be current, and start the threads; return the triggers."""
+    def open(self, project: ProjectSpec) -> None:
+        """Open the state, whose tables must be current, and start the threads."""
         try:
             self.store = Store.open(locate_state(project), now=self._clock)
             self._database = self.store.database.identify()
             self.triggers = ProjectTriggers(self.store, project, self._clock())
             self.threads = self._make_threads(self.store, project)
             self.threads.start()
-            self.note_revision(project)
+            self._note_revision(project)
         except BaseException:
             self.close(0.0)
             raise
-        return self.triggers
+        self.project = project
 
-    def note_revision(self, project: ProjectSpec) -> None:
+    def replace_project(self, project: ProjectSpec) -> None:
+        """Go by another spec of the project, which has the same state."""
+        if self.triggers is not None:
+            self.triggers.replace_project(project, self._clock())
+        if self.threads is not None:
+            self.threads.replace_project(project)
+        self._note_revision(project)
+        self.project = project
+
+    def _note_revision(self, project: ProjectSpec) -> None:
         """Let others know that this server looks at the triggers as this project has them."""
         if self._lock is not None:
             self._lock.note_revision(project.revision_number)

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, computed_field
 from engine.formatting.moments import format_minute, format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.actions import FrozenModel
-from engine.service.deployments.deployment_list import DeploymentState
+from engine.service.deployments.deployed_state import DeploymentState
 from engine.service.triggers.late_triggers import tell_late_triggers
 from engine.spec import ProjectSpec
 from engine.spec.resources.models import TrainModel

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from engine.service.channel_turn import DeliveryEvent
-from engine.service.delivery_loop import DeliveryLoop
-from engine.service.heartbeat import Heartbeat
+from engine.service.deliveries.channel_turn import DeliveryEvent
+from engine.service.deliveries.delivery_loop import DeliveryLoop
+from engine.service.deliveries.heartbeat import Heartbeat
 from engine.service.retention import StateMaintenance
 from engine.spec import ProjectSpec
 from engine.store import Store, shorten_id

@@ -18,7 +18,7 @@ from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import ProjectSpec
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger, ScenarioFinishedTrigger
 from engine.store import Fire, FireState, Pause, Store, TriggerState
-from engine.store.records import RUN_END
+from engine.store.records.triggers import RUN_END
 
 Advance = tuple[list[TriggerState], list[Fire]]
 """The states of triggers and the new fires that belong into one transaction."""

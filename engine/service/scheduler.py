@@ -8,34 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from engine.errors import EngineError, StoreError
-from engine.scenarios.requests import RunRequest, TellRequest
-from engine.service.child_runs import ChildProcess, ChildRuns
 from engine.service.control import NextTimes, ServedProject
-from engine.service.data_probes import DataProbes
-from engine.service.fire_states import SERVER_ENDED, conclude_fire, skip_fire
 from engine.service.led_state import LedState, has_current_tables
-from engine.service.open_fires import OpenFires
 from engine.service.project_threads import ProjectThreads
 from engine.service.project_triggers import ProjectTriggers
-from engine.service.run_limits import find_excess, find_late_end
+from engine.service.runs.child_runs import ChildRuns
+from engine.service.runs.fire_runs import LOOK_SECONDS, FireRuns
+from engine.service.runs.open_fires import OpenFires
 from engine.service.serve_listener import ServeListener
 from engine.service.served_spec import ServedSpec
-from engine.service.triggers.fire_keys import data_key, is_manual, manual_key, query_key
-from engine.service.triggers.fire_queue import arrange_queue, choose_fires
+from engine.service.sources.data_probes import DataProbes
+from engine.service.triggers.fire_keys import manual_key
 from engine.spec import ProjectSpec
-from engine.store import Fire, FireState, Pause, Store, generate_id
-
-LOOK_SECONDS = 1.0
-"""How often it is looked for what other processes have changed: pauses, ends of runs, a leader that is gone."""
-
-TELL_SECONDS = 30.0
-"""How often it is looked for runs that were started by hand and have died; and the pause after telling has failed."""
+from engine.store import Fire, FireState, Pause, Store
 
 LEAD = timedelta(seconds=10)
 """A process is made ready so long before a run: on a busy machine, what a run imports takes that long."""
-
-MOST_TRIES = 3
-"""Processes that may end before their run has begun; then the fire is SKIPPED."""
 
 
 class ProjectScheduler:
@@ -43,7 +31,7 @@ class ProjectScheduler:
 
     Parameters
     ----------
-    runs
+    processes
         The processes of all projects.
     clock
         Gives the time, in UTC.
@@ -57,12 +45,17 @@ class ProjectScheduler:
         Looks at the data of the project.
     checkpoint
         Called with the name of each point at which a crash must do no harm; tests end the process there.
+
+    Attributes
+    ----------
+    runs
+        The runs of its fires.
     """
 
     def __init__(
         self,
         spec: ServedSpec,
-        runs: ChildRuns,
+        processes: ChildRuns,
         listener: ServeListener,
         *,
         clock: Callable[[], datetime],
@@ -75,19 +68,27 @@ class ProjectScheduler:
         self.spec = spec
         self.key = str(spec.path)
         self.store_problem = ""
-        self.other_release = ""
-        self._runs, self._listener = runs, listener
-        self._clock, self._monotonic, self._release, self._checkpoint = clock, monotonic, release, checkpoint
-        self._probes = probes
+        self._listener, self._probes = listener, probes
+        self._clock, self._monotonic, self._checkpoint = clock, monotonic, checkpoint
         self._state = LedState(clock, lambda store, project: make_threads(store, project, self._tell))
-        self._project: ProjectSpec | None = None
         self._open = OpenFires(self._get_store, self._tell, clock, checkpoint)
+        self.runs = FireRuns(
+            spec,
+            processes,
+            self._open,
+            self._state,
+            probes,
+            get_store=self._get_store,
+            tell=self._tell,
+            clock=clock,
+            monotonic=monotonic,
+            release=release,
+            checkpoint=checkpoint,
+        )
         self._pauses: Sequence[Pause] = ()
-        self._last_started: dict[str, datetime] = {}
-        self._next_look = self._next_tell = 0.0
+        self._next_look = 0.0
         self._told_standby = False
         self._spec_is_new = False
-        self._dispatching = True
 
     # --- leading
 
@@ -143,10 +144,9 @@ class ProjectScheduler:
                 self._tell("standby", "another server runs it: this one takes over when that ends")
             return
         if not has_current_tables(project):
-            self._tell_dead()
+            self.runs.tell_dead()
             return
         self._state.open(project)
-        self._project = project
         self._told_standby = False
         self._open.known = False
         self._tell_triggers("served", f"served from {self.spec.path}")
@@ -160,7 +160,7 @@ class ProjectScheduler:
 
     def tick(self, *, dispatching: bool = True) -> None:
         """Do what is to be done now. A state that cannot be used is told, and tried again at the next tick."""
-        self._dispatching, was_leader = dispatching, self.is_leader
+        self.runs.dispatching, was_leader = dispatching, self.is_leader
         looks = self._monotonic() >= self._next_look
         if not (self.is_leader or (looks and dispatching)):
             return
@@ -198,15 +198,16 @@ class ProjectScheduler:
         if dispatching:
             self._take_new_fires(now, looks)
         self._open.read()
-        self._settle_unwatched(looks)
-        self._end_overtime()
+        if looks:
+            self.runs.settle_unwatched()
+        self.runs.end_overtime()
         if dispatching:
-            self._dispatch(now)
+            self.runs.dispatch(now, self._pauses)
 
     def _leave_replaced_state(self, store: Store) -> None:
         """Close the state if another one is in its place, which a later tick opens; raises StoreError then."""
         if self._state.is_replaced:
-            if not self.has_processes:
+            if not self.runs.has_processes:
                 self.close(LOOK_SECONDS)
             raise StoreError(
                 f"{store.database.name} was replaced or removed while this server ran: what is in its place is opened "
@@ -219,8 +220,8 @@ class ProjectScheduler:
         if looks:
             finished_states, finished_fires = triggers.take_finished(now)
             states, fires = states + finished_states, fires + finished_fires
-        if triggers.watches_data and self._project is not None:
-            for state, new in self._probes.look(self._project, triggers.states, now, self._pauses):
+        if triggers.watches_data and self._state.project is not None:
+            for state, new in self._probes.look(self._state.project, triggers.states, now, self._pauses):
                 states, fires = [*states, state], [*fires, *new]
         if not states and not fires:
             triggers.settle_due(now)
@@ -231,146 +232,6 @@ class ProjectScheduler:
         triggers.settle_due(now)
         for fire in inserted:
             self._open.add(fire)
-
-    def _dispatch(self, now: datetime) -> None:
-        waiting = self._open.list_waiting()
-        if not waiting or self._project is None:
-            return
-        changes = arrange_queue(self._project, waiting, now, self._pauses)
-        if changes:
-            self._open.change_several(changes)
-        for fire in choose_fires(self._open.list_all(), now, self._runs.free, (), self._last_started):
-            self._start(fire, now)
-
-    def _start(self, fire: Fire, now: datetime) -> None:
-        run = fire.run or generate_id(now)
-        self._open.change(fire, state=FireState.STARTING, run=run, reason="", next_try=None)
-        self._last_started[fire.scenario] = now
-        self._open.note_process_begin(fire)
-        self._checkpoint("after id")
-        request = RunRequest(
-            spec=self.spec.path,
-            variables=dict(fire.values),
-            scenarios=(fire.scenario,),
-            run=run,
-            as_of=fire.scheduled,
-            trigger=fire.trigger,
-            fire=fire.number,
-            confined=tuple(fire.values) if is_manual(fire) else (),
-            release=self._release,
-            deliver=False,
-            settled=self._probes.settled_states(fire.scenario) if is_of_data(fire) else {},
-        )
-        self._probes.chains.begin_run(run, fire, now)
-        try:
-            self._runs.start(self.key, request, self.spec.project)
-        except OSError as error:
-            self._open.postpone(self._open.find(fire.number) or fire, f"its process could not be started: {error}")
-        self._checkpoint("after spawn")
-
-    # --- the ends of runs
-
-    def note_begin(self, child: ChildProcess) -> None:
-        """Take in that the run of a process has begun."""
-        if self._state.threads is not None:
-            self._state.threads.set_busy(True)
-        fire = self._open.find_of_process(child)
-        if fire is not None and fire.state is FireState.STARTING:
-            self._open.change(fire, state=FireState.RUNNING)
-
-    def note_end(self, child: ChildProcess) -> None:
-        """Take in that a process has ended."""
-        conversation = child.conversation
-        cause = "" if conversation is None else conversation.cause
-        text = child.describe_end()
-        self._probes.chains.end_run(child.run, self._clock())
-        if self._state.threads is not None:
-            self._state.threads.set_busy(self.has_processes)
-            self._state.threads.deliveries.wake()
-        if cause == "other release":
-            self.other_release = text
-        if child.fire is None:
-            if conversation is None or conversation.call is None:
-                self._tell("problem", f"runs that have died could not be told: {text}")
-                self._next_tell = self._monotonic() + TELL_SECONDS
-            return
-        fire = self._open.find_of_process(child)
-        if fire is None:
-            return
-        self._open.note_process_end(fire, text)
-        if cause in ("busy", "other release"):
-            self._open.postpone(fire, f"busy: {text}" if cause == "busy" else text)
-        elif cause == "invalid spec":
-            self._open.conclude(fire, skip_fire(f"invalid spec: {text}"))
-        else:
-            self._settle(fire)
-
-    def _settle(self, fire: Fire) -> None:
-        """Take in what has become of the run of a fire whose process this server does not follow (any more)."""
-        text = self._open.describe_process_end(fire)  # how its process has ended, if this server has seen it
-        store = self._get_store()
-        run = None if fire.run is None else store.runs.find(fire.run)
-        if run is None:
-            self._settle_unbegun(fire, text)
-        elif run.outcome is not None:
-            self._open.conclude(fire, conclude_fire(fire, run, self._project), run)
-        elif not store.runs.is_alive(run.id):
-            if text and not fire.reason:
-                self._open.change(fire, reason=text)
-            self._tell_dead()
-
-    def _settle_unbegun(self, fire: Fire, text: str) -> None:
-        if not text or text == SERVER_ENDED:  # it was cut off before its run had begun: the same run is begun again
-            self._open.change(fire, state=FireState.WAITING)
-        elif fire.reason:
-            self._open.conclude(fire, skip_fire(fire.reason))
-        elif self._open.count_tries(fire) + 1 < MOST_TRIES:
-            self._open.postpone(fire, f"its run has not begun: {text}")
-        else:
-            self._open.conclude(fire, skip_fire(f"its run has not begun in {MOST_TRIES} tries: {text}"))
-
-    def _settle_unwatched(self, looks: bool) -> None:
-        """Look at runs that were begun by a server before this one, and at runs that have died."""
-        if not looks:
-            return
-        # A run that was begun by the server before this one may still be at work for a moment: it is left alone.
-        followed = {child.fire for child in self._runs.active if child.owner == self.key}
-        for fire in self._open.list_all():
-            if fire.state is not FireState.WAITING and fire.number not in followed:
-                self._settle(fire)
-        if self._monotonic() >= self._next_tell and self._get_store().runs.list_dead():
-            self._tell_dead()
-
-    def _tell_dead(self) -> None:
-        """Let a process mark the runs that have died, and tell their reporters: composing messages loads much."""
-        if (
-            not self._dispatching
-            or self._monotonic() < self._next_tell
-            or any(child.owner == self.key and child.fire is None for child in self._runs.active)
-        ):
-            return
-        self._next_tell = self._monotonic() + LOOK_SECONDS
-        self._runs.start(self.key, TellRequest(spec=self.spec.path, release=self._release), self.spec.project)
-
-    def _end_overtime(self) -> None:
-        """End runs that take longer than the node allows, and kill those that do not end by themselves in time."""
-        for child in self._runs.active:
-            fire = self._open.find_of_process(child)
-            if child.owner != self.key or fire is None or child.killed:
-                continue
-            now = self._monotonic()
-            if reason := find_late_end(child, fire.scenario, self._project, now):
-                self._open.change(fire, reason=reason)
-                child.kill(reason)
-            elif not child.stopped and (reason := find_excess(child, self._project, now)):
-                self.abort(child, reason)
-
-    def abort(self, child: ChildProcess, reason: str) -> None:
-        """Let a run end as ABORTED; the reason is recorded first, so it is known whatever happens then."""
-        fire = self._open.find_of_process(child)
-        if fire is not None:
-            self._open.change(fire, reason=reason)
-        child.interrupt(reason)
 
     # --- telling
 
@@ -409,16 +270,13 @@ class ProjectScheduler:
         """Go by the spec as it was read last; return False if its state is in another folder, which is opened first."""
         project = self.spec.project
         if project is not None and self._state.is_elsewhere(project):
-            if not self.has_processes:
+            if not self.runs.has_processes:
                 self.close(LOOK_SECONDS)
                 self._spec_is_new = False
             return False
         if project is not None:
-            self._get_triggers().replace_project(project, self._clock())
-            if self._state.threads is not None:
-                self._state.threads.replace_project(project)
-            self._state.note_revision(project)
-            before, self._project = self._project, project
+            before = self._state.project
+            self._state.replace_project(project)
             if before is None or project.digest != before.digest:
                 self._tell_triggers("spec", f"goes by {self.spec.path} as it is now")
         self._spec_is_new = False
@@ -444,11 +302,6 @@ class ProjectScheduler:
             or bool(self._probes.describe_waits())
         )
 
-    @property
-    def has_processes(self) -> bool:
-        """Whether processes of this project are at work."""
-        return any(child.owner == self.key for child in self._runs.active)
-
     def _get_store(self) -> Store:
         if self.store is None:
             raise StoreError(f"{self.name}: this server does not run the project")
@@ -458,11 +311,6 @@ class ProjectScheduler:
         if self._state.triggers is None:
             raise StoreError(f"{self.name}: this server does not run the project")
         return self._state.triggers
-
-
-def is_of_data(fire: Fire) -> bool:
-    """Return whether a change of data is the cause of a fire."""
-    return fire.key.startswith((data_key(""), query_key("")))
 
 
 def _waits_for_place(fire: Fire) -> bool:

@@ -12,9 +12,9 @@ from engine.errors import Diagnostic, EngineError, Severity, SpecError, UsageErr
 from engine.file_identity import FileIdentity
 from engine.service.deployments.node_mark import find_marked_node
 from engine.service.deployments.places import POINTER
-from engine.service.file_set import FileSet
 from engine.service.serve_listener import ServeListener
-from engine.service.watched_sources import WatchedSource
+from engine.service.sources.file_set import FileSet
+from engine.service.sources.watched_sources import WatchedSource
 from engine.spec import ProjectSpec, list_spec_files, load
 from engine.spec.sql.kept_answers import AnswerNotKeptError, refuse_parsing
 
@@ -42,7 +42,7 @@ class ServedSpec:
     problems
         The errors of the files as they were last read, as text; empty if they are valid.
     findings
-        All that was found in them, also what is no error.
+        All that was found in them, also what is not an error.
     """
 
     def __init__(self, path: Path, listener: ServeListener, *, looked_at: bool) -> None:

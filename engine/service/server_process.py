@@ -5,39 +5,34 @@ is begun; what runs may end; what still runs is interrupted, then killed; messag
 """
 
 import os
-import queue
-import select
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from engine.errors import EngineError
 from engine.scenarios.process import SUPERVISOR
 from engine.scenarios.release import describe_release
-from engine.service.child_runs import ChildRuns
 from engine.service.clock_jumps import find_jump, read_clocks
 from engine.service.control import LONGEST_TICK_SECONDS, NextTimes, RefusedRequestError, RequestedRun, ServedProject
-from engine.service.data_probes import DataProbes
-from engine.service.fire_states import SERVER_ENDED
-from engine.service.probe_threads import ProbeThreads
+from engine.service.loop_calls import LoopCalls
 from engine.service.project_threads import HeartbeatOptions, ProjectThreads
+from engine.service.runs.child_runs import ChildRuns
+from engine.service.runs.fire_states import SERVER_ENDED
 from engine.service.scheduler import ProjectScheduler
 from engine.service.serve_listener import ServeListener
 from engine.service.served_projects import ServedProjects
 from engine.service.served_spec import ServedSpec
+from engine.service.sources.data_probes import DataProbes
+from engine.service.sources.probe_threads import ProbeThreads
 from engine.service.triggers.due_fires import fill_values
 from engine.spec import ProjectSpec
 from engine.store import Pause, Store, utc_now
-
-T = TypeVar("T")
 
 TICK_SECONDS = 1.0
 """The loop ticks at least that often."""
@@ -50,9 +45,6 @@ KILL_SECONDS = 3.0
 
 DELIVERY_SECONDS = 5.0
 """What is due may take that long to be delivered at the end."""
-
-CALL_SECONDS = 20.0
-"""A thread waits that long for the loop to do what it asks for."""
 
 RESTARTED_FOR = "ENGINE_RESTARTED_FOR"
 """The variable of the environment that tells a server why it was started again."""
@@ -127,14 +119,11 @@ class Server:
         self._options, self._listener = options, listener
         self._clock, self._monotonic, self._checkpoint = clock, monotonic, checkpoint
         self._release = describe_release()
-        self._awake, self._wake = os.pipe()
-        os.set_blocking(self._awake, False)
-        os.set_blocking(self._wake, False)
+        self._calls = LoopCalls()
         self._environ = environ
         self._probe_threads = ProbeThreads(monotonic)
-        self._runs = ChildRuns(options.at_once, environ, self.wake, listener.show_line, program)
+        self._runs = ChildRuns(options.at_once, environ, self._calls.wake, listener.show_line, program)
         self._projects = ServedProjects(paths, listener, looked_at=options.reload, make_scheduler=self._make_scheduler)
-        self._calls: queue.SimpleQueue[tuple[Future[object], Callable[[], object]]] = queue.SimpleQueue()
         self._asked_to_end = 0
         self._reload_wanted = False
         self._draining = False
@@ -174,7 +163,7 @@ class Server:
             self._projects.tell_mismatches()
             while not self._asked_to_end and not self._find_other_release():
                 self._tick()
-                self._wait(self._find_pause())
+                self._calls.wait(self._find_pause())
             other_release = "" if self._asked_to_end else self._find_other_release()
             self._end()
         self._listener.tell("ended", "ended")
@@ -182,7 +171,7 @@ class Server:
 
     def _find_other_release(self) -> str:
         """Return what a process of another release has said, unless this program was started again for that."""
-        said = (project.other_release for project in self._projects.all)
+        said = (project.runs.other_release for project in self._projects.all)
         return next((text for text in said if text and text != self._environ.get(RESTARTED_FOR)), "")
 
     @contextmanager
@@ -197,7 +186,7 @@ class Server:
 
         handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: reload}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        descriptor = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        descriptor = signal.set_wakeup_fd(self._calls.wake_descriptor, warn_on_full_buffer=False)
         try:
             yield
         finally:
@@ -238,7 +227,7 @@ class Server:
         self._ticked = self._monotonic()
         self._look_at_clock()
         self._take_news()
-        self._answer_calls()
+        self._calls.answer()
         if self._reload_wanted:
             self._reload_wanted = False
             self._reload()
@@ -280,7 +269,7 @@ class Server:
             if project is None:  # it was deleted meanwhile
                 continue
             with self._told_problems(project):
-                (project.note_begin if news.kind == "begun" else project.note_end)(news.child)
+                (project.runs.note_begin if news.kind == "begun" else project.runs.note_end)(news.child)
 
     @contextmanager
     def _told_problems(self, project: ProjectScheduler) -> Iterator[None]:
@@ -294,13 +283,6 @@ class Server:
         times = [time for project in self._projects.all if (time := project.wakes_at) is not None]
         until = (min(times) - self._clock()).total_seconds() if times else TICK_SECONDS
         return min(max(until, 0.01), TICK_SECONDS)
-
-    def _wait(self, seconds: float) -> None:
-        """Wait so long, or until a signal, a process or another thread wakes the loop."""
-        select.select([self._awake], [], [], seconds)
-        with suppress(BlockingIOError):
-            while os.read(self._awake, 4096):
-                pass
 
     # --- the end
 
@@ -317,7 +299,7 @@ class Server:
                 for project in self._projects.all:
                     if project.key == child.owner:
                         with self._told_problems(project):
-                            project.abort(child, SERVER_ENDED)
+                            project.runs.abort(child, SERVER_ENDED)
             self._tick_until(lambda: self._asked_to_end > asked, INTERRUPTION_SECONDS)
         for child in self._runs.active:
             child.kill(SERVER_ENDED)
@@ -328,7 +310,7 @@ class Server:
         until = self._monotonic() + seconds
         while self._runs.active and not is_over() and self._monotonic() < until:
             self._tick()
-            self._wait(min(0.2, max(0.0, until - self._monotonic())))
+            self._calls.wait(min(0.2, max(0.0, until - self._monotonic())))
         self._take_news()
 
     def _close(self) -> None:
@@ -341,25 +323,7 @@ class Server:
 
     def wake(self) -> None:
         """Let the loop tick soon."""
-        with suppress(BlockingIOError):  # it is about to wake up
-            os.write(self._wake, b"\0")
-
-    def _call(self, work: Callable[[], T]) -> T:
-        """Let the loop do something, and return what it gives."""
-        if threading.current_thread() is threading.main_thread():
-            return work()
-        answer: Future[object] = Future()
-        self._calls.put((answer, work))
-        self.wake()
-        return answer.result(CALL_SECONDS)  # type: ignore[return-value]
-
-    def _answer_calls(self) -> None:
-        while not self._calls.empty():
-            answer, work = self._calls.get()
-            try:
-                answer.set_result(work())
-            except Exception as error:  # noqa: BLE001 - it belongs to whoever asks
-                answer.set_exception(error)
+        self._calls.wake()
 
     def measure_tick_age(self) -> float:
         """Return how many seconds ago the loop began its last tick."""
@@ -379,11 +343,11 @@ class Server:
 
     def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
         """Return the next times of each trigger of a project, those that are paused or not active left out."""
-        return self._call(lambda: self._projects.find(project).list_next_times(count))
+        return self._calls.call(lambda: self._projects.find(project).list_next_times(count))
 
     def reload(self) -> Sequence[ServedProject]:
         """Read all specs again; return what the projects are then."""
-        return self._call(self._reload)
+        return self._calls.call(self._reload)
 
     def _reload(self) -> Sequence[ServedProject]:
         self._read_settings()
@@ -392,7 +356,7 @@ class Server:
 
     def request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
         """Record the fire of a run that somebody asks for."""
-        return self._call(lambda: self._request_run(project, scenario, values, request))
+        return self._calls.call(lambda: self._request_run(project, scenario, values, request))
 
     def _request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
         if self.is_draining():
@@ -401,14 +365,14 @@ class Server:
 
     def abort_run(self, project: str, run: str, by: str) -> bool:
         """Ask a run that this server has started to end; return False if it has not started it."""
-        return self._call(lambda: self._abort_run(project, run, by))
+        return self._calls.call(lambda: self._abort_run(project, run, by))
 
     def _abort_run(self, project: str, run: str, by: str) -> bool:
         found = self._projects.find(project)
         child = self._runs.find(found.key, run)
         if child is None:
             return False
-        found.abort(child, f"aborted by {by}")
+        found.runs.abort(child, f"aborted by {by}")
         return True
 
     def pause(self, project: str, scenario: str, until: datetime | None, by: str, reason: str) -> None:

@@ -8,10 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.spec.project import ProjectSpec, list_spec_files, load
+    from engine.spec.project import ProjectSpec, load
+    from engine.spec.project_reading import list_spec_files
     from engine.spec.secrets import Secrets
 
 __all__ = ["ProjectSpec", "Secrets", "list_spec_files", "load"]
+_MODULES = {
+    **dict.fromkeys(("ProjectSpec", "load"), "engine.spec.project"),
+    "Secrets": "engine.spec.secrets",
+    "list_spec_files": "engine.spec.project_reading",
+}
 
 
 def __dir__() -> list[str]:
@@ -21,4 +27,4 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("engine.spec.secrets" if name == "Secrets" else "engine.spec.project"), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -118,7 +118,7 @@ def _parse_shift(text: str) -> Disturbance:
     column, amount = _split_column("shift", text)
     found = _SHIFT.fullmatch(amount)
     if not found or not isfinite(number := float(found[1])):
-        raise _refuse("shift", text, f"{amount!r} is no amount")
+        raise _refuse("shift", text, f"{amount!r} is not an amount")
     if number == 0:
         raise _refuse("shift", text, "a shift by 0 changes nothing")
     unit = found[2] or ""
@@ -132,7 +132,7 @@ def _parse_shift(text: str) -> Disturbance:
 def _parse_scale(text: str) -> Disturbance:
     column, factor = _split_column("scale", text)
     if not re.fullmatch(_NUMBER, factor) or not isfinite(float(factor)):
-        raise _refuse("scale", text, f"{factor!r} is no number")
+        raise _refuse("scale", text, f"{factor!r} is not a number")
     if float(factor) == 1:
         raise _refuse("scale", text, "a factor of 1 changes nothing")
     return Disturbance("scale", text, column, float(factor))
@@ -154,7 +154,7 @@ def _parse_category(text: str) -> Disturbance:
 def _parse_share(kind: DisturbanceKind, text: str, share: str) -> float:
     found = re.fullmatch(rf"({_NUMBER})\s*%", share)
     if not found:
-        raise _refuse(kind, text, f"{share!r} is no share in percent")
+        raise _refuse(kind, text, f"{share!r} is not a share in percent")
     if not 0 < (percent := float(found[1])) <= 100:
         raise _refuse(kind, text, f"a share is more than 0% and at most 100%, not {share}")
     return percent / 100

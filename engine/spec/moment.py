@@ -164,7 +164,7 @@ def find_time_zone(name: str) -> tzinfo:
         zone = zoneinfo.ZoneInfo(name)
         _note_zone(name, zoneinfo.TZPATH)
         return zone
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the other two are for names that are no file names
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the other two are for names that are not file names
         note_unknown()
         similar = find_similar(name, zoneinfo.available_timezones())
         help_ = f'did you mean "{similar}"?' if similar else "write a name such as Europe/Berlin, or UTC"

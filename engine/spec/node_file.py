@@ -15,10 +15,21 @@ from typing import Any
 from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.include import SpecFiles
-from engine.spec.listen_address import EXAMPLES, is_loopback, parse_listen_address
+from engine.spec.files.include import SpecFiles
+from engine.spec.files.source import Source, read_source
+from engine.spec.files.yaml_tree import (
+    ListNode,
+    MapEntry,
+    MapNode,
+    ScalarNode,
+    YamlNode,
+    node_at,
+    parse_yaml,
+    plain_value,
+)
+from engine.spec.files.yaml_tree import position_at as find_position
+from engine.spec.language_version import report_newer_version
 from engine.spec.observations import note_unknown
-from engine.spec.project import report_newer_version
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.connections import PostgresqlConnection
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
@@ -26,11 +37,9 @@ from engine.spec.resources.node import GivenResources, NodeResource
 from engine.spec.resources.project import ProjectResource, Secret
 from engine.spec.rules import channels, connections, names, references, resources
 from engine.spec.rules.draft import Draft
-from engine.spec.source import Source, read_source
+from engine.spec.urls.listen_address import EXAMPLES, is_loopback, parse_listen_address
 from engine.spec.validator import SpecPath, SpecText, SpecValidator
 from engine.spec.variable_references import VariableReference, report_undeclared_variable
-from engine.spec.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, node_at, parse_yaml, plain_value
-from engine.spec.yaml_tree import position_at as find_position
 
 RULES = (
     connections.check_connections,

@@ -7,7 +7,8 @@ from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import DuckdbSession, open_duckdb
 from engine.connections.object_cache import ObjectCache
 from engine.connections.object_copies import ObjectCopies
-from engine.connections.object_store import ObjectFolder, ObjectStoreError, ObjectStoreLogin
+from engine.connections.object_store import ObjectFolder, ObjectStoreLogin
+from engine.connections.object_store_errors import ObjectStoreError
 from engine.connections.postgresql import PostgresqlSession, confine_postgresql_url, open_postgresql
 from engine.connections.spark import open_spark
 from engine.digests import digest_texts
@@ -113,7 +114,7 @@ def open_object_folder(project: ProjectSpec, name: str, secrets: Secrets) -> Obj
     """
     declared = project.connections[name]
     if not isinstance(declared, S3Connection):
-        raise TypeError(f"connection {name} is no object store")
+        raise TypeError(f"connection {name} is not an object store")
     of_project = secrets.with_project(project)
 
     def reveal(key: str) -> str | None:
@@ -176,7 +177,7 @@ def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:
     """Return the path of the file of a connection of kind duckdb; raises RefusedPathError."""
     declared = project.connections[name]
     if not isinstance(declared, DuckdbConnection):
-        raise TypeError(f"connection {name} is no database")
+        raise TypeError(f"connection {name} is not a database")
     return project.check_path(project.folder_of("connections", name) / declared.path)
 
 

@@ -8,7 +8,7 @@ from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Opens, Resource
 
 CHECKED_WHEN_OPENED = ("include", "secrets", "state", "bundles", "registry", "infrastructures", "deployments")
-"""Sections whose paths are no part of what runs in a deployment, or are not taken from the spec there.
+"""Sections whose paths are not part of what runs in a deployment, or are not taken from the spec there.
 
 Files to include and messages in files are checked when they are read, before there are resources. Registries and
 infrastructures are checked when a step wants one. Secrets are the node's, and the state is the deployment's."""

@@ -1,30 +1,26 @@
-"""Loading a spec: from the text of its files to a frozen, validated project.
+"""A project as its spec declares it: frozen and validated.
 
-The stages are text, tree, resources and rules. Each of them collects its findings, and only this module turns findings
-into a SpecError. The project keeps its tree: with other values of variables, it is resolved and validated again from
-the tree, instead of being patched.
+The project keeps its tree: with other values of variables, it is resolved and validated again from the tree, instead of
+being patched.
 """
 
 import os
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, RefusedPathError, Severity, SpecError, UsageError
-from engine.formatting.hints import did_you_mean
 from engine.spec.code_folder import CodeFolder
 from engine.spec.confinement import Confinement
-from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.include import SpecFiles, find_home, read_files
-from engine.spec.message_files import read_message_files
-from engine.spec.moment import find_time_zone, list_moment_values, place_moment
-from engine.spec.observations import note_day, note_unknown
+from engine.spec.diagnostics import Findings
+from engine.spec.files.include import SpecFiles, find_home
+from engine.spec.files.yaml_tree import ScalarNode, node_at, plain_value, position_at
+from engine.spec.moment import list_moment_values
+from engine.spec.project_reading import read_project, resolve_variables
 from engine.spec.project_yaml import render_project
-from engine.spec.resolver import VariableResolver
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection, FileConnection, S3Connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset
@@ -33,7 +29,6 @@ from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import ExportStep, ReportStep, Scenario
 from engine.spec.revision_file import Revision, follow_link
-from engine.spec.rules import Draft, check_rules
 from engine.spec.stored_data import (
     DatabaseTable,
     StoredPlace,
@@ -45,11 +40,7 @@ from engine.spec.stored_data import (
     name_object_root,
 )
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
-from engine.spec.validator import SpecValidator
-from engine.spec.variable_references import Value, find_references, format_value
-from engine.spec.yaml_tree import MapNode, ScalarNode, node_at, plain_value, position_at, walk_values
-
-LANGUAGE_VERSION = 1
+from engine.spec.variable_references import Value, find_references
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +91,7 @@ class ProjectSpec:
 
     @property
     def revision(self) -> Revision | None:
-        """The revision of a deployment that this project is; None if it is no deployment."""
+        """The revision of a deployment that this project is; None if it is not a deployment."""
         return self._files.revision
 
     @property
@@ -181,7 +172,7 @@ class ProjectSpec:
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
         """Return the project with other values of its variables, validated again; raises SpecError."""
         overrides = {**self._overrides, **values}
-        return _read_project(self.path, self._files, overrides, self._environ, self.as_of, self._confined)
+        return _load_project(self.path, self._files, overrides, self._environ, self.as_of, self._confined)
 
     def confine(self, names: Collection[str]) -> "ProjectSpec":
         """Return the project as one whose values of these variables will come from a request.
@@ -193,11 +184,11 @@ class ProjectSpec:
 
     def with_moment(self, as_of: datetime) -> "ProjectSpec":
         """Return the project as a run of another moment has it, validated again; raises SpecError."""
-        return _read_project(self.path, self._files, self._overrides, self._environ, as_of, self._confined)
+        return _load_project(self.path, self._files, self._overrides, self._environ, as_of, self._confined)
 
     def resolve_variables(self, moment: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the values that the variables have at another moment, given the values of its names."""
-        return _resolve_variables(self._files, self._overrides, self._environ, moment, Findings()).values
+        return resolve_variables(self._files, self._overrides, self._environ, moment, Findings()).values
 
     def with_check_settings(self, section: str, owner: str, tried: TriedSettings) -> "ProjectSpec":
         """Return the project with other settings of the checks of a dataset or an evaluation store.
@@ -212,7 +203,7 @@ class ProjectSpec:
         settings = {f"{check}.{key}={text}" for check, keys in tried.items() for key, text in keys.items()}
         files = replace(self._files, root=replace_check_settings(self._files.root, section, owner, tried))
         try:
-            found = _read_project(self.path, files, self._overrides, self._environ, self.as_of, self._confined)
+            found = _load_project(self.path, files, self._overrides, self._environ, self.as_of, self._confined)
         except SpecError as wrong:
             problems = [f"{one.message}; {one.help}" if one.help else one.message for one in wrong.diagnostics
                         if one.severity is Severity.ERROR]  # fmt: skip
@@ -259,7 +250,7 @@ class ProjectSpec:
             return self.folder_of(section, name)
         declared = self.connections[connection]
         if not isinstance(declared, FileConnection):
-            raise TypeError(f"connection {connection} is no folder")
+            raise TypeError(f"connection {connection} is not a folder")
         return self.folder_of("connections", connection) / declared.root
 
     def code_of(self, section: str, name: str) -> CodeFolder:
@@ -382,20 +373,10 @@ def load(
     SpecError
         The spec has errors. The exception has all findings, in order of position.
     """
-    return _read_project(follow_link(Path(path)), None, variables or {}, environ, as_of, frozenset(confined))
+    return _load_project(follow_link(Path(path)), None, variables or {}, environ, as_of, frozenset(confined))
 
 
-def list_spec_files(path: Path) -> list[Path]:
-    """Return the files that a spec, valid or not, is read from, with those that it names and that cannot be read."""
-    findings = Findings()
-    with suppress(TooManyFindings):
-        files = read_files(path, findings)
-        read_message_files(files, findings)
-        return list(dict.fromkeys([path, *files.paths, *files.missing]))
-    return [path]
-
-
-def _read_project(
+def _load_project(
     path: Path,
     files: SpecFiles | None,
     overrides: Mapping[str, Value],
@@ -403,98 +384,7 @@ def _read_project(
     as_of: date | datetime | None,
     confined: frozenset[str],
 ) -> ProjectSpec:
-    findings = Findings()
-    try:
-        if files is None:
-            files = read_files(path, findings)
-            read_message_files(files, findings)
-        if not files.complete or report_newer_version(files.root, "spec", findings):
-            raise SpecError(findings.sorted_by_position())
-        _report_unknown_overrides(files, overrides, findings)
-        moment = place_moment(as_of, _read_time_zone(files.root, findings))
-        if as_of is None:
-            _note_moment(moment, files.root)
-        resolver = _resolve_variables(files, overrides, environ, list_moment_values(moment), findings)
-        reader = SpecValidator(resolver, findings)
-        spec = _switch_off_triggers(reader.validate_project(files.root))
-        check_rules(Draft(path, files, spec, resolver, reader.texts, confined), findings)
-    except TooManyFindings:
-        raise SpecError(findings.sorted_by_position()) from None
-    if any(finding.severity is Severity.ERROR for finding in findings):
-        raise SpecError(findings.sorted_by_position())
-    warnings = findings.sorted_by_position()
-    return ProjectSpec(path, spec, resolver.values, moment, warnings, files, overrides, environ, confined)
-
-
-def _note_moment(moment: datetime, root: MapNode) -> None:
-    """Note the day, on which all names of a moment depend but `as_of_time`."""
-    note_day(str(moment.tzinfo), moment.date())
-    if any("as_of_time" in node.text for _, node in walk_values((), root)):
-        note_unknown()
-
-
-def _resolve_variables(
-    files: SpecFiles,
-    overrides: Mapping[str, Value],
-    environ: Mapping[str, str],
-    moment: Mapping[str, Value],
-    findings: Findings,
-) -> VariableResolver:
-    declared = files.root.get("variables")
-    found = declared if isinstance(declared, MapNode) else None
-    if files.confinement is None:
-        return VariableResolver(found, overrides, environ, moment, findings)
-    given = files.confinement.read_environment(environ)
-    return VariableResolver(found, overrides, given, moment, findings, "give it in node.yaml under environment:")
-
-
-def _switch_off_triggers(spec: ProjectResource) -> ProjectResource:
-    """Return the project with the triggers of scenarios that are not active switched off."""
-    off = {
-        name: scenario.model_copy(
-            update={"triggers": [one.model_copy(update={"active": False}) for one in scenario.triggers]}
-        )
-        for name, scenario in spec.scenarios.items()
-        if not scenario.active
-    }
-    return spec.model_copy(update={"scenarios": {**spec.scenarios, **off}}) if off else spec
-
-
-def _read_time_zone(root: MapNode, findings: Findings) -> tzinfo:
-    """Return the project's time zone, before anything else is read: dates depend on it. By default it is UTC."""
-    node = root.get("timezone")
-    if isinstance(node, ScalarNode) and isinstance(node.value, str):
-        try:
-            return find_time_zone(node.value)
-        except ValueError as problem:
-            found = f'"timezone" must be the name of a time zone, found "{node.value[:60]}"'
-            findings.error(node.position, "wrong-value", found, str(problem))
-    return UTC
-
-
-def report_newer_version(root: MapNode, document: str, findings: Findings) -> bool:
-    """Return whether a document has a newer version, and report it: its other problems would be misleading."""
-    version = root.get("version")
-    if not isinstance(version, ScalarNode) or not isinstance(version.value, int) or version.value <= LANGUAGE_VERSION:
-        return False
-    message = f"this {document} has version {version.value}, but this engine supports only version {LANGUAGE_VERSION}"
-    findings.error(version.position, "newer-version", message, "upgrade the engine: pip install --upgrade engine")
-    return True
-
-
-def _report_unknown_overrides(files: SpecFiles, overrides: Mapping[str, Value], findings: Findings) -> None:
-    """Report given values of variables that the spec does not declare, or that are the node's."""
-    root = files.root
-    declared = root.get("variables")
-    for name, value in files.confinement.variables.items() if files.confinement else ():
-        if name in overrides and overrides[name] != value and format_value(overrides[name]) != format_value(value):
-            at = position_at(root, ("variables", name))
-            message = f'a value was given for the variable "{name[:60]}", but node.yaml gives it one'
-            findings.error(at, "variable-value", message, "leave it out: what node.yaml gives stays as it is")
-    names = declared.entries if isinstance(declared, MapNode) else {}
-    for name in sorted(overrides.keys() - names.keys()):
-        help_ = did_you_mean(name, names, "the variables are") if names else "declare it under variables:"
-        at = position_at(root, ("variables",))
-        # The value is not shown: it may be a secret, and there are no secrets yet to mask it with.
-        message = f'a value was given for the variable "{name[:60]}", but the spec does not declare it'
-        findings.error(at, "undeclared-variable", message, help_)
+    read = read_project(path, files, overrides, environ, as_of, confined)
+    return ProjectSpec(
+        path, read.resources, read.variables, read.as_of, read.warnings, read.files, overrides, environ, confined
+    )

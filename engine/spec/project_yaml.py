@@ -75,7 +75,7 @@ def _variable_to_plain(value: Any) -> Any:
 def mask_url(text: str) -> str:
     """Return the url of a channel or a connection with passwords masked: the login of a mail server, or all of it.
 
-    Where Spark runs is no secret, unless a token is part of it.
+    Where Spark runs is not a secret, unless a token is part of it.
 
     References are kept: they name a secret, and do not contain it.
     """

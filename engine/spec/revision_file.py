@@ -13,9 +13,9 @@ from typing import Any
 
 from engine.errors import Diagnostic, Position, SpecError
 from engine.spec.diagnostics import Findings
+from engine.spec.files.source import Source
+from engine.spec.files.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 from engine.spec.observations import look_again, note_fact, note_unknown
-from engine.spec.source import Source
-from engine.spec.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
 REVISIONS_FOLDER = "revisions"
 RELEASES_FOLDER = "releases"
@@ -39,7 +39,7 @@ class Revision:
     spec
         Path of the released spec.
     home
-        Folder for what is written, and for data that are no part of the release.
+        Folder for what is written, and for data that are not part of the release.
     included
         Names of the datasets whose files are part of the release.
     frozen

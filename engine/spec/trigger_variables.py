@@ -27,7 +27,7 @@ def resolve_trigger_variables(
     KeyError
         There is no such scenario or trigger, or `names` lacks a name that a text uses.
     ValueError
-        Days are added to what is no date, or lead out of the calendar.
+        Days are added to what is not a date, or lead out of the calendar.
     """
     found = {one.name: one for one in project.scenarios[scenario].triggers}[trigger]
     known = {**project.resolve_variables(names), **names}

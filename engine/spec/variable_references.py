@@ -15,9 +15,9 @@ from typing import Any
 
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.spec.diagnostics import Findings
+from engine.spec.files.yaml_scalars import NumberError, PlainValue, resolve_scalar
+from engine.spec.files.yaml_tree import ScalarNode
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
-from engine.spec.yaml_scalars import NumberError, PlainValue, resolve_scalar
-from engine.spec.yaml_tree import ScalarNode
 
 Value = PlainValue | date
 
@@ -70,7 +70,7 @@ class VariableReference:
         Raises
         ------
         ValueError
-            Days are to be added to what is no date, or to one that has no date so many days away.
+            Days are to be added to what is not a date, or to one that has no date so many days away.
         """
         if not self.days:
             return value
@@ -161,7 +161,7 @@ def fill_references(
     KeyError
         The names of a reference do not exist, and `otherwise` is not given.
     ValueError
-        Days are to be added to what is no date.
+        Days are to be added to what is not a date.
     """
     # Escapes are undone between references only, so a value is filled in as it is, whatever it contains.
     out, at = [], 0
@@ -251,7 +251,7 @@ def suggest_variable(name: str, declared: Iterable[str]) -> str:
 
 
 def report_shift(node: ScalarNode, reference: VariableReference, value: Value, findings: Findings) -> Value | Invalid:
-    """Return what a reference stands for, given the value of its names; INVALID with a finding if that is no date."""
+    """Return what a reference stands for, given the value of its name; INVALID with a finding if it is not a date."""
     try:
         shifted: Value = reference.add_days(value)
     except ValueError as problem:

@@ -1,40 +1,26 @@
 """The state of a project: evaluations, model versions, metric and check history, runs, outgoing messages, locks."""
 
+from engine.store.clock import utc_now
 from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.folders import safe_name
-from engine.store.ids import match_ids, shorten_id
+from engine.store.ids import generate_id, match_ids, shorten_id
 from engine.store.locks import LockBusy, LockHolder
 from engine.store.outbox import LONGEST_DELAY
-from engine.store.records import (
-    OPEN_STATES,
-    ActiveModel,
+from engine.store.records.datasets import DatasetMeasurement, KeptRows
+from engine.store.records.evaluations import CheckPoint, MetricPoint, Mute, PastFacts, Removal
+from engine.store.records.messages import (
     Attachment,
     ChannelState,
-    CheckPoint,
     Claim,
-    DatasetMeasurement,
-    Event,
-    Fire,
-    FireState,
     JoinedMessage,
-    KeptRows,
     MessageState,
-    MetricPoint,
-    ModelVersion,
-    Mute,
     OutboxMessage,
-    PastFacts,
-    Pause,
-    Removal,
     ReporterState,
-    RunEnd,
-    RunRecord,
-    StepRecord,
-    TriggerState,
     UndeliveredMessages,
-    generate_id,
-    utc_now,
 )
+from engine.store.records.models import ActiveModel, ModelVersion
+from engine.store.records.runs import Event, RunEnd, RunRecord, StepRecord
+from engine.store.records.triggers import OPEN_STATES, Fire, FireState, Pause, TriggerState
 from engine.store.store import Store
 
 __all__ = [

@@ -8,11 +8,11 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from engine.errors import StoreError
-from engine.store.errors import build_store_error
+from engine.store.clock import utc_now
+from engine.store.databases.errors import build_store_error
+from engine.store.databases.ownership import ID_FILE, StateOwner
+from engine.store.databases.postgresql import PostgresqlDatabase
 from engine.store.locks import SERVER_LOCK, Locks
-from engine.store.ownership import ID_FILE, StateOwner
-from engine.store.postgresql import PostgresqlDatabase
-from engine.store.records import utc_now
 from engine.store.row_copy import copy_rows
 from engine.store.schema import find_revision, prepare_schema
 from engine.store.state_location import StateLocation

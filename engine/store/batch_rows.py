@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.store.database import Database
-from engine.store.errors import translate_errors
+from engine.store.databases.database import Database
+from engine.store.databases.errors import translate_errors
 from engine.store.folders import Folders, move_folder, safe_name, sync_tree
 
 KEPT_BATCHES = 3

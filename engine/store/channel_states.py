@@ -4,8 +4,8 @@ from dataclasses import asdict, fields
 
 from sqlalchemy import delete, insert, select
 
-from engine.store.database import Database
-from engine.store.records import ChannelState
+from engine.store.databases.database import Database
+from engine.store.records.messages import ChannelState
 from engine.store.tables import channel_states
 
 FIELDS = tuple(field.name for field in fields(ChannelState))

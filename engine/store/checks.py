@@ -11,10 +11,10 @@ from engine.evaluation.bounds import CheckBounds, bounds_from_json
 from engine.evaluation.evaluation_json import check_to_json
 from engine.evaluation.record import CheckMute, CheckResult
 from engine.outcome import CheckOutcome
-from engine.store.database import Database, split_rows
+from engine.store.databases.database import Database, split_rows
 from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
 from engine.store.metrics import nan_to_none
-from engine.store.records import CheckPoint
+from engine.store.records.evaluations import CheckPoint
 from engine.store.tables import check_results, evaluations
 
 

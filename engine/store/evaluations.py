@@ -9,13 +9,13 @@ from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, cast, de
 
 from engine.evaluation.evaluation_json import DETAILS, details_to_json, read_details
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
-from engine.store.database import Database, split_rows
-from engine.store.errors import build_store_error
+from engine.store.databases.database import Database, split_rows
+from engine.store.databases.errors import build_store_error
 from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter, read_origin
 from engine.store.folders import Folders, safe_name
 from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.metrics import insert_metrics, read_metrics
-from engine.store.records import MetricPoint, PastFacts, Removal
+from engine.store.records.evaluations import MetricPoint, PastFacts, Removal
 from engine.store.tables import check_results, evaluation_details, evaluation_metrics, evaluations, removals
 
 EVALUATION_COLUMNS = (
@@ -182,33 +182,12 @@ class Evaluations:
                 PastFacts(*row) for row in connection.execute(query.order_by(evaluations.c.number.desc()).limit(last))
             ]
 
-    def metric_history(
-        self, store: str, metric: str, last: int | None = None, where: EvaluationFilter | None = None
-    ) -> list[MetricPoint]:
-        """Return the values of a metric in the `last` evaluations that have it, oldest first."""
-        conditions = (where or EvaluationFilter()).build_conditions(store)
-        query = (
-            select(
-                evaluations.c.id,
-                evaluations.c.name,
-                evaluations.c.time_start,
-                *(evaluation_metrics.c[part] for part in ("value", "low", "high")),
-                evaluations.c.time_text,
-            )
-            .join(evaluation_metrics, evaluation_metrics.c.evaluation == evaluations.c.number)
-            .where(evaluations.c.store == store, evaluation_metrics.c.metric == metric, *conditions)
-            .limit(last)
-        )
-        query = _sort_newest_first(query)
-        with self._database.begin_read() as connection:
-            return [MetricPoint(*row) for row in connection.execute(query)][::-1]
-
     def list_points(
         self, store: str, metrics: Sequence[str], last: int, where: EvaluationFilter | None = None
     ) -> dict[str, list[MetricPoint]]:
         """Return the values of metrics in the `last` evaluations, oldest first.
 
-        Those that do not have a metric are no points of it: however long a history is, no more of it is read.
+        Those that do not have a metric are not points of it: however long a history is, no more of it is read.
         """
         conditions = (where or EvaluationFilter()).build_conditions(store)
         newest = _sort_newest_first(select(evaluations).where(evaluations.c.store == store, *conditions))

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
 from engine.spec.resources.project import RetentionLimits
-from engine.store.database import split_rows
+from engine.store.databases.database import split_rows
 from engine.store.evaluation_filter import HISTORY_ORDER, EvaluationFilter
 from engine.store.outbox import JOINED
-from engine.store.records import OPEN_STATES, RUN_END, MessageState
+from engine.store.records.messages import MessageState
+from engine.store.records.triggers import OPEN_STATES, RUN_END
 from engine.store.tables import attachments, evaluations, fires, outbox, run_ends, runs, trigger_states
 
 LEAST_FIRE_DAYS = 8

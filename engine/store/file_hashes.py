@@ -8,7 +8,7 @@ that records no changes.
 from sqlalchemy import delete, insert, select
 
 from engine.file_identity import FileIdentity
-from engine.store.database import Database
+from engine.store.databases.database import Database
 from engine.store.tables import file_hashes
 
 

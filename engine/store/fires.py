@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from engine.store.database import Database
-from engine.store.records import OPEN_STATES, Fire, FireState, TriggerState
+from engine.store.databases.database import Database
+from engine.store.records.triggers import OPEN_STATES, Fire, FireState, TriggerState
 from engine.store.tables import fires, trigger_states
 
 FIRE_FIELDS = tuple(field.name for field in fields(Fire))

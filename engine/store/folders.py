@@ -19,9 +19,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, insert, select
 
+from engine.atomic_files import sync_path
 from engine.errors import StoreError
-from engine.store.database import Database, split_rows
-from engine.store.errors import ERRNO_CAUSES, build_store_error, translate_errors
+from engine.store.databases.database import Database, split_rows
+from engine.store.databases.errors import ERRNO_CAUSES, build_store_error, translate_errors
 from engine.store.locks import hold_file_lock, release_lock, try_lock
 from engine.store.tables import unfinished_folders
 
@@ -165,12 +166,3 @@ def sync_tree(files: Path) -> None:
         for name in names:
             sync_path(Path(parent, name))
         sync_path(Path(parent))
-
-
-def sync_path(path: Path) -> None:
-    """Write a file, or the entries of a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,8 @@
-"""Looking things up by a part of their id, which ends in 8 random characters: 20261123-013800-123456-7f3a9c1b."""
+"""Ids, which sort by time and end in 8 random characters, and looking things up by a part of an id."""
 
+import secrets
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select
@@ -9,6 +11,11 @@ FEWEST_CHARACTERS = 4
 """Characters of an id below which its beginning is not looked up: chance alone would find one."""
 
 _LAST = "\U0010ffff"
+
+
+def generate_id(now: datetime) -> str:
+    """Return an id that sorts by time and is safe as a file name: 20261123-013800-123456-7f3a9c1b."""
+    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S-%f}-{secrets.token_hex(4)}"
 
 
 def shorten_id(id_: str) -> str:

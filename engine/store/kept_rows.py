@@ -4,8 +4,8 @@ from dataclasses import asdict, fields
 
 from sqlalchemy import ColumnElement, delete, insert, select
 
-from engine.store.database import Database
-from engine.store.records import KeptRows
+from engine.store.databases.database import Database
+from engine.store.records.datasets import KeptRows
 from engine.store.tables import kept_rows
 
 _COLUMNS = tuple(field.name for field in fields(KeptRows))

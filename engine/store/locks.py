@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.errors import StoreError
-from engine.store.errors import translate_errors
+from engine.store.databases.errors import translate_errors
 
 POLL_SECONDS = 0.02
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, func, insert, select, true
 
 from engine.evaluation.record import MetricValue
-from engine.store.database import Database
+from engine.store.databases.database import Database
 from engine.store.metrics import insert_metrics, read_metrics
-from engine.store.records import DatasetMeasurement, PastFacts
+from engine.store.records.datasets import DatasetMeasurement
+from engine.store.records.evaluations import PastFacts
 from engine.store.tables import dataset_measurements, dataset_metrics
 
 
@@ -55,15 +56,39 @@ class Measurements:
             found = connection.scalars(query.order_by(dataset_measurements.c.number.desc()).limit(last)).all()
         return [PastFacts(dataset, facts) for facts in found]
 
+    def find_first(self, dataset: str, content: str) -> tuple[int, datetime] | None:
+        """Return number and moment of the first of the latest measurements, if those are all of the same content.
+
+        Parameters
+        ----------
+        content
+            The fingerprint of the dataset's content.
+        """
+        of = dataset_measurements.c
+        measured = of.facts["datasets", dataset, "fingerprint"].as_string()
+        other = select(of.number).where(of.dataset == dataset, measured.is_distinct_from(content))
+        last_other = other.order_by(of.number.desc()).limit(1).scalar_subquery()
+        query = select(of.number, of.created).where(of.dataset == dataset, of.number > func.coalesce(last_other, 0))
+        with self._database.begin_read() as connection:
+            found = connection.execute(query.order_by(of.number).limit(1)).first()
+        return (found.number, found.created) if found else None
+
     def list_earlier(
-        self, dataset: str, run: str | None, last: int | None = None, *, since: datetime | None = None
+        self,
+        dataset: str,
+        run: str | None,
+        last: int | None = None,
+        *,
+        since: datetime | None = None,
+        before: int | None = None,
     ) -> list[tuple[dict[str, MetricValue], datetime]]:
         """Return the `last` measurements by runs other than `run`, and all since a moment, each with when it was made.
 
-        They are in the order in which they were made; all of them without `last`.
+        They are in the order in which they were made; all of them without `last`. With `before`, only those of smaller
+        numbers.
         """
         of = dataset_measurements.c
-        others = of.run.is_distinct_from(run)
+        others = of.run.is_distinct_from(run) & (true() if before is None else of.number < before)
         if since is not None:
             recent = self._read_measurements(dataset, others & (of.created >= since), None)
             if last is not None and len(recent) >= last:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, insert, or_, select
 
 from engine.evaluation.record import MetricValue
-from engine.store.database import split_rows
+from engine.store.databases.database import split_rows
 
 
 def nan_to_none(value: float | None) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
-from engine.store.folders import sync_path
+from engine.atomic_files import sync_path
 
 KEPT_COPIES = 2
 
@@ -16,7 +16,7 @@ KEPT_COPIES = 2
 def keep_copy(path: Path, revision: str, known: Collection[str]) -> Path:
     """Copy the rows of a database beside it, as `state.db.<revision>`, and remove all but the newest two copies.
 
-    Other files whose names begin so are no copies: `known` are all revisions. To be called in the transaction that
+    Other files whose names begin so are not copies: `known` are all revisions. To be called in the transaction that
     migrates, before it has changed anything: nobody else can write meanwhile.
     """
     part, copy = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.{revision}")

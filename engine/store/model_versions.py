@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from engine.store.database import Database
+from engine.store.databases.database import Database
 from engine.store.folders import Folders, safe_name
-from engine.store.records import ActiveModel, ModelVersion, PastFacts
+from engine.store.records.evaluations import PastFacts
+from engine.store.records.models import ActiveModel, ModelVersion
 from engine.store.tables import active_models, model_versions, unfinished_folders
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, insert, select, update
 
-from engine.store.database import Database
-from engine.store.records import Mute
+from engine.store.databases.database import Database
+from engine.store.records.evaluations import Mute
 from engine.store.tables import mutes
 
 FIELDS = tuple(field.name for field in fields(Mute))

@@ -110,7 +110,7 @@ def _add_references(
 def _walk_history(connection: Connection, store: str, model: str | None) -> Iterator[Any]:
     """Yield the evaluations of a store, or of one of its models, newest first; a row is read when it is asked for.
 
-    Those that were pulled are no part of it: nothing here is compared with them.
+    Those that were pulled are not part of it: nothing here is compared with them.
     """
     of = evaluations.c
     columns = (of.number, of.id, of.model_fingerprint, of.dataset_fingerprint, of.timed, of.time_start, of.rows_read)

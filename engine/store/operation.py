@@ -7,8 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, func, or_, select
 
 from engine.outcome import Outcome
-from engine.store.database import Database, split_rows
-from engine.store.records import OPEN_STATES, FireState
+from engine.store.databases.database import Database, split_rows
+from engine.store.records.triggers import OPEN_STATES, FireState
 from engine.store.tables import fires, run_ends, runs
 
 

@@ -18,8 +18,15 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, case, delete, func, insert, literal, or_, select, update
 
-from engine.store.database import Database, child_rows
-from engine.store.records import Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, UndeliveredMessages
+from engine.store.databases.database import Database, child_rows
+from engine.store.records.messages import (
+    Attachment,
+    Claim,
+    JoinedMessage,
+    MessageState,
+    OutboxMessage,
+    UndeliveredMessages,
+)
 from engine.store.tables import UtcDateTime, attachments, outbox, runs
 
 DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals", "scenario", "recovered")

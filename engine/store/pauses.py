@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, insert, or_, select, update
 
-from engine.store.database import Database
-from engine.store.records import Pause
+from engine.store.databases.database import Database
+from engine.store.records.triggers import Pause
 from engine.store.tables import pauses
 
 FIELDS = tuple(field.name for field in fields(Pause))

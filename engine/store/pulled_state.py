@@ -19,7 +19,7 @@ from engine.formatting.control_characters import remove_controls, single_line
 from engine.store.checks import insert_check_results
 from engine.store.evaluations import insert_evaluation
 from engine.store.folders import safe_name
-from engine.store.records import CheckPoint
+from engine.store.records.evaluations import CheckPoint
 from engine.store.store import Store
 from engine.store.tables import check_results, evaluations, removals
 from engine.store.transfer import (

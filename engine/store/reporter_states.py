@@ -10,8 +10,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from engine.store.database import Database
-from engine.store.records import ReporterState
+from engine.store.databases.database import Database
+from engine.store.records.messages import ReporterState
 from engine.store.tables import reporter_states
 
 FIELDS = tuple(field.name for field in fields(ReporterState))

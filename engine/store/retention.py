@@ -15,8 +15,8 @@ from engine.formatting.moments import format_minute
 from engine.spec import ProjectSpec
 from engine.spec.resources.checks import PastWindow, find_past_window
 from engine.spec.resources.project import Retention, RetentionLimits
-from engine.store.database import split_rows
-from engine.store.errors import translate_errors
+from engine.store.databases.database import split_rows
+from engine.store.databases.errors import translate_errors
 from engine.store.expired_rows import (
     ExpiredEvaluation,
     find_expired_attachments,
@@ -28,7 +28,7 @@ from engine.store.expired_rows import (
 from engine.store.folders import safe_name
 from engine.store.locks import LockBusy
 from engine.store.needed_evaluations import find_needed_evaluations
-from engine.store.records import MessageState
+from engine.store.records.messages import MessageState
 from engine.store.state_size import measure_folder
 from engine.store.store import Store
 from engine.store.tables import (

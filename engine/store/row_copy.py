@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import JSON, Connection, MetaData, Table, func, insert, select, text
 
 from engine.connections.table_names import quote_name
-from engine.store.ownership import state_owner
+from engine.store.databases.ownership import state_owner
 from engine.store.schema import find_revision, prepare_schema
 from engine.store.state_location import StateLocation
 

@@ -3,8 +3,8 @@
 from sqlalchemy import Connection, func, insert, select
 
 from engine.outcome import Outcome
-from engine.store.database import Database
-from engine.store.records import RunEnd
+from engine.store.databases.database import Database
+from engine.store.records.runs import RunEnd
 from engine.store.tables import run_ends, runs
 
 

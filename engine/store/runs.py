@@ -11,17 +11,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
+from engine.atomic_files import replace_file
 from engine.evaluation.bounds import bounds_from_json
 from engine.outcome import Outcome
 from engine.store.checks import position_from_json
-from engine.store.database import Database, child_rows, split_rows
-from engine.store.errors import build_store_error, translate_errors
+from engine.store.databases.database import Database, child_rows, split_rows
+from engine.store.databases.errors import build_store_error, translate_errors
 from engine.store.folders import safe_name
 from engine.store.ids import read_matching_ids, shorten_id
 from engine.store.locks import LockBusy, lock_path, release_lock, try_lock
 from engine.store.metrics import nan_to_none
 from engine.store.outbox import insert_messages
-from engine.store.records import Event, OutboxMessage, ReporterState, RunRecord, StepRecord, event_to_json
+from engine.store.records.messages import OutboxMessage, ReporterState
+from engine.store.records.runs import Event, RunRecord, StepRecord, event_to_json
 from engine.store.reporter_states import write_reporter_states
 from engine.store.run_ends import insert_run_end
 from engine.store.tables import run_events, run_steps, runs
@@ -42,6 +44,9 @@ RUN_COLUMNS = (
     "spec",
     "release",
 )
+
+ABORT_FILE = "abort"
+"""The file in the folder of a run in which somebody who asks it to end has written who that is."""
 
 DIED = "its process has died"
 """What the event of a run says that somebody else had to mark as ABORTED."""
@@ -187,6 +192,27 @@ class Runs:
             return True
         release_lock(lock)
         return False
+
+    def request_abort(self, id: str, by: str) -> bool:  # noqa: A002  the field of RunRecord has this name
+        """Ask the processes of a run, and of the runs that it has started, to end it; return whether there are any.
+
+        They look before each step. Those of another host do not see it.
+        """
+        alive = [one for one in self.list_descendants(id) if self._database.has_live_locks and self._goes_on(one)]
+        for run in alive:
+            with translate_errors(self._database.folder), replace_file(self.folder_of(run) / ABORT_FILE) as part:
+                part.write_text(by, encoding="utf-8")
+        return bool(alive)
+
+    def find_abort_request(self, id: str) -> str | None:  # noqa: A002  the field of RunRecord has this name
+        """Return who has asked a run to end; None if nobody has."""
+        try:
+            return (self.path_of(id) / ABORT_FILE).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def _goes_on(self, run: str) -> bool:
+        return self.find_outcome(run) is None and self.is_alive(run)
 
     def count(self) -> int:
         """Return the number of runs."""

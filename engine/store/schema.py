@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, select
 
-from engine.store.database import Database
-from engine.store.errors import build_store_error
+from engine.store.databases.database import Database
+from engine.store.databases.errors import build_store_error
 from engine.store.locks import hold_file_lock
 from engine.store.tables import metadata
 

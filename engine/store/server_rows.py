@@ -5,7 +5,7 @@ from contextlib import closing
 from sqlalchemy import text
 
 from engine.connections.table_names import quote_name
-from engine.store.ownership import state_owner
+from engine.store.databases.ownership import state_owner
 from engine.store.schema import VERSION_TABLE
 from engine.store.state_location import StateLocation
 from engine.store.tables import metadata
@@ -14,7 +14,7 @@ from engine.store.tables import metadata
 def remove_server_rows(location: StateLocation) -> None:
     """Remove the tables of a state; also their schema, if it is empty then and the user may remove it.
 
-    Tables that are gone already are no fault.
+    Tables that are gone already are not a fault.
 
     Raises
     ------

@@ -7,8 +7,8 @@ fingerprint write the same content.
 import shutil
 from pathlib import Path
 
-from engine.store.database import Database
-from engine.store.errors import translate_errors
+from engine.store.databases.database import Database
+from engine.store.databases.errors import translate_errors
 from engine.store.folders import move_folder, sync_tree
 
 

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engine.store.database_files import copy_database, is_writable_state
-from engine.store.errors import name_original, translate_errors
-from engine.store.records import utc_now
+from engine.store.clock import utc_now
+from engine.store.databases.database_files import copy_database, is_writable_state
+from engine.store.databases.errors import name_original, translate_errors
 from engine.store.row_copy import copy_server_rows
 from engine.store.schema import is_current_schema
 from engine.store.state_location import StateLocation, as_location

@@ -13,12 +13,12 @@ from engine.errors import SpecError
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import PostgresqlConnection
 from engine.spec.secrets import Secrets
-from engine.store.database import Database
-from engine.store.errors import build_store_error
+from engine.store.clock import utc_now
+from engine.store.databases.database import Database
+from engine.store.databases.errors import build_store_error
+from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.folders import safe_name
-from engine.store.records import utc_now
 from engine.store.schema import is_current_schema
-from engine.store.sqlite import SqliteDatabase
 from engine.store.state_folder import resolve_state_folder
 
 PATIENCE_SECONDS = 10.0
@@ -63,7 +63,7 @@ class StateLocation:
         folder = self.folder.absolute()
         if self.rows is None:
             return SqliteDatabase(folder, now=now, patience=patience, read_only=read_only)
-        from engine.store.postgresql import PostgresqlDatabase
+        from engine.store.databases.postgresql import PostgresqlDatabase
 
         return PostgresqlDatabase(
             folder,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from engine.store.errors import translate_errors
+from engine.store.databases.errors import translate_errors
 from engine.store.folders import SUBFOLDERS
 from engine.store.store import Store
 from engine.store.tables import metadata

@@ -21,8 +21,9 @@ from engine.formatting.lists import join_words
 from engine.store.batch_rows import BatchRows
 from engine.store.channel_states import ChannelStates
 from engine.store.checks import Checks
-from engine.store.database import Database
-from engine.store.errors import translate_errors
+from engine.store.clock import utc_now
+from engine.store.databases.database import Database
+from engine.store.databases.errors import translate_errors
 from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
 from engine.store.fires import Fires
@@ -35,7 +36,7 @@ from engine.store.mutes import Mutes
 from engine.store.operation import Operation
 from engine.store.outbox import Outbox
 from engine.store.pauses import Pauses
-from engine.store.records import MessageState, OutboxMessage, utc_now
+from engine.store.records.messages import MessageState, OutboxMessage
 from engine.store.reporter_states import ReporterStates
 from engine.store.run_ends import RunEnds
 from engine.store.runs import Runs

@@ -15,16 +15,19 @@ from typing import Any
 
 from engine.evaluation.record import CheckResult, Evaluation, MetricValue
 from engine.store.checks import Checks
-from engine.store.database import Database
-from engine.store.database_files import is_writable_state
-from engine.store.errors import translate_errors
+from engine.store.clock import utc_now
+from engine.store.databases.database import Database
+from engine.store.databases.database_files import is_writable_state
+from engine.store.databases.errors import translate_errors
 from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.evaluations import Evaluations
 from engine.store.folders import Folders
 from engine.store.kept_rows import KeptRowsRecords
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
-from engine.store.records import KeptRows, ModelVersion, PastFacts, utc_now
+from engine.store.records.datasets import KeptRows
+from engine.store.records.evaluations import PastFacts
+from engine.store.records.models import ModelVersion
 from engine.store.schema import is_current_schema
 from engine.store.snapshots import Snapshots
 from engine.store.state_copy import copy_state

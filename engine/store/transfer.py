@@ -20,7 +20,7 @@ from engine.evaluation.bounds import CheckBounds
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.snapshot_files import FACTS_FILE, FILES
 from engine.formatting.control_characters import single_line
-from engine.store.database import split_rows
+from engine.store.databases.database import split_rows
 from engine.store.store import Store
 from engine.store.tables import check_results, evaluations
 

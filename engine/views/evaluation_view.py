@@ -7,7 +7,7 @@ from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import Evaluation
 from engine.formatting.lists import join_words
 from engine.outcome import CheckOutcome, worst_check_outcome
-from engine.store.records import MetricPoint
+from engine.store import MetricPoint
 from engine.views.challenger import ChallengerView, describe_challenger
 from engine.views.checks import CheckGroup, group_checks
 from engine.views.columns import ColumnView, describe_columns, describe_prediction_columns

@@ -9,7 +9,7 @@ from engine.evaluation.bounds import CheckBounds
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome
 from engine.spec.metric_catalogue import PERFORMANCE_METRICS
-from engine.store.records import MetricPoint
+from engine.store import MetricPoint
 from engine.views.performance import LEADING_METRICS
 
 COMPARED_WITH_ITSELF = ", so its batch is compared with itself"

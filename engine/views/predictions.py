@@ -26,7 +26,6 @@ class PredictionView:
     drift: float | None
     shares: tuple[PredictedShare, ...]
     in_deciles: bool
-    has_probability: bool
 
 
 def describe_shares(evaluation: Evaluation) -> tuple[PredictedShare, ...]:
@@ -59,5 +58,4 @@ def describe_predictions(evaluation: Evaluation) -> PredictionView | None:
         drift=evaluation.find_value("prediction_drift.drift"),
         shares=describe_shares(evaluation),
         in_deciles=detail.prediction.role == "numerical",
-        has_probability=detail.probability is not None,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.evaluation.record import CheckResult
 from engine.outcome import Outcome
-from engine.store.records import OutboxMessage, RunRecord
+from engine.store import OutboxMessage, RunRecord
 from engine.views.checks import CheckTally, CheckView, describe_checks, tally_checks
 
 NO_CHECKS = tally_checks(())

@@ -17,8 +17,7 @@ from engine.spec.resources.triggers import (
     IntervalTrigger,
     QueryChangedTrigger,
 )
-from engine.store import Store, TriggerState
-from engine.store.records import Fire, Pause, RunRecord
+from engine.store import Fire, Pause, RunRecord, Store, TriggerState
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,10 @@ MISTAKES: dict[str, tuple[Callable[[engine.Project], Any], str]] = {
         "roc_auc needs a model, but this store has none",
     ),
     "target": (lambda p: p.checks("slaes"), "there is no evaluation store or dataset 'slaes'; did you mean 'sales'?"),
-    "target of names": (lambda p: p.list_checks("slaes"), "there is no evaluation store or dataset 'slaes'"),
+    "target to mute": (
+        lambda p: p.mute("slaes", "x", until=timedelta(days=1), reason="x"),
+        "there is no evaluation store or dataset 'slaes'",
+    ),
     "target to check": (lambda p: p.check("slaes"), "there is no evaluation store or dataset 'slaes'"),
     "run": (lambda p: p.log("nope"), "there is no run 'nope'; there are "),
     "past run": (lambda p: p.past_run("nope"), "there is no run 'nope'; there are "),

@@ -152,7 +152,7 @@ def rows(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
             keys = [one["name"] for one in columns if one["pk"]] or [one["name"] for one in columns]
             order = ", ".join(f'"{key}"' for key in keys)
             for at, row in enumerate(database.execute(f'SELECT * FROM "{table}" ORDER BY {order}'), 1):
-                values = {name: _cell(row[name]) for name in row.keys()}  # noqa: SIM118  a Row is no dict
+                values = {name: _cell(row[name]) for name in row.keys()}  # noqa: SIM118  a Row is not a dict
                 yield table, f"{row[keys[0]]} {row['metric']}" if "metric" in values else str(at), values
 
 

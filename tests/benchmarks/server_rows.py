@@ -25,7 +25,7 @@ QUERIES: dict[str, Callable[[Store], object]] = {
     "one in full": lambda store: store.evaluations.get("e5"),
     "the newest": lambda store: store.evaluations.find_newest("s2"),
     "by fingerprints": lambda store: store.evaluations.find("s3", Fingerprints("m", "d17", "r", "p")),
-    "500 points of a metric": lambda store: store.evaluations.metric_history("s1", "psi.c3", 500),
+    "500 points of a metric": lambda store: store.evaluations.list_points("s1", ["psi.c3"], 500),
     "by name": lambda store: store.evaluations.find_by_name("s1", "n1"),
     "count": lambda store: store.evaluations.count("s1"),
     "before another": lambda store: store.evaluations.find_newest("s1", EvaluationFilter(before="e41")),

@@ -20,7 +20,7 @@ from engine.data.metrics import compute_dataset_metrics
 from engine.data.table import Table
 from engine.errors import SpecError
 from engine.models.fitted_model import FittedModel
-from engine.models.performance import measure_performance
+from engine.models.metrics.performance import measure_performance
 from engine.spec import load
 from engine.spec.metric_names import list_statistics
 from engine.store import Store

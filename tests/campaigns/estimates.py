@@ -17,9 +17,9 @@ import polars as pl
 from engine import drift
 from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
 from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
-from engine.models.classification import measure_binary
-from engine.models.intervals import Units
-from engine.models.regression import measure_regression
+from engine.models.metrics.classification import measure_binary
+from engine.models.metrics.intervals import Units
+from engine.models.metrics.regression import measure_regression
 from engine.spec.resources.models import CostMatrix
 
 SHOWN = ("accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "mae", "rmse", "mape")

@@ -33,7 +33,7 @@ from engine.evaluation.estimation import EstimateSettings, estimate_batch
 from engine.evaluation.record import MetricValue
 from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
 from engine.models import classification, regression
-from engine.models.intervals import Units
+from engine.models.metrics.intervals import Units
 from engine.spec.resources.models import CostMatrix
 
 HERE = Path(__file__).parent

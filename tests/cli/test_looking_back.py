@@ -21,7 +21,8 @@ import polars as pl
 import pytest
 
 import engine
-from engine.cli import evaluation_printers, main
+from engine.cli import main
+from engine.cli.printers import evaluation_printers
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_cell
 
@@ -211,7 +212,7 @@ def test_check_applies_and_records_with_the_exit_codes_of_run(said_to_a_copy: En
     said = said_to_a_copy
     again = said("check", "drift")
     assert again.code == 0
-    assert re.match(r"drift: \d (OK|WARNING), \d (OK|WARNING)\n", again.out)
+    assert re.match(r"drift, evaluation w3 of 2\S+ \S+ UTC: \d (OK|WARNING), \d (OK|WARNING)\n", again.out)
     assert said("check", "drift", "--fail-on", "warning").code == 1
     assert said("check", "drift", "w1", "--fail-on", "warning").code == 0
     strict = said("check", "drift", "--var", "most=0.1", "--format", "github")

@@ -152,7 +152,7 @@ def test_what_stays_text_and_what_is_left_out_is_told_by_plan_run_and_report(eng
     plan = json.loads(engine("plan", "spec.yaml", "--format", "json").stdout)
     told = [finding for finding in plan["findings"] if finding["code"] == "read-as-text"]
     assert [finding["message"] for finding in told] == [f"dataset 'ref': {warning}", f"dataset 'cur': {warning}"]
-    assert "1 file is left out: _SUCCESS (what starts with _ or . is no data" in engine("plan", "spec.yaml").stdout
+    assert "1 file is left out: _SUCCESS (what starts with _ or . is not data" in engine("plan", "spec.yaml").stdout
     ran = engine("run", "spec.yaml")
     assert ran.returncode == 0
     assert f"warning default [build s] dataset 'cur': {warning}" in ran.stderr.replace("  ", " ")

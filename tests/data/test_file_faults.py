@@ -108,7 +108,7 @@ def corrupt(content: bytes, how: str) -> bytes:
         "half": content[: len(content) // 2],
         "zeroed": content[:4] + bytes(400) + content[404:],
         "footer": content[:-60] + b"\xff" * 40 + content[-20:],
-        "text": b"this is no table, whatever its name says",
+        "text": b"this is not a table, whatever its name says",
     }[how]
 
 

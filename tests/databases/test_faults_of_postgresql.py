@@ -177,7 +177,7 @@ def test_two_reads_of_a_table_give_the_same_rows_whatever_happens_to_the_table(
     database.execute("DELETE FROM rows WHERE a > 10")
     assert table.frame.collect().equals(first)
     assert datasets.open("rows").frame.collect().equals(first)
-    datasets.forget_table("warehouse", "rows")
+    datasets.forget_tables()
     assert datasets.open("rows").frame.collect().height == 10
 
 
@@ -188,7 +188,7 @@ def test_a_table_in_another_order_has_the_same_fingerprint(open_tables: OpenData
     datasets = open_tables("up", "down", "seen")
     assert datasets.open("up").fingerprint == datasets.open("down").fingerprint == datasets.open("seen").fingerprint
     database.execute("UPDATE down SET b = 'y' WHERE a = 7")
-    datasets.forget_table("warehouse", "down")
+    datasets.forget_tables()
     assert datasets.open("up").fingerprint != datasets.open("down").fingerprint
 
 

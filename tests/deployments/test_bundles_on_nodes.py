@@ -1,7 +1,7 @@
 """What a bundle and whoever deploys it reach on a node: nothing but what the owner of the node gives.
 
 Values are planted where an owner keeps them. A bundle asks for each by every way that the language has. The same
-bundle, deployed into a folder that is no node, does get it: so a way that leads nowhere by itself proves nothing.
+bundle, deployed into a folder that is not a node, does get it: so a way that leads nowhere by itself proves nothing.
 """
 
 import json

@@ -20,9 +20,9 @@ from engine.service.deployments.deploying import (
 )
 from engine.service.deployments.update_order import DeploymentRefusedError
 from engine.spec import load
+from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node, OperationState, RevisionState
 from engine.store.schema import REVISION, prepare_schema
-from engine.store.sqlite import SqliteDatabase
 
 from ..service.served import wait_until  # noqa: TID252 - one way to wait for all tests
 from .deployed import HEALTH, check_infrastructure, make_bundle, make_project, write_spec
@@ -128,7 +128,7 @@ import os, sys, time
 from pathlib import Path
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.updates import Updater
-from engine.store.sqlite import SqliteDatabase
+from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node
 folder = Path(sys.argv[1]) / "automation"
 with Node.open(folder) as node:
@@ -321,6 +321,23 @@ def test_a_health_check_that_cannot_run_is_refused_before_anything_changes(
     assert done.state is OperationState.FAILED
     assert found in done.reason
     assert check_infrastructure(tmp_path / "automation") == (None, [OperationState.FAILED])
+
+
+def test_a_health_check_that_would_read_no_rows_is_refused_before_anything_changes(tmp_path: Path) -> None:
+    more = """
+        variables: {day: null}
+        datasets:
+          orders: {path: orders.csv}
+          orders of a day: {kind: query, sql: "SELECT * FROM orders WHERE day = ${day}"}
+    """
+    spec = write_spec(tmp_path, more, care="health: {run: [probe]}")
+    step = '{name: more, kind: run_checks, target: "orders of a day"}'
+    spec.write_text(spec.read_text().replace("steps: [", f"steps: [{step}, "))
+    make_bundle(load(spec), "v1")
+    done = deploy_bundle(load(spec), "production", "v1", environ={**os.environ}, now=True)
+    assert done.state is OperationState.FAILED
+    assert "scenario 'probe' reads the dataset 'orders of a day', and the variable \"day\" is null" in done.reason
+    assert "check the health with another scenario" in done.reason
 
 
 def test_a_scenario_of_the_health_check_that_the_bundle_does_not_have_is_named(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 import engine
 from engine.digests import digest_bytes, digest_json
 from engine.errors import EngineError
+from engine.service.deployments.deployed_state import DeployedState
 from engine.service.deployments.node_requests import DeploymentAnswer
-from engine.service.deployments.targets import DeployedState
 from engine.store import Store
 from engine.store.node import DeploymentRow
 from engine.store.transfer import find_file, list_evaluations, pack_evaluation
@@ -204,7 +204,7 @@ OF_EVALUATION: dict[str, tuple[Change, str]] = {
     "allowed": (set_at("checks", 0, "result", "bounds", value={"allowed": [[1]]}), "cannot be read: checks.0"),
     "bounds of a list": (set_at("checks", 0, "result", "bounds", value=[1, 2]), "cannot be read"),
     "outcome": (set_at("checks", 0, "result", "outcome", value="FINE"), "cannot be read: checks.0.result.outcome"),
-    "file name": (name_file, "is no file of one"),
+    "file name": (name_file, "is not a file of one"),
     "file of 3 GB": (set_at("files", "sample.parquet", "bytes", value=3 * 2**30), "cannot be read: files"),
     "small file": (set_at("files", "sample.parquet", "bytes", value=10), "more than 10 bytes"),
     "large file": (set_at("files", "sample.parquet", "bytes", value=10**6), "sample.parquet was damaged on the way"),

@@ -37,8 +37,8 @@ def test_a_server_takes_over_the_updates_of_two_deployments_of_one_project(tmp_p
         names = {one["project"] for one in server.list_told("served")}
         assert names == {"tiny@production", "tiny@staging"}
         production = project.on("production")
-        wait_until(lambda: production.count_runs() > 0, "no run has started", server)
-        assert project.on("staging").count_runs() == 0
+        wait_until(lambda: production.tables.count_runs() > 0, "no run has started", server)
+        assert project.on("staging").tables.count_runs() == 0
 
         spec.write_text(timed.replace("mine:fine", "mine:broken"))
         make_bundle(load(spec), "v2")

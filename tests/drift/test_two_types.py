@@ -106,7 +106,7 @@ def test_a_column_without_values_has_every_type():
 @pytest.mark.parametrize(
     ("batch", "reason"),
     [
-        (DAY, "column 'c' is date in the batch, but integer in the reference: such values are no numbers"),
+        (DAY, "column 'c' is date in the batch, but integer in the reference: such values are not numbers"),
         (
             WHOLE.cast(pl.String).set(pl.Series(range(N)) == 4, "many"),
             "column 'c' is text in the batch, but integer in the reference: row 5 holds 'many'; " + DECLARE_MISSING,

@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_from_json, bounds_to_json
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
+from engine.evaluation.check_target import CheckTarget, PastMetrics
+from engine.evaluation.checks import apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_to_json
 from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
+from engine.evaluation.check_target import CheckTarget, PastMetrics
+from engine.evaluation.checks import apply_check
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
@@ -60,6 +61,16 @@ def test_bounds_are_inclusive_and_the_hard_ones_win(value: float, outcome: Check
     assert (result.outcome, result.counts_as, result.reason) == (outcome, outcome, reason)
     assert bounds_to_json(result.bounds) == {"min": 1, "soft_min": 2, "soft_max": 3, "max": 4}
     assert (result.position, result.evaluation, result.target) == (HERE, "e1", "store")
+
+
+@pytest.mark.parametrize(("rows", "counts_as"), [(0, WARNING), (1, OK), (29, OK)])
+def test_few_rows_count_as_ok_but_a_batch_without_any_does_not(rows: int, counts_as: CheckOutcome) -> None:
+    metrics = {"row_count": MetricValue(float(rows)), "m": MetricValue(9.0)}
+    (result,) = found(RangeCheck(metric="m", max=4, min_rows=30), metrics)
+    assert (result.outcome, result.counts_as) == (EMPTY, counts_as)
+    in_segment = {f"segment.a.{name}": value for name, value in metrics.items()}
+    (result,) = found(RangeCheck(metric="m", max=4, min_rows=30, segment="a"), metrics | in_segment)
+    assert (result.outcome, result.counts_as) == (EMPTY, OK)
 
 
 @given(

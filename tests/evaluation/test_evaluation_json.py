@@ -9,7 +9,7 @@ import pytest
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.evaluation_json import details_to_json, evaluation_to_json, read_details
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
-from engine.models.performance_detail import CalibrationCurve, PerformanceDetail, RowCounts
+from engine.models.metrics.performance_detail import CalibrationCurve, PerformanceDetail, RowCounts
 
 HISTOGRAM = {"edges": [1.0, 2.0], "reference": [5, 5, 5], "batch": [4, 5, 6], "missing": [0, 1]}
 CLASSES = {"labels": ["no", "yes"], "reference": [7, 8], "batch": [5, 10], "other": [0, 0], "missing": [0, 0]}
@@ -98,7 +98,7 @@ def test_what_the_metrics_hold_is_not_stored_again(bare: Evaluation) -> None:
     assert set(stored["columns"]["age"]) == {"role", "significant", "histogram"}
     assert stored["columns"]["a.b"]["detectable"] is None
     assert "statistics" not in stored["prediction"]["probability"]
-    # the drift of the classes is no metric where there are probabilities
+    # the drift of the classes is not a metric where there are probabilities
     assert stored["prediction"]["prediction"]["statistics"] == {"psi": 0.125}
     assert read_details(bare, stored) == found
 

@@ -12,10 +12,11 @@ from scipy import stats
 
 from engine.errors import Position
 from engine.evaluation.changes import Estimate, average_metrics, change_between, difference_interval
-from engine.evaluation.checks import CheckTarget, PastMetrics, apply_check
+from engine.evaluation.check_target import CheckTarget, PastMetrics
+from engine.evaluation.checks import apply_check
 from engine.evaluation.detectable import summarize_weak_checks
 from engine.evaluation.record import CheckResult, MetricValue
-from engine.models.intervals import wilson_interval
+from engine.models.metrics.intervals import wilson_interval
 from engine.outcome import CheckOutcome
 from engine.spec.resources.checks import RangeCheck
 

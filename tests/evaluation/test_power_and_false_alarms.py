@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.errors import Position
-from engine.evaluation.checks import CheckTarget, apply_check
+from engine.evaluation.check_target import CheckTarget
+from engine.evaluation.checks import apply_check
 from engine.evaluation.detectable import HARDLY_FAILED, list_weak_checks, summarize_weak_checks
 from engine.evaluation.false_alarms import describe_false_alarms, estimate_evaluations_a_year, expect_false_alarms
 from engine.evaluation.record import CheckResult, Evaluation, MetricValue
-from engine.models.intervals import wilson_interval
+from engine.models.metrics.intervals import wilson_interval
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, ValuesCheck
@@ -61,6 +62,20 @@ def test_each_side_of_a_range_has_its_own_figure_at_the_nearer_bound() -> None:
     assert (found.detectable["soft_min"] or 0) < 0.5
     assert (found.detectable["soft_max"] or 0) > 0.9
     assert list(check("recall", metrics, min=0.3).detectable) == ["min"]
+
+
+def test_a_number_of_drifted_columns_is_told_that_no_drift_could_have_exceeded() -> None:
+    metrics = {"drifted_columns": MetricValue(0.0), "drifted_share": MetricValue(0.0)}
+    blind: dict[str, float | None] = {"drift.x": None, "drift.y": None, "prediction_drift.drift": 0.2}
+    for metric, bound in (("drifted_columns", 0), ("drifted_share", 0.5)):
+        told = check(metric, metrics, blind, soft_max=bound)
+        assert (told.outcome, told.detectable) == (CheckOutcome.OK, {"soft_max": None})
+        assert told.reason.startswith(
+            "could hardly have failed: with 60 rows (2,000 in the reference) no drift of more columns, however large"
+        )
+        assert check(metric, metrics, {**blind, "drift.y": 0.2, "drift.z": 0.4}, soft_max=bound).reason == ""
+        assert check(metric, metrics, {}, soft_max=bound).reason == ""
+    assert check("drifted_columns", metrics, {**blind, "drift.y": 0.2}, soft_max=1).reason != ""
 
 
 def test_a_drift_check_tells_the_drift_that_is_found_and_no_lower_bound() -> None:

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.models.calibration import choose_knots, fit_spline
-from engine.models.classification import arrange_gains, measure_binary, measure_multiclass
-from engine.models.contradictions import compare_with_labels
-from engine.models.estimates import Estimates, Rows, estimate_performance, fit_reference
-from engine.models.expected_metrics import LOSSES, Expected, Predicted, iterate_expected
-from engine.models.expected_outcomes import KnownRows, OutcomeModel, count_degrees, fit_outcomes
-from engine.models.intervals import Units
-from engine.models.prediction_powered import FOLDS, are_enough, correct_by_labels
-from engine.models.reference_weights import LARGEST_WEIGHT, balance_weights, weigh_reference
-from engine.models.regression import measure_regression
+from engine.models.estimation.calibration import choose_knots, fit_spline
+from engine.models.estimation.contradictions import compare_with_labels
+from engine.models.estimation.estimates import Estimates, Rows, estimate_performance, fit_reference
+from engine.models.estimation.expected_metrics import LOSSES, Expected, Predicted, iterate_expected
+from engine.models.estimation.expected_outcomes import KnownRows, OutcomeModel, count_degrees, fit_outcomes
+from engine.models.estimation.prediction_powered import FOLDS, are_enough, correct_by_labels
+from engine.models.estimation.reference_weights import LARGEST_WEIGHT, balance_weights, weigh_reference
+from engine.models.metrics.classification import arrange_gains, measure_binary, measure_multiclass
+from engine.models.metrics.intervals import Units
+from engine.models.metrics.regression import measure_regression
 from engine.spec.resources.models import CostMatrix
 
 GAINS = arrange_gains(CostMatrix(true_positive=3, false_positive=-1, true_negative=0.5, false_negative=-4))
@@ -91,7 +91,7 @@ def learn(known: KnownRows) -> OutcomeModel:
 
 
 def measure(sample: Sample) -> dict[str, float]:
-    """Return the metrics of the labels, as `engine.models.performance` measures them."""
+    """Return the metrics of the labels, as `engine.models.metrics.performance` measures them."""
     cost = CostMatrix(true_positive=3, false_positive=-1, true_negative=0.5, false_negative=-4)
     predicted = sample.score > 0.4
     found, _, _ = measure_binary(

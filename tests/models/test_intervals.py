@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.models import FittedModel, Performance, measure_performance
-from engine.models.classification import count_by_threshold, measure_binary, measure_multiclass
-from engine.models.classification_intervals import Cells, area_variance
-from engine.models.intervals import Units, wilson_interval
-from engine.models.regression import measure_regression
+from engine.models.metrics.classification import count_by_threshold, measure_binary, measure_multiclass
+from engine.models.metrics.classification_intervals import Cells, area_variance
+from engine.models.metrics.intervals import Units, wilson_interval
+from engine.models.metrics.regression import measure_regression
 from engine.spec.resources.models import CostMatrix
 
 

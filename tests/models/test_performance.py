@@ -14,7 +14,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from engine.models import METRICS_BY_TASK, FittedModel, Performance, measure_performance
-from engine.models.classification import count_by_threshold
+from engine.models.metrics.classification import count_by_threshold
 from engine.spec import metric_catalogue as catalogue
 from engine.spec.resources.models import CostMatrix
 

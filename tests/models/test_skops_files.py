@@ -12,7 +12,7 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 
 from engine.errors import ModelError
-from engine.models.skops_files import UnloadableModelError, UntrustedTypesError, load_estimator
+from engine.models.versions.skops_files import UnloadableModelError, UntrustedTypesError, load_estimator
 
 Schema = dict[str, Any]
 
@@ -104,7 +104,7 @@ def test_types_are_trusted_by_name_or_all_of_them_where_the_bytes_are_ours():
     strange = saved(lambda schema: {**schema, "__module__": "fractions", "__class__": "Fraction"})
     with pytest.raises(UntrustedTypesError, match=r"not trusted: fractions\.Fraction"):
         load(strange)
-    with pytest.raises(UnloadableModelError):  # trusted, but a fraction is no estimator
+    with pytest.raises(UnloadableModelError):  # trusted, but a fraction is not an estimator
         load_estimator(strange, None, "model m", "m.skops", "")
 
 

@@ -15,8 +15,8 @@ from engine.errors import ModelError
 from engine.models import FittedModel, measure_performance, save_trained, score_frame, train_model
 from engine.models.features import encode_frame
 from engine.models.fitted_model import Predictions
-from engine.models.persistence import load_trained
 from engine.models.split import split_held_out
+from engine.models.versions.persistence import load_trained
 from engine.spec.resources.datasets import Column
 from engine.spec.resources.models import ALGORITHMS, TrainModel
 

@@ -48,12 +48,12 @@ def test_what_the_node_does_not_confine_is_not_served_until_it_is_deployed_again
             asked = client.post("/v1/deployments/production/scenarios/probe/runs", json={})
             assert (asked.status_code, "was made before" in asked.text) == (503, True), asked.text
             time.sleep(2.5)
-            assert project.on("production").count_runs() == 0
+            assert project.on("production").tables.count_runs() == 0
 
             done = project.deploy("production", "v1", now=True)  # with the folder, and confined all the same
             assert done.state is OperationState.HEALTHY, done.reason
             assert find_node_path(current.resolve()) == tmp_path / "node.yaml"
-            wait_until(lambda: project.on("production").count_runs() > 0, "no run has started", server)
+            wait_until(lambda: project.on("production").tables.count_runs() > 0, "no run has started", server)
             wait_for(lambda: "FAILED" in list(project.on("production").runs()["state"]), "the end of a run")
             runs = project.on("production").runs()
             log = " ".join(project.on("production").log(runs["id"][0])["text"])

@@ -152,7 +152,7 @@ def test_a_process_ends_although_a_server_that_it_has_given_up_goes_on():
 
     script = (
         "import threading, time\n"
-        "from engine.spec.apprise_url import load_service\n"
+        "from engine.spec.urls.apprise_url import load_service\n"
         "service = load_service(URL)\n"
         "threading.Thread(target=service.notify, kwargs={'body': 'text'}, daemon=True).start()\n"
         "time.sleep(3)\n"

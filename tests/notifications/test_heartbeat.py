@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.service.channel_turn import DeliveryEvent
-from engine.service.heartbeat import Heartbeat
+from engine.service.deliveries.channel_turn import DeliveryEvent
+from engine.service.deliveries.heartbeat import Heartbeat
 from engine.service.project_threads import HeartbeatOptions, ProjectThreads
 from engine.spec import ProjectSpec, load
 from engine.store import Store
@@ -108,7 +108,7 @@ FULL = """
 import resource, sys, time
 from datetime import timedelta
 from pathlib import Path
-from engine.service.heartbeat import Heartbeat
+from engine.service.deliveries.heartbeat import Heartbeat
 from engine.spec import load
 from engine.store import Store
 

@@ -14,10 +14,10 @@ from engine.notifications import mail
 from engine.notifications.envelope import Envelope, RefusedError
 from engine.notifications.mime import create_html_part
 from engine.spec.resources.channels import MailChannel
-from engine.spec.smtp_url import SmtpServer
+from engine.spec.urls.smtp_url import SmtpServer
 from engine.store import Attachment, OutboxMessage
 
-# aiosmtpd does not count TLS from the first byte as TLS, and warns of what is no danger there.
+# aiosmtpd does not count TLS from the first byte as TLS, and warns of what is not a danger there.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
 
 USER, PASSWORD = "monitor@example.com", "p@ss/w:rd?#é%"

@@ -21,8 +21,8 @@ from engine.errors import SpecError, StoreError
 from engine.notifications import deliver_messages
 from engine.notifications.attempt import claim_seconds
 from engine.notifications.channels import SENDING_SECONDS, limit_sending
-from engine.service.channel_turn import DeliveryEvent
-from engine.service.delivery_loop import DeliveryLoop
+from engine.service.deliveries.channel_turn import DeliveryEvent
+from engine.service.deliveries.delivery_loop import DeliveryLoop
 from engine.spec import ProjectSpec, Secrets, load
 from engine.store import LONGEST_DELAY, ChannelState, OutboxMessage, Store
 
@@ -461,7 +461,7 @@ def test_a_person_who_asks_for_a_new_try_makes_the_server_send_within_seconds(tm
 SENDER = """
 import sys, time
 from pathlib import Path
-from engine.service.delivery_loop import DeliveryLoop
+from engine.service.deliveries.delivery_loop import DeliveryLoop
 from engine.spec import load
 
 folder = Path(sys.argv[1])
@@ -541,7 +541,7 @@ import gc, socket, sys, time
 from datetime import timedelta
 from pathlib import Path
 from sqlalchemy import text
-from engine.service.delivery_loop import DeliveryLoop
+from engine.service.deliveries.delivery_loop import DeliveryLoop
 from engine.spec import load
 from engine.store import LONGEST_DELAY, OutboxMessage, Store, utc_now
 
@@ -598,8 +598,8 @@ def measure_growth(folder: Path, messages: int) -> float:
 SMALL = """
 import sys, time
 from pathlib import Path
-from engine.service.delivery_loop import DeliveryLoop
-from engine.service.heartbeat import Heartbeat
+from engine.service.deliveries.delivery_loop import DeliveryLoop
+from engine.service.deliveries.heartbeat import Heartbeat
 from engine.spec import load
 
 folder, events = Path(sys.argv[1]), []

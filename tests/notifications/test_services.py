@@ -19,8 +19,8 @@ import pytest
 from engine.notifications import apprise
 from engine.notifications.envelope import Envelope, RefusedError
 from engine.outcome import Outcome
-from engine.spec.apprise_url import load_service
 from engine.spec.resources.channels import AppriseChannel
+from engine.spec.urls.apprise_url import load_service
 from engine.store import OutboxMessage
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from engine.connections.object_store import ObjectChangedError, ObjectFolder, ObjectStoreError, ObjectStoreLogin
+from engine.connections.object_store import ObjectFolder, ObjectStoreLogin
+from engine.connections.object_store_errors import ObjectChangedError, ObjectStoreError
 from engine.data import InMemoryFileHashes
 from engine.data.watched_files import read_unchanged
 from engine.errors import DataError

@@ -125,7 +125,7 @@ def test_the_state_is_byte_for_byte_as_before_and_nothing_waits_to_be_sent(repor
     assert drilled.heard
     assert hash_files(reporting.parent) == before
     assert project.outbox().is_empty()
-    assert project.count_runs() == 1
+    assert project.tables.count_runs() == 1
 
 
 def test_a_drill_without_a_state_makes_none(plain: Path) -> None:

@@ -18,7 +18,7 @@ A plan goes through the same scenarios as the run, in the same order, and answer
    evaluations that do not exist yet.
 5. **The exit code.** COULD_NOT_RUN if and only if the run returns it; USAGE (an error that only the data show) is no
    claim about the run.
-6. **Messages.** A reporter with `always` sends and one with `never` does not; `depends` is no claim.
+6. **Messages.** A reporter with `always` sends and one with `never` does not; `depends` is not a claim.
 7. **Afterwards.** If nothing has changed since a run and no step has `mode: force`, every step that has succeeded
    reads, trains, profiles and evaluates nothing: the plan says `reused` (or `depends`), and the run does that.
 

@@ -471,7 +471,7 @@ DOUBTS = {
         spec("metric: drift.*", "metric: cramers_v.age"), "column 'age' is numerical, so it has no cramers_v",
         Severity.WARNING,
     ),
-    "a statistic of what is no feature": (
+    "a statistic of what is not a feature": (
         spec("metric: drift.*", "metric: drift.person"),
         "column 'person' is not compared, so it has no drift",
         Severity.WARNING,

@@ -11,8 +11,8 @@ import pytest
 from engine.pipeline.log import LogLine
 from engine.scenarios.process import Conversation, run_in_process
 from engine.scenarios.requests import RunRequest
-from engine.service.channel_turn import DeliveryEvent
-from engine.service.delivery_loop import DeliveryLoop
+from engine.service.deliveries.channel_turn import DeliveryEvent
+from engine.service.deliveries.delivery_loop import DeliveryLoop
 from engine.spec import load
 from engine.store import Store, generate_id, utc_now
 

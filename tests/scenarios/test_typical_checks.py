@@ -48,6 +48,64 @@ def test_a_dataset_is_compared_with_its_own_past(tmp_path: Path, spec: Write) ->
     assert any("rows as usual: probability" in note and "with 11 earlier values" in note for note in planned)
 
 
+def test_a_run_on_unchanged_data_finds_what_the_run_before_found(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        datasets:
+          orders:
+            path: orders.csv
+            checks:
+              rows: {metric: row_count, compare: previous, change: relative, min: -0.5}
+              usual rows: {kind: typical, metric: row_count, factor: 3}
+        scenarios:
+          s: {steps: [{name: c, kind: run_checks, target: orders}]}
+          measure: {steps: [{name: m, kind: compute_metrics, target: orders}]}
+        """
+    )
+
+    def run(count: int, scenario: str = "s") -> None:
+        pl.DataFrame({"amount": range(count)}).write_csv(tmp_path / "orders.csv")
+        engine.load(path).run(scenario)
+
+    for count in (5, 100, 101, 101, 103, 104, 105, 106, 5, 5):
+        run(count)
+    run(5, "measure")  # measures more of the same data
+    for count in (5, 110):
+        run(count)
+    found = engine.load(path).checks("orders").sort("created")
+    outcomes = found.filter(pl.col("check") == "rows")["outcome"].to_list()
+    assert outcomes == ["EMPTY", *["OK"] * 7, *["ERROR"] * 3, "OK"]
+    usual = found.filter(pl.col("check") == "usual rows")
+    assert "7 earlier values, and 8 are needed; unchanged data count once" in usual["reason"][-2]
+    assert usual["outcome"].to_list()[-2:] == ["EMPTY", "OK"]
+
+
+def test_another_evaluation_of_the_same_batch_ends_no_alarm(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        datasets: {old: {path: old.csv}, new: {path: new.csv}}
+        evaluation_stores:
+          drift:
+            dataset: new
+            reference: {kind: dataset, dataset: old}
+            drift: {max_rows: 1000}
+            checks: {rows: {metric: row_count, compare: previous, change: relative, min: -0.5}}
+        scenarios: {s: {steps: [{name: b, kind: build, target: drift}, {name: c, kind: run_checks, target: drift}]}}
+        """
+    )
+    for name, count in (("old", 50), ("new", 50), ("new", 20)):
+        pl.DataFrame({"x": range(count)}).write_csv(tmp_path / f"{name}.csv")
+        if name == "new":
+            engine.load(path).run("s")
+    path.write_text(path.read_text().replace("max_rows: 1000", "max_rows: 2000"))
+    engine.load(path).run("s")
+    project = engine.load(path)
+    assert project.store("drift").count() == 3
+    assert project.checks("drift").sort("created")["outcome"].to_list() == ["EMPTY", "ERROR", "ERROR"]
+    (replayed,) = project.replay("drift").to_dicts()
+    assert (replayed["empty"], replayed["error"], replayed["ok"]) == (1, 2, 0)
+
+
 def test_evaluations_of_a_time_are_compared_with_those_of_the_days_before(tmp_path: Path, spec: Write) -> None:
     path = spec(
         """\

@@ -1,4 +1,4 @@
-"""What is no request, or none that is allowed: always an answer in JSON or a closed connection, never a fault."""
+"""What is not a request, or none that is allowed: always an answer in JSON or a closed connection, never a fault."""
 
 import json
 import socket

@@ -103,7 +103,7 @@ def test_a_trigger_that_the_spec_does_not_have_any_more_is_no_error(served: Smal
 def test_a_state_that_cannot_be_read_is_told_and_the_rest_is_answered(
     served: SmallServer, client: httpx2.Client
 ) -> None:
-    (served.store.folder / "state.db").write_bytes(b"this is no database" * 1000)
+    (served.store.folder / "state.db").write_bytes(b"this is not a database" * 1000)
     found = client.get("/healthz")
     assert found.status_code == 200
     assert found.json()["projects"][0]["state_problem"]

@@ -120,7 +120,7 @@ def test_names_and_texts_are_shown_as_text_everywhere(browser: httpx2.Client) ->
     assert CATEGORY.partition("<")[0] in shown
     assert "<script>alert(4)</script>" in shown
     table = browser.get(f"{STATUS.replace('status', 'outbox')}.csv").text
-    assert "'=" not in table  # the subject is no formula
+    assert "'=" not in table  # the subject is not a formula
     assert SECRET not in browser.get(f"{RUNS}.json").text
 
 

@@ -11,8 +11,17 @@ import pytest
 
 from engine.outcome import Outcome
 from engine.server.listener import Listener, ListenerOptions, create_listener
-from engine.store import Fire, FireState, MessageState, OutboxMessage, RunRecord, generate_id
-from engine.store.records import ChannelState, Event, StepRecord
+from engine.store import (
+    ChannelState,
+    Event,
+    Fire,
+    FireState,
+    MessageState,
+    OutboxMessage,
+    RunRecord,
+    StepRecord,
+    generate_id,
+)
 
 from .browsing import Browser
 from .real_browser import CHROMIUM, open_browser

@@ -154,14 +154,24 @@ def test_a_run_tells_its_state_and_is_aborted_by_the_server_that_started_it(
     run = start_run(served)
     path = f"/projects/shop/runs/{run.id}"
     assert client.get(path).json()["run"]["state"] == "RUNNING"
-    by_hand = client.post(f"{path}/abort")
-    assert (by_hand.status_code, "ann@host" in by_hand.json()["help"]) == (409, True)
     served.started_runs.add(run.id)
     asked = client.post(f"{path}/abort", json={"by": "bob"})
     assert (asked.status_code, asked.json()) == (202, {"aborting": run.id})
     assert served.aborted[-1] == (run.id, "bob (http 127.0.0.1)")
     served.store.runs.finish(replace(run, outcome=Outcome.ABORTED, ended=NOW))
     assert client.post(f"{path}/abort").status_code == 409
+
+
+def test_the_process_of_a_run_that_somebody_else_has_started_is_asked_to_end_it(
+    served: SmallServer, client: httpx2.Client
+) -> None:
+    run = start_run(served)
+    asked = client.post(f"/projects/shop/runs/{run.id}/abort", json={"by": "bob"})
+    assert (asked.status_code, asked.json()) == (202, {"aborting": run.id})
+    assert served.store.runs.find_abort_request(run.id) == "bob (http 127.0.0.1)"
+    served.store.runs.release_all()  # its process dies
+    dead = client.post(f"/projects/shop/runs/{run.id}/abort")
+    assert (dead.status_code, "ann@host" in dead.json()["help"]) == (409, True)
 
 
 def test_a_pause_has_a_reason_an_end_and_a_name(served: SmallServer, client: httpx2.Client) -> None:

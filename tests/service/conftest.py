@@ -8,10 +8,10 @@ from typing import Self
 
 import pytest
 
-from engine.service.file_set import FileSet
+from engine.service.sources.file_set import FileSet
+from engine.service.sources.watched_sources import WatchedSource
 from engine.service.watch.watch_loop import list_folders
 from engine.service.watch.watched_folders import WatchedFolders
-from engine.service.watched_sources import WatchedSource
 
 PATIENCE = 20.0
 """Seconds that an event may take on a busy machine."""

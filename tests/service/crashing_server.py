@@ -64,7 +64,7 @@ def supervise() -> None:
 
 def serve() -> None:
     """Be the server."""
-    from engine.cli.serve_printers import ServePrinter
+    from engine.cli.printers.serve_printers import ServePrinter
     from engine.service.server_process import ServeOptions, Server
 
     os.environ[SERVER] = str(os.getpid())

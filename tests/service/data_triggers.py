@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.service.data_probes import DataProbes
+from engine.service.sources.data_probes import DataProbes
 from engine.spec import ProjectSpec, load
 from engine.spec.resources.scenarios import Scenario
-from engine.store.records import Fire, Pause, TriggerState
+from engine.store import Fire, Pause, TriggerState
 
 PATIENCE = 20.0
 """Seconds that a change may take on a busy machine until it fires."""

@@ -14,7 +14,7 @@ from engine.service.triggers.fire_keys import data_key, query_key
 from engine.service.triggers.query_changed import QueryAnswer, compare_result, needs_answer
 from engine.service.triggers.seen_files import DatasetsFound, SeenFiles
 from engine.spec.resources.triggers import DatasetChangedTrigger
-from engine.store.records import TriggerState
+from engine.store import TriggerState
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
 NAMES = ("a", "b", "c")

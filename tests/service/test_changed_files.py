@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.service.file_set import FileSet
-from engine.service.watched_sources import WatchedSource
+from engine.service.sources.file_set import FileSet
+from engine.service.sources.watched_sources import WatchedSource
 
 from .conftest import Watching, data
 
@@ -335,7 +335,7 @@ def test_a_checkout_of_500_files_is_one_change_and_one_back_at_once_none(watch: 
 
 
 def test_a_file_that_changes_all_the_time_counts_in_the_end(tmp_path: Path) -> None:
-    from engine.service.file_set import FileSet
+    from engine.service.sources.file_set import FileSet
 
     now = 0.0
     path = tmp_path / "spec.yaml"

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.service.channel_turn import ChannelTurn, DeliveryEvent, find_moment
+from engine.service.deliveries.channel_turn import ChannelTurn, DeliveryEvent, find_moment
 from engine.spec import ProjectSpec, Secrets, load
 from engine.store import MessageState, OutboxMessage, Store
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine.service.trigger_files import TriggerFiles
+from engine.service.sources.trigger_files import TriggerFiles
 from engine.spec.resources.triggers import DatasetChangedTrigger
-from engine.store.records import Pause
+from engine.store import Pause
 
 from .data_triggers import QUIET, Served, write_spec
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.outcome import Outcome
-from engine.service.exit_causes import count_memory_kills, describe_process_end
-from engine.service.fire_states import SERVER_ENDED, conclude_fire, postpone_fire
+from engine.service.runs.exit_causes import count_memory_kills, describe_process_end
+from engine.service.runs.fire_states import SERVER_ENDED, conclude_fire, postpone_fire
 from engine.spec import ProjectSpec, load
 from engine.store import Event, Fire, FireState, RunRecord
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.service.probe_threads import AT_ONCE, MOST_THREADS, PROBE_SECONDS, ProbeEnd, ProbeThreads
+from engine.service.sources.probe_threads import AT_ONCE, MOST_THREADS, PROBE_SECONDS, ProbeEnd, ProbeThreads
 
 PATIENCE = 10.0
 

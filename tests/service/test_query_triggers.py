@@ -132,7 +132,8 @@ def test_the_end_of_the_server_ends_a_query(tmp_path: Path) -> None:
 
 def test_what_looks_at_data_loads_no_data_library() -> None:
     code = (
-        "import sys, engine.service.data_probes; print([x for x in ('polars', 'numba', 'sklearn') if x in sys.modules])"
+        "import sys, engine.service.sources.data_probes; "
+        "print([x for x in ('polars', 'numba', 'sklearn') if x in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

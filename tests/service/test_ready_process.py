@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import engine
-from engine.service.ready_process import RETRY_SECONDS, UNUSED_SECONDS, ReadyProcess
+from engine.service.runs.ready_process import RETRY_SECONDS, UNUSED_SECONDS, ReadyProcess
 from engine.store import utc_now
 
 from .served import Served, describe_scenario, is_alive, list_descendants, read_state, wait_until, write_project
@@ -89,7 +89,7 @@ REPLACED = """
 import os
 from pathlib import Path
 import engine
-from engine.service.ready_process import ReadyProcess
+from engine.service.runs.ready_process import ReadyProcess
 
 ready = ReadyProcess(os.environ)
 children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")

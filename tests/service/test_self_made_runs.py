@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineError
-from engine.service.file_set import ChangedFile
-from engine.service.self_made_runs import SelfMadeRuns
-from engine.service.settling import Settling
-from engine.service.watched_sources import WatchedSource
+from engine.service.sources.file_set import ChangedFile
+from engine.service.sources.self_made_runs import SelfMadeRuns
+from engine.service.sources.settling import Settling
+from engine.service.sources.watched_sources import WatchedSource
 
 SOURCE = WatchedSource("data", Path("d.csv"))
 

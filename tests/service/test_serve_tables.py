@@ -13,12 +13,12 @@ from engine.connections.postgresql_changes import digest_table, find_table_marke
 from engine.data.query_digests import digest_database_query
 from engine.errors import DataError
 from engine.outcome import Outcome
-from engine.service.stored_tables import look_at_table
+from engine.service.sources.stored_tables import look_at_table
 from engine.spec import load
 from engine.spec.secrets import Secrets
 from engine.store import FireState
 
-from ..databases.postgres_server import PASSWORD, Database  # noqa: TID252 - tests are no installed package
+from ..databases.postgres_server import PASSWORD, Database  # noqa: TID252 - tests are not an installed package
 from .served import Served, list_open, read_state, wait_until, write_project
 from .test_serve_data import wait_until_seen
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from engine.cli.serve_printers import ServePrinter
+from engine.cli.printers.serve_printers import ServePrinter
 
 from .served import TOKEN, Served, describe_scenario, read_state, wait_until, write_project
 

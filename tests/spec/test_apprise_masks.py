@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.spec.apprise_url import mask_url_parts
+from engine.spec.urls.apprise_url import mask_url_parts
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ BEYOND_THE_SCHEMA = {
     "yaml",
     "empty",
 }
-"""What is wrong there is in how keys fit together, in texts with a syntax, in files, or is no YAML."""
+"""What is wrong there is in how keys fit together, in texts with a syntax, in files, or is not YAML."""
 
 
 def problems(path: Path) -> list[str]:

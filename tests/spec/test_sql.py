@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.sql import bind_variables, find_sql_problems, list_columns, list_tables, normalize_sql
+from engine.spec.sql.statements import bind_statement
 
 DATASETS = ["transactions", "cardholders", "my data"]
 VARIABLES = {"day": date(2017, 4, 1), "quarter": "Q4 '17", "limit": 2, "low": -1.5, "yes": True, "nothing": None}
@@ -76,6 +77,38 @@ def run(sql: str) -> list[tuple[object, ...]]:
 def test_a_bound_query_runs_in_polars(sql: str, rows: list[tuple[object, ...]]) -> None:
     assert find_sql_problems(sql, DATASETS, VARIABLES) == []
     assert sorted(map(str, run(bind_variables(sql, VARIABLES)))) == sorted(map(str, rows))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "state = ${nothing}",
+        "day >= CAST((${nothing}) AS DATE)",
+        "NOT (day BETWEEN ${day} AND ${nothing})",
+        "state IN (${nothing})",
+        "id = 1 OR state LIKE ${nothing}",
+    ],
+)
+def test_a_comparison_with_null_is_refused_because_it_holds_for_no_row(condition: str) -> None:
+    sql = f"SELECT id FROM transactions WHERE {condition}"
+    with pytest.raises(ValueError, match='"nothing" is null, and a comparison with null holds for no row'):
+        bind_variables(sql, VARIABLES)
+    for kind in ("postgresql", "duckdb"):
+        with pytest.raises(ValueError, match='"nothing" is null'):
+            bind_statement(f"DELETE FROM t WHERE {condition}", kind, VARIABLES)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "${nothing} IS NULL OR state = ${nothing}",
+        "state = COALESCE(${nothing}, 'ok')",
+        "state IN ('ok', ${nothing})",
+        "state IS NOT DISTINCT FROM ${nothing}",
+    ],
+)
+def test_a_query_that_reckons_with_null_is_bound(condition: str) -> None:
+    assert "NULL" in bind_variables(f"SELECT id FROM transactions WHERE {condition}", VARIABLES)
 
 
 def test_the_columns_of_a_table_and_of_its_join_come_out_as_polars_names_them() -> None:

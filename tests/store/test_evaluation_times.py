@@ -47,7 +47,7 @@ def test_history_goes_by_time_and_what_was_made_before_times_comes_first(
     assert names(history("the_MES", where=EvaluationFilter(at=at(3)))) == ["d3"]
     assert history("the_MES", where=EvaluationFilter(at=at(3, 1))) == []
     assert names(history("the_MES", where=EvaluationFilter(not_at=at(3)))) == ["d1", "d5", "d9"]
-    points = store.evaluations.metric_history("the_MES", "data_drift")
+    points = store.evaluations.list_points("the_MES", ["data_drift"], 9)["data_drift"]
     assert [point.time for point in points] == [None, *(at(day).text for day in (1, 3, 5, 9))]
     assert [point.moment for point in points][3:] == [at(5).start, at(9).start]
 
@@ -74,7 +74,7 @@ def test_what_is_superseded_is_kept_but_found_only_where_it_is_asked_for(
     assert store.evaluations.history("the_MES", where=EvaluationFilter(superseded=True)) == [*kept, made[2]]
     assert store.evaluations.count("the_MES") == 1
     assert store.evaluations.find_ids("the_MES", "v0") == [made[0].id]
-    assert len(store.evaluations.metric_history("the_MES", "data_drift")) == 1
+    assert len(store.evaluations.list_points("the_MES", ["data_drift"], 9)["data_drift"]) == 1
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from sqlalchemy.exc import StatementError
 from engine.errors import StoreError
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
-from engine.models.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
+from engine.models.metrics.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
 from engine.store import MetricPoint, Store
 from engine.store.folders import safe_name
 from engine.store.state_location import StateLocation
@@ -135,17 +135,22 @@ def test_of_two_with_one_name_the_newer_counts(store: Store, make_evaluation: Ma
     assert store.evaluations.find_by_name("the_MES", "Q9") is None
 
 
-def test_metric_history(store: Store, make_evaluation: MakeEvaluation) -> None:
+def test_the_points_of_a_metric_are_in_order_without_those_of_evaluations_that_lack_it(
+    store: Store, make_evaluation: MakeEvaluation
+) -> None:
     made = [make_evaluation(f"Q{i}", metrics={"psi.a": MetricValue(i / 10)}) for i in range(4)]
     made.append(make_evaluation("Q4", metrics={"psi.a": MetricValue(None, reason="constant")}))
     made.append(make_evaluation("Q5", metrics={"psi.b": MetricValue(1.0)}))
     for each in made:
         store.evaluations.add(each)
-    assert store.evaluations.metric_history("the_MES", "psi.a", last=2) == [
+    assert store.evaluations.list_points("the_MES", ["psi.a"], last=3)["psi.a"] == [
         MetricPoint(made[3].id, "Q3", made[3].created, 0.3),
         MetricPoint(made[4].id, "Q4", made[4].created, None),
     ]
-    assert [point.value for point in store.evaluations.metric_history("the_MES", "psi.a")] == [0.0, 0.1, 0.2, 0.3, None]
+    assert [point.value for point in store.evaluations.list_points("the_MES", ["psi.a"], 9)["psi.a"]] == [
+        *(0.0, 0.1, 0.2, 0.3),
+        None,
+    ]
 
 
 def test_the_staged_folder_becomes_the_evaluations(store: Store, make_evaluation: MakeEvaluation) -> None:

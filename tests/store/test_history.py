@@ -27,6 +27,22 @@ def test_dataset_metrics_by_fingerprint_and_over_time(store: Store) -> None:
     assert [metrics["row_count"].value for metrics, _ in store.measurements.list_earlier("t", None, last=1)] == [11.0]
 
 
+def test_the_first_of_the_latest_measurements_of_the_same_content(store: Store) -> None:
+    name = "sales $[0] é.of"
+    assert store.measurements.find_first(name, "a") is None
+    for place, content in enumerate("abaa"):
+        facts = {"datasets": {name: {"fingerprint": content}, "input": {"fingerprint": "a"}}}
+        store.measurements.add(name, str(place), {"row_count": MetricValue(float(place))}, f"run {place}", facts)
+    store.measurements.add("other", "b", {}, None, {"datasets": {"other": {"fingerprint": "b"}}})
+    first = store.measurements.find_first(name, "a")
+    assert first is not None
+    earlier = store.measurements.list_earlier(name, "run 3", before=first[0])
+    assert [metrics["row_count"].value for metrics, _ in earlier] == [0, 1]
+    assert store.measurements.find_first(name, "b") is None
+    store.measurements.add(name, "4", {}, None)  # of a version that kept no facts
+    assert store.measurements.find_first(name, "a") is None
+
+
 def test_a_dataset_without_metrics_was_measured_nevertheless(store: Store) -> None:
     store.measurements.add("t", "f", {}, None)
     found = store.measurements.find("t", "f")

@@ -80,8 +80,10 @@ def test_conditions_hold_all_together(store: Store, ten: list[Evaluation]) -> No
 def test_the_points_of_metrics_are_those_of_the_newest_evaluations(store: Store, ten: list[Evaluation]) -> None:
     metrics = sorted({name for one in ten for name in one.metrics})[:2]
     found = store.evaluations.list_points("the_MES", [*metrics, "nothing"], 4)
-    assert found == {**{one: store.evaluations.metric_history("the_MES", one, 4) for one in metrics}, "nothing": []}
-    assert [point.evaluation for point in found[metrics[0]]] == [one.id for one in ten[6:]]
+    assert found["nothing"] == []
+    for metric in metrics:
+        expected = [(one.id, one.metrics[metric].value) for one in ten[6:]]
+        assert [(point.evaluation, point.value) for point in found[metric]] == expected
     assert store.evaluations.find_last_of("the_MES", 4, EvaluationFilter()) == ten[6].id
     assert store.evaluations.find_last_of("the_MES", 11, EvaluationFilter()) is None
     assert store.evaluations.count("the_MES", most=4) == 4
@@ -227,7 +229,7 @@ LOOK_UPS: dict[str, Callable[[Store, Evaluation], object]] = {
         one.store, EvaluationFilter(before=one.id, model=one.fingerprints.model)
     ),
     "facts": lambda store, one: store.evaluations.list_facts(one.store, 3),
-    "metric": lambda store, one: store.evaluations.metric_history(one.store, "data_drift", 3),
+    "metric": lambda store, one: store.evaluations.list_points(one.store, ["data_drift"], 3),
     "metrics": lambda store, one: store.evaluations.history(one.store, 3, metrics=["data_drift"]),
     "outcomes": lambda store, one: store.checks.list_outcomes(one.store, [one.id]),
     "last OK": lambda store, one: store.checks.find_last_ok(one.store, one.id),

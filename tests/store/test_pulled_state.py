@@ -11,7 +11,7 @@ from engine.errors import StoreError
 from engine.evaluation.bounds import bounds_from_json
 from engine.evaluation.detail import ColumnDetail, ColumnImportance, Histogram, PredictionDetail
 from engine.evaluation.record import CheckResult, Evaluation, EvaluationTime, MetricValue
-from engine.models.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
+from engine.models.metrics.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
 from engine.outcome import CheckOutcome
 from engine.store import Store
 from engine.store.evaluation_filter import EvaluationFilter
@@ -134,7 +134,9 @@ def test_what_was_pulled_is_no_part_of_the_own_history(
     assert store.evaluations.is_newest(own)
     assert store.evaluations.find_by_name("the_MES", "2026-11-02") is None
     assert store.evaluations.find_ids("the_MES", "2026-11-02") == [new.id]
-    assert [point.evaluation for point in store.evaluations.metric_history("the_MES", "data_drift")] == [own.id]
+    assert [
+        point.evaluation for point in store.evaluations.list_points("the_MES", ["data_drift"], 9)["data_drift"]
+    ] == [own.id]
     assert pack_evaluation(store, new.id) is None  # what was pulled is not passed on
     assert [one.id for one in list_evaluations(store, "p", "production").evaluations] == [own.id]
 

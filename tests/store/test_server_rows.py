@@ -47,6 +47,13 @@ def elsewhere(location: StateLocation, tmp_path: Path) -> StateLocation:
     return replace(location, folder=tmp_path / "elsewhere")
 
 
+def test_the_latest_content_is_found_in_json(store: Store) -> None:
+    for content in "ab":
+        store.measurements.add("é.$", content, {}, None, {"datasets": {"é.$": {"fingerprint": content}}})
+    assert store.measurements.find_first("é.$", "b") is not None
+    assert store.measurements.find_first("é.$", "a") is None
+
+
 def test_what_is_read_is_what_was_written(store: Store, make_evaluation: MakeEvaluation) -> None:
     facts = {"z": 1, "a": {"é": -0.0, "large": 1e16, "small": 1e-300, "nul": "\0", "half": "\udc80"}}
     values = {

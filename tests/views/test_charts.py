@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.evaluation.detail import Histogram
 from engine.evaluation.record import Evaluation, Fingerprints
 from engine.models import PerformanceDetail
-from engine.models.performance_detail import ConfusionMatrix, RocCurve
+from engine.models.metrics.performance_detail import ConfusionMatrix, RocCurve
 from engine.outcome import CheckOutcome
 from engine.spec import load
 from engine.store import utc_now

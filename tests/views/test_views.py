@@ -17,7 +17,7 @@ from engine.scenarios.run_views import describe_run_result
 from engine.spec.displayed_metrics import list_displayed_metrics
 from engine.spec.resources.checks import build_bounds
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
-from engine.store.records import MetricPoint, OutboxMessage, RunRecord, StepRecord
+from engine.store import MetricPoint, OutboxMessage, RunRecord, StepRecord
 from engine.views import EvaluationFacts, describe_evaluation
 from engine.views.charts.history import draw_history
 from engine.views.checks import describe_checks, group_checks, tally_checks

@@ -87,7 +87,7 @@ def propose_spec(
     # Where there is no batch yet, it may be much smaller than the file.
     batch_rows = max(1, periods.smallest // 2 if periods else seen.rows // 2 if reference else seen.rows // 10)
     is_trained = model is not None and wishes.prediction is None
-    # A column with few values can be without any among the rows of a training, and then it is no feature.
+    # A column with few values can be without any among the rows of a training, and then it is not a feature.
     fewest = MIN_ROWS_PER_CLASS if is_trained else 1
     categorical = [
         c for c in compared if Role.CATEGORICAL in (c.role, roles[c.name]) and known_rows * (1 - c.missing) >= fewest

@@ -188,7 +188,7 @@ def _label_numbers(timed: pl.DataFrame, split: bool) -> str:
 
 
 def _describe_unread_times(seen: FileInspection, name: str) -> str:
-    """Return which values of a text column are no dates; first what the reading of the file says about the column."""
+    """Return which values of a text column are not dates; first what the reading of the file says about the column."""
     files = seen.table.files
     for warning in files.warnings if files else ():
         if warning.startswith(f"column {name!r}"):

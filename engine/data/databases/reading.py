@@ -154,10 +154,10 @@ def write_query(
 
 
 def split_table(table: str) -> tuple[str | None, str]:
-    """Return the schema, or None, and the name of a table; raises DatabaseError if the text is no name of a table."""
+    """Return the schema, or None, and the name of a table; raises DatabaseError if it is not one."""
     parts = split_table_name(table)
     if parts is None:
-        raise DatabaseError(f"{table!r} is no name of a table: write name, or schema.name")
+        raise DatabaseError(f"{table!r} is not the name of a table: write name, or schema.name")
     return parts
 
 

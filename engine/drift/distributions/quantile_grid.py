@@ -21,7 +21,7 @@ from engine.drift.kernels import grid_positions as kernel
 from engine.drift.kernels.value_tables import Counts, Values, search_sorted
 
 MIN_REFERENCE_VALUES = 5_000
-"""Number of distinct values of a reference below which its values alone are no grid: the verdict's bins have edges at
+"""Distinct values of a reference below which its values alone are not a grid: the verdict's bins have edges at
 quantiles of both sides together, and the intervals between so few values are too wide to find them."""
 
 GRID_POINTS = 1 << 14

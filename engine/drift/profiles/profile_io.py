@@ -51,7 +51,7 @@ def to_arrays(
 def plan_arrays(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
     """Return the arrays of the grids on which samples are counted that are compared with these columns.
 
-    They are no part of the content: engines that do not know them fit the same grids again.
+    They are not part of the content: engines that do not know them fit the same grids again.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for i, column in enumerate(columns.values()):

@@ -235,7 +235,7 @@ def _read_numbers(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Fac
         seconds = column_named(name).dt.total_microseconds() / 1e6
         return _Reading(seconds, changed=True, how="its durations are read as seconds")
     if _differ(held, wanted):
-        return _Reading(changed=True, obstacle="such values are no numbers")
+        return _Reading(changed=True, obstacle="such values are not numbers")
     return _Reading()
 
 

@@ -151,7 +151,7 @@ def read_column_names(path: Path, dialect: CsvDialect) -> dict[str, str]:
     ------
     DataError
         The header names a column twice, or several have no name; polars would rename them without an error. Or there
-        is no header, and the spec names more or fewer columns than the file has.
+        is not a header, and the spec names more or fewer columns than the file has.
     """
     if not dialect.header:
         return _name_in_order(path, dialect) if dialect.names else {}

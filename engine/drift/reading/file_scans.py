@@ -127,7 +127,8 @@ def scan_json_array(path: Path) -> pl.LazyFrame:
         return pl.read_json(path, infer_schema_length=None).lazy()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason, _, _ = str(error).strip().partition("\n")
-        raise DataError(f"{path} is no JSON array of objects ({reason}): write one object a line (NDJSON)") from error
+        message = f"{path} is not a JSON array of objects ({reason}): write one object a line (NDJSON)"
+        raise DataError(message) from error
 
 
 def is_arrow_stream(path: Path) -> bool:

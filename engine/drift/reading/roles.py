@@ -164,7 +164,7 @@ def _find_identifying_columns(examined: ExaminedRows, columns: Mapping[str, Role
 
 
 def _name_notations(examined: ExaminedRows, left_out: Mapping[str, str]) -> dict[str, str]:
-    """Return the reasons; a text column that holds numbers or dates in another notation is no identifier."""
+    """Return the reasons; a text column that holds numbers or dates in another notation is not an identifier."""
     schema = examined.schema
     texts = [name for name, reason in left_out.items() if reason == _NEARLY_DISTINCT and schema[name] == pl.String]
     if not texts:

@@ -168,7 +168,7 @@ class TextFinding:
     Attributes
     ----------
     reading
-        How most of the values can be read; None where they are no numbers, dates or booleans, or are codes.
+        How most of the values can be read; None where they are not numbers, dates or booleans, or are codes.
     certain
         Whether every value fits `reading`, and no other that would give other values.
     share
@@ -308,7 +308,7 @@ def _recognize_numbers(
         if not found.thousands or found.thousands == notation.thousands or found.thousands in _SURE_SEPARATORS:
             return True
         part, point = re.escape(found.thousands), re.escape(found.decimal)
-        # Groups alone are no proof where they are parted by spaces: telephone numbers are written so.
+        # Groups alone are not proof where they are parted by spaces: telephone numbers are written so.
         groups = "" if found.thousands == " " else rf"|\d{part}\d{{2,3}}{part}\d"
         return bool(text.str.contains(rf"\d{part}\d{{3}}{point}{groups}").any())
 

@@ -78,7 +78,7 @@ def _explain_refusal(file: Path, folder: Path, own: Collection[Path], state: Pat
         return "it is a symbolic link, or is reached through one"
     if real in own or real.is_relative_to(state):
         return "it belongs to the spec or to the state"
-    return "" if file.is_file() else "it is no regular file"
+    return "" if file.is_file() else "it is not a regular file"
 
 
 def _remove_files(files: Sequence[Path], context: RunContext) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
-from engine.connections.object_store import normalize_object_path
+from engine.connections.object_addresses import normalize_object_path
 from engine.data.databases.kept_tables import replace_table_rows
 from engine.data.databases.writing import check_column_types
 from engine.data.export import check_exportable, export_table

@@ -12,6 +12,7 @@ from engine.server.node_api.events import find_operation
 from engine.server.node_api.model_answers import answer_model, answer_row
 from engine.server.requests import read_key
 from engine.service.control import ServerControl
+from engine.service.deployments.deployed_state import find_deployed
 from engine.service.deployments.node_folder import NodeFolder
 from engine.service.deployments.node_requests import (
     AcceptedOperation,
@@ -24,7 +25,6 @@ from engine.service.deployments.node_requests import (
     UpdateRequest,
 )
 from engine.service.deployments.node_updates import NodeUpdates
-from engine.service.deployments.targets import find_deployed
 from engine.service.deployments.update_order import DeploymentRefusedError, UpdateOrder
 from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
 from engine.spec.rules.names import explain_illegal_name
@@ -138,7 +138,8 @@ class DeploymentRequests:
         if known is None:
             return None
         begins = known.from_revision if expected is None else expected
-        if (known.deployment, known.kind, known.from_revision, known.now) != (name, kind, begins, now):
+        same = (known.deployment, known.kind, known.from_revision) == (name, kind, begins)
+        if not (same and known.allows(now=now)):
             message = f"Idempotency-Key was used before, for the operation {known.id} on {known.deployment}"
             raise AnswerError(409, message, "take a new key for another request")
         return known

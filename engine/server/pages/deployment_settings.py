@@ -56,7 +56,7 @@ def read_settings(form: Mapping[str, str], settings: Mapping[str, Any], redact: 
         variables[name] = settings["values"]["variables"][name] if shown.get(name) == line else _parse_value(text)
     chosen = {key.removeprefix(SCENARIO): word for key, word in form.items() if key.startswith(SCENARIO)}
     if wrong := next((word for word in chosen.values() if word and word not in WORDS), None):
-        raise AnswerError(422, f'"{wrong[:60]}" is no word for a scenario', f"the words are {', '.join(WORDS)}")
+        raise AnswerError(422, f'"{wrong[:60]}" is not a word for a scenario', f"the words are {', '.join(WORDS)}")
     scenarios = {name: WORDS[word] for name, word in chosen.items() if word}
     kept = {key: value for key, value in settings.items() if key != "off"}
     return {**kept, "values": {**settings["values"], FIELD: variables, "scenarios": scenarios}}

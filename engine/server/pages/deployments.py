@@ -16,8 +16,8 @@ from engine.server.pages.deployment_settings import FIRST_SETTINGS, list_fields,
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.server.served_status import describe_deployed, find_served
+from engine.service.deployments.deployed_state import DeployedState, find_deployed
 from engine.service.deployments.node_requests import DisableRequest, RollbackRequest, UpdateRequest
-from engine.service.deployments.targets import DeployedState, find_deployed
 from engine.service.deployments.update_start import find_rollback_target
 from engine.service.project_status import ProjectStatus
 from engine.spec.redaction import Redact

@@ -51,6 +51,7 @@ class RunPages:
             content={"run": view, "messages": messages, "log": log},
             values={
                 "is_running": record.outcome is None,
+                "abort_asked": store.runs.find_abort_request(record.id) if record.outcome is None else None,
                 "is_newest": before is None,
                 "has_scenario": project.spec is not None and record.scenario in project.spec.scenarios,
                 "children": children,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from engine.bundles.extraction import remove_extracted
 from engine.errors import EngineError, UsageError
 from engine.formatting.moments import format_second
+from engine.service.deployments.deployed_state import DeployedState, find_deployed
 from engine.service.deployments.evaluation_sources import FolderSource
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.removal import describe_state, find_server_rows, remove_rows
-from engine.service.deployments.targets import DeployedState, find_deployed
 from engine.service.deployments.update_order import Surroundings, UpdateOrder
 from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
 from engine.service.deployments.updates import Updater

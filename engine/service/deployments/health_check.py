@@ -7,7 +7,7 @@ ABORTED. The outcomes of checks do not count: they tell of data, and a month tha
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -22,11 +22,21 @@ from engine.service.deployments.served_revision import NOT_SERVED, NotArmedError
 from engine.service.deployments.settings import Care
 from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import load
+from engine.spec.dataset_inputs import list_read_datasets
+from engine.spec.resources.datasets import QueryDataset
+from engine.spec.resources.project import ProjectResource
+from engine.spec.resources.scenarios import Scenario, SetVariablesStep
 from engine.spec.secrets import Secrets
+from engine.spec.sql import bind_variables, list_sql_variables
 from engine.spec.variable_references import find_references
 
 HEALTH_TRIGGER = "health check"
 """What starts the runs of a health check, as conditions and messages name it."""
+
+
+_GIVE_VALUES = (
+    "give it one under `variables:` of the deployment or of the scenario, or check the health with another scenario"
+)
 
 
 class UnhealthyError(EngineError):
@@ -51,15 +61,31 @@ def check_runnable(spec: Path, care: Care, environ: Mapping[str, str]) -> None:
         if scenario is None:
             hint = suggest_name(name, list(project.scenarios)) or f" (it has {', '.join(project.scenarios) or 'none'})"
             raise UsageError(f"health: run: the bundle has no scenario {name!r}{hint}")
-        given = set(scenario.variables).union(*scenario.for_each or ())
+        set_by_steps = (step.variables for step in scenario.steps if isinstance(step, SetVariablesStep))
+        given = set(scenario.variables).union(*scenario.for_each or (), *set_by_steps)
         used = {one.parts[0] for one in find_references(json.dumps(project.written_data("scenarios", name)))}
         empty = [one for one in sorted(used - given) if one in project.variables and project.variables[one] is None]
         if empty:
             raise UsageError(
                 f"health: run: scenario {name!r} uses {join_words(empty, 'and')}, and that has no value in this "
-                f"deployment: give it one under `variables:` of the deployment or of the scenario, or check the health "
-                "with another scenario"
+                f"deployment: {_GIVE_VALUES}"
             )
+        for dataset, query in _list_read_queries(scenario, project.resources):
+            if given.isdisjoint(list_sql_variables(query)):
+                try:
+                    bind_variables(query, project.names)
+                except ValueError as problem:
+                    raise UsageError(
+                        f"health: run: scenario {name!r} reads the dataset {dataset!r}, and {problem}; {_GIVE_VALUES}"
+                    ) from None
+
+
+def _list_read_queries(scenario: Scenario, spec: ProjectResource) -> Iterator[tuple[str, str]]:
+    """Yield name and SQL of each query that a scenario reads for the targets of its steps."""
+    targets = (target for step in scenario.steps if step.active for target in step.targets)
+    for name in dict.fromkeys(name for target in targets for name in list_read_datasets(target, spec)):
+        if isinstance(dataset := spec.datasets[name], QueryDataset):
+            yield name, dataset.sql
 
 
 def check_health(

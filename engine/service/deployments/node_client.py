@@ -123,7 +123,7 @@ class NodeClient:
         try:
             context = ssl.create_default_context(cafile=str(path))
         except (OSError, ssl.SSLError) as problem:
-            reason = getattr(problem, "reason", None) or getattr(problem, "strerror", None) or "it is no certificate"
+            reason = getattr(problem, "reason", None) or getattr(problem, "strerror", None) or "it is not a certificate"
             raise UsageError(
                 f"the certificate of the node {self.name!r}, {path}, cannot be read: {reason}; it must be a file of "
                 "certificates (PEM)"

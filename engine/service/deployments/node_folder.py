@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.atomic_files import sync_path
 from engine.bundles.archive_checks import read_signatures, verify_archive
 from engine.bundles.archive_records import MOST_ARCHIVE_BYTES
 from engine.bundles.extraction import remove_extracted
@@ -133,7 +134,7 @@ class NodeFolder:
             )
             self.node.add_bundle(bundle)
             upload.path.replace(self.get_archive(upload.id))
-            _sync_folder(self.node.folder / "bundles")
+            sync_path(self.node.folder / "bundles")
             remove_spare_bundles(self.node, settings.resources.limits.bundles, keeping=upload.id)
         return bundle, known is None
 
@@ -245,11 +246,3 @@ def _require_room(folder: Path, size: int) -> None:
             f"the disk of the node has no room: {format_bytes(free)} are free, of which {format_bytes(SPARE_BYTES)} "
             f"are kept, and {format_bytes(size)} are needed"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,11 +11,10 @@ from pydantic import ConfigDict, Field, field_validator
 
 from engine.outcome import Outcome
 from engine.pipeline.actions import FrozenModel
-from engine.service.deployments.targets import DeployedState
+from engine.service.deployments.deployed_state import DeployedState
 from engine.service.project_status import ProjectStatus
-from engine.store import RunRecord
+from engine.store import RunRecord, StepRecord
 from engine.store.node import OperationRow, ReceivedBundle
-from engine.store.records import StepRecord
 
 LONGEST_NAME = 200
 Scalar = str | int | float | bool

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from engine.errors import EngineError, UsageError
 from engine.formatting.numbers import format_bytes
+from engine.service.deployments.deployed_state import DeployedState
 from engine.service.deployments.node_client import NodeClient, NodeError, quote_name
 from engine.service.deployments.node_evaluations import NodeSource
 from engine.service.deployments.node_requests import (
@@ -26,7 +27,6 @@ from engine.service.deployments.node_requests import (
     UpdateRequest,
 )
 from engine.service.deployments.removal import describe_state
-from engine.service.deployments.targets import DeployedState
 from engine.service.deployments.update_order import UpdateOrder
 from engine.service.project_status import ProjectStatus
 from engine.store.node import OperationRow

@@ -165,8 +165,9 @@ class NodeUpdates:
     def _compare_with_known(self, known: OperationRow, order: UpdateOrder) -> None:
         """Raise UsedKeyError if a known operation is not what is asked for."""
         row = self._node.find_revision(known.deployment, known.to_revision)
-        asked_for = (order.deployment, order.kind, order.expected, order.again, order.now)
-        same = (known.deployment, known.kind, known.from_revision, known.again, known.now) == asked_for
+        asked_for = (order.deployment, order.kind, order.expected)
+        same = (known.deployment, known.kind, known.from_revision) == asked_for
+        same = same and known.allows(again=order.again, now=order.now)
         if order.kind == "deploy" and row is not None:
             asked = (order.bundle, order.bundle_name, order.settings)
             same = same and (row.bundle, row.bundle_name, row.settings) == asked

@@ -11,7 +11,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from engine.atomic_files import replace_file
+from engine.atomic_files import replace_file, sync_path
 from engine.bundles.extraction import remove_extracted
 from engine.spec.revision_file import RELEASES_FOLDER, REVISIONS_FOLDER, Revision
 from engine.store import safe_name
@@ -83,11 +83,7 @@ class DeploymentPlaces:
         part.unlink(missing_ok=True)
         part.symlink_to(f"{REVISIONS_FOLDER}/{number}.yaml")
         part.replace(self.pointer)
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_path(self.folder)
 
     def sweep_unfinished(self) -> None:
         """Remove what a killed process has left half made; only the holder of the lock of the deployment may."""

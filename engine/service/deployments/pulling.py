@@ -213,7 +213,7 @@ class _Pull:
         for name, file in found.files.items():
             if name not in TRANSFERRED_FILES:
                 raise StoreError(
-                    f"the evaluation {entry.id} is refused: {single_line(repr(name), limit=100)} is no file of one"
+                    f"the evaluation {entry.id} is refused: {single_line(repr(name), limit=100)} is not a file of one"
                 )
             if not self._source.receive_file(entry.id, name, folder / name, file.bytes):
                 for path in folder.iterdir():

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engine.atomic_files import sync_path
 from engine.bundles.archive_checks import read_manifest, read_signatures, verify_archive
 from engine.bundles.extraction import extract_archive
 from engine.bundles.manifest import MANIFEST_FILE, Manifest, parse_manifest
@@ -53,7 +54,7 @@ def receive_bundle(
             )
         if present:  # nobody else shall lose what is there to signatures that are wrong
             verify_archive(part, around.keys, around.require)
-        _sync_file(part)
+        sync_path(part)
         size = part.stat().st_size
         node.add_bundle(
             ReceivedBundle(
@@ -61,7 +62,7 @@ def receive_bundle(
             )
         )
         part.replace(target)
-        _sync_file(target.parent)
+        sync_path(target.parent)
     except OSError as error:
         raise BundleError(f"the bundle cannot be copied into {places.node_folder}: {error.strerror}") from error
     finally:
@@ -154,11 +155,3 @@ def _check_names(values: Mapping[str, Any], manifest: Manifest, connections: Seq
                     f"the deployment {row.deployment!r} sets {section} {name!r}, but the bundle {row.bundle_name} has "
                     f"none of that name{suggest_name(name, names)}"
                 )
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

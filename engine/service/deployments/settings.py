@@ -66,9 +66,8 @@ def get_deployment(project: ProjectSpec, name: str) -> Deployment:
     """Return a deployment of a spec; raises UsageError if it declares none of that name."""
     declared = project.resources.deployments
     if name not in declared:
-        known = ", ".join(declared) or "none"
-        hint = suggest_name(name, list(declared))
-        raise UsageError(f"the spec declares no deployment {name!r}{hint or f' (declared: {known})'}")
+        hint = suggest_name(name, list(declared)) if declared else "; declare it under deployments:"
+        raise UsageError(f"the spec declares no deployment {name!r}{hint}")
     return declared[name]
 
 

@@ -1,54 +1,22 @@
 """Where deployments live: a folder of this machine, or a node that is asked by HTTP. Both are asked the same."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import UsageError
+from engine.service.deployments.deployed_state import DeployedState
 from engine.service.deployments.update_order import UpdateOrder
 from engine.spec import ProjectSpec
 from engine.spec.resources.deployments import DirectoryInfrastructure, NodeInfrastructure
 from engine.spec.secrets import Secrets
-from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
+from engine.store.node import OperationRow
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from engine.service.deployments.evaluation_sources import EvaluationSource
     from engine.service.deployments.node_client import NodeClient
-
-
-@dataclass(frozen=True, slots=True)
-class DeployedState:
-    """A deployment as it is where it lives.
-
-    Attributes
-    ----------
-    row
-        The deployment itself.
-    active
-        Its active revision; None if none is.
-    open_operation
-        An operation on it that has no end yet; None if there is none.
-    at_work
-        Whether a process works on that operation.
-    """
-
-    row: DeploymentRow
-    active: RevisionRow | None
-    open_operation: OperationRow | None = None
-    at_work: bool = False
-
-
-def find_deployed(node: Node, deployment: str) -> DeployedState | None:
-    """Return a deployment as it is in an infrastructure; None if nothing was deployed under that name."""
-    row = node.find_deployment(deployment)
-    if row is None:
-        return None
-    opened = next(iter(node.operations.list_open(deployment)), None)
-    active = node.find_revision(deployment, row.active_revision)
-    return DeployedState(row, active, opened, opened is not None and node.is_locked(deployment))
 
 
 class DeploymentTarget(Protocol):

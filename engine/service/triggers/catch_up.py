@@ -15,7 +15,7 @@ from typing import NamedTuple
 from engine.formatting.numbers import format_duration
 from engine.service.triggers.schedule import ScheduledTimes
 from engine.spec.resources.triggers import ScheduledTrigger
-from engine.store.records import Pause
+from engine.store import Pause
 
 MOST_WAITING = 100
 MOST_SKIPPED = 100

@@ -10,7 +10,7 @@ from datetime import datetime
 from engine.service.triggers.fire_keys import data_key
 from engine.service.triggers.seen_files import DatasetsFound, is_unreadable, make_fire, note_files
 from engine.spec.resources.triggers import DatasetChangedTrigger
-from engine.store.records import Fire, TriggerState
+from engine.store import Fire, TriggerState
 
 
 def compare_datasets(

@@ -9,7 +9,7 @@ from engine.service.triggers.fire_values import resolve_fire_values
 from engine.service.triggers.schedule import KEYS, find_times, find_zone
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.triggers import ScheduledTrigger
-from engine.store.records import Fire, FireState, Pause, TriggerState
+from engine.store import Fire, FireState, Pause, TriggerState
 
 
 def find_due(

@@ -6,7 +6,7 @@ would make every occurrence that is found again a new one, and its run would be 
 
 from datetime import datetime
 
-from engine.store.records import Fire
+from engine.store import Fire
 
 
 def cron_key(scheduled: datetime) -> str:
@@ -42,6 +42,11 @@ def manual_key(request: str) -> str:
 def is_manual(fire: Fire) -> bool:
     """Return whether a person or a program has asked for the run of a fire, and no trigger."""
     return fire.key.startswith("manual:")
+
+
+def is_of_data(fire: Fire) -> bool:
+    """Return whether a change of data is the cause of a fire."""
+    return fire.key.startswith((data_key(""), query_key("")))
 
 
 def find_finished_run(fire: Fire) -> str | None:

@@ -16,7 +16,7 @@ from engine.service.triggers.fire_keys import is_manual
 from engine.service.triggers.schedule import find_trigger, find_zone
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.triggers import ScheduledTrigger
-from engine.store.records import Fire, FireState, Pause
+from engine.store import Fire, FireState, Pause
 
 LONGEST_QUEUE = 100
 

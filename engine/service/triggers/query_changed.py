@@ -9,7 +9,7 @@ from datetime import datetime
 
 from engine.service.triggers.fire_keys import query_key
 from engine.service.triggers.seen_files import DatasetsFound, is_unreadable, make_fire, note_files
-from engine.store.records import Fire, TriggerState
+from engine.store import Fire, TriggerState
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from engine.service.triggers.schedule import find_trigger
 from engine.service.triggers.trigger_states import PREVIOUS
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.triggers import ScenarioFinishedTrigger
-from engine.store.records import RUN_END, Fire, RunEnd, TriggerState
+from engine.store import Fire, RunEnd, TriggerState
+from engine.store.records.triggers import RUN_END
 
 LONGEST_CHAIN = 10
 """So many runs may follow each other by such triggers; the next one is not made."""

@@ -11,7 +11,7 @@ from engine.service.triggers.interval import make_interval_times
 from engine.spec.moment import find_time_zone
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.triggers import CronTrigger, IntervalTrigger, ScheduledTrigger, Trigger
-from engine.store.records import TriggerState
+from engine.store import TriggerState
 
 FIRST_SEEN = "first_seen"
 """In what is known of an interval's trigger: the moment from which it is counted, as a text."""

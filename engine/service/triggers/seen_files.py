@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engine.digests import digest_json
-from engine.store.records import Fire, TriggerState
+from engine.store import Fire, TriggerState
 
 UNREADABLE_FOR = timedelta(minutes=10)
 """What cannot be looked at for so long is a reason for a run, which says what is wrong."""

@@ -20,7 +20,8 @@ from engine.spec.resources.triggers import (
     ScenarioFinishedTrigger,
     Trigger,
 )
-from engine.store.records import RUN_END, TriggerState
+from engine.store import TriggerState
+from engine.store.records.triggers import RUN_END
 
 PREVIOUS = "previous"
 """In what is known of a trigger with another cause than a time: the moment of its newest fire, as a text."""

@@ -13,9 +13,9 @@ from typing import NoReturn
 
 from engine.scenarios.process import RunProcess
 from engine.scenarios.requests import LoadRequest
+from engine.service.sources.watched_sources import WatchedSource
 from engine.service.watch.watched_folders import WatchedFolders, list_link_folders
 from engine.service.watch.watched_project import WatchedProject, WatchListener
-from engine.service.watched_sources import WatchedSource
 
 TICK_SECONDS = 1.0
 """How often it is looked whether the observed folders are still the same."""

@@ -28,7 +28,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from engine.service.ignored_files import IGNORED_FOLDERS, is_temporary
+from engine.service.sources.ignored_files import IGNORED_FOLDERS, is_temporary
 from engine.service.watch.network_folders import find_network_type, read_mounts
 
 EVENTS: list[type[FileSystemEvent]] = [
@@ -154,7 +154,7 @@ class WatchedFolders:
 
 
 class _ChangeHandler(FileSystemEventHandler):
-    """Tells of a change, unless it only concerns files that are no content of a project."""
+    """Tells of a change, unless it only concerns files that are not content of a project."""
 
     def __init__(self, changed: Event) -> None:
         self._changed = changed

@@ -17,9 +17,9 @@ from engine.scenarios.requests import RunRequest
 from engine.scenarios.result import RunResult
 from engine.scenarios.run_reasons import ChangedPart
 from engine.scenarios.scenario_selection import select_scenarios
-from engine.service.file_set import ChangedFile, FileSet
-from engine.service.self_made_runs import SelfMadeRuns
-from engine.service.watched_sources import (
+from engine.service.sources.file_set import ChangedFile, FileSet
+from engine.service.sources.self_made_runs import SelfMadeRuns
+from engine.service.sources.watched_sources import (
     WatchedSource,
     describe_unwatched,
     find_outputs,

@@ -13,7 +13,7 @@ from engine.spec.resources.resource import Scalar
 from engine.spec.segments import SegmentNames
 
 ALWAYS = "always"
-"""The word that stands for a condition that holds in any case; it is no name, and stands alone."""
+"""The word that stands for a condition that holds in any case; it is not a name, and stands alone."""
 
 RESERVED_NAMES = ("outcome", "steps", "checks", "metrics", "trigger")
 STEP_PREFIX = "stepOutcome_"

@@ -93,7 +93,7 @@ class RangeCheck(Range):
         None,
         ge=1,
         description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK: with fewer "
-        "the metric says too little.",
+        "the metric says too little. A batch without any row counts as a WARNING.",
     )
     compare: Literal["previous", "reference"] | MeanOfLast | None = Field(
         None,
@@ -136,7 +136,10 @@ class TypicalCheck(Resource):
         "batch if left out.",
     )
     min_rows: int | None = Field(
-        None, ge=1, description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK."
+        None,
+        ge=1,
+        description="Rows of the batch, or of the segment, below which the check is EMPTY and counts as OK. A batch "
+        "without any row counts as a WARNING.",
     )
     last: int = Field(
         30,

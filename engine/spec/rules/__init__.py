@@ -29,6 +29,7 @@ from engine.spec.rules import (
     switched_off,
     trigger_loops,
     triggers,
+    typical_windows,
     variables,
 )
 from engine.spec.rules.draft import Draft
@@ -87,6 +88,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     triggers.check_crons,
     triggers.check_trigger_times,
     triggers.check_watched_data,
+    typical_windows.warn_about_short_windows,
     triggers.check_trigger_variables,
     trigger_loops.check_trigger_loops,
     deployments.check_infrastructures,

@@ -14,10 +14,10 @@ from engine.spec.resources.channels import (
 )
 from engine.spec.resources.scenarios import MessageContent, Reporter
 from engine.spec.rules.draft import Draft
-from engine.spec.smtp_url import SmtpServer
+from engine.spec.urls.smtp_url import SmtpServer
+from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references
-from engine.spec.webhook_url import find_header_problem, find_webhook_problem
 
 _MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
 DATASET_ENDINGS = (".csv", ".ndjson")
@@ -81,7 +81,7 @@ def _check_literal_url(draft: Draft, findings: Findings, channel: ServerChannel,
             findings.error(at, "url", str(error))
             return
     else:
-        from engine.spec.apprise_url import split_urls
+        from engine.spec.urls.apprise_url import split_urls
 
         if not all(_SCHEME.match(url) for url in split_urls(channel.url)):
             findings.error(at, "url", "this is not an Apprise URL", "start it with the service, such as slack://")

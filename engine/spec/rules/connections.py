@@ -172,7 +172,7 @@ def check_stored_place(
         also = draft.key_position("connections", connection)
         findings.error(draft.key_position(*path, "connection"), "needs-key", message, f"add {needed}: …", also=also)
     if table is not None and split_table_name(table) is None:
-        message = f"{quote_value(table)} is no name of a table"
+        message = f"{quote_value(table)} is not the name of a table"
         help_ = "write name, or schema.name; a name that contains a dot in double quotes"
         findings.error(draft.value_position(*path, "table"), "wrong-value", message, help_)
 
@@ -182,7 +182,7 @@ def _check_spark_place(draft: Draft, findings: Findings, file: str | None, table
         message = "what Spark reads is not told"
         findings.error(draft.key_position(*path), "needs-key", message, "add table: … or path: …")
     elif table is not None and split_table_name(table) is None:
-        message = f"{quote_value(table)} is no name of a table"
+        message = f"{quote_value(table)} is not the name of a table"
         help_ = "write name, or schema.name; the catalog is set by spark.sql.defaultCatalog under options"
         findings.error(draft.value_position(*path, "table"), "wrong-value", message, help_)
     elif table is None and (file or "").lower().startswith("file:"):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.include import SpecFiles, find_home
+from engine.spec.files.include import SpecFiles, find_home
+from engine.spec.files.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 from engine.spec.problem import Problem
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.connections import FileConnection, S3Connection
@@ -19,7 +20,6 @@ from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import ExportStep, Reporter, ReportStep, SendMessageStep
 from engine.spec.stored_data import find_file_dataset, find_kept_place, name_object_root
 from engine.spec.validator import SpecPath, SpecText
-from engine.spec.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
 
 @dataclass(frozen=True, slots=True)

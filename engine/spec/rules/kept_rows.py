@@ -38,7 +38,7 @@ def _check_file(draft: Draft, findings: Findings, kept: Materialize, file: Path,
     root = draft.root_of(path[1], kept.connection)
     check_written_file(draft, findings, kept.path or "", file, root or file, path)
     if file.suffix.lower() != ".parquet":
-        message = f"{quote_value(kept.path)} is no Parquet file, and no other format keeps every type"
+        message = f"{quote_value(kept.path)} is not a Parquet file, and no other format keeps every type"
         findings.error(draft.value_position(*path), "format", message, "end it in .parquet")
 
 

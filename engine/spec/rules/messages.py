@@ -105,7 +105,7 @@ def _find_name_problem(
 
 
 def _find_shift_problem(reference: VariableReference, draft: Draft) -> Problem | None:
-    """Return the problem of a reference that adds days to what is no date."""
+    """Return the problem of a reference that adds days to what is not a date."""
     names = {**draft.variables.names, **SAMPLE_FIRE_VALUES}
     try:
         reference.add_days(names.get(reference.parts[0]) if len(reference.parts) == 1 else None)

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec.conditions import ALWAYS, ConditionFacts, UndecidedCondition, evaluate_condition
-from engine.spec.dataset_inputs import list_inputs
+from engine.spec.dataset_inputs import list_read_datasets
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import Check, PythonCheck, TypicalCheck, ValuesCheck, select_active_checks
-from engine.spec.resources.evaluation_stores import DatasetReference
-from engine.spec.resources.models import TrainModel
 from engine.spec.resources.scenarios import (
     AnyStep,
     BuildStep,
@@ -108,19 +106,8 @@ def _list_applied_checks(step: AnyStep, draft: Draft) -> Iterator[tuple[str, dic
         if store and isinstance(step, RunChecksStep):
             yield f"evaluation store {target!r}", select_active_checks(store.checks)
             continue
-        for name in list_read_datasets(target, draft):
+        for name in list_read_datasets(target, draft.spec):
             yield f"dataset {name!r}", select_active_checks(draft.spec.datasets[name].checks)
-
-
-def list_read_datasets(target: str, draft: Draft) -> list[str]:
-    """Return the datasets that are read for a dataset, a model or a store, with the inputs of their queries."""
-    store = draft.spec.evaluation_stores.get(target)
-    models = [draft.spec.models.get(name or "") for name in ((store.model, store.challenger) if store else (target,))]
-    waiting = [store.dataset if store else target]
-    waiting += [model.dataset for model in models if isinstance(model, TrainModel)]
-    if store and isinstance(store.reference, DatasetReference):
-        waiting.append(store.reference.dataset)
-    return list_inputs(waiting, draft.spec)
 
 
 def _can_fail(check: Check) -> bool:

@@ -10,6 +10,7 @@ from engine.errors import Position
 from engine.formatting.lists import join_alternatives
 from engine.spec.declared_times import YEARS, find_moment, find_zone, format_declared_time
 from engine.spec.diagnostics import Findings
+from engine.spec.files.yaml_tree import MapNode, ScalarNode
 from engine.spec.resources.datasets import Column, Csv, FileDataset, StoredDataset
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
@@ -23,7 +24,6 @@ from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
 from engine.spec.value_types import list_keys
 from engine.spec.variable_references import format_value, quote_value
-from engine.spec.yaml_tree import MapNode, ScalarNode
 
 _BOUNDS_HELP = {
     "integer": "write a number",
@@ -97,7 +97,7 @@ def _check_csv_settings(draft: Draft, findings: Findings, csv: Csv, path: SpecPa
             help_ = "add decimal_comma: true" if mark == "." else "remove decimal_comma: true"
         findings.error(draft.value_position(*path, "thousands"), "csv", message, help_)
     try:
-        "".encode(csv.encoding)  # refuses codecs that are no encodings of text
+        "".encode(csv.encoding)  # refuses codecs that are not encodings of text
     except (LookupError, ValueError):
         message = f'there is no encoding "{csv.encoding[:60]}"'
         findings.error(

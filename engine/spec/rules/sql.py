@@ -41,7 +41,7 @@ def find_trigger_connection(draft: Draft, path: SpecPath) -> str | None:
 
 
 def find_shift_problems(text: str, draft: Draft) -> Iterator[Problem]:
-    """Yield a problem for each reference that adds days to what is no date."""
+    """Yield a problem for each reference that adds days to what is not a date."""
     for reference in find_references(text):
         if len(reference.parts) == 1 and reference.parts[0] in draft.variables.names:
             try:

@@ -5,6 +5,7 @@ from pathlib import Path
 from engine.discovery.file_endings import ENDINGS, detect_format
 from engine.discovery.path_patterns import names_file
 from engine.formatting.lists import join_alternatives
+from engine.spec.dataset_inputs import list_read_datasets
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import select_active_checks
 from engine.spec.resources.connections import FilesConnection
@@ -20,7 +21,6 @@ from engine.spec.resources.scenarios import (
 )
 from engine.spec.rules.connections import check_written_place
 from engine.spec.rules.draft import Draft, locate_path
-from engine.spec.rules.reporters import list_read_datasets
 from engine.spec.rules.resources import COMPARED, list_model_differences
 from engine.spec.stored_data import find_file_dataset, find_kept_place, find_table
 from engine.spec.validator import SpecPath
@@ -186,7 +186,7 @@ def _check_export_format(draft: Draft, findings: Findings, step: ExportStep, wri
 
 def _check_loop(draft: Draft, findings: Findings, file: Path, step: ExportStep, path: SpecPath) -> None:
     """Check that the dataset is not made from the file that it is written into: it would change with every run."""
-    for name in list_read_datasets(step.dataset, draft):
+    for name in list_read_datasets(step.dataset, draft.spec):
         if (place := draft.locate_dataset(name)) and names_file(place, file):
             also = draft.value_position("datasets", name, "path")
             message = f'the dataset "{name[:60]}" would read the file that is written from it'
@@ -200,7 +200,7 @@ def _check_table_loop(draft: Draft, findings: Findings, step: ExportStep, path: 
     """Check that the dataset is not made from the table that it is written into, and that none is kept there."""
     if step.connection is None or step.table is None:
         return
-    for name in list_read_datasets(step.dataset, draft):
+    for name in list_read_datasets(step.dataset, draft.spec):
         if find_table(draft.spec.datasets[name], draft.spec.connections) == (step.connection, step.table):
             also = draft.value_position("datasets", name, "table")
             message = f'the dataset "{name[:60]}" would read the table that is written from it'

@@ -10,8 +10,10 @@ from engine.formatting.numbers import format_seconds
 from engine.spec import sql
 from engine.spec.clock_changes import describe_cron_clock_changes, describe_interval_clock_changes
 from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
+from engine.spec.dataset_inputs import list_read_datasets
 from engine.spec.declared_times import YEARS
 from engine.spec.diagnostics import Findings
+from engine.spec.files.yaml_tree import ScalarNode
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES, find_time_zone
 from engine.spec.resolver import VARIABLE_TYPES, VariableType
 from engine.spec.resources.datasets import PythonDataset
@@ -25,7 +27,6 @@ from engine.spec.resources.triggers import (
 )
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import CHILD_PREFIX, STARTERS
-from engine.spec.rules.reporters import list_read_datasets
 from engine.spec.stored_data import find_file_dataset, find_spark_data, find_table
 from engine.spec.validator import SpecPath, SpecText
 from engine.spec.variable_references import (
@@ -38,7 +39,6 @@ from engine.spec.variable_references import (
     report_shift,
     report_undeclared_variable,
 )
-from engine.spec.yaml_tree import ScalarNode
 
 SHORTEST_INTERVAL = timedelta(seconds=10)
 
@@ -165,7 +165,7 @@ def _check_watched_dataset(draft: Draft, findings: Findings, name: str, at: Posi
 
     So does that of Spark, which is not started for a look.
     """
-    read = list_read_datasets(name, draft)
+    read = list_read_datasets(name, draft.spec)
     of_functions = [one for one in read if isinstance(draft.spec.datasets[one], PythonDataset)]
     of_spark = [one for one in read if find_spark_data(draft.spec.datasets[one], draft.spec.connections)]
     files = [one for one in read if find_file_dataset(draft.spec.datasets[one], draft.spec.connections)]
@@ -226,7 +226,7 @@ def _check_type_at_fire(draft: Draft, findings: Findings, text: SpecText, known:
     try:
         filled = fill_references(written, known)
     except ValueError:
-        return  # days added to what is no date: reported
+        return  # days added to what is not a date: reported
     try:
         draft.variables.types[name].convert(filled)
     except ValueError as problem:

@@ -18,6 +18,7 @@ from engine.spec.moment import MOMENT_NAMES
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 from engine.spec.sql.kept_answers import keep_answer
+from engine.spec.sql.null_comparisons import require_compared_values
 from engine.spec.sql.parsing import (
     decode_placeholder_index,
     find_placeholders,
@@ -89,8 +90,8 @@ def bind_variables(sql: str, variables: Mapping[str, Scalar | date]) -> str:
     Raises
     ------
     ValueError
-        The query has problems, a number is infinite or NaN, days are added to what is no date, or the values would
-        change the query's structure.
+        The query has problems, a number is infinite or NaN, days are added to what is not a date, a comparison is with
+        null, or the values would change the query's structure.
     KeyError
         A variable has no value.
     """
@@ -99,6 +100,9 @@ def bind_variables(sql: str, variables: Mapping[str, Scalar | date]) -> str:
         raise ValueError(wrong[0].message)
     references = list_references(sql)
     literals = [format_literal(one.add_days(variables[one.parts[0]])) for one in references]
+    if any(variables[one.parts[0]] is None for one in references):
+        placeholders = find_placeholders(parse_sql(insert_placeholders(sql, references).replace("$${", "${")))
+        require_compared_values(((one, references[decode_placeholder_index(one)]) for one in placeholders), variables)
     # Replace the references in the text itself: everything else stays as the user wrote it.
     bound, at = "", 0
     for reference, literal in zip(references, literals, strict=True):

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TableReference:
-    """A table that a query reads and that is no CTE of it, so must be a dataset.
+    """A table that a query reads and that is not a CTE of it, so must be a dataset.
 
     Attributes
     ----------
     name, schema
-        Its name, and the name of a schema before it; the name is empty for what is no name, such as a function.
+        Its name, and the name of a schema before it; the name is empty for what is not a name, such as a function.
     offset, length
         Its place in the SQL.
     is_variable

@@ -17,6 +17,7 @@ from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 from engine.spec.sql import find_undeclared_variables, format_literal
 from engine.spec.sql.kept_answers import keep_answer
+from engine.spec.sql.null_comparisons import require_compared_values
 from engine.spec.sql.parsing import (
     MAX_SQL_DEPTH,
     MAX_SQL_LENGTH,
@@ -78,8 +79,8 @@ def bind_statement(sql: str, kind: str, variables: Mapping[str, Scalar | date]) 
     Raises
     ------
     ValueError
-        The statement has problems, a number is infinite or NaN, days are added to what is no date, or the values would
-        change the structure of the statement.
+        The statement has problems, a number is infinite or NaN, days are added to what is not a date, a comparison is
+        with null, or a value would change the structure of the statement.
     KeyError
         A variable has no value.
     """
@@ -91,7 +92,9 @@ def bind_statement(sql: str, kind: str, variables: Mapping[str, Scalar | date]) 
     literals = [format_literal(one.add_days(variables[one.parts[0]])) for one in statement.references]
     bound = _replace_references(sql, statement.references, literals).replace("$${", "${")
     expected = _parse_one(_insert_placeholders(sql, statement.references).replace("$${", "${"), kind)
-    for placeholder in _list_placeholders(expected):
+    placeholders = _list_placeholders(expected)
+    require_compared_values(((one, statement.references[int(one.name[1:], 16)]) for one in placeholders), variables)
+    for placeholder in placeholders:
         literal = _parse_one(f"SELECT {literals[int(placeholder.name[1:], 16)]}", kind).expressions[0]
         placeholder.replace(literal)
     if _parse_one(bound, kind) != expected:

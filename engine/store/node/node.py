@@ -12,13 +12,13 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from engine.errors import UsageError
+from engine.store.clock import utc_now
 from engine.store.locks import LockBusy, Locks, hold_file_lock
 from engine.store.node.node_database import NodeDatabase, name_node, open_node_database
 from engine.store.node.operations import Operations
 from engine.store.node.records import DeploymentRow, ReceivedBundle, RevisionRow, RevisionState
 from engine.store.node.tables import bundles, deployments, revisions
 from engine.store.node.tokens import Tokens
-from engine.store.records import utc_now
 
 
 class Node:

@@ -8,10 +8,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from engine.errors import StoreError
-from engine.store.errors import translate_errors
-from engine.store.records import utc_now
+from engine.store.clock import utc_now
+from engine.store.databases.errors import translate_errors
+from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.schema import prepare_schema
-from engine.store.sqlite import SqliteDatabase
 
 NODE_REVISION = "0003"
 NODE_MIGRATIONS = Path(__file__).parent / "migrations"

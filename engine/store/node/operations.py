@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from engine.store.ids import generate_id
 from engine.store.node.node_database import NodeDatabase
 from engine.store.node.records import (
     ENDS,
@@ -16,7 +17,6 @@ from engine.store.node.records import (
     RevisionState,
 )
 from engine.store.node.tables import deployments, operation_events, operation_steps, operations, revisions
-from engine.store.records import generate_id
 
 
 class Operations:

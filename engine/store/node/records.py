@@ -145,6 +145,10 @@ class OperationRow:
     now: bool | None = None
     steps: tuple[OperationStep, ...] = ()
 
+    def allows(self, *, now: bool, again: bool = False) -> bool:
+        """Return whether it may have been asked for like that; what was not recorded does not count."""
+        return self.again in (None, again) and self.now in (None, now)
+
 
 @dataclass(frozen=True, slots=True)
 class OperationEvent:

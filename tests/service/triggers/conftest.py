@@ -10,7 +10,7 @@ import pytest
 from engine.service.triggers.due_fires import find_due
 from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec.project import ProjectSpec, load
-from engine.store.records import Fire, Pause, TriggerState
+from engine.store import Fire, Pause, TriggerState
 
 MakeProject = Callable[..., ProjectSpec]
 STEPS = "    steps: [{name: s, kind: set_variables, variables: {day: a}}]\n"

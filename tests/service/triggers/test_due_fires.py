@@ -6,7 +6,7 @@ from time import process_time
 import pytest
 
 from engine.service.triggers.schedule import list_next_times, next_time
-from engine.store.records import Pause
+from engine.store import Pause
 
 NIGHT = "{name: nightly, kind: cron, cron: 30 2 * * *, variables: {day: '${as_of}', more: '${previous_as_of_time}'}}"
 HOURLY = "{name: hourly, kind: cron, cron: 0 * * * *}"

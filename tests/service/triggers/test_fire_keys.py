@@ -13,7 +13,7 @@ from engine.service.triggers.fire_keys import (
     query_key,
     run_key,
 )
-from engine.store.records import Fire
+from engine.store import Fire
 
 MOMENT = datetime(2026, 11, 28, 2, 30, tzinfo=UTC)
 

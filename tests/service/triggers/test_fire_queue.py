@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.service.triggers.fire_queue import LONGEST_QUEUE, arrange_queue, choose_fires
 from engine.spec import load
-from engine.store.records import Fire, FireState, Pause
+from engine.store import Fire, FireState, Pause
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 TRIGGERS = ("{name: t, kind: cron, cron: 0 * * * *}", "{name: each, kind: cron, cron: 0 * * * *, catch_up: all}",

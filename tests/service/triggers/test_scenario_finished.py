@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from engine.outcome import Outcome
 from engine.service.triggers.scenario_finished import LONGEST_CHAIN, find_finished, measure_chain
 from engine.service.triggers.trigger_states import reconcile_states
-from engine.store.records import Fire, RunEnd
+from engine.store import Fire, RunEnd
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 AFTER = (

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine.service.triggers.trigger_states import digest_definition, reconcile_states
-from engine.store.records import TriggerState
+from engine.store import TriggerState
 
 NOW = datetime(2026, 11, 28, 12, 0, 0, 250_000, tzinfo=UTC)
 LATER = NOW + timedelta(days=3)

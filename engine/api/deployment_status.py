@@ -1,0 +1,60 @@
+"""How a deployment stands: as it is there, and as the spec here wants it."""
+
+from collections.abc import Mapping
+
+from engine import spec
+from engine.api.opened_state import Listeners, open_state
+from engine.errors import EngineError
+from engine.service.deployments.deployed_spec import find_deployed_spec
+from engine.service.deployments.deployed_state import DeploymentState
+from engine.service.deployments.deployment_list import describe_deployment
+from engine.service.deployments.settings import get_deployment
+from engine.service.deployments.targets import is_node, open_node
+from engine.service.project_status import (
+    ProjectState,
+    ProjectStatus,
+    StatusAnswer,
+    add_problems,
+    describe_deployment_answer,
+    describe_status,
+)
+
+
+def load_deployed(project: spec.ProjectSpec, deployment: str, environ: Mapping[str, str]) -> spec.ProjectSpec:
+    """Return the spec that is active in a deployment; raises UsageError if none is, SpecError if it is not valid."""
+    return spec.load(find_deployed_spec(project, deployment), environ=environ)
+
+
+def describe_here(project: spec.ProjectSpec, environ: Mapping[str, str], listeners: Listeners) -> ProjectStatus:
+    """Return how a project without deployments stands."""
+    with open_state(project, environ, listeners) as context:
+        return describe_status(project.name, None, ProjectState(project, context.store, context.clock()))
+
+
+def describe_deployed(
+    name: str, project: spec.ProjectSpec, environ: Mapping[str, str], listeners: Listeners
+) -> ProjectStatus:
+    """Return how a deployment of a project stands; raises UsageError if the spec has no such deployment."""
+    state = describe_deployment(project, name, environ)
+    if state.revision is None:
+        return describe_status(name, state, None)
+    infrastructure = get_deployment(project, name).infrastructure
+    if is_node(project, infrastructure):
+        from engine.service.deployments.node_target import NodeTarget
+
+        there = NodeTarget(open_node(project, infrastructure, environ)).read_status(name)
+        return there.model_copy(update={"deployment": _join_answers(there.deployment, state)})
+    try:
+        deployed = load_deployed(project, name, environ)
+    except EngineError as problem:  # such as a file that it includes and that is gone
+        return describe_status(name, add_problems(state, [str(problem)]), None)
+    with open_state(deployed, environ, listeners) as context:
+        return describe_status(name, state, ProjectState(deployed, context.store, context.clock()))
+
+
+def _join_answers(there: StatusAnswer | None, state: DeploymentState) -> StatusAnswer:
+    """Return the answer about a deployment on a node: as the node sees it, and as the spec here wants it."""
+    here = describe_deployment_answer(state)
+    if there is None or there.well:
+        return here
+    return there.model_copy(update={"told": tuple(dict.fromkeys((*there.told, *here.told)))})

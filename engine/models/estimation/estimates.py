@@ -1,0 +1,230 @@
+"""Performance of a model on rows without labels, estimated from a reference whose labels are known.
+
+*Calibrated*: what the scores of the reference came to tells what those of the batch will come to, row by row
+(confidence-based performance estimation, as in NannyML; of a regression, the errors to be expected: direct loss
+estimation). *Reweighted*: the same with rows of the reference that count as often as the batch has rows like them,
+where the covariates have moved (Białek, Kuberski, Perrakis & Bifet 2024, for metrics of the confusion matrix of two
+classes; here also for metrics of thresholds, of more classes and of regressions). No such method sees that the relation
+between the columns and the target has changed. *Prediction-powered*, where some labels are there: see
+`engine.models.estimation.prediction_powered`.
+
+The interval holds, at the confidence of the store, the metric that the labels of these rows will show, and that of all
+rows like them; so it is wider than either would need. Nothing is drawn at random.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import floor, sqrt
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.models.estimation.expected_metrics import (
+    LOSSES,
+    Expected,
+    ExpectedOrReasons,
+    Predicted,
+    expect_binary,
+    expect_multiclass,
+    expect_regression,
+    iterate_expected,
+)
+from engine.models.estimation.expected_outcomes import ExpectedOutcomes, KnownRows, OutcomeModel, fit_outcomes
+from engine.models.metrics.intervals import IntervalOrReason, Units, interval_around
+from engine.spec.metric_catalogue import ESTIMATED_BY_TASK
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+Method = Literal["calibrated", "reweighted", "prediction-powered"]
+
+FEWEST_KNOWN = 50
+"""Independent units of the reference, as many as count effectively, below which nothing is estimated."""
+FEWEST_KNOWN_OF_A_CLASS = 10
+"""Rows of each class that the reference must have."""
+FEWEST_EXPECTED = 10
+"""Expected rows of the rarer class below which metrics that compare the classes have no interval."""
+FEWEST_DEGREES = 50
+"""Degrees of freedom of the variance below which metrics of a regression have no interval: where few rows have most of
+the error, the rows at hand show too little of it, and intervals at 0.95 hold the value 8 times in 10 (simulated)."""
+_OF_RARER_CLASS = ("precision", "recall", "f1", "mcc", "roc_auc", "average_precision", "lift")
+_RANGES = {"calibration_error": (0.0, 1.0), "brier": (0.0, 2.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a batch that have a prediction.
+
+    Attributes
+    ----------
+    task
+        The task of the model.
+    predicted
+        What the model says of them.
+    scores
+        What the expected outcomes depend on, shape (n, outcomes) or (n, 1): see `KnownRows`.
+    units
+        Which rows are independent, and the confidence of the intervals.
+    gains
+        The gain of a row by true and predicted class, shape (2, 2).
+    losses
+        The losses of a regression that are defined, in the order of the outcomes.
+    """
+
+    task: str
+    predicted: Predicted
+    scores: Floats
+    units: Units
+    gains: Floats
+    losses: tuple[str, ...] = LOSSES
+
+    def take(self, rows: Bools) -> "Rows":
+        """Return some of the rows."""
+        codes = self.units.codes
+        if codes is not None:
+            codes = np.unique(codes[rows], return_inverse=True)[1].astype(np.int64)
+        units = Units(int(rows.sum()), self.units.confidence, codes)
+        return Rows(self.task, self.predicted.take(rows), self.scores[rows], units, self.gains, self.losses)
+
+    def measure(self, outcomes: Floats, noise: Floats, mass: Floats) -> ExpectedOrReasons:
+        """Return the metrics of outcomes, known or expected, shape (n, outcomes).
+
+        Parameters
+        ----------
+        noise
+            The variance of each outcome, shape (n, outcomes); 0 where it is known.
+        mass
+            How often each row counts, shape (n,).
+        """
+        with np.errstate(all="ignore"):
+            if self.task == "regression":
+                return expect_regression(outcomes, mass, self.losses)
+            if self.task == "binary_classification":
+                return expect_binary(self.predicted, outcomes, noise[:, 1], self.gains)
+            top = self.predicted.values if self.predicted.scores is None else self.predicted.scores.argmax(axis=1)
+            return expect_multiclass(self.predicted, outcomes, noise[np.arange(len(top)), top])
+
+    def expect(self, expected: ExpectedOutcomes) -> ExpectedOrReasons:
+        """Return the metrics that are to be expected."""
+        return self.measure(expected.outcomes, expected.noise, np.ones(len(expected.outcomes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Estimated performance of a model on a batch.
+
+    `metrics` holds every metric of the task that can be estimated; where a value is None, `reasons` has the reason.
+    `intervals` holds the low and high ends of their confidence intervals; where a value has none, `interval_reasons`
+    says why. `method` is None where there is no estimate at all. `rows` counts those of the batch that were used,
+    `reference_rows` those of the reference whose outcome is known, and `effective_units` how many equally weighted
+    units (entities, or rows) of the reference would tell as much.
+    """
+
+    metrics: Mapping[str, float | None]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    interval_reasons: Mapping[str, str] = field(default_factory=dict)
+    method: Method | None = None
+    rows: int = 0
+    reference_rows: int = 0
+    effective_units: float | None = None
+
+
+def refuse_estimates(task: str, reason: str) -> Estimates:
+    """Return no estimate of any metric of a task, with the reason."""
+    names = ESTIMATED_BY_TASK[task]
+    return Estimates(dict.fromkeys(names), dict.fromkeys(names, reason))
+
+
+def fit_reference(known: KnownRows) -> OutcomeModel | str:
+    """Learn from the reference what is to be expected of rows, or return the reason why it shows too little."""
+    rows = len(known.outcomes)
+    if not rows:
+        return "no row of the reference has a label and a prediction"
+    if not known.weights.any():
+        return "no row of the reference with a label is like the rows of the batch"
+    if known.classes and (counts := known.outcomes.sum(axis=0)).min() < FEWEST_KNOWN_OF_A_CLASS:
+        return (
+            f"too few labels: the reference has {int(counts.min()):,} rows of the rarest class, "
+            f"at least {FEWEST_KNOWN_OF_A_CLASS} are needed"
+        )
+    if (effective := known.effective_units) < FEWEST_KNOWN:
+        noun, what = known.units.noun, "have a label"
+        if known.units.count >= FEWEST_KNOWN:
+            what = f"count as much as only {effective:,.0f}, so unlike the batch are they"
+        return f"{known.units.count:,} {noun} of the reference {what}, at least {FEWEST_KNOWN} are needed"
+    return fit_outcomes(known)
+
+
+def estimate_performance(rows: Rows, model: OutcomeModel, *, reweighted: bool = False) -> Estimates:
+    """Estimate the performance on rows whose outcome is not known.
+
+    Parameters
+    ----------
+    model
+        What the reference shows, of `fit_reference`.
+    reweighted
+        Whether its rows were weighted to stand for the batch.
+    """
+    if not len(rows.scores):
+        return refuse_estimates(rows.task, "no row of the batch has a prediction")
+    expected = model.expect(rows.scores)
+    found = rows.expect(expected)
+    rarer = float(expected.outcomes.sum(axis=0).min()) if model.is_binary else np.inf
+    bounds = {
+        name: find_interval(
+            name, one, expected.variance(one, rows.units), rows.units, rarer, model, expected.count_degrees(one)
+        )
+        for name, one in iterate_expected(found)
+    }
+    return assemble_estimates(rows.task, found, bounds, "reweighted" if reweighted else "calibrated", model, rows)
+
+
+def find_interval(
+    name: str, of: Expected, variance: float, units: Units, rarer: float, model: OutcomeModel, degrees: float
+) -> IntervalOrReason:
+    """Return the interval of an estimate.
+
+    Parameters
+    ----------
+    rarer
+        The expected rows of the rarer of two classes; infinite if that does not matter.
+    degrees
+        The degrees of freedom of the variance.
+    """
+    if not model.known.classes and degrees < FEWEST_DEGREES:
+        return (
+            "no interval: few rows have most of the error, so they do not show how far chance could move it "
+            f"({degrees:,.0f} degrees of freedom, at least {FEWEST_DEGREES} needed)"
+        )
+    if name in _OF_RARER_CLASS and rarer < FEWEST_EXPECTED:
+        return (
+            f"no interval: about {rarer:,.0f} rows of the rarer class are expected, at least {FEWEST_EXPECTED} needed"
+        )
+    count = min(units.count, floor(model.known.effective_units))
+    bound = interval_around(of.value, sqrt(variance), count, units, of.scale)
+    low, high = _RANGES.get(name, (-np.inf, np.inf))
+    return bound if isinstance(bound, str) else (max(low, bound[0]), min(high, bound[1]))
+
+
+def assemble_estimates(
+    task: str,
+    found: ExpectedOrReasons,
+    bounds: Mapping[str, IntervalOrReason],
+    method: Method,
+    model: OutcomeModel,
+    rows: Rows,
+) -> Estimates:
+    """Return values, intervals and reasons as one record."""
+    values = {name: found[name] for name in ESTIMATED_BY_TASK[task]}
+    return Estimates(
+        {name: one.value if isinstance(one, Expected) else None for name, one in values.items()},
+        {name: one for name, one in values.items() if isinstance(one, str)},
+        {name: bound for name, bound in bounds.items() if not isinstance(bound, str)},
+        {name: bound for name, bound in bounds.items() if isinstance(bound, str)},
+        method,
+        len(rows.scores),
+        len(model.known.outcomes),
+        model.known.effective_units,
+    )

@@ -1,0 +1,1 @@
+"""Performance metrics of rows that have a label, with their confidence intervals."""

@@ -1,0 +1,263 @@
+"""Reading the files of a project: the spec, and the files that it includes, merged into one tree.
+
+The entries of a section of an included file are added to the same section of the project, and never merged with each
+other: a resource is declared completely in one file, and its paths are relative to that file's folder. Every node keeps
+its position in the file that it is from.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_origin
+
+from engine.digests import digest_json, digest_texts
+from engine.errors import Position, SpecError
+from engine.spec.confinement import Confinement, confine_deployment, select_given
+from engine.spec.diagnostics import Findings
+from engine.spec.files.source import Source, read_source
+from engine.spec.files.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
+from engine.spec.resources.project import ProjectResource
+from engine.spec.revision_file import RELEASES_FOLDER, Revision, is_revision_text, parse_revision, replace_resources
+
+SECTIONS = tuple(name for name, info in ProjectResource.model_fields.items() if get_origin(info.annotation) is dict)
+MAX_FILES = 100
+
+
+@dataclass(slots=True)
+class SpecFiles:
+    """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
+
+    `folder` is that of the spec. What is written goes to `home` instead, which is another folder in a deployment alone.
+    `revision` is that of the deployment, if the spec was released, and `confinement` what it may reach, if it is on a
+    node. `missing` are files that are named, but cannot be
+    read. `digests` are those of the texts that were read, in order.
+    `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
+    """
+
+    root: MapNode
+    folder: Path
+    home: Path
+    revision: Revision | None = None
+    confinement: Confinement | None = None
+    paths: list[Path] = field(default_factory=list)
+    missing: list[Path] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    folders: dict[tuple[str, str], Path] = field(default_factory=dict)
+    complete: bool = True
+
+
+def read_files(path: Path, findings: Findings) -> SpecFiles:
+    """Read the spec and all files that it includes. A file that cannot be read is a finding."""
+    files = SpecFiles(MapNode(Position(str(path))), path.parent, path.parent)
+    _read_into(path, None, files, (), findings)
+    return files
+
+
+def read_released_files(path: Path, release: Path, findings: Findings) -> SpecFiles:
+    """Read the spec of a release, and all files that it includes; none of them may lie elsewhere."""
+    files = SpecFiles(MapNode(Position(str(path))), path.parent, path.parent)
+    _read_into(path, None, files, (), findings, release.resolve())
+    return files
+
+
+def leads_inside(path: Path, folder: Path) -> bool:
+    """Tell whether a path, with all links followed, lies in a real folder."""
+    try:
+        return path.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a NUL in the name
+        return False
+
+
+def find_home(files: SpecFiles, folder: Path) -> Path:
+    """Return the folder that takes what would be written to a folder of the spec, or to one below it."""
+    inside = Path(os.path.relpath(folder, files.folder))
+    return files.home if ".." in inside.parts else files.home / inside
+
+
+def _read_into(
+    path: Path,
+    included_at: Position | None,
+    files: SpecFiles,
+    chain: tuple[Path, ...],
+    findings: Findings,
+    release: Path | None = None,
+) -> None:
+    """Read a file into `files`, and then the files that it includes.
+
+    `included_at` is the entry of `include:` that names the file, None for the spec itself. `chain` holds the files
+    from the spec to the one that includes this one. `release` is the folder of a release, in which all must lie.
+    """
+    real = _make_absolute(path)
+    if real in chain:
+        names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
+        help_ = "remove one of these entries of include"
+        findings.error(
+            included_at or Position(str(path)), "include-cycle", f"these files include each other: {names}", help_
+        )
+        files.complete = False
+        return
+    if real in map(_make_absolute, files.paths):
+        return  # two files may include a third, which is read once
+    if len(files.paths) >= MAX_FILES:
+        findings.error(included_at or Position(str(path)), "include", f"a project may have at most {MAX_FILES} files")
+        files.complete = False
+        return
+    if release is not None and not leads_inside(path, release):
+        message = f"{path} is not part of the release {release}: a spec includes only files of its bundle"
+        findings.error(included_at or Position(str(path)), "reach", message, "pack the file into the bundle")
+        files.complete = False
+        return
+    # A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
+    reading = Findings()
+    source = read_source(path, reading)
+    if included_at and reading and reading[0].code == "file":
+        help_ = "a path in include starts from the folder of the file that names it"
+        findings.error(included_at, "include", f"{path}: {reading[0].message}", help_)
+        files.missing.append(path)
+        files.complete = False
+        return
+    findings += reading
+    files.paths.append(path)
+    files.digests.append(digest_texts(source.text if source else ""))
+    if (
+        source is not None
+        and not chain
+        and release is None
+        and files.revision is None
+        and is_revision_text(source.text)
+    ):
+        _read_released(path, source, files, findings)
+        return
+    tree = parse_yaml(source, findings) if source else None
+    if tree is None:
+        files.complete = False
+        return
+    if not isinstance(tree, MapNode):
+        files.complete = False
+        what = "a list" if isinstance(tree, ListNode) else "a text"
+        findings.error(
+            tree.position,
+            "wrong-value",
+            f"a spec must be a mapping of keys to values, found {what}",
+            "start with: version: 1",
+        )
+        return
+    if not chain:
+        files.root.position = tree.position
+    for key, entry in tree.entries.items():
+        if key == "include":
+            if not chain:  # the tree keeps the `include:` of the spec itself; those of included files are only followed
+                files.root.entries[key] = entry
+        elif key in SECTIONS and isinstance(entry.value, MapNode):
+            _merge_section(key, entry, entry.value, path, files, findings)
+        elif key == "version" and key in files.root.entries and isinstance(entry.value, ScalarNode):
+            _check_same_version(entry, entry.value, files, findings)
+        else:
+            _add_unique_entry(files.root, entry, f'"{key}"', findings)
+    for item in _list_included_files(tree):
+        _read_into(path.parent / item.text, item.position, files, (*chain, real), findings, release)
+
+
+def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findings) -> None:
+    """Read the spec that the revision in a file has released, and put in place what the revision replaces."""
+    found = parse_revision(source, findings)
+    if found is None:
+        files.complete = False
+        return
+    files.revision, replaced = found
+    spec, files.home = (Path(os.path.normpath(path.parent / one)) for one in (files.revision.spec, files.revision.home))
+    files.folder = spec.parent
+    release = path.parent / ".." / RELEASES_FOLDER / files.revision.bundle
+    _read_into(spec, None, files, (), findings, release.resolve() if files.revision.node else None)
+    replace_resources(files.root, replaced, files.revision.active)
+    _place_data(files, files.revision)
+    if files.revision.node:
+        _confine(files, files.revision, path.parent, release, findings)
+
+
+def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
+    """Let what node.yaml gives take the place of what the spec and its settings declare."""
+    from engine.spec.node_file import load_node  # which reads the files of a spec as this module does
+
+    try:
+        node = load_node(Path(os.path.normpath(folder.absolute() / revision.node)))
+    except SpecError as wrong:
+        findings += wrong.diagnostics
+        files.complete = False
+        return
+    files.digests.append(
+        digest_json(node.written_data())
+    )  # but it is not among the files of the project, which a bundle would hold
+    given = select_given(node, revision.deployment, files.root)
+    replace_resources(files.root, given, {})
+    if node.address is not None and (node.resources.url is not None or "server" not in revision.replaced):
+        _place_server(files.root, node.address, Position(str(node.path)))
+    files.confinement = confine_deployment(node, revision, release, files.home)
+    for place in files.confinement.given:
+        files.folders[place] = node.path.parent
+
+
+def _place_server(root: MapNode, address: str, at: Position) -> None:
+    """Let links in messages begin with an address, whatever the bundle says."""
+    url = MapEntry(ScalarNode(at, "url", "url"), ScalarNode(at, address, address, '"'))
+    root.entries["server"] = MapEntry(ScalarNode(at, "server", "server"), MapNode(at, {"url": url}))
+
+
+def _place_data(files: SpecFiles, revision: Revision) -> None:
+    """Let the paths of data that are not part of the release start in the home of the deployment."""
+    for section in ("connections", "datasets"):
+        declared = files.root.get(section)
+        for name, entry in declared.entries.items() if isinstance(declared, MapNode) else ():
+            kind = entry.value.get("kind") if isinstance(entry.value, MapNode) else None
+            if section == "datasets" and name in revision.included:
+                files.folders[section, name] = files.folder
+            elif section == "connections" or not isinstance(kind, ScalarNode) or kind.value in ("file", "stored"):
+                files.folders[section, name] = find_home(files, files.folders.get((section, name), files.folder))
+
+
+def _make_absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  Path.resolve raises ValueError if the name contains a NUL
+
+
+def _list_included_files(tree: MapNode) -> list[ScalarNode]:
+    """Return the entries of `include:`. The validator reports entries of a wrong type."""
+    value = tree.get("include")
+    return [i for i in value.items if isinstance(i, ScalarNode) and i.text] if isinstance(value, ListNode) else []
+
+
+def _merge_section(
+    section: str, entry: MapEntry, value: MapNode, path: Path, files: SpecFiles, findings: Findings
+) -> None:
+    """Add the entries of a section of one file to the section of the project."""
+    into = files.root.entries.setdefault(section, MapEntry(entry.key, MapNode(value.position)))
+    if not isinstance(into.value, MapNode):  # another file has left the section empty
+        files.root.entries[section] = into = MapEntry(entry.key, MapNode(value.position))
+    for name, resource in value.entries.items():
+        files.folders.setdefault((section, name), path.parent)
+        if isinstance(into.value, MapNode):
+            _add_unique_entry(into.value, resource, f'{section}: "{name}"', findings)
+
+
+def _add_unique_entry(into: MapNode, entry: MapEntry, what: str, findings: Findings) -> None:
+    """Add an entry to a mapping, or report that an earlier file declares the same key."""
+    first = into.entries.setdefault(entry.key.text, entry)
+    if first is not entry:
+        findings.error(
+            entry.key.position,
+            "duplicate-key",
+            f"{what} is already declared in {first.key.position.file}, line {first.key.position.line}",
+            "a name must be declared in one file only: remove or rename one of the two",
+            also=first.key.position,
+        )
+
+
+def _check_same_version(entry: MapEntry, value: ScalarNode, files: SpecFiles, findings: Findings) -> None:
+    first: YamlNode | None = files.root.get("version")
+    if isinstance(first, ScalarNode) and first.value != value.value:
+        findings.error(
+            value.position,
+            "duplicate-key",
+            f"this file declares version {value.text}, but {first.position.file} declares version {first.text}",
+            "use the same version in all files, or declare it in the first one only",
+            also=first.position,
+        )

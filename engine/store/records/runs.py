@@ -1,0 +1,92 @@
+"""The records of runs: their steps, their events and their ends."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from engine.errors import Position
+from engine.evaluation.bounds import CheckBounds, bounds_to_json
+from engine.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """The result of one step of a run. `turn` holds the variables of its iteration of `for_each`."""
+
+    name: str
+    kind: str
+    outcome: Outcome
+    started: datetime
+    ended: datetime
+    reused: bool = False
+    reason: str = ""
+    turn: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact of a run: what happened, the value, the range that it was checked against, and where."""
+
+    kind: Literal["check", "step", "delivery", "run"]
+    severity: Literal["info", "warning", "error"]
+    what: str
+    at: datetime
+    value: float | None = None
+    range: CheckBounds | None = None
+    where: str = ""
+    position: Position | None = None
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Return an event by the names of its fields; `range` by the keys of the spec."""
+    return {one.name: getattr(event, one.name) for one in fields(event)} | {
+        "range": bounds_to_json(event.range),
+        "position": event.position and asdict(event.position),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a scenario. `outcome` and `ended` are None while it is RUNNING. `who` is user@host.
+
+    `as_of` is the moment that it stands for; None for runs from before moments were recorded. `fire` is the number of
+    the fire that it answers, None if it was started otherwise; `spec` is the digest of the spec that it has loaded, and
+    `release` the bundle that it is from, None outside of deployments.
+    """
+
+    id: str
+    project: str
+    scenario: str
+    started: datetime
+    who: str
+    trigger: str = "manual"
+    parent: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    as_of: datetime | None = None
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    fire: int | None = None
+    spec: str | None = None
+    release: str | None = None
+    steps: tuple[StepRecord, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """RUNNING, or the outcome."""
+        return self.outcome.value if self.outcome else "RUNNING"
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """The end of a run: `number` counts the ends of a project, in the order in which they were recorded.
+
+    `as_of` is the moment that the run stood for; None if that, or the run, is not kept any more.
+    """
+
+    number: int
+    run: str
+    scenario: str
+    outcome: Outcome
+    as_of: datetime | None = None
