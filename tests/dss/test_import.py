@@ -115,7 +115,7 @@ def test_what_is_no_project_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(UsageError, match=r"params\.json"), open_project_files(tmp_path):
         pass
-    with pytest.raises(BundleError, match="no zip archive"), open_project_files(tmp_path / "empty.zip"):
+    with pytest.raises(BundleError, match="not a zip archive"), open_project_files(tmp_path / "empty.zip"):
         pass
 
 
