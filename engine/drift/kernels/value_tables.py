@@ -11,6 +11,7 @@ from engine.drift.kernels.lazy import kernel
 Values = NDArray[Any]
 """float64 or int64."""
 Counts = NDArray[np.int64]
+Sums = NDArray[np.float64]
 
 
 _FEWEST_SHARED, _MOST_SHARED = 1 << 16, 1 << 20
