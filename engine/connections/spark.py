@@ -5,6 +5,7 @@ process of a driver is started here and not by pyspark, because pyspark would pu
 into its command line, and would let it write into the output of the engine.
 """
 
+import logging
 import os
 import re
 import socket
@@ -21,6 +22,7 @@ from engine.connections.database_errors import DatabaseError, require_package
 from engine.connections.spark_errors import explain_spark_error, explain_start, translate_spark_error
 from engine.connections.spark_settings import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
 from engine.connections.spark_waits import bound_waits_of_client, watch_executors
+from engine.errors import DataError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -35,6 +37,8 @@ _SETTINGS_OF_DRIVER = {
 _SETTINGS_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """Those of a Spark in this machine: its name may lead to no address, or to one of a network that is not there."""
 
+_ADDRESS = re.compile(r"(?<=[/,@])([^/:,@]+):(\d+)")
+"""The host and the port of each server that a url names."""
 
 _opened: list[tuple[str, Mapping[str, str], "SparkSession"]] = []
 """The Spark of this process: its url, its settings and its session; empty if none is running."""
@@ -68,20 +72,30 @@ def open_spark(url: str, options: Mapping[str, str], secret: Mapping[str, str]) 
             "this run has started Spark with another url or other options, and a process has one Spark: use one "
             "connection for all datasets of a run"
         )
-    if found := re.fullmatch(r"(?:spark|sc)://([^:/;]+):(\d+)\b.*", url):
-        _require_answer(found[1], int(found[2]))
+    _require_answer(url)
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).disabled = True  # they write Java's stack of errors that are told
     with catch_warnings(action="ignore"):  # those of pyspark about itself are nothing that users could act on
         session = _connect(url, wanted) if url.startswith("sc://") else _start_driver(url, options, wanted)
     _opened.append((url, wanted, session))
     return session
 
 
-def _require_answer(host: str, port: int) -> None:
-    """Raise a DatabaseError if nobody listens: pyspark would try for minutes."""
-    try:
-        socket.create_connection((host, port), timeout=10).close()
-    except OSError as error:
-        raise DatabaseError(f"no Spark answers at {host}:{port}: {error.strerror or error}", transient=True) from None
+def _require_answer(url: str) -> None:
+    """Raise a DatabaseError if nobody listens at an address of a url: pyspark would try for minutes.
+
+    A cluster may have several masters, of which the others wait until the first is gone.
+    """
+    silent = []
+    for host, port in _ADDRESS.findall(url.partition(";")[0]):
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            silent.append(f"{host}:{port}: {error.strerror or error}")
+        else:
+            return
+    if silent:
+        raise DatabaseError(f"no Spark answers at {'; nor at '.join(silent)}", transient=True)
 
 
 def _connect(url: str, options: Mapping[str, str]) -> "SparkSession":
@@ -133,8 +147,15 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
             session = SparkSession(context)
         except Exception as error:  # noqa: BLE001  # of pyspark or py4j: no class is common to them
             raise explain_start(error, url, _read_end(said)) from None
+    _silence_end_of_java(context)
     watch_executors(context)
     return session
+
+
+def _silence_end_of_java(context: Any) -> None:
+    """Keep pyspark and py4j from writing tracebacks beside the error that is told if Java ends."""
+    context._accumulatorServer.handle_error = lambda *_: None
+    logging.getLogger().addFilter(lambda record: record.module != "java_gateway")  # py4j writes to the root logger
 
 
 def _make_conf(kind: Any, settings: Mapping[str, str]) -> Any:
@@ -176,6 +197,8 @@ def explain_spark_errors(place: str) -> Iterator[None]:
         told = translate_spark_error(error)
         if isinstance(told, DatabaseError):
             raise DatabaseError(f"{place}: {told}", transient=told.transient) from None
+        if isinstance(told, DataError):
+            raise DataError(f"{place}: {told}") from None
         if told is not None:
             raise told from None
         raise

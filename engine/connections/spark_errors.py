@@ -18,6 +18,9 @@ _LOG_ERROR = re.compile(
 _DETAILS = re.compile(r'<_\w+ of RPC .*?\bdetails = "(.*?)"', re.DOTALL)
 """What an error of grpc says, whose text is that of a Python object."""
 
+_PLACE = re.compile(r'^ +File "(.+)", line (\d+), in ', re.MULTILINE)
+"""A line of a traceback of Python."""
+
 _WAITED = re.compile(r"Exception thrown in awaitResult:\s*$")
 _NO_PACKAGE = re.compile(r"DATA_SOURCE_NOT_FOUND|Class org\.apache\.hadoop\.fs\.[\w.]+ not found")
 _MISSING_ENGINE = re.compile(r"No module named '(engine|polars|numba|pyarrow|skops|sklearn)\b")
@@ -34,6 +37,12 @@ def translate_spark_error(error: BaseException) -> errors.EngineError | None:
 
     An error of this package that an executor has raised is returned as what it is.
     """
+    if isinstance(error, ConnectionError | EOFError) or type(error).__name__ == "Py4JNetworkError":
+        return DatabaseError(
+            "the Java process of Spark has ended: the system may have ended it because memory was short; give it less "
+            "by spark.driver.memory, or run it where there is more",
+            transient=True,
+        )
     if type(error).__module__.partition(".")[0] not in ("pyspark", "py4j", "grpc"):
         return None
     return _find_own_error(str(error)) or explain_spark_error(error)
@@ -115,7 +124,8 @@ def _shorten_message(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if any(line.startswith("Traceback ") for line in lines):
         last = [line for line in lines if re.match(r"(?:\w+\.)*\w+(?:Error|Exception|Fault|Problem)?: ", line)]
-        return _STATE.sub("", last[-1] if last else lines[-1]).strip()
+        places = [f"{file}:{line}: " for file, line in _PLACE.findall(text) if "pyspark" not in file]
+        return "".join(places[-1:]) + _STATE.sub("", last[-1] if last else lines[-1]).strip()
     told = []
     for line in lines:
         if _FRAME.match(line):

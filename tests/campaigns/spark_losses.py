@@ -47,6 +47,7 @@ TRIALS = {
     "master worker1 worker2": NO_EXECUTOR,
     "executors": "SUCCESS",
     "executors again and again": NO_EXECUTOR,
+    "java": "the Java process of Spark has ended",
     "connect": NO_SERVER,
     "connect: worker1 worker2": NO_EXECUTOR,
 }
@@ -119,6 +120,8 @@ def try_loss(name: str, expected: str, folder: Path) -> list[str]:
         for process in name.replace("connect: ", "").split():
             if process in processes:
                 os.killpg(processes[process].pid, signal.SIGKILL)
+        if name == "java":  # that of the driver
+            os.kill(int(subprocess.check_output(["pgrep", "-P", str(run.pid), "java"])), signal.SIGKILL)
         while "executors" in name and run.poll() is None:
             kill_executors(folder)
             if "again" not in name:

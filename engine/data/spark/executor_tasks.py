@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from engine.connections.spark_versions import require_versions
+
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Schema
 
@@ -26,12 +28,12 @@ def apply_to_batches(work: FrameTask, names: Sequence[str]) -> "Task":
 
     The columns of the batches get these names: Spark runs no task on columns that have points in theirs.
     """
-    return partial(_run_work, work, list(names))
+    return require_versions(partial(_run_work, work, list(names)))
 
 
 def give_arrow_rows(work: FrameTask, names: Sequence[str], schema: "Schema") -> "Task":
     """Return the task that does some work as `apply_to_batches`, and gives the rows of its frames with a schema."""
-    return partial(_give_rows_of_work, work, list(names), schema)
+    return require_versions(partial(_give_rows_of_work, work, list(names), schema))
 
 
 def _give_rows_of_work(

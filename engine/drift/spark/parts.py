@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from engine.connections.spark_versions import require_versions
 from engine.drift.reading.blocks import rows_per_block
 from engine.drift.reading.sources import translate_read_errors
 from engine.drift.spark.errors import translate_spark_errors
@@ -54,7 +55,8 @@ class PartitionedRows:
         aligning = pack_expressions(self._list_aligning(names))
         with translate_spark_errors():
             read = self.select(names).coalesce(MOST_PARTS)
-            parts = read.mapInArrow(partial(_work_on_part, names, aligning, work), _RESULTS)
+            task = require_versions(partial(_work_on_part, names, aligning, work))
+            parts = read.mapInArrow(task, _RESULTS)
             ordered = parts.repartition("key").sortWithinPartitions("key", "part")
             merged = ordered.mapInArrow(partial(_merge_results, merge), _RESULTS).toArrow()
         return dict(zip(merged["key"].to_pylist(), merged["result"].to_pylist(), strict=True))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from engine.connections.spark_versions import require_versions
 from engine.drift.kernels.sampling_keys import make_keys_below
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.sampling import HASH_COLUMN, draw_lowest, limit_rows, repeat_drawn_rows
@@ -47,7 +48,9 @@ def read_row_sample(
         if not names:
             return pl.DataFrame()
         selected = PartitionedRows(frame).select(names)
-        hashed = selected.mapInArrow(partial(_hash_rows, names), "hash bigint").groupBy("hash").count()
+        hashed = (
+            selected.mapInArrow(require_versions(partial(_hash_rows, names)), "hash bigint").groupBy("hash").count()
+        )
 
         def find_below(bound: np.uint64) -> tuple[Hashes, Hashes]:
             below = hashed.mapInArrow(partial(_find_below, seed, int(bound)), "key bigint, hash bigint").toArrow()
