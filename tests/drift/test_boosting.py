@@ -100,7 +100,7 @@ def test_a_column_of_many_categories_without_drift_is_left_alone():
 def test_of_columns_that_gain_as_much_the_first_is_asked():
     """The second half of the columns repeats the first, and is searched by another thread: there are enough rows."""
     rng = np.random.default_rng(0)
-    n = 5_000
+    n = 10_000
     batch = rng.random(n) < 0.5
     codes = rng.integers(0, 100, (n, 30)).astype(np.uint8) + 3 * (batch & (rng.random(n) < 0.4))[:, None].astype(
         np.uint8

@@ -22,8 +22,8 @@ from engine.drift.threads import THREADS, parallel_map
 LEAVES = 31
 LEARNING_RATE = 0.1
 
-_FEWEST_PARALLEL_SUMS = 200_000
-"""Sums that a split reads or writes, below which threads take longer than one alone: a third of a millisecond."""
+_FEWEST_PARALLEL_SUMS = 400_000
+"""Sums that a split adds to or reads, of both leaves, below which threads save no time: a third of a millisecond."""
 
 _ROWS_PER_BLOCK = 512
 """Rows that go down a tree together: their codes stay in the processor's nearest cache."""
@@ -206,7 +206,7 @@ def _grow_tree(
             )
             return (gain, column, left[0]), (new_gain, new_column, left[1])
 
-        work = len(moved) * codes.shape[1] + int(starts[-1])
+        work = len(moved) * codes.shape[1] + 2 * int(starts[-1])
         found = parallel_map(search, parts) if work >= _FEWEST_PARALLEL_SUMS else [search((0, codes.shape[1]))]
         # of equal gains that of the first column, as if one thread had searched all of them
         of_old, of_new = (max(leaf, key=lambda one: one[0]) for leaf in zip(*found, strict=True))
