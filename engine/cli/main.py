@@ -10,7 +10,6 @@ import re
 import sys
 import threading
 from collections.abc import Sequence
-from types import FunctionType
 from typing import TYPE_CHECKING
 
 from engine import __version__
@@ -26,19 +25,11 @@ if TYPE_CHECKING:
 EXIT_SECONDS = 5.0
 """Seconds that threads of users' functions may take to end after the command has."""
 
-FRAME_SLOTS = 60_000
-"""Slots of 8 bytes that the first frame reserves, for itself and for the frames of all that it calls.
-
-Python takes memory for frames from the system in pieces of 16 kB, and gives a piece back as soon as its first frame
-ends. So a loop whose calls begin a new piece asks the system at each call: 2,400 times in a short run, a thirtieth of
-its time. The piece of a frame that needs more is larger. What is not used of it costs nothing.
-"""
-
 
 def main() -> None:
     """Run the command line and exit with an exit code of the reference page."""
     set_up_standard_streams()
-    code: int = FunctionType(_main.__code__.replace(co_stacksize=FRAME_SLOTS), globals())()
+    code = _main()
     _limit_exit(code)
     gc.freeze()  # skip the last garbage collection, a tenth of a short command's time: the process ends anyway
     sys.exit(code)
@@ -68,7 +59,7 @@ def _main() -> int:
     try:
         answered = answer_plain_arguments(sys.argv[1:])
         code = _run_verb(sys.argv[1:]) if answered is None else int(answered)
-        sys.stdout.flush()  # here, where a closed pipe is handled, and not when Python ends
+        sys.stdout.flush()
         if code == ExitCode.INTERRUPTED:  # typer has turned the interruption into an exit code
             raise KeyboardInterrupt
         return code
@@ -84,8 +75,7 @@ def _main() -> int:
     except EngineError as error:
         print(f"engine: error: {error}", file=sys.stderr)
         return ExitCode.COULD_NOT_RUN
-    except BrokenPipeError:  # the reader (`head`, say) has closed the pipe; the flush at exit must not fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # of a command that ends with the reader of its answers
         return ExitCode.OK
     except (SystemExit, GeneratorExit):
         raise

@@ -8,9 +8,12 @@ of the process.
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING, TextIO
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
     from engine.spec import ProjectSpec
 
 
@@ -43,9 +46,33 @@ def _separate_answer(stdout: TextIO | None) -> TextIO:
     return _open_stream(answer, encoding)
 
 
+class _AnswerFile(FileIO):
+    """A file for the answer. If its reader (`head`, say) has closed it, the rest is dropped: the exit code counts."""
+
+    ends_with_reader = False
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            if self.ends_with_reader:
+                raise
+            return memoryview(data).nbytes
+
+
+def end_with_reader() -> None:
+    """Let a command that answers again and again end, by a `BrokenPipeError`, when its reader has closed the answer."""
+    answer: Any = sys.stdout  # perhaps in a stream that masks secrets
+    answer.buffer.raw.ends_with_reader = True
+
+
 def _open_stream(descriptor: int, encoding: str) -> TextIO:
     # A character that the encoding lacks is written as an escape: no name of a file or a column stops the output.
-    return open(descriptor, "w", encoding=encoding, errors="backslashreplace")
+    file = _AnswerFile(descriptor, "w")
+    return TextIOWrapper(BufferedWriter(file), encoding, "backslashreplace", line_buffering=file.isatty())
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -9,6 +9,7 @@ import typer
 from engine.cli import restore_garbage_collection
 from engine.cli.interruptions import treat_signals_as_interruptions
 from engine.cli.options import Variables, parse_variables
+from engine.cli.standard_streams import end_with_reader
 from engine.errors import UsageError
 
 
@@ -40,6 +41,7 @@ def command(
     if scenario and len(specs) > 1:
         raise UsageError("--scenario names a scenario of one spec, but several specs are given")
 
+    end_with_reader()
     from engine.cli.printers.watch_printers import WatchPrinter
     from engine.service.watch.watch_loop import watch_specs
 
