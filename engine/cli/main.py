@@ -75,8 +75,6 @@ def _main() -> int:
     except EngineError as error:
         print(f"engine: error: {error}", file=sys.stderr)
         return ExitCode.COULD_NOT_RUN
-    except BrokenPipeError:  # of a command that ends with the reader of its answers
-        return ExitCode.OK
     except (SystemExit, GeneratorExit):
         raise
     except BaseException as bug:  # noqa: BLE001 - the last boundary, also for a panic of polars: reported as a bug

@@ -1,6 +1,7 @@
 """`engine watch`: runs what a change concerns, as soon as a spec, a Python file beside it or a file of data changes."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,10 +48,11 @@ def command(
 
     restore_garbage_collection()
     treat_signals_as_interruptions()
-    watch_specs(
-        list(dict.fromkeys(specs)),
-        parse_variables(var),
-        scenario or (),
-        environ=os.environ,
-        listener=WatchPrinter(format_, verbose=verbose),
-    )
+    with suppress(BrokenPipeError):  # the reader of the results has gone
+        watch_specs(
+            list(dict.fromkeys(specs)),
+            parse_variables(var),
+            scenario or (),
+            environ=os.environ,
+            listener=WatchPrinter(format_, verbose=verbose),
+        )
