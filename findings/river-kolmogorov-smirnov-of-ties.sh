@@ -4,7 +4,7 @@
 # whole numbers is not 0 if they are equal: it is about the share of their most
 # frequent value. Between equal values, all of the first stream come before all of
 # the second, and the distance is also measured between them. Two streams of 2,000
-# counts of one distribution get 0.28 or more, where one in twenty such pairs should
+# counts of one distribution get about 0.28, where one in twenty such pairs should
 # exceed 0.043. For numbers that are never equal the statistic is the right one.
 #
 # Whom it concerns: whoever watches counts, ages, prices or marks in a stream.

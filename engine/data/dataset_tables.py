@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.databases.reading import DatabaseRows
 from engine.data.file_datasets import read_declared_texts
 from engine.data.files import DatasetFiles
 from engine.data.kept_rows import KeptState
@@ -23,6 +22,9 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.variable_references import Value
+
+if TYPE_CHECKING:
+    from engine.data.databases.reading import DatabaseRows
 
 
 def describe_files(
@@ -51,7 +53,7 @@ def describe_files(
     )
 
 
-def describe_database_rows(name: str, dataset: StoredDataset, rows: DatabaseRows) -> Table:
+def describe_database_rows(name: str, dataset: StoredDataset, rows: "DatabaseRows") -> Table:
     """Return the table of rows that were read from a database."""
     files = read_declared_texts(rows.path, dataset)
     return Table(
@@ -139,7 +141,7 @@ def describe_query(
 
 
 def describe_pushed_query(
-    name: str, dataset: QueryDataset, inputs: Sequence[str], rows: DatabaseRows, project: ProjectSpec
+    name: str, dataset: QueryDataset, inputs: Sequence[str], rows: "DatabaseRows", project: ProjectSpec
 ) -> Table:
     """Return the table of a query whose rows its database has computed."""
     frame = pl.scan_parquet(rows.path, glob=False).drop(rows.hidden)

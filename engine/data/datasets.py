@@ -36,8 +36,6 @@ from engine.data.fingerprints import check_hashable, hash_frame
 from engine.data.kept_files import KeptFile
 from engine.data.kept_objects import KeptObject
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
-from engine.data.spark.reading import SparkData, describe_spark_data, hold_spark_data
-from engine.data.spark.spark_rows import hold_spark_rows
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.data.watched_files import WatchedFiles
@@ -48,7 +46,6 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.code_folder import CodeFolder
 from engine.spec.dataset_inputs import list_own_inputs
-from engine.spec.disturbances import Drill
 from engine.spec.resources.connections import COLLECT_ROWS
 from engine.spec.resources.datasets import AnyDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.secrets import Secrets
@@ -56,6 +53,8 @@ from engine.spec.stored_data import DatabaseTable
 
 if TYPE_CHECKING:
     from engine.data.databases.reading import DatabaseRows
+    from engine.data.spark.reading import SparkData
+    from engine.spec.disturbances import Drill
 
 
 class Datasets:
@@ -122,7 +121,7 @@ class Datasets:
         other._opened = {}
         return other
 
-    def with_drill(self, drill: Drill | None) -> Self:
+    def with_drill(self, drill: "Drill | None") -> Self:
         """Return the same datasets, of which some have disturbed rows; or, with None, all as they are."""
         if drill == self.drill:
             return self
@@ -260,6 +259,8 @@ class Datasets:
                 name, dataset, queries.plan_query(query, inputs), fingerprint, inputs, values, kept
             )
         if isinstance(dataset, StoredDataset) and (place := self.project.find_spark_data(name)):
+            from engine.data.spark.reading import describe_spark_data
+
             held = self._stored_rows.open_spark_data(self.project, name, place)
             facts = {"connection": place.connection, place.key: place.name, "rows": held.rows.count}
             return (id(held),), lambda: describe_spark_data(name, dataset, held, facts)
@@ -302,16 +303,21 @@ class Datasets:
             hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
         returned = self._function_results[key]
         made_of = (id(returned), kept and kept.key)
-        if isinstance(returned, SparkData):
+        if not isinstance(returned, tuple):
+            from engine.data.spark.reading import describe_spark_data
+
             return made_of, lambda: describe_spark_data(name, dataset, returned, facts, kept)
         return made_of, lambda: describe_function_rows(name, dataset, *returned, facts, kept)
 
     def _call_function(
         self, code: CodeFolder, dataset: PythonDataset
-    ) -> tuple[pl.DataFrame | pl.LazyFrame, str] | SparkData:
+    ) -> "tuple[pl.DataFrame | pl.LazyFrame, str] | SparkData":
         """Return the function's frame, and the frame's fingerprint."""
         frame = call_frame_function(code, dataset.function, dataset.arguments)
         if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
+            from engine.data.spark.reading import hold_spark_data
+            from engine.data.spark.spark_rows import hold_spark_rows
+
             rows = hold_spark_rows(frame, f"what {dataset.function} returned")
             return hold_spark_data(rows, COLLECT_ROWS, self._scratch)
         with translate_user_code_errors(code.path.absolute(), f"reading what {dataset.function} returned"):

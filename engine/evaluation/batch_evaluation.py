@@ -233,14 +233,14 @@ def _drifted_metrics(compared: drift.Drift, nothing: str | None) -> dict[str, Me
 
 def _column_drift_metrics(compared: drift.Drift) -> dict[str, MetricValue]:
     """Return the metrics `statistic.column` of every column."""
+    # the end of a name, ".column", is made once per column, not once per metric
+    columns = [(str(MetricName("", name)), column) for name, column in compared.columns.items()]
     metrics = {
-        str(MetricName(statistic, name)): metric
-        for name, column in compared.columns.items()
+        f"{statistic}{of_column}": metric
+        for of_column, column in columns
         for statistic, metric in _statistic_metrics(column)
     }
-    return metrics | {
-        str(MetricName("type_changed", name)): _type_change_metric(column) for name, column in compared.columns.items()
-    }
+    return metrics | {f"type_changed{of_column}": _type_change_metric(column) for of_column, column in columns}
 
 
 def _absent_column_metrics(reference: Snapshot) -> dict[str, MetricValue]:

@@ -87,6 +87,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "update-loop": "An update of a deployment runs a scenario that updates the same deployment.",
     "on-warning": "A WARNING of a step would weigh more than a failure.",
     "checks-not-applied": "No step of a scenario applies the checks of a store that is built.",
+    "no-checks": "A step applies the checks of what has none.",
     "silent-failure": "A check can be ERROR, and no reporter of the scenario sends then.",
     "on-change": "only_on_change, recovery or cooldown is used where it cannot work.",
     "cron": "A cron expression is not legal, or never comes.",

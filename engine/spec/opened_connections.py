@@ -10,7 +10,6 @@ from engine.connections.object_copies import ObjectCopies
 from engine.connections.object_store import ObjectFolder, ObjectStoreLogin
 from engine.connections.object_store_errors import ObjectStoreError
 from engine.connections.postgresql import PostgresqlSession, confine_postgresql_url, open_postgresql
-from engine.connections.spark import open_spark
 from engine.digests import digest_texts
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection, S3Connection, SparkConnection
@@ -80,6 +79,8 @@ def open_spark_session(project: ProjectSpec, name: str, secrets: Secrets) -> "Sp
         raise TypeError(f"connection {name} is not Spark")
     if project.confinement is not None and ("connections", name) not in project.confinement.given:
         raise DatabaseError(f"connection {name!r}: on a node, only its owner gives a connection to Spark")
+    from engine.connections.spark import open_spark
+
     of_project = secrets.with_project(project)
 
     def reveal(key: str, text: str) -> str:

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.drift.kernels.boosting import LEARNING_RATE, LEAVES, assign_bins, predict_log_odds, train_trees
+from engine.drift.kernels.boosting import (
+    _FEWEST_PARALLEL_SUMS,
+    LEARNING_RATE,
+    LEAVES,
+    assign_bins,
+    predict_log_odds,
+    train_trees,
+)
 from engine.drift.kernels.tree_splits import FEWEST_CATEGORY_ROWS, FEWEST_LEAF_ROWS, SMALLEST_GAIN
 
 
@@ -88,6 +95,27 @@ def test_a_column_of_many_categories_without_drift_is_left_alone():
     asked = columns[columns >= 0]
     assert (asked < 2).mean() > 0.8
     assert ((predict_log_odds(codes, model).sum(axis=0) > 0) == batch).mean() > 0.8
+
+
+def test_of_columns_that_gain_as_much_the_first_is_asked():
+    """The second half of the columns repeats the first, and is searched by another thread: there are enough rows."""
+    rng = np.random.default_rng(0)
+    n = 5_000
+    batch = rng.random(n) < 0.5
+    codes = rng.integers(0, 100, (n, 30)).astype(np.uint8) + 3 * (batch & (rng.random(n) < 0.4))[:, None].astype(
+        np.uint8
+    )
+    categorical = np.arange(30) % 3 == 0
+
+    def train(times):
+        repeated = np.tile(codes, times)
+        starts = np.concatenate([[0], np.cumsum(repeated.max(axis=0).astype(np.int64) + 1)])
+        return train_trees(repeated, starts, np.tile(categorical, times), batch, 3, n)
+
+    assert n * 30 < _FEWEST_PARALLEL_SUMS < n * 60
+    once, twice = train(1), train(2)
+    assert all(np.array_equal(one, other) for one, other in zip(once, twice, strict=True))
+    assert len(np.unique(once[0])) > 10
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=50), st.lists(st.floats(allow_nan=False), unique=True, max_size=63))

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from engine.drift import Numerical, Role, compare, profile
 from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
-from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_bounds, ks_wasserstein_by_segments
+from engine.drift.kernels.cdf_bounds import ks_wasserstein_bounds
+from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_by_segments
 from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.value_tables import search_sorted
 from engine.drift.profiles.accumulators import ExactAccumulator

@@ -17,6 +17,7 @@ from engine.drift import kernels
 from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
 from engine.drift.kernels import (
     boosting,
+    cdf_bounds,
     cdf_distance,
     count_distances,
     grid_positions,
@@ -103,7 +104,7 @@ def in_gaps(random, kind):
     (values, counts), (others, more) = a_table(random, kind), a_table(random, kind)
     places = np.flatnonzero(random.random(len(others)) < random.choice([0.1, 0.5, 1]))
     centre = values[len(values) // 2]
-    table = cdf_distance.divide_table(values, counts, others[places], centre)
+    table = cdf_bounds.divide_table(values, counts, others[places], centre)
     ends = np.diff(places, prepend=-1, append=len(others)) == 1  # intervals that are whole gaps
     gaps = np.zeros(len(others) + 1, np.int64)
     gaps[np.append(places, len(others))[ends]] = random.integers(0, 5, ends.sum())
@@ -354,9 +355,9 @@ ARGUMENTS = {
     boosting.assign_bins: [
         lambda random: (np.append(some_values(random, "f8"), np.nan), np.unique(some_values(random, "f8", 200)[:250]))
     ],
-    cdf_distance.ks_wasserstein_bounds: both(bounds),
-    cdf_distance.divide_table: both(divided),
-    cdf_distance.ks_wasserstein_in_gaps: both(in_gaps),
+    cdf_bounds.ks_wasserstein_bounds: both(bounds),
+    cdf_bounds.divide_table: both(divided),
+    cdf_bounds.ks_wasserstein_in_gaps: both(in_gaps),
     grid_positions.find_buckets: [buckets],
     saddlepoint.chi2_tail: [tail],
     grid_positions.count_positions: both(count),
@@ -385,7 +386,7 @@ ARGUMENTS = {
     value_tables.find_pooled_ranks: both(pooled_ranks),
     value_tables.search_sorted: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
     label_permutations.draw_permutations: [labels],
-    value_tables.count_distinct_sorted: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
+    value_tables._count_distinct: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
     grid_positions.select_from_buckets: both(select),
     grid_positions.select_from_gaps: both(select_found),
     moments.mean_and_squares: both(for_spread),

@@ -44,6 +44,31 @@ def plan(folder: Path, *scenarios: str) -> Plan:
     return session.plan_scenarios(project, scenarios or list(project.scenarios), environ={})
 
 
+def test_a_step_that_applies_no_checks_says_so(spec: Callable[[str], Path], run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    path = spec("""
+        datasets:
+          bare: {path: t.csv}
+          "off": {path: t.csv, checks: {rows: {metric: row_count, min: 9, active: false}}}
+          checked: {path: t.csv, checks: {rows: {metric: row_count, min: 1}}}
+          derived: {kind: query, sql: SELECT * FROM checked}
+        scenarios:
+          all:
+            steps:
+              - {name: none, kind: run_checks, target: bare}
+              - {name: several, kind: run_checks, target: [checked, "off"]}
+              - {name: of an input, kind: run_checks, target: derived}
+    """)
+    (result,) = run().runs
+    assert {step.name: step.reason for step in result.steps} == {
+        "none": "no check is applied: bare has no checks",
+        "several": "off: no check is applied: switched off: rows",
+        "of an input": "",
+    }
+    told = [one.message for one in load(path, environ={}).warnings]
+    assert told == [f'"{name}" has no active checks, so this step applies none' for name in ("bare", "off")]
+
+
 def test_a_step_that_is_switched_off_is_skipped_and_its_outcome_says_so(
     spec: Callable[[str], Path], run: Run, tmp_path: Path
 ) -> None:

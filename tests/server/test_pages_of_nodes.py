@@ -137,7 +137,7 @@ def test_a_bundle_is_deployed_for_the_first_time_and_settings_are_changed(factor
     for wrong, told in (
         ({"variables": "region"}, "line 1 of the variables"),
         ({"variables": "a: 1\n\na: 2"}, "second value"),
-        ({"scenario.probe": "asleep"}, "no word for a scenario"),
+        ({"scenario.probe": "asleep"}, "not a word for a scenario"),
         ({"name": "a/b"}, "cannot be a name"),
     ):
         refused = deployer.submit(form.action, {**fields, **wrong})

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.data.databases.reading import DatabaseRows, read_table
-from engine.data.spark.reading import SparkData, hold_spark_data, open_spark_data
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import describe_connection, open_connection
 from engine.spec.resources.connections import SparkConnection
 from engine.spec.secrets import Secrets
 from engine.spec.stored_data import DatabaseTable, StoredPlace
+
+if TYPE_CHECKING:
+    from engine.data.databases.reading import DatabaseRows
+    from engine.data.spark.reading import SparkData
 
 
 class StoredRows:
@@ -27,18 +30,20 @@ class StoredRows:
         self._rows: dict[tuple[object, ...], DatabaseRows | None] = {}
         self._spark_data: dict[tuple[object, ...], SparkData] = {}
 
-    def read_table(self, project: ProjectSpec, table: DatabaseTable) -> DatabaseRows:
+    def read_table(self, project: ProjectSpec, table: DatabaseTable) -> "DatabaseRows":
         """Return the rows of a table."""
         key = _key_of(project, table)
         rows = self._rows.get(key)
         if rows is None:
+            from engine.data.databases.reading import read_table
+
             with open_connection(project, table[0], self._secrets, read_only=True) as session:
                 rows = self._rows[key] = read_table(session, table[1], self._scratch())
         return rows
 
     def read_query(
         self, project: ProjectSpec, connection: str, query: str, inputs: Sequence[str]
-    ) -> DatabaseRows | None:
+    ) -> "DatabaseRows | None":
         """Return the rows of a query that the database of all its inputs runs; None if it must be computed here."""
         key = (connection, None, query, *map(project.find_table, inputs), describe_connection(project, connection))
         if key not in self._rows:
@@ -47,12 +52,14 @@ class StoredRows:
             self._rows[key] = read_pushed_query(project, query, inputs, self._secrets, self._scratch)
         return self._rows[key]
 
-    def open_spark_data(self, project: ProjectSpec, name: str, place: StoredPlace) -> SparkData:
+    def open_spark_data(self, project: ProjectSpec, name: str, place: StoredPlace) -> "SparkData":
         """Return what Spark holds for a dataset."""
         declared = project.connections[place.connection]
         assert isinstance(declared, SparkConnection)  # noqa: S101 - else nothing is read by Spark
         key = (*place, name if place.key == "path" else "", describe_connection(project, place.connection))
         if key not in self._spark_data:
+            from engine.data.spark.reading import hold_spark_data, open_spark_data
+
             rows = open_spark_data(project, name, place, self._secrets)
             self._spark_data[key] = hold_spark_data(rows, declared.collect_rows, self._scratch)
         return self._spark_data[key]
@@ -64,7 +71,7 @@ class StoredRows:
         self._spark_data.clear()
         return known
 
-    def replace_table(self, project: ProjectSpec, table: DatabaseTable, rows: DatabaseRows) -> None:
+    def replace_table(self, project: ProjectSpec, table: DatabaseTable, rows: "DatabaseRows") -> None:
         """Take these as the rows of a table, and read the queries of its database anew: it was written."""
         for key in [key for key in self._rows if key[:2] in (table, (table[0], None))]:
             del self._rows[key]

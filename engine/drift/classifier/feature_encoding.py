@@ -17,6 +17,7 @@ from engine.drift.kernels.boosting import assign_bins
 from engine.drift.kernels.tree_splits import Codes
 from engine.drift.reading.normalization import as_categories, plan_normalization
 from engine.drift.reading.roles import Role
+from engine.drift.threads import parallel_map
 
 MAX_BINS = 250
 """Maximum number of bins of a numerical column; with the code for missing values they fit one byte."""
@@ -58,15 +59,16 @@ def encode_features(
     texts = {str(i): unite(name, pl.String) for i, name in enumerate(roles) if roles[name] is Role.CATEGORICAL}
     categories = _encode_categories(pl.DataFrame(texts))
     codes = np.empty((len(order), len(roles)), np.uint8)
-    sizes = np.empty(len(roles), np.int64)
-    for i, (name, role) in enumerate(roles.items()):
-        numerical = role is Role.NUMERICAL
-        codes[:, i] = (
-            _encode_numbers(unite(name, pl.Float64).to_numpy()[order])
-            if numerical
-            else categories.get_column(str(i)).to_numpy()[order]
-        )
-        sizes[i] = int(codes[:, i].max()) + 1
+
+    def encode(i: int, name: str) -> int:
+        if roles[name] is Role.NUMERICAL:
+            column = _encode_numbers(unite(name, pl.Float64).to_numpy()[order])
+        else:
+            column = categories.get_column(str(i)).to_numpy()[order]
+        codes[:, i] = column
+        return int(column.max()) + 1
+
+    sizes = parallel_map(lambda one: encode(*one), enumerate(roles))
     return codes, np.concatenate([[0], np.cumsum(sizes)])
 
 

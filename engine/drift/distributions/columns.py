@@ -21,16 +21,9 @@ from engine.drift.distributions.intervals import DividedTable, GridIntervals
 from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.quantile_grid import GridPlan, QuantileGrid, quantile_positions, subtract_centre
 from engine.drift.distributions.value_table import ValueTable
-from engine.drift.kernels.cdf_distance import divide_table
+from engine.drift.kernels.cdf_bounds import divide_table
 from engine.drift.kernels.text_merge import merge_texts
-from engine.drift.kernels.value_tables import (
-    Counts,
-    Values,
-    are_shared_ones,
-    merge_tables,
-    search_sorted,
-    share_ones,
-)
+from engine.drift.kernels.value_tables import Counts, Values, are_shared_ones, merge_tables, search_sorted, share_ones
 from engine.drift.reading.roles import Role
 
 

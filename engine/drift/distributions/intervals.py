@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.drift.kernels.cdf_distance import Sums
-from engine.drift.kernels.value_tables import Counts
+from engine.drift.kernels.value_tables import Counts, Sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)

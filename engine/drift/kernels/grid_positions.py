@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.cdf_distance import Sums, subtract_as_float
+from engine.drift.kernels.differences import subtract_as_float
 from engine.drift.kernels.lazy import helper, kernel
 from engine.drift.kernels.moments import VALUES_PER_STRETCH, add_stretch, sum_lanes
-from engine.drift.kernels.value_tables import Counts, Values
+from engine.drift.kernels.value_tables import Counts, Sums, Values
 
 __all__ = [
     "LARGEST_IMAGE",

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.cdf_distance import subtract_as_float
+from engine.drift.kernels.differences import subtract_as_float
 from engine.drift.kernels.lazy import helper, kernel
 from engine.drift.kernels.value_tables import Counts, Values
 

@@ -19,6 +19,9 @@ SMALLEST_GAIN = 1e-9
 ROUNDING = 1e-14
 """A larger share than that by which rounding changes the two sums whose difference a gain is."""
 
+CATEGORY_ROUNDING = 1e-12
+"""A larger share than that by which rounding changes the sum of at most 256 categories."""
+
 COUNT_BITS = 0xFFFFFFFF
 """A row's weight is its whole-number gradient in the upper 32 bits and 1 in the lower 32 bits. So one sum of weights
 has the sum of the gradients (`>> 32`) and the number of rows (`& COUNT_BITS`)."""
@@ -134,12 +137,22 @@ def _search_columns(
         k = 0
         prefix = np.int64(0)
         if categorical[column]:
+            # no split explains more than all of these categories apart from one another and from the other rows
+            explained, others = 0.0, whole
             for code in range(size):
                 rows = sums[start + code] & COUNT_BITS
                 if rows >= FEWEST_CATEGORY_ROWS:
+                    gradient = float(sums[start + code] >> 32)
                     # shrunk towards 0, as if as many more rows had gradient 0: small categories are not first by chance
-                    codes[k], means[k] = code, (sums[start + code] >> 32) / (rows + FEWEST_CATEGORY_ROWS)
+                    codes[k], means[k] = code, gradient / (rows + FEWEST_CATEGORY_ROWS)
+                    explained += gradient * gradient / rows
+                    others -= sums[start + code]
                     k += 1
+            if others & COUNT_BITS:
+                explained += float(others >> 32) * float(others >> 32) / (others & COUNT_BITS)
+            penalty = 2 / pi * max(k - 1, 0) * variance
+            if explained * (1 + CATEGORY_ROUNDING) - penalty - g * g / n <= best_gain:
+                continue
             for step in (109, 41, 19, 5, 1):  # Shell's sort: numpy's takes numba seconds to compile
                 for i in range(step, k):
                     code, mean = codes[i], means[i]
@@ -153,7 +166,6 @@ def _search_columns(
             for j in range(k):
                 prefix += sums[start + codes[j]]
                 upto[j] = prefix
-            penalty = 2 / pi * max(k - 1, 0) * variance
         else:
             missing = sums[start]  # code 0: tried on either side of every threshold
             k, present = size - 1, sums[start + 1 : start + size]

@@ -11,6 +11,7 @@ from engine.drift.kernels.lazy import kernel
 Values = NDArray[Any]
 """float64 or int64."""
 Counts = NDArray[np.int64]
+Sums = NDArray[np.float64]
 
 
 _FEWEST_SHARED, _MOST_SHARED = 1 << 16, 1 << 20
@@ -60,13 +61,10 @@ def _count_distinct_in_numpy(ordered: Values) -> tuple[Values, Counts]:
     small=_count_distinct_in_numpy,
     work=lambda ordered: len(ordered) / 20,
 )
-def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:
-    """Return the distinct values of a sorted array and the count of each."""
+def _count_distinct(ordered: Values) -> tuple[Values, Counts]:
     distinct = min(len(ordered), 1)
     for i in range(1, len(ordered)):
         distinct += ordered[i] != ordered[i - 1]
-    if distinct == len(ordered):
-        return ordered, np.ones(distinct, np.int64)
     values, counts = np.empty(distinct, ordered.dtype), np.empty(distinct, np.int64)
     k = start = 0
     for i in range(1, len(ordered) + 1):
@@ -75,6 +73,13 @@ def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:
             k += 1
             start = i
     return values, counts
+
+
+def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:
+    """Return the distinct values of a sorted array and the count of each; the array itself if no value repeats."""
+    if _FEWEST_SHARED <= len(ordered) <= _MOST_SHARED and (ordered[1:] != ordered[:-1]).all():
+        return ordered, _shared_ones()[: len(ordered)]
+    return _count_distinct(ordered)
 
 
 @kernel(

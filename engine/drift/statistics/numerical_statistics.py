@@ -14,12 +14,8 @@ from numpy.typing import NDArray
 
 from engine.drift.distributions.columns import Numerical
 from engine.drift.distributions.quantile_grid import quantile_positions
-from engine.drift.kernels.cdf_distance import (
-    ks_wasserstein,
-    ks_wasserstein_bounds,
-    ks_wasserstein_by_segments,
-    ks_wasserstein_in_gaps,
-)
+from engine.drift.kernels.cdf_bounds import ks_wasserstein_bounds, ks_wasserstein_in_gaps
+from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_by_segments
 from engine.drift.kernels.value_tables import Counts, Values, merge_tables
 from engine.drift.significance.ks_test import ks_p_value
 

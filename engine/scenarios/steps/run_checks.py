@@ -5,6 +5,7 @@ from engine.pipeline.checks import apply_checks
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps.targets import do_targets
+from engine.spec.resources.checks import describe_inactive_checks
 from engine.spec.resources.scenarios import RunChecksStep
 
 
@@ -24,6 +25,14 @@ def _run_checks(target: str, step: RunChecksStep, context: RunContext) -> StepRe
         kind=step.kind,
         outcome=outcome,
         cause="check" if outcome is Outcome.FAILED else None,
+        reason="" if applied.results or outcome is Outcome.FAILED else _explain_no_checks(target, context),
         checks=list(applied.results),
         metrics=dict(applied.metrics),
     )
+
+
+def _explain_no_checks(target: str, context: RunContext) -> str:
+    """Return why a target has been checked by nothing, so that its SUCCESS does not look like a verdict."""
+    project = context.project
+    declared = (project.datasets.get(target) or project.evaluation_stores[target]).checks
+    return f"no check is applied: {describe_inactive_checks(declared) or f'{target} has no checks'}"

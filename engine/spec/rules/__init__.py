@@ -77,6 +77,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     reporters.check_changes,
     reporters.warn_about_silent_failures,
     steps.warn_about_checks_not_applied,
+    steps.warn_about_steps_without_checks,
     steps.check_target_lists,
     steps.check_handled_warnings,
     steps.check_promotions,

@@ -46,11 +46,12 @@ def check_message_names(draft: Draft, findings: Findings) -> None:
     for text in draft.texts_read_as("message"):
         scope = _build_scope(draft, text)
         for reference in find_references(text.node.text):
-            at = text.node.position_of(reference.offset, reference.length)
             problem = _find_name_problem(reference, scope, draft, text)
             if problem:
+                at = text.node.position_of(reference.offset, reference.length)
                 findings.error(at, problem.code, problem.message, problem.help)
             elif reference.parts == ("scenarioRunURL",) and draft.find_node("server") is None:
+                at = text.node.position_of(reference.offset, reference.length)
                 message = "scenarioRunURL needs a server: without one, the message says that it has no value"
                 findings.warning(at, "no-server", message, "add server: {url: …}")
 

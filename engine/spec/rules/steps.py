@@ -106,6 +106,29 @@ def warn_about_checks_not_applied(draft: Draft, findings: Findings) -> None:
             findings.warning(at, "checks-not-applied", message, "add a step of kind run_checks after the build")
 
 
+def warn_about_steps_without_checks(draft: Draft, findings: Findings) -> None:
+    """Warn about a step that applies the checks of what has none: its SUCCESS says nothing."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, step in enumerate(spec.steps):
+            if not isinstance(step, RunChecksStep) or not step.active:
+                continue
+            for place, target in enumerate(step.targets):
+                if not _has_checks(target, draft):
+                    of_list = (place,) if isinstance(step.target, list) else ()
+                    at = draft.value_position("scenarios", scenario, "steps", i, "target", *of_list)
+                    message = f'"{target[:60]}" has no active checks, so this step applies none'
+                    findings.warning(at, "no-checks", message, "declare some under its key checks:")
+
+
+def _has_checks(target: str, draft: Draft) -> bool:
+    """Return whether a store has checks, or a dataset or what it is made of has some, or a contract."""
+    spec = draft.spec
+    if target not in spec.datasets:
+        return target not in spec.evaluation_stores or bool(select_active_checks(spec.evaluation_stores[target].checks))
+    made_of = [spec.datasets[name] for name in list_read_datasets(target, spec)]
+    return any(one.columns or select_active_checks(one.checks) for one in made_of)
+
+
 def check_written_paths(draft: Draft, findings: Findings) -> None:
     """Check the files and tables that steps write: where, in which format, and that no step reads what it writes."""
     for scenario, spec in draft.spec.scenarios.items():
