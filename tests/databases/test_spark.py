@@ -246,7 +246,7 @@ try:
     engine.load(sys.argv[1]).create_bundle("packed")
 except EngineError as error:
     print(error)
-session = next(iter(datasets._spark_data.values())).rows.frame.sparkSession
+session = datasets.open("good").spark.frame.sparkSession
 print("spark is told", session.conf.get("spark.hadoop.fs.s3a.secret.key") == "the-secret-key")
 for name, change in (("good", lambda: os.utime("a.parquet", (0, 0))), ("drawn", lambda: None)):
     table = datasets.open(name)
