@@ -12,6 +12,7 @@ from engine.cli.interruptions import treat_signals_as_interruptions
 from engine.cli.options import Variables, parse_variables
 from engine.cli.standard_streams import end_with_reader
 from engine.errors import UsageError
+from engine.outcome import ExitCode
 
 
 def command(
@@ -56,3 +57,4 @@ def command(
             environ=os.environ,
             listener=WatchPrinter(format_, verbose=verbose),
         )
+    return ExitCode.OK
