@@ -21,8 +21,11 @@ from ..node_api.node_server import (  # noqa: TID252 - one way to serve a node f
 )
 from .deployed import HOOK, make_project
 
-TODAY = datetime.now(UTC).date()
 Deploy = Callable[..., OperationRow]
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 def sign(archive: Path, key: Path) -> None:
@@ -39,8 +42,10 @@ def deploy(tmp_path: Path) -> Deploy:
     project = make_project(tmp_path, care=HOOK)
     text = (tmp_path / "spec.yaml").read_text()
 
-    def deploy(*, until: date = TODAY, require: int = 1) -> OperationRow:
-        keys = f"trusted_keys: {{ada: {{path: ada.pem, not_after: {until}}}, ben: ben.pem}}, require: {require}"
+    def deploy(*, until: date | None = None, require: int = 1) -> OperationRow:
+        keys = (
+            f"trusted_keys: {{ada: {{path: ada.pem, not_after: {until or today()}}}, ben: ben.pem}}, require: {require}"
+        )
         (tmp_path / "spec.yaml").write_text(text.replace("{path: automation}", f"{{path: automation, {keys}}}"))
         return deploy_bundle(load(tmp_path / "spec.yaml"), "production", "v3", environ=project.environ, now=True)
 
@@ -67,9 +72,9 @@ def test_a_folder_takes_what_the_trusted_have_signed(tmp_path: Path, deploy: Dep
 
     sign(archive, tmp_path / "ada.private.pem")
     assert deploy().state == "HEALTHY"
-    late = deploy(until=TODAY - timedelta(days=1))
+    late = deploy(until=today() - timedelta(days=1))
     assert late.state == "FAILED"
-    assert f"until {TODAY - timedelta(days=1)}" in late.reason
+    assert f"until {today() - timedelta(days=1)}" in late.reason
     alone = deploy(require=2)
     assert alone.state == "FAILED"
     sign(archive, tmp_path / "ben.private.pem")
@@ -83,7 +88,7 @@ def test_a_node_takes_what_the_trusted_have_signed_as_long_as_they_are_trusted(t
     id_, unsigned = make_archive(tmp_path / "v1")
     archive = tmp_path / "v1/v1.zip"
     keys = "trusted_keys: {ada: {path: ada.pem, not_after: UNTIL}, ben: ben.pem}\nrequire: 1\n"
-    with serve_node(tmp_path, keys.replace("UNTIL", str(TODAY))) as served, served.connect() as client:
+    with serve_node(tmp_path, keys.replace("UNTIL", str(today()))) as served, served.connect() as client:
         sign(archive, tmp_path / "eve.private.pem")
         for content in (unsigned, archive.read_bytes()):
             refused = client.put(f"/v1/bundles/{id_}", content=content)
@@ -95,7 +100,7 @@ def test_a_node_takes_what_the_trusted_have_signed_as_long_as_they_are_trusted(t
         came = client.put(f"/v1/bundles/{id_}", content=archive.read_bytes())
         assert (came.status_code, came.json()["bundle"]["signers"]) == (201, ["ada"])
         file = tmp_path / "node.yaml"
-        file.write_text(file.read_text().replace(str(TODAY), str(TODAY - timedelta(days=1))))
+        file.write_text(file.read_text().replace(str(today()), str(today() - timedelta(days=1))))
 
         def update() -> Any:
             body = describe_update(id_, None, now=True)
@@ -104,7 +109,7 @@ def test_a_node_takes_what_the_trusted_have_signed_as_long_as_they_are_trusted(t
 
         done = update()
         assert (done["state"], done["steps"][-1]["name"]) == ("FAILED", "VERIFIED"), done
-        assert f"until {TODAY - timedelta(days=1)}" in done["reason"]
+        assert f"until {today() - timedelta(days=1)}" in done["reason"]
         sign(archive, tmp_path / "ben.private.pem")
         came = client.put(f"/v1/bundles/{id_}", content=archive.read_bytes())
         assert (came.status_code, came.json()["bundle"]["signers"]) == (200, ["ben"])
