@@ -167,7 +167,7 @@ def _parse_numerical(missing: int, approximate: list[list[Any]], arrays: Arrays)
         plan = _parse_plan(len(values), arrays)
         if plan is None:
             return Numerical.exact(values, counts, missing, entity_rows)
-        column = Numerical.exact(values, counts, missing, entity_rows, plan, lambda: _read_table(arrays))
+        column = Numerical.exact(values, counts, missing, entity_rows, plan, lambda: _reread_table(arrays))
         column.quantile_grid(plan.buckets)
         column.table.release()  # the grid is what a batch is counted on; the table is needed after that
         return column
@@ -185,6 +185,11 @@ def _read_table(arrays: Arrays) -> tuple[Values, Counts]:
     values, counts = _require_values(arrays, "values"), _require_counts(arrays, "counts")
     _require(len(values) == len(counts), "the numbers of values and of their counts differ")
     return values, share_ones(counts)
+
+
+def _reread_table(arrays: Arrays) -> tuple[Values, Counts]:
+    """Return the same again: it was checked, and that the bytes are the same is what the archive's checksums tell."""
+    return _normalize_zeros(arrays["values"]), share_ones(arrays["counts"].astype(np.int64))
 
 
 def _count_entity_rows(column: Column) -> int:
@@ -286,7 +291,12 @@ def _require_values(arrays: Arrays, name: str) -> Values:
     values = _require_array(arrays, name, np.float64, np.int64)
     # NaN is the only value that does not equal itself
     _require((values == values).all() and (values[1:] > values[:-1]).all(), "values are not in ascending order")  # noqa: PLR0124
-    values += values.dtype.type(0)  # turns -0.0 into 0.0, which format version 1 may contain
+    return _normalize_zeros(values)
+
+
+def _normalize_zeros(values: Values) -> Values:
+    """Turn -0.0 into 0.0, which format version 1 may contain."""
+    values += values.dtype.type(0)
     return values
 
 
