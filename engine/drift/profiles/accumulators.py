@@ -100,13 +100,22 @@ class ExactAccumulator:
     exact
         True to refine the grid in another pass, until every statistic is as exact as the reference allows. False to
         read the rows once if there is a reference, however few values it has.
+    many_rows
+        Whether it is known that there are more than `MAX_DISTINCT_VALUES` rows.
     """
 
     def __init__(
-        self, whole: bool, against: Numerical | None, most: int, *, keep: bool = True, exact: bool = True
+        self,
+        whole: bool,
+        against: Numerical | None,
+        most: int,
+        *,
+        keep: bool = True,
+        exact: bool = True,
+        many_rows: bool = False,
     ) -> None:
         coarse = exact and against is not None and against.table.size < MIN_REFERENCE_VALUES
-        self._reference, self._exact = against, exact
+        self._reference, self._exact, self._many_rows = against, exact, many_rows
         # gives the grid after the switch; None if it has to be made from a sample
         self._find_grid: Callable[[], QuantileGrid] | None = (
             None if coarse or against is None else partial(against.quantile_grid, GRID_POINTS)
@@ -223,7 +232,8 @@ class ExactAccumulator:
 
     def _switch_to_grid(self, grid: QuantileGrid) -> None:
         """Switch to a grid, and add what was collected so far."""
-        self._grid_accumulator = GridAccumulator(grid, self._reference if self._exact else None)
+        reference = self._reference if self._exact else None
+        self._grid_accumulator = GridAccumulator(grid, reference, many_rows=self._many_rows)
         table = self._table if self._merged is None else self._merged.complete
         if len(table[0]):
             self._grid_accumulator.add_counts(*table)

@@ -62,16 +62,16 @@ class GridAccumulator:
     """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals.
 
     The values of up to `MAX_DISTINCT_VALUES` rows are kept as polars has them, with the gap of each, which makes that
-    pass over them.
+    pass over them. With `many_rows` it is known that there are more rows, and none are kept.
     """
 
-    def __init__(self, grid: QuantileGrid, against: Numerical | None) -> None:
+    def __init__(self, grid: QuantileGrid, against: Numerical | None, *, many_rows: bool = False) -> None:
         self.grid = grid
         self._reference = against
         self._counts = grid.empty_counts()
         self._tabled = Moments()  # of the values that came with counts
         self._running: RunningMoments | None = None
-        self._kept: list[tuple[Values, Gaps]] | None = [] if against is not None else None
+        self._kept: list[tuple[Values, Gaps]] | None = None if against is None or many_rows else []
         self._kept_rows = 0
 
     def add(self, block: pl.Series) -> None:

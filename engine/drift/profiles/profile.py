@@ -255,6 +255,7 @@ def _plan_reading(
     keep: bool,
     exact: bool,
     most_values: int,
+    many_rows: bool = False,
 ) -> _ReadingPlan:
     kept_roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
     reading, frame_schema = plan_normalization(frame, kept_roles), frame.collect_schema()
@@ -280,7 +281,9 @@ def _plan_reading(
         whole = schema[name] == pl.Int64 and (
             name not in reference_columns or reference_columns[name].table.dtype == np.int64
         )
-        return ExactAccumulator(whole, reference_columns.get(name), most_values, keep=keep, exact=exact)
+        return ExactAccumulator(
+            whole, reference_columns.get(name), most_values, keep=keep, exact=exact, many_rows=many_rows
+        )
 
     return _ReadingPlan(reading, blocks, create_accumulator)
 
@@ -302,7 +305,13 @@ def _read_sample(
     require_entity(sample.schema, entity)
     kept_roles = {name: require_comparable_role(name, role) for name, role in roles.items()}
     plan = _plan_reading(
-        sample.show_values(kept_roles), kept_roles, against, keep=keep, exact=exact, most_values=most_values
+        sample.show_values(kept_roles),
+        kept_roles,
+        against,
+        keep=keep,
+        exact=exact,
+        most_values=most_values,
+        many_rows=against is not None and (sample.count_known_rows() or 0) > MAX_DISTINCT_VALUES,
     )
     feed = sample.feed(plan.blocks)
     with sample.expect_unchanged():

@@ -10,6 +10,7 @@ import polars as pl
 from engine.drift.profiles.column_passes import Feed, feed_blocks
 from engine.drift.profiles.entity_choice import choose_entity_rows
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns
+from engine.drift.reading.blocks import count_frame_rows, finds_slices
 from engine.drift.reading.roles import Role, roles
 from engine.drift.reading.sources import is_spark_frame, open_table
 from engine.errors import DataError
@@ -31,6 +32,9 @@ class Sample(Protocol):
 
     def show_values(self, roles: Mapping[str, Role]) -> pl.LazyFrame:
         """Return rows that tell how columns can be read in their roles: all, or some that tell as much."""
+
+    def count_known_rows(self) -> int | None:
+        """Return the number of rows if it is known without reading them, else None."""
 
     def feed(self, reading: Mapping[str, pl.Expr]) -> Feed:
         """Return what gives the rows to accumulators, each column as its expression reads it."""
@@ -61,6 +65,9 @@ class FrameSample:
 
     def show_values(self, roles: Mapping[str, Role]) -> pl.LazyFrame:
         return self._frame
+
+    def count_known_rows(self) -> int | None:
+        return count_frame_rows(self._frame) if finds_slices(self._frame) else None
 
     def feed(self, reading: Mapping[str, pl.Expr]) -> Feed:
         return feed_blocks(self._frame, reading)

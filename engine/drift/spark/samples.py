@@ -62,6 +62,9 @@ class SparkSample:
                 raise DataError(explain_unfit_values(name, schema[name], roles[name], (None, found[0])))
         return shown
 
+    def count_known_rows(self) -> int | None:
+        return None
+
     def feed(self, reading: Mapping[str, pl.Expr]) -> Feed:
         return feed_parts(self._rows, reading)
 
