@@ -23,8 +23,8 @@ AccumulatorFactory = Callable[[str], Accumulator]
 
 
 MANY_ROWS = 30_000_000
-"""Number of rows beyond which columns that were read twice are finished one by one: each takes up to 200 MB for that, and
-little time beside the reading."""
+"""Number of rows beyond which columns that were read twice are finished one by one: each takes up to 200 MB for that,
+and little time beside the reading."""
 
 ROWS_HAVE_CHANGED = (
     "the data cannot be compared: their rows have changed while they were read, which takes more than one pass; store "
