@@ -3,6 +3,8 @@
 import io
 import json
 import zipfile
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -115,6 +117,18 @@ def test_the_same_profile_is_the_same_file(tmp_path):
     profile(frame(200), ROLES).save(tmp_path / "a")
     profile(frame(200).reverse(), ROLES).save(tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_file_with_any_bit_of_its_directory_changed_is_refused_or_reads_the_same(tmp_path: Path):
+    before = profile(frame(50), ROLES, entity="card")
+    before.save(tmp_path / "p")
+    content = (tmp_path / "p").read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    for at in range(directory, len(content)):
+        for bit in (1, 2, 32):
+            (tmp_path / "p").write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :])
+            with suppress(StoreError):
+                assert Profile.load(tmp_path / "p").fingerprint() == before.fingerprint()
 
 
 @given(st.data())

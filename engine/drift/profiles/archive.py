@@ -110,12 +110,13 @@ class Archive:
                 )
             if not {member.compress_type for member in members} <= {zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED}:
                 raise ValueError("it uses an unknown compression method")
-            self.names = {member.filename.removesuffix(".npy") for member in members}
+            self.names = {member.filename.removesuffix(".npy") for member in members} - {"header.json"}
             self.header = json.loads(self._file.read("header.json"))
         except FileNotFoundError:
             raise StoreError(f"{path}: there is no such file; build the reference again") from None
         except _DAMAGES as problem:
             raise self.describe_damage(problem) from problem
+        self._unread = set(self.names)
         if not isinstance(self.header, dict) or self.header.get("format") != FORMAT_NAME:
             raise StoreError(f"{path}: not a profile of this engine")
         if self.header.get("version") not in READABLE_VERSIONS:
@@ -132,10 +133,22 @@ class Archive:
         StoreError
             The file has no such array, or it is damaged.
         """
+        self._unread.discard(name)
         try:
             return _parse_npy(self._file.read(f"{name}.npy"))
         except _DAMAGES as problem:
             raise self.describe_damage(problem) from problem
+
+    def read_rest(self) -> None:
+        """Read what was not asked for: an array whose name is damaged would be missed, and perhaps not be needed.
+
+        Raises
+        ------
+        StoreError
+            It is damaged.
+        """
+        for name in sorted(self._unread):
+            self.read(name)
 
     def describe_damage(self, problem: object) -> StoreError:
         """Return the error of a file that has this problem."""

@@ -121,6 +121,7 @@ def read_profile(path: Path) -> tuple[int, dict[str, Column], Entities | None, d
             and types.keys() <= columns.keys(),
             "the types do not belong to the columns",
         )
+        file.read_rest()
         return rows, columns, entities, types
     except (KeyError, ValueError, TypeError, IndexError, OverflowError) as problem:
         raise file.describe_damage(problem) from problem
