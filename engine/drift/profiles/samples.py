@@ -79,10 +79,15 @@ class FrameSample:
     def expect_unchanged(self) -> Iterator[None]:
         try:
             yield
-        finally:
-            # files are opened anew for each piece of their rows: what else went wrong is a result of the change
-            if changed := [path for path, state in self._files.items() if _identify(path) != state]:
-                raise DataError(f"{changed[0]} has changed while it was read: read it once it is complete")
+        except (Exception, pl.exceptions.PanicException):  # if a file has changed, this is what came of it
+            self._require_unchanged()
+            raise
+        self._require_unchanged()
+
+    def _require_unchanged(self) -> None:
+        # files are opened anew for each piece of their rows
+        if changed := [path for path, state in self._files.items() if _identify(path) != state]:
+            raise DataError(f"{changed[0]} has changed while it was read: read it once it is complete")
 
 
 def _identify(path: Path) -> FileIdentity | None:
