@@ -125,7 +125,9 @@ class Listener:
         api: "NodeApi | None",
     ) -> None:
         self._control, self._options, self._tell, self._node, self._api = control, options, tell, node, api
-        self._tls = options.load_certificate()
+        self._tls = self._certificate = options.load_certificate()
+        if self._tls is not None:
+            self._tls.sni_callback = self._give_certificate
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
         self._token_is_given = given_token is not None
@@ -172,11 +174,19 @@ class Listener:
         if self._tls is None or options.tls_cert is None:
             return ""  # whether there is TLS counts from the next start
         try:
-            options.load_certificate()  # first into a context of its own, so that the one in use stays whole
-            self._tls.load_cert_chain(options.tls_cert, options.tls_key, password="")
-        except (UsageError, OSError) as problem:
+            self._certificate = options.load_certificate()
+        except UsageError as problem:
             return f"the certificate in use stays: {problem}"
         return ""
+
+    def _give_certificate(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Give a new connection the certificate that counts now.
+
+        A context that is in use takes a certificate and its key one after the other: a connection that begins
+        between the two would fail. So each pair is a context of its own.
+        """
+        if self._certificate is not None:
+            connection.context = self._certificate
 
     def start(self) -> None:
         """Bind the address, and answer from now on.

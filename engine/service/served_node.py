@@ -73,15 +73,15 @@ class ServedNode:
             self._listener.tell("invalid node", text, node=str(path))
             return
         was_invalid, self.problems = bool(self.problems), ()
+        troubles = [trouble for follow in self.followers if (trouble := follow(self.spec))]
         valid = " and is valid again" if was_invalid else ""
         self._listener.tell("node", f"{path} was read again{valid}", node=str(path))
         self._tell_findings()
         if waiting := self._list_waiting_keys():
             text = f"{path}: {', '.join(waiting)} is another now, which counts from the next start of this server"
             self._listener.tell("warning", text)
-        for follow in self.followers:
-            if problem := follow(self.spec):
-                self._listener.tell("problem", problem)
+        for trouble in troubles:
+            self._listener.tell("problem", trouble)
 
     def _list_waiting_keys(self) -> list[str]:
         """Return the keys that are not what they were when the server started, and need another start."""

@@ -2,9 +2,11 @@
 
 import re
 import signal
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -167,6 +169,37 @@ def test_it_speaks_tls_and_takes_a_new_certificate_at_a_signal(tmp_path: Path) -
         asked.server.process.send_signal(signal.SIGHUP)
         asked.server.wait_for("node", 2)
         assert httpx2.get(f"{asked.url}/healthz", verify=new, headers=token).status_code == 200
+        with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx2.get(f"{asked.url}/healthz", verify=old, headers=token)
+        asked.end()
+    finally:
+        asked.kill()
+
+
+def test_no_connection_fails_while_a_certificate_is_replaced(tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    (tmp_path / "other").mkdir()
+    make_certificate(tmp_path / "other")
+    asked = AskedNode(tmp_path, "tls: {certificate: cert.pem, key: key.pem}\n")
+    try:
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        address = urlsplit(asked.url)
+        seen = set()
+        for reload in range(1, 41):
+            for name in ("cert.pem", "key.pem"):
+                mine, others = tmp_path / name, tmp_path / "other" / name
+                kept = mine.read_bytes()
+                mine.write_bytes(others.read_bytes())
+                others.write_bytes(kept)
+            asked.server.process.send_signal(signal.SIGHUP)
+            while len(asked.server.list_told("node")) < reload:
+                with (
+                    socket.create_connection((address.hostname, address.port)) as plain,
+                    trusting.wrap_socket(plain) as connection,
+                ):
+                    seen.add(connection.getpeercert(binary_form=True))
+        assert len(seen) == 2
         asked.end()
     finally:
         asked.kill()
