@@ -1,9 +1,11 @@
 """Every kernel gives the same bits as Python and compiled; which of the two runs, and when."""
 
+import contextlib
 import copy
 import os
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pkgutil import iter_modules
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisDeprecationWarning, UnsatisfiedAssumption
 
 from engine.drift import kernels
 from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
@@ -535,3 +538,31 @@ def test_what_one_process_has_compiled_another_loads_before_it_is_called():
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed == "[('engine.drift.kernels.ks_distribution', 'outer_path_share', 0)]\n"
+
+
+def results_of_all_kernels():
+    """Return what every kernel gives, compiled, for one input of its own: as text."""
+    found = []
+    for tested, makers in ARGUMENTS.items():
+        for index, make in enumerate(makers):
+            for seed in range(9):
+                with contextlib.suppress(UnsatisfiedAssumption), warnings.catch_warnings():
+                    warnings.simplefilter("ignore", HypothesisDeprecationWarning)
+                    arguments = make(np.random.default_rng(seed))
+                    found.append((tested.__name__, bits(tested.compile(index)(*arguments))))
+                    break
+    return repr(found)
+
+
+def test_compiled_code_is_loaded_without_what_only_compiling_needs():
+    """To import and register that takes .3 s in each process. Every kernel gives what it gives with it."""
+    here = results_of_all_kernels()
+    code = (
+        "import sys\n"
+        "from tests.drift import test_lazy\n"
+        "print(test_lazy.results_of_all_kernels())\n"
+        "print('numba.typed.typeddict' in sys.modules)"
+    )
+    there = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert (there.stdout, there.stderr) == (f"{here}\nFalse\n", "")
+    assert here.count("('") >= sum(map(len, ARGUMENTS.values()))
