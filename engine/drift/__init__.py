@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engine.drift.subgroups.conditions import Condition
     from engine.drift.subgroups.search import Subgroup, count_searched_rows, find_subgroups, score_subgroup
 
-KERNEL_VERSION = "6"
+KERNEL_VERSION = "7"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
 
 NOTABLE_DRIFT = 0.1
