@@ -8,6 +8,7 @@ because compiling takes seconds.
 import atexit
 import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha1
@@ -113,9 +114,10 @@ def is_cached(function: Callable[..., Any], name: str) -> bool:
     # numba's index of a function: FOLDER_SHA1/FILE.FUNCTION-LINE.pyVERSION.nbi
     code = function.__code__
     path = Path(code.co_filename).absolute()
-    digest = sha1(str(path.parent).encode(), usedforsecurity=False).hexdigest()
-    pattern = f"*_{digest}/{path.stem}.{_name_in_cache(name)}-{code.co_firstlineno}.py*.nbi"
-    return any(Path(cache_folder()).glob(pattern))
+    folder = f"{path.parent.name}_{sha1(str(path.parent).encode(), usedforsecurity=False).hexdigest()}"
+    version = f"py{sys.version_info.major}{sys.version_info.minor}{sys.abiflags}"
+    index = f"{path.stem}.{_name_in_cache(name)}-{code.co_firstlineno}.{version}.nbi"
+    return (Path(cache_folder()) / folder / index).exists()
 
 
 def _name_in_cache(name: str) -> str:

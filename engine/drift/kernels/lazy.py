@@ -121,7 +121,8 @@ class Kernel:
             return self._compiled[index](*arguments)
         index = self._match_signature(arguments)
         if self._compiled[index] is None:
-            if self._work and self._spent <= self._affordable_seconds(index) and self._work(*arguments) <= LARGE:
+            affordable = self._affordable_seconds(index)
+            if self._work and self._spent <= affordable and self._work(*arguments) <= min(LARGE, affordable * 1e6):
                 return self.interpret(*arguments)
             self.compile(index)
         return self._compiled[index](*arguments)
