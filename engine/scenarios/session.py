@@ -22,7 +22,7 @@ from engine.pipeline.log import LogLine, RunLog
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult
 from engine.spec import ProjectSpec
-from engine.spec.displayed_metrics import list_displayed_metrics
+from engine.spec.metrics.displayed import list_displayed_metrics
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
