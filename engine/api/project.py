@@ -37,8 +37,8 @@ from engine.spec.disturbances import parse_term
 from engine.spec.variable_references import Value
 from engine.store import RunRecord, shorten_id, utc_now
 from engine.store.node import OperationRow as Update
-from engine.store.retention import Pruned, prune_state
-from engine.store.state_size import StateSize, describe_size
+from engine.store.retention.pruning import Pruned, prune_state
+from engine.store.state.size import StateSize, describe_size
 from engine.views.trigger_view import describe_pause
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.evaluation.segments import describe_segments, pair_segments
 from engine.evaluation.snapshot import Snapshot
-from engine.spec.metric_catalogue import METRICS, PERFORMANCE_METRICS
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.catalogue import METRICS, PERFORMANCE_METRICS
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.evaluation_stores import DriftSettings
 
 

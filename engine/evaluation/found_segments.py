@@ -41,7 +41,7 @@ from engine.evaluation.segments import ComparedSegment, describe_compared
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_share
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.models import CostMatrix
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, name_found
 

@@ -19,7 +19,7 @@ from engine.pipeline.decision import Decision
 from engine.pipeline.evaluation_times import select_earlier
 from engine.pipeline.log import Level
 from engine.pipeline.mutes import mark_muted_results
-from engine.spec.metric_names import MetricName, normalize_metric_name
+from engine.spec.metrics.names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import (
     PastWindow,
     RangeCheck,

@@ -25,7 +25,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
 from engine.pipeline.kept_rows import keep_rows
 from engine.pipeline.mutes import mark_muted_results
-from engine.spec.metric_catalogue import METRICS
+from engine.spec.metrics.catalogue import METRICS
 from engine.spec.resources.checks import (
     PythonCheck,
     TypicalCheck,

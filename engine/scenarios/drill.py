@@ -28,11 +28,11 @@ from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, list_run_scena
 from engine.scenarios.session import open_session
 from engine.spec import ProjectSpec
 from engine.spec.disturbances import Disturbance, Drill
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.evaluation_stores import EvaluationReference
 from engine.spec.resources.scenarios import AnyStep, BuildStep, RunScenarioStep, SetVariablesStep
 from engine.store import utc_now
-from engine.store.forgetting import forget_evaluations, forget_measurements, forget_runs
+from engine.store.retention.forgetting import forget_evaluations, forget_measurements, forget_runs
 from engine.views.run_view import name_iteration
 
 

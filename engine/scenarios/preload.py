@@ -53,9 +53,9 @@ from engine.spec.secrets import Secrets
 from engine.spec.used_connections import list_used_connections
 from engine.spec.variable_references import find_references
 from engine.store import Store
-from engine.store.state_copy import copy_state
-from engine.store.state_folder import resolve_state_folder
-from engine.store.state_location import locate_state
+from engine.store.state.folder import resolve_state_folder
+from engine.store.state.location import locate_state
+from engine.store.state.temporary_copy import copy_state
 
 DECIDING_PACKAGES = ("scikit-learn", "skops", "numpy", "polars")
 """The packages that decide what a model computes: another major version of one is refused."""

@@ -52,7 +52,7 @@ from engine.spec import ProjectSpec, load
 from engine.spec.secrets import Secrets
 from engine.store import LockBusy, utc_now
 from engine.store.locks import SERVER_LOCK, Locks
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state.folder import resolve_state_folder
 
 Send = Callable[[FrozenModel], None]
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from engine.connections.table_names import quote_name
 from engine.store.databases.ownership import state_owner
 from engine.store.schema import VERSION_TABLE
-from engine.store.state_location import StateLocation
+from engine.store.state.location import StateLocation
 from engine.store.tables import metadata
 
 

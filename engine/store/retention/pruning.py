@@ -17,7 +17,10 @@ from engine.spec.resources.checks import PastWindow, find_past_window
 from engine.spec.resources.project import Retention, RetentionLimits
 from engine.store.databases.database import split_rows
 from engine.store.databases.errors import translate_errors
-from engine.store.expired_rows import (
+from engine.store.folders import safe_name
+from engine.store.locks import LockBusy
+from engine.store.records.messages import MessageState
+from engine.store.retention.expired_rows import (
     ExpiredEvaluation,
     find_expired_attachments,
     find_expired_evaluations,
@@ -25,11 +28,8 @@ from engine.store.expired_rows import (
     find_expired_run_ends,
     find_expired_runs,
 )
-from engine.store.folders import safe_name
-from engine.store.locks import LockBusy
-from engine.store.needed_evaluations import find_needed_evaluations
-from engine.store.records.messages import MessageState
-from engine.store.state_size import measure_folder
+from engine.store.retention.needed_evaluations import find_needed_evaluations
+from engine.store.state.size import measure_folder
 from engine.store.store import Store
 from engine.store.tables import (
     attachments,

@@ -19,7 +19,7 @@ from engine.store.databases.errors import build_store_error
 from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.folders import safe_name
 from engine.store.schema import is_current_schema
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state.folder import resolve_state_folder
 
 PATIENCE_SECONDS = 10.0
 """How long a database is waited for that another process has locked."""

@@ -1,6 +1,6 @@
 """The metrics that an evaluation store shows to people, and to a monitoring system."""
 
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 
 DEFAULT_METRICS = ("data_drift", "drifted_columns")

@@ -30,8 +30,8 @@ from engine.store.records.evaluations import PastFacts
 from engine.store.records.models import ModelVersion
 from engine.store.schema import is_current_schema
 from engine.store.snapshots import Snapshots
-from engine.store.state_copy import copy_state
-from engine.store.state_location import StateLocation, as_location
+from engine.store.state.location import StateLocation, as_location
+from engine.store.state.temporary_copy import copy_state
 from engine.store.store import Store
 
 

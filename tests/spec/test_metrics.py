@@ -5,16 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.spec.codes import DIAGNOSTIC_CODES
-from engine.spec.metric_names import (
-    METRICS,
-    MetricName,
-    find_metric_definition,
-    list_members,
-    list_statistics,
-    normalize_metric_name,
-    parse_metric_name,
-    resolve_metric_name,
-)
+from engine.spec.metrics.catalogue import METRICS, list_members, list_statistics
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName, normalize_metric_name, parse_metric_name
+from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
 
 
@@ -34,7 +28,7 @@ from engine.spec.problem import Problem
     ],
 )
 def test_a_legal_name_is_taken_apart(text: str, name: MetricName) -> None:
-    assert resolve_metric_name(text, "store") == name
+    assert MetricOwner("store").resolve(text) == name
 
 
 @pytest.mark.parametrize(
@@ -57,7 +51,7 @@ def test_a_legal_name_is_taken_apart(text: str, name: MetricName) -> None:
     ],
 )
 def test_a_wrong_name_gets_its_answer(text: str, place: tuple[int, int], code: str, help_: str) -> None:
-    problem = resolve_metric_name(text, "store")
+    problem = MetricOwner("store").resolve(text)
     assert isinstance(problem, Problem)
     assert (problem[:2], problem.code, problem.help) == (place, code, help_)
     assert code in DIAGNOSTIC_CODES
@@ -86,40 +80,40 @@ def test_a_wrong_name_gets_its_answer(text: str, place: tuple[int, int], code: s
     ],
 )
 def test_a_column_without_its_dot_is_understood(text: str, meant: str) -> None:
-    problem = resolve_metric_name(text, "store")
+    problem = MetricOwner("store").resolve(text)
     assert isinstance(problem, Problem)
     assert problem.help == f'did you mean "{meant}"?'
-    of_dataset = resolve_metric_name("missing_share_x", "dataset")
+    of_dataset = MetricOwner("dataset").resolve("missing_share_x")
     assert isinstance(of_dataset, Problem)
     assert of_dataset.help == 'did you mean "missing_share.x"?'
 
 
 def test_a_store_and_a_dataset_do_not_share_their_metrics() -> None:
-    problem = resolve_metric_name("column_count", "store")
+    problem = MetricOwner("store").resolve("column_count")
     assert isinstance(problem, Problem)
     assert problem.message == "column_count is a metric of a dataset, but this is an evaluation store"
-    assert isinstance(resolve_metric_name("data_drift", "dataset"), Problem)
-    assert resolve_metric_name("missing_count.amount", "dataset") == MetricName("missing_count", "amount")
+    assert isinstance(MetricOwner("dataset").resolve("data_drift"), Problem)
+    assert MetricOwner("dataset").resolve("missing_count.amount") == MetricName("missing_count", "amount")
 
 
 def test_a_metric_asks_for_its_model_and_its_task() -> None:
     without, other = (
-        resolve_metric_name("roc_auc", "store", task=None),
-        resolve_metric_name("performance_change.roc_auc", "store", task="regression"),
+        MetricOwner("store", task=None).resolve("roc_auc"),
+        MetricOwner("store", task="regression").resolve("performance_change.roc_auc"),
     )
     assert isinstance(without, Problem)
     assert isinstance(other, Problem)
     assert without.code == "metric-needs-model"
     assert other.code == "metric-needs-task"
-    assert resolve_metric_name("rmse", "store", task="regression") == MetricName("rmse")
-    assert resolve_metric_name("data_drift", "store", task=None) == MetricName("data_drift")
+    assert MetricOwner("store", task="regression").resolve("rmse") == MetricName("rmse")
+    assert MetricOwner("store", task=None).resolve("data_drift") == MetricName("data_drift")
 
 
 def test_the_users_own_metrics_win() -> None:
     custom_metrics = {"gain", "psi", "per.mille"}
-    assert resolve_metric_name("psi", "store", custom_metrics=custom_metrics) == MetricName("psi")
-    assert resolve_metric_name("per.mille", "store", custom_metrics=custom_metrics) == MetricName("per.mille")
-    misspelt = resolve_metric_name("gian", "dataset", custom_metrics=custom_metrics)
+    assert MetricOwner("store", custom_metrics=custom_metrics).resolve("psi") == MetricName("psi")
+    assert MetricOwner("store", custom_metrics=custom_metrics).resolve("per.mille") == MetricName("per.mille")
+    misspelt = MetricOwner("dataset", custom_metrics=custom_metrics).resolve("gian")
     assert isinstance(misspelt, Problem)
     assert misspelt.help == 'did you mean "gain"?'
 
@@ -148,7 +142,7 @@ def test_any_text_is_a_name_or_a_problem_inside_it(text: str) -> None:
         assert read.length >= 1
     else:
         assert parse_metric_name(str(read)) == read
-    assert isinstance(resolve_metric_name(text, "store"), Problem | MetricName)
+    assert isinstance(MetricOwner("store").resolve(text), Problem | MetricName)
 
 
 def test_the_table_is_sound() -> None:
@@ -160,14 +154,14 @@ def test_the_table_is_sound() -> None:
             assert metric.low <= metric.neutral
         assert (metric.member == "column") == bool(metric.roles)
         for member in list_members(metric) or []:
-            assert resolve_metric_name(f"{metric.name}.{member}", metric.scope) == MetricName(metric.name, member)
+            assert MetricOwner(metric.scope).resolve(f"{metric.name}.{member}") == MetricName(metric.name, member)
 
 
 def test_a_definition_follows_what_the_metric_is_taken_on() -> None:
-    drift = resolve_metric_name("data_drift", "store")
-    change = resolve_metric_name("performance_change.log_loss", "store")
-    auc = resolve_metric_name("performance_change.roc_auc", "store")
-    of_prediction = resolve_metric_name("prediction_drift.ks", "store")
+    drift = MetricOwner("store").resolve("data_drift")
+    change = MetricOwner("store").resolve("performance_change.log_loss")
+    auc = MetricOwner("store").resolve("performance_change.roc_auc")
+    of_prediction = MetricOwner("store").resolve("prediction_drift.ks")
     assert isinstance(drift, MetricName)
     assert isinstance(change, MetricName)
     assert isinstance(auc, MetricName)

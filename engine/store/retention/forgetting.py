@@ -10,7 +10,7 @@ from sqlalchemy import delete, or_, select
 
 from engine.acting_user import describe_acting_user
 from engine.store.batch_rows import find_rows_folders
-from engine.store.retention import remove_run_rows
+from engine.store.retention.pruning import remove_run_rows
 from engine.store.store import Store
 from engine.store.tables import check_results, dataset_measurements, evaluations
 
