@@ -46,6 +46,12 @@ class AbortRequested(KeyboardInterrupt):
     """Somebody has asked the run to end, who is not at its terminal."""
 
 
+def require_no_abort(context: RunContext) -> None:
+    """Raise AbortRequested if somebody has asked the run of the context to end."""
+    if context.run is not None and (by := context.store.runs.find_abort_request(context.run)):
+        raise AbortRequested(f"aborted by {by}")
+
+
 class RunExecutor:
     """Executes each step and returns its result.
 
@@ -81,8 +87,7 @@ class RunExecutor:
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> StepResult:
         """Run the step once; apply `on_warning`."""
-        if context.run is not None and (by := context.store.runs.find_abort_request(context.run)):
-            raise AbortRequested(f"aborted by {by}")
+        require_no_abort(context)
         if attempt == 1:
             self._begun = context.clock()
             context.log.info(STARTED)

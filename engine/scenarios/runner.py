@@ -26,7 +26,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import describe_end, find_fire_reason, find_unfinished_step
 from engine.scenarios.interpreter import walk_scenario
 from engine.scenarios.result import Delivery, RunResult, StepResult
-from engine.scenarios.run_executor import AbortRequested, RunExecutor, RunTimedOut
+from engine.scenarios.run_executor import AbortRequested, RunExecutor, RunTimedOut, require_no_abort
 from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id
 
 
@@ -117,6 +117,7 @@ def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
             finished.append(step)
             deliveries += step.deliveries
             context.store.runs.add_step(begun.id, _make_step_record(step))  # at once: a killed run keeps its steps
+        require_no_abort(context)  # asked during the last step
         outcome = worst_outcome(step.outcome for step in finished)
     except RunTimedOut as timeout:
         stopped = timeout

@@ -182,7 +182,8 @@ def profile(
     Raises
     ------
     DataError
-        A column does not exist or cannot be used in its role, or the data cannot be read.
+        A column does not exist or cannot be used in its role, or the data cannot be read. A file whose path was given
+        has changed meanwhile; of the files that a LazyFrame scans, that is not known.
     """
     return profile_sample(open_sample(data)[0], roles, entity=entity, against=against, most_values=most_values)
 

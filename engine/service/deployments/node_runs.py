@@ -94,10 +94,10 @@ def read_run_on_node(client: NodeClient, deployment: str, run: str) -> tuple[Run
     return found, lines
 
 
-def abort_run_on_node(client: NodeClient, deployment: str, run: str) -> str:
-    """Ask a run to end, and return its id."""
+def abort_run_on_node(client: NodeClient, deployment: str, run: str) -> AbortedRunAnswer:
+    """Ask a run to end; return its id, and when it ends."""
     path = f"/v1/deployments/{quote_name(deployment)}/runs/{quote_name(run)}/abort"
-    return client.ask("POST", path, AbortedRunAnswer).aborting
+    return client.ask("POST", path, AbortedRunAnswer)
 
 
 def pause_on_node(client: NodeClient, deployment: str, scenario: str, until: str | None, reason: str) -> PauseAnswer:

@@ -65,10 +65,15 @@ def _add_needed_of_store(connection: Connection, store: str, project: ProjectSpe
     window = find_past_window(spec.checks.values())
     for model in histories:
         # the next evaluation may replace the newest one, whose own past is then looked at
-        for place, row in enumerate(_walk_history(connection, store, model)):
-            if place and not window.includes(place - 1, models[0].time_start - row.time_start):
+        place, newer = 0, None
+        for row in _walk_history(connection, store, model):
+            # of evaluations of unchanged data the last one counts, unless each stands for a time
+            if newer is not None and not newer.timed and newer.dataset_fingerprint == row.dataset_fingerprint:
+                continue
+            if newer is not None and not window.includes(place, models[0].time_start - row.time_start):
                 break
             needed.rows.add(row.id)
+            place, newer = place + (newer is not None), row
     _add_references(connection, store, spec, project, histories, models[0], needed)
 
 

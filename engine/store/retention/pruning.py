@@ -19,6 +19,7 @@ from engine.store.databases.database import split_rows
 from engine.store.databases.errors import translate_errors
 from engine.store.folders import safe_name
 from engine.store.locks import LockBusy
+from engine.store.measurements import read_content
 from engine.store.records.messages import MessageState
 from engine.store.retention.expired_rows import (
     ExpiredEvaluation,
@@ -159,13 +160,17 @@ def _find_needed_measurements(connection: Connection, project: ProjectSpec) -> s
     for dataset in connection.scalars(select(of.dataset).distinct()).all():
         declared = project.datasets.get(dataset)
         window = find_past_window(declared.checks.values()) if declared else PastWindow()
-        rows = connection.execute(select(of.number, of.created).where(of.dataset == dataset).order_by(of.number.desc()))
-        newest = None
-        for place, (number, created) in enumerate(rows):
-            newest = newest or created
-            if place and not window.includes(place - 1, newest - created):
+        columns = (of.number, of.created, read_content(dataset).label("content"))
+        query = select(*columns).where(of.dataset == dataset).order_by(of.number.desc())
+        once = declared is not None and not declared.metrics  # measurements of unchanged data count once
+        place, newest, newer = 0, None, None
+        for row in connection.execute(query):
+            newest = newest or row.created
+            place += newer is not None and not (once and row.content and row.content == newer.content)
+            if place and not window.includes(place - 1, newest - row.created):
                 break
-            needed.add(number)
+            needed.add(row.number)
+            newer = row
     return needed
 
 
