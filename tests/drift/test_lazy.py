@@ -33,6 +33,7 @@ from engine.drift.kernels import (
     saddlepoint,
     sampling_keys,
     text_merge,
+    tree_paths,
     tree_splits,
     validity,
     value_hashes,
@@ -160,19 +161,25 @@ def divided_rows(random):
     return codes, rows, int(random.integers(codes.shape[1])), left, np.zeros(len(codes), np.int32)
 
 
-def add(random):
+def some_trees(random, columns, trees):
+    """Columns, masks, children and values of trees, each a path of up to 30 nodes, which may repeat a column."""
+    nodes = random.integers(0, 31, trees)
+    asked = np.where(np.arange(30) < nodes[:, None], random.integers(0, columns, (trees, 30)), -1).astype(np.int32)
+    children = np.array([[[-1 - i, i + 1 if i + 1 < n else -2 - i] for i in range(30)] for n in nodes], np.int32)
+    return asked, random.random((trees, 30, tree_splits.CODES)) < 0.5, children, random.random((trees, 31))
+
+
+def in_one_tree(random):
     codes = rows_of_trees(random)[0]
-    nodes = int(random.integers(1, 31))
-    columns = random.integers(0, codes.shape[1], 30).astype(np.int32)
-    children = np.array([[-1 - i, i + 1 if i + 1 < nodes else -2 - i] for i in range(30)], np.int32)
-    return (
-        codes,
-        columns,
-        random.random((30, tree_splits.CODES)) < 0.5,
-        children,
-        random.random(31),
-        random.random(len(codes)),
-    )
+    columns, lefts, children, _ = some_trees(random, codes.shape[1], 1)
+    return codes, columns[0], lefts[0], children[0]
+
+
+def rotated(random):
+    codes = rows_of_trees(random)[0]
+    model = some_trees(random, codes.shape[1], 3)
+    leaves = tree_paths.find_leaves(codes, model)
+    return codes, *model, leaves, int(random.integers(codes.shape[1])), int(random.integers(len(codes) + 1))
 
 
 def below(random):
@@ -346,7 +353,8 @@ def joint(random):
 
 
 ARGUMENTS = {
-    boosting._add_log_odds: [add],
+    tree_paths.find_leaves_of_tree: [in_one_tree],
+    tree_paths.rotate_column: [rotated],
     boosting._divide_rows: [divided_rows],
     tree_splits.split_leaves: [split_leaves],
     boosting._to_probabilities: [lambda random: (random.normal(0, 5, 300),)],
