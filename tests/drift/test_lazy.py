@@ -95,7 +95,15 @@ def refined(random, kind):
     points, counts = a_table(random, kind)
     values, times = a_table(random, kind)
     wanted, gaps = random.random(len(points) + 1) < 0.5, random.integers(0, 9, len(points) + 1)
-    return points, counts, gaps, random.standard_normal(len(gaps)), wanted, values, times
+    size = len(points) + len(values)
+    written = np.zeros(size, points.dtype), np.zeros(size, np.int64), np.zeros(size + 1, np.int64), np.zeros(size + 1)
+    return points, counts, gaps, random.standard_normal(len(gaps)), wanted, values, times, *written
+
+
+def distinct(random, kind):
+    ordered = np.sort(some_values(random, kind))
+    size = len(np.unique(ordered))
+    return ordered, np.zeros(size, ordered.dtype), np.zeros(size, np.int64)
 
 
 def divided(random, kind):
@@ -393,11 +401,11 @@ ARGUMENTS = {
     ks_distribution.one_sided_p: [lambda random: (int(random.integers(1, 20_000)), float(random.uniform(1e-3, 0.9)))],
     ks_distribution.outer_path_share: [paths],
     ks_distribution.outer_path_share_of_square: [lambda random: tuple(int(x) for x in random.integers(1, [500, 50]))],
-    value_tables.refine_intervals: both(refined),
+    value_tables._write_refined: both(refined),
     value_tables.find_pooled_ranks: both(pooled_ranks),
     value_tables.search_sorted: both(lambda random, kind: (a_table(random, kind)[0], a_table(random, kind)[0])),
     label_permutations.draw_permutations: [labels],
-    value_tables._count_distinct: both(lambda random, kind: (np.sort(some_values(random, kind)),)),
+    value_tables._write_distinct: both(distinct),
     grid_positions.select_from_buckets: both(select),
     grid_positions.select_from_gaps: both(select_found),
     moments.mean_and_squares: both(for_spread),
