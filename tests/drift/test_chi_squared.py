@@ -41,6 +41,6 @@ def test_gamma_tail_of_a_whole_shape_is_a_finite_sum(shape, deviations):
     assert gamma_tail(shape, x) == pytest.approx(float(total * Fraction(exp(-x))), rel=2e-13)
 
 
-def test_the_ends():
+def test_the_tails_at_the_ends_are_0_and_1():
     assert (gamma_tail(3.5, 0.0), gamma_tail(3.5, -1.0), gamma_tail(3.5, inf)) == (1.0, 1.0, 0.0)
     assert chi_squared_tail(1e9, 3) == 0.0

@@ -152,7 +152,7 @@ def test_a_wildcard_that_matches_nothing_is_an_error() -> None:
     assert (result.outcome, result.reason) == (ERROR, "drift.* matches no metric of store")
 
 
-def test_values() -> None:
+def test_a_value_is_ok_a_warning_or_an_error_by_the_sets_it_is_in() -> None:
     check = ValuesCheck(metric="m", allowed=[0, 1, 2], soft_allowed=[0, 1])
     assert one(check, 1.0).outcome is OK
     assert one(check, 2.0).reason == "2 is not in soft_allowed (0, 1)"

@@ -43,7 +43,7 @@ def test_variables_are_typed_by_how_they_read() -> None:
     assert project.resources.description == "on"
 
 
-def test_the_seed(seed: ProjectSpec) -> None:
+def test_the_spec_of_the_tutorial_becomes_resources(seed: ProjectSpec) -> None:
     assert seed.variables["period_start"] == date(2017, 10, 1)
     assert seed.evaluation_stores["the_MES"].evaluation.labels == {"quarter": "Q4 2017"}
     assert "${period_start}" in seed.datasets["transactions_eval"].sql
@@ -139,7 +139,7 @@ scenarios:
     assert (step.timeout, step.retries.delay) == (timedelta(seconds=90), timedelta(seconds=0.5))
 
 
-def test_positions(seed: ProjectSpec) -> None:
+def test_keys_and_values_know_their_positions(seed: ProjectSpec) -> None:
     file = str(OK / "seed_like.yaml")
     lines = (OK / "seed_like.yaml").read_text("utf-8").split("\n")
 
@@ -180,7 +180,7 @@ def test_what_is_rendered_is_the_same_project(case: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("case", sorted(p.stem for p in OK.glob("*.yaml")))
-def test_pydantic_agrees(case: str) -> None:
+def test_the_models_accept_what_the_walk_accepts(case: str) -> None:
     """The walk over the tree accepts what the models accept, and makes the same of it."""
     project = load(OK / f"{case}.yaml", environ=ENVIRONMENT)
     as_data = project.resources.model_dump(by_alias=True, exclude={"variables"})
@@ -204,7 +204,7 @@ def test_passwords_are_masked(written: str, masked: str) -> None:
     assert "hunter2" not in mask_url(written)
 
 
-def test_formats() -> None:
+def test_diagnostics_as_json_and_as_annotations_have_their_positions() -> None:
     with pytest.raises(SpecError) as caught:
         load(BAD / "yaml_duplicate_keys.yaml")
     found = caught.value.diagnostics
@@ -247,7 +247,7 @@ def test_github_commands_cannot_be_injected(tmp_path: Path) -> None:
     assert "%0A::error::y" in out
 
 
-def test_loading_is_light(tmp_path: Path) -> None:
+def test_loading_a_spec_imports_no_data_library(tmp_path: Path) -> None:
     code = (
         "import sys; from engine.spec import load; load(sys.argv[1]);"
         "print([m for m in ('polars', 'numpy', 'numba', 'sklearn', 'scipy', 'sqlalchemy') if m in sys.modules],"

@@ -58,7 +58,7 @@ def test_a_figure_is_near_its_value_and_short(value):
     assert float(plain) == pytest.approx(value, rel=6e-4)
 
 
-def test_units():
+def test_numbers_are_written_with_their_units():
     assert (format_share(0.781234), format_share(1.0), format_share(0.000213), format_share(None)) == (
         "78.1 %",
         "100 %",
@@ -144,7 +144,7 @@ def test_what_happened_in_sentences():
     ]
 
 
-def test_nothing_happened():
+def test_headlines_of_a_batch_without_drift_or_labels():
     metrics = {
         "data_drift": 0.5,
         "data_drift_significant": 0.0,
