@@ -114,7 +114,7 @@ class ProjectDeployments(OpenedProject):
         )
 
     def roll_back(self, deployment: str, *, now: bool = False) -> Update:
-        """Go back to the last healthy revision of a deployment, with its settings of then; returns as `deploy`.
+        """Go back to the last healthy revision of a deployment, with the settings that it had; returns as `deploy`.
 
         Raises
         ------

@@ -35,7 +35,7 @@ def describe_files(
     root: Path,
     frozen: Mapping[str, str],
 ) -> Table:
-    """Return the table of files; rows that a bundle has frozen into a file keep the fingerprint of before."""
+    """Return the table of files; rows that a bundle has frozen into a file keep their earlier fingerprint."""
     fingerprint, facts = files.compute_fingerprint(digests, root)
     if len(digests) == 1:
         fingerprint = frozen.get(next(iter(digests.values())), fingerprint)

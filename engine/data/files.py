@@ -54,7 +54,7 @@ class DatasetFiles:
     `types` are set on columns of formats that have no types, and `readings` parse columns whose texts are numbers,
     dates or booleans. `keys` are the columns that the folders of each file name. `common_types` are the types that hold
     the columns of all files where these differ in their columns or types; empty if they do not, so that one scan reads
-    them. `notes` tell what was recognised or left out, `warnings` what stays text although it looks like something
+    them. `notes` tell what was recognized or left out, `warnings` what stays text although it looks like something
     else: the columns `doubtful`. `names` are those of the columns of CSV files without a header; empty if polars names
     them. `compression` is how the files are compressed; None if their endings tell.
     """

@@ -101,7 +101,7 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
     guessed, files = Csv(), None
     if found.format == "csv":
         guessed = guess_dialect(found.paths[0])
-        # Missing markers are recognised column by column; all columns need them only where the first rows have none.
+        # Missing markers are recognized column by column; all columns need them only where the first rows have none.
         dataset = _declare_csv(dataset, guessed.model_copy(update={"null_values": [""]}))
     files = find_files(dataset, path.parent, datetime.now(UTC))
     if found.format == "csv" and files.find_fault():
@@ -117,7 +117,7 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
     with explain_read_errors(table):
         if ragged := files.find_short_line():
             raise DataError(ragged)
-    rows, columns = summarise_columns(table)
+    rows, columns = summarize_columns(table)
     watched.verify()
     return FileInspection(dataset, table, rows, columns)
 
@@ -136,7 +136,7 @@ def _declare_csv(dataset: FileDataset, dialect: Csv) -> FileDataset:
     return dataset.model_copy(update={"csv": Csv(**settings)}) if settings else dataset
 
 
-def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
+def summarize_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
     """Return the number of rows, and the summary of each column by name.
 
     Raises

@@ -34,7 +34,7 @@ class Table:
     `fingerprint` is a BLAKE2b hex digest that depends on the content alone. `entity` may be inherited through a query.
     `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file dataset. `facts`
     are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed. `notes` tell what
-    was recognised or left out when the data were opened, `warnings` which columns look like something else than their
+    was recognized or left out when the data were opened, `warnings` which columns look like something else than their
     type says. `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells
     how the rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where
     the rows were read from, if that is a database or Spark. `spark` are the rows where they stay with Spark: each read
@@ -65,7 +65,7 @@ class Table:
     def reading_notes(self) -> list[str]:
         """Return what must be told about how the data of the lineage are read, as sentences with the dataset's name.
 
-        First what stays text although it looks like something else, then what was recognised or left out.
+        First what stays text although it looks like something else, then what was recognized or left out.
         """
         tables = self.lineage().items()
         warnings = [f"dataset {name!r}: {said}" for name, table in tables for said in table.warnings]

@@ -87,9 +87,9 @@ def snapshot_side(
 ) -> Observation:
     """Measure a table as one side of a comparison.
 
-    The table is read several times, so its reads should be cheap: see `engine.data.materialise`. A column that is gone
-    or cannot be read is absent from the snapshot. If the model needs it, the rows are not scored: their drift is
-    measured all the same.
+    The table is read several times, so its reads should be cheap: see `engine.data.rereadable_tables`. A column that
+    is gone or cannot be read is absent from the snapshot. If the model needs it, the rows are not scored: their drift
+    is measured all the same.
 
     Parameters
     ----------

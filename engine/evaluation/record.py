@@ -121,7 +121,7 @@ class Evaluation:
 
     @property
     def moment(self) -> datetime:
-        """The moment that the history goes by: the start of its time, else when it was made."""
+        """The moment that orders the history: the start of its time, else when it was made."""
         return self.time.start if self.time else self.created
 
     @property

@@ -183,7 +183,7 @@ def _read_past(
 
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:
-    """Return the smallest detectable drift by metric; evaluations of earlier versions have none."""
+    """Return the smallest detectable drift by metric; evaluations that earlier versions made have none."""
     found = {str(MetricName("drift", name)): column.detectable for name, column in evaluation.columns.items()}
     if evaluation.prediction is not None:
         found[str(MetricName("prediction_drift", "drift"))] = evaluation.prediction.main.detectable

@@ -10,7 +10,7 @@ import polars as pl
 
 from engine import models
 from engine.data import Table, require_unchanged_rows
-from engine.data.materialise import materialise
+from engine.data.rereadable_tables import make_rereadable
 from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.advantages import is_of_challenger
 from engine.evaluation.batch_evaluation import evaluate_batch
@@ -110,16 +110,16 @@ def _profile_rows(
 ) -> tuple[Snapshot, str | None]:
     """Profile a table as the batch was profiled: with the same columns, roles, entity and model."""
     settings = context.project.evaluation_stores[evaluation.store].drift
-    with context.store.folders.stage() as folder, materialise(table, folder) as materialised:
-        schema = materialised.frame.collect_schema()
+    with context.store.folders.stage() as folder, make_rereadable(table, folder) as rereadable:
+        schema = rereadable.frame.collect_schema()
         if batch.entity is not None and batch.entity not in schema:
             raise DataError(
                 f"dataset {table.name!r} has no column {batch.entity!r}, which is the entity of evaluation store "
                 f"{evaluation.store!r}"
             )
-        model, note = _load_model(materialised, batch, evaluation, version, context)
+        model, note = _load_model(rereadable, batch, evaluation, version, context)
         seen = snapshot_side(
-            materialised,
+            rereadable,
             batch.describe_known_columns(),
             batch.left_out,
             model=model,

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from engine.data import Table, explain_read_errors
 from engine.data.disturbances import describe_disturbances, require_deviations, require_possible
-from engine.data.materialise import materialise
+from engine.data.rereadable_tables import make_rereadable
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, UsageError
 from engine.evaluation.record import Evaluation
@@ -231,7 +231,7 @@ def _measure_shift(one: Disturbance, evaluation: Evaluation) -> Disturbance:
 
 def _describe_in(table: Table, disturbances: Sequence[Disturbance], context: RunContext) -> list[str]:
     require_deviations(disturbances, table.frame.collect_schema())
-    with context.store.folders.stage() as folder, materialise(table, folder) as rows, explain_read_errors(table):
+    with context.store.folders.stage() as folder, make_rereadable(table, folder) as rows, explain_read_errors(table):
         return describe_disturbances(rows.frame, disturbances)
 
 

@@ -93,7 +93,7 @@ class LedState:
             self._lock.note_revision(project.revision_number)
 
     def close(self, seconds: float) -> None:
-        """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""
+        """Deliver what is due, for at most `seconds`, close the state, and let another server run the project."""
         self.triggers = None
         if self.threads is not None:
             self.threads.stop(seconds)

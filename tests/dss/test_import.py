@@ -245,7 +245,7 @@ def test_what_may_be_a_secret(name: str, value: str, secret: bool) -> None:
     }
     imported = import_project(as_files(texts), with_data=False)
     assert (value in imported.spec) is not secret
-    assert value not in imported.report.summarise()
+    assert value not in imported.report.summarize()
 
 
 def test_the_guide_has_every_metric_of_dss() -> None:

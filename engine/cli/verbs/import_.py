@@ -17,7 +17,7 @@ def import_dss(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="The folder of a git-synchronised or unpacked project of Dataiku DSS, or a zip file: an export or a "
+            help="The folder of a git-synchronized or unpacked project of Dataiku DSS, or a zip file: an export or a "
             "bundle.",
             show_default=False,
         ),
@@ -60,7 +60,7 @@ def import_dss(
         except OSError as error:
             what = error.filename or output
             raise typer.BadParameter(f"{what} cannot be written: {error.strerror}", param_hint="--output") from error
-    print(f"{spec}\n{report}\n{imported.report.summarise()}")
+    print(f"{spec}\n{report}\n{imported.report.summarize()}")
     if imported.report.mistakes:
         print("Mistakes found in the project:")
     for place, what in imported.report.mistakes:

@@ -21,7 +21,7 @@ def command(
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Go back to the last healthy revision of a deployment, with its settings of then. Exit code 3: not done.
+    """Go back to the last healthy revision of a deployment, with the settings that it had then. Exit code 3: not done.
 
     The bundle that was active is deployed there again only with engine deploy --again.
     """

@@ -11,8 +11,8 @@ from engine.data.databases.reading import DatabaseRows
 from engine.data.file_datasets import read_declared_texts
 from engine.data.fingerprints import FrameHasher
 from engine.data.kept_rows import KeptState
-from engine.data.materialise import ROW_GROUP_SIZE
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.data.rereadable_tables import ROW_GROUP_SIZE
 from engine.data.spark.spark_rows import SparkRows, hold_spark_rows, list_source_files, quote_name
 from engine.data.table import Table
 from engine.data.text_columns import find_doubtful_columns, sample_columns

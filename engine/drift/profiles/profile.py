@@ -100,7 +100,7 @@ class Profile:
             if self.entities.hashes != other.entities.hashes:
                 raise DataError(
                     "a profile with an entity and one that an earlier engine has made cannot be merged, because they "
-                    "do not recognise the same entities; make the earlier one again from its data"
+                    "do not recognize the same entities; make the earlier one again from its data"
                 )
             keys = np.concatenate([self.entities.keys, other.entities.keys])
             rows = np.concatenate([self.entities.row_hashes, other.entities.row_hashes])

@@ -91,7 +91,7 @@ class FrameSample:
 
 
 def _identify(path: Path) -> FileIdentity | None:
-    """Return what tells the state of a file from others; None if it is gone."""
+    """Return what identifies the state of a file; None if the file does not exist any more."""
     try:
         return FileIdentity.from_stat(path.stat())
     except OSError:

@@ -20,7 +20,7 @@ def chi_squared_tail(statistic: float, degrees: float) -> float:
 
 
 def gamma_tail(shape: float, x: float) -> float:
-    """Return P(X >= x) of a gamma distribution with scale 1: the regularised upper incomplete gamma function Q(a, x).
+    """Return P(X >= x) of a gamma distribution with scale 1: the regularized upper incomplete gamma function Q(a, x).
 
     The power series (DLMF 8.11.4) up to x = a + 1, the continued fraction (DLMF 8.9.2) by Lentz's method beyond. Their
     common factor has the deviance form of Loader (2000), which stays accurate for any shape. Relative error below

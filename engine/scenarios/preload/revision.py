@@ -39,7 +39,7 @@ class Revision:
         return self.project
 
     @property
-    def shadow(self) -> Path:
+    def state_copy(self) -> Path:
         """A copy of the state of the deployment, with the models of the release in it."""
         if self.state is None:
             self.state = self.stack.enter_context(copy_state(locate_state(self.loaded)))

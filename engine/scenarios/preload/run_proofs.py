@@ -13,7 +13,7 @@ def prove_schemas(revision: Revision) -> str:
     names = _list_enabled(revision)
     if not names:
         return "no scenario is enabled"
-    plan = plan_scenarios(revision.loaded, names, listeners=[revision.listen], state=revision.shadow)
+    plan = plan_scenarios(revision.loaded, names, listeners=[revision.listen], state=revision.state_copy)
     errors = [one for one in plan.findings if one.severity is Severity.ERROR]
     if errors:
         raise ProofFailed(str(SpecError(tuple(errors))))
@@ -32,7 +32,7 @@ def prove_dry_runs(revision: Revision) -> str:
             listeners=[revision.listen],
             dry=True,
             preview=lambda _: None,
-            state=revision.shadow,
+            state=revision.state_copy,
         )
         for run in finished.runs:
             # A check that is ERROR makes its step FAILED, but it tells of data and not of the release.

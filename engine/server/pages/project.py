@@ -1,4 +1,4 @@
-"""One project: how it stands, the displayed metrics of its stores, and their checks with their history."""
+"""One project: its status, the displayed metrics of its stores, and their checks with their history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class ProjectPage:
         return links.build_link(links.PROJECT, project=found.project.name)
 
     def show_project(self, request: Request) -> Page:
-        """Return how a project stands."""
+        """Return the status of a project."""
         project, spec = self.requests.find_spec(request)
         store = self.requests.find_store(request)
         status = describe_status(project.name, None, ProjectState(spec, store, self.requests.clock()))

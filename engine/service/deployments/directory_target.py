@@ -88,7 +88,7 @@ class DirectoryTarget:
                 return updater.update(order)
 
     def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
-        """Go back to the last healthy revision before the active one, with its settings of then.
+        """Go back to the last healthy revision before the active one, with the settings that it had then.
 
         The bundle that was active is quarantined there, if the other revision has another one.
         """

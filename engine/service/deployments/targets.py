@@ -47,7 +47,7 @@ class DeploymentTarget(Protocol):
         ...
 
     def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
-        """Go back to the last healthy revision before the active one, with its settings of then.
+        """Go back to the last healthy revision before the active one, with the settings that it had then.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Copies the rows of a state from one kind of database into another: a server's into a file, and the other way round.
+"""Copies the rows of a state from a server into a file, or from a file to a server.
 
 The tables are read from the databases themselves, so rows of an earlier revision can be copied too.
 """

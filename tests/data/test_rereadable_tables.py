@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from engine.data.materialise import materialise
+from engine.data.rereadable_tables import make_rereadable
 from engine.errors import DataError
 
 
 def test_parquet_is_scanned_as_it_is(project, tmp_path):
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "t.parquet")
     table = project({"t": {"path": "t.parquet"}}).open("t")
-    with materialise(table, tmp_path / "temporary") as same:
+    with make_rereadable(table, tmp_path / "temporary") as same:
         assert same is table
     assert not (tmp_path / "temporary").exists()
 
@@ -23,7 +23,7 @@ def test_parquet_is_scanned_as_it_is(project, tmp_path):
 def test_anything_else_is_written_once_and_removed(project, tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,x\n2,\n")
     table = project({"t": {"path": "t.csv", "entity": "a"}}).open("t")
-    with materialise(table, tmp_path / "temporary") as cheap:
+    with make_rereadable(table, tmp_path / "temporary") as cheap:
         (tmp_path / "t.csv").unlink()
         assert cheap.rereadable
         assert (cheap.name, cheap.fingerprint, cheap.entity) == (table.name, table.fingerprint, "a")
@@ -34,7 +34,7 @@ def test_anything_else_is_written_once_and_removed(project, tmp_path):
 def test_nothing_is_left_where_the_table_cannot_be_read(project, tmp_path):
     (tmp_path / "t.csv").write_text("a\n" + "1\n" * 20_000 + "x\n")
     table = project({"t": {"path": "t.csv"}}).open("t")
-    with pytest.raises(DataError, match=r"dataset 't': .*line 20002"), materialise(table, tmp_path / "temporary"):
+    with pytest.raises(DataError, match=r"dataset 't': .*line 20002"), make_rereadable(table, tmp_path / "temporary"):
         pass
     assert not any((tmp_path / "temporary").iterdir())
 
@@ -43,14 +43,14 @@ BOUNDED = """
 import json, resource, sys
 from pathlib import Path
 from engine.data import Datasets, InMemoryFileHashes, compute_dataset_metrics, verify_contract
-from engine.data.materialise import materialise
+from engine.data.rereadable_tables import make_rereadable
 from engine.spec import load
 
 datasets = Datasets(load(Path(sys.argv[1])), InMemoryFileHashes(), lambda: Path(sys.argv[1]).parent)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 table = datasets.open("t")
 verify_contract(table)
-with materialise(table, Path(sys.argv[1]).parent) as cheap:
+with make_rereadable(table, Path(sys.argv[1]).parent) as cheap:
     found = compute_dataset_metrics(cheap, ["row_count", "mean.x0", "missing_count.x1"])
 print(json.dumps({"mb": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, **found}))
 """

@@ -1,4 +1,4 @@
-"""Temporary copies of tables: a comparison reads a table several times, so each read must be cheap."""
+"""Tables that are cheap to read more than once, by temporary copies: a comparison reads a table several times."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ ROW_GROUP_SIZE = 131_072
 
 
 @contextmanager
-def materialise(table: Table, folder: Path) -> Iterator[Table]:
+def make_rereadable(table: Table, folder: Path) -> Iterator[Table]:
     """Give a table whose frame is cheap to read more than once.
 
     Tables from Parquet, Arrow and frames in memory are given unchanged, and those of which the rows stay with Spark,
