@@ -85,7 +85,7 @@ def test_help_loads_no_language_and_no_data_library(folder: Path) -> None:
 def test_a_verb_loads_no_other_verb(folder: Path) -> None:
     loaded = list_loaded(folder, ["validate", "--help"])
     assert {
-        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.{one}" in loaded
+        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.verbs.{one}" in loaded
     } == set()
     assert loaded & {*DATA, *OTHERS, "yaml"} == set()
 
