@@ -51,6 +51,8 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Return a text with all values masked, also the beginning of a value where a line ends inside it."""
+        if not self._literals:
+            return text
         return self._cut.sub(self._mask_cut_value, self._whole.sub(MASK, text))
 
     def _spellings(self) -> Iterator[str]:
@@ -123,7 +125,11 @@ def redact_values(value: Any, redact: Redact) -> Any:
     if isinstance(value, list):
         return [redact_values(each, redact) for each in value]
     if isinstance(value, dict):
-        return {redact_values(key, redact): redact_values(each, redact) for key, each in value.items()}
+        # the numbers of a wide evaluation are many: for them there is no call
+        return {
+            redact_values(key, redact): each if isinstance(each, float) else redact_values(each, redact)
+            for key, each in value.items()
+        }
     return value
 
 
