@@ -135,8 +135,8 @@ def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_comp
         "engine.spec.sql.statements",
         "engine.spec.urls.smtp_url",
         "engine.store.databases.postgresql",
-        "engine.store.state_copy",
-        "engine.store.suppositions",
+        "engine.store.state.temporary_copy",
+        "engine.store.state.suppositions",
         "engine.views.charts",
         "engine.views.report",
     )

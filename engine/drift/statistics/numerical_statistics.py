@@ -186,6 +186,8 @@ def separate_heavy_values(deciles: Values) -> Values:
     A value at which two or more deciles coincide has at least a tenth of the rows. The edge below it makes it a
     separate bin, so that a shift of its rows in either direction changes the counts.
     """
+    if (deciles[1:] > deciles[:-1]).all():
+        return deciles
     edges, times = np.unique(deciles, return_counts=True)
     heavy = edges[times > 1]
     smallest = np.iinfo(np.int64).min if edges.dtype == np.int64 else -inf
@@ -205,13 +207,14 @@ def count_bins(inner: Values, column: Numerical) -> Counts:
     """
     # values[:following] of the column are less than or equal to the edge
     following = np.searchsorted(column.values, inner, side="right")
-    upto = np.zeros(len(inner), np.int64)
+    ends = np.zeros(len(inner) + 2, np.int64)  # the rows up to each edge, between none and all
+    ends[-1], upto = column.present, ends[1:-1]
     if len(column.values):
-        upto = np.where(following > 0, column.cumulative_counts[following - 1], 0)
+        upto[:] = np.where(following > 0, column.cumulative_counts[following - 1], 0)
     if column.intervals is not None and len(column.values):
         # an edge just below a value comes after all rows of the interval below that value; an edge that is the grid
         # point before comes before all of them
         next_values = column.values[np.minimum(following, len(column.values) - 1)]
         just_below = (following < len(column.values)) & (next_below(next_values) == inner)
         upto += np.where(just_below, column.intervals.counts[following], 0)
-    return np.diff(upto, prepend=0, append=column.present)
+    return ends[1:] - ends[:-1]
