@@ -19,13 +19,14 @@ def command(
 ) -> int:
     """Ask a run to end: it becomes ABORTED, and its reporters tell it. Recorded with who has asked.
 
-    A run of this machine ends before its next step, whoever has started it; one on a node at once.
+    A run of this machine ends when the step at work has ended, whoever has started it; one on a node at once.
     """
     node = None if on is None else find_node_of(path, on)
     if node is not None and on is not None:
-        from engine.service.deployments.node_runs import abort_run_on_node
+        from engine.service.deployments.node_client.runs import abort_run_on_node
 
-        print(f"run {abort_run_on_node(node, on, run)} on the node {node.name} was asked to end")
+        asked = abort_run_on_node(node, on, run)
+        print(f"run {asked.aborting} on the node {node.name} was asked to end: it ends {asked.ends}")
         return ExitCode.OK
     declared = load_project(path, None, on=on)
 
@@ -33,6 +34,7 @@ def command(
     from engine.api import Project
     from engine.api.lookup import choose_id
     from engine.cli.output import print_warning
+    from engine.scenarios.dead_runs import find_unfinished_step
 
     with Project(declared, os.environ, (print_warning,)).open_state() as context:
         runs = context.store.runs
@@ -45,5 +47,7 @@ def command(
                 f"the process of run {meant} has died, or is on another host, where {who} has started it; if it has "
                 "died, the next run marks it ABORTED"
             )
-    print(f"run {meant} was asked to end: it ends before its next step")
+        at_work = find_unfinished_step(runs.path_of(meant), [step.name for step in runs.get(meant).steps])
+    when = f"when the step at work, {at_work[0]!r}, has ended" if at_work else "before its next step"
+    print(f"run {meant} was asked to end: it ends {when}")
     return ExitCode.OK

@@ -188,7 +188,7 @@ def _print_store_table(
     from engine.api.lookup import unknown_name
     from engine.cli.printers import table_printers
     from engine.formatting.hints import find_similar
-    from engine.spec.metric_names import list_statistics
+    from engine.spec.metrics.catalogue import list_statistics
 
     # Which evaluations have a label is known only when all are read; else the newest are enough.
     most = None if labels else last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
@@ -231,7 +231,7 @@ def _explain_empty_metrics(store: "EvaluationStore", shown: "ResultTable", asked
         The newest evaluation does not have a metric that was asked for.
     """
     from engine.formatting.hints import suggest_name
-    from engine.spec.metric_names import normalize_metric_name
+    from engine.spec.metrics.names import normalize_metric_name
 
     names = [normalize_metric_name(metric) for metric in asked or store.displayed]
     columns = {name: [one for one in shown.columns if _matches(one, name)] for name in names}

@@ -22,14 +22,14 @@ from engine.pipeline.log import LogLine, RunLog
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult
 from engine.spec import ProjectSpec
-from engine.spec.displayed_metrics import list_displayed_metrics
+from engine.spec.metrics.displayed import list_displayed_metrics
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
-from engine.store.state_copy import can_write, copy_state, open_for_reading
-from engine.store.state_folder import resolve_state_folder
-from engine.store.state_location import locate_state
-from engine.store.suppositions import open_supposing
+from engine.store.state.folder import resolve_state_folder
+from engine.store.state.location import locate_state
+from engine.store.state.suppositions import open_supposing
+from engine.store.state.temporary_copy import can_write, copy_state, open_for_reading
 from engine.views.store_view import StoreView, describe_store
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from engine.dss.source import open_project_files
 from engine.dss.unread_keys import MEANINGLESS_KEYS
 from engine.errors import BundleError, Severity, SpecError, UsageError
 from engine.spec import load
-from engine.spec.dss_metric_names import COLUMN_METRICS, DATASET_METRICS, STORE_METRICS
+from engine.spec.metrics.dss_names import COLUMN_METRICS, DATASET_METRICS, STORE_METRICS
 from tests.dss.project_documents import as_files, list_places, read_documents
 
 HERE = Path(__file__).parent

@@ -16,8 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaln, ndtri
 
+from engine.drift.classifier.column_importance import measure_importance
 from engine.drift.classifier.feature_encoding import encode_features
-from engine.drift.kernels.boosting import Trees, predict_log_odds, train_trees
+from engine.drift.kernels.boosting import train_trees
+from engine.drift.kernels.tree_paths import Trees, find_leaves, predict_log_odds
 from engine.drift.kernels.tree_splits import Codes
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.sampling import limit_rows, row_keys
@@ -27,7 +29,6 @@ from engine.drift.reading.normalization import column_named, normalize_categorie
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.row_hash import hash_values
 from engine.drift.reading.sources import hold_rows
-from engine.drift.threads import THREADS, parallel_map
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
@@ -44,9 +45,6 @@ TREE_VALUES = 1_000_000
 
 TREE_ROWS = 2_000
 """Minimum number of rows that a tree is trained on, if there are as many."""
-
-IMPORTANCE_ROWS = 10_000
-"""Held-out rows on which the importance of columns is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +155,8 @@ def domain_classifier(
         return DomainClassifierResult(reason=f"too few entities to hold out one in {HOLD_OUT_ONE_IN} of both sides")
     model = _train(rows, train, np.array([role is Role.CATEGORICAL for role in known_roles.values()]))
     codes, truth = rows.codes[test], rows.side[test] == 1
-    by_tree = predict_log_odds(codes, model)
-    log_odds: NDArray[np.float64] = by_tree.sum(axis=0)
+    leaves = find_leaves(codes, model)
+    log_odds: NDArray[np.float64] = predict_log_odds(model, leaves).sum(axis=0)
     predicted = log_odds > 0
     accuracy = float((predicted == truth).mean())
     independent_rows = _first_row_per_entity(rows, test) if entity else np.arange(len(test))
@@ -171,7 +169,7 @@ def domain_classifier(
         p_value,
         p_value < 1 - confidence,
         _area_under_roc(log_odds, truth),
-        dict(zip(known_roles, _measure_importance(model, codes, truth, by_tree), strict=True)),
+        dict(zip(known_roles, measure_importance(model, codes, truth, leaves), strict=True)),
         n,
         (*left_out, *_write_notes(n, drawn_from or (len(reference), len(batch)), len(known_roles), max_rows, entity)),
         accuracy_low=_bound_accuracy(
@@ -287,46 +285,6 @@ def _train(rows: _EncodedRows, train: NDArray[np.intp], categorical: NDArray[np.
     window = max(TREE_ROWS, min(len(train) // 2, TREE_VALUES // len(categorical)))
     side = rows.side[train] == 1
     return train_trees(rows.codes[train], rows.starts, categorical, side, TREES, min(window, len(train)))
-
-
-def _measure_importance(
-    model: Trees, codes: Codes, truth: NDArray[np.bool_], by_tree: NDArray[np.float64]
-) -> list[float]:
-    """Return the permutation importance of each column: what shuffling it adds to the log loss, as a share of the sum.
-
-    The rows are in the order of their sampling keys, so rotating a column shuffles it. Only the trees that use the
-    column are evaluated again. If shuffling never increases the loss, all columns are equally important.
-
-    Parameters
-    ----------
-    codes, truth
-        The held-out rows, and whether each is from the batch.
-    by_tree
-        The log odds that each tree adds to each of these rows.
-    """
-    codes, truth, by_tree = codes[:IMPORTANCE_ROWS], truth[:IMPORTANCE_ROWS], by_tree[:, :IMPORTANCE_ROWS]
-    log_odds = by_tree.sum(axis=0)
-    before = _logistic_loss(log_odds, truth)
-    losses = np.zeros(codes.shape[1])
-
-    def measure_columns(columns: NDArray[np.int32]) -> None:
-        rotated = codes.copy()
-        for column in columns:
-            trees = (model[0] == column).any(axis=1)
-            rotated[:, column] = np.roll(codes[:, column], len(codes) // 2)
-            using = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
-            change = predict_log_odds(rotated, using).sum(axis=0) - by_tree[trees].sum(axis=0)
-            rotated[:, column] = codes[:, column]
-            losses[column] = max(0.0, _logistic_loss(log_odds + change, truth) - before)
-
-    used = np.unique(model[0][model[0] >= 0])
-    parallel_map(measure_columns, [used[i::THREADS] for i in range(THREADS)])
-    total = losses.sum()
-    return (losses / total if total > 0 else np.full(len(losses), 1 / len(losses))).tolist()
-
-
-def _logistic_loss(log_odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    return float(np.logaddexp(0, np.where(truth, -log_odds, log_odds)).mean())
 
 
 def _first_row_per_entity(rows: _EncodedRows, test: NDArray[np.intp]) -> NDArray[np.intp]:

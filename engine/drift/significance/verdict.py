@@ -11,18 +11,19 @@ categories only moves the error elsewhere.
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from math import exp, sqrt
+from math import exp, lgamma, sqrt
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincc, gammaln, ndtri
 
 from engine.drift.kernels.count_distances import measure_count_distances
 from engine.drift.kernels.hypergeometric import expected_divergence_terms, fisher_exact_p
 from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.saddlepoint import chi2_tail
 from engine.drift.kernels.value_tables import Counts
+from engine.drift.significance.chi_squared import gamma_tail
 
 MAX_EXCEEDANCES = 50
 """Number of permutations at least as extreme as the data after which drawing stops (Besag and Clifford 1991)."""
@@ -104,7 +105,7 @@ def effect_lower_bound(r: Counts, b: Counts, level: float) -> float:
     sizes, inverse = np.unique(pooled, return_inverse=True)
     chance = expected_divergence_terms(sizes, n, m)[inverse]
     mean, variance = permutation_moments(pooled, n)
-    z = float(ndtri(1 - level))
+    z = NormalDist().inv_cdf(1 - level)
     shares = pooled / (n + m)
     r_excess, b_excess = r / n - shares, b / m - shares
     low, high, divergence = 0.0, 1.0, 0.0
@@ -176,7 +177,7 @@ def largest_divergence(pooled: Counts, n: int) -> float:
 
 def _log_ways(n: int, k: int) -> float:
     """Return the logarithm of the number of ways to choose k of n."""
-    return float(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
 def permutation_moments(pooled: Counts, n: int) -> tuple[float, float]:
@@ -244,7 +245,7 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     # permutations. The tail of the gamma distribution with this mean and variance: shape mean^2 / variance, rate mean /
     # variance. It is used where it is accurate, and where it is so far above the level (4 times) that its error cannot
     # matter.
-    gamma_p = float(gammaincc(mean * mean / variance, statistic * mean / variance))
+    gamma_p = gamma_tail(mean * mean / variance, statistic * mean / variance)
     variances = expected * (1 - share)
     if gamma_p > min(1.0, 4 * level) or variances.min() >= MIN_GAMMA_VARIANCE:
         return gamma_p

@@ -1,0 +1,67 @@
+"""Upper tails of the chi-squared and the gamma distribution, without scipy.special: to import it takes .16 s.
+
+Every process that compares two columns needs these, and often nothing else of scipy.
+"""
+
+from math import exp, inf, lgamma, log, log1p
+
+from engine.drift.kernels.binomial import HALF_LOG_2PI, stirling_error
+
+TERMS_ACCURACY = 1e-17
+"""A series ends with the first term that is smaller than this share of its sum."""
+
+TINY = 1e-300
+"""What a denominator of 0 is replaced with (Lentz's method)."""
+
+
+def chi_squared_tail(statistic: float, degrees: float) -> float:
+    """Return P(X >= statistic) of a chi-squared distribution with `degrees` > 0 degrees of freedom."""
+    return gamma_tail(degrees / 2, statistic / 2)
+
+
+def gamma_tail(shape: float, x: float) -> float:
+    """Return P(X >= x) of a gamma distribution with scale 1: the regularised upper incomplete gamma function Q(a, x).
+
+    The power series (DLMF 8.11.4) up to x = a + 1, the continued fraction (DLMF 8.9.2) by Lentz's method beyond. Their
+    common factor has the deviance form of Loader (2000), which stays accurate for any shape. Relative error below
+    1e-13 for tails down to 1e-100 and shapes up to a million.
+
+    Parameters
+    ----------
+    shape
+        The shape a, above 0.
+    """
+    if x <= 0:
+        return 1.0
+    if x == inf:
+        return 0.0
+    if x <= shape + 1:
+        term = total = 1.0
+        k = shape
+        while term > TERMS_ACCURACY * total:
+            k += 1
+            term *= x / k
+            total += term
+        return max(0.0, 1 - exp(_log_factor(shape, x)) * total)
+    b = x + 1 - shape
+    c, d = 1 / TINY, 1 / b
+    fraction, step, k = d, 0.0, 0
+    while abs(step - 1) > TERMS_ACCURACY * 10:
+        k += 1
+        numerator = k * (shape - k)
+        b += 2
+        d = 1 / (numerator * d + b or TINY)
+        c = b + numerator / c or TINY
+        step = c * d
+        fraction *= step
+    return min(1.0, shape * exp(_log_factor(shape, x)) * fraction)
+
+
+def _log_factor(a: float, x: float) -> float:
+    """Return log(x^a exp(-x) / gamma(a + 1))."""
+    if a < 16:
+        return a * log(x) - x - lgamma(a + 1)
+    relative = (x - a) / a
+    log_ratio = log1p(relative) if relative > -0.5 else log(x) - log(a)
+    # log_ratio - relative is the negated deviance by row
+    return a * (log_ratio - relative) - stirling_error(a) - HALF_LOG_2PI - 0.5 * log(a)
