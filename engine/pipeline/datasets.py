@@ -185,9 +185,8 @@ def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
     if not window:
         return []
     since = context.clock() - window.age if window.age else None
-    earlier = context.store.measurements.list_earlier(
-        name, context.run, window.count, since=since, same_data_once=counts_same_data_once(name, context)
-    )
+    once = counts_same_data_once(name, context)
+    earlier = context.store.measurements.list_earlier(name, None, window.count, since=since, same_data_once=once)
     text = describe_false_alarms(typical, 0.95, None, [one.created for one in earlier])
     return [text] if text and context.said.add(f"{name}: {text}") else []
 
@@ -292,9 +291,12 @@ def check_dataset(table: Table, metrics: dict[str, MetricValue], context: BuildC
     once = counts_same_data_once(name, context)
     if window and once and (first := context.store.measurements.find_first(name, table.fingerprint)):
         before, moment = first
+    elif window and context.run is None:  # the measurement that was just made is not an earlier one
+        before = context.store.measurements.find_newest(name)
     since = moment - window.age if window.age else None
+    run = None if once else context.run  # other data of the same run are earlier data, too
     earlier = context.store.measurements.list_earlier(
-        name, context.run, window.count, since=since, before=before, same_data_once=once
+        name, run, window.count, since=since, before=before, same_data_once=once
     )
     subject = CheckTarget(
         name=name,
