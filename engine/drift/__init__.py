@@ -2,8 +2,7 @@
 
 The package can be used alone: it takes tables and knows nothing of specs, stores or models. All rows are used,
 statistics are exact or come with certain bounds, and the verdicts are calibrated. The modules below are imported at
-first use, because a run in which nothing changed needs none of them, and importing numba and scipy would take most of
-its time.
+first use, because a run in which nothing changed needs none of them, and importing numba would take much of its time.
 """
 
 from importlib import import_module
