@@ -13,9 +13,9 @@ from engine.drift.profiles.accumulators import CategoryAccumulator, ExactAccumul
 from engine.drift.profiles.column_passes import read_columns, read_segments
 from engine.drift.profiles.entity_choice import require_entity
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
+from engine.drift.profiles.opened_samples import open_sample, open_segments
 from engine.drift.profiles.profile import Profile
-from engine.drift.profiles.samples import Sample, open_sample
-from engine.drift.profiles.segments import open_segments
+from engine.drift.profiles.samples import Sample
 from engine.drift.profiles.states import Accumulator
 from engine.drift.reading.column_families import known_type
 from engine.drift.reading.hash_version import HASH_VERSION
