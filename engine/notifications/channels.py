@@ -88,8 +88,10 @@ def send_message(
         used, url, headers = _resolve_channel(channel, secrets)
         sent_to = [] if reached is None else reached
         cut = [] if cuts is None else cuts
-        post = Envelope(message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut, environ)
-        _find_kind(used).send(used, post)
+        envelope = Envelope(
+            message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut, environ
+        )
+        _find_kind(used).send(used, envelope)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
         raise

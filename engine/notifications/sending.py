@@ -101,10 +101,10 @@ def follow_state(
     if plain.note:  # it cannot be decided
         return plain
     definition = describe_definition(reporter)
-    calm = Outcome.SUCCESS.value if reporter.run_condition is None else HOLDS_NOT
+    usual = Outcome.SUCCESS.value if reporter.run_condition is None else HOLDS_NOT  # what needs no message
     moment = min(as_of, now)  # a date far ahead, as a mistake gives it, must not silence the runs until then
     before = known if known and known.definition == definition else None
-    before = before or ReporterState(scenario, reporter.name, definition, calm, moment, calm, None, moment)
+    before = before or ReporterState(scenario, reporter.name, definition, usual, moment, usual, None, moment)
     if not reporter.active:
         return replace(plain, state=before)
     past = ""
@@ -124,10 +124,10 @@ def follow_state(
         what = "its run_condition has held" if reporter.run_condition else f"the outcome has been {observed}"
         unchanged = f"nothing has changed: {what} since {format_second(state.since)}{told}"
         return Sending(False, plain.reason or unchanged, state=state)
-    if observed == calm and unmuted is not None and _is_other_than(calm, reporter, unmuted):
+    if observed == usual and unmuted is not None and _is_other_than(usual, reporter, unmuted):
         reason = "it would tell a recovery, but only muted checks make the difference"
-        return Sending(False, reason, held_back=True, state=replace(state, told=calm))
-    if observed == calm:
+        return Sending(False, reason, held_back=True, state=replace(state, told=usual))
+    if observed == usual:
         return _tell_recovery(reporter, before, state)
     return _apply_cooldown(reporter, state, now)
 
@@ -164,10 +164,10 @@ def _observe_run(reporter: Reporter, facts: ConditionFacts) -> str:
     return HOLDS if evaluate_condition(reporter.run_condition, facts) else HOLDS_NOT
 
 
-def _is_other_than(calm: str, reporter: Reporter, facts: ConditionFacts) -> bool:
-    """Return whether facts give, or could give, something else."""
+def _is_other_than(usual: str, reporter: Reporter, facts: ConditionFacts) -> bool:
+    """Return whether facts give, or could give, something else than the usual."""
     try:
-        return _observe_run(reporter, facts) != calm
+        return _observe_run(reporter, facts) != usual
     except UndecidedCondition:
         return True
 

@@ -208,11 +208,11 @@ def make_dataset_source(
         raise TypeError(f"dataset {name} has no files of its own")
     settle = dataset.settle.total_seconds() if dataset.settle is not None else None
     newest_until = now.astimezone(project.as_of.tzinfo) if dataset.pick == "newest" else None
-    of_store = project.connections[dataset.connection] if dataset.connection else None
-    if dataset.connection and isinstance(of_store, S3Connection):
+    connection = project.connections[dataset.connection] if dataset.connection else None
+    if dataset.connection and isinstance(connection, S3Connection):
         return ObjectSource(
             "data",
-            Path(normpath(name_object_root(of_store) / dataset.path)),
+            Path(normpath(name_object_root(connection) / dataset.path)),
             f"dataset {name}",
             has_magic(dataset.path) or "." not in Path(dataset.path).name,
             settle,
@@ -221,13 +221,12 @@ def make_dataset_source(
             declared=dataset.path,
             format=dataset.format,
             newest_until=newest_until,
-            root=name_object_root(of_store),
+            root=name_object_root(connection),
             store=open_object_folder(project, dataset.connection, Secrets(project, environ)),
         )
     path = project.check_path(project.root_of("datasets", name, dataset.connection) / dataset.path)
     if dataset.marker:
         project.check_path((path if path.is_dir() else path.parent) / dataset.marker)
-    connection = project.connections[dataset.connection] if dataset.connection else None
     root = connection.root if isinstance(connection, FileConnection) else ""
     return DatasetSource(
         "data",
