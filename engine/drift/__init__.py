@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from engine.drift.classifier.cross_fitting import cross_fit_log_odds
     from engine.drift.classifier.domain_classifier import DomainClassifierResult, domain_classifier
     from engine.drift.comparison import ColumnDrift, ComparedGroup, Drift, compare, compare_family, compare_groups
-    from engine.drift.distributions.columns import Categorical, Numerical
+    from engine.drift.distributions.categorical import Categorical
+    from engine.drift.distributions.numerical import Numerical
     from engine.drift.power import detectable_drifts
     from engine.drift.profiles.profile import Profile
     from engine.drift.profiles.profiling import profile, profile_segments
@@ -38,14 +39,14 @@ NOTABLE_DRIFT = 0.1
 
 _LAZY_EXPORTS = {
     "Alignment": "reading.alignment",
-    "Categorical": "distributions.columns",
+    "Categorical": "distributions.categorical",
     "ColumnDrift": "comparison",
     "ComparedGroup": "comparison",
     "Condition": "subgroups.conditions",
     "DomainClassifierResult": "classifier.domain_classifier",
     "Drift": "comparison",
     "KnownColumn": "reading.alignment",
-    "Numerical": "distributions.columns",
+    "Numerical": "distributions.numerical",
     "Profile": "profiles.profile",
     "Role": "reading.roles",
     "Subgroup": "subgroups.search",

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from engine.drift import NOTABLE_DRIFT
-from engine.drift.distributions.columns import Categorical, Column, Numerical
+from engine.drift.distributions.categorical import Categorical
+from engine.drift.distributions.columns import Column
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
 from engine.drift.profiles.opened_samples import open_sample
 from engine.drift.profiles.profile import Profile

@@ -2,7 +2,8 @@
 
 from math import log2, sqrt
 
-from engine.drift.distributions.columns import Categorical, Numerical
+from engine.drift.distributions.categorical import Categorical
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.profiles.profile import Profile
 from engine.drift.significance.chi_squared import find_noncentrality
 

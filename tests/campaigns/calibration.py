@@ -29,7 +29,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine import drift
-from engine.drift.distributions.columns import Numerical
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.significance import verdict
 from engine.drift.significance.ks_test import ks_p_value
 from engine.drift.statistics import binned_distances

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine.drift.distributions.columns import Categorical, Numerical
+from engine.drift.distributions.categorical import Categorical
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.profiles.accumulators import CategoryAccumulator, ExactAccumulator, create_part
 from engine.drift.profiles.states import pack_state, unpack_state
 

@@ -21,8 +21,10 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from engine.drift.distributions.categorical import Categorical
 from engine.drift.distributions.category_counter import CategoryCounter
-from engine.drift.distributions.columns import Categorical, Column, Numerical
+from engine.drift.distributions.columns import Column
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import GRID_POINTS, MIN_REFERENCE_VALUES, QuantileGrid
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables
 from engine.drift.profiles.grid_accumulators import (

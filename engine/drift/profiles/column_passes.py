@@ -9,7 +9,9 @@ from typing import Protocol, TypeVar
 
 import polars as pl
 
-from engine.drift.distributions.columns import Categorical, Column, Numerical
+from engine.drift.distributions.categorical import Categorical
+from engine.drift.distributions.columns import Column
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.profiles.states import Accumulator
 from engine.drift.reading.blocks import count_frame_rows, iterate_blocks, rows_per_block
 from engine.drift.reading.normalization import column_named

@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.drift.distributions.columns import Column, Numerical
+from engine.drift.distributions.columns import Column
 from engine.drift.distributions.intervals import GridIntervals
 from engine.drift.distributions.moments import Moments
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import GRID_POINTS, QuantileGrid, RunningMoments
 from engine.drift.distributions.value_table import ValueTable
 from engine.drift.kernels.grid_positions import Gaps

@@ -1,7 +1,7 @@
 """Profiles: the distinct values of each column of a sample and their counts, from which every statistic is computed.
 
 A column with up to a million distinct values is exact. Beyond that, statistics have bounds that hold with certainty
-(see `columns`). Comparing two profiles gives the same numbers as comparing the rows themselves, however the rows were
+(see `numerical`). Comparing two profiles gives the same numbers as comparing the rows themselves, however the rows were
 ordered or divided, and profiles can be merged. Where rows belong to entities, one row per entity (the one with the
 smallest hash) is kept as well: p-values are computed from these rows.
 """
@@ -13,7 +13,9 @@ from typing import Self
 
 import numpy as np
 
-from engine.drift.distributions.columns import Categorical, Column, Entities, Numerical
+from engine.drift.distributions.categorical import Categorical
+from engine.drift.distributions.columns import Column, Entities
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.profiles import archive, profile_io
 from engine.drift.reading.alignment import KnownColumn, describe_column
 from engine.drift.reading.column_families import unite_known_types

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.distributions.columns import Categorical, Column, Entities, Numerical
+from engine.drift.distributions.categorical import Categorical
+from engine.drift.distributions.columns import Column, Entities
 from engine.drift.distributions.entity_rows import EntityRows
 from engine.drift.distributions.intervals import GridIntervals
 from engine.drift.distributions.moments import Moments
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import GRID_POINTS, GridPlan
 from engine.drift.distributions.value_table import ValueTable
 from engine.drift.kernels.value_tables import Counts, Values, share_ones

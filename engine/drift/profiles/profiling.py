@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from engine.drift.distributions.columns import Column, Entities, Numerical
+from engine.drift.distributions.columns import Column, Entities
 from engine.drift.distributions.entity_rows import EntityRows
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.profiles.accumulators import CategoryAccumulator, ExactAccumulator
 from engine.drift.profiles.column_passes import read_columns, read_segments
 from engine.drift.profiles.entity_choice import require_entity

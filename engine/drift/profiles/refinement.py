@@ -11,8 +11,8 @@ After one pass every statistic has bounds. An interval has to be refined only
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.distributions.columns import Numerical
 from engine.drift.distributions.intervals import GridIntervals
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.statistics.numerical_statistics import QUANTILE_PERCENTS, locate_ranks
 from engine.drift.statistics.pooled_bins import intervals_with_deciles
 

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.distributions.columns import Categorical, Column, Numerical, align_categories, unify_types
+from engine.drift.distributions.categorical import Categorical, align_categories
+from engine.drift.distributions.columns import Column
+from engine.drift.distributions.numerical import Numerical, unify_types
 from engine.drift.kernels.value_tables import Counts, Values
 from engine.drift.reading.roles import Role
 from engine.drift.significance import verdict

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.distributions.columns import Numerical
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import quantile_positions
 from engine.drift.kernels.cdf_bounds import ks_wasserstein_bounds, ks_wasserstein_in_gaps
 from engine.drift.kernels.cdf_distance import ks_wasserstein, ks_wasserstein_by_segments

@@ -8,7 +8,7 @@ comparisons alarmed with such bins.
 
 import numpy as np
 
-from engine.drift.distributions.columns import Numerical
+from engine.drift.distributions.numerical import Numerical
 from engine.drift.kernels.value_tables import Counts, Values, find_pooled_ranks
 from engine.drift.statistics.numerical_statistics import separate_heavy_values
 
