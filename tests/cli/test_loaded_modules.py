@@ -95,7 +95,7 @@ def test_help_loads_no_language_and_no_data_library(folder: Path) -> None:
 def test_a_verb_loads_no_other_verb(folder: Path) -> None:
     loaded = list_loaded(folder, ["validate", "--help"])
     assert {
-        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.{one}" in loaded
+        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.verbs.{one}" in loaded
     } == set()
     assert loaded & {*DATA, *OTHERS, "yaml"} == set()
 
@@ -147,8 +147,8 @@ def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_comp
         "engine.store.databases.postgresql",
         "engine.store.fires",
         "engine.store.records.triggers",
-        "engine.store.state_copy",
-        "engine.store.suppositions",
+        "engine.store.state.suppositions",
+        "engine.store.state.temporary_copy",
         "engine.views.charts",
         "engine.views.report",
     )

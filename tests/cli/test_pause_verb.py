@@ -52,8 +52,8 @@ FIRES = """\
 number  scheduled (UTC)   in its zone             scenario  trigger  state      run       outcome  attempt  into  late        reason  changed
      1  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   night    DONE       00c0ffee  SUCCESS        2     -  4 min 12 s
      2  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   night    SKIPPED    -         -              1     -  3.0 s       missed
-     3  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   fresh    COALESCED  -         -              1     1  0.0 s       -       t, u
-     4  2026-10-25 00:30  2026-10-25 02:30+02:00  gone      gone     WAITING    -         -              1     -  0.0 s
+     3  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   fresh    COALESCED  -         -              1     1  0 s         -       t, u
+     4  2026-10-25 00:30  2026-10-25 02:30+02:00  gone      gone     WAITING    -         -              1     -  0 s
 """  # noqa: E501
 AT = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 """Half past two in Berlin, for the first time in that night."""

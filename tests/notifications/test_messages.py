@@ -320,7 +320,15 @@ def test_a_subject_is_one_line_whatever_a_variable_holds(project):
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(0.04, "0.0 s"), (9.96, "10.0 s"), (12.4, "12 s"), (59.9, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+    [
+        (0.0003, "0 s"),
+        (0.0181, "0.018 s"),
+        (9.96, "10.0 s"),
+        (12.4, "12 s"),
+        (59.9, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_durations(seconds, told):
     assert format_duration(seconds) == told

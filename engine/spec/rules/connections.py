@@ -132,7 +132,8 @@ def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, 
             findings.error(at, "wrong-value", f"{key} is told by url", "write it as url, and remove it here")
         elif any(word in key.lower() for word in ("secret", "password", "token")) and not find_references(text):
             help_ = "put it into a secret, and write ${secret.name}"
-            findings.warning(at, "password", f"{key} stands in the spec", help_)
+            written = draft.value_position("connections", name, "options", key)
+            findings.warning(written, "password", f"{key} stands in the spec", help_)
 
 
 def check_stored_data(draft: Draft, findings: Findings) -> None:
