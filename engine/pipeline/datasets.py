@@ -185,9 +185,8 @@ def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
     if not window:
         return []
     since = context.clock() - window.age if window.age else None
-    earlier = context.store.measurements.list_earlier(
-        name, context.run, window.count, since=since, same_data_once=counts_same_data_once(name, context)
-    )
+    once = counts_same_data_once(name, context)
+    earlier = context.store.measurements.list_earlier(name, None, window.count, since=since, same_data_once=once)
     text = describe_false_alarms(typical, 0.95, None, [one.created for one in earlier])
     return [text] if text and context.said.add(f"{name}: {text}") else []
 
@@ -230,12 +229,11 @@ def _measure_dataset(
     verify_contract(table)
     absent = find_unmeasurable_metrics(table, wanted)
     values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
-    values |= {
-        metric: MetricValue(value, reason=None if value is not None else _NO_VALUE)
-        for metric, value in compute_dataset_metrics(
-            table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
-        ).items()
-    }
+    computed = compute_dataset_metrics(
+        table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
+    )
+    none = "there are no rows" if computed.get("row_count") == 0 else _NO_VALUE
+    values |= {name: MetricValue(value, reason=none if value is None else None) for name, value in computed.items()}
     if "repeated_share" in wanted:
         values["repeated_share"] = _compare_with_batch_before(table, context)
     values |= compute_custom_metrics(
@@ -292,9 +290,12 @@ def check_dataset(table: Table, metrics: dict[str, MetricValue], context: BuildC
     once = counts_same_data_once(name, context)
     if window and once and (first := context.store.measurements.find_first(name, table.fingerprint)):
         before, moment = first
+    elif window and context.run is None:  # the measurement that was just made is not an earlier one
+        before = context.store.measurements.find_newest(name)
     since = moment - window.age if window.age else None
+    run = None if once else context.run  # other data of the same run are earlier data, too
     earlier = context.store.measurements.list_earlier(
-        name, context.run, window.count, since=since, before=before, same_data_once=once
+        name, run, window.count, since=since, before=before, same_data_once=once
     )
     subject = CheckTarget(
         name=name,

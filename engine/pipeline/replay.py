@@ -111,14 +111,19 @@ def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
 
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
     window = find_past_window(select_active_checks(context.project.datasets[dataset].checks).values())
-    found = context.store.measurements.history(dataset, same_data_once=counts_same_data_once(dataset, context))
+    once = counts_same_data_once(dataset, context)
+    found = context.store.measurements.history(dataset, same_data_once=once)
     return [
         _Past(
             f"{one.created:%Y-%m-%d %H:%M}",
             one.created,
             one.metrics,
             _select_past(
-                (PastMetrics(other.created, other.metrics) for other in found[:place][::-1] if other.run != one.run),
+                (
+                    PastMetrics(other.created, other.metrics)
+                    for other in found[:place][::-1]
+                    if once or one.run is None or other.run != one.run
+                ),
                 one.created,
                 window,
             ),

@@ -22,7 +22,7 @@ from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
 from engine.scenarios.context import RunContext
-from engine.scenarios.preload import prove_revision
+from engine.scenarios.preload.proofs import prove_revision
 from engine.scenarios.release import describe_release
 from engine.scenarios.requests import (
     CallReply,

@@ -51,9 +51,7 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Return a text with all values masked, also the beginning of a value where a line ends inside it."""
-        if not self._literals:
-            return text
-        return self._cut.sub(self._mask_cut_value, self._whole.sub(MASK, text))
+        return self._cut.sub(self._mask_cut_value, self._whole.sub(MASK, text)) if self._literals else text
 
     def _spellings(self) -> Iterator[str]:
         yield from self._literals

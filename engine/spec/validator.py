@@ -20,7 +20,7 @@ from engine.spec.files.missing_colons import suggest_colon
 from engine.spec.files.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode
 from engine.spec.key_aliases import hint_for_key, hint_for_kind
 from engine.spec.resolver import VariableResolver
-from engine.spec.resources.project import ProjectResource
+from engine.spec.resources.project import ProjectResource, Secret
 from engine.spec.resources.resource import Resource
 from engine.spec.value_types import (
     RAW_READINGS,
@@ -260,6 +260,11 @@ class SpecValidator:
         help_ = None
         if isinstance(value, str) and " {" in (written := str(path[-1])) and value.endswith("}"):
             help_ = f"a colon is missing: write {written.replace(' {', ': {', 1)}: {value[:60]}"
+        elif type_.resources == (Secret,):  # the text may be the value itself, which no message repeats
+            message = f"{_describe_subject(path)} must be a mapping that says where the value is"
+            help_ = "write {env: NAME}, with the name of an environment variable, or {file: PATH}"
+            self.findings.error(node.position, "secret-value", message, help_)
+            return INVALID
         elif isinstance(value, str) and type_.resources and (colon := _suggest_colon_of(type_.resources, value)):
             help_ = colon
         elif isinstance(value, str) and timedelta in type_.scalars and (duration := suggest_duration(value)):
@@ -277,6 +282,8 @@ class SpecValidator:
             help_ = f"write {path[-1]}: {{{key}: {value[:60]}}}"
         elif isinstance(value, str) and float in type_.scalars and re.fullmatch(r"[-+]?[0-9]+,[0-9]+", value):
             help_ = f"write {value.replace(',', '.')}, with a point"
+        elif isinstance(value, str) and float in type_.scalars and re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)? ?%", value):
+            help_ = f"write {float(value.rstrip(' %')) / 100:g}, the share"
         elif isinstance(value, str) and node.quote and not isinstance(read := parse_value(value), str):
             help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
         found = quote_value(value) + (f", the value of {node.text}" if find_only_reference(node.text) else "")

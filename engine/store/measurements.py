@@ -82,6 +82,13 @@ class Measurements:
             found = connection.execute(query.order_by(of.number).limit(1)).first()
         return (found.number, found.created) if found else None
 
+    def find_newest(self, dataset: str) -> int | None:
+        """Return the number of the newest measurement of a dataset; None if there is none."""
+        query = select(func.max(dataset_measurements.c.number)).where(dataset_measurements.c.dataset == dataset)
+        with self._database.begin_read() as connection:
+            newest: int | None = connection.scalar(query)
+        return newest
+
     def list_earlier(
         self,
         dataset: str,
@@ -94,11 +101,12 @@ class Measurements:
     ) -> list[DatasetMeasurement]:
         """Return the `last` measurements by runs other than `run`, and all since a moment, oldest first.
 
-        All of them without `last`. With `before`, only those of smaller numbers. With `same_data_once`, the
-        measurements of unchanged data are one, as `unite_measurements` makes it.
+        Without `run`, those of all runs and outside of them; all without `last`. With `before`, only those of smaller
+        numbers. With `same_data_once`, the measurements of unchanged data are one, as `unite_measurements` makes it.
         """
         of = dataset_measurements.c
-        others = of.run.is_distinct_from(run) & (true() if before is None else of.number < before)
+        others = true() if run is None else of.run.is_distinct_from(run)
+        others &= true() if before is None else of.number < before
         return self._read_history(dataset, others, last, since, same_data_once=same_data_once)
 
     def history(self, dataset: str, *, same_data_once: bool = False) -> list[DatasetMeasurement]:

@@ -6,9 +6,9 @@ from math import exp, inf, sqrt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import chdtrc, gammaincc
+from scipy.special import chdtrc, chdtri, chndtrinc, gammaincc
 
-from engine.drift.significance.chi_squared import chi_squared_tail, gamma_tail
+from engine.drift.significance.chi_squared import chi_squared_tail, find_noncentrality, gamma_tail
 
 
 @given(st.floats(-0.3, 6), st.floats(-2, 1.2), st.sampled_from([-1, 1]))
@@ -44,3 +44,13 @@ def test_gamma_tail_of_a_whole_shape_is_a_finite_sum(shape, deviations):
 def test_the_ends():
     assert (gamma_tail(3.5, 0.0), gamma_tail(3.5, -1.0), gamma_tail(3.5, inf)) == (1.0, 1.0, 0.0)
     assert chi_squared_tail(1e9, 3) == 0.0
+
+
+@given(st.integers(1, 2_000), st.floats(1e-9, 0.4), st.sampled_from([0.5, 0.8, 0.99]))
+def test_the_noncentrality_of_a_power_is_that_of_scipy(degrees, level, power):
+    expected = float(chndtrinc(chdtri(degrees, level), degrees, 1 - power))
+    assert find_noncentrality(degrees, level, power) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_test_that_rejects_so_often_anyway_needs_no_difference():
+    assert find_noncentrality(5, 0.9, 0.8) == pytest.approx(0.0, abs=1e-300)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from engine.cli.verbs import app
+from engine.cli.command_line import app
 from engine.dss.json_objects import parse_lenient_json
 from engine.dss.project_import import ImportedProject, import_project
 from engine.dss.source import open_project_files

@@ -80,6 +80,34 @@ def test_a_run_on_unchanged_data_finds_what_the_run_before_found(tmp_path: Path,
     assert usual["outcome"].to_list()[-2:] == ["EMPTY", "OK"]
 
 
+def test_measurements_of_one_run_and_outside_of_any_are_compared_with_each_other(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        variables: {day: one}
+        datasets:
+          orders:
+            path: "${day}.csv"
+            checks: {rows: {metric: row_count, compare: previous, change: relative, min: -0.5}}
+        scenarios:
+          s:
+            for_each: [{day: one}, {day: two}, {day: three}]
+            steps: [{name: c, kind: run_checks, target: orders}]
+        """
+    )
+    for name, count in (("one", 100), ("two", 90), ("three", 10)):
+        pl.DataFrame({"amount": range(count)}).write_csv(tmp_path / f"{name}.csv")
+    outside = [
+        engine.load(path).with_variables(day=day).check("orders")[0].outcome for day in ("one", "two", "three", "three")
+    ]
+    assert outside == ["EMPTY", "OK", "ERROR", "ERROR"]
+    engine.load(path).run("s")
+    project = engine.load(path)
+    in_run = project.checks("orders").sort("created").filter(pl.col("run").is_not_null())["outcome"].to_list()
+    assert in_run == ["OK", "OK", "ERROR"]  # the first is compared with the ten rows before
+    (replayed,) = project.replay("orders").to_dicts()
+    assert (replayed["empty"], replayed["ok"], replayed["error"]) == (1, 3, 2)
+
+
 def test_another_evaluation_of_the_same_batch_ends_no_alarm(tmp_path: Path, spec: Write) -> None:
     path = spec(
         """\

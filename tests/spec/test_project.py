@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from engine.errors import Position, SpecError
 from engine.spec import ProjectSpec, load
-from engine.spec.diagnostics import render_diagnostics
+from engine.spec.diagnostics import read_shown_lines, render_diagnostics
 from engine.spec.project_yaml import mask_url
 from engine.spec.resources.project import ProjectResource
 
@@ -217,6 +217,23 @@ def test_formats() -> None:
     assert ",line=4,col=33,endColumn=37,title=duplicate-key::" in first
     assert "\x1b[" in render_diagnostics(found, colour=True)
     assert "\x1b[" not in render_diagnostics(found)
+
+
+def test_no_excerpt_shows_a_secret_that_stands_in_the_spec(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        "version: 1\nproject: p\nsecrets: {mail: hunter2, unused: {env: A}, a: {b: 1}}\n"
+        'connections: {w: {kind: postgresql, url: "postgresql://me:hunter2@host/db", tabel: t}}\n'
+        "channels: {m: {kind: webhook, url: 'https://me:hunter2@host/', headers: {X-Token: hunter2}}}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    found = caught.value.diagnostics
+    shown = render_diagnostics(found)
+    assert "hunter2" not in shown
+    assert all("hunter2" not in render_diagnostics(found, form) for form in ("json", "github"))
+    assert "headers: {X-Token: *******}" in shown
+    assert "".join(read_shown_lines(str(path), found)).count("hunter2") == 0
 
 
 def test_github_commands_cannot_be_injected(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import typer.main
 
 from engine import spec
-from engine.cli.verbs import app
+from engine.cli.command_line import app
 from engine.errors import SpecError
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec import diagnostics, reference_page

@@ -9,12 +9,12 @@ rows are drawn by a hash of their content.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import betaincinv, gammaln, ndtri
 
 from engine.drift.classifier.column_importance import measure_importance
 from engine.drift.classifier.feature_encoding import encode_features
@@ -29,6 +29,7 @@ from engine.drift.reading.normalization import column_named, normalize_categorie
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.row_hash import hash_values
 from engine.drift.reading.sources import hold_rows
+from engine.drift.significance.discrete_tails import hypergeometric_tail, lower_bound
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
@@ -298,22 +299,12 @@ def _hypergeometric_p(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) ->
 
     A hit is a row of the batch that is predicted as batch. The number of hits is then hypergeometric.
     """
-    rows, batch, positive, hits = len(truth), int(truth.sum()), int(predicted.sum()), int((predicted & truth).sum())
-    k = np.arange(hits, min(batch, positive) + 1)
-    # P(k) = C(batch, k) C(rows - batch, positive - k) / C(rows, positive)
-    log_p = _log_choose(batch, k) + _log_choose(rows - batch, positive - k) - _log_choose(rows, np.array([positive]))
-    return min(1.0, float(np.exp(log_p).sum()))
-
-
-def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the log of the number of ways to choose k of n; minus infinity where there is none."""
-    log_ways: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
-    return np.where((k >= 0) & (k <= n), log_ways, -np.inf)
+    return hypergeometric_tail(int((predicted & truth).sum()), len(truth), int(truth.sum()), int(predicted.sum()))
 
 
 def _wilson_interval(share: float, n: int, confidence: float) -> tuple[float, float]:
     """Return Wilson's score interval of a share of `n` rows."""
-    z = float(ndtri(0.5 + confidence / 2))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, centre - reach), min(1.0, centre + reach)
@@ -336,8 +327,7 @@ def _bound_accuracy(hits: NDArray[np.bool_], truth: NDArray[np.bool_], confidenc
     sides = [hits[truth], hits[~truth]]
     n = min(map(len, sides))
     right = sum(int(side[:n].sum()) for side in sides)
-    # the smallest accuracy for which at least `right` of 2 n hits have the probability 1 - confidence
-    return float(betaincinv(right, 2 * n - right + 1, 1 - confidence)) if right else 0.0
+    return lower_bound(right, 2 * n, confidence)
 
 
 def _area_under_roc(log_odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:

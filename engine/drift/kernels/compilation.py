@@ -96,7 +96,7 @@ def compile_for_python(function: Callable[..., Any], signature: str, name: str) 
     """Return the dispatcher of a function for one signature, loaded or compiled; `name` is its name in the cache."""
     copied = FunctionType(function.__code__, function.__globals__, None, None, function.__closure__)
     copied.__qualname__ = _name_in_cache(name)
-    dispatcher = _numba().njit(nogil=True)(copied)
+    dispatcher = _numba().njit(nogil=True, no_cfunc_wrapper=True)(copied)  # nothing calls it by a pointer
     dispatcher._cache = _cache_class()(copied)
     dispatcher.compile(signature)
     dispatcher.disable_compile()

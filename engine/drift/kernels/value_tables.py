@@ -63,12 +63,14 @@ def _write_distinct_in_numpy(ordered: Values, values: Values, counts: Counts) ->
 )
 def _write_distinct(ordered: Values, values: Values, counts: Counts) -> None:
     """Write the distinct values of a sorted array that is not empty, and the count of each."""
-    k = start = 0
-    for i in range(1, len(ordered) + 1):
-        if i == len(ordered) or ordered[i] != ordered[start]:
-            values[k], counts[k] = ordered[start], i - start
-            k += 1
-            start = i
+    # no branch, which the processor would mispredict where some values repeat; unsigned, as numba tests signed indices
+    k, last = np.uint64(0), len(ordered) - 1
+    for i in range(last):
+        values[k], counts[k] = ordered[i], i + 1
+        k += np.uint64(ordered[i + 1] != ordered[i])
+    values[k], counts[k] = ordered[last], last + 1
+    for j in range(len(counts) - 1, 0, -1):
+        counts[j] -= counts[j - 1]
 
 
 def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:

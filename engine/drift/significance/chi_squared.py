@@ -1,9 +1,13 @@
-"""Upper tails of the chi-squared and the gamma distribution, without scipy.special: to import it takes .16 s.
+"""The chi-squared distribution and the power of its test, without scipy.special: to import it takes .16 s.
 
 Every process that compares two columns needs these, and often nothing else of scipy.
 """
 
-from math import exp, inf, lgamma, log, log1p
+from collections.abc import Callable
+from functools import cache
+from math import exp, inf, lgamma, log, log1p, sqrt
+
+import numpy as np
 
 from engine.drift.kernels.binomial import HALF_LOG_2PI, stirling_error
 
@@ -17,6 +21,42 @@ TINY = 1e-300
 def chi_squared_tail(statistic: float, degrees: float) -> float:
     """Return P(X >= statistic) of a chi-squared distribution with `degrees` > 0 degrees of freedom."""
     return gamma_tail(degrees / 2, statistic / 2)
+
+
+@cache
+def find_noncentrality(degrees: int, level: float, power: float) -> float:
+    """Return the noncentrality with which a chi-squared test at `level` finds a difference with probability `power`.
+
+    The statistic is then a mixture of chi-squared distributions with degrees + 2 j degrees of freedom, where j has a
+    Poisson distribution with half of the noncentrality as its mean.
+
+    Parameters
+    ----------
+    level, power
+        0 < level < power < 1.
+    """
+    critical = _find_crossing(lambda x: level - gamma_tail(degrees / 2, x))
+    first = exp(_log_factor(degrees / 2, critical))
+
+    def exceed(mean: float) -> float:
+        j = np.arange(1, mean + 12 * sqrt(mean) + 40)
+        # the tail grows by one term of the gamma series for each j: P(X >= x) of j + 1 is that of j plus
+        # x^(a + j) exp(-x) / gamma(a + j + 1), where a is half of the degrees
+        growth = first * np.cumprod(np.append(1.0, critical / (degrees / 2 + j[:-1])))
+        weights = np.exp(j * log(mean) - mean - np.cumsum(np.log(j)))
+        return level * exp(-mean) + float(weights @ (level + np.cumsum(growth)))
+
+    return 2 * _find_crossing(lambda mean: exceed(mean) - power)
+
+
+def _find_crossing(increasing: Callable[[float], float]) -> float:
+    """Return the x > 0 at which an increasing function becomes positive."""
+    low, high = 0.0, 1.0
+    while increasing(high) < 0:
+        low, high = high, 2 * high
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (low, middle) if increasing(middle) >= 0 else (middle, high)
+    return high
 
 
 def gamma_tail(shape: float, x: float) -> float:

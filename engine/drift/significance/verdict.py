@@ -11,7 +11,7 @@ categories only moves the error elsewhere.
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from math import exp, lgamma, sqrt
+from math import exp, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.saddlepoint import chi2_tail
 from engine.drift.kernels.value_tables import Counts
 from engine.drift.significance.chi_squared import gamma_tail
+from engine.drift.significance.discrete_tails import log_ways
 
 MAX_EXCEEDANCES = 50
 """Number of permutations at least as extreme as the data after which drawing stops (Besag and Clifford 1991)."""
@@ -152,10 +153,10 @@ def smallest_p(pooled: Counts, n: int) -> float:
         return 1.0
     # two bounds of the logarithm of the number of permutations that give a table
     fewest, most = int(pooled.min()), int(pooled.max())
-    ways = _log_ways(fewest, n) if n <= fewest else 0.0
+    ways = log_ways(fewest, n) if n <= fewest else 0.0
     outside = extreme_counts(pooled, n)
-    ways = max(ways, min(_log_ways(most, n - k) for k in outside))
-    return min(1.0, exp(ways - _log_ways(total, n)))
+    ways = max(ways, min(log_ways(most, n - k) for k in outside))
+    return min(1.0, exp(ways - log_ways(total, n)))
 
 
 def extreme_counts(pooled: Counts, n: int) -> tuple[int, int]:
@@ -173,11 +174,6 @@ def largest_divergence(pooled: Counts, n: int) -> float:
         for k in extreme_counts(pooled, n)
     ]
     return max(divergences)
-
-
-def _log_ways(n: int, k: int) -> float:
-    """Return the logarithm of the number of ways to choose k of n."""
-    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
 def permutation_moments(pooled: Counts, n: int) -> tuple[float, float]:

@@ -26,7 +26,13 @@ from engine.spec.redaction import Redact
 from engine.store import EvaluationFilter, Store
 from engine.views.charts.history import draw_history
 from engine.views.evaluation_view import HistoryView
-from engine.views.metric_text import explain_metric, format_metric, format_metric_interval, format_metric_name
+from engine.views.metric_text import (
+    explain_metric,
+    format_metric,
+    format_metric_change,
+    format_metric_interval,
+    format_metric_name,
+)
 from engine.views.ranges import select_first_range
 from engine.views.store_view import EvaluationRow, StoreView, describe_store
 
@@ -278,7 +284,7 @@ def _format_change(row: ComparedMetric) -> str:
     before, after = (value.value if value else None for value in row.values)
     if before is None or after is None:
         return ""
-    return f"{'+' if after > before else ''}{format_metric(row.metric, after - before)}"
+    return format_metric_change(row.metric, after - before)
 
 
 def _draw_charts(

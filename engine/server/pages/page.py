@@ -192,6 +192,7 @@ class PageForms:
                 "minute": format_minute,
                 "second": format_second,
                 "starter": name_starter,
+                "sentence": lambda text: text[:1].upper() + text[1:],
             }
             found.globals |= {
                 "link": links.build_link,

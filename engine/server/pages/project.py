@@ -150,7 +150,12 @@ def _name_check(project: str, store: str) -> tuple[str, ...]:
 def _list_answers(status: ProjectStatus) -> list[tuple[str, str, str, Sequence[str]]]:
     """Return the name, the word, the kind and the sentences of each answer."""
     return [
-        (name, answer.state, "ok" if answer.well and answer.state != "WARNING" else answer.state.lower(), answer.told)
+        (
+            name,
+            answer.state,
+            "ok" if answer.well and answer.state not in ("WARNING", "UNKNOWN") else answer.state.lower(),
+            answer.told,
+        )
         for name, answer in status.answers.items()
     ]
 

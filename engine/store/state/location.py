@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from engine.connections.database_errors import DatabaseError
-from engine.connections.postgresql_errors import check_postgresql_url
 from engine.errors import SpecError
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import PostgresqlConnection
@@ -105,6 +103,9 @@ def locate_state(
     connection = project.connections[name]
     if not isinstance(connection, PostgresqlConnection):
         raise TypeError(f"connection {name} is not one to PostgreSQL")
+    from engine.connections.database_errors import DatabaseError
+    from engine.connections.postgresql_errors import check_postgresql_url
+
     try:
         url = Secrets(project, environ).reveal(connection.url)
         if url is None:

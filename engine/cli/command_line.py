@@ -1,4 +1,4 @@
-"""The verbs of the command line: each is a module of this package, imported when it is asked for."""
+"""The command line with all its verbs: each is a module of `engine.cli.verbs`, imported when it is asked for."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -16,7 +16,7 @@ VERBS = (
     "drill", "mute", "unmute", "pause", "resume", "abort", "outbox", "remove", "prune", "deploy", "deployments",
     "rollback", "status", "pull", "bundle", "node", "state", "import",
 )  # fmt: skip
-"""The verbs, in the order of `--help`: each is a module of this package."""
+"""The verbs, in the order of `--help`."""
 
 
 class _Verb(TyperCommand):
@@ -37,7 +37,7 @@ class _Verbs(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in VERBS:
             raise KeyError(name)
-        module = import_module(f"engine.cli.{name}_" if iskeyword(name) else f"engine.cli.{name}")
+        module = import_module(f"engine.cli.verbs.{name}_" if iskeyword(name) else f"engine.cli.verbs.{name}")
         holder = typer.Typer(rich_markup_mode=None)
         if hasattr(module, "COMMANDS"):
             _add_group(holder, name, module.__doc__, module.COMMANDS)
