@@ -133,3 +133,12 @@ def test_polars_waits_for_a_slow_caller_and_stops_when_left():
     after = seen
     time.sleep(0.3)
     assert seen == after < total
+
+
+@pytest.mark.parametrize("chosen", [{}, {"_RJEM_MALLOC_CONF": "dirty_decay_ms:100"}])
+def test_the_memory_of_polars_is_kept_for_five_seconds_unless_the_user_says_otherwise(chosen: dict[str, str]):
+    environment = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"} | chosen
+    code = "import engine, os, polars; print(os.environ['_RJEM_MALLOC_CONF'])"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    # what the allocator does not know it says there
+    assert (done.stdout, done.stderr) == (chosen.get("_RJEM_MALLOC_CONF", "dirty_decay_ms:5000") + "\n", "")
