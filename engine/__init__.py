@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.api import EvaluationStore, Project, Run, load, run
 
-# polars reads this when it is imported. By its own setting memory that is free for half a second goes back to the system;
-# a table that is read takes the same memory again and again, and to get it anew costs a tenth of the reading.
+# polars reads this when it is imported. By its own setting it gives memory back that is free for half a second, only to
+# ask for it again: to get it page by page is a tenth of the cost of reading a table.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:5000")
 
 __version__ = "0.1.0"
