@@ -140,6 +140,6 @@ def test_the_memory_of_polars_is_kept_for_five_seconds_unless_the_user_says_othe
     environment = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"} | chosen
     code = "import engine, os, polars; print(os.environ['_RJEM_MALLOC_CONF'])"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    # polars puts its own settings first, and the last one counts; what the allocator does not know it writes as an error
+    # polars puts its own settings first, and the last one counts; of one that is unknown the allocator writes
     last = done.stdout.strip().rpartition(",")[2]
     assert (last, done.stderr) == (chosen.get("_RJEM_MALLOC_CONF", "dirty_decay_ms:5000"), "")
