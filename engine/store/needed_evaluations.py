@@ -94,7 +94,7 @@ def _add_references(
     if isinstance(reference, RollingReference):
         names = set()
         for model in histories:
-            for row in _take_rolling(_walk_history(connection, store, model), reference.last):
+            for row in _take_rolling(_walk_history(connection, store, model), reference.last, remade=newest.timed):
                 needed.add(row.id)
     if isinstance(reference, SamePeriodReference) and newest.timed:
         names = set()
@@ -134,18 +134,19 @@ def _find_newest_models(connection: Connection, store: str) -> list[Any]:
     return list(found.values())
 
 
-def _take_rolling(history: Iterator[Any], last: int) -> Iterator[Any]:
+def _take_rolling(history: Iterator[Any], last: int, *, remade: bool) -> Iterator[Any]:
     """Yield what any next batch finds as the `last` usable evaluations whose data are not its own.
 
-    Those with the same data count once, the latest of them: also if the newest is made anew.
+    Those with the same data count once, the latest of them: also if the newest is made anew, which is then not there.
     """
     counted: set[str] = set()
     for place, row in enumerate(history):
         if not row.rows_read:
             continue
-        if place == 0 or row.dataset_fingerprint not in counted:
+        if row.dataset_fingerprint not in counted:
             yield row
-        counted |= {row.dataset_fingerprint} if place else set()
+        if place or not remade:
+            counted.add(row.dataset_fingerprint)
         if len(counted) > last:
             return
 
