@@ -277,9 +277,14 @@ def _require_common_dtype(name: str, found: Mapping[Path, pl.DataType], files: D
         else f"write {path.name} again with the type of the others"
     )
     raise DataError(
-        f"column {name!r} is {name_type(dtype)} in {first} and {name_type(other)} in {path}: "
+        f"column {name!r} is {_name_with_zone(dtype)} in {first} and {_name_with_zone(other)} in {path}: "
         f"all files of a dataset must have the same types; {hint}"
     )
+
+
+def _name_with_zone(dtype: pl.DataType) -> str:
+    named = name_type(dtype)
+    return named if not isinstance(dtype, pl.Datetime) or dtype.time_zone else f"{named} without a time zone"
 
 
 def _check_csv_characters(dialect: Csv) -> None:

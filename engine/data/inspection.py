@@ -32,7 +32,7 @@ from engine.drift.reading.csv_files import CsvColumns, scan_csv_files
 from engine.drift.reading.text_readings import MISSING_MARKERS
 from engine.errors import DataError
 from engine.formatting.numbers import format_number
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.resources.resource import facts_of
 

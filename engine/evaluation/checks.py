@@ -17,7 +17,7 @@ from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, TypicalCheck, ValuesCheck, WhenEmpty
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, match_segments
 

@@ -22,15 +22,10 @@ if TYPE_CHECKING:
     from engine.evaluation.snapshot import Snapshot
     from engine.models import FittedModel
 
-from engine.pipeline.evaluation_inputs import EvaluationInputs
+from engine.pipeline.evaluation_inputs import SEEN_IN_TRAINING, EvaluationInputs
 
 SHOWN_REASONS = 5
 """Columns that are not compared, with their reasons, that a warning lists."""
-
-SEEN_IN_TRAINING = (
-    "the batch is the data that the model was trained on, and its performance on those rows says little of other rows: "
-    "only the rows that were held out from training are evaluated"
-)
 
 
 def measure_batch(

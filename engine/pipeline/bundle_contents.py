@@ -45,7 +45,7 @@ from engine.spec.resources.models import SkopsModel, TrainModel
 from engine.spec.used_connections import list_used_connections
 from engine.spec.variable_references import find_references
 from engine.store import safe_name
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state.folder import resolve_state_folder
 
 PROJECT, DATA, MODELS = "project", "data", "models"
 ROWS_FILE = "rows.parquet"

@@ -193,10 +193,17 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
 
 def _intersect_columns(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:
     """Return both sides with the columns that both have in the same role, and a note for each column left out."""
-    mine, theirs = batch.columns.columns, reference.columns.columns
-    both = [name for name, column in mine.items() if name in theirs and theirs[name].role is column.role]
+    batch_columns, reference_columns = batch.columns.columns, reference.columns.columns
+    both = [
+        name
+        for name, column in batch_columns.items()
+        if name in reference_columns and reference_columns[name].role is column.role
+    ]
     if not both:
         raise DataError("the evaluation and the reference have no column in common")
-    notes = [f"column {name!r} is not compared: it is not on both sides with the same role"
-             for name in dict.fromkeys([*mine, *theirs]) if name not in both]  # fmt: skip
+    notes = [
+        f"column {name!r} is not compared: it is not on both sides with the same role"
+        for name in dict.fromkeys([*batch_columns, *reference_columns])
+        if name not in both
+    ]
     return select_segment_columns(batch, both), select_segment_columns(reference, both), notes

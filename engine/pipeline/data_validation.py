@@ -20,8 +20,9 @@ from engine.pipeline.models import find_active_version, use_model
 from engine.pipeline.reference_evaluations import find_reference_evaluations
 from engine.pipeline.reference_schemas import read_reference_schema
 from engine.spec.diagnostics import Findings
-from engine.spec.metric_catalogue import MetricScope
-from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name
+from engine.spec.metrics.definition import MetricScope
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import normalize_metric_name, parse_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, TypicalCheck, select_active_checks
 from engine.spec.resources.evaluation_stores import (

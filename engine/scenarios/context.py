@@ -8,7 +8,6 @@ from engine.notifications import DeliveryTime
 from engine.pipeline.context import BuildContext
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.scenario_selection import resolve_scenario
-from engine.scenarios.update_process import UpdateEnd, start_update
 from engine.spec.resources.scenarios import Scenario
 from engine.store import Fire
 
@@ -21,8 +20,6 @@ class RunContext(BuildContext):
     ----------
     start_scenario
         Runs another scenario.
-    start_update
-        Updates a deployment, see `update_process.py`.
     trigger
         What started the run, as conditions and messages name it.
     preview
@@ -42,7 +39,6 @@ class RunContext(BuildContext):
     """
 
     start_scenario: "Callable[[str, RunContext], RunResult]"
-    start_update: Callable[..., UpdateEnd] = start_update
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
     deliver: bool = True

@@ -16,9 +16,12 @@ from engine.errors import EngineError, StoreError
 from engine.formatting.moments import format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED, LogFiles
-from engine.scenarios.alerts import collect_condition_facts, compose_messages, deliver_waiting_messages, write_run_file
+from engine.scenarios.alerts.composition import compose_messages
+from engine.scenarios.alerts.delivery import deliver_waiting_messages
+from engine.scenarios.alerts.run_facts import collect_condition_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, RunResult, StepResult
+from engine.scenarios.run_file import write_run_file
 from engine.scenarios.scenario_selection import is_declared
 from engine.spec.conditions import ConditionFacts
 from engine.store import EvaluationFilter, OutboxMessage, ReporterState, RunRecord, StepRecord

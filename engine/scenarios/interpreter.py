@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 from engine.outcome import Outcome
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade
+from engine.scenarios.scenario_selection import list_preconditions
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.resources.scenarios import AnyStep
 
@@ -110,7 +111,9 @@ def _walk_iteration(
         step = context.get_scenario(name).steps[index]
         at_step = replace(context, log=replace(context.log, step=step.name))
         started = context.clock()
-        end, undecided = _answer_next_step(index, step, finished, at_step, executor)
+        needed = list_preconditions(context.project, name, step)
+        before = [one for one in finished if needed is None or one.name in needed]
+        end, undecided = _answer_next_step(index, step, finished, before, at_step, executor)
         finished.append(executor.complete(step, end, started, undecided, iteration, at_step))
         yield finished[-1]
         built = {made.store: made.id for made in end.evaluations}
@@ -118,14 +121,22 @@ def _walk_iteration(
 
 
 def _answer_next_step(
-    index: int, step: AnyStep, finished: Sequence[End], context: RunContext, executor: Executor[End]
+    index: int,
+    step: AnyStep,
+    finished: Sequence[End],
+    needed: Sequence[End],
+    context: RunContext,
+    executor: Executor[End],
 ) -> tuple[End, str]:
-    """Return the end of a step, and why it was not decided whether it runs."""
+    """Return the end of a step, and why it was not decided whether it runs.
+
+    `needed` are the ends of steps of which none may have FAILED if it has no condition.
+    """
     if not step.active:
         return executor.skip(step, context), ""
     undecided = ""
     try:
-        if step.run_condition is None and executor.has_failed(finished):
+        if step.run_condition is None and executor.has_failed(needed):
             return executor.skip(step, context), ""
         if step.run_condition is not None:
             facts = executor.collect_facts(finished, context)

@@ -31,7 +31,7 @@ from engine.server.run_counts import SECONDS_BOUNDS, RunCounts
 from engine.server.status_metrics import StatusCollector
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
-from engine.spec.displayed_metrics import list_displayed_metrics
+from engine.spec.metrics.displayed import list_displayed_metrics
 from engine.store import FireState, Store
 from engine.store.node import Node
 

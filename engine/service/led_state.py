@@ -9,8 +9,8 @@ from engine.service.project_triggers import ProjectTriggers
 from engine.spec import ProjectSpec
 from engine.store import Store
 from engine.store.schema import is_current_schema
-from engine.store.state_folder import resolve_state_folder
-from engine.store.state_location import locate_state
+from engine.store.state.folder import resolve_state_folder
+from engine.store.state.location import locate_state
 
 
 class LedState:

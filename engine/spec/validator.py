@@ -147,9 +147,21 @@ class SpecValidator:
                 valid = False
             elif key != "kind" and not _is_empty_section(keys[key], entry.value):
                 values[key] = self.validate_node(keys[key].type, entry.value, (*path, key), entry.key.position)
+                if values[key] is None and keys[key].default is None:
+                    values[key] = self._require_value(entry)
                 valid = valid and values[key] is not INVALID
         valid = self._check_missing_keys(keys, node, at, explained) and valid
         return chosen.model_construct(None, **values) if valid else INVALID
+
+    def _require_value(self, entry: MapEntry) -> Invalid | None:
+        """Report a key whose variable is null: it would count as left out, which nobody would see."""
+        only = find_only_reference(entry.value.text) if isinstance(entry.value, ScalarNode) else None
+        if only is None:
+            return None
+        message = f'"{entry.key.text}" has no value: the variable "{".".join(only.parts)}" is null'
+        help_ = f'give it a value, or leave "{entry.key.text}" out'
+        self.findings.error(entry.value.position, "missing-key", message, help_)
+        return INVALID
 
     def _check_missing_keys(
         self, keys: Mapping[str, ResourceKey], node: MapNode, at: Position, explained: set[str]

@@ -42,7 +42,7 @@ from engine.store.run_ends import RunEnds
 from engine.store.runs import Runs
 from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
-from engine.store.state_location import PATIENCE_SECONDS, StateLocation, as_location
+from engine.store.state.location import PATIENCE_SECONDS, StateLocation, as_location
 from engine.store.tables import evaluations, model_versions, removals, unfinished_folders
 
 

@@ -5,7 +5,8 @@ from functools import partial
 
 from engine.evaluation.record import MetricValue
 from engine.formatting.numbers import format_ends, format_figure, format_p_value, format_share
-from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName, parse_metric_name
 
 _USUAL_WORDS = {
     "r2": "R²",

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from sklearn import datasets
 
 from engine import spec
-from engine.cli import init
+from engine.cli.verbs import init
 from engine.errors import DataError, UsageError
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.result import RunResult, exit_code

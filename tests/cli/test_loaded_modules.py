@@ -85,7 +85,7 @@ def test_help_loads_no_language_and_no_data_library(folder: Path) -> None:
 def test_a_verb_loads_no_other_verb(folder: Path) -> None:
     loaded = list_loaded(folder, ["validate", "--help"])
     assert {
-        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.{one}" in loaded
+        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.verbs.{one}" in loaded
     } == set()
     assert loaded & {*DATA, *OTHERS, "yaml"} == set()
 
@@ -112,16 +112,31 @@ def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_comp
     unused = (
         "engine.bundles",
         "engine.cli.verdicts",
+        "engine.connections.duckdb",
+        "engine.connections.object_store",
+        "engine.connections.postgresql",
         "engine.data.databases.reading",
         "engine.data.metrics",
+        "engine.data.segments",
         "engine.data.spark.reading",
         "engine.drift.reading.alignment",
         "engine.evaluation.custom_metrics",
+        "engine.evaluation.evaluation_identity",
         "engine.notifications.mail",
+        "engine.notifications.message_document",
+        "engine.pipeline.batch_measurement",
+        "engine.pipeline.reference_profiles",
         "engine.pipeline.reports",
         "engine.scenarios.plan",
         "engine.scenarios.process",
+        "engine.scenarios.update_process",
+        "engine.spec.opened_connections",
+        "engine.spec.opened_paths",
+        "engine.spec.sql.statements",
+        "engine.spec.urls.smtp_url",
         "engine.store.databases.postgresql",
+        "engine.store.state.temporary_copy",
+        "engine.store.state.suppositions",
         "engine.views.charts",
         "engine.views.report",
     )

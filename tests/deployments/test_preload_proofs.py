@@ -12,15 +12,10 @@ import pytest
 import engine
 from engine.bundles.manifest import BundledFile, BundledModel, Manifest, Provenance, parse_manifest
 from engine.pipeline.actions import FrozenModel
-from engine.scenarios.preload import (
-    PROOFS,
-    ProofFailed,
-    Revision,
-    prove_disk,
-    prove_packages,
-    prove_revision,
-    prove_state,
-)
+from engine.scenarios.preload.machine_proofs import prove_disk, prove_state
+from engine.scenarios.preload.proofs import PROOFS, prove_revision
+from engine.scenarios.preload.release_proofs import prove_packages
+from engine.scenarios.preload.revision import ProofFailed, Revision
 from engine.scenarios.requests import PreloadRequest, ProofReply
 from engine.service.deployments.hooks import HookError, run_hook
 from engine.service.deployments.preloading import PreloadError, preload_revision

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.drift import Profile, Role, compare, profile
-from engine.drift.profiles.profile import profile_sample
+from engine.drift.profiles.profiling import profile_sample
 from engine.drift.profiles.samples import open_sample
 from engine.errors import DataError, StoreError
 

@@ -74,6 +74,33 @@ def test_what_follows_a_failure_is_skipped_unless_its_condition_says_otherwise(
     assert result.steps[2].reason == "mind the gap"
 
 
+def test_a_failure_in_a_project_without_scenarios_keeps_no_other_store_from_being_checked(
+    spec: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.csv").write_text("x\n" + "1\n2\n" * 60)
+    spec("""
+        datasets:
+          old: {path: old.csv, checks: {many: {metric: row_count, min: 1}}}
+          new: {path: new.csv}
+          gone: {path: gone.csv}
+        evaluation_stores:
+          few: {dataset: new, reference: {kind: dataset, dataset: old}, checks: {rows: {metric: row_count, min: 121}}}
+          absent: {dataset: gone, reference: {kind: dataset, dataset: old}, checks: {rows: {metric: row_count, min: 1}}}
+          well: {dataset: new, reference: {kind: dataset, dataset: old}, checks: {rows: {metric: row_count, min: 120}}}
+    """)
+    (result,) = run().runs
+    assert [(step.name, str(step.outcome)) for step in result.steps] == [
+        ("build few", "SUCCESS"),
+        ("build absent", "FAILED"),
+        ("build well", "SUCCESS"),
+        ("check few", "FAILED"),
+        ("check absent", "SKIPPED"),
+        ("check well", "SUCCESS"),
+        ("check old", "SUCCESS"),
+    ]
+
+
 def test_a_failure_may_count_as_a_warning(spec: Callable[[str], Path], run: Run) -> None:
     spec("""
         scenarios:

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 
 from engine.store import Attachment, Claim, MessageState, OutboxMessage, RunRecord, Store
 from engine.store.outbox import insert_messages
-from engine.store.state_location import StateLocation
+from engine.store.state.location import StateLocation
 from engine.store.tables import attachments, outbox
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -22,7 +22,7 @@ from engine.drift import Role
 from engine.errors import DataError, UsageError
 from engine.formatting.hints import suggest_name
 from engine.formatting.yaml_text import escape_character
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.datasets import Csv
 
 __all__ = ["ColumnChoices", "Source", "describe_data", "list_remarks", "propose_spec"]

@@ -19,7 +19,8 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.control import ServedProject
 from engine.spec import ProjectSpec
-from engine.spec.metric_names import normalize_metric_name, resolve_metric_name
+from engine.spec.metrics.names import normalize_metric_name
+from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
 from engine.spec.redaction import Redact
 from engine.store import EvaluationFilter, Store
@@ -227,7 +228,7 @@ def _read_metrics(request: Request, found: ServedStore) -> tuple[list[str], list
     task = found.spec.models[declared.model].task if declared.model else None
     names = []
     for text in asked[:MOST_METRICS]:
-        name = resolve_metric_name(text, "store", task=task, custom_metrics=declared.metrics)
+        name = MetricOwner("store", task, declared.metrics).resolve(text)
         if isinstance(name, Problem):
             raise AnswerError(422, name.message, name.help or "")
         names.append(text if text in declared.metrics else str(name))

@@ -16,7 +16,7 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.project_status import ProjectState, ProjectStatus, describe_status
 from engine.spec import ProjectSpec
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.redaction import Redact
 from engine.spec.resources.checks import Check
 from engine.store import Store

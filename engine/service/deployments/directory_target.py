@@ -21,8 +21,8 @@ from engine.spec import load
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.store import LockBusy, Store
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
-from engine.store.state_copy import can_write, open_for_reading
-from engine.store.state_location import locate_state
+from engine.store.state.location import locate_state
+from engine.store.state.temporary_copy import can_write, open_for_reading
 
 if TYPE_CHECKING:
     from engine.bundles.signatures import TrustedKey

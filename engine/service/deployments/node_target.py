@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from engine.errors import EngineError, UsageError
 from engine.formatting.numbers import format_bytes
 from engine.service.deployments.deployed_state import DeployedState
-from engine.service.deployments.node_client import NodeClient, NodeError, quote_name
-from engine.service.deployments.node_evaluations import NodeSource
+from engine.service.deployments.node_client.client import NodeClient, quote_name
+from engine.service.deployments.node_client.evaluations import NodeSource
+from engine.service.deployments.node_client.failures import NodeError
 from engine.service.deployments.node_requests import (
     AcceptedOperation,
     BundleAnswer,

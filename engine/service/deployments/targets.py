@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from engine.service.deployments.evaluation_sources import EvaluationSource
-    from engine.service.deployments.node_client import NodeClient
+    from engine.service.deployments.node_client.client import NodeClient
 
 
 class DeploymentTarget(Protocol):
@@ -121,7 +121,7 @@ def open_node(project: ProjectSpec, infrastructure: str, environ: Mapping[str, s
     SpecError
         The secret with its token is absent.
     """
-    from engine.service.deployments.node_client import NodeClient
+    from engine.service.deployments.node_client.client import NodeClient
 
     declared = project.resources.infrastructures[infrastructure]
     if not isinstance(declared, NodeInfrastructure):
