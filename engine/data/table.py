@@ -128,8 +128,10 @@ def find_read_fault(tables: Iterable[Table]) -> str | None:
 
     The fault may be in a file that a query reads through other datasets: inputs are searched first.
     """
+    from engine.data.read_faults import find_file_fault
+
     for table in tables:
         for source in table.lineage().values():
-            if source.files and (fault := source.files.find_fault()):
+            if source.files and (fault := find_file_fault(source.files)):
                 return f"dataset {source.name!r}: {fault}"
     return None

@@ -17,7 +17,8 @@ says `overflow=`; the whole text is attached where the service takes files. A se
 half of it, and half of that.
 
 **Not for ever.** An answer 400, 406, 413, 414, 415 or 422 is about the message, so that it is refused for good; any
-other 4xx, except 408, 425 and 429, may be mended by the service's owner, and is final at the third time.
+other 4xx, except 408, 425 and 429, may be mended by the service's owner, and is final at the third time. So is a
+redirect, which is followed only where the URL says `redirect=yes`.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import DeliveryError, UnreachableError
 from engine.formatting.control_characters import single_line
 from engine.notifications.envelope import CONTENT_CODES, PASSING_CODES, PATIENCE, Envelope, RefusedError
-from engine.notifications.mime import is_html_part
+from engine.notifications.mime import add_left_out_files, list_files
 from engine.notifications.shortening import shorten_text
 from engine.outcome import Outcome
 from engine.spec.resources.channels import AppriseChannel
@@ -66,7 +67,7 @@ class Answer:
     @property
     def is_refusal(self) -> bool:
         """Whether every code says that the message is refused, not delayed."""
-        return bool(self.codes) and all(400 <= code < 500 and code not in PASSING_CODES for code in self.codes)
+        return bool(self.codes) and all(300 <= code < 500 and code not in PASSING_CODES for code in self.codes)
 
     @property
     def is_about_content(self) -> bool:
@@ -124,14 +125,18 @@ def _send_to_service(service: "apprise.NotifyBase", url: str, post: Envelope) ->
         service.socket_read_timeout = READ_SECONDS
     if service.overflow_mode.value != "split":  # there a target takes several pieces, each of which counts
         _remember_targets(service, url, post)
-    text = post.message.text
+    text, left_out = post.message.text, [] if service.attachment_support else list_files(post.message)
+
+    def complete(part: str) -> str:
+        return add_left_out_files(part, left_out, "this service takes no files")
+
     if "overflow=" in url:
-        return _notify(service, url, post, text)
-    shorter = shorten_text(text, lambda part: _fits(service, post.message.subject, part))
+        return _notify(service, url, post, complete(text))
+    shorter = complete(shorten_text(text, lambda part: _fits(service, post.message.subject, complete(part))))
     answer = _notify(service, url, post, shorter)
     while not answer.taken and answer.is_about_content and len(shorter) >= 2 * SHORTEST_TEXT:
         room = len(shorter) // 2
-        shorter = shorten_text(text, lambda part, room=room: len(part) <= room)  # type: ignore[misc]
+        shorter = complete(shorten_text(text, lambda part, room=room: len(complete(part)) <= room))  # type: ignore[misc]
         answer = _notify(service, url, post, shorter)
     return answer
 
@@ -190,7 +195,7 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
     from apprise.attachment.memory import AttachMemory
     from apprise.exception import AppriseException
 
-    files = [(file.content, file.name, file.media_type) for file in post.message.attachments if not is_html_part(file)]
+    files = [(file.content, file.name, file.media_type) for file in list_files(post.message)]
     if text != post.message.text:
         files.append((post.message.text.encode("utf-8", "replace"), "message.txt", "text/plain"))
     title = post.message.subject
@@ -214,6 +219,8 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
         return Answer(True)
     words = "; ".join(heard) or f"{service.service_name} failed and does not say why"
     codes = frozenset(int(code) for code in re.findall(r"\berror=(\d{3})\b", words))
+    if any(300 <= code < 400 for code in codes):
+        words += " (redirects are not followed: write the final address into the URL)"
     return Answer(False, mask_url_parts(words, url), codes, not any(word.startswith(SOCKET_PREFIX) for word in heard))
 
 

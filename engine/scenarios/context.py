@@ -3,13 +3,16 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from engine.notifications import DeliveryTime
 from engine.pipeline.context import BuildContext
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.scenario_selection import resolve_scenario
 from engine.spec.resources.scenarios import Scenario
-from engine.store import Fire
+
+if TYPE_CHECKING:
+    from engine.store import Fire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class RunContext(BuildContext):
     preview: Callable[[str], None] | None = None
     deliver: bool = True
     delivery_time: DeliveryTime = field(default_factory=DeliveryTime)
-    fire: Fire | None = None
+    fire: "Fire | None" = None
     turn: int = 0
     finished: tuple[StepResult, ...] = ()
     deadline: float = math.inf

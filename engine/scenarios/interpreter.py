@@ -51,8 +51,8 @@ class Executor(Protocol[End]):
     def answer_undecided(self, step: AnyStep, reason: str, context: RunContext) -> End | None:
         """Return the end of a step of which it cannot be decided whether it runs; None: go on as if it runs."""
 
-    def skip(self, step: AnyStep, context: RunContext) -> End:
-        """Return the end of a step that does not run; `explain_skip` tells why."""
+    def skip(self, step: AnyStep, context: RunContext, reason: str = "") -> End:
+        """Return the end of a step that does not run; `explain_skip` tells why, unless there is another reason."""
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> End:
         """Make an attempt (1, 2, …) at step number `index` of the scenario, and return its end."""
@@ -90,7 +90,8 @@ def explain_skip(step: AnyStep, failed: str) -> str:
 def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Executor[End]]) -> Iterator[End]:
     """Yield the end of each step, once per iteration of `for_each`, or once without any. Each has its own executor."""
     scenario = context.get_scenario(name)
-    for turn, iteration in enumerate(scenario.for_each or [{}]):
+    iterations = scenario.for_each or [{}]
+    for turn, iteration in enumerate(iterations):
         failed = False
         context = replace(context, turn=turn)
         if iteration:
@@ -99,7 +100,18 @@ def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Ex
             failed |= end.outcome is Outcome.FAILED
             yield end
         if failed and scenario.fail_fast:
+            for rest in iterations[turn + 1 :]:
+                yield from _skip_iteration(name, rest, context.with_values(rest), make_executor())
             return
+
+
+def _skip_iteration(
+    name: str, iteration: Mapping[str, Any], context: RunContext, executor: Executor[End]
+) -> Iterator[End]:
+    for step in context.get_scenario(name).steps:
+        at_step = replace(context, log=replace(context.log, step=step.name))
+        end = executor.skip(step, at_step, "fail_fast: an earlier iteration FAILED")
+        yield executor.complete(step, end, context.clock(), "", iteration, at_step)
 
 
 def _walk_iteration(

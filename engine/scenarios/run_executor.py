@@ -79,9 +79,9 @@ class RunExecutor:
         """Fail the step: neither running nor skipping it would be right, so the reporters say so."""
         return steps.fail_step(step, f"its run_condition cannot be evaluated: {reason}", context)
 
-    def skip(self, step: AnyStep, context: RunContext) -> StepResult:
+    def skip(self, step: AnyStep, context: RunContext, reason: str = "") -> StepResult:
         """Log that the step does not run."""
-        reason = explain_skip(step, "an earlier step FAILED")
+        reason = reason or explain_skip(step, "an earlier step FAILED")
         context.log.info(f"SKIPPED: {reason}")
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
 

@@ -52,7 +52,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "function": "A function is not written module:function.",
     "path": "A path is empty, leaves the folder that it must stay in, or is that of a file of the project itself.",
     "reach": "A value that was given with a request would lead outside of the folder of a path, or change an address.",
-    "two-writers": "Two datasets keep their rows at the same place, or an export writes there.",
+    "two-writers": "Two datasets keep their rows at the same place, an export writes there, or iterations write there.",
     "kept-rows": "A dataset reads the file of rows that are kept, but does not name them as kind: stored does.",
     "connection": "A connection is of another kind than what reads from it needs.",
     "marker": "The marker of a dataset is not the name of a file.",

@@ -40,7 +40,7 @@ def read_metrics(
     query = select(of, *columns).where(*wanted).order_by(of, table.c.place)
     found: dict[int, dict[str, MetricValue]] = {number: {} for number in numbers}
     for some in split_rows(numbers) if only != [] else ():
-        for number, metric, *value in connection.execute(query.where(of.in_(some))).all():
+        for number, metric, *value in connection.execute(query.where(of.in_(some))):
             found[number][metric] = MetricValue(*value)
     return found
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from engine.evaluation.record import CheckResult
 from engine.outcome import Outcome
-from engine.spec.rules.messages import CHILD_PREFIX
 from engine.store import OutboxMessage, RunRecord
 from engine.views.checks import CheckTally, CheckView, describe_checks, tally_checks
 
@@ -113,13 +112,6 @@ def describe_run(
             if message.run == record.id
         ),
     )
-
-
-def name_starter(trigger: str) -> str:
-    """Return what started a run as a part of a sentence: by hand, by scenario Nightly, by the trigger every night."""
-    if trigger.startswith(CHILD_PREFIX):
-        return f"by {trigger}"
-    return {"manual": "by hand", "watch": "by engine watch"}.get(trigger, f"by the trigger {trigger}")
 
 
 def name_iteration(values: Mapping[str, Any] | None) -> str:

@@ -41,6 +41,16 @@ datasets:
 evaluation_stores:
   watched: {dataset: rows, reference: {kind: rolling, last: 3}, checks: {few drift: {metric: data_drift, max: 1}}}
 """
+KEPT = """\
+version: 1
+project: kept
+connections: {here: {kind: file, root: .}}
+datasets:
+  rows: {kind: python, function: "made:rows", materialize: {connection: here, path: rows.parquet}}
+scenarios:
+  daily: {steps: [{name: make, kind: build, target: rows}]}
+run: [daily]
+"""
 ANALYSIS = {"numba", "sklearn", "scipy", "skops"}
 DATA = {"polars", "numpy", "sqlalchemy", "alembic", *ANALYSIS}
 OTHERS = {
@@ -135,12 +145,25 @@ def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_comp
         "engine.spec.sql.statements",
         "engine.spec.urls.smtp_url",
         "engine.store.databases.postgresql",
-        "engine.store.state.temporary_copy",
+        "engine.store.fires",
+        "engine.store.records.triggers",
         "engine.store.state.suppositions",
+        "engine.store.state.temporary_copy",
         "engine.views.charts",
         "engine.views.report",
     )
     assert [one for one in unused if one in again or find_spec(one) is None] == []
+
+
+def test_an_unchanged_run_on_kept_rows_loads_nothing_that_reads_texts_or_guesses_types(folder: Path) -> None:
+    (folder / "spec.yaml").write_text(KEPT)
+    (folder / "made.py").write_text(
+        "import polars\n\ndef rows():\n    return polars.DataFrame({'day': ['2026-01-02']})\n"
+    )
+    reading = {f"engine.data.{name}" for name in ("csv_faults", "file_datasets", "read_faults", "text_columns")}
+    reading |= {f"engine.drift.reading.{name}" for name in ("csv_files", "sources", "text_readings")}
+    assert list_loaded(folder, ["run", "spec.yaml"]) >= {"engine.data.text_columns", "engine.drift.reading.csv_files"}
+    assert list_loaded(folder, ["run", "spec.yaml"]) & reading == set()
 
 
 def test_an_unchanged_run_that_sends_a_mail_loads_no_templates(folder: Path) -> None:

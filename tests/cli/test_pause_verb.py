@@ -247,8 +247,8 @@ def test_fires_are_told_with_their_run_and_how_late_it_came(engine: Engine, stor
     rows = list(csv.DictReader(io.StringIO(engine("show", "p.yaml", "--fires", "--format", "csv").stdout)))
     assert (rows[2]["state"], rows[2]["into"], rows[2]["changed"]) == ("COALESCED", "1", "t, u")
     assert (
-        "   fire     1: trigger night of nightly, for 2026-10-25 00:30:00 UTC (2026-10-25 02:30+02:00 Europe/Berlin), "
-        "attempt 2, 4 min 12 s late\n"
+        "   fire     1: nightly by the trigger night, for 2026-10-25 00:30:00 UTC "
+        "(2026-10-25 02:30+02:00 Europe/Berlin), attempt 2, 4 min 12 s late\n"
     ) in engine("show", "p.yaml", "--run", "00c0ffee").stdout
     told = json.loads(engine("show", "p.yaml", "--run", "00c0ffee", "--format", "json").stdout)
     assert (told["fire"], told["answers"]["fire"]["key"]) == (1, "cron:1")

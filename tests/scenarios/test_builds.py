@@ -178,6 +178,7 @@ def test_an_earlier_evaluation_or_the_last_few_can_be_the_reference(
     found = evaluations(tmp_path)
     assert [evaluation.reference_rows for evaluation in found] == [400, 400, 800, 800]
     assert any("compared with itself" in note for note in found[0].notes)
+    assert ["1 of the last 2 evaluations exist" in str(one.notes) for one in found] == [False, True, False, False]
     assert [value(evaluation, "drift.age") > 0 for evaluation in found] == [False, False, False, True]
     assert run(batch="3.parquet").runs[0].steps[0].reused
     spec(model_spec(store='reference: {kind: evaluation, name: "batch 3"}'))

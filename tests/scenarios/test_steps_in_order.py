@@ -203,9 +203,9 @@ def test_the_command_line_wins_over_the_scenario_and_loops_win_over_both(
     assert notes(tmp_path) == ["9 2"]
 
 
-@pytest.mark.parametrize(("fail_fast", "turns"), [("false", 2), ("true", 1)])
-def test_a_failed_turn_stops_the_others_only_if_asked(
-    fail_fast: str, turns: int, spec: Callable[[str], Path], run: Run
+@pytest.mark.parametrize(("fail_fast", "second"), [("false", "FAILED"), ("true", "SKIPPED")])
+def test_a_failed_turn_stops_the_others_only_if_asked_and_tells_which(
+    fail_fast: str, second: str, spec: Callable[[str], Path], run: Run
 ) -> None:
     spec(f"""
         variables: {{n: 0}}
@@ -216,7 +216,9 @@ def test_a_failed_turn_stops_the_others_only_if_asked(
             steps: [{{name: breaks, kind: python, function: "mine:fail"}}]
     """)
     (result,) = run().runs
-    assert outcomes(result) == ["FAILED"] * turns
+    assert outcomes(result) == ["FAILED", second]
+    assert [step.turn for step in result.steps] == [{"n": 1}, {"n": 2}]
+    assert second == "FAILED" or result.steps[1].reason == "fail_fast: an earlier iteration FAILED"
 
 
 def test_a_condition_without_an_answer_fails_the_step(

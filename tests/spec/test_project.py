@@ -67,6 +67,13 @@ def test_other_values_of_variables(seed: ProjectSpec) -> None:
     assert seed.variables["quarter"] == "Q4 2017"
 
 
+def test_values_that_variables_have_already_are_given_all_the_same(seed: ProjectSpec) -> None:
+    again = seed.with_variables({"quarter": "Q4 2017", "period_start": date(2017, 10, 1)})
+    assert again.resources is seed.resources
+    assert again.overrides == {"quarter": "Q4 2017", "period_start": date(2017, 10, 1)}
+    assert seed.with_variables({"period_start": "2017-10-01"}).variables == seed.variables
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

@@ -27,7 +27,7 @@ from engine.spec.redaction import redact_values
 from engine.spec.secrets import Secrets
 from engine.store import utc_now
 from engine.views.layout import NUMBER_FILTERS
-from engine.views.run_view import name_starter
+from engine.views.trigger_view import name_starter
 
 if TYPE_CHECKING:
     import jinja2

@@ -4,7 +4,6 @@ Rows are needed by checks that look at earlier evaluations; rows and files by re
 too, since people ask for it and alerts go by it.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,7 +94,7 @@ def _add_references(
     if isinstance(reference, RollingReference):
         names = set()
         for model in histories:
-            for row in _take_rolling(_walk_history(connection, store, model), reference.last, distinct=newest.timed):
+            for row in _take_rolling(_walk_history(connection, store, model), reference.last, remade=newest.timed):
                 needed.add(row.id)
     if isinstance(reference, SamePeriodReference) and newest.timed:
         names = set()
@@ -135,28 +134,20 @@ def _find_newest_models(connection: Connection, store: str) -> list[Any]:
     return list(found.values())
 
 
-def _take_rolling(history: Iterator[Any], last: int, *, distinct: bool) -> Iterator[Any]:
+def _take_rolling(history: Iterator[Any], last: int, *, remade: bool) -> Iterator[Any]:
     """Yield what any next batch finds as the `last` usable evaluations whose data are not its own.
 
-    With `distinct`, those with the same data count once, the latest of them: also if the newest is made anew.
+    Those with the same data count once, the latest of them: also if the newest is made anew, which is then not there.
     """
-    times: Counter[str] = Counter()
+    counted: set[str] = set()
     for place, row in enumerate(history):
         if not row.rows_read:
             continue
-        data = row.dataset_fingerprint
-        if distinct:
-            needed = place == 0 or not times[data]
-            times[data] += place > 0
-            enough = sum(count > 0 for count in times.values()) > last
-        else:
-            # a batch whose data are those that came most often, other than these, reaches back furthest
-            needed = times.total() - max((count for one, count in times.items() if one != data), default=0) < last
-            times[data] += 1
-            enough = times.total() - max(times.values()) >= last
-        if needed:
+        if row.dataset_fingerprint not in counted:
             yield row
-        if enough:
+        if place or not remade:
+            counted.add(row.dataset_fingerprint)
+        if len(counted) > last:
             return
 
 
