@@ -71,7 +71,7 @@ def test_a_failed_message_is_due_at_its_next_try_and_says_why(store: Store) -> N
     assert (left.state, left.tries, left.last_error) == (MessageState.PENDING, 1, "550 no such user")
 
 
-def test_what_has_not_arrived_is_summarised_by_channel(store: Store) -> None:
+def test_what_has_not_arrived_is_summarized_by_channel(store: Store) -> None:
     names = ("sent", "refused", "tried", "new")
     queue(store, *(message(name, created=NOON + place * MINUTE) for place, name in enumerate(names)))
     queue(store, message("other", channel="hook"))
