@@ -12,7 +12,7 @@ from engine.evaluation.record import MetricValue
 from engine.evaluation.typical import compute_fences, explain_too_few, select_typical_values
 from engine.formatting.numbers import format_figure, format_number, format_seconds
 from engine.outcome import CheckOutcome
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import MeanOfLast, Range, RangeCheck, TypicalCheck, build_bounds
 
 MOST_MOVED = "; most moved: "

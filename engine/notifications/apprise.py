@@ -17,7 +17,8 @@ says `overflow=`; the whole text is attached where the service takes files. A se
 half of it, and half of that.
 
 **Not for ever.** An answer 400, 406, 413, 414, 415 or 422 is about the message, so that it is refused for good; any
-other 4xx, except 408, 425 and 429, may be mended by the service's owner, and is final at the third time.
+other 4xx, except 408, 425 and 429, may be mended by the service's owner, and is final at the third time. So is a
+redirect, which is followed only where the URL says `redirect=yes`.
 """
 
 import hashlib
@@ -66,7 +67,7 @@ class Answer:
     @property
     def is_refusal(self) -> bool:
         """Whether every code says that the message is refused, not delayed."""
-        return bool(self.codes) and all(400 <= code < 500 and code not in PASSING_CODES for code in self.codes)
+        return bool(self.codes) and all(300 <= code < 500 and code not in PASSING_CODES for code in self.codes)
 
     @property
     def is_about_content(self) -> bool:
@@ -218,6 +219,8 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
         return Answer(True)
     words = "; ".join(heard) or f"{service.service_name} failed and does not say why"
     codes = frozenset(int(code) for code in re.findall(r"\berror=(\d{3})\b", words))
+    if any(300 <= code < 400 for code in codes):
+        words += " (redirects are not followed: write the final address into the URL)"
     return Answer(False, mask_url_parts(words, url), codes, not any(word.startswith(SOCKET_PREFIX) for word in heard))
 
 

@@ -37,7 +37,7 @@ class MessageDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     schema_version: Literal[1] = Field(1, description="The version of this format.")
-    id: str = Field(description="The message's id: the same at every try, so that a repeat is recognised.")
+    id: str = Field(description="The message's id: the same at every try, so that a repeat is recognized.")
     event: Literal["message", "recovery"] = Field(
         description="recovery: what an earlier message has told has ended; message: any other."
     )

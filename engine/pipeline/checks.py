@@ -19,7 +19,7 @@ from engine.pipeline.decision import Decision
 from engine.pipeline.evaluation_times import count_same_data_once, is_of_other_batch, select_earlier
 from engine.pipeline.log import Level
 from engine.pipeline.mutes import mark_muted_results
-from engine.spec.metric_names import MetricName, normalize_metric_name
+from engine.spec.metrics.names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import (
     PastWindow,
     RangeCheck,
@@ -183,7 +183,7 @@ def _read_past(
 
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:
-    """Return the smallest detectable drift by metric; evaluations of earlier versions have none."""
+    """Return the smallest detectable drift by metric; evaluations that earlier versions made have none."""
     found = {str(MetricName("drift", name)): column.detectable for name, column in evaluation.columns.items()}
     if evaluation.prediction is not None:
         found[str(MetricName("prediction_drift", "drift"))] = evaluation.prediction.main.detectable

@@ -25,7 +25,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
 from engine.pipeline.kept_rows import keep_rows
 from engine.pipeline.mutes import mark_muted_results
-from engine.spec.metric_catalogue import METRICS
+from engine.spec.metrics.catalogue import METRICS
 from engine.spec.resources.checks import (
     PythonCheck,
     TypicalCheck,
@@ -229,12 +229,11 @@ def _measure_dataset(
     verify_contract(table)
     absent = find_unmeasurable_metrics(table, wanted)
     values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
-    values |= {
-        metric: MetricValue(value, reason=None if value is not None else _NO_VALUE)
-        for metric, value in compute_dataset_metrics(
-            table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
-        ).items()
-    }
+    computed = compute_dataset_metrics(
+        table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
+    )
+    none = "there are no rows" if computed.get("row_count") == 0 else _NO_VALUE
+    values |= {name: MetricValue(value, reason=none if value is None else None) for name, value in computed.items()}
     if "repeated_share" in wanted:
         values["repeated_share"] = _compare_with_batch_before(table, context)
     values |= compute_custom_metrics(

@@ -18,7 +18,7 @@ from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import counts_same_data_once, select_metrics_in_seconds
 from engine.pipeline.evaluation_times import count_same_data_once, has_model_history, is_of_other_batch
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import (
     Check,
     PastWindow,

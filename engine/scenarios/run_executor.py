@@ -16,7 +16,7 @@ from engine.formatting.numbers import format_seconds
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED
 from engine.scenarios import steps
-from engine.scenarios.alerts import collect_condition_facts
+from engine.scenarios.alerts.run_facts import collect_condition_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import tell_dead_runs
 from engine.scenarios.interpreter import explain_skip

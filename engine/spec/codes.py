@@ -78,6 +78,7 @@ DIAGNOSTIC_CODES: dict[str, str] = {
     "header": "An HTTP header cannot be sent.",
     "address": "A text is not a mail address, or addresses are given for a channel that does not use them.",
     "password": "The spec contains a password.",
+    "secret-value": "The spec contains the value of a secret in place of where it is.",
     "fallback": "A channel cannot send while its secret is absent, or has a fallback that is never used.",
     "message-name": "A message uses a name that has no value when the message is sent.",
     "placeholder": "A value is TODO, which stands for what is still to be written.",

@@ -182,7 +182,10 @@ def servers(certificates: Certificates) -> Iterator[Servers]:
 
 @dataclass
 class Webhook:
-    """An HTTP server that keeps what it was sent and answers `status`, or what `judge` says of it, with `words`."""
+    """An HTTP server that keeps what it was sent and answers `status`, or what `judge` says of it, with `words`.
+
+    A redirect leads to a page that answers 200 to GET, as pages to sign in do.
+    """
 
     port: int = 0
     status: int = 200
@@ -201,8 +204,14 @@ def webhook() -> Iterator[Webhook]:
             hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             hook.paths.append(self.path)
             self.send_response(hook.judge(hook.posts[-1]) if hook.judge else hook.status)
+            self.send_header("Location", f"http://127.0.0.1:{hook.port}/sign-in")
             self.end_headers()
             self.wfile.write(hook.words.encode())
+
+        def do_GET(self) -> None:
+            hook.paths.append(self.path)
+            self.send_response(200)
+            self.end_headers()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -15,7 +15,7 @@ import pytest
 
 from engine.errors import DeliveryError
 from engine.notifications import apprise
-from engine.notifications.envelope import Envelope
+from engine.notifications.envelope import Envelope, RefusedError
 from engine.notifications.mime import create_html_part
 from engine.notifications.shortening import shorten_text
 from engine.outcome import Outcome
@@ -78,6 +78,19 @@ def test_a_refusal_is_told_in_the_services_words_without_the_token(webhook, root
     assert len(webhook.posts) == 1
     assert "Zq7" not in str(caught.value) + root_log.getvalue()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_unless_the_url_says_so(webhook, status):
+    webhook.status = status
+    url = f"json://127.0.0.1:{webhook.port}/alerts"
+    with pytest.raises(RefusedError, match=rf"error={status}.* \(redirects are not followed: ") as caught:
+        send(url)
+    assert caught.value.counted == 1
+    assert webhook.paths == ["/alerts"]
+    if status < 304:
+        send(f"{url}?redirect=yes")
+        assert webhook.paths == ["/alerts", "/alerts", "/sign-in"]
 
 
 def test_nobody_listens(webhook, root_log):

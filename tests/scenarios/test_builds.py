@@ -147,6 +147,15 @@ def test_an_error_of_a_dataset_check_stops_the_build(spec: Spec, run: Run, rows:
     assert evaluations(tmp_path) == []
 
 
+def test_metrics_of_no_rows_say_that_there_are_none(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
+    rows("new.parquet", 0)
+    checks = "{enough: {metric: row_count, soft_min: 1}, there: {metric: missing_share.age, max: 0.1}}"
+    spec(model_spec(dataset=f", checks: {checks}"))
+    (result,) = run().runs
+    reasons = {check.check: check.reason for check in result.steps[0].checks}
+    assert reasons == {"enough": "0 is below soft_min 1", "there": "there are no rows"}
+
+
 def test_a_broken_contract_stops_the_build(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
     rows("new.parquet", 50)
     spec(model_spec(dataset=", columns: {group: {allowed: [a, b]}, age: {type: text}}"))

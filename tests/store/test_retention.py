@@ -32,9 +32,9 @@ from engine.store import (
     generate_id,
 )
 from engine.store.outbox import JOINED
-from engine.store.retention import Pruned, prune_state
-from engine.store.state_location import StateLocation
-from engine.store.state_size import describe_size
+from engine.store.retention.pruning import Pruned, prune_state
+from engine.store.state.location import StateLocation
+from engine.store.state.size import describe_size
 from engine.store.tables import check_results, evaluation_metrics, outbox, removals, run_ends, run_steps
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -605,7 +605,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_retention import NOW, load_spec
 from engine.store import Store
-from engine.store.retention import prune_state
+from engine.store.retention.pruning import prune_state
 
 left = int(sys.argv[2])
 

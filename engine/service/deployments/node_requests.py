@@ -111,7 +111,7 @@ class OperationEvent(FrozenModel):
 
 
 class EventList(FrozenModel):
-    """What an operation has said, and how far it has come."""
+    """The events of an operation, and the state that it has reached."""
 
     operation: OperationRow
     events: list[OperationEvent]

@@ -39,7 +39,10 @@ def load_service(url: str) -> "apprise.NotifyBase":
     # The import takes 0.3 s, and the first service half a second more, so only a channel of this kind pays for it.
     import apprise
 
-    asset = apprise.AppriseAsset(app_id="engine", app_desc="engine", pgp_autogen=False, pem_autogen=False)
+    # A redirect that is followed becomes a GET without the message, whose answer 200 would count as a delivery.
+    asset = apprise.AppriseAsset(
+        app_id="engine", app_desc="engine", pgp_autogen=False, pem_autogen=False, http_redirects=False
+    )
     with listen_to_apprise() as heard:
         service = apprise.Apprise.instantiate(url, asset=asset)
     if not isinstance(service, apprise.NotifyBase):
