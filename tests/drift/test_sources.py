@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from engine.drift import Role, roles
+from engine.drift import Role, profile, roles
 from engine.drift.reading.sources import scan_table
 from engine.errors import DataError
 
@@ -220,3 +220,10 @@ def test_what_pandas_may_hold_and_nobody_compares():
         scan_table(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(DataError, match=r"pandas.*Series is not a table"):
         scan_table(pd.Series([1], name="a"))
+
+
+def test_a_profile_of_a_folder_tells_what_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "_b"):
+        pl.DataFrame({"x": [1, 2]}).write_csv(tmp_path / f"{name}.csv")
+    assert profile(tmp_path).rows == 2
+    assert any("1 file is left out: _b.csv" in one.message for one in caplog.records if one.name == "engine.drift")

@@ -1,5 +1,6 @@
 """Reading samples: the profile of a whole sample, of its segments, or the columns of a batch for one comparison."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -41,6 +42,8 @@ def profile(
 ) -> Profile:
     """Return the profile of the columns in `roles`; reads the data once, or twice where a column is not exact.
 
+    What must be told about how files are read, such as files that were left out, is logged as `engine.drift`.
+
     Parameters
     ----------
     data
@@ -66,7 +69,10 @@ def profile(
         A column does not exist or cannot be used in its role, or the data cannot be read. A file whose path was given
         has changed meanwhile; of the files that a LazyFrame scans, that is not known.
     """
-    return profile_sample(open_sample(data)[0], roles, entity=entity, against=against, most_values=most_values)
+    sample, notes = open_sample(data)
+    for note in notes:
+        logging.getLogger("engine.drift").warning(note)
+    return profile_sample(sample, roles, entity=entity, against=against, most_values=most_values)
 
 
 def profile_sample(
