@@ -8,9 +8,8 @@
 # Whom it concerns: whoever serves LightGBM's models of sparse data by treelite, or by
 # what is built on it, and watches the metrics of the model as trained.
 #
-# Expected: the predictions of the model, or an error, as treelite raises for other
-# settings that it does not know. The file of the model notes at every split that
-# zero is missing there.
+# Expected: the predictions of the model, or an error: the file of the model notes at
+# every split that zero is missing there (decision_type=6 instead of 2).
 set -euo pipefail
 
 tmp=$(mktemp -d)
