@@ -3,8 +3,8 @@
 # What surprises: treelite loads a LightGBM model that was trained with
 # zero_as_missing=true without a word, and its predictions are others than those of
 # LightGBM: it treats zero as a number and only NaN as missing. Probabilities are off
-# by up to 0.9, in most rows that have a zero. Without that setting they are equal. Its makers were
-# told in 2022 (dmlc/treelite, issue 376).
+# by up to 0.9, in most rows that have a zero. Without that setting they are equal. Its
+# makers were told in 2022 (dmlc/treelite, issue 376).
 #
 # Whom it concerns: whoever serves LightGBM's models of sparse data by treelite, or by
 # what is built on it, and watches the metrics of the model as trained.
