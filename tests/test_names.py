@@ -19,7 +19,6 @@ ONE_WORD = {
     *("load", "run", "main"),  # the calls of the package and of the command line
     *("command", "send", "describe"),  # of each kind
     *("compare", "profile", "roles", "sample"),  # the calls of engine.drift
-    "materialise",  # engine.data.materialise, of one table
     *("kernel", "helper"),  # decorators
 }
 

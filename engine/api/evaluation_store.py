@@ -18,8 +18,8 @@ from engine.errors import UsageError
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.pipeline.context import StateContext
 from engine.scenarios.context import RunContext
-from engine.spec.displayed_metrics import list_displayed_metrics
-from engine.spec.metric_names import resolve_metric_name
+from engine.spec.metrics.displayed import list_displayed_metrics
+from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec as Declared
 from engine.store import CheckPoint, Removal
@@ -116,7 +116,7 @@ class EvaluationStore:
 
     def _parse_metric(self, text: str) -> str:
         task = self.project.models[self.spec.model].task if self.spec.model else None
-        found = resolve_metric_name(text, "store", task=task, custom_metrics=self.spec.metrics)
+        found = MetricOwner("store", task, self.spec.metrics).resolve(text)
         if isinstance(found, Problem):
             raise UsageError(f"{found.message}; {found.help}" if found.help else found.message)
         return text if text in self.spec.metrics else str(found)

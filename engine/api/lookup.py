@@ -64,7 +64,7 @@ def find_target(name: str, spec: ProjectSpec) -> EvaluationStoreSpec | AnyDatase
 def require_check(target: str, check: str, spec: ProjectSpec) -> None:
     """Raise a UsageError unless a store or dataset has a check of this name."""
     if check not in (known := find_target(target, spec).checks):
-        raise unknown_name(f"check of {target}", check, list(known))
+        raise UsageError(f"{target} has no check {check!r}{suggest_name(str(check), list(known))}")
 
 
 def choose_run(id_: str, context: StateContext) -> str:

@@ -24,9 +24,9 @@ def mute_check(target: str, check: str, until: date | datetime | timedelta, reas
 def unmute_check(target: str, check: str, context: StateContext) -> None:
     """End the mute of a check; raises UsageError if it is not muted."""
     if not context.store.mutes.end(target, check, describe_acting_user()):
-        muted = [f"{mute.target} {mute.check!r}" for mute in context.store.mutes.list_active()]
-        others = f"muted are {join_some(muted)}" if muted else "no check is"
-        raise UsageError(f"{target} {check!r} is not muted; {others}")
+        muted = [f"{mute.check!r} of {mute.target}" for mute in context.store.mutes.list_active()]
+        others = f"muted are {join_some(muted)}" if muted else "no check is muted"
+        raise UsageError(f"check {check!r} of {target} is not muted; {others}")
 
 
 def describe_mute(mute: Mute) -> str:

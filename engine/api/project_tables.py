@@ -38,8 +38,8 @@ class ProjectTables:
         """Return the log of a run and of the runs that it started."""
         with self.open_state() as context:
             runs = context.store.runs
-            family = runs.list_descendants(choose_run(run, context))
-            return tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in family])
+            descendants = runs.list_descendants(choose_run(run, context))
+            return tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in descendants])
 
     def checks(self, target: str, evaluation: str | None = None, last: int | None = None) -> ResultTable:
         """Return the results of the checks of a dataset or store, oldest first; those of one evaluation, if named."""

@@ -56,7 +56,7 @@ class BundledDataset(_Part):
     rows, columns
         The number of rows, and the names of the columns in order.
     fingerprint
-        The digest by which evaluations recognise the same data.
+        The digest by which evaluations recognize the same data.
     frozen
         Whether the rows are those of a function, a query or a table, written to one file; else the files are as they
         were, and are read by the settings of the spec.

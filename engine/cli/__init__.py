@@ -1,4 +1,4 @@
-"""The command line: one module per verb.
+"""The command line: how it is entered, what its verbs have in common, and how results are printed.
 
 A verb imports what loads polars, numba or SQLAlchemy inside its command function, after the spec is loaded: `--help`
 and the diagnostics of an invalid spec need not wait a second for packages that they do not use.

@@ -6,7 +6,6 @@ the engine: its traceback is written to a file.
 
 import gc
 import os
-import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from engine.outcome import ExitCode
 from engine.spec import diagnostics
 
 if TYPE_CHECKING:
-    import typer
+    pass
 
 EXIT_SECONDS = 5.0
 """Seconds that threads of users' functions may take to end after the command has."""
@@ -85,24 +84,19 @@ def _run_verb(arguments: Sequence[str]) -> int:
     """Run a verb by its arguments; return an exit code, also for a mistake in the arguments."""
     import typer
 
-    from engine.cli.verbs import app
+    from engine.cli.argument_mistakes import describe_mistake
+    from engine.cli.command_line import app
 
     try:
         code: int = app([*arguments] or ["--help"], standalone_mode=False) or ExitCode.OK
     except typer.TyperException as mistake:
         context = getattr(mistake, "ctx", None)
         verb = context.command_path if context else "engine"
-        print(f"engine: error: {_format_mistake(mistake)}\nTry {verb} --help.", file=sys.stderr)
+        print(f"engine: error: {describe_mistake(mistake, [*arguments])}\nTry {verb} --help.", file=sys.stderr)
         return ExitCode.USAGE
     except typer.Abort:
         raise KeyboardInterrupt from None
     return code
-
-
-def _format_mistake(mistake: "typer.TyperException") -> str:
-    """Return the message of a mistake in the arguments, without the phrases of the libraries that found it."""
-    text = mistake.format_message().replace("Value error, ", "").replace("Input should be", "must be")
-    return re.sub(r"^Invalid value(?: for '?([^:']*)'?)?: ", lambda found: f"{found[1]}: " if found[1] else "", text)
 
 
 def _report_bug(bug: BaseException) -> int:

@@ -247,7 +247,7 @@ class ObjectFolder:
             yield from result.stream(_READ_BYTES)
 
     def read_bytes(self, path: str, most: int) -> bytes | None:
-        """Return the content of a small object, at most so many bytes of it; None if there is none."""
+        """Return the content of a small object, cut off after a number of bytes; None if there is none."""
         found = self.find_object(path)
         if found is None or not found.size:
             return None if found is None else b""

@@ -1,4 +1,4 @@
-"""What goes wrong with object stores: the errors, and in words what obstore says of a request that has failed."""
+"""The errors of object stores, with a plain explanation of what obstore says of a failed request."""
 
 import re
 
@@ -26,7 +26,7 @@ class ObjectExistsError(ObjectStoreError):
 
 
 def build_request_error(text: str, place: str, where: str, bucket: str) -> ObjectStoreError:
-    """Return the error that says in words what obstore says of a request that has failed.
+    """Return the error for a failed request, with a plain explanation of what obstore says.
 
     Parameters
     ----------

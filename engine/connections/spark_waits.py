@@ -1,4 +1,4 @@
-"""What a run waits for of Spark without an end: executors that are gone, and a server of Spark Connect that is gone.
+"""Waits for Spark that would never end: its executors, or its Spark Connect server, do not exist any more.
 
 Spark waits for executors for ever, because others may come, and its client for minutes for a server. Here such a wait
 is said in the log of the run, and is ended by an error.

@@ -74,8 +74,10 @@ def verify_contract(table: Table) -> None:
         where the table consists of files). Also raised where a CSV line is too short, or where a column has a name
         that polars reads as a pattern of columns: "*" or "^…$".
     """
+    from engine.data.read_faults import find_short_line
+
     with explain_read_errors(table):
-        if table.files and (fault := table.files.find_short_line()):
+        if table.files and (fault := find_short_line(table.files)):
             raise DataError(f"dataset {table.name!r}: {fault}")
         schema = table.frame.collect_schema()
         refuse_pattern_names(schema, f"dataset {table.name!r}")

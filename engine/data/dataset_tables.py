@@ -1,8 +1,9 @@
 """The table of each kind of dataset: its rows, with what the declaration and the source say of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +11,15 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.file_datasets import read_declared_texts
 from engine.data.files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.table import Table, explain_read_errors
-from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.drift.reading.column_families import read_storage
 from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
-from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset, StoredDataset
+from engine.spec.resources.datasets import Dataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
 from engine.spec.variable_references import Value
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def describe_files(
     root: Path,
     frozen: Mapping[str, str],
 ) -> Table:
-    """Return the table of files; rows that a bundle has frozen into a file keep the fingerprint of before."""
+    """Return the table of files; rows that a bundle has frozen into a file keep their earlier fingerprint."""
     fingerprint, facts = files.compute_fingerprint(digests, root)
     if len(digests) == 1:
         fingerprint = frozen.get(next(iter(digests.values())), fingerprint)
@@ -49,12 +48,14 @@ def describe_files(
         rereadable=files.rereadable,
         facts=facts,
         notes=files.notes,
-        warnings=files.warnings,
+        find_warnings=lambda: files.warnings,
     )
 
 
 def describe_database_rows(name: str, dataset: StoredDataset, rows: "DatabaseRows") -> Table:
     """Return the table of rows that were read from a database."""
+    from engine.data.file_datasets import read_declared_texts
+
     files = read_declared_texts(rows.path, dataset)
     return Table(
         name,
@@ -70,7 +71,7 @@ def describe_database_rows(name: str, dataset: StoredDataset, rows: "DatabaseRow
             "versions": {"row hash": HASH_VERSION},
         },
         notes=rows.notes,
-        warnings=files.warnings,
+        find_warnings=lambda: files.warnings,
         place=f"table {dataset.table} of connection {dataset.connection}",
     )
 
@@ -86,7 +87,6 @@ def describe_function_rows(
 ) -> Table:
     """Return the table of the rows that a function has returned, or of those that are kept of it."""
     frame = read_storage(returned.lazy())
-    doubtful = find_doubtful_columns(sample_columns([frame]), dataset.columns)
     return Table(
         name,
         frame,
@@ -96,7 +96,7 @@ def describe_function_rows(
         files=files,
         rereadable=True,
         facts=facts,
-        warnings=tuple(doubtful.values()),
+        find_warnings=warn_of_columns(frame, dataset),
         kept=kept,
     )
 
@@ -157,9 +157,24 @@ def describe_pushed_query(
         rereadable=True,
         facts=_describe_sql(dataset, project.names),
         notes=rows.notes,
-        warnings=tuple(find_doubtful_columns(sample_columns([frame]), dataset.columns).values()),
+        find_warnings=warn_of_columns(frame, dataset),
         place=f"its SQL runs in connection {tables[0][0]}, on {', '.join(f'table {table}' for _, table in tables)}",
     )
+
+
+def warn_of_columns(frame: pl.LazyFrame, dataset: Dataset) -> Callable[[], tuple[str, ...]]:
+    """Return what finds, once and when it is asked for, the columns that look like something else than they are.
+
+    Rows that were read before are not read again for warnings that nobody is told.
+    """
+
+    @cache
+    def find_warnings() -> tuple[str, ...]:
+        from engine.data.text_columns import find_doubtful_columns, sample_columns
+
+        return tuple(find_doubtful_columns(sample_columns([frame]), dataset.columns).values())
+
+    return find_warnings
 
 
 def _describe_sql(dataset: QueryDataset, values: Mapping[str, Value]) -> dict[str, Any]:

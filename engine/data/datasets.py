@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from engine.connections.object_copies import ObjectCopies
 from engine.data import queries
 from engine.data.databases.query_connections import find_query_connection
 from engine.data.databases.stored_rows import StoredRows
@@ -34,7 +33,6 @@ from engine.data.file_sources import FileSources
 from engine.data.files import DatasetFiles
 from engine.data.fingerprints import check_hashable, hash_frame
 from engine.data.kept_files import KeptFile
-from engine.data.kept_objects import KeptObject
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
 from engine.data.table import Table, explain_read_errors
 from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
@@ -52,6 +50,7 @@ from engine.spec.secrets import Secrets
 from engine.spec.stored_data import DatabaseTable
 
 if TYPE_CHECKING:
+    from engine.connections.object_copies import ObjectCopies
     from engine.data.databases.reading import DatabaseRows
     from engine.data.spark.reading import SparkData
     from engine.spec.disturbances import Drill
@@ -272,7 +271,7 @@ class Datasets:
         assert isinstance(dataset, PythonDataset)  # noqa: S101 - what is left: files come first
         return self._prepare_function_table(name, dataset)
 
-    def find_copies(self, connection: str | None) -> ObjectCopies | None:
+    def find_copies(self, connection: str | None) -> "ObjectCopies | None":
         """Return the objects of a connection with their copies; None if it is not an object store."""
         return self._sources.find_copies(self.project, connection)
 
@@ -333,6 +332,8 @@ class Datasets:
         if place.key == "path":
             named = (place.name, self.project.name, self.files.hashes)
             if copies := self.find_copies(place.connection):
+                from engine.data.kept_objects import KeptObject
+
                 kept = KeptObject(copies.root, *named, copies)
             else:
                 root = self.project.root_of("datasets", name, place.connection)

@@ -17,6 +17,7 @@ from engine.data.column_types import POLARS_DTYPES
 from engine.data.common_types import find_common_dtype
 from engine.data.files import DatasetFiles
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.data.read_faults import find_file_fault
 from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.discovery.file_trees import DISK, FileTree
 from engine.discovery.listing import KeyValue, list_data_files, split_folders
@@ -103,7 +104,7 @@ def find_files(
         files = _leave_out_known_keys(files)
         files = _recognize_columns(files, {name: type_ for name, type_ in declared.items() if type_}, dataset)
     except READ_ERRORS as error:
-        fault = files.find_fault()
+        fault = find_file_fault(files)
         raise DataError(fault or f"{found.paths[0]} cannot be read: {describe_error(error)}") from error
     files = files if len(files.paths) == 1 else _unite_schemas(files)
     if known is not None:
@@ -277,9 +278,14 @@ def _require_common_dtype(name: str, found: Mapping[Path, pl.DataType], files: D
         else f"write {path.name} again with the type of the others"
     )
     raise DataError(
-        f"column {name!r} is {name_type(dtype)} in {first} and {name_type(other)} in {path}: "
+        f"column {name!r} is {_name_with_zone(dtype)} in {first} and {_name_with_zone(other)} in {path}: "
         f"all files of a dataset must have the same types; {hint}"
     )
+
+
+def _name_with_zone(dtype: pl.DataType) -> str:
+    named = name_type(dtype)
+    return named if not isinstance(dtype, pl.Datetime) or dtype.time_zone else f"{named} without a time zone"
 
 
 def _check_csv_characters(dialect: Csv) -> None:

@@ -5,18 +5,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.connections.object_copies import ObjectCopies
 from engine.connections.object_store_errors import ObjectChangedError
-from engine.data.file_datasets import FoundBefore, find_files
 from engine.data.file_hashes import FileChangedError
 from engine.data.files import DatasetFiles
 from engine.data.watched_files import WatchedFiles
 from engine.spec import ProjectSpec
-from engine.spec.opened_connections import describe_connection, open_object_copies
 from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import FileDataset
 from engine.spec.secrets import Secrets
+from engine.spec.used_connections import describe_connection
+
+if TYPE_CHECKING:
+    from engine.connections.object_copies import ObjectCopies
+    from engine.data.file_datasets import FoundBefore
 
 
 class FileSources:
@@ -42,6 +45,7 @@ class FileSources:
         self, project: ProjectSpec, name: str, declared: FileDataset, watched: WatchedFiles
     ) -> tuple[Path, DatasetFiles]:
         """Return the folder that the path of a dataset starts from, and its files; those of a store are fetched."""
+        from engine.data.file_datasets import find_files
 
         def watch(path: Path) -> None:
             watched.watch(project.check_path(path), f"dataset {name!r}")
@@ -63,12 +67,14 @@ class FileSources:
             self._told_files[key] = files, replace(files, notes=(*files.notes, told))
         return copies.root, self._told_files[key][1] if told else files
 
-    def find_copies(self, project: ProjectSpec, connection: str | None) -> ObjectCopies | None:
+    def find_copies(self, project: ProjectSpec, connection: str | None) -> "ObjectCopies | None":
         """Return the objects of a connection with their copies; None if it is not an object store."""
         if connection is None or not isinstance(project.connections[connection], S3Connection):
             return None
         key = (connection, describe_connection(project, connection))
         if key not in self._copies:
+            from engine.spec.opened_connections import open_object_copies
+
             self._copies[key] = open_object_copies(project, connection, self._secrets, self._make_folder())
         return self._copies[key]
 

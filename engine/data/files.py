@@ -1,47 +1,35 @@
 """The files of a dataset, of one format, as a lazy frame: what is known of how they are read.
 
-polars reads the formats. Its errors name neither file nor line, so `DatasetFiles.find_fault` reads the files again to
-find the place.
+polars reads the formats; `read_faults` finds out why a file cannot be read. What only CSV needs is imported where a
+file is CSV.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from os.path import relpath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from engine.data.common_types import cast_exactly
-from engine.data.csv_faults import (
-    find_record_fault,
-    find_stray_quote,
-    find_value_fault,
-    locate_rows,
-    may_have_short_line,
-)
-from engine.data.file_faults import find_foreign_content, find_ndjson_fault
 from engine.data.file_hashes import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.digests import digest_texts
-from engine.discovery.listing import KeyValue
 from engine.drift.reading.column_families import read_storage
-from engine.drift.reading.csv_files import (
-    INFER_ROWS,
-    CsvColumns,
-    CsvDialect,
-    needs_conversion,
-    read_column_names,
-    scan_csv_files,
-    scan_csv_texts,
-)
-from engine.drift.reading.file_scans import add_key_columns, is_json_array, is_read_alone, scan_typed_files
-from engine.drift.reading.text_readings import TextReading
+from engine.drift.reading.file_scans import add_key_columns, is_read_alone, scan_typed_files
 from engine.errors import DataError
 from engine.spec.resources.datasets import Csv
 from engine.spec.resources.resource import facts_of
+
+if TYPE_CHECKING:
+    from engine.discovery.listing import KeyValue
+    from engine.drift.reading.csv_files import CsvDialect
+    from engine.drift.reading.text_readings import TextReading
 
 MAX_FILES_LISTED = 1000
 """The largest number of files whose digests are recorded one by one."""
@@ -54,7 +42,7 @@ class DatasetFiles:
     `types` are set on columns of formats that have no types, and `readings` parse columns whose texts are numbers,
     dates or booleans. `keys` are the columns that the folders of each file name. `common_types` are the types that hold
     the columns of all files where these differ in their columns or types; empty if they do not, so that one scan reads
-    them. `notes` tell what was recognised or left out, `warnings` what stays text although it looks like something
+    them. `notes` tell what was recognized or left out, `warnings` what stays text although it looks like something
     else: the columns `doubtful`. `names` are those of the columns of CSV files without a header; empty if polars names
     them. `compression` is how the files are compressed; None if their endings tell.
     """
@@ -75,6 +63,8 @@ class DatasetFiles:
     @property
     def dialect(self) -> CsvDialect:
         """How the files are written, if they are CSV."""
+        from engine.drift.reading.csv_files import CsvDialect
+
         declared = {key: getattr(self.csv, key) for key in Csv.model_fields}
         return CsvDialect(**declared, names=self.names, compression=self.compression)
 
@@ -96,10 +86,9 @@ class DatasetFiles:
                 return self.scan_paths(self.paths)
             return pl.concat([frame for _, frame in self.scan_each()], how="diagonal")
         except READ_ERRORS as error:
-            explained = (fault for path in self.paths if (fault := self._explain_fault(path)))
-            foreign = (fault for path in self.paths if (fault := find_foreign_content(path, self.format)))
-            fault = self.find_fault() or next(explained, None) or next(foreign, None)
-            raise DataError(fault or describe_error(error)) from error
+            from engine.data.read_faults import explain_schema_error
+
+            raise DataError(explain_schema_error(self) or describe_error(error)) from error
 
     def scan_each(self) -> Iterator[tuple[str, pl.LazyFrame]]:
         """Give the name and the lazy rows of each file, with the types that hold those of all."""
@@ -118,7 +107,11 @@ class DatasetFiles:
 
     def name_rows(self, path: Path, rows: Sequence[int]) -> list[str]:
         """Return how to find rows (counted from 1) of a file: `line 50 of new.csv`, `row 49 of new.parquet`."""
-        lines = locate_rows(path, self.dialect, rows) if self.format == "csv" else {}
+        lines: Mapping[int, int] = {}
+        if self.format == "csv":
+            from engine.data.csv_faults import locate_rows
+
+            lines = locate_rows(path, self.dialect, rows)
         return [f"{f'line {lines[row]}' if row in lines else f'row {row}'} of {path.name}" for row in rows]
 
     def hash_each(self, hashes: FileHashes) -> dict[Path, str]:
@@ -160,62 +153,10 @@ class DatasetFiles:
         """Return what the bytes of CSV files, not the spec, say about how they are read."""
         if self.format != "csv":
             return {}
+        from engine.drift.reading.csv_files import needs_conversion, read_column_names
+
         converted = any(needs_conversion(path, self.dialect) for path in self.paths)
         return {"names": read_column_names(self.paths[0], self.dialect), "converted": converted}
-
-    def find_short_line(self) -> str | None:
-        """Describe the first CSV line with too few fields, which polars fills with nulls without an error."""
-        if self.format != "csv":
-            return None
-        for path in self.paths:
-            width = len(scan_csv_texts([path], self.dialect).collect_schema())
-            if may_have_short_line(path, self.dialect, width) and (fault := find_record_fault(path, self.dialect)):
-                return fault
-        return None
-
-    def find_fault(self) -> str | None:
-        """Read the files again, one by one, and describe what is wrong with the first that cannot be read."""
-        for path in self.paths:
-            try:
-                for _ in self.scan_paths((path,)).collect_batches(maintain_order=False):
-                    pass  # reading is the test: batches are dropped, so a file larger than memory passes
-            except READ_ERRORS as error:
-                fault = self._explain_fault(path) or find_foreign_content(path, self.format)
-                return fault or f"{path} cannot be read, it may be damaged: {describe_error(error)}"
-        return None
-
-    def _explain_fault(self, path: Path) -> str | None:
-        """Describe the place at fault in a text format; None where it cannot be found."""
-        if self.format == "csv":
-            fault = find_record_fault(path, self.dialect) or self._explain_value_fault(path)
-            return fault or find_stray_quote(path, self.dialect)
-        if self.format == "ndjson" and not is_json_array(path):
-            return find_ndjson_fault(path, self.compression) or self._explain_text_fault(path)
-        return self._explain_text_fault(path)
-
-    def _explain_value_fault(self, path: Path) -> str | None:
-        try:
-            # The types that polars gave the columns, and the same file with every column as text.
-            types = self.scan_paths((path,)).collect_schema()
-            return find_value_fault(path, scan_csv_texts([path], self.dialect), types, self.dialect, self.readings)
-        except READ_ERRORS:
-            return None
-
-    def _explain_text_fault(self, path: Path) -> str | None:
-        """Describe the first text that its column's declared type does not fit, in a format with types."""
-        value = pl.col("value")
-        for name, reading in self.readings.items():
-            missing = value.is_null() | value.str.strip_chars().is_in([*reading.missing, ""])
-            try:
-                texts = replace(self, readings={}).scan_paths((path,)).select(pl.col(name).alias("value"))
-                bad = reading.parse(value, strict=False).is_null() & ~missing
-                found = texts.with_row_index("row", offset=1).filter(bad).head(1).collect(engine="streaming")
-            except READ_ERRORS:
-                return None
-            if found.height:
-                row, value = found.row(0)
-                return f"{path}, column {name!r} is declared as {reading.type}, but row {row} holds {value[:60]!r}"
-        return None
 
     def scan_paths(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
         """Return the rows of some of the files as one lazy frame."""
@@ -224,6 +165,8 @@ class DatasetFiles:
     def _scan_as_stored(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
         """Return the rows of files with the types that they declare, extension types included."""
         if self.format == "csv":
+            from engine.drift.reading.csv_files import needs_conversion
+
             apart = bool(self.keys) and any(needs_conversion(path, self.dialect) for path in paths)
             return add_key_columns(paths, self.keys, self._scan_csv, apart=apart)
         apart = any(is_read_alone(path, self.compression) for path in paths)
@@ -231,6 +174,8 @@ class DatasetFiles:
         return self._parse_texts(add_key_columns(paths, self.keys, scan, apart=apart))
 
     def _scan_csv(self, paths: Sequence[Path], column: str | None) -> pl.LazyFrame:
+        from engine.drift.reading.csv_files import CsvColumns, scan_csv_files
+
         return scan_csv_files(paths, self.dialect, CsvColumns(self.types, self.readings), path_column=column)
 
     def _parse_texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -255,8 +200,12 @@ class DatasetFiles:
         try:
             if self.format != "csv":
                 return self._scan_as_stored((path,)).collect_schema()
+            from engine.drift.reading.csv_files import INFER_ROWS
+
             head = self.scan_paths((path,)).head(INFER_ROWS).collect()
             empty = [name for name, dtype in head.schema.items() if name not in self.types and dtype == pl.String]
             return head.cast({name: pl.Null for name in empty if head[name].null_count() == head.height}).schema
         except READ_ERRORS as error:
-            raise DataError(self.find_fault() or f"{path} cannot be read: {describe_error(error)}") from error
+            from engine.data.read_faults import find_file_fault
+
+            raise DataError(find_file_fault(self) or f"{path} cannot be read: {describe_error(error)}") from error

@@ -22,6 +22,7 @@ from engine.data.file_datasets import find_files
 from engine.data.file_hashes import InMemoryFileHashes
 from engine.data.files import DatasetFiles
 from engine.data.metrics import compute_dataset_metrics
+from engine.data.read_faults import find_file_fault, find_short_line
 from engine.data.table import Table, explain_read_errors
 from engine.data.watched_files import WatchedFiles, read_unchanged
 from engine.discovery.compression import UNPACK_ERRORS, open_bytes
@@ -32,7 +33,7 @@ from engine.drift.reading.csv_files import CsvColumns, scan_csv_files
 from engine.drift.reading.text_readings import MISSING_MARKERS
 from engine.errors import DataError
 from engine.formatting.numbers import format_number
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.resources.resource import facts_of
 
@@ -101,23 +102,23 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
     guessed, files = Csv(), None
     if found.format == "csv":
         guessed = guess_dialect(found.paths[0])
-        # Missing markers are recognised column by column; all columns need them only where the first rows have none.
+        # Missing markers are recognized column by column; all columns need them only where the first rows have none.
         dataset = _declare_csv(dataset, guessed.model_copy(update={"null_values": [""]}))
     files = find_files(dataset, path.parent, datetime.now(UTC))
-    if found.format == "csv" and files.find_fault():
+    if found.format == "csv" and find_file_fault(files):
         dataset = _declare_csv(dataset, guessed)
         files = find_files(dataset, path.parent, datetime.now(UTC))
         # Types come from the first rows. Where a later row contradicts them, infer them from all rows.
-        if files.find_fault():
+        if find_file_fault(files):
             files = replace(files, types={**_infer_types(files), **files.types}, readings={})
     elif keys := _find_declarable_keys(files):
         # Later files may have fewer values, which leave a doubt.
         dataset = dataset.model_copy(update={"csv": dataset.csv.model_copy(update=keys)})
     table = Table(path.name, files.scan_all(), "", files=files, rereadable=files.rereadable)
     with explain_read_errors(table):
-        if ragged := files.find_short_line():
+        if ragged := find_short_line(files):
             raise DataError(ragged)
-    rows, columns = summarise_columns(table)
+    rows, columns = summarize_columns(table)
     watched.verify()
     return FileInspection(dataset, table, rows, columns)
 
@@ -136,7 +137,7 @@ def _declare_csv(dataset: FileDataset, dialect: Csv) -> FileDataset:
     return dataset.model_copy(update={"csv": Csv(**settings)}) if settings else dataset
 
 
-def summarise_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
+def summarize_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
     """Return the number of rows, and the summary of each column by name.
 
     Raises

@@ -104,7 +104,7 @@ class KeptFile:
             )
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:
-        """Put a new file in the place of the one that is there; return the digest of its bytes, and its rows.
+        """Replace the file that is there by a new one; return the digest of its bytes, and its rows.
 
         Parameters
         ----------

@@ -69,7 +69,7 @@ class KeptPlace(Protocol):
         """
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:
-        """Put the rows of a table in the place of those that are there; return their digest and their number."""
+        """Replace the rows that are there by those of a table; return their digest and their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class KeptState:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells this state from others of the same dataset."""
+        """What identifies this state among others of the same dataset."""
         return self.place.name, self.made_of, self.record and (self.record.made_of, self.record.content), self.problem
 
 

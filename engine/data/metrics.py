@@ -18,7 +18,8 @@ from engine.data.table import Table, explain_read_errors
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
-from engine.spec.metric_names import MetricName, list_statistics, parse_metric_name
+from engine.spec.metrics.catalogue import list_statistics
+from engine.spec.metrics.names import MetricName, parse_metric_name
 
 _MetricExpression = Callable[[pl.Expr], pl.Expr]
 

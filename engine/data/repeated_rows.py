@@ -130,11 +130,11 @@ def _plan_hashes(table: Table, by: Sequence[Sequence[str]]) -> pl.LazyFrame:
 
 def list_shared_columns(first: Table, second: Table) -> list[str]:
     """Return the columns that two tables have with comparable types, sorted: those by which rows of both are equal."""
-    mine, theirs = (
+    first_groups, second_groups = (
         {name: _group_type(dtype) for name, dtype in table.frame.collect_schema().items() if dtype != pl.Object}
         for table in (first, second)
     )
-    return sorted(name for name, group in mine.items() if theirs.get(name) == group)
+    return sorted(name for name, group in first_groups.items() if second_groups.get(name) == group)
 
 
 def find_incomparable_columns(now: RowCounts, before: RowCounts) -> str | None:

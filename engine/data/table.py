@@ -7,7 +7,7 @@ but only after the first one failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,13 @@ class Table:
     """An opened dataset.
 
     Each collect reads `frame` again; `rereadable` tells that this is cheap (Parquet, Arrow, a frame in memory).
-    `fingerprint` is a BLAKE2b hex digest that depends on the content alone. `entity` may be inherited through a query.
-    `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file dataset. `facts`
-    are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed. `notes` tell what
-    was recognised or left out when the data were opened, `warnings` which columns look like something else than their
-    type says. `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells
-    how the rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where
-    the rows were read from, if that is a database or Spark. `spark` are the rows where they stay with Spark: each read
+    `fingerprint` is a BLAKE2b hex digest that depends on the content alone. `entity` may be inherited through a
+    query. `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file
+    dataset. `facts` are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed.
+    `notes` tell what was recognized or left out when the data were opened. `find_warnings` may read the first rows.
+    `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells how the
+    rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where the
+    rows were read from, if that is a database or Spark. `spark` are the rows where they stay with Spark: each read
     of `frame` then asks the executors for what is wanted of them.
     """
 
@@ -51,7 +51,7 @@ class Table:
     rereadable: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    find_warnings: Callable[[], tuple[str, ...]] = tuple
     undisturbed: Table | None = None
     kept: KeptState | None = None
     place: str = ""
@@ -62,10 +62,15 @@ class Table:
         """The declared role by column, for the columns that declare one."""
         return {name: column.role for name, column in self.columns.items() if column.role}
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Which columns look like something else than their type says."""
+        return self.find_warnings()
+
     def reading_notes(self) -> list[str]:
         """Return what must be told about how the data of the lineage are read, as sentences with the dataset's name.
 
-        First what stays text although it looks like something else, then what was recognised or left out.
+        First what stays text although it looks like something else, then what was recognized or left out.
         """
         tables = self.lineage().items()
         warnings = [f"dataset {name!r}: {said}" for name, table in tables for said in table.warnings]
@@ -123,8 +128,10 @@ def find_read_fault(tables: Iterable[Table]) -> str | None:
 
     The fault may be in a file that a query reads through other datasets: inputs are searched first.
     """
+    from engine.data.read_faults import find_file_fault
+
     for table in tables:
         for source in table.lineage().values():
-            if source.files and (fault := source.files.find_fault()):
+            if source.files and (fault := find_file_fault(source.files)):
                 return f"dataset {source.name!r}: {fault}"
     return None

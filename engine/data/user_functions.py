@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, cast
 import polars as pl
 
 from engine.data.polars_errors import describe_error
-from engine.drift.reading.sources import is_spark_frame
 from engine.errors import DataError, EngineError
 from engine.formatting.hints import suggest_name
 from engine.spec.code_folder import CodeFolder
@@ -108,13 +107,17 @@ def call_frame_function(
         DataFrame of Spark.
     """
     frame = load_function(code, reference)(**arguments)
-    if not isinstance(frame, pl.DataFrame | pl.LazyFrame) and not is_spark_frame(frame):
+    if isinstance(frame, pl.DataFrame | pl.LazyFrame):
+        return frame
+    from engine.drift.reading.sources import is_spark_frame
+
+    if not is_spark_frame(frame):
         kind = f"{type(frame).__module__}.{type(frame).__name__}".removeprefix("builtins.")
         convertible = kind.partition(".")[0] in ("pandas", "pyarrow")
         converter = f"polars.from_{'pandas' if kind.startswith('pandas') else 'arrow'}(…)"
         hint = f"; convert it with {converter}" if convertible else ""
         raise DataError(f"{reference} returned {kind}; it must return a polars DataFrame or LazyFrame{hint}")
-    return cast("pl.DataFrame | pl.LazyFrame | SparkDataFrame", frame)
+    return cast("SparkDataFrame", frame)
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 The package can be used alone: it takes tables and knows nothing of specs, stores or models. All rows are used,
 statistics are exact or come with certain bounds, and the verdicts are calibrated. The modules below are imported at
-first use, because a run in which nothing changed needs none of them, and importing numba and scipy would take most of
-its time.
+first use, because a run in which nothing changed needs none of them, and importing numba would take much of its time.
 """
 
 from importlib import import_module
@@ -15,7 +14,8 @@ if TYPE_CHECKING:
     from engine.drift.comparison import ColumnDrift, ComparedGroup, Drift, compare, compare_family, compare_groups
     from engine.drift.distributions.columns import Categorical, Numerical
     from engine.drift.power import detectable_drifts
-    from engine.drift.profiles.profile import Profile, profile, profile_segments
+    from engine.drift.profiles.profile import Profile
+    from engine.drift.profiles.profiling import profile, profile_segments
     from engine.drift.profiles.sampling import number_folds, sample, unite_samples
     from engine.drift.reading.alignment import (
         Alignment,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engine.drift.subgroups.conditions import Condition
     from engine.drift.subgroups.search import Subgroup, count_searched_rows, find_subgroups, score_subgroup
 
-KERNEL_VERSION = "6"
+KERNEL_VERSION = "7"
 """Version of the numbers: it changes whenever this package may give another number for the same data."""
 
 NOTABLE_DRIFT = 0.1
@@ -63,8 +63,8 @@ _LAZY_EXPORTS = {
     "infer_role": "reading.roles",
     "known_type": "reading.column_families",
     "number_folds": "profiles.sampling",
-    "profile": "profiles.profile",
-    "profile_segments": "profiles.profile",
+    "profile": "profiles.profiling",
+    "profile_segments": "profiles.profiling",
     "roles": "reading.roles",
     "sample": "profiles.sampling",
     "score_subgroup": "subgroups.search",

@@ -14,8 +14,9 @@ import numpy as np
 from engine.drift import NOTABLE_DRIFT
 from engine.drift.distributions.columns import Categorical, Column, Numerical
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
-from engine.drift.profiles.profile import Profile, profile_sample, read_batch_columns
-from engine.drift.profiles.samples import open_sample
+from engine.drift.profiles.opened_samples import open_sample
+from engine.drift.profiles.profile import Profile
+from engine.drift.profiles.profiling import profile_sample, read_batch_columns
 from engine.drift.reading.alignment import Alignment, find_type_changes
 from engine.drift.reading.roles import Role
 from engine.drift.significance import verdict

@@ -2,10 +2,9 @@
 
 from math import log2, sqrt
 
-from scipy.special import chdtri, chndtrinc
-
 from engine.drift.distributions.columns import Categorical, Numerical
 from engine.drift.profiles.profile import Profile
+from engine.drift.significance.chi_squared import find_noncentrality
 
 POWER = 0.8
 """The share of comparisons in which a drift of the smallest detectable size is found."""
@@ -32,7 +31,7 @@ def smallest_detectable_drift(rows: int, batch_rows: int, bins: int, level: floa
     """
     if min(rows, batch_rows) < 1 or bins < 2:
         return None
-    noncentrality = float(chndtrinc(chdtri(bins - 1, level), bins - 1, 1 - POWER))
+    noncentrality = find_noncentrality(bins - 1, level, POWER)
     needed = noncentrality * (rows + batch_rows) / (rows * batch_rows)
     c = (rows - batch_rows) / (rows + batch_rows)
     d = sqrt(needed / (4 + c * c * needed))

@@ -11,8 +11,8 @@ from engine.dss.query_rules import QUERY_RULES, QueryRule, declare_query_rules, 
 from engine.dss.report import ObjectLine
 from engine.dss.rules import RULES, Keys, read_bounds, read_scalar
 from engine.dss.spec_writing import Part
-from engine.spec.metric_catalogue import METRICS
-from engine.spec.metric_names import MetricScope, list_statistics
+from engine.spec.metrics.catalogue import METRICS, list_statistics
+from engine.spec.metrics.definition import MetricScope
 
 
 def import_checks(

@@ -1,7 +1,9 @@
 """The metrics of DSS, as metrics of the spec."""
 
-from engine.spec.dss_metric_names import find_own_name
-from engine.spec.metric_names import MetricName, MetricScope, resolve_metric_name
+from engine.spec.metrics.definition import MetricScope
+from engine.spec.metrics.dss_names import find_own_name
+from engine.spec.metrics.names import MetricName
+from engine.spec.metrics.owner import MetricOwner
 
 
 def translate_metric(id_: str, scope: MetricScope) -> str | None:
@@ -16,5 +18,5 @@ def translate_metric(id_: str, scope: MetricScope) -> str | None:
     if own is None:
         return None
     found = own[0] if own[1] is None else str(MetricName(*own))
-    resolved = resolve_metric_name(found, scope)
+    resolved = MetricOwner(scope).resolve(found)
     return found if isinstance(resolved, MetricName) else None

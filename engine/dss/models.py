@@ -8,7 +8,8 @@ from engine.dss.metric_names import translate_metric
 from engine.dss.model_test_rows import import_test_rows
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
-from engine.spec.metric_catalogue import BINARY, METRICS_BY_TASK, REGRESSION
+from engine.spec.metrics.catalogue import METRICS_BY_TASK
+from engine.spec.metrics.definition import BINARY, REGRESSION
 from engine.spec.rules.placeholders import PLACEHOLDER
 
 _TASKS = {

@@ -14,7 +14,7 @@ from engine.dss.names import make_name
 from engine.dss.report import ObjectLine
 from engine.dss.rules import Columns, read_allowed_values, read_columns
 from engine.dss.spec_writing import Part
-from engine.spec.dss_metric_names import find_own_name
+from engine.spec.metrics.dss_names import find_own_name
 
 _HOLDS = "holds"
 _STATISTICS = {

@@ -96,7 +96,7 @@ class ImportReport:
         """The lines of the objects that are left out."""
         return [line for line in self.lines if line.reason is not None]
 
-    def summarise(self) -> str:
+    def summarize(self) -> str:
         """Return how many objects have which outcome: `12 imported, 3 imported with a note, 1 left out`."""
         outcomes = [line.outcome for line in self.lines]
         words = ("imported", "imported with a note", "not needed", "left out")
@@ -126,7 +126,7 @@ def format_report(report: ImportReport, project: str, source: str, findings: str
     findings
         What `engine validate` says of the spec; empty if nothing.
     """
-    parts = [f"# Import of {_format_cell(project)}", f"From `{_format_cell(source)}`: {report.summarise()}."]
+    parts = [f"# Import of {_format_cell(project)}", f"From `{_format_cell(source)}`: {report.summarize()}."]
     if report.mistakes:
         listed = "\n".join(f"- `{_format_cell(place)}`: {_format_cell(what)}" for place, what in report.mistakes)
         parts.append(f"## Mistakes found in the project\n\nIn DSS they do what is said here.\n\n{listed}")

@@ -7,7 +7,7 @@ from typing import Any
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
 from engine.dss.report import ObjectLine
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES
 
 Keys = dict[str, Any]

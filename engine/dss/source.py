@@ -1,6 +1,6 @@
 """Reads the files of a project from a folder or from a zip archive of unknown origin, within bounds.
 
-Three containers have one content (`params.json`, `datasets/`, `scenarios/`, …): a folder that is synchronised with git
+Three containers have one content (`params.json`, `datasets/`, `scenarios/`, …): a folder that is synchronized with git
 or unpacked, an export with the content under `project_config/`, and a bundle. An archive is never unpacked: its
 directory is checked, and single files are read.
 """
@@ -185,7 +185,7 @@ def _find_root(files: dict[str, int], path: Path) -> str:
     if not found:
         raise UsageError(
             f"{path} holds no project of Dataiku DSS: a params.json beside datasets/ or scenarios/ is missing. "
-            "Give the folder of a git-synchronised project, an export, or a bundle"
+            "Give the folder of a git-synchronized project, an export, or a bundle"
         )
     return min(found, key=lambda root: (root.count("/"), root))
 

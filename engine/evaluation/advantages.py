@@ -15,8 +15,8 @@ from engine.evaluation.observation import prepare_scoring, score_rows
 from engine.evaluation.record import MetricValue
 from engine.models import Advantage, FittedModel, measure_advantage
 from engine.models.spark_pairs import Columns, ScoredSide, score_spark_pair
-from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS_BY_TASK
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.catalogue import CHALLENGER_METRICS, METRICS_BY_TASK
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.models import CostMatrix
 
 OF_ROWS = ("labelled_share", "prediction_missing_share")

@@ -13,7 +13,7 @@ MetricsByName = Mapping[str, MetricValue]
 
 
 class PastMetrics(NamedTuple):
-    """The metrics of an earlier evaluation or measurement, and the moment that its history goes by."""
+    """The metrics of an earlier evaluation or measurement, and the moment that orders its history."""
 
     moment: datetime
     metrics: MetricsByName

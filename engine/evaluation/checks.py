@@ -17,7 +17,7 @@ from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_number
 from engine.outcome import CheckOutcome
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, TypicalCheck, ValuesCheck, WhenEmpty
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, match_segments
 
@@ -30,7 +30,8 @@ def apply_check(name: str, check: Check, target: CheckTarget, position: Position
 
     Returns
     -------
-    One result; for a wildcard one per metric that it matches, or one ERROR where it matches none.
+    One result; for a wildcard one per metric that it matches and an EMPTY one per exception for a metric that is not
+    there, or one ERROR where it matches none.
     """
     if isinstance(check, PythonCheck):
         finding = _call_check_function(check, target)
@@ -49,7 +50,13 @@ def apply_check(name: str, check: Check, target: CheckTarget, position: Position
     if not matches:
         nothing = CheckFinding(CheckOutcome.ERROR, f"{check.metric} matches no metric of {target.name}")
         return [_build_result(name, check.metric, nothing, CheckOutcome.ERROR, None, target, position)]
-    return [_apply_to_metric(name, check, metric, target, position) for metric in matches]
+    results = [_apply_to_metric(name, check, metric, target, position) for metric in matches]
+    excepted = map(normalize_metric_name, check.except_) if isinstance(check, RangeCheck) else ()
+    for metric in (one for one in excepted if one not in target.metrics):
+        unused = CheckFinding(CheckOutcome.EMPTY, f"except names it, but {_describe_unknown_metric(metric, target)}")
+        outcome = _apply_when_empty(unused, check.when_empty)
+        results.append(_build_result(name, metric, unused, outcome, None, target, position))
+    return results
 
 
 def _apply_in_segments(

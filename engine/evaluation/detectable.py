@@ -10,7 +10,8 @@ from statistics import NormalDist
 from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
-from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName, parse_metric_name
 from engine.spec.resources.checks import RangeBound
 
 POWER = 0.8

@@ -14,7 +14,7 @@ from engine import drift, models
 from engine.evaluation.record import MetricValue
 from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
 from engine.formatting.numbers import format_figure
-from engine.spec.metric_catalogue import ESTIMATED_BY_TASK
+from engine.spec.metrics.catalogue import ESTIMATED_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
 if TYPE_CHECKING:  # loaded when they are used: a run in which nothing has changed needs none of them

@@ -18,7 +18,7 @@ from statistics import NormalDist, median
 from engine.evaluation.record import MetricValue
 from engine.evaluation.typical import count_typical_values, estimate_false_alarm_rate
 from engine.formatting.lists import join_some
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES, Check, PythonCheck, TypicalCheck, ValuesCheck
 
 FAMILY = ("drift", "drift_low", "prediction_drift.drift", "prediction_drift.drift_low", "drifted_columns",

@@ -41,7 +41,7 @@ from engine.evaluation.segments import ComparedSegment, describe_compared
 from engine.evaluation.snapshot import Snapshot
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_share
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.models import CostMatrix
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, name_found
 
@@ -258,11 +258,11 @@ def _measure_segment(
     excess: Mapping[str | None, float],
 ) -> ProposedSegment:
     """Measure a group of rows of both sides that the search has not seen."""
-    [theirs, _] = parts
+    reference_part, _ = parts
     columns = _profile_pair([one.frame for one in parts], roles, entity)
-    predicted = list_prediction_columns(theirs.scored)
+    predicted = list_prediction_columns(reference_part.scored)
     names = {column: "probability" if column.startswith(SCORE) else "prediction" for column in predicted}
-    loss = name_loss(theirs.scored) if theirs.scored else None
+    loss = name_loss(reference_part.scored) if reference_part.scored else None
     named = {(loss if one is None else names.get(one, one)) or "": score for one, score in excess.items()}
     renamed = [
         one.frame.select(*(pl.col(old).alias(new) for old, new in names.items()), *([entity] if entity else []))

@@ -21,7 +21,7 @@ from engine.errors import DataError
 from engine.evaluation.labelled_rows import LabelledRows
 from engine.evaluation.measured_predictions import performance_metrics, profile_predictions
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import sample_scored_rows, sample_spark_scored_rows
+from engine.evaluation.scored_rows import ScoredRows, sample_scored_rows, sample_spark_scored_rows
 from engine.evaluation.segment_observation import (
     add_segments,
     keep_scored_segments,
@@ -33,6 +33,7 @@ from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_words
 from engine.models import (
     FittedModel,
+    Performance,
     PerformanceDetail,
     RowError,
     find_labelled,
@@ -86,9 +87,9 @@ def snapshot_side(
 ) -> Observation:
     """Measure a table as one side of a comparison.
 
-    The table is read several times, so its reads should be cheap: see `engine.data.materialise`. A column that is gone
-    or cannot be read is absent from the snapshot. If the model needs it, the rows are not scored: their drift is
-    measured all the same.
+    The table is read several times, so its reads should be cheap: see `engine.data.rereadable_tables`. A column that
+    is gone or cannot be read is absent from the snapshot. If the model needs it, the rows are not scored: their drift
+    is measured all the same.
 
     Parameters
     ----------
@@ -119,75 +120,48 @@ def snapshot_side(
     DataError, ModelError
         The table cannot be read, or has none of the columns.
     """
-    entity = table.entity
-    side = f"dataset {table.name!r}"
     with explain_read_errors(table), _add_dataset_name(table):
-        alignment = drift.align_columns(table.frame, known, knower=knower, side=side)
+        alignment = drift.align_columns(table.frame, known, knower=knower, side=f"dataset {table.name!r}")
         if known and not alignment.roles:
             raise DataError(_explain_no_column(table, known, alignment))
-        frame, roles = alignment.frame, alignment.roles
-        kept = [*roles, *([entity] if entity and entity not in roles else [])]
-        rows = table.give_rows(alignment)
-        columns = replace(
-            drift.profile(
-                rows,
-                roles,
-                entity=entity,
-                against=against.columns.round_columns(alignment.rounded) if against else None,
-            ),
-            unmeasured=_suggest_names(alignment.unmeasured, table, known),
-            type_changes=alignment.changes,
-        )
+        entity = [table.entity] if table.entity and table.entity not in alignment.roles else []
+        sampled = [*alignment.roles, *entity]
         snapshot = Snapshot(
-            columns=columns,
+            columns=_profile_columns(table, known, alignment, against),
             left_out=dict(left_out),
-            sample=drift.sample(rows, kept, sample_rows, entity=entity, seed=seed),
-            entity=entity,
+            sample=drift.sample(table.give_rows(alignment), sampled, sample_rows, entity=table.entity, seed=seed),
+            entity=table.entity,
             predictions=None,
             performance={},
             confidence=confidence,
-            absent={
-                name: AbsentColumn(str(known[name].role), known[name].family, reason)
-                for name, reason in columns.unmeasured.items()
-            },
         )
+        snapshot = replace(snapshot, absent=_list_absent_columns(snapshot.columns, known))
         members, marks = None, None
         if segments and table.spark:
             require_types_of_executors(table, alignment)
             values, marks = plan_marks(table, segments, segment_values)
-            snapshot = add_segments(snapshot, table.spark.frame, roles, marks, values, against)
+            snapshot = add_segments(snapshot, table.spark.frame, alignment.roles, marks, values, against)
         elif segments:
             members = find_members(table, segments, segment_values)
-            snapshot = add_segments(snapshot, frame, roles, members.rows, members.values, against)
+            snapshot = add_segments(snapshot, alignment.frame, alignment.roles, members.rows, members.values, against)
         if model is None:
-            return Observation(columns.rows, snapshot)
+            return Observation(snapshot.columns.rows, snapshot)
         scored, unscored = score_rows(model, table, alignment, marks)
         if MEMBERS in scored.columns:
             members = SegmentMembers(snapshot.segment_values, scored[MEMBERS].struct.unnest().to_dict())
             scored = scored.drop(MEMBERS)
-        measured = measure_performance(model, scored, cost_matrix, table.name_row, entity=entity, confidence=confidence)
+        measured = measure_performance(
+            model, scored, cost_matrix, table.name_row, entity=table.entity, confidence=confidence
+        )
         if scored_by is not None and not unscored:
-            draw = partial(sample_scored_rows, frame)
-            if table.spark:
-                of_model = _align_for_model(model, table, alignment)
-                draw = partial(sample_spark_scored_rows, table.spark, of_model.expressions, alignment.expressions)
-            kept_rows = draw(scored, list(roles), model, scored_by, entity=entity, rows=sample_rows, seed=seed)
+            kept_rows = _keep_scored_rows(table, alignment, scored, model, scored_by, sample_rows, seed)
             snapshot = replace(snapshot, scored_rows=kept_rows)
     if unscored:
-        performance = performance_metrics(replace(measured, unlabelled=False))
-        # of rows that are too many to be scored, the labels are not read either
-        known_shares = [] if table.spark and explain_too_many_rows(table.spark) else ["labelled_share"]
-        performance = {
-            name: metric if name in known_shares else MetricValue(None, reason=unscored, failed=True)
-            for name, metric in performance.items()
-        }
-        unknown = {name: metric for name, metric in performance.items() if name not in known_shares}
-        segments_unscored = {name: replace(one, performance=unknown) for name, one in snapshot.segments.items()}
-        snapshot = replace(snapshot, performance=performance, unscored=unscored, segments=segments_unscored)
-        return Observation(columns.rows, snapshot, notes=(*model.notes, f"the rows are not scored: {unscored}"))
+        notes = (*model.notes, f"the rows are not scored: {unscored}")
+        return Observation(snapshot.columns.rows, _fail_performance(snapshot, measured, unscored, table), notes=notes)
     snapshot = replace(
         snapshot,
-        predictions=profile_predictions(scored, model, entity, against.predictions if against else None),
+        predictions=profile_predictions(scored, model, table.entity, against.predictions if against else None),
         performance=performance_metrics(measured),
         classes=model.known_classes,
         scored_as=tuple(map(label_of, model.classes)),
@@ -195,12 +169,64 @@ def snapshot_side(
     if members is not None:
         snapshot = measure_segments(snapshot, scored, members, model, cost_matrix, confidence, against)
         if scored_by is not None:
-            snapshot = keep_scored_segments(snapshot, frame, scored, members, model, scored_by, sample_rows, seed)
-    labelled = _profile_labelled_rows(scored, model, entity) if against else None
+            snapshot = keep_scored_segments(
+                snapshot, alignment.frame, scored, members, model, scored_by, sample_rows, seed
+            )
+    labelled = _profile_labelled_rows(scored, model, table.entity) if against else None
     undecided = [f"{join_words(model.classes)} are taken as classes: {model.undecided}"] if model.undecided else []
     decided = model.describe_decisions(scored)
     notes = (*model.notes, *undecided, *([decided] if decided else []), *measured.notes)
-    return Observation(columns.rows, snapshot, scored, labelled, measured.detail, notes)
+    return Observation(snapshot.columns.rows, snapshot, scored, labelled, measured.detail, notes)
+
+
+def _profile_columns(
+    table: Table, known: Mapping[str, drift.KnownColumn], alignment: drift.Alignment, against: Snapshot | None
+) -> drift.Profile:
+    """Profile the columns of a side, with what is to be told of those that were converted or not measured."""
+    profile = drift.profile(
+        table.give_rows(alignment),
+        alignment.roles,
+        entity=table.entity,
+        against=against.columns.round_columns(alignment.rounded) if against else None,
+    )
+    unmeasured = _suggest_names(alignment.unmeasured, table, known)
+    return replace(profile, unmeasured=unmeasured, type_changes=alignment.changes)
+
+
+def _list_absent_columns(columns: drift.Profile, known: Mapping[str, drift.KnownColumn]) -> dict[str, AbsentColumn]:
+    return {
+        name: AbsentColumn(str(known[name].role), known[name].family, reason)
+        for name, reason in columns.unmeasured.items()
+    }
+
+
+def _keep_scored_rows(
+    table: Table,
+    alignment: drift.Alignment,
+    scored: pl.DataFrame,
+    model: FittedModel,
+    scored_by: str,
+    rows: int,
+    seed: int,
+) -> ScoredRows:
+    """Draw the rows that are kept with their scores, for estimates."""
+    draw = partial(sample_scored_rows, alignment.frame)
+    if table.spark:
+        of_model = _align_for_model(model, table, alignment)
+        draw = partial(sample_spark_scored_rows, table.spark, of_model.expressions, alignment.expressions)
+    return draw(scored, list(alignment.roles), model, scored_by, entity=table.entity, rows=rows, seed=seed)
+
+
+def _fail_performance(snapshot: Snapshot, measured: Performance, unscored: str, table: Table) -> Snapshot:
+    """Return a side whose rows were not scored: no metric of performance has a value; only the labels may be known."""
+    performance = performance_metrics(replace(measured, unlabelled=False))
+    # of rows that are too many to be scored, the labels are not read either
+    known = [] if table.spark and explain_too_many_rows(table.spark) else ["labelled_share"]
+    failed = MetricValue(None, reason=unscored, failed=True)
+    performance = {name: metric if name in known else failed for name, metric in performance.items()}
+    unknown = {name: metric for name, metric in performance.items() if name not in known}
+    segments = {name: replace(one, performance=unknown) for name, one in snapshot.segments.items()}
+    return replace(snapshot, performance=performance, unscored=unscored, segments=segments)
 
 
 def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str | None) -> LabelledRows | None:

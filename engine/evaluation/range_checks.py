@@ -12,7 +12,7 @@ from engine.evaluation.record import MetricValue
 from engine.evaluation.typical import compute_fences, explain_too_few, select_typical_values
 from engine.formatting.numbers import format_figure, format_number, format_seconds
 from engine.outcome import CheckOutcome
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import MeanOfLast, Range, RangeCheck, TypicalCheck, build_bounds
 
 MOST_MOVED = "; most moved: "
@@ -51,6 +51,8 @@ def check_declared_range(
         finding = replace(finding, reason=finding.reason + _list_most_moved(target.metrics))
     elif finding.value is not None and measured.reason and not measured.reason.startswith("no interval"):
         finding = replace(finding, reason=f"{finding.reason}: {measured.reason}")
+    if finding.value is not None and (short := _describe_short_mean(check, metric, target)):
+        finding = replace(finding, reason="; ".join(filter(None, [finding.reason, short])))
     return bounds, finding
 
 
@@ -187,6 +189,19 @@ def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTa
         reference = target.metrics.get(f"reference_{metric}")
         return reference if reference and reference.value is not None else f"the reference has no {metric}"
     last = check.compare.mean_of_last if isinstance(check.compare, MeanOfLast) else 1
-    earlier = [one.metrics[metric] for one in target.past[-last:] if metric in one.metrics]
-    values = [one for one in earlier if one.value is not None]
+    values = _list_last_values(metric, last, target)
     return average_metrics(values) if values else "there is no earlier value to compare with"
+
+
+def _list_last_values(metric: str, last: int, target: CheckTarget) -> list[MetricValue]:
+    """Return the values that a metric has in the `last` of its earlier evaluations."""
+    earlier = [one.metrics[metric] for one in target.past[-last:] if metric in one.metrics]
+    return [one for one in earlier if one.value is not None]
+
+
+def _describe_short_mean(check: RangeCheck, metric: str, target: CheckTarget) -> str:
+    """Return what to say if a value is compared with the mean of fewer values than the check asks for; else nothing."""
+    if not isinstance(check.compare, MeanOfLast):
+        return ""
+    last, found = check.compare.mean_of_last, len(_list_last_values(metric, check.compare.mean_of_last, target))
+    return f"the mean is that of {found} earlier {'value' if found == 1 else 'values'}" if found < last else ""

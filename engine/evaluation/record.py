@@ -14,8 +14,8 @@ from engine.evaluation.detail import ColumnDetail, ColumnImportance, PredictionD
 from engine.formatting.moments import format_minute
 from engine.models import PerformanceDetail
 from engine.outcome import CheckOutcome
-from engine.spec.metric_catalogue import METRICS
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.catalogue import METRICS
+from engine.spec.metrics.names import MetricName
 
 _COLUMN_STATISTICS = {
     metric.name
@@ -121,7 +121,7 @@ class Evaluation:
 
     @property
     def moment(self) -> datetime:
-        """The moment that the history goes by: the start of its time, else when it was made."""
+        """The moment that orders the history: the start of its time, else when it was made."""
         return self.time.start if self.time else self.created
 
     @property

@@ -14,7 +14,7 @@ from engine.evaluation.record import MetricValue
 from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
 from engine.models.estimation.expected_metrics import Expected
 from engine.models.metrics.intervals import interval_of_sums
-from engine.spec.metric_catalogue import ESTIMATED_BY_TASK
+from engine.spec.metrics.catalogue import ESTIMATED_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
 Floats = npt.NDArray[np.float64]

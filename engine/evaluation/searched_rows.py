@@ -56,10 +56,10 @@ class SearchedSide:
 
 def have_comparable_scores(reference: Snapshot, batch: Snapshot) -> bool:
     """Return whether both sides keep rows that the same model has scored."""
-    theirs, mine = reference.scored_rows, batch.scored_rows
-    if theirs is None or mine is None:
+    reference_rows, batch_rows = reference.scored_rows, batch.scored_rows
+    if reference_rows is None or batch_rows is None:
         return False
-    return (theirs.scored_by, theirs.classes) == (mine.scored_by, mine.classes)
+    return (reference_rows.scored_by, reference_rows.classes) == (batch_rows.scored_by, batch_rows.classes)
 
 
 def divide_rows(of: Snapshot, frame: pl.DataFrame, entity: str | None, seed: int, *, scored: bool) -> SearchedSide:

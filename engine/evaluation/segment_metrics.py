@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from engine.spec.metric_names import MetricName, parse_metric_name
+from engine.spec.metrics.names import MetricName, parse_metric_name
 
 T = TypeVar("T")
 

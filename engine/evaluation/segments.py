@@ -15,8 +15,8 @@ from engine.evaluation.estimation import EstimateSettings, estimate_batch
 from engine.evaluation.record import MetricValue
 from engine.evaluation.segment_metrics import write_segment_metric
 from engine.evaluation.snapshot import Snapshot
-from engine.spec.metric_catalogue import ESTIMATED_BY_TASK, PERFORMANCE_METRICS, SEGMENT_DRIFTS
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.catalogue import ESTIMATED_BY_TASK, PERFORMANCE_METRICS, SEGMENT_DRIFTS
+from engine.spec.metrics.names import MetricName
 from engine.spec.segments import MIN_SEGMENT_ROWS
 
 
@@ -45,21 +45,21 @@ def share_confidence(confidence: float, rows: Sequence[int]) -> float:
 def pair_segments(reference: Snapshot, batch: Snapshot) -> list[ComparedSegment]:
     """Return the segments that both sides have enough rows of."""
     found = []
-    for name, theirs in reference.segments.items():
-        mine = batch.segments.get(name)
-        if mine is None or min(theirs.columns.rows, mine.columns.rows) < MIN_SEGMENT_ROWS:
+    for name, reference_side in reference.segments.items():
+        batch_side = batch.segments.get(name)
+        if batch_side is None or min(reference_side.columns.rows, batch_side.columns.rows) < MIN_SEGMENT_ROWS:
             continue
-        pairs = [_pair_profiles(theirs.columns, mine.columns)]
-        if theirs.predictions is not None and mine.predictions is not None:
-            pairs.append(_pair_profiles(theirs.predictions, mine.predictions))
-        found.append(ComparedSegment(name, theirs, mine, pairs))
+        pairs = [_pair_profiles(reference_side.columns, batch_side.columns)]
+        if reference_side.predictions is not None and batch_side.predictions is not None:
+            pairs.append(_pair_profiles(reference_side.predictions, batch_side.predictions))
+        found.append(ComparedSegment(name, reference_side, batch_side, pairs))
     return found
 
 
-def _pair_profiles(theirs: drift.Profile, mine: drift.Profile) -> tuple[drift.Profile, drift.Profile]:
-    if (theirs.entities is None) == (mine.entities is None):
-        return theirs, mine
-    return theirs.without_entities(), mine.without_entities()
+def _pair_profiles(reference: drift.Profile, batch: drift.Profile) -> tuple[drift.Profile, drift.Profile]:
+    if (reference.entities is None) == (batch.entities is None):
+        return reference, batch
+    return reference.without_entities(), batch.without_entities()
 
 
 def estimate_segment(segment: ComparedSegment, settings: EstimateSettings, *, moved: bool) -> dict[str, MetricValue]:
@@ -67,13 +67,13 @@ def estimate_segment(segment: ComparedSegment, settings: EstimateSettings, *, mo
 
     `moved` tells whether the segment has drifted.
     """
-    theirs, mine = segment.pairs[0]
+    reference, batch = segment.pairs[0]
     found = estimate_batch(
         segment.batch.scored_rows,
         segment.reference.scored_rows,
         replace(settings, confidence=segment.batch.confidence or settings.confidence),
-        roles={name: role for name, role in theirs.roles.items() if name in mine.columns},
-        entity=None if theirs.entities is None else segment.reference.entity,
+        roles={name: role for name, role in reference.roles.items() if name in batch.columns},
+        entity=None if reference.entities is None else segment.reference.entity,
         moved=moved,
         unscored=segment.batch.unscored,
     )
@@ -106,8 +106,8 @@ def describe_segments(
         if name in done:
             metrics |= describe_compared(*done[name], changes[name], estimates)
             continue
-        mine, theirs = batch.segments.get(name), reference.segments.get(name)
-        rows, before = (0 if side is None else side.columns.rows for side in (mine, theirs))
+        batch_side, reference_side = batch.segments.get(name), reference.segments.get(name)
+        rows, before = (0 if side is None else side.columns.rows for side in (batch_side, reference_side))
         found = {"row_count": MetricValue(float(rows)), **_describe_too_small(rows, before, reference, batch)}
         if estimates is not None:
             found |= {f"estimated_{one}": found["segment_drift"] for one in ESTIMATED_BY_TASK[estimates.task]}

@@ -124,7 +124,7 @@ class Snapshot:
         self.columns.save(folder / "columns.profile")
         if self.predictions is not None:
             self.predictions.save(folder / "predictions.profile")
-        self.sample.write_parquet(folder / "sample.parquet")
+        self.sample.write_parquet(folder / "sample.parquet", statistics=False)
         if self.scored_rows is not None:
             self.scored_rows.frame.write_parquet(folder / SCORED_ROWS_FILE)
         if self.segments:

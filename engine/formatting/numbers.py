@@ -62,7 +62,9 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    """Return a duration: 0.018 s, 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 0.1:
+        return f"{round(seconds, 3):g} s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

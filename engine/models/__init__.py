@@ -14,7 +14,7 @@ from engine.models.metrics.performance_detail import (
     RowCounts,
     describe_measured_rows,
 )
-from engine.spec.metric_catalogue import METRICS_BY_TASK
+from engine.spec.metrics.catalogue import METRICS_BY_TASK
 
 if TYPE_CHECKING:
     from engine.models.classes import ClassValue, encode_classes, label_of, sort_classes, unite_classes

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.notifications.attempt import Delivery
 from engine.notifications.delivery import LAST_SECONDS, DeliveryTime, deliver_messages, send_unrecorded
-from engine.notifications.message_document import write_message_schema
 from engine.notifications.sending import Sending, decide_sending, describe_state, follow_state, has_state
 
 if TYPE_CHECKING:
     from engine.notifications.facts import RunFacts, create_check_event, create_step_event, format_event
+    from engine.notifications.message_document import write_message_schema
     from engine.notifications.messages import compose_message
     from engine.notifications.preview import is_silent, preview_message, preview_silence
 
@@ -27,6 +27,7 @@ _LAZY_EXPORTS = {
     "is_silent": "preview",
     "preview_message": "preview",
     "preview_silence": "preview",
+    "write_message_schema": "message_document",
 }
 
 __all__ = [

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import DeliveryError, UnreachableError
 from engine.formatting.control_characters import single_line
 from engine.notifications.envelope import CONTENT_CODES, PASSING_CODES, PATIENCE, Envelope, RefusedError
-from engine.notifications.mime import is_html_part
+from engine.notifications.mime import add_left_out_files, list_files
 from engine.notifications.shortening import shorten_text
 from engine.outcome import Outcome
 from engine.spec.resources.channels import AppriseChannel
@@ -125,14 +125,18 @@ def _send_to_service(service: "apprise.NotifyBase", url: str, post: Envelope) ->
         service.socket_read_timeout = READ_SECONDS
     if service.overflow_mode.value != "split":  # there a target takes several pieces, each of which counts
         _remember_targets(service, url, post)
-    text = post.message.text
+    text, left_out = post.message.text, [] if service.attachment_support else list_files(post.message)
+
+    def complete(part: str) -> str:
+        return add_left_out_files(part, left_out, "this service takes no files")
+
     if "overflow=" in url:
-        return _notify(service, url, post, text)
-    shorter = shorten_text(text, lambda part: _fits(service, post.message.subject, part))
+        return _notify(service, url, post, complete(text))
+    shorter = complete(shorten_text(text, lambda part: _fits(service, post.message.subject, complete(part))))
     answer = _notify(service, url, post, shorter)
     while not answer.taken and answer.is_about_content and len(shorter) >= 2 * SHORTEST_TEXT:
         room = len(shorter) // 2
-        shorter = shorten_text(text, lambda part, room=room: len(part) <= room)  # type: ignore[misc]
+        shorter = complete(shorten_text(text, lambda part, room=room: len(complete(part)) <= room))  # type: ignore[misc]
         answer = _notify(service, url, post, shorter)
     return answer
 
@@ -191,7 +195,7 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
     from apprise.attachment.memory import AttachMemory
     from apprise.exception import AppriseException
 
-    files = [(file.content, file.name, file.media_type) for file in post.message.attachments if not is_html_part(file)]
+    files = [(file.content, file.name, file.media_type) for file in list_files(post.message)]
     if text != post.message.text:
         files.append((post.message.text.encode("utf-8", "replace"), "message.txt", "text/plain"))
     title = post.message.subject

@@ -62,7 +62,7 @@ class UnfinishedError(UnreachableError):
 
 
 def double_delay(failures: int) -> timedelta:
-    """Return how long to wait after so many failures in a row: a minute after the first, at most `LONGEST_DELAY`.
+    """Return how long to wait after a number of failures in a row: a minute after the first, at most `LONGEST_DELAY`.
 
     No message is given up because nobody answers: it is told until it is sent, or until a person drops it.
     """
@@ -75,7 +75,7 @@ def claim_seconds(channel: Channel) -> timedelta:
 
 
 def send_claimed(store: Store, project: ProjectSpec, secrets: Secrets, claim: Claim, seconds: float) -> Delivery:
-    """Send a claimed message through its channel in at most so many `seconds`, and record how it ended.
+    """Send a claimed message through its channel in at most `seconds`, and record how it ended.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def send_directly(
     seconds: float,
     reached: list[str] | None = None,
 ) -> str:
-    """Send a message in at most so many `seconds`, and record nothing; return where it went.
+    """Send a message in at most `seconds`, and record nothing; return where it went.
 
     Parameters
     ----------

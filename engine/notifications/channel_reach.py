@@ -16,8 +16,6 @@ from engine.spec.resources.channels import (
     MailChannel,
 )
 from engine.spec.secrets import Secrets
-from engine.spec.urls.apprise_url import split_urls
-from engine.spec.urls.smtp_url import SmtpServer
 from engine.spec.variable_references import find_only_reference
 
 FILE_PARAMETERS = frozenset({"template", "keyfile", "subfile", "pgpkey", "pgp", "pem", "key", "ca", "cert", "config"})
@@ -51,6 +49,8 @@ def find_channel_refusal(project: ProjectSpec, name: str, secrets: Secrets) -> s
         return ""
     if isinstance(channel, AppriseChannel):
         return _find_service_refusal(url)
+    from engine.spec.urls.smtp_url import SmtpServer
+
     try:
         ca = SmtpServer.parse(url).ca
     except DeliveryError:
@@ -65,6 +65,8 @@ def _is_of_node(url: str) -> bool:
 
 
 def _find_service_refusal(text: str) -> str:
+    from engine.spec.urls.apprise_url import split_urls
+
     for url in split_urls(text):
         try:
             parts = urlsplit(url)

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.notifications.envelope import Envelope
-from engine.notifications.mime import is_html_part
+from engine.notifications.mime import add_left_out_files, list_files
 from engine.outcome import Outcome
 
 SCHEMA_FILE = "message.v1.json"
@@ -37,7 +37,7 @@ class MessageDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     schema_version: Literal[1] = Field(1, description="The version of this format.")
-    id: str = Field(description="The message's id: the same at every try, so that a repeat is recognised.")
+    id: str = Field(description="The message's id: the same at every try, so that a repeat is recognized.")
     event: Literal["message", "recovery"] = Field(
         description="recovery: what an earlier message has told has ended; message: any other."
     )
@@ -56,7 +56,7 @@ class MessageDocument(BaseModel):
 def describe_message(post: Envelope) -> MessageDocument:
     """Return a message with its attachments."""
     message = post.message
-    files = [file for file in message.attachments if not is_html_part(file)]
+    files = list_files(message)
     whole = sum(len(file.content) for file in files) <= MAX_CONTENT_BYTES
     return MessageDocument(
         id=message.id,
@@ -69,7 +69,7 @@ def describe_message(post: Envelope) -> MessageDocument:
         created=message.created.astimezone(UTC),
         tries=max(message.tries, 1),
         subject=message.subject,
-        text=message.text,
+        text=message.text if whole else add_left_out_files(message.text, files, "they have more than 1 MB together"),
         attachments=[
             AttachmentDocument(
                 name=file.name,

@@ -7,6 +7,7 @@ change the message.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -103,6 +104,17 @@ def create_content_id(message_id: str, name: str) -> str:
 def create_html_part(html: str) -> Attachment:
     """Return the HTML part of a message as the outbox keeps it: an attachment without a name."""
     return Attachment(name="", media_type="text/html", content=html.encode("utf-8"))
+
+
+def list_files(message: OutboxMessage) -> list[Attachment]:
+    """Return the files that are attached to a message: what it has beside its HTML part."""
+    return [attachment for attachment in message.attachments if not is_html_part(attachment)]
+
+
+def add_left_out_files(text: str, files: Sequence[Attachment], reason: str) -> str:
+    """Return the text of a message with a note of the files that its receiver does not get; as it is without any."""
+    names = ", ".join(file.name for file in files)
+    return f"{text}\n\n(Not attached, because {reason}: {names})" if files else text
 
 
 def is_html_part(attachment: Attachment) -> bool:

@@ -2,7 +2,7 @@
 
 from engine.errors import DeliveryError
 from engine.notifications.channels import describe_channel
-from engine.notifications.mime import is_html_part
+from engine.notifications.mime import list_files
 from engine.spec import ProjectSpec
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
 from engine.spec.secrets import Secrets
@@ -31,9 +31,7 @@ def preview_message(
         where = describe_channel(project.channels[message.channel], secrets)
     except DeliveryError as error:
         where = f"which cannot be used: {secrets.redact(str(error))}"
-    files = [
-        f"{file.name} ({len(file.content or b'')} bytes)" for file in message.attachments if not is_html_part(file)
-    ]
+    files = [f"{file.name} ({len(file.content or b'')} bytes)" for file in list_files(message)]
     return "\n".join(
         [
             f'{who} "{sender.name}" would send through channel "{message.channel}", {where}:',

@@ -22,15 +22,10 @@ if TYPE_CHECKING:
     from engine.evaluation.snapshot import Snapshot
     from engine.models import FittedModel
 
-from engine.pipeline.evaluation_inputs import EvaluationInputs
+from engine.pipeline.evaluation_inputs import SEEN_IN_TRAINING, EvaluationInputs
 
 SHOWN_REASONS = 5
 """Columns that are not compared, with their reasons, that a warning lists."""
-
-SEEN_IN_TRAINING = (
-    "the batch is the data that the model was trained on, and its performance on those rows says little of other rows: "
-    "only the rows that were held out from training are evaluated"
-)
 
 
 def measure_batch(
@@ -42,7 +37,7 @@ def measure_batch(
 ) -> Evaluation:
     """Compute an evaluation and store it, with the snapshot of its batch; log what is to be known of it."""
     from engine.data import require_unchanged_rows
-    from engine.data.materialise import materialise
+    from engine.data.rereadable_tables import make_rereadable
     from engine.evaluation.batch_evaluation import evaluate_batch
     from engine.evaluation.custom_metrics import compute_custom_metrics
     from engine.evaluation.observation import snapshot_side
@@ -54,7 +49,7 @@ def measure_batch(
     spec = context.project.evaluation_stores[name]
     context.log.info(f"{name}: evaluating {identity.name}, dataset {batch.name}")
     rows = inputs.select_rows(context)
-    with context.store.folders.stage() as folder, materialise(rows, folder / "rows") as table:
+    with context.store.folders.stage() as folder, make_rereadable(rows, folder / "rows") as table:
         if model_handle:
             require_target(model_handle.name, batch, reference.table, context)
         model = model_handle.load(table, context, profile.observe_classes()) if model_handle else None

@@ -45,7 +45,7 @@ from engine.spec.resources.models import SkopsModel, TrainModel
 from engine.spec.used_connections import list_used_connections
 from engine.spec.variable_references import find_references
 from engine.store import safe_name
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state.folder import resolve_state_folder
 
 PROJECT, DATA, MODELS = "project", "data", "models"
 ROWS_FILE = "rows.parquet"
@@ -248,7 +248,7 @@ def _place_beside_spec(path: Path, project: ProjectSpec) -> str:
 
 
 def _describe_fixed_values(name: str, project: ProjectSpec) -> Iterator[str]:
-    """Yield what to tell of a dataset whose rows depend on variables: in the bundle they are those of now."""
+    """Yield what to tell of a dataset whose rows depend on variables: the bundle has the present ones."""
     dataset = project.datasets[name]
     keys = {FileDataset: ("path",), StoredDataset: ("path", "table"), QueryDataset: ("sql",), PythonDataset: ()}
     texts = [project.written_text("datasets", name, key) for key in keys[type(dataset)]]

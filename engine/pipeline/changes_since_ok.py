@@ -1,4 +1,4 @@
-"""What has changed since the last evaluation that was OK: the first question of whoever gets an alert.
+"""What has changed since the last evaluation that was OK, for the messages of alerts.
 
 The answer comes from the facts behind the fingerprints of both evaluations, which `engine plan` compares too.
 """

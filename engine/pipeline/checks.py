@@ -16,10 +16,10 @@ from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import ChecksFailed, inspect_dataset
 from engine.pipeline.decision import Decision
-from engine.pipeline.evaluation_times import select_earlier
+from engine.pipeline.evaluation_times import count_same_data_once, is_of_other_batch, select_earlier
 from engine.pipeline.log import Level
 from engine.pipeline.mutes import mark_muted_results
-from engine.spec.metric_names import MetricName, normalize_metric_name
+from engine.spec.metrics.names import MetricName, normalize_metric_name
 from engine.spec.resources.checks import (
     PastWindow,
     RangeCheck,
@@ -164,16 +164,26 @@ def _read_past(
 ) -> list[PastMetrics]:
     """Return the metrics of the earlier evaluations that checks look at, oldest first."""
     history, found = context.store.evaluations.history, list[Evaluation]()
+    earlier = replace(earlier, other_dataset_than=None)  # whether data have changed is seen in the whole history
+
+    def select(read: list[Evaluation]) -> list[Evaluation]:
+        return [one for one in count_same_data_once(read) if is_of_other_batch(one, evaluation)]
+
     if window.age:
         within = replace(earlier, moment_since=evaluation.moment - window.age)
-        found = history(evaluation.store, metrics=metrics, where=within)
-    if len(found) < window.count:
-        found = history(evaluation.store, window.count, metrics=metrics, where=earlier)
+        found = select(history(evaluation.store, metrics=metrics, where=within))
+    most = window.count
+    while len(found) < window.count:
+        read = history(evaluation.store, most, metrics=metrics, where=earlier)
+        found = select(read)
+        if len(read) < most:
+            break
+        most *= 2
     return [PastMetrics(one.moment, one.metrics) for one in found]
 
 
 def _collect_detectable_drifts(evaluation: Evaluation) -> dict[str, float | None]:
-    """Return the smallest detectable drift by metric; evaluations of earlier versions have none."""
+    """Return the smallest detectable drift by metric; evaluations that earlier versions made have none."""
     found = {str(MetricName("drift", name)): column.detectable for name, column in evaluation.columns.items()}
     if evaluation.prediction is not None:
         found[str(MetricName("prediction_drift", "drift"))] = evaluation.prediction.main.detectable

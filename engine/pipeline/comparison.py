@@ -10,7 +10,7 @@ import polars as pl
 
 from engine import models
 from engine.data import Table, require_unchanged_rows
-from engine.data.materialise import materialise
+from engine.data.rereadable_tables import make_rereadable
 from engine.errors import DataError, StoreError, UsageError
 from engine.evaluation.advantages import is_of_challenger
 from engine.evaluation.batch_evaluation import evaluate_batch
@@ -110,16 +110,16 @@ def _profile_rows(
 ) -> tuple[Snapshot, str | None]:
     """Profile a table as the batch was profiled: with the same columns, roles, entity and model."""
     settings = context.project.evaluation_stores[evaluation.store].drift
-    with context.store.folders.stage() as folder, materialise(table, folder) as materialised:
-        schema = materialised.frame.collect_schema()
+    with context.store.folders.stage() as folder, make_rereadable(table, folder) as rereadable:
+        schema = rereadable.frame.collect_schema()
         if batch.entity is not None and batch.entity not in schema:
             raise DataError(
                 f"dataset {table.name!r} has no column {batch.entity!r}, which is the entity of evaluation store "
                 f"{evaluation.store!r}"
             )
-        model, note = _load_model(materialised, batch, evaluation, version, context)
+        model, note = _load_model(rereadable, batch, evaluation, version, context)
         seen = snapshot_side(
-            materialised,
+            rereadable,
             batch.describe_known_columns(),
             batch.left_out,
             model=model,
@@ -193,10 +193,17 @@ def _evaluate_against(evaluation: Evaluation, reference: _ComparisonReference, c
 
 def _intersect_columns(batch: Snapshot, reference: Snapshot) -> tuple[Snapshot, Snapshot, list[str]]:
     """Return both sides with the columns that both have in the same role, and a note for each column left out."""
-    mine, theirs = batch.columns.columns, reference.columns.columns
-    both = [name for name, column in mine.items() if name in theirs and theirs[name].role is column.role]
+    batch_columns, reference_columns = batch.columns.columns, reference.columns.columns
+    both = [
+        name
+        for name, column in batch_columns.items()
+        if name in reference_columns and reference_columns[name].role is column.role
+    ]
     if not both:
         raise DataError("the evaluation and the reference have no column in common")
-    notes = [f"column {name!r} is not compared: it is not on both sides with the same role"
-             for name in dict.fromkeys([*mine, *theirs]) if name not in both]  # fmt: skip
+    notes = [
+        f"column {name!r} is not compared: it is not on both sides with the same role"
+        for name in dict.fromkeys([*batch_columns, *reference_columns])
+        if name not in both
+    ]
     return select_segment_columns(batch, both), select_segment_columns(reference, both), notes

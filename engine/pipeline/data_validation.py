@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from engine import drift
 from engine.data import Table, column_type
-from engine.data.csv_faults import suggest_separator
 from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
 from engine.evaluation.segment_metrics import write_segment_metric
@@ -20,8 +19,9 @@ from engine.pipeline.models import find_active_version, use_model
 from engine.pipeline.reference_evaluations import find_reference_evaluations
 from engine.pipeline.reference_schemas import read_reference_schema
 from engine.spec.diagnostics import Findings
-from engine.spec.metric_catalogue import MetricScope
-from engine.spec.metric_names import find_metric_definition, normalize_metric_name, parse_metric_name
+from engine.spec.metrics.definition import MetricScope
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import normalize_metric_name, parse_metric_name
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, TypicalCheck, select_active_checks
 from engine.spec.resources.evaluation_stores import (
@@ -241,6 +241,8 @@ def _describe_absent_column(column: str, tables: Sequence[Table], what: str) -> 
     names = [repr(table.name) for table in tables]
     which = f"dataset {names[0]} has no" if len(names) == 1 else f"neither dataset {' nor dataset '.join(names)} has a"
     known = list(dict.fromkeys(name for table in tables for name in table.frame.collect_schema()))
+    from engine.data.csv_faults import suggest_separator
+
     single = next((hint for table in tables if (hint := suggest_separator(table.frame.collect_schema().names()))), "")
     return f"{which} column {column!r}{what}", single.lstrip(":; ") or did_you_mean(column, known, "there are")
 

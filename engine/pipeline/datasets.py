@@ -25,7 +25,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
 from engine.pipeline.kept_rows import keep_rows
 from engine.pipeline.mutes import mark_muted_results
-from engine.spec.metric_catalogue import METRICS
+from engine.spec.metrics.catalogue import METRICS
 from engine.spec.resources.checks import (
     PythonCheck,
     TypicalCheck,
@@ -185,8 +185,9 @@ def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
     if not window:
         return []
     since = context.clock() - window.age if window.age else None
-    earlier = context.store.measurements.list_earlier(name, context.run, window.count, since=since)
-    text = describe_false_alarms(typical, 0.95, None, [created for _, created in earlier])
+    once = counts_same_data_once(name, context)
+    earlier = context.store.measurements.list_earlier(name, None, window.count, since=since, same_data_once=once)
+    text = describe_false_alarms(typical, 0.95, None, [one.created for one in earlier])
     return [text] if text and context.said.add(f"{name}: {text}") else []
 
 
@@ -228,12 +229,11 @@ def _measure_dataset(
     verify_contract(table)
     absent = find_unmeasurable_metrics(table, wanted)
     values = {metric: MetricValue(None, reason=reason, failed=True) for metric, reason in absent.items()}
-    values |= {
-        metric: MetricValue(value, reason=None if value is not None else _NO_VALUE)
-        for metric, value in compute_dataset_metrics(
-            table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
-        ).items()
-    }
+    computed = compute_dataset_metrics(
+        table, [metric for metric in wanted if metric not in absent and metric != "repeated_share"], now
+    )
+    none = "there are no rows" if computed.get("row_count") == 0 else _NO_VALUE
+    values |= {name: MetricValue(value, reason=none if value is None else None) for name, value in computed.items()}
     if "repeated_share" in wanted:
         values["repeated_share"] = _compare_with_batch_before(table, context)
     values |= compute_custom_metrics(
@@ -281,21 +281,27 @@ def check_dataset(table: Table, metrics: dict[str, MetricValue], context: BuildC
     """Apply the checks of a dataset to its metrics.
 
     Earlier values are those of other data: a run on unchanged data compares them with what they were compared with
-    before, or an alarm would end by itself. Custom metrics may change with unchanged data, so there every run counts.
+    before, or an alarm would end by itself.
     """
-    name, spec = table.name, context.project.datasets[table.name]
-    checks = select_active_checks(spec.checks)
+    name = table.name
+    checks = select_active_checks(context.project.datasets[name].checks)
     in_seconds = select_metrics_in_seconds(name, metrics, context)
     window, moment, before = find_past_window(checks.values()), context.clock(), None
-    if window and not spec.metrics and (first := context.store.measurements.find_first(name, table.fingerprint)):
+    once = counts_same_data_once(name, context)
+    if window and once and (first := context.store.measurements.find_first(name, table.fingerprint)):
         before, moment = first
+    elif window and context.run is None:  # the measurement that was just made is not an earlier one
+        before = context.store.measurements.find_newest(name)
     since = moment - window.age if window.age else None
-    earlier = context.store.measurements.list_earlier(name, context.run, window.count, since=since, before=before)
+    run = None if once else context.run  # other data of the same run are earlier data, too
+    earlier = context.store.measurements.list_earlier(
+        name, run, window.count, since=since, before=before, same_data_once=once
+    )
     subject = CheckTarget(
         name=name,
         moment=moment,
         metrics=metrics,
-        past=[PastMetrics(created, past) for past, created in earlier],
+        past=[PastMetrics(one.created, one.metrics) for one in earlier],
         code=context.project.code_of("datasets", name),
         redact=context.secrets.redact,
         in_seconds=in_seconds,
@@ -312,6 +318,11 @@ def check_dataset(table: Table, metrics: dict[str, MetricValue], context: BuildC
                 f"dataset {name}: {metric} is negative: its newest time is {format_seconds(-age)} ahead"
             )
     return mark_muted_results(name, found, context)
+
+
+def counts_same_data_once(name: str, context: BuildContext) -> bool:
+    """Return whether the measurements of unchanged data are one: custom metrics may change with them."""
+    return not context.project.datasets[name].metrics
 
 
 def select_metrics_in_seconds(name: str, metrics: Iterable[str], context: BuildContext) -> set[str]:

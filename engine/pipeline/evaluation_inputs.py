@@ -21,6 +21,11 @@ from engine.pipeline.references import Reference
 from engine.pipeline.segments import CONDITIONS_VERSION, find_segment_rules, has_conditions
 from engine.spec.resources.resource import facts_of
 
+SEEN_IN_TRAINING = (
+    "the batch is the data that the model was trained on, and its performance on those rows says little of other rows: "
+    "only the rows that were held out from training are evaluated"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationInputs:

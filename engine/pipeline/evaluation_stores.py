@@ -5,15 +5,13 @@ from __future__ import annotations  # keeps annotations with types of drift unev
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from engine.evaluation.evaluation_identity import EvaluationIdentity, build_empty_evaluation
 from engine.evaluation.record import Evaluation, EvaluationTime
 from engine.pipeline import models
 from engine.pipeline.actions import Action
-from engine.pipeline.batch_measurement import SEEN_IN_TRAINING, measure_batch
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import inspect_dataset
 from engine.pipeline.decision import Decision, list_sources
-from engine.pipeline.evaluation_inputs import EvaluationInputs, collect_evaluation_facts
+from engine.pipeline.evaluation_inputs import SEEN_IN_TRAINING, EvaluationInputs, collect_evaluation_facts
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.predecessors import SAME_DATA, explain_evaluation, find_predecessors, take_over_numbers
 from engine.pipeline.references import resolve_reference
@@ -103,6 +101,8 @@ def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: b
         )
         build = EvaluationBuild(stored, reused=True)
         return Decision(reused, lambda: build, lambda: build)
+    from engine.evaluation.evaluation_identity import EvaluationIdentity, build_empty_evaluation
+    from engine.pipeline.batch_measurement import measure_batch
     from engine.pipeline.reference_schemas import describe_differences
 
     places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}

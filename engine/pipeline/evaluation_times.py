@@ -1,5 +1,6 @@
 """The time that the next evaluation of a store stands for, and what of the store's history comes before it."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date, datetime
 
@@ -60,14 +61,29 @@ def restrict_to_model(store: str, fingerprint: str, context: StateContext) -> st
 
 
 def select_earlier(evaluation: Evaluation, context: StateContext) -> EvaluationFilter:
-    """Return the condition of being in the history of an evaluation, before it: changes are measured from these.
-
-    Without a declared time, another evaluation of the same batch, with other settings for instance, is no earlier one:
-    there is no change from it, so that an alarm would end.
-    """
+    """Return the condition of being in the history of an evaluation, before it."""
     return EvaluationFilter(
         before=evaluation.id,
         model=restrict_to_model(evaluation.store, evaluation.fingerprints.model, context),
         other_dataset_than=None if evaluation.time else evaluation.fingerprints.dataset,
         origin=evaluation.origin,
     )
+
+
+def is_of_other_batch(earlier: Evaluation, later: Evaluation) -> bool:
+    """Return whether changes of an evaluation are measured from one that comes before it in the history.
+
+    Without a declared time, another evaluation of the same batch, with other settings for instance, is no earlier one:
+    there is no change from it, so that an alarm would end.
+    """
+    return later.time is not None or earlier.fingerprints.dataset != later.fingerprints.dataset
+
+
+def count_same_data_once(history: Iterable[Evaluation]) -> list[Evaluation]:
+    """Return a history, oldest first, with the last of the evaluations that follow each other with unchanged data."""
+    kept: list[Evaluation] = []
+    for one in history:
+        if kept and not is_of_other_batch(kept[-1], one):
+            kept.pop()
+        kept.append(one)
+    return kept

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.evaluation.evaluation_identity import EvaluationIdentity, measure_repetition
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
 from engine.pipeline.context import BuildContext
 from engine.store import EvaluationFilter, PastFacts
+
+if TYPE_CHECKING:
+    from engine.evaluation.evaluation_identity import EvaluationIdentity
 
 SAME_DATA = "same data as "
 """How the note of an evaluation begins whose batch is exactly the data of another time."""
@@ -142,7 +144,7 @@ def explain_evaluation(
 
 
 def take_over_numbers(
-    identity: EvaluationIdentity,
+    identity: "EvaluationIdentity",
     twin: Evaluation,
     predecessors: Predecessors,
     context: BuildContext,
@@ -155,6 +157,8 @@ def take_over_numbers(
     added
         Metrics and notes that the other does not have.
     """
+    from engine.evaluation.evaluation_identity import measure_repetition
+
     metrics, told = added
     evaluations = context.store.evaluations
     own = {one.name: getattr(identity, one.name) for one in fields(identity)}

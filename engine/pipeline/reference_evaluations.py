@@ -24,8 +24,7 @@ def find_reference_evaluations(
 ) -> ReferenceEvaluations:
     """Return the evaluations that are the reference of a batch and of the model with this fingerprint.
 
-    Where evaluations have a time, those of the same data count once: counted twice, the same rows would pass for more
-    evidence than they are.
+    Those of the same data count once: counted twice, the same rows would pass for more evidence than they are.
     """
     of_model = restrict_to_model(store, model, context)
     if isinstance(declared, SamePeriodReference):
@@ -34,8 +33,11 @@ def find_reference_evaluations(
     # A batch that is evaluated again must not be compared with itself, nor any batch with one that had no rows.
     time = find_declared_time(store, context)
     other = EvaluationFilter(other_dataset_than=batch.fingerprint, model=of_model, earlier_than=time)
-    if found := _list_latest(store, declared.last, replace(other, usable=True), context, distinct=time is not None):
-        return ReferenceEvaluations(found, _tell_removed(store, declared.last, len(found), other, context))
+    if found := _list_latest(store, declared.last, replace(other, usable=True), context):
+        remark = _tell_removed(store, declared.last, len(found), other, context)
+        if not remark and len(found) < declared.last:
+            remark = f"{len(found)} of the last {declared.last} evaluations exist"
+        return ReferenceEvaluations(found, remark)
     if remark := _tell_removed(store, declared.last, 0, other, context):
         return ReferenceEvaluations([], remark)
     if evaluations.history(store, 1, metrics=[], where=other):
@@ -54,14 +56,12 @@ def _tell_removed(store: str, last: int, found: int, where: EvaluationFilter, co
     return f"{found} of the last {last} evaluations can be compared with: retention has removed the files of the others"
 
 
-def _list_latest(
-    store: str, last: int, where: EvaluationFilter, context: BuildContext, *, distinct: bool
-) -> list[Evaluation]:
-    """Return the latest evaluations; with `distinct`, those with the same data as a later one are passed over."""
+def _list_latest(store: str, last: int, where: EvaluationFilter, context: BuildContext) -> list[Evaluation]:
+    """Return the latest evaluations; those with the same data as a later one are passed over."""
     most = last
     while True:
         found = context.store.evaluations.history(store, most, metrics=["row_count"], where=where)
-        kept = _drop_repeated(found) if distinct else found
+        kept = _drop_repeated(found)
         if len(kept) >= last or len(found) < most:
             return kept[-last:]
         most *= 2

@@ -169,19 +169,19 @@ def _profile_reference(
     context: BuildContext,
 ) -> Snapshot:
     """Profile the reference: infer the columns' roles, score its rows with the model, take the snapshot."""
-    from engine.data.materialise import materialise
+    from engine.data.rereadable_tables import make_rereadable
     from engine.evaluation.observation import snapshot_side
 
-    with context.store.folders.stage() as folder, materialise(table, folder) as materialised:
-        with explain_read_errors(materialised):
-            if table.name != batch.name and not materialised.count_rows():
+    with context.store.folders.stage() as folder, make_rereadable(table, folder) as rereadable:
+        with explain_read_errors(rereadable):
+            if table.name != batch.name and not rereadable.count_rows():
                 raise DataError(
                     f"dataset {table.name!r}, the reference, has no rows, so there is nothing to compare with"
                 )
-            known, left_out = _find_known_columns(materialised, declared, spec, model)
+            known, left_out = _find_known_columns(rereadable, declared, spec, model)
         cost_matrix = context.project.models[model_handle.name].cost_matrix if model_handle else None
         return snapshot_side(
-            materialised,
+            rereadable,
             known,
             {**(model.left_out if model else {}), **left_out},
             model=model,

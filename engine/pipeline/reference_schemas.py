@@ -4,7 +4,6 @@ import polars as pl
 
 from engine import drift, models
 from engine.data import Table
-from engine.drift.reading.csv_files import INFER_ROWS
 from engine.pipeline.context import BuildContext
 from engine.pipeline.evaluation_times import find_declared_time
 from engine.pipeline.models import find_active_version
@@ -77,6 +76,8 @@ def describe_differences(name: str, batch: Table, context: BuildContext) -> list
     changed = drift.find_type_changes(types, known, side=side)
     texts = [column for column in changed if types[column] == "text"]
     if texts:
+        from engine.drift.reading.csv_files import INFER_ROWS
+
         first = batch.frame.select(texts).head(INFER_ROWS).collect()
         changed = {column: text for column, text in changed.items() if column not in texts or first[column].count()}
     new = [

@@ -21,7 +21,6 @@ from engine.pipeline.datasets import inspect_dataset
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.models import ModelHandle
 from engine.pipeline.reference_evaluations import find_reference_evaluations
-from engine.pipeline.reference_profiles import ReferenceProfile, plan_table_profile
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     EvaluationReference,
@@ -33,6 +32,7 @@ from engine.views.facts import COMPARED_WITH_ITSELF
 if TYPE_CHECKING:
     from engine.evaluation.snapshot import Snapshot
     from engine.models import ClassValue
+    from engine.pipeline.reference_profiles import ReferenceProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,8 @@ def _refer_to_evaluations(
     kind: str, evaluations: list[Evaluation], model_handle: ModelHandle | None, context: BuildContext
 ) -> Reference:
     """Return earlier evaluations as the reference; the snapshots of their batches are united."""
+    from engine.pipeline.reference_profiles import ReferenceProfile
+
     names = [evaluation.name for evaluation in evaluations]
     datasets = [evaluation.fingerprints.dataset for evaluation in evaluations]
     action = Action(
@@ -207,6 +209,8 @@ def _refer_to_table(
     """Return a table as the reference, profiled beside each batch."""
 
     def plan_profile(batch: Table) -> ReferenceProfile:
+        from engine.pipeline.reference_profiles import plan_table_profile
+
         return plan_table_profile(table, batch, store, model_handle, context)
 
     fingerprint = digest_json([table.fingerprint, table.entity, table.roles])

@@ -16,9 +16,9 @@ from engine.evaluation.record import CheckResult, Evaluation
 from engine.evaluation.segment_metrics import group_segment_metrics
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
-from engine.pipeline.datasets import select_metrics_in_seconds
-from engine.pipeline.evaluation_times import has_model_history
-from engine.spec.metric_names import normalize_metric_name
+from engine.pipeline.datasets import counts_same_data_once, select_metrics_in_seconds
+from engine.pipeline.evaluation_times import count_same_data_once, has_model_history, is_of_other_batch
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import (
     Check,
     PastWindow,
@@ -35,12 +35,13 @@ from engine.spec.segments import match_segments
 
 @dataclass(frozen=True, slots=True)
 class ReplayedCheck:
-    """What one check gives for all evaluations of a store, or all measurements of a dataset.
+    """What one check gives for all evaluations of a store, or all data of a dataset that were measured.
 
     Every evaluation is counted once: in `error`, `warning`, `empty` or `ok` by the worst outcome of the check's
-    metrics, or in `not_measured` if it has none of them. `alarms` counts those in which the check counts as WARNING or
-    ERROR, which an EMPTY may do. `first` and `last` are the first and the last of these. `metrics` counts them by
-    metric, the most frequent first. `reason` is the first reason why there was no value. `bounds` are those applied.
+    metrics, or in `not_measured` if it has none of them. Measurements of unchanged data are one. `alarms` counts those
+    in which the check counts as WARNING or ERROR, which an EMPTY may do. `first` and `last` are the first and the last
+    of these. `metrics` counts them by metric, the most frequent first. `reason` is the first reason why there was no
+    value. `bounds` are those applied.
     """
 
     check: str
@@ -96,39 +97,33 @@ def _list_evaluations(store: str, context: BuildContext) -> list[_Past]:
     checks = select_active_checks(context.project.evaluation_stores[store].checks).values()
     found = context.store.evaluations.history(store, metrics=_list_needed_metrics(checks))
     window = find_past_window(checks)
-    across = not has_model_history(store, context)
-    return [
-        _Past(
-            one.name,
-            one.moment,
-            one.metrics,
-            _select_past(
-                (PastMetrics(e.moment, e.metrics) for e in found[:place][::-1] if _precedes(e, one, across)),
-                one.moment,
-                window,
-            ),
-            (one.rows_used, one.reference_rows),
-        )
-        for place, one in enumerate(found)
-    ]
-
-
-def _precedes(earlier: Evaluation, later: Evaluation, across_models: bool) -> bool:
-    """Return whether changes of an evaluation are measured from one that comes before it in the history."""
-    other_batch = later.time is not None or earlier.fingerprints.dataset != later.fingerprints.dataset
-    return other_batch and (across_models or earlier.fingerprints.model == later.fingerprints.model)
+    of_model = has_model_history(store, context)
+    histories: dict[str, list[Evaluation]] = {}  # before the evaluation that is looked at
+    listed = []
+    for one in found:
+        history = histories.setdefault(one.fingerprints.model if of_model else "", [])
+        earlier = (PastMetrics(e.moment, e.metrics) for e in reversed(history) if is_of_other_batch(e, one))
+        past = _select_past(earlier, one.moment, window)
+        listed.append(_Past(one.name, one.moment, one.metrics, past, (one.rows_used, one.reference_rows)))
+        history[-1:] = count_same_data_once([*history[-1:], one])
+    return listed
 
 
 def _list_measurements(dataset: str, context: BuildContext) -> list[_Past]:
     window = find_past_window(select_active_checks(context.project.datasets[dataset].checks).values())
-    found = context.store.measurements.history(dataset)
+    once = counts_same_data_once(dataset, context)
+    found = context.store.measurements.history(dataset, same_data_once=once)
     return [
         _Past(
             f"{one.created:%Y-%m-%d %H:%M}",
             one.created,
             one.metrics,
             _select_past(
-                (PastMetrics(other.created, other.metrics) for other in found[:place][::-1] if other.run != one.run),
+                (
+                    PastMetrics(other.created, other.metrics)
+                    for other in found[:place][::-1]
+                    if once or one.run is None or other.run != one.run
+                ),
                 one.created,
                 window,
             ),

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from engine.data import Table
-from engine.data.segments import SegmentRules
 from engine.errors import DataError
 from engine.pipeline.context import BuildContext
 from engine.spec.resources.evaluation_stores import SegmentCondition
@@ -11,17 +10,20 @@ from engine.spec.segments import MAX_SEGMENT_VALUES, MIN_SEGMENT_ROWS
 from engine.spec.sql.row_conditions import bind_row_condition
 
 if TYPE_CHECKING:
+    from engine.data.segments import SegmentRules
     from engine.evaluation.found_segments import SearchSettings
 
 CONDITIONS_VERSION = "2"
 """Version of what conditions select: it changes whenever the same condition selects other rows of the same table."""
 
 
-def find_segment_rules(store: str, context: BuildContext) -> SegmentRules | None:
+def find_segment_rules(store: str, context: BuildContext) -> "SegmentRules | None":
     """Return the segments of a store; None if it declares none."""
     declared = context.project.evaluation_stores[store].segments
     if not declared:
         return None
+    from engine.data.segments import SegmentRules
+
     place = ("evaluation_stores", store, "segments")
     conditions = {
         one.name: (i, _bind_condition(one, context))
@@ -70,6 +72,8 @@ def require_segment_columns(store: str, table: Table, context: BuildContext) -> 
     if rules := find_segment_rules(store, context):
         rules.require_columns(table)
     if search := context.project.evaluation_stores[store].segment_search:
+        from engine.data.segments import SegmentRules
+
         place = ("evaluation_stores", store, "find_segments", "columns")
         positions = {one: context.project.value_position(*place, i) for i, one in enumerate(search.columns)}
         SegmentRules(columns=positions).require_columns(table)

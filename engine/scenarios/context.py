@@ -3,14 +3,16 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from engine.notifications import DeliveryTime
 from engine.pipeline.context import BuildContext
 from engine.scenarios.result import RunResult, StepResult
 from engine.scenarios.scenario_selection import resolve_scenario
-from engine.scenarios.update_process import UpdateEnd, start_update
 from engine.spec.resources.scenarios import Scenario
-from engine.store import Fire
+
+if TYPE_CHECKING:
+    from engine.store import Fire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +23,6 @@ class RunContext(BuildContext):
     ----------
     start_scenario
         Runs another scenario.
-    start_update
-        Updates a deployment, see `update_process.py`.
     trigger
         What started the run, as conditions and messages name it.
     preview
@@ -42,12 +42,11 @@ class RunContext(BuildContext):
     """
 
     start_scenario: "Callable[[str, RunContext], RunResult]"
-    start_update: Callable[..., UpdateEnd] = start_update
     trigger: str = "manual"
     preview: Callable[[str], None] | None = None
     deliver: bool = True
     delivery_time: DeliveryTime = field(default_factory=DeliveryTime)
-    fire: Fire | None = None
+    fire: "Fire | None" = None
     turn: int = 0
     finished: tuple[StepResult, ...] = ()
     deadline: float = math.inf

@@ -16,9 +16,12 @@ from engine.errors import EngineError, StoreError
 from engine.formatting.moments import format_second
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED, LogFiles
-from engine.scenarios.alerts import collect_condition_facts, compose_messages, deliver_waiting_messages, write_run_file
+from engine.scenarios.alerts.composition import compose_messages
+from engine.scenarios.alerts.delivery import deliver_waiting_messages
+from engine.scenarios.alerts.run_facts import collect_condition_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, RunResult, StepResult
+from engine.scenarios.run_file import write_run_file
 from engine.scenarios.scenario_selection import is_declared
 from engine.spec.conditions import ConditionFacts
 from engine.store import EvaluationFilter, OutboxMessage, ReporterState, RunRecord, StepRecord
@@ -38,9 +41,9 @@ def tell_dead_runs(context: RunContext, cause: str = "") -> None:
     found: dict[str, tuple[RunResult, RunContext]] = {}
 
     def compose(run: RunRecord) -> tuple[Sequence[OutboxMessage], Sequence[ReporterState]]:
-        family = _list_family(run, context)
-        then = _restore_context(run, family, context)
-        known = cause if context.run in [one.id for one in family[1:]] else find_fire_reason(then)
+        ancestry = _list_ancestry(run, context)
+        then = _restore_context(run, ancestry, context)
+        known = cause if context.run in [one.id for one in ancestry[1:]] else find_fire_reason(then)
         result, died = _describe_dead_run(run, known, then)
         found[run.id] = result, then
         replace(then.log, listeners=()).error(f"ABORTED: {died}")
@@ -88,20 +91,20 @@ def find_unfinished_step(log: Path, finished: Iterable[str]) -> tuple[str, datet
     return last["step"], datetime.fromisoformat(last["at"])
 
 
-def _list_family(run: RunRecord, context: RunContext) -> list[RunRecord]:
-    """Return a run, the run that has started it, and so on."""
+def _list_ancestry(run: RunRecord, context: RunContext) -> list[RunRecord]:
+    """Return a run and its ancestors: the run that has started it, and so on."""
     found = [run]
     while (parent := found[-1].parent) is not None and (record := context.store.runs.find(parent)) is not None:
         found.append(record)
     return found
 
 
-def _restore_context(run: RunRecord, family: Sequence[RunRecord], context: RunContext) -> RunContext:
-    """Return the context of a run of earlier: its scenario, its log, and those of its variables that still exist.
+def _restore_context(run: RunRecord, ancestry: Sequence[RunRecord], context: RunContext) -> RunContext:
+    """Return the context of an earlier run: its scenario, its log, and those of its variables that still exist.
 
-    The fire that it answers is that of the first of its family.
+    The fire that it answers is that of the first of its ancestry.
     """
-    number = family[-1].fire
+    number = ancestry[-1].fire
     fire = None if number is None else context.store.fires.get(number)
     log = replace(context.log, files=LogFiles(context.store.runs.path_of(run.id)), scenario=run.scenario, step="")
     restored = replace(context, run=run.id, trigger=run.trigger, fire=fire, log=log)

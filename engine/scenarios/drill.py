@@ -7,157 +7,32 @@ is an evaluation of the present batch that was there already. Thus both are comp
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from engine.data import Table, explain_read_errors
 from engine.data.disturbances import describe_disturbances, require_deviations, require_possible
-from engine.data.materialise import materialise
+from engine.data.rereadable_tables import make_rereadable
 from engine.drift.reading.blocks import count_frame_rows
 from engine.errors import DataError, UsageError
-from engine.evaluation.record import CheckResult, Evaluation
+from engine.evaluation.record import Evaluation
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_words
-from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.journal import SaidTexts
 from engine.pipeline.log import LogLine
 from engine.scenarios.context import RunContext
-from engine.scenarios.result import RunResult, StepResult
+from engine.scenarios.drill_result import DrillResult, collect_checks, list_all_steps
+from engine.scenarios.result import RunResult
 from engine.scenarios.runner import run_scenario
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, list_run_scenarios
 from engine.scenarios.session import open_session
 from engine.spec import ProjectSpec
 from engine.spec.disturbances import Disturbance, Drill
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.evaluation_stores import EvaluationReference
 from engine.spec.resources.scenarios import AnyStep, BuildStep, RunScenarioStep, SetVariablesStep
 from engine.store import utc_now
-from engine.store.forgetting import forget_evaluations, forget_measurements, forget_runs
-from engine.views.run_view import name_iteration
-
-
-@dataclass(frozen=True, slots=True)
-class DrilledCheck:
-    """What a check gives on one metric without and with the disturbances; None where it is not applied.
-
-    `turn` is the iteration of `for_each`.
-    """
-
-    turn: str
-    before: CheckResult | None
-    after: CheckResult | None
-
-    @property
-    def result(self) -> CheckResult:
-        """The result with the disturbances, else the one without."""
-        found = self.after or self.before
-        if found is None:
-            raise ValueError("a check that is not applied at all has no result")
-        return found
-
-    @property
-    def fires(self) -> bool:
-        """Whether it counts as WARNING or ERROR because of the disturbances: it did not, or was milder, without."""
-        return _severity(self.after) > _severity(self.before)
-
-    @property
-    def muted(self) -> bool:
-        """Whether it would fire if nobody had muted it."""
-        found = self.after
-        bad = (CheckOutcome.WARNING, CheckOutcome.ERROR)
-        return found is not None and found.muted and found.outcome in bad and found.counts_as not in bad
-
-    @property
-    def fired_before(self) -> bool:
-        """Whether it counts as WARNING or ERROR without any disturbance."""
-        return _severity(self.before) > 0
-
-
-def _severity(result: CheckResult | None) -> int:
-    """Return 0 for what is OK or not applied, 1 for WARNING, 2 for ERROR."""
-    counts_as = CheckOutcome.OK if result is None else result.counts_as
-    return {CheckOutcome.WARNING: 1, CheckOutcome.ERROR: 2}.get(counts_as, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class DrillResult:
-    """What a drill has found.
-
-    Attributes
-    ----------
-    datasets
-        The batches that were disturbed: one, unless a loop changes the dataset of the store.
-    scenarios
-        The scenarios that were run.
-    others
-        Further scenarios that build or check the store, which were not run.
-    unchecked
-        Checks of the store and its dataset that no step of these scenarios applies.
-    disturbances
-        What was disturbed, and what that has changed, in words.
-    remarks
-        What must be known of the runs.
-    before, after
-        The runs without and with the disturbances.
-    messages
-        What each reporter would do in the runs with the disturbances.
-    """
-
-    store: str
-    datasets: tuple[str, ...]
-    scenarios: tuple[str, ...]
-    others: tuple[str, ...]
-    unchecked: tuple[str, ...]
-    disturbances: tuple[tuple[Disturbance, str], ...]
-    remarks: tuple[str, ...]
-    before: tuple[RunResult, ...]
-    after: tuple[RunResult, ...]
-    messages: tuple[str, ...]
-
-    def compare_checks(self) -> list[DrilledCheck]:
-        """Return every check that a run has applied, by metric, in the order of the steps."""
-        before, after = _collect_checks(self.before), _collect_checks(self.after)
-        return [DrilledCheck(key[0], before.get(key), after.get(key)) for key in {**before, **after}]
-
-    def list_failures(self) -> list[StepResult]:
-        """Return the steps that could not do their work because of the disturbances."""
-        before = {(turn, step.name) for turn, step in _list_all_steps(self.before) if _has_failed(step)}
-        after = _list_all_steps(self.after)
-        return [step for turn, step in after if _has_failed(step) and (turn, step.name) not in before]
-
-    @property
-    def heard(self) -> bool:
-        """Whether a check fires or a step fails because of the disturbances."""
-        return bool(self.list_failures()) or any(check.fires for check in self.compare_checks())
-
-
-def _collect_checks(runs: Sequence[RunResult]) -> dict[tuple[str, str, str, str], CheckResult]:
-    """Return the results by iteration, target, check and metric.
-
-    Of a check that is applied again, the worst one counts: the batch may also be what a model was trained on, whose
-    checks see the rows that are not disturbed.
-    """
-    found: dict[tuple[str, str, str, str], CheckResult] = {}
-    for turn, step in _list_all_steps(runs):
-        for check in step.checks:
-            key = (turn, check.target, check.check, check.metric)
-            found[key] = max(found.get(key, check), check, key=_severity)
-    return found
-
-
-def _list_all_steps(runs: Sequence[RunResult], turn: str = "") -> Iterator[tuple[str, StepResult]]:
-    """Yield each step of runs and of the runs that they started, with the iterations that it belongs to."""
-    for step in (step for run in runs for step in run.steps):
-        inner = ", ".join(filter(None, [turn, name_iteration(step.turn)]))
-        yield inner, step
-        if step.run is not None:
-            yield from _list_all_steps([step.run], inner)
-
-
-def _has_failed(step: StepResult) -> bool:
-    """Tell whether a step could not do its work: for another reason than its checks or the steps of its run."""
-    bad = step.outcome in (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
-    return bad and step.run is None and step.cause != "check" and not any(map(_severity, step.checks))
+from engine.store.retention.forgetting import forget_evaluations, forget_measurements, forget_runs
 
 
 def drill_store(
@@ -320,7 +195,7 @@ def _require_possible_in(store: str, disturbances: Sequence[Disturbance], contex
 
 def _find_evaluation(store: str, before: Sequence[RunResult], context: RunContext) -> Evaluation:
     """Return the evaluation of the present batch, the last one; raises DataError if there is none."""
-    steps = [step for _, step in _list_all_steps(before)]
+    steps = [step for _, step in list_all_steps(before)]
     made = [made.id for step in steps for made in step.evaluations if made.store == store]
     if not made:
         stopped = [f"step {step.name}: {step.reason}" for step in steps if step.cause and not step.run]
@@ -331,7 +206,7 @@ def _find_evaluation(store: str, before: Sequence[RunResult], context: RunContex
 
 def _list_unchecked(store: str, datasets: Sequence[str], runs: Sequence[RunResult], project: ProjectSpec) -> list[str]:
     """Return the checks of a store and its datasets that no run has applied."""
-    applied = {(target, check) for _, target, check, _ in _collect_checks(runs)}
+    applied = {(target, check) for _, target, check, _ in collect_checks(runs)}
     declared = {store: project.evaluation_stores[store].checks} | {
         name: project.datasets[name].checks for name in datasets
     }
@@ -356,7 +231,7 @@ def _measure_shift(one: Disturbance, evaluation: Evaluation) -> Disturbance:
 
 def _describe_in(table: Table, disturbances: Sequence[Disturbance], context: RunContext) -> list[str]:
     require_deviations(disturbances, table.frame.collect_schema())
-    with context.store.folders.stage() as folder, materialise(table, folder) as rows, explain_read_errors(table):
+    with context.store.folders.stage() as folder, make_rereadable(table, folder) as rows, explain_read_errors(table):
         return describe_disturbances(rows.frame, disturbances)
 
 
@@ -369,10 +244,10 @@ def _forget_measured(store: str, builds: Sequence[RunContext], context: RunConte
 def _forget_present(store: str, before: Sequence[RunResult], builds: Sequence[RunContext], context: RunContext) -> None:
     """Forget the runs without disturbances, and the present batch, which the disturbed one takes the place of."""
     _forget_measured(store, builds, context)
-    made = [made.id for _, step in _list_all_steps(before) for made in step.evaluations]
+    made = [made.id for _, step in list_all_steps(before) for made in step.evaluations]
     for build in builds:
         reference = build.project.evaluation_stores[store].reference
         kept = [reference.name] if isinstance(reference, EvaluationReference) else []
         forget_evaluations(context.store, store, _open_batch(store, build).fingerprint, made, kept)
-    children = {step.run.id for _, step in _list_all_steps(before) if step.run is not None}
+    children = {step.run.id for _, step in list_all_steps(before) if step.run is not None}
     forget_runs(context.store, {*children, *(run.id for run in before)})

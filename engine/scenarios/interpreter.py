@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 from engine.outcome import Outcome
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade
+from engine.scenarios.scenario_selection import list_preconditions
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.resources.scenarios import AnyStep
 
@@ -50,8 +51,8 @@ class Executor(Protocol[End]):
     def answer_undecided(self, step: AnyStep, reason: str, context: RunContext) -> End | None:
         """Return the end of a step of which it cannot be decided whether it runs; None: go on as if it runs."""
 
-    def skip(self, step: AnyStep, context: RunContext) -> End:
-        """Return the end of a step that does not run; `explain_skip` tells why."""
+    def skip(self, step: AnyStep, context: RunContext, reason: str = "") -> End:
+        """Return the end of a step that does not run; `explain_skip` tells why, unless there is another reason."""
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> End:
         """Make an attempt (1, 2, …) at step number `index` of the scenario, and return its end."""
@@ -89,7 +90,8 @@ def explain_skip(step: AnyStep, failed: str) -> str:
 def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Executor[End]]) -> Iterator[End]:
     """Yield the end of each step, once per iteration of `for_each`, or once without any. Each has its own executor."""
     scenario = context.get_scenario(name)
-    for turn, iteration in enumerate(scenario.for_each or [{}]):
+    iterations = scenario.for_each or [{}]
+    for turn, iteration in enumerate(iterations):
         failed = False
         context = replace(context, turn=turn)
         if iteration:
@@ -98,7 +100,18 @@ def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Ex
             failed |= end.outcome is Outcome.FAILED
             yield end
         if failed and scenario.fail_fast:
+            for rest in iterations[turn + 1 :]:
+                yield from _skip_iteration(name, rest, context.with_values(rest), make_executor())
             return
+
+
+def _skip_iteration(
+    name: str, iteration: Mapping[str, Any], context: RunContext, executor: Executor[End]
+) -> Iterator[End]:
+    for step in context.get_scenario(name).steps:
+        at_step = replace(context, log=replace(context.log, step=step.name))
+        end = executor.skip(step, at_step, "fail_fast: an earlier iteration FAILED")
+        yield executor.complete(step, end, context.clock(), "", iteration, at_step)
 
 
 def _walk_iteration(
@@ -110,7 +123,9 @@ def _walk_iteration(
         step = context.get_scenario(name).steps[index]
         at_step = replace(context, log=replace(context.log, step=step.name))
         started = context.clock()
-        end, undecided = _answer_next_step(index, step, finished, at_step, executor)
+        needed = list_preconditions(context.project, name, step)
+        before = [one for one in finished if needed is None or one.name in needed]
+        end, undecided = _answer_next_step(index, step, finished, before, at_step, executor)
         finished.append(executor.complete(step, end, started, undecided, iteration, at_step))
         yield finished[-1]
         built = {made.store: made.id for made in end.evaluations}
@@ -118,14 +133,22 @@ def _walk_iteration(
 
 
 def _answer_next_step(
-    index: int, step: AnyStep, finished: Sequence[End], context: RunContext, executor: Executor[End]
+    index: int,
+    step: AnyStep,
+    finished: Sequence[End],
+    needed: Sequence[End],
+    context: RunContext,
+    executor: Executor[End],
 ) -> tuple[End, str]:
-    """Return the end of a step, and why it was not decided whether it runs."""
+    """Return the end of a step, and why it was not decided whether it runs.
+
+    `needed` are the ends of steps of which none may have FAILED if it has no condition.
+    """
     if not step.active:
         return executor.skip(step, context), ""
     undecided = ""
     try:
-        if step.run_condition is None and executor.has_failed(finished):
+        if step.run_condition is None and executor.has_failed(needed):
             return executor.skip(step, context), ""
         if step.run_condition is not None:
             facts = executor.collect_facts(finished, context)

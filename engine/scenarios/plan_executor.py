@@ -116,9 +116,9 @@ class PlanExecutor:
     def answer_undecided(self, step: AnyStep, reason: str, context: RunContext) -> None:
         """Go on as if the step runs."""
 
-    def skip(self, step: AnyStep, context: RunContext) -> _Prediction:
+    def skip(self, step: AnyStep, context: RunContext, reason: str = "") -> _Prediction:
         """Return the plan of a step that will not run."""
-        reason = explain_skip(step, "an earlier step will fail")
+        reason = reason or explain_skip(step, "an earlier step will fail")
         plan = StepPlan(name=step.name, kind=step.kind, runs="no", reason=reason)
         return _Prediction(name=step.name, plan=plan, outcome=Outcome.SKIPPED)
 

@@ -16,7 +16,7 @@ from engine.formatting.numbers import format_seconds
 from engine.outcome import CheckOutcome, Outcome
 from engine.pipeline.log import STARTED
 from engine.scenarios import steps
-from engine.scenarios.alerts import collect_condition_facts
+from engine.scenarios.alerts.run_facts import collect_condition_facts
 from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import tell_dead_runs
 from engine.scenarios.interpreter import explain_skip
@@ -46,6 +46,12 @@ class AbortRequested(KeyboardInterrupt):
     """Somebody has asked the run to end, who is not at its terminal."""
 
 
+def require_no_abort(context: RunContext) -> None:
+    """Raise AbortRequested if somebody has asked the run of the context to end."""
+    if context.run is not None and (by := context.store.runs.find_abort_request(context.run)):
+        raise AbortRequested(f"aborted by {by}")
+
+
 class RunExecutor:
     """Executes each step and returns its result.
 
@@ -73,16 +79,15 @@ class RunExecutor:
         """Fail the step: neither running nor skipping it would be right, so the reporters say so."""
         return steps.fail_step(step, f"its run_condition cannot be evaluated: {reason}", context)
 
-    def skip(self, step: AnyStep, context: RunContext) -> StepResult:
+    def skip(self, step: AnyStep, context: RunContext, reason: str = "") -> StepResult:
         """Log that the step does not run."""
-        reason = explain_skip(step, "an earlier step FAILED")
+        reason = reason or explain_skip(step, "an earlier step FAILED")
         context.log.info(f"SKIPPED: {reason}")
         return StepResult(name=step.name, kind=step.kind, outcome=Outcome.SKIPPED, reason=reason)
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> StepResult:
         """Run the step once; apply `on_warning`."""
-        if context.run is not None and (by := context.store.runs.find_abort_request(context.run)):
-            raise AbortRequested(f"aborted by {by}")
+        require_no_abort(context)
         if attempt == 1:
             self._begun = context.clock()
             context.log.info(STARTED)

@@ -13,20 +13,15 @@ from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
 from engine.pipeline.log import LogFiles
 from engine.pipeline.mutes import find_idle_mutes
-from engine.scenarios.alerts import (
-    collect_condition_facts,
-    compose_messages,
-    deliver_waiting_messages,
-    list_events,
-    send_unrecorded_messages,
-    tell_unrecorded_end,
-    write_run_file,
-)
+from engine.scenarios.alerts.composition import compose_messages, tell_unrecorded_end
+from engine.scenarios.alerts.delivery import deliver_waiting_messages, send_unrecorded_messages
+from engine.scenarios.alerts.run_facts import collect_condition_facts, list_events
 from engine.scenarios.context import RunContext
 from engine.scenarios.dead_runs import describe_end, find_fire_reason, find_unfinished_step
 from engine.scenarios.interpreter import walk_scenario
 from engine.scenarios.result import Delivery, RunResult, StepResult
-from engine.scenarios.run_executor import AbortRequested, RunExecutor, RunTimedOut
+from engine.scenarios.run_executor import AbortRequested, RunExecutor, RunTimedOut, require_no_abort
+from engine.scenarios.run_file import write_run_file
 from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id
 
 
@@ -117,6 +112,7 @@ def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
             finished.append(step)
             deliveries += step.deliveries
             context.store.runs.add_step(begun.id, _make_step_record(step))  # at once: a killed run keeps its steps
+        require_no_abort(context)  # asked during the last step
         outcome = worst_outcome(step.outcome for step in finished)
     except RunTimedOut as timeout:
         stopped = timeout

@@ -1,11 +1,11 @@
 """Selects the scenarios that `engine run` runs, and makes the default one of a project without scenarios."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec
-from engine.spec.resources.scenarios import BuildStep, RunChecksStep, Scenario
+from engine.spec.resources.scenarios import AnyStep, BuildStep, RunChecksStep, Scenario
 
 DEFAULT_SCENARIO = "default"
 """Name of the scenario of a project that declares none: it builds every evaluation store and runs every check."""
@@ -54,6 +54,18 @@ def resolve_scenario(project: ProjectSpec, name: str) -> Scenario:
     return project.scenarios[name] if name in project.scenarios else _make_default_scenario(project)
 
 
+def list_preconditions(project: ProjectSpec, scenario: str, step: AnyStep) -> Collection[str] | None:
+    """Return the names of the steps that must not have FAILED for one without a run_condition; None for all before it.
+
+    What fails in the default scenario does not keep other stores from being built and checked.
+    """
+    return None if scenario in project.scenarios else [_name_build(target) for target in step.targets]
+
+
+def _name_build(target: str) -> str:
+    return f"build {target}"
+
+
 def _make_default_scenario(project: ProjectSpec) -> Scenario:
     models = [] if project.evaluation_stores else list(project.models)
     builds = [*models, *project.evaluation_stores]
@@ -61,7 +73,7 @@ def _make_default_scenario(project: ProjectSpec) -> Scenario:
     checked += [name for name, dataset in project.datasets.items() if dataset.checks]
     return Scenario(
         steps=[
-            *(BuildStep(name=f"build {name}", target=name) for name in builds or project.datasets),
+            *(BuildStep(name=_name_build(name), target=name) for name in builds or project.datasets),
             *(RunChecksStep(name=f"check {name}", target=name) for name in checked),
         ]
     )

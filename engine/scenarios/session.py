@@ -22,14 +22,12 @@ from engine.pipeline.log import LogLine, RunLog
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult
 from engine.spec import ProjectSpec
-from engine.spec.displayed_metrics import list_displayed_metrics
+from engine.spec.metrics.displayed import list_displayed_metrics
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
-from engine.store.state_copy import can_write, copy_state, open_for_reading
-from engine.store.state_folder import resolve_state_folder
-from engine.store.state_location import locate_state
-from engine.store.suppositions import open_supposing
+from engine.store.state.folder import resolve_state_folder
+from engine.store.state.location import locate_state
 from engine.views.store_view import StoreView, describe_store
 
 if TYPE_CHECKING:
@@ -293,13 +291,22 @@ def open_state(
         stack.push(_mask_exception(secrets))
         location = locate_state(project, environ, state)
         if mode == "plan":
+            from engine.store.state.suppositions import open_supposing
+
             store = stack.enter_context(open_supposing(location, now=clock))
         elif state is None and mode == "dry run":
+            from engine.store.state.temporary_copy import copy_state
+
             store = stack.enter_context(Store.open(stack.enter_context(copy_state(location)), now=clock))
-        elif not reading or can_write(location):
+        elif not reading:
             store = stack.enter_context(Store.open(location, now=clock))
         else:
-            store = stack.enter_context(open_for_reading(location, now=clock))
+            from engine.store.state.temporary_copy import can_write, open_for_reading
+
+            if can_write(location):
+                store = stack.enter_context(Store.open(location, now=clock))
+            else:
+                store = stack.enter_context(open_for_reading(location, now=clock))
         if lost := store.describe_lost_history():
             log.warning(f"state folder {resolve_state_folder(project)}: {lost}")
         if migration := store.database.migration:

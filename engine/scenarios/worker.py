@@ -22,7 +22,7 @@ from engine.pipeline.actions import FrozenModel
 from engine.pipeline.log import LogFiles, LogLine
 from engine.scenarios import steps
 from engine.scenarios.context import RunContext
-from engine.scenarios.preload import prove_revision
+from engine.scenarios.preload.proofs import prove_revision
 from engine.scenarios.release import describe_release
 from engine.scenarios.requests import (
     CallReply,
@@ -52,7 +52,7 @@ from engine.spec import ProjectSpec, load
 from engine.spec.secrets import Secrets
 from engine.store import LockBusy, utc_now
 from engine.store.locks import SERVER_LOCK, Locks
-from engine.store.state_folder import resolve_state_folder
+from engine.store.state.folder import resolve_state_folder
 
 Send = Callable[[FrozenModel], None]
 

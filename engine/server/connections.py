@@ -16,7 +16,7 @@ EXTENSION = "engine.extend_exchange"
 
 
 def extend_exchange(request: Request, seconds: float) -> None:
-    """Let the exchange of a request take so many seconds from now on: uploads and streams of events take long."""
+    """Extend the time limit of a request, in seconds from now: uploads and streams of events take long."""
     extend = request.scope.get(EXTENSION)
     if extend is not None:
         extend(seconds)

@@ -145,7 +145,7 @@ def _describe_state(store: Store, spec: ProjectSpec | None, now: datetime) -> di
         ],
         "undelivered": [
             {name: value for name, value in one._asdict().items() if name != "due"}
-            for one in store.outbox.summarise_undelivered()
+            for one in store.outbox.summarize_undelivered()
         ],
         "paused": [
             {"scenario": one.scenario, "until": one.until, "by": one.by, "reason": one.reason}

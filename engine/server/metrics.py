@@ -31,7 +31,7 @@ from engine.server.run_counts import SECONDS_BOUNDS, RunCounts
 from engine.server.status_metrics import StatusCollector
 from engine.service.control import ServedProject, ServerControl
 from engine.spec import ProjectSpec
-from engine.spec.displayed_metrics import list_displayed_metrics
+from engine.spec.metrics.displayed import list_displayed_metrics
 from engine.store import FireState, Store
 from engine.store.node import Node
 
@@ -221,7 +221,7 @@ class _Families:
 
 
 class _StateFamilies:
-    """What is read from the state of a project, all of it before any is added: an error leaves nothing half told."""
+    """What is read from the state of a project, all of it before any is added: after an error, none of it is shown."""
 
     def __init__(self, project: ServedProject, store: Store) -> None:
         self._name = shorten_label(project.name)
@@ -230,7 +230,7 @@ class _StateFamilies:
         self._open = store.fires.list_open()
         self._failing = {(one.scenario, one.trigger) for one in list_failing_triggers(store, project.spec)}
         self._paused = {pause.scenario for pause in store.pauses.list_active()}
-        self._undelivered = {one.channel: one for one in store.outbox.summarise_undelivered()}
+        self._undelivered = {one.channel: one for one in store.outbox.summarize_undelivered()}
         self._evaluations = {}
         self._outcomes = {}
         for name in project.spec.evaluation_stores if project.spec else ():

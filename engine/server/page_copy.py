@@ -82,7 +82,7 @@ class PageCopy:
 
 
 def copy_pages(spec: ProjectSpec, store: Store, folder: Path, most: int = MOST_PAGES) -> PageCopy:
-    """Write the pages of a project into a folder; `index.html` is how it stands.
+    """Write the pages of a project into a folder; `index.html` shows its status.
 
     Raises
     ------

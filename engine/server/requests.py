@@ -139,13 +139,13 @@ class ProjectRequests:
             raise AnswerError(409, f"the run has ended {run.outcome} already")
         by = _read_name(request, body)
         started_here = self.control.abort_run(request.path_params["project"], run.id, by)
-        if not started_here and not store.runs.request_abort(run.id, by):  # another process looks before its next step
+        if not started_here and not store.runs.request_abort(run.id, by):
             message = "the process of the run has died, or is on another host"
             help_ = (
                 f"{run.who} has started it: end it there, with Ctrl-C. If it has died, the next run marks it ABORTED"
             )
             raise AnswerError(409, message, help_)
-        return build_answer({"aborting": run.id}, 202)
+        return build_answer({"aborting": run.id, "ends": "at once" if started_here else "after its step"}, 202)
 
     def pause_scenario(self, request: Request, body: Mapping[str, Any]) -> Response:
         """Pause the triggers of a scenario."""

@@ -1,4 +1,4 @@
-"""How what a server serves stands: four answers for each deployment, three for a project that is not a deployment."""
+"""The status of what a server serves: four answers for each deployment, three for a project that is not deployed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ NOT_SERVED = "this server does not serve it yet"
 
 
 def describe_deployed(row: DeploymentRow, node: Node, control: ServerControl, now: datetime) -> ProjectStatus:
-    """Return how a deployment of a node stands."""
+    """Return the status of a deployment of a node."""
     served = find_served(row.name, node, control)
     return _describe(row.name, describe_found(row.name, "", find_deployed(node, row.name)), served, now)
 
@@ -28,7 +28,7 @@ def find_served(deployment: str, node: Node, control: ServerControl) -> ServedPr
 
 
 def describe_served(control: ServerControl, node: Node | None, now: datetime) -> Iterator[tuple[str, ProjectStatus]]:
-    """Yield how all stands that a server serves, by the names of projects; of a node, all its deployments.
+    """Yield the status of each project that a server serves, by name; of a node, that of each deployment.
 
     Parameters
     ----------

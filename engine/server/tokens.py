@@ -15,7 +15,7 @@ TOKEN_LENGTH = 32
 
 
 class RefusedTokenError(Exception):
-    """A token that does not count. Why is told to those who run the server, and not to whoever has sent it."""
+    """A token that is not valid. The reason is told to those who run the server, not to whoever has sent the token."""
 
 
 class TokenCheck(Protocol):

@@ -35,7 +35,7 @@ def find_leader(folder: Path) -> Leader | None:
 
 
 class LeaderLock:
-    """The lock of a state folder that the server which serves it holds. Its file says what that server goes by."""
+    """The lock of a state folder that the server which serves it holds. Its file says which spec that server uses."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

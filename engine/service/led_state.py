@@ -9,8 +9,8 @@ from engine.service.project_triggers import ProjectTriggers
 from engine.spec import ProjectSpec
 from engine.store import Store
 from engine.store.schema import is_current_schema
-from engine.store.state_folder import resolve_state_folder
-from engine.store.state_location import locate_state
+from engine.store.state.folder import resolve_state_folder
+from engine.store.state.location import locate_state
 
 
 class LedState:
@@ -93,7 +93,7 @@ class LedState:
             self._lock.note_revision(project.revision_number)
 
     def close(self, seconds: float) -> None:
-        """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""
+        """Deliver what is due, for at most `seconds`, close the state, and let another server run the project."""
         self.triggers = None
         if self.threads is not None:
             self.threads.stop(seconds)

@@ -1,4 +1,4 @@
-"""How a project or a deployment stands: four answers, of which the worst counts.
+"""The status of a project or a deployment: four answers, of which the worst counts.
 
 They come from the spec and the store alone, so a server answers them without loading data.
 """
@@ -30,7 +30,7 @@ class StatusAnswer(FrozenModel):
 
 
 class ProjectStatus(FrozenModel):
-    """How a project, or a deployment of it, stands.
+    """The status of a project, or of a deployment of it.
 
     Attributes
     ----------

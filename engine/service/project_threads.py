@@ -89,7 +89,7 @@ class ProjectThreads:
         self._maintenance.set_busy(busy)
 
     def stop(self, seconds: float) -> None:
-        """Deliver what is due, for so many seconds at most, and end the threads."""
+        """Deliver what is due, for at most `seconds`, and end the threads."""
         until = time.monotonic() + seconds
         if self._heartbeat is not None:
             self._heartbeat.stop(min(SHORT_SECONDS, seconds))

@@ -116,7 +116,7 @@ class ProjectScheduler:
         return project.name if project.revision is None else f"{project.name}@{project.revision.deployment}"
 
     def describe(self) -> ServedProject:
-        """Return how the project stands now."""
+        """Return the status of the project."""
         return ServedProject(
             name=self.name,
             path=self.spec.path,
@@ -152,7 +152,7 @@ class ProjectScheduler:
         self._tell_triggers("served", f"served from {self.spec.path}")
 
     def close(self, seconds: float) -> None:
-        """Deliver what is due, for so many seconds at most, close the state, and let another server run the project."""
+        """Deliver what is due, for at most `seconds`, close the state, and let another server run the project."""
         self._probes.close()
         self._state.close(seconds)
 

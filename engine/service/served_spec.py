@@ -1,4 +1,4 @@
-"""A spec that a server goes by: as it was last valid, whatever has become of its files since."""
+"""The spec that a server uses: as it was last valid, even if its files have changed since."""
 
 import re
 import subprocess

@@ -306,7 +306,7 @@ class Server:
         self._tick_until(lambda: False, KILL_SECONDS)
 
     def _tick_until(self, is_over: Callable[[], bool], seconds: float) -> None:
-        """Tick until no run is at work, `is_over`, or so many seconds have passed."""
+        """Tick until no run is at work, `is_over`, or `seconds` have passed."""
         until = self._monotonic() + seconds
         while self._runs.active and not is_over() and self._monotonic() < until:
             self._tick()
@@ -330,7 +330,7 @@ class Server:
         return self._monotonic() - self._ticked
 
     def limit_runs(self, at_once: int) -> None:
-        """Let so many runs be at work at the same time from now on; those that are at work go on."""
+        """Limit the runs that are at work at the same time to `at_once`; those that are at work go on."""
         self._runs.at_once = at_once
 
     def is_draining(self) -> bool:

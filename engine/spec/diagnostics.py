@@ -5,8 +5,9 @@ a user sees all problems at once.
 """
 
 import json
+import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,11 @@ from engine.formatting.control_characters import escape_controls
 DiagnosticFormat = Literal["text", "json", "github"]
 TAB_WIDTH = 4
 LONGEST_LINE = 160
+
+SECRET_CODES = ("password", "secret-value")
+"""The codes of findings at whose position a secret stands in the spec."""
+
+_LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
 
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[36m", "off": "\x1b[0m"}
 
@@ -60,8 +66,10 @@ def render_diagnostics(
         return json.dumps([_diagnostic_to_dict(d) for d in diagnostics], ensure_ascii=False, indent=2)
     if form == "github":
         return "\n".join(_format_github_command(d) for d in diagnostics)
-    lines: dict[str, list[str]] = {}
-    return "\n".join(_format_text(d, lines, colour) for d in diagnostics)
+    found = list(diagnostics)
+    files = {at.file for one in found for at in (one.position, one.also) if at}
+    lines = {file: read_shown_lines(file, found) for file in files}
+    return "\n".join(_format_text(d, lines, colour) for d in found)
 
 
 def _diagnostic_to_dict(diagnostic: Diagnostic) -> dict[str, object]:
@@ -99,7 +107,7 @@ def _format_github_command(diagnostic: Diagnostic) -> str:
     )
 
 
-def _format_text(diagnostic: Diagnostic, lines: dict[str, list[str]], colour: bool) -> str:
+def _format_text(diagnostic: Diagnostic, lines: Mapping[str, list[str]], colour: bool) -> str:
     def paint(name: str, text: str) -> str:
         return f"{_COLOURS[name]}{text}{_COLOURS['off']}" if colour else text
 
@@ -118,10 +126,8 @@ def _format_text(diagnostic: Diagnostic, lines: dict[str, list[str]], colour: bo
     return "\n".join(out)
 
 
-def _format_excerpt(position: Position, lines: dict[str, list[str]], paint: Callable[[str], str]) -> list[str]:
+def _format_excerpt(position: Position, lines: Mapping[str, list[str]], paint: Callable[[str], str]) -> list[str]:
     """Return the source line and a line of carets below the position, or nothing if the line cannot be shown."""
-    if position.file not in lines:
-        lines[position.file] = read_source_lines(position.file)
     source = lines[position.file]
     if not 0 < position.line <= len(source) or not source[position.line - 1].strip():
         return []
@@ -139,8 +145,18 @@ def _format_excerpt(position: Position, lines: dict[str, list[str]], paint: Call
     ]
 
 
-def read_source_lines(file: str) -> list[str]:
-    """Return the lines of a spec file, or none if it cannot be read, which is then reported as another diagnostic."""
+def read_shown_lines(file: str, findings: Iterable[Diagnostic]) -> list[str]:
+    """Return the lines of a spec file, with stars in the place of logins in URLs and of the secrets that were found."""
+    lines = [_LOGIN_IN_URL.sub(lambda login: "*" * len(login[0]), line) for line in _read_lines(file)]
+    for at in (one.position for one in findings if one.code in SECRET_CODES):
+        if Path(at.file).absolute() == Path(file).absolute() and at.line <= len(lines):
+            line, start, end = lines[at.line - 1], at.column - 1, at.column - 1 + at.length
+            lines[at.line - 1] = line[:start] + "*" * len(line[start:end]) + line[end:]
+    return lines
+
+
+def _read_lines(file: str) -> list[str]:
+    """Return the lines of a file, or none if it cannot be read, which is then reported as another diagnostic."""
     try:
         path = Path(file)
         if not path.is_file():

@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
 
 from engine.spec import reference_page
-from engine.spec.metric_catalogue import METRICS
+from engine.spec.metrics.catalogue import METRICS
 from engine.spec.resources.node import NodeResource
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource

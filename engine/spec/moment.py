@@ -87,7 +87,7 @@ def list_fire_values(previous: datetime, changed: Sequence[str]) -> Mapping[str,
 
 
 def add_months(day: D, months: int) -> D:
-    """Return the same day so many months later; the last one of a month that has no such day.
+    """Return the same day a number of months later; in a month that has no such day, its last one.
 
     Raises
     ------

@@ -180,16 +180,3 @@ def locate_duckdb_file(project: ProjectSpec, name: str) -> Path:
     if not isinstance(declared, DuckdbConnection):
         raise TypeError(f"connection {name} is not a database")
     return project.check_path(project.folder_of("connections", name) / declared.path)
-
-
-def describe_connection(project: ProjectSpec, name: str) -> str:
-    """Return the declaration of a connection with the present values of the variables in it, and without secrets."""
-    declared = project.connections[name]
-    options: dict[str, str] = getattr(declared, "options", {})
-    used = {
-        one.parts[0]: project.names.get(one.parts[0])
-        for text in (getattr(declared, "url", ""), *options.values())
-        for one in find_references(text)
-        if one.parts[:1] != ("secret",)
-    }
-    return f"{declared.model_dump_json()} {used!r}"

@@ -170,8 +170,15 @@ class ProjectSpec:
         return digest_texts(*self._files.digests)
 
     def with_variables(self, values: Mapping[str, Value]) -> "ProjectSpec":
-        """Return the project with other values of its variables, validated again; raises SpecError."""
+        """Return the project with other values of its variables; raises SpecError.
+
+        It is validated again, unless the variables have these values already and none come from a request.
+        """
         overrides = {**self._overrides, **values}
+        present = {name: self.variables[name] for name in values if name in self.variables}
+        same = present == values and all(type(present[name]) is type(value) for name, value in values.items())
+        if same and not self._confined:
+            return replace(self, _overrides=overrides)
         return _load_project(self.path, self._files, overrides, self._environ, self.as_of, self._confined)
 
     def confine(self, names: Collection[str]) -> "ProjectSpec":

@@ -51,7 +51,7 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Return a text with all values masked, also the beginning of a value where a line ends inside it."""
-        return self._cut.sub(self._mask_cut_value, self._whole.sub(MASK, text))
+        return self._cut.sub(self._mask_cut_value, self._whole.sub(MASK, text)) if self._literals else text
 
     def _spellings(self) -> Iterator[str]:
         yield from self._literals
@@ -123,7 +123,11 @@ def redact_values(value: Any, redact: Redact) -> Any:
     if isinstance(value, list):
         return [redact_values(each, redact) for each in value]
     if isinstance(value, dict):
-        return {redact_values(key, redact): redact_values(each, redact) for key, each in value.items()}
+        # the numbers of a wide evaluation are many: for them there is no call
+        return {
+            redact_values(key, redact): each if isinstance(each, float) else redact_values(each, redact)
+            for key, each in value.items()
+        }
     return value
 
 

@@ -19,8 +19,9 @@ from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions.syntax import GRAMMAR
-from engine.spec.metric_catalogue import CHALLENGER_METRICS, METRICS, MetricDefinition
-from engine.spec.metric_names import is_estimate
+from engine.spec.metrics.catalogue import CHALLENGER_METRICS, METRICS
+from engine.spec.metrics.definition import MetricDefinition
+from engine.spec.metrics.lookup import is_estimate
 from engine.spec.moment import FIRE_NAMES
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS

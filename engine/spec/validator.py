@@ -5,10 +5,8 @@ Pydantic's own validation is not used: its errors name classes and union branche
 no positions in the file and no partial results, and compiling its schemas takes longer than everything else.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from engine.errors import Position
@@ -20,15 +18,15 @@ from engine.spec.files.missing_colons import suggest_colon
 from engine.spec.files.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode
 from engine.spec.key_aliases import hint_for_key, hint_for_kind
 from engine.spec.resolver import VariableResolver
-from engine.spec.resources.project import ProjectResource
+from engine.spec.resources.project import ProjectResource, Secret
 from engine.spec.resources.resource import Resource
+from engine.spec.value_hints import hint_for_text
 from engine.spec.value_types import (
     RAW_READINGS,
     ResourceKey,
     ValueType,
     list_keys,
     satisfies_constraint,
-    suggest_duration,
 )
 from engine.spec.variable_references import (
     INVALID,
@@ -149,9 +147,21 @@ class SpecValidator:
                 valid = False
             elif key != "kind" and not _is_empty_section(keys[key], entry.value):
                 values[key] = self.validate_node(keys[key].type, entry.value, (*path, key), entry.key.position)
+                if values[key] is None and keys[key].default is None:
+                    values[key] = self._require_value(entry)
                 valid = valid and values[key] is not INVALID
         valid = self._check_missing_keys(keys, node, at, explained) and valid
         return chosen.model_construct(None, **values) if valid else INVALID
+
+    def _require_value(self, entry: MapEntry) -> Invalid | None:
+        """Report a key whose variable is null: it would count as left out, which nobody would see."""
+        only = find_only_reference(entry.value.text) if isinstance(entry.value, ScalarNode) else None
+        if only is None:
+            return None
+        message = f'"{entry.key.text}" has no value: the variable "{".".join(only.parts)}" is null'
+        help_ = f'give it a value, or leave "{entry.key.text}" out'
+        self.findings.error(entry.value.position, "missing-key", message, help_)
+        return INVALID
 
     def _check_missing_keys(
         self, keys: Mapping[str, ResourceKey], node: MapNode, at: Position, explained: set[str]
@@ -248,25 +258,21 @@ class SpecValidator:
         help_ = None
         if isinstance(value, str) and " {" in (written := str(path[-1])) and value.endswith("}"):
             help_ = f"a colon is missing: write {written.replace(' {', ': {', 1)}: {value[:60]}"
+        elif type_.resources == (Secret,):  # the text may be the value itself, which no message repeats
+            message = f"{_describe_subject(path)} must be a mapping that says where the value is"
+            help_ = "write {env: NAME}, with the name of an environment variable, or {file: PATH}"
+            self.findings.error(node.position, "secret-value", message, help_)
+            return INVALID
         elif isinstance(value, str) and type_.resources and (colon := _suggest_colon_of(type_.resources, value)):
             help_ = colon
-        elif isinstance(value, str) and timedelta in type_.scalars and (duration := suggest_duration(value)):
-            help_ = f"write {duration}"
-        elif isinstance(value, str) and type_.literals:
-            near = find_similar(value, [str(word) for word in type_.literals])
-            help_ = f'did you mean "{near}"?' if near else None
         elif isinstance(value, bool) and type_.reading == "condition":
             help_ = USE_ALWAYS if value else USE_INACTIVE
         elif isinstance(value, bool) and str in type_.scalars:
             help_ = f'put it in quotes to make it text: "{node.text}"'
-        elif isinstance(value, str) and type_.items and not type_.scalars:
-            help_ = f"write it in brackets: [{value[:60]}]"
-        elif isinstance(value, str) and type_.resources and (key := _find_key_of_text(type_.resources[0], value)):
-            help_ = f"write {path[-1]}: {{{key}: {value[:60]}}}"
-        elif isinstance(value, str) and float in type_.scalars and re.fullmatch(r"[-+]?[0-9]+,[0-9]+", value):
-            help_ = f"write {value.replace(',', '.')}, with a point"
-        elif isinstance(value, str) and node.quote and not isinstance(read := parse_value(value), str):
-            help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
+        elif isinstance(value, str):
+            help_ = hint_for_text(type_, value, path[-1])
+            if help_ is None and node.quote and not isinstance(read := parse_value(value), str):
+                help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
         found = quote_value(value) + (f", the value of {node.text}" if find_only_reference(node.text) else "")
         return self._report_wrong_value(type_, node, path, found, help_)
 
@@ -346,16 +352,6 @@ def _suggest_colon_of(resources: tuple[type[Resource], ...], text: str) -> str |
     """Return the help for a text in place of a resource that begins with one of its keys, without a colon."""
     found = suggest_colon(text, {key for resource in resources for key in list_keys(resource)})
     return found[1] if found else None
-
-
-def _find_key_of_text(resource: type[Resource], text: str) -> str | None:
-    """Return the only key of a resource that a text, written in place of the resource, was probably meant for."""
-    keys = list_keys(resource)
-    chosen = [key for key, field_ in keys.items() if text in field_.type.literals and key != "kind"]
-    required = [key for key, field_ in keys.items() if field_.required]
-    if not chosen and len(required) <= 1:
-        chosen = [key for key in required or ["path"] if key in keys and str in keys[key].type.scalars]
-    return chosen[0] if len(chosen) == 1 else None
 
 
 def _describe_node(node: YamlNode) -> str:

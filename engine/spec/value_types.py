@@ -197,11 +197,12 @@ def satisfies_constraint(constraint: Constraint, value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ResourceKey:
-    """A key of a resource: its type, whether it must be given, and its text on the reference page."""
+    """A key of a resource: its type, whether it must be given, its text on the reference page, and its default."""
 
     type: ValueType
     required: bool
     description: str
+    default: object
 
 
 @cache
@@ -209,7 +210,7 @@ def list_keys(resource: type[Resource]) -> dict[str, ResourceKey]:
     """Return the keys of a resource, by the names that users write (`from`, not `from_`)."""
     return {
         info.alias or name: ResourceKey(
-            _parse_annotation(info.annotation, info.metadata), info.is_required(), info.description or ""
+            _parse_annotation(info.annotation, info.metadata), info.is_required(), info.description or "", info.default
         )
         for name, info in resource.model_fields.items()
     }

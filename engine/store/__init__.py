@@ -1,4 +1,10 @@
-"""The state of a project: evaluations, model versions, metric and check history, runs, outgoing messages, locks."""
+"""The state of a project: evaluations, model versions, metric and check history, runs, outgoing messages, locks.
+
+The records of triggers are imported when they are first used: a run that no trigger has started has none.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from engine.store.clock import utc_now
 from engine.store.evaluation_filter import EvaluationFilter
@@ -20,8 +26,12 @@ from engine.store.records.messages import (
 )
 from engine.store.records.models import ActiveModel, ModelVersion
 from engine.store.records.runs import Event, RunEnd, RunRecord, StepRecord
-from engine.store.records.triggers import OPEN_STATES, Fire, FireState, Pause, TriggerState
 from engine.store.store import Store
+
+if TYPE_CHECKING:
+    from engine.store.records.triggers import OPEN_STATES, Fire, FireState, Pause, TriggerState
+
+_LAZY_EXPORTS = {"OPEN_STATES", "Fire", "FireState", "Pause", "TriggerState"}
 
 __all__ = [
     "LONGEST_DELAY",
@@ -61,3 +71,13 @@ __all__ = [
     "shorten_id",
     "utc_now",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY_EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("engine.store.records.triggers"), name)

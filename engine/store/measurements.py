@@ -4,14 +4,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, true
+from sqlalchemy import ColumnElement, Row, func, insert, select, true
 
 from engine.evaluation.record import MetricValue
 from engine.store.databases.database import Database
 from engine.store.metrics import insert_metrics, read_metrics
-from engine.store.records.datasets import DatasetMeasurement
+from engine.store.records.datasets import DatasetMeasurement, unite_measurements
 from engine.store.records.evaluations import PastFacts
 from engine.store.tables import dataset_measurements, dataset_metrics
+
+_ROWS_AT_ONCE = 100
+"""Measurements that are read at once where it is not known how many are needed."""
+
+
+def read_content(dataset: str) -> ColumnElement[str]:
+    """Return the fingerprint of the content that a dataset had when it was measured; null if it was not recorded."""
+    content: ColumnElement[str] = dataset_measurements.c.facts["datasets", dataset, "fingerprint"].as_string()
+    return content
 
 
 class Measurements:
@@ -46,8 +55,9 @@ class Measurements:
 
     def find(self, dataset: str, fingerprint: str) -> tuple[dict[str, MetricValue], datetime] | None:
         """Return the metrics last measured on content with that fingerprint, and the moment of that, or None."""
-        found = self._read_measurements(dataset, dataset_measurements.c.fingerprint == fingerprint, last=1)
-        return found[0] if found else None
+        of = dataset_measurements.c
+        found = self._read_history(dataset, of.fingerprint == fingerprint, last=1)
+        return (dict(found[0].metrics), found[0].created) if found else None
 
     def list_facts(self, dataset: str, last: int) -> list[PastFacts]:
         """Return the facts behind the fingerprints of the `last` measurements, newest first."""
@@ -65,13 +75,19 @@ class Measurements:
             The fingerprint of the dataset's content.
         """
         of = dataset_measurements.c
-        measured = of.facts["datasets", dataset, "fingerprint"].as_string()
-        other = select(of.number).where(of.dataset == dataset, measured.is_distinct_from(content))
+        other = select(of.number).where(of.dataset == dataset, read_content(dataset).is_distinct_from(content))
         last_other = other.order_by(of.number.desc()).limit(1).scalar_subquery()
         query = select(of.number, of.created).where(of.dataset == dataset, of.number > func.coalesce(last_other, 0))
         with self._database.begin_read() as connection:
             found = connection.execute(query.order_by(of.number).limit(1)).first()
         return (found.number, found.created) if found else None
+
+    def find_newest(self, dataset: str) -> int | None:
+        """Return the number of the newest measurement of a dataset; None if there is none."""
+        query = select(func.max(dataset_measurements.c.number)).where(dataset_measurements.c.dataset == dataset)
+        with self._database.begin_read() as connection:
+            newest: int | None = connection.scalar(query)
+        return newest
 
     def list_earlier(
         self,
@@ -81,39 +97,50 @@ class Measurements:
         *,
         since: datetime | None = None,
         before: int | None = None,
-    ) -> list[tuple[dict[str, MetricValue], datetime]]:
-        """Return the `last` measurements by runs other than `run`, and all since a moment, each with when it was made.
+        same_data_once: bool = False,
+    ) -> list[DatasetMeasurement]:
+        """Return the `last` measurements by runs other than `run`, and all since a moment, oldest first.
 
-        They are in the order in which they were made; all of them without `last`. With `before`, only those of smaller
-        numbers.
+        Without `run`, those of all runs and outside of them; all without `last`. With `before`, only those of smaller
+        numbers. With `same_data_once`, the measurements of unchanged data are one, as `unite_measurements` makes it.
         """
         of = dataset_measurements.c
-        others = of.run.is_distinct_from(run) & (true() if before is None else of.number < before)
-        if since is not None:
-            recent = self._read_measurements(dataset, others & (of.created >= since), None)
-            if last is not None and len(recent) >= last:
-                return recent
-        return self._read_measurements(dataset, others, last)
+        others = true() if run is None else of.run.is_distinct_from(run)
+        others &= true() if before is None else of.number < before
+        return self._read_history(dataset, others, last, since, same_data_once=same_data_once)
 
-    def history(self, dataset: str) -> list[DatasetMeasurement]:
-        """Return all measurements of a dataset, oldest first."""
-        columns = (dataset_measurements.c[part] for part in ("number", "created", "run"))
-        query = select(*columns).where(dataset_measurements.c.dataset == dataset)
-        with self._database.begin_read() as connection:
-            rows = connection.execute(query.order_by(dataset_measurements.c.number)).all()
-            metrics = read_metrics(connection, dataset_metrics, "measurement", [row.number for row in rows])
-        return [DatasetMeasurement(row.created, row.run, metrics[row.number]) for row in rows]
+    def history(self, dataset: str, *, same_data_once: bool = False) -> list[DatasetMeasurement]:
+        """Return all measurements of a dataset, oldest first; see `list_earlier`."""
+        return self._read_history(dataset, true(), same_data_once=same_data_once)
 
-    def _read_measurements(
-        self, dataset: str, condition: ColumnElement[bool], last: int | None
-    ) -> list[tuple[dict[str, MetricValue], datetime]]:
-        chosen = (
-            select(dataset_measurements.c.number, dataset_measurements.c.created)
-            .where(dataset_measurements.c.dataset == dataset, condition)
-            .order_by(dataset_measurements.c.number.desc())
-            .limit(last)
+    def _read_history(
+        self,
+        dataset: str,
+        condition: ColumnElement[bool],
+        last: int | None = None,
+        since: datetime | None = None,
+        *,
+        same_data_once: bool = False,
+    ) -> list[DatasetMeasurement]:
+        of = dataset_measurements.c
+        query = (
+            select(of.number, of.created, of.run, read_content(dataset).label("content"))
+            .where(of.dataset == dataset, condition)
+            .order_by(of.number.desc())
         )
+        units: list[list[Row[Any]]] = []  # the newest first, also in each
         with self._database.begin_read() as connection:
-            rows = connection.execute(chosen).all()[::-1]
-            metrics = read_metrics(connection, dataset_metrics, "measurement", [row.number for row in rows])
-        return [(metrics[row.number], row.created) for row in rows]
+            with connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
+                for row in rows:
+                    if same_data_once and units and row.content is not None and row.content == units[-1][0].content:
+                        units[-1].append(row)
+                    elif last is None or len(units) < last or (since is not None and row.created >= since):
+                        units.append([row])
+                    else:
+                        break
+            numbers = [row.number for unit in units for row in unit]
+            metrics = read_metrics(connection, dataset_metrics, "measurement", numbers)
+        return [
+            unite_measurements([DatasetMeasurement(row.created, row.run, metrics[row.number]) for row in unit[::-1]])
+            for unit in units[::-1]
+        ]

@@ -2,7 +2,7 @@
 
 A sender claims a message for a limited time. If the sender is killed, its claim expires, so a message is neither lost
 nor sent by two processes at once. A crash between delivery and marking the message as sent sends it again: hence "at
-least once", and a stable id by which the receiver can recognise a repeat.
+least once", and a stable id by which the receiver can recognize a repeat.
 
 Messages of one reporter that wait for one channel are bounded: a channel that is down over a weekend must not send a
 hundred mails when it is back. `join_older_messages` keeps the newest ones whole and drops the older ones, and the
@@ -57,7 +57,7 @@ class Outbox:
         pending = outbox.c.state == MessageState.PENDING
         return self._list_messages(pending if run is None else pending & (outbox.c.run == run))
 
-    def summarise_undelivered(self) -> list[UndeliveredMessages]:
+    def summarize_undelivered(self) -> list[UndeliveredMessages]:
         """Return, by channel, the messages that have not arrived.
 
         No message is read, so that a channel which was down for a week costs no memory.

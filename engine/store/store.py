@@ -11,9 +11,10 @@ staging/, locks/                    unfinished folders, lock files
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import exists, select
 
@@ -26,24 +27,26 @@ from engine.store.databases.database import Database
 from engine.store.databases.errors import translate_errors
 from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
-from engine.store.fires import Fires
 from engine.store.folders import SUBFOLDERS, Folders
 from engine.store.kept_rows import KeptRowsRecords
 from engine.store.locks import Locks
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
 from engine.store.mutes import Mutes
-from engine.store.operation import Operation
 from engine.store.outbox import Outbox
-from engine.store.pauses import Pauses
 from engine.store.records.messages import MessageState, OutboxMessage
 from engine.store.reporter_states import ReporterStates
 from engine.store.run_ends import RunEnds
 from engine.store.runs import Runs
 from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
-from engine.store.state_location import PATIENCE_SECONDS, StateLocation, as_location
+from engine.store.state.location import PATIENCE_SECONDS, StateLocation, as_location
 from engine.store.tables import evaluations, model_versions, removals, unfinished_folders
+
+if TYPE_CHECKING:
+    from engine.store.fires import Fires
+    from engine.store.operation import Operation
+    from engine.store.pauses import Pauses
 
 
 class Store:
@@ -66,11 +69,29 @@ class Store:
         self.reporter_states = ReporterStates(database)
         self.mutes = Mutes(database)
         self.run_ends = RunEnds(database)
-        self.fires = Fires(database)
-        self.pauses = Pauses(database)
-        self.operation = Operation(database)
         self.kept_rows = KeptRowsRecords(database)
         self.file_hashes = FileHashCache(database)
+
+    @cached_property
+    def fires(self) -> "Fires":
+        """The fires of triggers; imported at the first use, as is all that only a server asks for."""
+        from engine.store.fires import Fires
+
+        return Fires(self.database)
+
+    @cached_property
+    def pauses(self) -> "Pauses":
+        """The pauses of scenarios."""
+        from engine.store.pauses import Pauses
+
+        return Pauses(self.database)
+
+    @cached_property
+    def operation(self) -> "Operation":
+        """What runs, and what has ended."""
+        from engine.store.operation import Operation
+
+        return Operation(self.database)
 
     def make_due(self, messages: Sequence[OutboxMessage]) -> None:
         """Let undelivered and refused messages be tried as soon as a server comes to them.

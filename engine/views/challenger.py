@@ -6,8 +6,9 @@ from typing import Literal
 
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.formatting.numbers import format_ends, format_figure, format_share
-from engine.spec.metric_catalogue import PERFORMANCE_METRICS
-from engine.spec.metric_names import MetricName, find_metric_definition
+from engine.spec.metrics.catalogue import PERFORMANCE_METRICS
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName
 from engine.views.metric_text import format_metric_name
 from engine.views.performance import LEADING_METRICS
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.spec import ProjectSpec
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.store import EvaluationFilter, MetricPoint, Store
 from engine.views.facts import EvaluationFacts
 

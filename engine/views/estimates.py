@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.formatting.numbers import format_figure, format_p_value, format_share
-from engine.spec.metric_catalogue import PERFORMANCE_METRICS
+from engine.spec.metrics.catalogue import PERFORMANCE_METRICS
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 from engine.views.performance import LEADING_METRICS
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from engine.evaluation.bounds import CheckBounds
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome
-from engine.spec.metric_catalogue import PERFORMANCE_METRICS
+from engine.spec.metrics.catalogue import PERFORMANCE_METRICS
 from engine.store import MetricPoint
 from engine.views.performance import LEADING_METRICS
 

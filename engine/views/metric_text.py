@@ -5,7 +5,8 @@ from functools import partial
 
 from engine.evaluation.record import MetricValue
 from engine.formatting.numbers import format_ends, format_figure, format_p_value, format_share
-from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName, parse_metric_name
 
 _USUAL_WORDS = {
     "r2": "R²",
@@ -27,13 +28,23 @@ _USUAL_WORDS = {
 
 def format_metric(metric: str, value: float | None) -> str:
     """Return the value of a metric in its unit."""
-    name = parse_metric_name(metric)
-    statistic = name.statistic if isinstance(name, MetricName) else metric
+    statistic = _find_statistic(metric)
     if statistic.startswith("fugacity") and value is not None:
         return f"{'+' if value > 0 else ''}{format_share(value)}"
     if statistic.endswith("_share") or statistic in ("predicted_share", "mape"):
         return format_share(value)
     return format_p_value(value) if statistic.endswith("_p") else format_figure(value)
+
+
+def format_metric_change(metric: str, change: float) -> str:
+    """Return how much larger a metric has become, in its unit, with its sign; a difference of p-values as a number."""
+    shown = format_figure(change) if _find_statistic(metric).endswith("_p") else format_metric(metric, change)
+    return shown if change <= 0 or shown.startswith("+") else f"+{shown}"
+
+
+def _find_statistic(metric: str) -> str:
+    name = parse_metric_name(metric)
+    return name.statistic if isinstance(name, MetricName) else metric
 
 
 def format_metric_interval(metric: str, measured: MetricValue) -> str:

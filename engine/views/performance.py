@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.spec.metric_catalogue import PERFORMANCE_METRICS
-from engine.spec.metric_names import MetricName, find_metric_definition
+from engine.spec.metrics.catalogue import PERFORMANCE_METRICS
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName
 
 LEADING_METRICS = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
 """The first of these metrics that has a value represents the performance, unless the store displays another."""

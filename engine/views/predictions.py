@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.evaluation.record import Evaluation
-from engine.spec.metric_names import MetricName, parse_metric_name
+from engine.spec.metrics.names import MetricName, parse_metric_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from engine.evaluation.bounds import AllowedValues, AppliedRange, CheckBounds
 from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome
-from engine.spec.metric_names import MetricDefinition, MetricName, find_metric_definition, parse_metric_name
+from engine.spec.metrics.definition import MetricDefinition
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName, parse_metric_name
 
 
 class ScaleZone(NamedTuple):

@@ -8,7 +8,8 @@ from engine.evaluation.record import Evaluation, MetricValue
 from engine.evaluation.segment_metrics import group_segment_metrics
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_figure
-from engine.spec.metric_names import MetricName, find_metric_definition, parse_metric_name
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName, parse_metric_name
 from engine.spec.segments import FOUND_SEGMENTS, read_found_condition
 from engine.views.metric_text import format_metric, format_metric_interval, format_metric_name
 from engine.views.performance import LEADING_METRICS

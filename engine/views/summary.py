@@ -11,7 +11,7 @@ from engine.formatting.lists import join_some, join_words
 from engine.formatting.numbers import format_figure, format_share
 from engine.models import describe_measured_rows
 from engine.outcome import CheckOutcome
-from engine.spec.metric_catalogue import PERFORMANCE_METRICS
+from engine.spec.metrics.catalogue import PERFORMANCE_METRICS
 from engine.views.challenger import describe_challenger
 from engine.views.columns import ColumnView
 from engine.views.estimates import describe_estimates

@@ -17,6 +17,7 @@ from engine.spec.resources.triggers import (
     IntervalTrigger,
     QueryChangedTrigger,
 )
+from engine.spec.rules.messages import CHILD_PREFIX
 from engine.store import Fire, Pause, RunRecord, Store, TriggerState
 
 
@@ -109,6 +110,13 @@ def describe_pause(pause: Pause) -> str:
     return f"paused {until} by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
 
 
+def name_starter(trigger: str) -> str:
+    """Return what started a run as a part of a sentence: by hand, by scenario Nightly, by the trigger every night."""
+    if trigger.startswith(CHILD_PREFIX):
+        return f"by {trigger}"
+    return {"manual": "by hand", "watch": "by engine watch"}.get(trigger, f"by the trigger {trigger}")
+
+
 def tell_fire(view: FireView) -> str:
     """Return a fire as a sentence: what was due, when, which try its run is, and how late it came."""
     fire = view.fire
@@ -116,7 +124,7 @@ def tell_fire(view: FireView) -> str:
     changed = f", because {', '.join(fire.changed)} changed" if fire.changed else ""
     attempt = f", attempt {fire.attempt}" if fire.attempt > 1 else ""
     return (
-        f"{fire.number}: trigger {fire.trigger} of {fire.scenario}, for {format_second(fire.scheduled)}{local}"
+        f"{fire.number}: {fire.scenario} {name_starter(fire.trigger)}, for {format_second(fire.scheduled)}{local}"
         f"{changed}{attempt}, {format_duration(view.late.total_seconds())} late"
     )
 

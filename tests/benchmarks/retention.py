@@ -19,8 +19,8 @@ from sqlalchemy import insert
 from engine import spec
 from engine.store import Store
 from engine.store.databases.sqlite import SqliteDatabase
-from engine.store.retention import prune_state
-from engine.store.state_size import describe_size
+from engine.store.retention.pruning import prune_state
+from engine.store.state.size import describe_size
 from engine.store.tables import (
     evaluation_details,
     evaluation_metrics,

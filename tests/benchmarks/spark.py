@@ -23,7 +23,7 @@ from timing import Cost, alone, cost, machine
 
 from engine import drift
 from engine.drift.profiles.column_passes import Feed
-from engine.drift.profiles.profile import read_batch_columns
+from engine.drift.profiles.profiling import read_batch_columns
 from engine.drift.profiles.samples import FrameSample
 from engine.drift.profiles.states import pack_state, unpack_state
 from engine.drift.spark.parts import pack_expressions

@@ -22,7 +22,7 @@ from engine.errors import SpecError
 from engine.models.fitted_model import FittedModel
 from engine.models.metrics.performance import measure_performance
 from engine.spec import load
-from engine.spec.metric_names import list_statistics
+from engine.spec.metrics.catalogue import list_statistics
 from engine.store import Store
 
 SPECS = Path(__file__).parents[2] / "specs"

@@ -146,7 +146,7 @@ def test_no_code_of_a_bundle_and_no_data_library_is_loaded_to_look_at_it(
 ) -> None:
     make_archive(tmp_path / "v1.zip")
     code = (
-        "import sys\nfrom engine.cli.verbs import app\napp(sys.argv[1:], standalone_mode=False)\n"
+        "import sys\nfrom engine.cli.command_line import app\napp(sys.argv[1:], standalone_mode=False)\n"
         "found = {'polars', 'numpy', 'sklearn', 'numba', 'skops', 'my_code'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {found}' if found else 0)"
     )

@@ -31,7 +31,7 @@ from scipy.stats import binomtest
 from sklearn import datasets
 
 from engine import spec
-from engine.cli import init
+from engine.cli.verbs import init
 from engine.data.inspection import inspect_file
 from engine.errors import EngineError, UsageError
 from engine.scenarios import scenario_selection, session

@@ -129,14 +129,14 @@ evaluation_stores:
                     compared += 1
                     wrong += round(evaluation.metrics[metric].value or 0, 3) != self.means.get(digest)
             for name in ("batch", "reference"):
-                for past, (metrics, _) in zip(
+                for past, measured in zip(
                     store.measurements.list_facts(name, 10_000),
                     reversed(store.measurements.list_earlier(name, None, last=10_000)),
                     strict=True,
                 ):
                     (digest,) = past.facts["datasets"][name]["files"].values()
                     compared += 1
-                    wrong += round(metrics["mean.x"].value or 0, 3) != self.means.get(digest)
+                    wrong += round(measured.metrics["mean.x"].value or 0, 3) != self.means.get(digest)
         return compared, wrong
 
 

@@ -13,6 +13,7 @@ version: 1
 project: p
 channels: {ops: {kind: file, path: outbox}}
 scenarios:
+  last: {steps: [{name: "the only one", kind: python, function: "m:wait"}]}
   child: {steps: [{name: first, kind: python, function: "m:wait"}, {name: second, kind: python, function: "m:never"}]}
   all:
     steps: [{name: run child, kind: run_scenario, scenario: child}, {name: after, kind: python, function: "m:never"}]
@@ -32,33 +33,47 @@ def never():
 """
 
 
-def test_a_run_ends_before_its_next_step_when_somebody_asks_for_it(tmp_path: Path) -> None:
-    (tmp_path / "p.yaml").write_text(SPEC)
-    (tmp_path / "m.py").write_text(MODULE)
+def abort(folder: Path, run: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([ENGINE, "abort", "p.yaml", run], cwd=folder, capture_output=True, text=True, check=False)
 
-    def abort(run: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [ENGINE, "abort", "p.yaml", run], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
 
+def abort_at_first_step(folder: Path, scenario: str) -> tuple[str, subprocess.CompletedProcess[str], int, str]:
+    """Return the id of a run that was aborted at its first step, the answer, and the run's exit code and log."""
+    (folder / "p.yaml").write_text(SPEC)
+    (folder / "m.py").write_text(MODULE)
     running = subprocess.Popen(
-        [ENGINE, "run", "p.yaml", "all"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [ENGINE, "run", "p.yaml", scenario], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        while not (tmp_path / "began").exists() and running.poll() is None:
+        while not (folder / "began").exists() and running.poll() is None:
             time.sleep(0.05)
-        with Store.open(tmp_path / ".engine" / "p") as store:
-            run = next(one for one in store.runs.list_running() if one.scenario == "all")
-        asked = abort(run.id)
-        (tmp_path / "go").touch()
+        with Store.open(folder / ".engine" / "p") as store:
+            run = next(one for one in store.runs.list_running() if one.scenario == scenario)
+        asked = abort(folder, run.id)
+        (folder / "go").touch()
         _, log = running.communicate(timeout=60)
     finally:
         running.kill()
-    assert (asked.returncode, "it ends before its next step" in asked.stdout) == (0, True), asked
-    assert (running.returncode, "child ABORTED: this run was aborted by " in log) == (130, True), log
+    return run.id, asked, running.returncode, log
+
+
+def test_a_run_ends_before_its_next_step_when_somebody_asks_for_it(tmp_path: Path) -> None:
+    run, asked, code, log = abort_at_first_step(tmp_path, "all")
+    assert (asked.returncode, "it ends when the step at work, 'run child', has ended" in asked.stdout) == (0, True), (
+        asked
+    )
+    assert (code, "child ABORTED: this run was aborted by " in log) == (130, True), log
     assert not (tmp_path / "went on").exists()
     with Store.open(tmp_path / ".engine" / "p") as store:
         assert [one.outcome for one in store.runs.history()] == ["ABORTED", "ABORTED"]
-        assert [one.state for one in store.outbox.list_of_run(run.id)] == ["SENT"]
-    again = abort(run.id)
-    assert (again.returncode, f"run {run.id} has ended ABORTED already" in again.stderr) == (2, True)
+        assert [one.state for one in store.outbox.list_of_run(run)] == ["SENT"]
+    again = abort(tmp_path, run)
+    assert (again.returncode, f"run {run} has ended ABORTED already" in again.stderr) == (2, True)
+
+
+def test_a_run_that_is_asked_to_end_at_its_last_step_is_aborted_too(tmp_path: Path) -> None:
+    run, asked, code, log = abort_at_first_step(tmp_path, "last")
+    assert "it ends when the step at work, 'the only one', has ended" in asked.stdout
+    assert (code, "Steps that it had finished: the only one SUCCESS." in log) == (130, True), log
+    with Store.open(tmp_path / ".engine" / "p") as store:
+        assert [(one.id, one.outcome) for one in store.runs.history()] == [(run, "ABORTED")]

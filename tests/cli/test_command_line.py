@@ -67,7 +67,7 @@ def _files(tmp_path: Path) -> None:
     )
 
 
-def test_help_and_version(engine: Engine) -> None:
+def test_help_lists_the_verbs_and_version_prints_one(engine: Engine) -> None:
     told = engine("--help")
     assert told.returncode == 0
     for verb in ("validate", "render", "schema", "run"):
@@ -153,7 +153,7 @@ def test_render_masks_secrets_and_fills_variables(engine: Engine, tmp_path: Path
         (("checked.yaml", "--var", "least=9", "--var", "soft=9", "--fail-on", "never"), 0),
     ],
 )
-def test_exit_codes(arguments: tuple[str, ...], code: int, engine: Engine) -> None:
+def test_the_exit_code_tells_how_runs_ended(arguments: tuple[str, ...], code: int, engine: Engine) -> None:
     told = engine("run", *arguments)
     assert told.returncode == code, told.stdout + told.stderr
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from sklearn import datasets
 
 from engine import spec
-from engine.cli import init
+from engine.cli.verbs import init
 from engine.errors import DataError, UsageError
 from engine.scenarios import scenario_selection, session
 from engine.scenarios.result import RunResult, exit_code
@@ -653,7 +653,7 @@ def test_halves_of_a_shipped_table_do_not_alarm(name: str, tmp_path: Path) -> No
         assert run.outcome == "SUCCESS"
 
 
-def test_what_is_recognised_is_declared_for_later_files_and_told(tmp_path: Path) -> None:
+def test_what_is_recognized_is_declared_for_later_files_and_told(tmp_path: Path) -> None:
     rows = "".join(f"{1000 + i:,}.50 EUR;{i % 28 + 1:02}.02.2025;{'NA' if i % 9 else i};caf\xe9\n" for i in range(99))
     (tmp_path / "a.csv").write_text("umsatz;datum;n;ort\n" + rows, encoding="cp1252")
     told = engine(tmp_path, "init", "watch", "--data", "a.csv")

@@ -41,6 +41,16 @@ datasets:
 evaluation_stores:
   watched: {dataset: rows, reference: {kind: rolling, last: 3}, checks: {few drift: {metric: data_drift, max: 1}}}
 """
+KEPT = """\
+version: 1
+project: kept
+connections: {here: {kind: file, root: .}}
+datasets:
+  rows: {kind: python, function: "made:rows", materialize: {connection: here, path: rows.parquet}}
+scenarios:
+  daily: {steps: [{name: make, kind: build, target: rows}]}
+run: [daily]
+"""
 ANALYSIS = {"numba", "sklearn", "scipy", "skops"}
 DATA = {"polars", "numpy", "sqlalchemy", "alembic", *ANALYSIS}
 OTHERS = {
@@ -85,7 +95,7 @@ def test_help_loads_no_language_and_no_data_library(folder: Path) -> None:
 def test_a_verb_loads_no_other_verb(folder: Path) -> None:
     loaded = list_loaded(folder, ["validate", "--help"])
     assert {
-        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.{one}" in loaded
+        one for one in ("plan", "run", "serve", "show", "deploy", "drill") if f"engine.cli.verbs.{one}" in loaded
     } == set()
     assert loaded & {*DATA, *OTHERS, "yaml"} == set()
 
@@ -112,20 +122,48 @@ def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_comp
     unused = (
         "engine.bundles",
         "engine.cli.verdicts",
+        "engine.connections.duckdb",
+        "engine.connections.object_store",
+        "engine.connections.postgresql",
         "engine.data.databases.reading",
         "engine.data.metrics",
+        "engine.data.segments",
         "engine.data.spark.reading",
         "engine.drift.reading.alignment",
         "engine.evaluation.custom_metrics",
+        "engine.evaluation.evaluation_identity",
         "engine.notifications.mail",
+        "engine.notifications.message_document",
+        "engine.pipeline.batch_measurement",
+        "engine.pipeline.reference_profiles",
         "engine.pipeline.reports",
         "engine.scenarios.plan",
         "engine.scenarios.process",
+        "engine.scenarios.update_process",
+        "engine.spec.opened_connections",
+        "engine.spec.opened_paths",
+        "engine.spec.sql.statements",
+        "engine.spec.urls.smtp_url",
         "engine.store.databases.postgresql",
+        "engine.store.fires",
+        "engine.store.records.triggers",
+        "engine.store.state.suppositions",
+        "engine.store.state.temporary_copy",
         "engine.views.charts",
         "engine.views.report",
     )
     assert [one for one in unused if one in again or find_spec(one) is None] == []
+
+
+def test_an_unchanged_run_on_kept_rows_loads_nothing_that_reads_texts_or_guesses_types(folder: Path) -> None:
+    (folder / "spec.yaml").write_text(KEPT)
+    (folder / "made.py").write_text(
+        "import polars\n\ndef rows():\n    return polars.DataFrame({'day': ['2026-01-02']})\n"
+    )
+    reading = {f"engine.data.{name}" for name in ("csv_faults", "file_datasets", "read_faults", "text_columns")}
+    reading |= {f"engine.drift.reading.{name}" for name in ("csv_files", "sources", "text_readings")}
+    assert list_loaded(folder, ["run", "spec.yaml"]) >= {"engine.data.text_columns", "engine.drift.reading.csv_files"}
+    assert list_loaded(folder, ["run", "spec.yaml"]) & reading == set()
 
 
 def test_an_unchanged_run_that_sends_a_mail_loads_no_templates(folder: Path) -> None:

@@ -125,7 +125,10 @@ def test_a_mute_is_ended_replaced_and_kept_in_the_history(engine: Engine) -> Non
     assert mute(engine, until="2030-07-01").returncode == 0
     assert engine("unmute", "p.yaml", "t", "enough rows").stdout == "t: check 'enough rows' counts again\n"
     again = engine("unmute", "p.yaml", "t", "enough rows")
-    assert (again.returncode, again.stderr) == (2, "engine: error: t 'enough rows' is not muted; no check is\n")
+    assert (again.returncode, again.stderr) == (
+        2,
+        "engine: error: check 'enough rows' of t is not muted; no check is muted\n",
+    )
     assert engine("run", "p.yaml").returncode == 1
     rows = list(csv.DictReader(io.StringIO(engine("mute", "p.yaml", "--list", "--format", "csv").stdout)))
     assert [row["state"].startswith("ended by ada@") for row in rows] == [True, True]

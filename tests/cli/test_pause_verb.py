@@ -52,8 +52,8 @@ FIRES = """\
 number  scheduled (UTC)   in its zone             scenario  trigger  state      run       outcome  attempt  into  late        reason  changed
      1  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   night    DONE       00c0ffee  SUCCESS        2     -  4 min 12 s
      2  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   night    SKIPPED    -         -              1     -  3.0 s       missed
-     3  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   fresh    COALESCED  -         -              1     1  0.0 s       -       t, u
-     4  2026-10-25 00:30  2026-10-25 02:30+02:00  gone      gone     WAITING    -         -              1     -  0.0 s
+     3  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   fresh    COALESCED  -         -              1     1  0 s         -       t, u
+     4  2026-10-25 00:30  2026-10-25 02:30+02:00  gone      gone     WAITING    -         -              1     -  0 s
 """  # noqa: E501
 AT = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 """Half past two in Berlin, for the first time in that night."""
@@ -247,8 +247,8 @@ def test_fires_are_told_with_their_run_and_how_late_it_came(engine: Engine, stor
     rows = list(csv.DictReader(io.StringIO(engine("show", "p.yaml", "--fires", "--format", "csv").stdout)))
     assert (rows[2]["state"], rows[2]["into"], rows[2]["changed"]) == ("COALESCED", "1", "t, u")
     assert (
-        "   fire     1: trigger night of nightly, for 2026-10-25 00:30:00 UTC (2026-10-25 02:30+02:00 Europe/Berlin), "
-        "attempt 2, 4 min 12 s late\n"
+        "   fire     1: nightly by the trigger night, for 2026-10-25 00:30:00 UTC "
+        "(2026-10-25 02:30+02:00 Europe/Berlin), attempt 2, 4 min 12 s late\n"
     ) in engine("show", "p.yaml", "--run", "00c0ffee").stdout
     told = json.loads(engine("show", "p.yaml", "--run", "00c0ffee", "--format", "json").stdout)
     assert (told["fire"], told["answers"]["fire"]["key"]) == (1, "cron:1")

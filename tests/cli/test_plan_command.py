@@ -84,6 +84,14 @@ def test_a_plan_reads_like_this(engine: Engine, tmp_path: Path) -> None:
     ]
 
 
+def test_a_line_of_a_plan_that_is_wrapped_keeps_its_blanks(engine: Engine, tmp_path: Path) -> None:
+    condition = " || ".join(f"outcome == '{word}'" for word in ("WARNING", "FAILED", "ABORTED") * 4)
+    edit(tmp_path, "outcome == 'WARNING'", condition)
+    lines = engine("plan", "spec.yaml").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert condition in " ".join(line.strip() for line in lines)
+
+
 def test_a_plan_as_json(engine: Engine, tmp_path: Path) -> None:
     engine("run", "spec.yaml")
     edit(tmp_path, "min: 0", "min: 1")

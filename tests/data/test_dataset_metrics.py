@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.data import Table, compute_dataset_metrics
 from engine.data.metrics import MAX_VALUES_HELD
 from engine.errors import DataError
-from engine.spec.metric_names import list_statistics
+from engine.spec.metrics.catalogue import list_statistics
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 OTHERS = ("row_count", "column_count", "repeated_share", "age")

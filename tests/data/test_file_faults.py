@@ -36,7 +36,7 @@ def says(message, *parts):
         at = found + len(part)
 
 
-def test_no_such_file(project, tmp_path):
+def test_a_missing_file_is_told_with_the_files_there_are(project, tmp_path):
     (tmp_path / "transactions.csv").write_text("a\n1\n")
     says(
         failure(project, {"path": "transaction.csv"}),
@@ -46,11 +46,11 @@ def test_no_such_file(project, tmp_path):
     )
 
 
-def test_no_such_folder(project):
+def test_a_missing_folder_is_named(project):
     says(failure(project, {"path": "nowhere/t.csv"}), "there is no file", "nowhere/t.csv", "no folder", "nowhere")
 
 
-def test_nothing_matches(project, tmp_path):
+def test_a_pattern_that_matches_nothing_is_named(project, tmp_path):
     (tmp_path / "q1.csv").write_text("a\n1\n")
     says(failure(project, {"path": "*.parquet"}), "dataset 't': no file matches", "*.parquet")
 
@@ -63,7 +63,7 @@ def test_a_folder_without_data(project, tmp_path):
     )
 
 
-def test_no_permission(project, open_folder, as_nobody):
+def test_a_file_without_permission_is_named(project, open_folder, as_nobody):
     (open_folder / "t.csv").write_text("a\n1\n")
     (open_folder / "t.csv").chmod(0)
     datasets = project({"t": {"path": f"{open_folder}/t.csv"}})
@@ -80,7 +80,7 @@ def test_a_link_to_nothing(project, tmp_path):
     )
 
 
-def test_a_pipe(project, tmp_path):
+def test_a_pipe_is_refused(project, tmp_path):
     os.mkfifo(tmp_path / "t.csv")
     says(failure(project, {"path": "t.csv"}), "t.csv is not a regular file")
 
@@ -114,7 +114,7 @@ def corrupt(content: bytes, how: str) -> bytes:
 
 @pytest.mark.parametrize("how", ["truncated", "half", "zeroed", "footer", "text"])
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])
-def test_a_damaged_file(project, tmp_path, ending, how):
+def test_a_damaged_file_is_named(project, tmp_path, ending, how):
     FRAME.write_parquet(tmp_path / "1.parquet") if ending == "parquet" else FRAME.write_ipc(tmp_path / "1.arrow")
     content = (tmp_path / f"1.{ending}").read_bytes()
     (tmp_path / f"2.{ending}").write_bytes(corrupt(content, how))
@@ -287,7 +287,7 @@ def test_a_file_that_vanishes_after_it_was_opened(project, tmp_path):
         table.frame.collect()
 
 
-def test_no_such_dataset(project):
+def test_an_unknown_dataset_is_named(project):
     datasets = project({"transactions": {"path": "t.csv"}})
     with pytest.raises(DataError, match=r"there is no dataset 'transaction'; did you mean 'transactions'\?"):
         datasets.open("transaction")

@@ -202,7 +202,7 @@ def test_a_csv_in_another_encoding_or_with_other_line_ends(project, tmp_path):
 def test_lines_in_front_of_the_header_are_skipped_where_that_is_declared(project, tmp_path):
     (tmp_path / "t.csv").write_text("# exported\n# by hand\na,b\n1,2\n# end\n3,x\n")
     assert 'line 1 is a comment: declare csv: {comment: "#"}' in refusal(project, path="t.csv")
-    assert read(project, path="t.csv", csv={"comment": "#"})[0].rows() == [("1", "2"), ("3", "x")] or True
+    assert read(project, path="t.csv", csv={"comment": "#"})[0].rows() == [(1, "2"), (3, "x")]
     (tmp_path / "t.csv").write_text("Report of May\na,b\n1,2\n3\n")
     assert "declare csv: {skip_lines: 1}" in refusal(project, path="t.csv")
     assert "t.csv, line 4 has 1 field" in refusal(project, path="t.csv", csv={"skip_lines": 1})

@@ -63,7 +63,11 @@ def test_parts_are_united_where_no_value_changes(project, tmp_path, write, first
         (series([1]), series(["x"]), "is integer in {0} and text in {1}"),
         (series([True]), series([0, 2]), "is boolean in {0} and integer in {1}"),
         (series([date(2024, 1, 1)]), series([1.5]), "is date in {0} and number in {1}"),
-        (series([NOON.replace(tzinfo=None)]), series([NOON]), "is datetime in {0} and datetime in {1}"),
+        (
+            series([NOON.replace(tzinfo=None)]),
+            series([NOON]),
+            "is datetime without a time zone in {0} and datetime in {1}",
+        ),
         (series([[1]]), series([1]), "is List(Int64) in {0} and integer in {1}"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Rows are recognised whatever type holds their values, and counted as often as they occur."""
+"""Rows are recognized whatever type holds their values, and counted as often as they occur."""
 
 from collections import Counter
 from datetime import UTC, date, datetime

@@ -8,6 +8,7 @@ import pytest
 
 from engine.data import column_type
 from engine.data.fingerprints import hash_frame
+from engine.errors import DataError
 
 from .conftest import OpenDatasets
 from .postgres_server import Database
@@ -125,7 +126,7 @@ def test_a_decimal_that_no_number_holds_is_an_error_that_names_its_column(
     open_tables: OpenDatasets, database: Database
 ) -> None:
     database.execute("CREATE TABLE huge (a int, big numeric); INSERT INTO huge VALUES (1, 1e400)")
-    with pytest.raises(Exception, match=r"out of range.*numbers of 64 bits cannot hold a value of 'big'"):
+    with pytest.raises(DataError, match=r"out of range.*numbers of 64 bits cannot hold a value of 'big'"):
         open_tables("huge").open("huge")
 
 

@@ -12,9 +12,9 @@ from engine.drift.kernels.boosting import (
     LEARNING_RATE,
     LEAVES,
     assign_bins,
-    predict_log_odds,
     train_trees,
 )
+from engine.drift.kernels.tree_paths import find_leaves, predict_log_odds, rotate_column
 from engine.drift.kernels.tree_splits import FEWEST_CATEGORY_ROWS, FEWEST_LEAF_ROWS, SMALLEST_GAIN
 
 
@@ -80,7 +80,9 @@ def test_the_trees_are_those_of_the_twin(seed):
     categorical = np.array([False, False, True])
     starts = np.concatenate([[0], np.cumsum(codes.max(axis=0).astype(np.int64) + 1)])
     model = train_trees(codes, starts, categorical, batch, 3, len(codes))
-    assert predict_log_odds(codes, model).sum(axis=0) == pytest.approx(naive(codes, categorical, batch, 3), abs=1e-5)
+    assert predict_log_odds(model, find_leaves(codes, model)).sum(axis=0) == pytest.approx(
+        naive(codes, categorical, batch, 3), abs=1e-5
+    )
 
 
 def test_a_column_of_many_categories_without_drift_is_left_alone():
@@ -94,7 +96,7 @@ def test_a_column_of_many_categories_without_drift_is_left_alone():
     columns, *_ = model = train_trees(codes, starts, np.array([False] * 2 + [True] * 6), batch, 20, n // 2)
     asked = columns[columns >= 0]
     assert (asked < 2).mean() > 0.8
-    assert ((predict_log_odds(codes, model).sum(axis=0) > 0) == batch).mean() > 0.8
+    assert ((predict_log_odds(model, find_leaves(codes, model)).sum(axis=0) > 0) == batch).mean() > 0.8
 
 
 def test_of_columns_that_gain_as_much_the_first_is_asked():
@@ -123,3 +125,19 @@ def test_bins_are_those_of_numpy(values, edges):
     values, edges = np.array(values), np.sort(np.array(edges, dtype=float))
     expected = np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
     assert assign_bins(values, edges).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rotated_column_changes_what_it_does_in_rotated_rows(seed):
+    codes, batch = drifted(seed)
+    starts = np.concatenate([[0], np.cumsum(codes.max(axis=0).astype(np.int64) + 1)])
+    model = train_trees(codes, starts, np.array([False, False, True]), batch, 10, len(codes))
+    leaves = find_leaves(codes, model)
+    for column in range(codes.shape[1]):
+        assert ((model[0] == column).sum(axis=1) > 1).any()  # a way may meet the column twice
+        rotated = codes.copy()
+        rotated[:, column] = np.roll(codes[:, column], 7)
+        expected = predict_log_odds(model, find_leaves(rotated, model)) - predict_log_odds(model, leaves)
+        change = rotate_column(codes, *model, leaves, column, 7)
+        assert change == pytest.approx(expected.sum(axis=0), abs=1e-12)
+        assert np.array_equal(change != 0, (expected != 0).any(axis=0))

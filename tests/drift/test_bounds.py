@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.drift import Drift, Profile, compare, profile
-from engine.drift.profiles import accumulators
-from engine.drift.profiles import profile as profiles
+from engine.drift.profiles import accumulators, profiling
 
 X = {"x": "numerical"}
 BIG = 2**60
@@ -94,7 +93,7 @@ def test_the_exact_figure_lies_between(sides: tuple[str, str], seed: int, most: 
         ):
             assert list(outside(comparison, sharp, rounding)) == []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(profiles, "MAX_DISTINCT_VALUES", most)
+            patch.setattr(profiling, "MAX_DISTINCT_VALUES", most)
             for comparison in (compare(exact, frame(b)), compare(exact, rough(b, exact))):
                 assert comparison.columns["x"].bounds == {}
                 assert list(outside(comparison, sharp, 0.0)) == []

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from engine.drift import Drift, Profile, compare, profile
-from engine.drift.profiles import profile as profiles
+from engine.drift.profiles import profiling
 from engine.drift.reading.normalization import as_numbers
 
 ROLES = {
@@ -117,7 +117,7 @@ def different(a: Drift, b: Drift) -> Iterator[str]:
 def compared(request: pytest.FixtureRequest) -> Iterator[tuple[Profile, Drift]]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "on a ladder":
-            patch.setattr(profiles, "MAX_DISTINCT_VALUES", 20_000)
+            patch.setattr(profiling, "MAX_DISTINCT_VALUES", 20_000)
         reference = profile(REFERENCE, ROLES, entity="card" if "entity" in request.param else None)
         yield reference, compare(reference, BATCH)
 

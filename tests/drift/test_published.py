@@ -129,7 +129,9 @@ def measured(role: Role, sides: tuple[Any, Any], statistic: str) -> float | None
 
 
 @pytest.mark.parametrize(("source", "role", "sides", "statistic", "published", "within"), SAME)
-def test_published(source: str, role: Role, sides: Any, statistic: str, published: float, within: float):
+def test_a_published_number_is_reproduced(
+    source: str, role: Role, sides: Any, statistic: str, published: float, within: float
+):
     assert measured(role, sides, statistic) == pytest.approx(published, rel=0, abs=within), source
 
 

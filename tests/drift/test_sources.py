@@ -32,7 +32,7 @@ class Stream:
         return self.held.__arrow_c_stream__(requested_schema)
 
 
-def test_polars_as_it_is():
+def test_a_lazy_frame_is_taken_as_it_is():
     lazy = TABLE.lazy()
     assert scan_table(lazy) is lazy
     assert_frame_equal(scan_table(TABLE).collect(), TABLE)
@@ -58,7 +58,7 @@ def test_pyarrow_in_any_form():
 
 @pytest.mark.parametrize("name", ["t.parquet", "T.PQ", "t.csv", "t.csv.gz", "t.arrow", "t.ipc", "t.feather"])
 @pytest.mark.parametrize("kind", [str, Path])
-def test_files(tmp_path: Path, name: str, kind: Any):
+def test_a_file_is_read_by_its_ending(tmp_path: Path, name: str, kind: Any):
     table = TABLE.with_columns(pl.col("t").fill_null("b"))
     if name.lower().endswith((".parquet", ".pq")):
         table.write_parquet(tmp_path / name)

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.drift import Profile, Role, compare, profile
-from engine.drift.profiles.profile import profile_sample
-from engine.drift.profiles.samples import open_sample
+from engine.drift.profiles.opened_samples import open_sample
+from engine.drift.profiles.profiling import profile_sample
 from engine.errors import DataError, StoreError
 
 HERE = Path(__file__).parent
@@ -66,7 +66,7 @@ def test_a_file_of_version_1_gives_the_numbers_of_its_rows(name: str, entity: st
     if entity:
         with pytest.raises(DataError, match="too old to say which column its entity is"):
             compare(old, rows())
-        with pytest.raises(DataError, match="do not recognise the same entities"):
+        with pytest.raises(DataError, match="do not recognize the same entities"):
             old.merge(new)
         old.save(tmp_path / "again")
         assert Profile.load(tmp_path / "again").fingerprint() == old.fingerprint()

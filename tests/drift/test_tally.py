@@ -75,7 +75,7 @@ def test_texts_in_any_split(texts: list[str | None], cuts: list[int], few_labels
     ],
     ids=lambda column: str(column.dtype),
 )
-def test_any_type(column: pl.Series):
+def test_values_of_any_type_are_counted(column: pl.Series):
     assert found(tallied(column, column[:1])) == by_hand(pl.concat([column, column[:1]]))
 
 
@@ -89,7 +89,7 @@ def test_types_that_hold_the_same_categories_add_up():
     assert found(tallied(*parts)) == {"1": 4, "2": 1, "b": 1}
 
 
-def test_nothing():
+def test_a_counter_without_values_is_empty():
     assert found(CategoryCounter()) == {}
 
 
@@ -121,7 +121,7 @@ def test_the_text_of_a_block_is_not_kept():
 
 
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3)))
-def test_distinct_keys(keys: list[int]):
+def test_distinct_keys_are_counted_as_by_a_dictionary(keys: list[int]):
     """Against a dictionary; the keys need not be mixed to be counted, only to be counted fast."""
     array = np.array(keys, np.uint64)
     slots = np.empty(1 << (SLOTS_PER_KEY * len(keys)).bit_length(), np.int32)

@@ -27,7 +27,7 @@ def test_every_string_finds_its_place_in_the_union(a, b):
     assert to_b.tolist() == [union.index(s) for s in of_b]
 
 
-def test_many_strings():
+def test_many_strings_are_merged_as_sets_are():
     a, b = ({f"customer {i}" for i in range(0, 40_000, step)} for step in (2, 3))
     of_a, a_text, a_ends = packed(a)
     of_b, b_text, b_ends = packed(b)

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.drift import Numerical, Role, compare, compare_family, profile
-from engine.drift.profiles import accumulators
-from engine.drift.profiles import profile as profiles
+from engine.drift.profiles import accumulators, profiling
 from engine.drift.significance.hierarchy import GroupedTests, adjust_groups
 from engine.drift.significance.verdict import (
     adjust_p_values,
@@ -72,7 +71,7 @@ def test_a_batch_of_too_many_values_has_the_verdict_of_its_rows(n, monkeypatch):
     frame = pl.DataFrame({"x": batch})
     against = profile(pl.DataFrame({"x": reference}), X)
     monkeypatch.setattr(accumulators, "GRID_POINTS", 4_096)
-    monkeypatch.setattr(profiles, "MAX_DISTINCT_VALUES", 2_000)
+    monkeypatch.setattr(profiling, "MAX_DISTINCT_VALUES", 2_000)
     for ordered in (frame, frame.sort("x"), frame.reverse()):
         for found in (ordered, profile(ordered, X, against=against, most_values=2_000)):
             column = compare(against, found).columns["x"]

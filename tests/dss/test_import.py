@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import typer
 
-from engine.cli.verbs import app
+from engine.cli.command_line import app
 from engine.dss.json_objects import parse_lenient_json
 from engine.dss.project_import import ImportedProject, import_project
 from engine.dss.source import open_project_files
 from engine.dss.unread_keys import MEANINGLESS_KEYS
 from engine.errors import BundleError, Severity, SpecError, UsageError
 from engine.spec import load
-from engine.spec.dss_metric_names import COLUMN_METRICS, DATASET_METRICS, STORE_METRICS
+from engine.spec.metrics.dss_names import COLUMN_METRICS, DATASET_METRICS, STORE_METRICS
 from tests.dss.project_documents import as_files, list_places, read_documents
 
 HERE = Path(__file__).parent
@@ -245,7 +245,7 @@ def test_what_may_be_a_secret(name: str, value: str, secret: bool) -> None:
     }
     imported = import_project(as_files(texts), with_data=False)
     assert (value in imported.spec) is not secret
-    assert value not in imported.report.summarise()
+    assert value not in imported.report.summarize()
 
 
 def test_the_guide_has_every_metric_of_dss() -> None:

@@ -226,7 +226,11 @@ def test_without_a_value_before_a_change_is_empty(compare, past, reason: str, co
 
 
 def test_evaluations_without_the_metric_do_not_count_in_a_mean() -> None:
-    assert one({"compare": {"mean_of_last": 3}, "max": 9}, 4.0, 100.0, 1.0, None, 3.0).value == 4 - (1 + 3) / 2
+    short = one({"compare": {"mean_of_last": 3}, "max": 9}, 4.0, 100.0, 1.0, None, 3.0)
+    assert (short.value, short.reason) == (4 - (1 + 3) / 2, "the mean is that of 2 earlier values")
+    assert one({"compare": {"mean_of_last": 2}, "max": 9}, 4.0, 1.0, 3.0).reason == ""
+    below = one({"compare": {"mean_of_last": 2}, "min": 0}, 1.0, 3.0)
+    assert below.reason == "changed by -2, which is below min 0; the mean is that of 1 earlier value"
     found = apply({"metric": "m", "compare": {"mean_of_last": 2}, "max": 9}, {"m": 4.0}, {"m": 2.0}, {"other": 7.0})
     assert found[0].value == 2.0
 

@@ -137,12 +137,22 @@ def test_a_wildcard_gives_one_result_a_metric_and_except_overrides() -> None:
     ]
 
 
+def test_an_exception_for_a_metric_that_is_not_there_is_told() -> None:
+    check = RangeCheck.model_validate({"metric": "drift.*", "max": 1, "except": {"drift.agee": {"max": 0.5}}})
+    kept, unused = found(check, {"drift.age": MetricValue(0.1)})
+    assert (kept.metric, kept.outcome) == ("drift.age", OK)
+    assert (unused.metric, unused.outcome, unused.counts_as) == ("drift.agee", EMPTY, WARNING)
+    assert unused.reason == 'except names it, but store has no metric drift.agee; did you mean "age"?'
+    *_, unused = found(check.model_copy(update={"when_empty": "ok"}), {"drift.age": MetricValue(0.1)})
+    assert unused.counts_as is OK
+
+
 def test_a_wildcard_that_matches_nothing_is_an_error() -> None:
     (result,) = found(RangeCheck(metric="drift.*", max=1), {"psi.a": MetricValue(0)})
     assert (result.outcome, result.reason) == (ERROR, "drift.* matches no metric of store")
 
 
-def test_values() -> None:
+def test_a_value_is_ok_a_warning_or_an_error_by_the_sets_it_is_in() -> None:
     check = ValuesCheck(metric="m", allowed=[0, 1, 2], soft_allowed=[0, 1])
     assert one(check, 1.0).outcome is OK
     assert one(check, 2.0).reason == "2 is not in soft_allowed (0, 1)"

@@ -10,8 +10,9 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from sklearn import metrics as sk
 
-from engine.spec.metric_catalogue import CHALLENGER_METRICS
-from engine.spec.metric_names import METRICS, MetricName, find_metric_definition, is_estimate, parse_metric_name
+from engine.spec.metrics.catalogue import CHALLENGER_METRICS, METRICS
+from engine.spec.metrics.lookup import find_metric_definition, is_estimate
+from engine.spec.metrics.names import MetricName, parse_metric_name
 
 Watch = Callable[..., Any]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.spec.metric_names import MetricName, parse_metric_name
+from engine.spec.metrics.names import MetricName, parse_metric_name
 
 Compare = Callable[..., Evaluation]
 FEW = settings(max_examples=10)

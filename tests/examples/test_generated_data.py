@@ -57,7 +57,7 @@ def p_value(a: pl.Series, b: pl.Series) -> float:
     return float(chi2_contingency(counts.select("count", "other").to_numpy()).pvalue)
 
 
-def test_sizes(card_fraud: ModuleType) -> None:
+def test_the_generated_tables_have_the_documented_sizes(card_fraud: ModuleType) -> None:
     transactions, merchants, cards = card_fraud.transactions(), card_fraud.merchants(), card_fraud.cardholders()
     assert transactions.height == 327_000
     assert (merchants.height, merchants["subsector"].n_unique()) == (70_086, 38)

@@ -107,7 +107,7 @@ def test_every_recipe_fits_into_a_spec(piece: str, tmp_path: Path) -> None:
                     [named[one] for one in target] if isinstance(target, list) else named.get(target, target)
                 )
             scenario["steps"] = [{key: of for key, of in step.items() if of != []} for step in value]
-        elif key in ("reporters", "triggers", "timeout"):
+        elif key in ("reporters", "triggers", "timeout", "for_each", "fail_fast"):
             scenario[key] = value
         else:
             store.setdefault("checks", {})[key] = value

@@ -213,7 +213,7 @@ def values(evaluation: Evaluation, end: str) -> dict[str, float | None]:
     return {name.removesuffix(f".{end}"): value for name, value in found.items() if name.endswith(f".{end}")}
 
 
-def test_columns(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
+def test_statistics_of_columns_are_those_recomputed(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     reference, batch = sides
     assert set(evaluation.columns) == {
         *("purchase_amount", "merchant_category_id", "item_category", "signature_provided"),
@@ -240,7 +240,7 @@ def test_p_values_rest_on_one_row_a_card(evaluation: Evaluation, sides: tuple[Si
         assert_equal(values(evaluation, name), {"ks_p": float(ks_2samp(x, y).pvalue)})
 
 
-def test_predictions(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
+def test_drift_of_predictions_is_that_recomputed(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     found = {name.removeprefix("prediction_drift."): m.value for name, m in evaluation.metrics.items()
              if name.startswith("prediction_drift.")}  # fmt: skip
     significant = (found["drift_p"] or 0) < 0.05
@@ -284,7 +284,7 @@ def performance(side: Side) -> dict[str, float]:
     }
 
 
-def test_performance(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
+def test_performance_and_its_change_are_those_recomputed(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     before, now = (performance(side) for side in sides)
     found = {name: metric.value for name, metric in evaluation.metrics.items()}
     assert_equal(found, now)
@@ -298,7 +298,7 @@ def test_performance(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
         )
 
 
-def test_of_the_whole(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
+def test_metrics_of_the_whole_batch_are_those_recomputed(evaluation: Evaluation, sides: tuple[Side, Side]) -> None:
     drifts = {name: metric.value or 0 for name, metric in evaluation.metrics.items() if name.startswith("drift.")}
     found = {name: metric.value for name, metric in evaluation.metrics.items()}
     moved = sum(value >= 0.1 for value in drifts.values())

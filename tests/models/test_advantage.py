@@ -10,7 +10,7 @@ from scipy import stats
 from engine.models import Advantage, FittedModel, measure_advantage, measure_performance
 from engine.models.metrics.influences import binary_influences, multiclass_influences
 from engine.models.metrics.paired_intervals import FEWEST_DIFFERING
-from engine.spec.metric_catalogue import METRICS_BY_TASK
+from engine.spec.metrics.catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
 

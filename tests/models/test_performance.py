@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 
 from engine.models import METRICS_BY_TASK, FittedModel, Performance, measure_performance
 from engine.models.metrics.classification import count_by_threshold
-from engine.spec import metric_catalogue as catalogue
+from engine.spec.metrics import catalogue
 from engine.spec.resources.models import CostMatrix
 
 

@@ -170,7 +170,7 @@ def test_what_a_killed_server_has_left_of_uploads_is_removed(tmp_path: Path) -> 
         wait_for(lambda: not left.exists(), "the removal")
 
 
-def test_roles(served: NodeServer, bundle: tuple[str, bytes]) -> None:
+def test_only_a_deployer_may_put_bundles(served: NodeServer, bundle: tuple[str, bytes]) -> None:
     id_, content = bundle
     for role in ("viewer", "operator"):
         with served.connect(role) as client:

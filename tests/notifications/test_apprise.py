@@ -63,6 +63,12 @@ def test_text_and_files_arrive(webhook, outcome, type_):
     assert base64.b64decode(file["base64"]) == b"a\n1\n"
 
 
+def test_a_service_that_takes_no_files_gets_their_names(webhook):
+    send(f"gotify://127.0.0.1:{webhook.port}/token")
+    [post] = webhook.posts
+    assert post["message"] == f"{MESSAGE.text}\n\n(Not attached, because this service takes no files: batch.csv)"
+
+
 def test_a_refusal_is_told_in_the_services_words_without_the_token(webhook, root_log, capfd):
     webhook.status, webhook.words = 404, "no channel C42 for Zq7token"
     with pytest.raises(DeliveryError) as caught:
@@ -121,10 +127,11 @@ def send_long(url: str) -> None:
 def test_a_text_that_is_too_long_is_cut_at_a_line_and_says_how_much_is_left_out(webhook):
     send_long(f"mmost://127.0.0.1:{webhook.port}/3ccdd113474722377935511fc85d3dd4")
     [post] = webhook.posts
-    _, *lines, last = post["text"].splitlines()  # the first line is the title
+    _, *lines, last, _, note = post["text"].splitlines()  # the first line is the title
     assert len(post["text"]) <= 4000
     assert lines[-1] == f"column_of_a_wide_table_{len(lines) - 1} is 0.9"
     assert last == f"… and {200 - len(lines)} more lines, for which this service has no room"
+    assert note == "(Not attached, because this service takes no files: batch.csv)"
 
 
 def test_a_service_that_takes_less_than_apprise_knows_gets_less(webhook):

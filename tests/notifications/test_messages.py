@@ -147,7 +147,7 @@ def test_what_has_no_value_is_a_visible_note(project):
     )
 
 
-def test_summaries(project):
+def test_a_summary_lists_events_by_severity(project):
     step = create_step_event("Build MES", Outcome.FAILED, "transactions/*.parquet: no file\nmatches", ENDED)
     noted = create_step_event("MES_Warn", Outcome.WARNING, "", ENDED)
     facts = run_facts(DRIFT, MOVED, EMPTY, BROKEN)
@@ -320,7 +320,15 @@ def test_a_subject_is_one_line_whatever_a_variable_holds(project):
 
 @pytest.mark.parametrize(
     ("seconds", "told"),
-    [(0.04, "0.0 s"), (9.96, "10.0 s"), (12.4, "12 s"), (59.9, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+    [
+        (0.0003, "0 s"),
+        (0.0181, "0.018 s"),
+        (9.96, "10.0 s"),
+        (12.4, "12 s"),
+        (59.9, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
 )
-def test_durations(seconds, told):
+def test_durations_are_written_for_people(seconds, told):
     assert format_duration(seconds) == told

@@ -177,7 +177,7 @@ class Service:
             time.sleep(0.02)
 
     def waiting(self) -> dict[str, int]:
-        return {each.channel: each.waiting for each in self.store.outbox.summarise_undelivered()}
+        return {each.channel: each.waiting for each in self.store.outbox.summarize_undelivered()}
 
     def delays(self) -> dict[str, ChannelState]:
         return self.store.channel_states.list_all()
@@ -575,7 +575,7 @@ for _ in range(20):
     ahead += timedelta(hours=1)
     loop.wake()
     time.sleep(0.3)
-(waiting,) = store.outbox.summarise_undelivered()
+(waiting,) = store.outbox.summarize_undelivered()
 (delay,) = store.channel_states.list_all().values()
 assert waiting.waiting == count and delay.failures >= 10, (waiting, delay)
 print((resident() - before) / 1024)

@@ -142,6 +142,7 @@ def test_large_attachments_are_named_without_content(server: Server) -> None:
         ("a.csv", 600_000, None),
         ("b.csv", 600_000, None),
     ]
+    assert document["text"].endswith("\n\n(Not attached, because they have more than 1 MB together: a.csv, b.csv)")
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])

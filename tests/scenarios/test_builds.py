@@ -147,6 +147,15 @@ def test_an_error_of_a_dataset_check_stops_the_build(spec: Spec, run: Run, rows:
     assert evaluations(tmp_path) == []
 
 
+def test_metrics_of_no_rows_say_that_there_are_none(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
+    rows("new.parquet", 0)
+    checks = "{enough: {metric: row_count, soft_min: 1}, there: {metric: missing_share.age, max: 0.1}}"
+    spec(model_spec(dataset=f", checks: {checks}"))
+    (result,) = run().runs
+    reasons = {check.check: check.reason for check in result.steps[0].checks}
+    assert reasons == {"enough": "0 is below soft_min 1", "there": "there are no rows"}
+
+
 def test_a_broken_contract_stops_the_build(spec: Spec, run: Run, rows: Rows, tmp_path: Path) -> None:
     rows("new.parquet", 50)
     spec(model_spec(dataset=", columns: {group: {allowed: [a, b]}, age: {type: text}}"))
@@ -169,6 +178,7 @@ def test_an_earlier_evaluation_or_the_last_few_can_be_the_reference(
     found = evaluations(tmp_path)
     assert [evaluation.reference_rows for evaluation in found] == [400, 400, 800, 800]
     assert any("compared with itself" in note for note in found[0].notes)
+    assert ["1 of the last 2 evaluations exist" in str(one.notes) for one in found] == [False, True, False, False]
     assert [value(evaluation, "drift.age") > 0 for evaluation in found] == [False, False, False, True]
     assert run(batch="3.parquet").runs[0].steps[0].reused
     spec(model_spec(store='reference: {kind: evaluation, name: "batch 3"}'))

@@ -11,7 +11,7 @@ import pytest
 import engine
 from engine.errors import DataError, UsageError
 from engine.outcome import CheckOutcome, Outcome
-from engine.scenarios.drill import DrilledCheck, DrillResult
+from engine.scenarios.drill_result import DrilledCheck, DrillResult
 
 Write = Callable[[str], Path]
 Rows = Callable[..., Path]

@@ -1,4 +1,4 @@
-"""`age` and `repeated_share`: data that do not change get older, and rows of the batch before are recognised."""
+"""`age` and `repeated_share`: data that do not change get older, and rows of the batch before are recognized."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -207,7 +207,7 @@ def batch(first: int, last: int, **more: Any) -> Mapping[str, Any]:
     return {"id": list(range(first, last)), "x": [i / 10 for i in range(first, last)], **more}
 
 
-def test_rows_of_the_batch_before_are_recognised(spec: Spec, run_at: RunAt, orders: Callable[..., None]) -> None:
+def test_rows_of_the_batch_before_are_recognized(spec: Spec, run_at: RunAt, orders: Callable[..., None]) -> None:
     spec(REPEATED)
     orders(**batch(0, 100))
     first = only_check(run_at())

@@ -199,9 +199,9 @@ def test_a_message_that_is_refused_for_good_is_a_warning_which_may_fail_the_run(
 KILLER = """
 import os, signal
 
-from engine.scenarios import alerts
+from engine.scenarios.alerts import composition
 
-deliver = alerts.deliver_waiting_messages
+deliver = composition.deliver_waiting_messages
 
 
 def die_before_delivery(context, *, of_earlier_runs):
@@ -210,7 +210,7 @@ def die_before_delivery(context, *, of_earlier_runs):
     return deliver(context, of_earlier_runs=of_earlier_runs)
 
 
-alerts.deliver_waiting_messages = die_before_delivery
+composition.deliver_waiting_messages = die_before_delivery
 from engine.cli.main import main
 
 main()

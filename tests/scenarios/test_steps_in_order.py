@@ -74,6 +74,33 @@ def test_what_follows_a_failure_is_skipped_unless_its_condition_says_otherwise(
     assert result.steps[2].reason == "mind the gap"
 
 
+def test_a_failure_in_a_project_without_scenarios_keeps_no_other_store_from_being_checked(
+    spec: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.csv").write_text("x\n" + "1\n2\n" * 60)
+    spec("""
+        datasets:
+          old: {path: old.csv, checks: {many: {metric: row_count, min: 1}}}
+          new: {path: new.csv}
+          gone: {path: gone.csv}
+        evaluation_stores:
+          few: {dataset: new, reference: {kind: dataset, dataset: old}, checks: {rows: {metric: row_count, min: 121}}}
+          absent: {dataset: gone, reference: {kind: dataset, dataset: old}, checks: {rows: {metric: row_count, min: 1}}}
+          well: {dataset: new, reference: {kind: dataset, dataset: old}, checks: {rows: {metric: row_count, min: 120}}}
+    """)
+    (result,) = run().runs
+    assert [(step.name, str(step.outcome)) for step in result.steps] == [
+        ("build few", "SUCCESS"),
+        ("build absent", "FAILED"),
+        ("build well", "SUCCESS"),
+        ("check few", "FAILED"),
+        ("check absent", "SKIPPED"),
+        ("check well", "SUCCESS"),
+        ("check old", "SUCCESS"),
+    ]
+
+
 def test_a_failure_may_count_as_a_warning(spec: Callable[[str], Path], run: Run) -> None:
     spec("""
         scenarios:
@@ -176,9 +203,9 @@ def test_the_command_line_wins_over_the_scenario_and_loops_win_over_both(
     assert notes(tmp_path) == ["9 2"]
 
 
-@pytest.mark.parametrize(("fail_fast", "turns"), [("false", 2), ("true", 1)])
-def test_a_failed_turn_stops_the_others_only_if_asked(
-    fail_fast: str, turns: int, spec: Callable[[str], Path], run: Run
+@pytest.mark.parametrize(("fail_fast", "second"), [("false", "FAILED"), ("true", "SKIPPED")])
+def test_a_failed_turn_stops_the_others_only_if_asked_and_tells_which(
+    fail_fast: str, second: str, spec: Callable[[str], Path], run: Run
 ) -> None:
     spec(f"""
         variables: {{n: 0}}
@@ -189,7 +216,9 @@ def test_a_failed_turn_stops_the_others_only_if_asked(
             steps: [{{name: breaks, kind: python, function: "mine:fail"}}]
     """)
     (result,) = run().runs
-    assert outcomes(result) == ["FAILED"] * turns
+    assert outcomes(result) == ["FAILED", second]
+    assert [step.turn for step in result.steps] == [{"n": 1}, {"n": 2}]
+    assert second == "FAILED" or result.steps[1].reason == "fail_fast: an earlier iteration FAILED"
 
 
 def test_a_condition_without_an_answer_fails_the_step(

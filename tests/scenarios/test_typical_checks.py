@@ -80,6 +80,34 @@ def test_a_run_on_unchanged_data_finds_what_the_run_before_found(tmp_path: Path,
     assert usual["outcome"].to_list()[-2:] == ["EMPTY", "OK"]
 
 
+def test_measurements_of_one_run_and_outside_of_any_are_compared_with_each_other(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        variables: {day: one}
+        datasets:
+          orders:
+            path: "${day}.csv"
+            checks: {rows: {metric: row_count, compare: previous, change: relative, min: -0.5}}
+        scenarios:
+          s:
+            for_each: [{day: one}, {day: two}, {day: three}]
+            steps: [{name: c, kind: run_checks, target: orders}]
+        """
+    )
+    for name, count in (("one", 100), ("two", 90), ("three", 10)):
+        pl.DataFrame({"amount": range(count)}).write_csv(tmp_path / f"{name}.csv")
+    outside = [
+        engine.load(path).with_variables(day=day).check("orders")[0].outcome for day in ("one", "two", "three", "three")
+    ]
+    assert outside == ["EMPTY", "OK", "ERROR", "ERROR"]
+    engine.load(path).run("s")
+    project = engine.load(path)
+    in_run = project.checks("orders").sort("created").filter(pl.col("run").is_not_null())["outcome"].to_list()
+    assert in_run == ["OK", "OK", "ERROR"]  # the first is compared with the ten rows before
+    (replayed,) = project.replay("orders").to_dicts()
+    assert (replayed["empty"], replayed["ok"], replayed["error"]) == (1, 3, 2)
+
+
 def test_another_evaluation_of_the_same_batch_ends_no_alarm(tmp_path: Path, spec: Write) -> None:
     path = spec(
         """\
@@ -104,6 +132,58 @@ def test_another_evaluation_of_the_same_batch_ends_no_alarm(tmp_path: Path, spec
     assert project.checks("drift").sort("created")["outcome"].to_list() == ["EMPTY", "ERROR", "ERROR"]
     (replayed,) = project.replay("drift").to_dicts()
     assert (replayed["empty"], replayed["error"], replayed["ok"]) == (1, 2, 0)
+
+
+def test_data_that_are_measured_again_and_again_are_one_earlier_value(tmp_path: Path, spec: Write) -> None:
+    path = spec(
+        """\
+        datasets:
+          old: {path: old.csv}
+          new:
+            path: new.csv
+            checks:
+              rows: {kind: typical, metric: row_count, last: 8, factor: 3}
+              mean of two: {metric: row_count, compare: {mean_of_last: 2}, change: absolute, max: 100}
+        evaluation_stores:
+          drift:
+            dataset: new
+            reference: {kind: dataset, dataset: old}
+            drift: {max_rows: 1000}
+            checks:
+              rows: {kind: typical, metric: row_count, last: 8, factor: 3}
+              mean of two: {metric: row_count, compare: {mean_of_last: 2}, change: absolute, max: 100}
+        retention: {evaluations: {keep: 1}, runs: {keep: 1}}
+        scenarios:
+          s:
+            steps:
+              - {name: b, kind: build, target: [new, drift], mode: force}
+              - {name: c, kind: run_checks, target: drift}
+        """
+    )
+
+    def run(count: int) -> None:
+        pl.DataFrame({"x": [x % 10 for x in range(count)]}).write_csv(tmp_path / "new.csv")
+        engine.load(path).run("s")
+
+    pl.DataFrame({"x": [x % 10 for x in range(50)]}).write_csv(tmp_path / "old.csv")
+    for count in (50, 54, 54, 54, 51):
+        run(count)
+    project = engine.load(path)
+    for target, measured in {"new": 3, "drift": 5}.items():  # an evaluation is a row of its own
+        last = project.checks(target).sort("created").filter(pl.col("check") == "rows")["reason"][-1]
+        assert "2 earlier values, and 8 are needed; unchanged data count once" in last, target
+        rows, _ = project.replay(target).to_dicts()
+        assert (rows["evaluations"], rows["empty"]) == (measured, measured), target
+        replayed = project.replay(target, {"mean of two": {"max": -0.5, "soft_max": None}})
+        (tried,) = replayed.filter(pl.col("tried")).to_dicts()
+        assert (tried["empty"], tried["ok"], tried["error"]) == (1, 1, measured - 2), target  # 51 is below 52
+    for count in (52, 53, 55, 56, 57, 57):
+        run(count)
+    engine.load(path).prune()
+    run(58)
+    for target in ("new", "drift"):
+        found = engine.load(path).checks(target).sort("created").filter(pl.col("check") == "rows")
+        assert found["outcome"][-2:].to_list() == ["EMPTY", "OK"], target
 
 
 def test_evaluations_of_a_time_are_compared_with_those_of_the_days_before(tmp_path: Path, spec: Write) -> None:

@@ -174,4 +174,6 @@ def test_the_http_side_loads_no_data_library_and_other_verbs_do_not_load_it() ->
         return list(eval(done.stdout))
 
     assert list_loaded("import engine.server.listener") == ["starlette", "uvicorn", "prometheus_client"]
-    assert list_loaded("import engine.cli.main", "import engine.cli.validate", "import engine.service.control") == []
+    assert (
+        list_loaded("import engine.cli.main", "import engine.cli.verbs.validate", "import engine.service.control") == []
+    )

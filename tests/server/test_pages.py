@@ -211,8 +211,8 @@ def test_a_run_is_asked_for_once_however_often_the_form_is_sent(browser: httpx2.
 def test_a_scenario_is_paused_and_resumed_with_a_reason_that_all_see(browser: httpx2.Client) -> None:
     form = read(browser, RUNS).find_form("/pause")
     assert browser.post(form.action, data={"reason": " "}).status_code == 422
-    paused = browser.post(form.action, data={"reason": "<b>repair</b>", "until": "2h"})
-    assert "<b>repair</b>" in PageReader(paused.text).text
+    paused = browser.post(form.action, data={"reason": "<b>repair</b> by Ann", "until": "2h"})
+    assert "<b>repair</b> by Ann" in PageReader(paused.text).text
     resumed = browser.post(PageReader(paused.text, RUNS).find_form("/resume").action)
     assert "repair" not in PageReader(resumed.text).text
 

@@ -197,6 +197,20 @@ def test_the_log_of_a_run_that_goes_on_is_streamed_from_a_byte_on(shop: Shop) ->
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
+def test_runs_that_started_another_or_were_started_have_its_name(shop: Shop) -> None:
+    store = shop.server.store
+    child = RunRecord(
+        generate_id(NOW), "shop", "cleanup", NOW, "ann", trigger=f"scenario {NIGHTLY}", parent=shop.running.id
+    )
+    store.runs.start(child)
+    store.runs.finish(replace(child, outcome=Outcome.SUCCESS, ended=NOW + timedelta(seconds=0.018)), [])
+    assert f"It has started cleanup {child.id[-8:]}" in shop.browser.open(f"/p/shop/runs/{shop.running.id}").text
+    page = shop.browser.open(f"/p/shop/runs/{child.id}")
+    assert f"by scenario {NIGHTLY}, ann" in page.text
+    assert "took 0.018 s" in page.text
+    assert "by hand, ann" in shop.browser.open(f"/p/shop/runs/{shop.running.id}").text
+
+
 def test_steps_of_a_run_appear_as_they_end(shop: Shop) -> None:
     run = shop._add_run(None)
     with open_browser() as visit:

@@ -156,7 +156,7 @@ def test_a_run_tells_its_state_and_is_aborted_by_the_server_that_started_it(
     assert client.get(path).json()["run"]["state"] == "RUNNING"
     served.started_runs.add(run.id)
     asked = client.post(f"{path}/abort", json={"by": "bob"})
-    assert (asked.status_code, asked.json()) == (202, {"aborting": run.id})
+    assert (asked.status_code, asked.json()) == (202, {"aborting": run.id, "ends": "at once"})
     assert served.aborted[-1] == (run.id, "bob (http 127.0.0.1)")
     served.store.runs.finish(replace(run, outcome=Outcome.ABORTED, ended=NOW))
     assert client.post(f"{path}/abort").status_code == 409
@@ -167,7 +167,7 @@ def test_the_process_of_a_run_that_somebody_else_has_started_is_asked_to_end_it(
 ) -> None:
     run = start_run(served)
     asked = client.post(f"/projects/shop/runs/{run.id}/abort", json={"by": "bob"})
-    assert (asked.status_code, asked.json()) == (202, {"aborting": run.id})
+    assert (asked.status_code, asked.json()) == (202, {"aborting": run.id, "ends": "after its step"})
     assert served.store.runs.find_abort_request(run.id) == "bob (http 127.0.0.1)"
     served.store.runs.release_all()  # its process dies
     dead = client.post(f"/projects/shop/runs/{run.id}/abort")

@@ -107,7 +107,7 @@ class Post:
         state = self.store.channel_states.list_all().get("hook")
         moments = [
             find_moment(each.due, state, self.now)
-            for each in self.store.outbox.summarise_undelivered()
+            for each in self.store.outbox.summarize_undelivered()
             if each.due is not None
         ]
         return moments[0] if moments else None

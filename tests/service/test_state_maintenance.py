@@ -11,8 +11,8 @@ from engine import spec
 from engine.outcome import Outcome
 from engine.service.retention import StateMaintenance, describe_pruned, warn_of_size
 from engine.store import RunRecord, Store, generate_id
-from engine.store.retention import Pruned
-from engine.store.state_size import StateSize
+from engine.store.retention.pruning import Pruned
+from engine.store.state.size import StateSize
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 SPEC = "version: 1\nproject: p\ndatasets: {t: {path: t.csv}}\n"

@@ -379,7 +379,7 @@ def test_what_cannot_be_watched_is_refused(project: Path) -> None:
 
 def test_a_program_that_watches_loads_no_data_library() -> None:
     code = (
-        "import sys, engine.service.watch.watch_loop, engine.cli.watch, engine.cli.printers.watch_printers\n"
+        "import sys, engine.service.watch.watch_loop, engine.cli.verbs.watch, engine.cli.printers.watch_printers\n"
         "print(sorted({'polars', 'numba', 'numpy', 'sqlalchemy', 'sklearn'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

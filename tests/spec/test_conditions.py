@@ -14,12 +14,12 @@ from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions import (
     ConditionFacts,
     ConditionScope,
-    MetricOwner,
     UndecidedCondition,
     evaluate_condition,
     find_condition_problems,
     name_step_variable,
 )
+from engine.spec.metrics.owner import MetricOwner
 
 SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
 SCOPE = ConditionScope(

@@ -4,10 +4,13 @@ A fingerprint holds only settings that differ from their defaults. If a default 
 computed with the old one would be reused as if they were current.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from engine.spec import project
 from engine.spec.resources import datasets, evaluation_stores, models
-from engine.spec.resources.resource import Resource
+from engine.spec.resources.resource import Resource, facts_of
 
 DEFAULTS: dict[type[Resource], dict[str, Any]] = {
     datasets.Csv: {
@@ -52,3 +55,24 @@ def test_defaults_that_change_numbers_are_these() -> None:
             if not isinstance(value, Resource) and value not in (None, [], {})
         }
     assert found == DEFAULTS
+
+
+def list_resources(value: object) -> Iterator[Resource]:
+    if isinstance(value, Resource):
+        yield value
+        yield from (one for key in type(value).model_fields for one in list_resources(getattr(value, key)))
+    elif isinstance(value, dict | list):
+        yield from (
+            one for item in (value.values() if isinstance(value, dict) else value) for one in list_resources(item)
+        )
+
+
+def test_facts_are_what_pydantic_dumps_without_defaults() -> None:
+    spec = project.load(Path(__file__).parent / "ok" / "everything.yaml", environ={"ENGINE_TEST": "1"}).resources
+    found = [one for part in (spec.datasets, spec.models, spec.evaluation_stores) for one in list_resources(part)]
+    assert {"Csv", "Column", "TrainModel", "EvaluationStoreSpec", "DriftSettings"} <= {
+        type(one).__name__ for one in found
+    }
+    for one in found:
+        dumped = one.model_dump(mode="json", exclude_defaults=True)
+        assert facts_of(one) == {**({"kind": one.kind} if hasattr(one, "kind") else {}), **dumped}

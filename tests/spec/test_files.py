@@ -30,12 +30,12 @@ def write(folder: Path, content: str | bytes) -> Path:
     return path
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     (found,) = diagnostics(tmp_path / "nowhere.yaml")
     assert (found.code, found.message) == ("file", "there is no such file")
 
 
-def test_a_folder(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (found,) = diagnostics(tmp_path)
     assert (found.code, found.message) == ("file", "this is a folder, not a file")
 
@@ -47,7 +47,7 @@ def test_a_pipe_that_nobody_writes_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("special", ["/dev/zero", "/dev/null"])
-def test_a_device(special: str) -> None:
+def test_a_device_in_place_of_a_file_is_refused(special: str) -> None:
     (found,) = diagnostics(Path(special))
     assert (found.code, found.message) == ("file", "this is not a regular file")
 
@@ -67,7 +67,7 @@ def test_a_path_that_cannot_be() -> None:
     assert found.code == "file"
 
 
-def test_a_huge_file(tmp_path: Path) -> None:
+def test_a_huge_file_is_refused(tmp_path: Path) -> None:
     (found,) = diagnostics(write(tmp_path, b"a: b\n" * 2_000_000))
     assert (found.code, found.message) == ("file", "this file is larger than 1 MB")
 
@@ -186,13 +186,13 @@ RELAXED = settings(max_examples=150, suppress_health_check=[HealthCheck.function
 
 @RELAXED
 @given(st.binary(max_size=200))
-def test_any_bytes(tmp_path: Path, content: bytes) -> None:
+def test_any_bytes_give_a_project_or_diagnostics(tmp_path: Path, content: bytes) -> None:
     load_or_spec_error(write(tmp_path, content))
 
 
 @RELAXED
 @given(st.text(alphabet="{}[]:,-?&*!|>'\"%@`#$ \n\tab1.~", max_size=80))
-def test_any_punctuation(tmp_path: Path, content: str) -> None:
+def test_any_punctuation_gives_a_project_or_diagnostics(tmp_path: Path, content: str) -> None:
     load_or_spec_error(write(tmp_path, MINIMAL + content))
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from engine.errors import Position, SpecError
 from engine.spec import ProjectSpec, load
-from engine.spec.diagnostics import render_diagnostics
+from engine.spec.diagnostics import read_shown_lines, render_diagnostics
 from engine.spec.project_yaml import mask_url
 from engine.spec.resources.project import ProjectResource
 
@@ -43,7 +43,7 @@ def test_variables_are_typed_by_how_they_read() -> None:
     assert project.resources.description == "on"
 
 
-def test_the_seed(seed: ProjectSpec) -> None:
+def test_the_spec_of_the_tutorial_becomes_resources(seed: ProjectSpec) -> None:
     assert seed.variables["period_start"] == date(2017, 10, 1)
     assert seed.evaluation_stores["the_MES"].evaluation.labels == {"quarter": "Q4 2017"}
     assert "${period_start}" in seed.datasets["transactions_eval"].sql
@@ -65,6 +65,13 @@ def test_other_values_of_variables(seed: ProjectSpec) -> None:
     assert later.variables["period_start"] == date(2018, 1, 1)
     assert later.with_variables({"period_end": date(2018, 4, 1)}).variables["quarter"] == "Q1 2018"
     assert seed.variables["quarter"] == "Q4 2017"
+
+
+def test_values_that_variables_have_already_are_given_all_the_same(seed: ProjectSpec) -> None:
+    again = seed.with_variables({"quarter": "Q4 2017", "period_start": date(2017, 10, 1)})
+    assert again.resources is seed.resources
+    assert again.overrides == {"quarter": "Q4 2017", "period_start": date(2017, 10, 1)}
+    assert seed.with_variables({"period_start": "2017-10-01"}).variables == seed.variables
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,7 @@ scenarios:
     assert (step.timeout, step.retries.delay) == (timedelta(seconds=90), timedelta(seconds=0.5))
 
 
-def test_positions(seed: ProjectSpec) -> None:
+def test_keys_and_values_know_their_positions(seed: ProjectSpec) -> None:
     file = str(OK / "seed_like.yaml")
     lines = (OK / "seed_like.yaml").read_text("utf-8").split("\n")
 
@@ -180,7 +187,7 @@ def test_what_is_rendered_is_the_same_project(case: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("case", sorted(p.stem for p in OK.glob("*.yaml")))
-def test_pydantic_agrees(case: str) -> None:
+def test_the_models_accept_what_the_walk_accepts(case: str) -> None:
     """The walk over the tree accepts what the models accept, and makes the same of it."""
     project = load(OK / f"{case}.yaml", environ=ENVIRONMENT)
     as_data = project.resources.model_dump(by_alias=True, exclude={"variables"})
@@ -204,7 +211,7 @@ def test_passwords_are_masked(written: str, masked: str) -> None:
     assert "hunter2" not in mask_url(written)
 
 
-def test_formats() -> None:
+def test_diagnostics_as_json_and_as_annotations_have_their_positions() -> None:
     with pytest.raises(SpecError) as caught:
         load(BAD / "yaml_duplicate_keys.yaml")
     found = caught.value.diagnostics
@@ -219,6 +226,23 @@ def test_formats() -> None:
     assert "\x1b[" not in render_diagnostics(found)
 
 
+def test_no_excerpt_shows_a_secret_that_stands_in_the_spec(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        "version: 1\nproject: p\nsecrets: {mail: hunter2, unused: {env: A}, a: {b: 1}}\n"
+        'connections: {w: {kind: postgresql, url: "postgresql://me:hunter2@host/db", tabel: t}}\n'
+        "channels: {m: {kind: webhook, url: 'https://me:hunter2@host/', headers: {X-Token: hunter2}}}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    found = caught.value.diagnostics
+    shown = render_diagnostics(found)
+    assert "hunter2" not in shown
+    assert all("hunter2" not in render_diagnostics(found, form) for form in ("json", "github"))
+    assert "headers: {X-Token: *******}" in shown
+    assert "".join(read_shown_lines(str(path), found)).count("hunter2") == 0
+
+
 def test_github_commands_cannot_be_injected(tmp_path: Path) -> None:
     path = tmp_path / "a,b:c%.yaml"
     path.write_text('version: 1\nproject: p\n"x\\n::error::y": 1\n')
@@ -230,7 +254,7 @@ def test_github_commands_cannot_be_injected(tmp_path: Path) -> None:
     assert "%0A::error::y" in out
 
 
-def test_loading_is_light(tmp_path: Path) -> None:
+def test_loading_a_spec_imports_no_data_library(tmp_path: Path) -> None:
     code = (
         "import sys; from engine.spec import load; load(sys.argv[1]);"
         "print([m for m in ('polars', 'numpy', 'numba', 'sklearn', 'scipy', 'sqlalchemy') if m in sys.modules],"

@@ -7,12 +7,12 @@ import pytest
 import typer.main
 
 from engine import spec
-from engine.cli.verbs import app
+from engine.cli.command_line import app
 from engine.errors import SpecError
 from engine.outcome import CheckOutcome, ExitCode, Outcome
 from engine.spec import diagnostics, reference_page
 from engine.spec.codes import DIAGNOSTIC_CODES
-from engine.spec.metric_catalogue import METRICS
+from engine.spec.metrics.catalogue import METRICS
 from engine.spec.node_file import load_node
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.value_types import list_keys
@@ -68,7 +68,8 @@ def test_the_other_examples_are_valid_together_and_show_every_kind(tmp_path: Pat
 
 
 def test_the_conditions_of_the_page_are_legal() -> None:
-    from engine.spec.conditions import ConditionScope, MetricOwner, find_condition_problems
+    from engine.spec.conditions import ConditionScope, find_condition_problems
+    from engine.spec.metrics.owner import MetricOwner
 
     block = re.search(r"```\n(stepOutcome.*?)```", PAGE, re.DOTALL)
     assert block is not None

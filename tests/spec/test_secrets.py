@@ -43,7 +43,7 @@ def secrets(path: Path, **environ: str) -> Secrets:
     return Secrets(load(path, environ={}), environ)
 
 
-def test_revealing(path: Path) -> None:
+def test_references_to_secrets_are_filled_in(path: Path) -> None:
     found = secrets(path, SMTP_URL="smtp://x:y@z", PASSWORD="hunter2")
     assert found.reveal("${secret.url}") == "smtp://x:y@z"
     assert found.reveal("smtp://me:${secret.password}@${host}") == "smtp://me:hunter2@mail.example.com"
@@ -56,7 +56,7 @@ def test_a_file_beside_the_spec(path: Path) -> None:
     assert secrets(path).reveal("json://${secret.key}") == "json://from-a-file"
 
 
-def test_absent(path: Path) -> None:
+def test_an_absent_secret_is_named_unless_it_is_optional(path: Path) -> None:
     found = secrets(path, PASSWORD="")
     assert found.reveal("${secret.url}") is None
     with pytest.raises(SpecError) as caught:
@@ -79,7 +79,7 @@ def test_absent(path: Path) -> None:
         '{"password": "hunter2/&x"}',
     ],
 )
-def test_redacting(path: Path, text: str) -> None:
+def test_a_secret_is_masked_in_each_spelling(path: Path, text: str) -> None:
     found = secrets(path, SMTP_URL="smtp://user%40corp:hunter2%2F%26x@mail.example.com:587", PASSWORD="other")
     redacted = found.redact(text)
     assert "***" in redacted

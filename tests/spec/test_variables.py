@@ -25,18 +25,18 @@ from engine.spec.variable_references import escape_references, fill_references, 
         ("${é}", ()),
     ],
 )
-def test_a_reference(text: str, parts: tuple[str, ...]) -> None:
+def test_a_reference_has_the_parts_of_its_name(text: str, parts: tuple[str, ...]) -> None:
     found = find_references(text)
     assert [reference.parts for reference in found] == [parts]
 
 
-def test_a_default() -> None:
+def test_a_reference_to_the_environment_may_have_a_default() -> None:
     assert find_references("${env.A:-x y}")[0].default == "x y"
     assert find_references("${env.A:-}")[0].default == ""
     assert find_references("${env.A}")[0].default is None
 
 
-def test_filling_in() -> None:
+def test_references_are_filled_in_and_others_are_kept_or_refused() -> None:
     names = {"a": 1, "b": True, "c": None, "d": {"x y": {"z": 0.5}}}
     assert fill_references("${a} ${b} [${c}] ${d['x y'].z} $${a} $$ $ {a}", names) == "1 true [] 0.5 ${a} $$ $ {a}"
     assert (

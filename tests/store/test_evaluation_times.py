@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
 from engine.store import EvaluationFilter, Store
-from engine.store.suppositions import open_supposing
+from engine.store.state.suppositions import open_supposing
 
 MakeEvaluation = Callable[..., Evaluation]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_from_json
@@ -22,9 +23,9 @@ def test_dataset_metrics_by_fingerprint_and_over_time(store: Store) -> None:
     assert found[0] == {"row_count": MetricValue(11.0)}
     assert store.measurements.find("t", "f9") is None
     earlier = store.measurements.list_earlier("t", "run 3")
-    assert [metrics["row_count"].value for metrics, _ in earlier] == [10.0, 20.0]
-    assert earlier[0][0]["mean.x"] == MetricValue(None, reason="not a number")
-    assert [metrics["row_count"].value for metrics, _ in store.measurements.list_earlier("t", None, last=1)] == [11.0]
+    assert [one.metrics["row_count"].value for one in earlier] == [10.0, 20.0]
+    assert earlier[0].metrics["mean.x"] == MetricValue(None, reason="not a number")
+    assert [one.metrics["row_count"].value for one in store.measurements.list_earlier("t", None, last=1)] == [11.0]
 
 
 def test_the_first_of_the_latest_measurements_of_the_same_content(store: Store) -> None:
@@ -37,10 +38,27 @@ def test_the_first_of_the_latest_measurements_of_the_same_content(store: Store) 
     first = store.measurements.find_first(name, "a")
     assert first is not None
     earlier = store.measurements.list_earlier(name, "run 3", before=first[0])
-    assert [metrics["row_count"].value for metrics, _ in earlier] == [0, 1]
+    assert [one.metrics["row_count"].value for one in earlier] == [0, 1]
     assert store.measurements.find_first(name, "b") is None
     store.measurements.add(name, "4", {}, None)  # of a version that kept no facts
     assert store.measurements.find_first(name, "a") is None
+
+
+def test_measurements_of_unchanged_data_are_one_if_that_is_asked(store: Store) -> None:
+    for place, (content, metrics) in enumerate(
+        [("a", "x"), ("b", "x"), ("b", "xy"), ("b", "y"), ("a", "x"), ("c", "x")]
+    ):
+        values = {metric: MetricValue(float(place)) for metric in metrics}
+        facts = {"datasets": {"t": {"fingerprint": content}}}
+        store.measurements.add("t", str(place), values, None, facts, datetime(2026, 1, 1 + place, tzinfo=UTC))
+    found = store.measurements.history("t", same_data_once=True)
+    values = [{metric: value.value for metric, value in one.metrics.items()} for one in found]
+    assert values == [{"x": 0}, {"x": 1, "y": 2}, {"x": 4}, {"x": 5}]  # as it was measured first
+    assert [one.created.day for one in found] == [1, 2, 5, 6]
+    assert store.measurements.list_earlier("t", "run", 3, same_data_once=True) == found[1:]
+    since = store.measurements.list_earlier("t", "run", 0, since=found[2].created, same_data_once=True)
+    assert since == found[2:]
+    assert len(store.measurements.history("t")) == 6
 
 
 def test_a_dataset_without_metrics_was_measured_nevertheless(store: Store) -> None:

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from engine.errors import StoreError
 from engine.outcome import Outcome
 from engine.store import EvaluationFilter, Store
-from engine.store.adoption import adopt_rows
-from engine.store.state_location import PostgresqlSchema, StateLocation, has_rows
+from engine.store.state.adoption import adopt_rows
+from engine.store.state.location import PostgresqlSchema, StateLocation, has_rows
 from engine.store.tables import unfinished_folders
 from tests.databases.postgres_server import Database, PostgresServer
 
@@ -138,6 +138,6 @@ def test_two_writers_at_once_lose_nothing(folder: Path) -> None:
         newest = store.models.find_newest("authorization")
         assert newest is not None
         assert newest.version == 80
-        found = [metrics["row_count"].value for metrics, _ in store.measurements.list_earlier("t", "no run")]
+        found = [one.metrics["row_count"].value for one in store.measurements.list_earlier("t", "no run")]
         assert sorted(found) == [float(number) for number in range(40) for _ in ("one", "other")]
         assert len(list((folder / "models" / "authorization").iterdir())) == 80

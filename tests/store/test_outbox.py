@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 
 from engine.store import Attachment, Claim, MessageState, OutboxMessage, RunRecord, Store
 from engine.store.outbox import insert_messages
-from engine.store.state_location import StateLocation
+from engine.store.state.location import StateLocation
 from engine.store.tables import attachments, outbox
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -80,15 +80,15 @@ def test_what_has_not_arrived_is_summarised_by_channel(store: Store) -> None:
     store.outbox.mark_sent(claims["sent"])
     store.outbox.mark_failed(claims["refused"], "550 no such user", None)
     store.outbox.mark_failed(claims["tried"], "451 try later", now + 5 * MINUTE)
-    hook, mail = store.outbox.summarise_undelivered()
+    hook, mail = store.outbox.summarize_undelivered()
     assert (hook.channel, hook.waiting, hook.refused, hook.last_error) == ("hook", 1, 0, None)
     assert mail[:5] == ("ops_mail", 2, 1, NOON + MINUTE, "451 try later")
     assert mail.due is not None
     assert mail.due <= now  # that of the new one
     store.outbox.drop("new", "nobody reads it")
-    assert store.outbox.summarise_undelivered()[1].due == now + 5 * MINUTE
+    assert store.outbox.summarize_undelivered()[1].due == now + 5 * MINUTE
     store.outbox.drop("tried", "nobody reads it")
-    assert store.outbox.summarise_undelivered()[1] == ("ops_mail", 0, 1, NOON + MINUTE, "550 no such user", None)
+    assert store.outbox.summarize_undelivered()[1] == ("ops_mail", 0, 1, NOON + MINUTE, "550 no such user", None)
 
 
 def test_who_was_served_is_not_served_again(store: Store) -> None:

@@ -32,9 +32,9 @@ from engine.store import (
     generate_id,
 )
 from engine.store.outbox import JOINED
-from engine.store.retention import Pruned, prune_state
-from engine.store.state_location import StateLocation
-from engine.store.state_size import describe_size
+from engine.store.retention.pruning import Pruned, prune_state
+from engine.store.state.location import StateLocation
+from engine.store.state.size import describe_size
 from engine.store.tables import check_results, evaluation_metrics, outbox, removals, run_ends, run_steps
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -491,14 +491,14 @@ def list_needed(
     rows: set[str] = set()
     for model in [None] if across else models:
         history = [one for one in current if model in (None, one.model)]
-        rows |= {one.id for one in history[: past + 1]}
+        units = [one for at, one in enumerate(history) if timed or not at or one.data != history[at - 1].data]
+        rows |= {one.id for one in units[: past + 1]}
         if kind == "rolling":
             # every next batch: of known or of new data, at a later time or the newest one made anew
             for data in (*"abcd", "new"):
                 for earlier in (history, history[1:]) if timed else (history,):
                     usable = [one for one in earlier if one.rows and one.data != data]
-                    if timed:
-                        usable = [one for at, one in enumerate(usable) if one.data not in {o.data for o in usable[:at]}]
+                    usable = [one for at, one in enumerate(usable) if one.data not in {o.data for o in usable[:at]}]
                     files |= {one.id for one in usable[:last]}
     if kind == "named":
         files |= {one.id for one in current if one.name == "base"}
@@ -605,7 +605,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_retention import NOW, load_spec
 from engine.store import Store
-from engine.store.retention import prune_state
+from engine.store.retention.pruning import prune_state
 
 left = int(sys.argv[2])
 

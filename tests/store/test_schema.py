@@ -21,7 +21,7 @@ from engine.file_identity import FileIdentity
 from engine.store import Store
 from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.schema import MIGRATIONS, REVISION, find_revision, prepare_schema
-from engine.store.state_location import StateLocation
+from engine.store.state.location import StateLocation
 from engine.store.tables import metadata
 
 SECOND = """

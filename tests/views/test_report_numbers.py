@@ -21,7 +21,7 @@ from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder
 from engine.spec.resources.checks import RangeCheck, build_bounds
 from engine.views import EvaluationFacts, describe_evaluation, render_page
-from engine.views.metric_text import format_metric
+from engine.views.metric_text import format_metric, format_metric_change
 from engine.views.ranges import choose_scale, cut_zones
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_a_figure_is_near_its_value_and_short(value):
     assert float(plain) == pytest.approx(value, rel=6e-4)
 
 
-def test_units():
+def test_numbers_are_written_with_their_units():
     assert (format_share(0.781234), format_share(1.0), format_share(0.000213), format_share(None)) == (
         "78.1 %",
         "100 %",
@@ -71,6 +71,10 @@ def test_units():
     assert format_metric("fugacity.1", 1.13) == "+113 %"
     assert format_metric("drift_p.age", 1e-12) == "< 0.0001"
     assert format_metric("row_count", 71160.0) == "71,160"
+    assert format_metric_change("row_count", 12.0) == "+12"
+    assert format_metric_change("drift_p.age", -0.5) == "−0.5"  # noqa: RUF001
+    assert format_metric_change("fugacity.1", 0.5) == "+50 %"
+    assert format_metric_change("roc_auc", 0.0) == "0"
 
 
 bounds_of = st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4, unique=True).map(sorted)
@@ -144,7 +148,7 @@ def test_what_happened_in_sentences():
     ]
 
 
-def test_nothing_happened():
+def test_headlines_of_a_batch_without_drift_or_labels():
     metrics = {
         "data_drift": 0.5,
         "data_drift_significant": 0.0,

@@ -14,7 +14,7 @@ from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, Metr
 from engine.outcome import CheckOutcome, Outcome
 from engine.scenarios.result import Delivery, RunResult, StepResult
 from engine.scenarios.run_views import describe_run_result
-from engine.spec.displayed_metrics import list_displayed_metrics
+from engine.spec.metrics.displayed import list_displayed_metrics
 from engine.spec.resources.checks import build_bounds
 from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.store import MetricPoint, OutboxMessage, RunRecord, StepRecord

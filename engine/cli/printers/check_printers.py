@@ -74,7 +74,9 @@ def add_outcomes(results: Sequence[CheckResult], page: Page) -> None:
     # What counts as OK without a value comes before what is OK.
     collapsed = collapse_passed(tabulation.tabulate_checks(points, {}))
     rows = sorted(collapsed.rows, key=lambda row: row["outcome"] == "OK")
-    page.add_table(replace(collapsed, rows=rows[:SHOWN_RESULTS]), OUTCOME_HEADERS | REASON_HEADER)
+    page.add_table(
+        replace(collapsed, rows=rows[:SHOWN_RESULTS]), OUTCOME_HEADERS | REASON_HEADER, empty="none was applied"
+    )
     if len(rows) > SHOWN_RESULTS:
         page.add_line(f"{len(rows) - SHOWN_RESULTS} more results: --format json shows all", style="dim")
 

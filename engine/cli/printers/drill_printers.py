@@ -11,7 +11,7 @@ from engine.evaluation.evaluation_json import check_to_json
 from engine.formatting.lists import join_some, join_words
 from engine.notifications import is_silent
 from engine.outcome import ExitCode
-from engine.scenarios.drill import DrilledCheck, DrillResult
+from engine.scenarios.drill_result import DrilledCheck, DrillResult
 from engine.views.ranges import format_bounds
 
 NOT_APPLIED = "not applied"

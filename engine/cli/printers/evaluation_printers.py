@@ -15,7 +15,7 @@ from engine.evaluation.evaluation_json import evaluation_to_json
 from engine.evaluation.record import Evaluation
 from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_cell, format_ends
-from engine.spec.metric_names import METRICS
+from engine.spec.metrics.catalogue import METRICS
 from engine.store import CheckPoint
 from engine.views.challenger import describe_challenger
 from engine.views.columns import describe_columns

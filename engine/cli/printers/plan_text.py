@@ -58,6 +58,8 @@ def _print_line(console: Console, indent: int, *parts: tuple[str, str]) -> None:
     first, *rest = line.wrap(console, max(console.width - indent, MIN_WIDTH))
     console.print(Padding(first, (0, 0, 0, indent)))
     if rest:
+        for each in rest:
+            each.rstrip()
         remaining = Text(" ").join(rest)
         for wrapped in remaining.wrap(console, max(console.width - indent - 4, MIN_WIDTH)):
             console.print(Padding(wrapped, (0, 0, 0, indent + 4)))

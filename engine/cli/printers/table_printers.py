@@ -8,7 +8,7 @@ from engine.api.lookup import unknown_name
 from engine.api.result_table import ResultTable
 from engine.cli.options import TableFormat
 from engine.cli.tables import Page, format_with_interval, print_data
-from engine.spec.metric_names import METRICS
+from engine.spec.metrics.catalogue import METRICS
 from engine.spec.resources.checks import describe_inactive_checks
 
 DEFAULT_ROWS = 20

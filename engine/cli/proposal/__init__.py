@@ -12,17 +12,17 @@ import jinja2
 
 from engine.cli.column_choices import ColumnChoices
 from engine.cli.proposal import columns as column_settings
-from engine.cli.proposal.exclusions import Neighbours, list_exclusions, list_one_sided
+from engine.cli.proposal.exclusions import ProposedRoles, list_exclusions, list_one_sided
 from engine.cli.proposal.limits import limit_missing_shares, limit_unseen_shares, propose_mean_ranges
 from engine.cli.proposal.models import MIN_ROWS_PER_CLASS, propose_model
 from engine.cli.proposal.periods import divide_rows, select_earlier
 from engine.cli.proposal.yaml_writing import can_be_key, format_text, quote_text
-from engine.data.inspection import FileInspection, summarise_columns
+from engine.data.inspection import FileInspection, summarize_columns
 from engine.drift import Role
 from engine.errors import DataError, UsageError
 from engine.formatting.hints import suggest_name
 from engine.formatting.yaml_text import escape_character
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.datasets import Csv
 
 __all__ = ["ColumnChoices", "Source", "describe_data", "list_remarks", "propose_spec"]
@@ -37,7 +37,7 @@ class Source:
 
 
 def propose_spec(
-    data: Source, wishes: ColumnChoices, *, project: str, spec: str, reference: Source | None = None
+    data: Source, choices: ColumnChoices, *, project: str, spec: str, reference: Source | None = None
 ) -> str:
     """Return the text of a proposed spec.
 
@@ -45,7 +45,7 @@ def propose_spec(
     ----------
     data
         The data.
-    wishes
+    choices
         What the user has said of the columns.
     project
         The project's name.
@@ -62,20 +62,20 @@ def propose_spec(
         The data cannot be read, or have no column that can be compared.
     """
     seen, known = data.seen, (reference or data).seen
-    _refuse_misnamed_columns(seen, known if reference else None, wishes)
-    periods = divide_rows(seen, wishes.time, wishes.period, split=reference is None) if wishes.time else None
+    _refuse_misnamed_columns(seen, known if reference else None, choices)
+    periods = divide_rows(seen, choices.time, choices.period, split=reference is None) if choices.time else None
     # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
     earlier = select_earlier(known, periods) if periods else known.table
-    known_rows, columns = summarise_columns(earlier)
+    known_rows, columns = summarize_columns(earlier)
     shared = {name: column for name, column in known.columns.items() if name in seen.columns}
-    model = propose_model(earlier, columns, wishes) if wishes.target else None
-    roles = {name: column_settings.suggest_role(column, known.rows, wishes) for name, column in known.columns.items()}
-    neighbours = Neighbours(roles, frozenset(model.columns.names if model else ()))
-    own = {wishes.target, *neighbours.predictions}
-    excluded = list_exclusions(known, periods if reference is None else None, wishes, neighbours)
+    model = propose_model(earlier, columns, choices) if choices.target else None
+    roles = {name: column_settings.suggest_role(column, known.rows, choices) for name, column in known.columns.items()}
+    proposed = ProposedRoles(roles, frozenset(model.columns.names if model else ()))
+    own = {choices.target, *proposed.predictions}
+    excluded = list_exclusions(known, periods if reference is None else None, choices, proposed)
     one_sided: dict[str, str] = {}
     if reference is not None:
-        one_sided = list_one_sided(data.seen, known, own, scored=wishes.prediction is not None)
+        one_sided = list_one_sided(data.seen, known, own, scored=choices.prediction is not None)
     excluded |= one_sided if model is not None else {}
     compared = [
         column for name, column in columns.items() if name in shared and name not in own and name not in excluded
@@ -86,7 +86,7 @@ def propose_spec(
         )
     # Where there is no batch yet, it may be much smaller than the file.
     batch_rows = max(1, periods.smallest // 2 if periods else seen.rows // 2 if reference else seen.rows // 10)
-    is_trained = model is not None and wishes.prediction is None
+    is_trained = model is not None and choices.prediction is None
     # A column with few values can be without any among the rows of a training, and then it is not a feature.
     fewest = MIN_ROWS_PER_CLASS if is_trained else 1
     categorical = [
@@ -106,22 +106,22 @@ def propose_spec(
             columns=[
                 column_settings.ColumnLine(
                     column,
-                    column_settings.propose_contract(column, known, wishes, other=seen if reference else None),
+                    column_settings.propose_contract(column, known, choices, other=seen if reference else None),
                     column_settings.describe_values(column, excluded.get(column.name)),
                 )
                 for column in shared.values()
-                if can_be_key(column.name) and column.name != wishes.target
+                if can_be_key(column.name) and column.name != choices.target
             ],
-            unnamed=[name for name in shared if not can_be_key(name) and name != wishes.target],
+            unnamed=[name for name in shared if not can_be_key(name) and name != choices.target],
             excluded=excluded,
             # Without a model, a column that the batch lacks cannot be excluded; the reference's contract ignores it.
             ignored={} if model else {name: why for name, why in one_sided.items() if can_be_key(name)},
             entities=[c.name for c in shared.values() if column_settings.may_be_entity(c, known.rows)],
             dates=[]
-            if wishes.time
+            if choices.time
             else [c.name for c in seen.columns.values() if c.column_type in ("date", "datetime")],
             missing=limit_missing_shares(
-                [column for name, column in columns.items() if name in shared and name != wishes.target],
+                [column for name, column in columns.items() if name in shared and name != choices.target],
                 known_rows,
                 batch_rows,
             ),
@@ -130,15 +130,15 @@ def propose_spec(
             least=batch_rows,
             periods=periods,
             model=model,
-            wishes=wishes,
+            choices=choices,
         )
     )
 
 
-def _refuse_misnamed_columns(seen: FileInspection, reference: FileInspection | None, wishes: ColumnChoices) -> None:
+def _refuse_misnamed_columns(seen: FileInspection, reference: FileInspection | None, choices: ColumnChoices) -> None:
     """Raise UsageError if a column that the user has named does not exist, or is named twice."""
     both = [seen, reference] if reference else [seen]
-    needed = [(wishes.target, both[-1:]), (wishes.prediction, both), (wishes.time, [seen])]
+    needed = [(choices.target, both[-1:]), (choices.prediction, both), (choices.time, [seen])]
     named = [name for name, _ in needed if name is not None]
     for name, places in needed:
         for place in places if name is not None else ():
@@ -178,7 +178,7 @@ def _describe_source(source: Source) -> dict[str, Any]:
 
 
 def list_remarks(seen: FileInspection) -> list[str]:
-    """Return what must be told about how the file is read: columns that stay text, what was recognised or left out."""
+    """Return what must be told about how the file is read: columns that stay text, what was recognized or left out."""
     files = seen.table.files
     return [*files.warnings, *files.notes] if files else []
 

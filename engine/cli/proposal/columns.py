@@ -30,7 +30,7 @@ class ColumnLine:
 
 
 def propose_contract(
-    column: ColumnSummary, seen: FileInspection, wishes: ColumnChoices, *, other: FileInspection | None
+    column: ColumnSummary, seen: FileInspection, choices: ColumnChoices, *, other: FileInspection | None
 ) -> str:
     """Return the contract that the data fulfil now, and the `other` files if there are some, as a YAML flow mapping."""
     parts = []
@@ -45,7 +45,7 @@ def propose_contract(
         and _reads_as_declared(column, seen)
     ):
         parts.append(f"type: {column.column_type}")
-    if role := suggest_role(column, seen.rows, wishes):
+    if role := suggest_role(column, seen.rows, choices):
         parts.append(f"role: {role}")
     if _is_never_negative(column, seen.rows) and (beside is column or _is_never_negative(beside, seen.rows)):
         parts.append("min: 0")
@@ -65,11 +65,11 @@ def _is_never_negative(column: ColumnSummary, rows: int) -> bool:
     return low > 2 * std or mean < 1.5 * std or (column.distinct <= 2 and column.column_type == "integer")
 
 
-def suggest_role(column: ColumnSummary, rows: int, wishes: ColumnChoices) -> Role | None:
+def suggest_role(column: ColumnSummary, rows: int, choices: ColumnChoices) -> Role | None:
     """Return a role that name and values suggest but the type does not: a number without order, a key, a date."""
     if column.role is None or not can_be_key(column.name) or rows < MIN_ROWS_FOR_ROLES:
         return None
-    if column.name in (wishes.target, wishes.prediction, wishes.time):
+    if column.name in (choices.target, choices.prediction, choices.time):
         return None
     if column.holds_dates:
         return Role.IGNORE

@@ -25,23 +25,23 @@ MAX_DISTINCT_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
-    """What is known of a column beside its values: the roles proposed for all, and the columns of the predictions."""
+class ProposedRoles:
+    """The roles that are proposed for the columns, and the columns that hold the predictions of the model."""
 
     roles: Mapping[str, Role | None]
     predictions: frozenset[str]
 
 
 def list_exclusions(
-    seen: FileInspection, periods: Periods | None, wishes: ColumnChoices, known: Neighbours
+    seen: FileInspection, periods: Periods | None, choices: ColumnChoices, known: ProposedRoles
 ) -> dict[str, str]:
     """Return the reason, in a few words, for each column that must not be compared.
 
     The target is not among them, nor are the columns of the model's own predictions, which never are features.
     """
-    own = {wishes.target, *known.predictions}
+    own = {choices.target, *known.predictions}
     candidates = [c for c in seen.columns.values() if c.name not in own]
-    found = {c.name: reason for c in candidates if (reason := _judge_summary(c, seen.rows, wishes, known))}
+    found = {c.name: reason for c in candidates if (reason := _judge_summary(c, seen.rows, choices, known))}
     numbers = [
         c for c in candidates if c.name not in found and c.column_type in ("integer", "number") and c.distinct > 2
     ]
@@ -66,13 +66,13 @@ def list_one_sided(
     return {name: f"{side} not have it" for name in there.columns if name not in here.columns and name not in own}
 
 
-def _judge_summary(column: ColumnSummary, rows: int, wishes: ColumnChoices, known: Neighbours) -> str | None:
+def _judge_summary(column: ColumnSummary, rows: int, choices: ColumnChoices, known: ProposedRoles) -> str | None:
     """Return the reason that a column's name, type and role give; None if there is none."""
-    if column.name == wishes.time:
+    if column.name == choices.time:
         return "the time: later times always differ from earlier ones"
     if column.reason:
         return column.reason.partition(":")[0]
-    if wishes.target and is_named_like_prediction(column.name):
+    if choices.target and is_named_like_prediction(column.name):
         return "named like a prediction"
     match known.roles[column.name]:
         case Role.IDENTIFIER:

@@ -42,7 +42,7 @@ class ModelProposal:
     floor: float | None
 
 
-def propose_model(before: Table, columns: dict[str, ColumnSummary], wishes: ColumnChoices) -> ModelProposal:
+def propose_model(before: Table, columns: dict[str, ColumnSummary], choices: ColumnChoices) -> ModelProposal:
     """Propose a model from the rows of the reference.
 
     Parameters
@@ -55,11 +55,11 @@ def propose_model(before: Table, columns: dict[str, ColumnSummary], wishes: Colu
     UsageError
         The target cannot be predicted, or the prediction does not fit it.
     """
-    target = columns[str(wishes.target)]
+    target = columns[str(choices.target)]
     with explain_read_errors(before):
-        predicted = [wishes.prediction] if wishes.prediction else []
+        predicted = [choices.prediction] if choices.prediction else []
         if predicted:
-            predicted += [name for name in columns if _may_be_prediction(name, columns, wishes)]
+            predicted += [name for name in columns if _may_be_prediction(name, columns, choices)]
         frame = before.frame.select(target.name, *predicted).collect(engine="streaming")
     values = frame[target.name]
     values = (values.fill_nan(None) if values.dtype.is_float() else values).drop_nulls()
@@ -69,29 +69,29 @@ def propose_model(before: Table, columns: dict[str, ColumnSummary], wishes: Colu
         )
     task, reason = _infer_task(target, values)
     if task == "regression":
-        return _propose_regression(frame, values, wishes, reason)
+        return _propose_regression(frame, values, choices, reason)
     classes = distinct_classes(values)
     counts = {label: int((encode_classes(values, classes) == i).sum()) for i, label in enumerate(classes)}
     frequent = [label for label, count in counts.items() if count >= MIN_ROWS_PER_CLASS]
-    if wishes.prediction is None and (
+    if choices.prediction is None and (
         len(frequent) < 2 or (task.startswith("binary") and len(frequent) < len(classes))
     ):
         rows_of_classes = join_some(f"{label!r} {count} times" for label, count in counts.items())
-        when = " before the time of the first batch" if wishes.time else ""
+        when = " before the time of the first batch" if choices.time else ""
         raise UsageError(
             f"the target {target.name!r} has too few values to train a model: {rows_of_classes}; "
             f"two classes with at least {MIN_ROWS_PER_CLASS} rows each are needed{when}"
         )
     positive = _choose_positive(classes, counts) if task.startswith("binary") else None
     found = PredictionColumns(None, None)
-    if wishes.prediction:
+    if choices.prediction:
         scores = frame.drop(target.name)
-        found = find_prediction_columns(scores, classes, wishes.prediction, binary=task.startswith("binary"))
+        found = find_prediction_columns(scores, classes, choices.prediction, binary=task.startswith("binary"))
         if found.prediction:
             _require_classes(frame[found.prediction], classes, found.prediction)
     positive = positive if found.positive is None else found.positive
     # ROC AUC needs probabilities, which a prediction that is a class does not give.
-    auc = task.startswith("binary") and (wishes.prediction is None or found.probability is not None)
+    auc = task.startswith("binary") and (choices.prediction is None or found.probability is not None)
     return ModelProposal(
         task=task,
         why=reason,
@@ -102,21 +102,21 @@ def propose_model(before: Table, columns: dict[str, ColumnSummary], wishes: Colu
     )
 
 
-def _propose_regression(frame: pl.DataFrame, values: pl.Series, wishes: ColumnChoices, reason: str) -> ModelProposal:
+def _propose_regression(frame: pl.DataFrame, values: pl.Series, choices: ColumnChoices, reason: str) -> ModelProposal:
     """Propose a regression; its floor is the mean absolute error of always predicting the median."""
     numbers = values.cast(pl.Float64)
-    if wishes.prediction is None and numbers.is_infinite().any():
+    if choices.prediction is None and numbers.is_infinite().any():
         raise UsageError(f"the target {values.name!r} has infinite values, so no model can be trained on it")
-    if wishes.prediction is None and numbers.len() < MIN_REGRESSION_ROWS:
+    if choices.prediction is None and numbers.len() < MIN_REGRESSION_ROWS:
         raise UsageError(
             f"the target {values.name!r} has {numbers.len()} values, too few to train a model; "
             f"at least {MIN_REGRESSION_ROWS} are needed"
         )
-    if wishes.prediction and not frame[wishes.prediction].dtype.is_numeric():
-        raise UsageError(f"the prediction {wishes.prediction!r} is not a number, but the target {values.name!r} is")
+    if choices.prediction and not frame[choices.prediction].dtype.is_numeric():
+        raise UsageError(f"the prediction {choices.prediction!r} is not a number, but the target {values.name!r} is")
     error = (numbers - numbers.median()).abs().mean()
     floor = round_digits(error) if isinstance(error, float) and math.isfinite(error) and error > 0 else None
-    return ModelProposal("regression", reason, None, PredictionColumns(wishes.prediction, None), "mae", floor)
+    return ModelProposal("regression", reason, None, PredictionColumns(choices.prediction, None), "mae", floor)
 
 
 def _infer_task(target: ColumnSummary, values: pl.Series) -> tuple[str, str]:
@@ -148,9 +148,9 @@ def _choose_positive(classes: Sequence[ClassValue], counts: dict[ClassValue, int
     return min(classes, key=lambda label: counts[label]) if isinstance(classes[0], str) else classes[-1]
 
 
-def _may_be_prediction(name: str, columns: Mapping[str, ColumnSummary], wishes: ColumnChoices) -> bool:
+def _may_be_prediction(name: str, columns: Mapping[str, ColumnSummary], choices: ColumnChoices) -> bool:
     """Return whether a column beside the named one may belong to the predictions too: decisions, shares from 0 to 1."""
-    if name in (wishes.target, wishes.prediction, wishes.time):
+    if name in (choices.target, choices.prediction, choices.time):
         return False
     low, high = columns[name].statistics["min"], columns[name].statistics["max"]
     is_share = low is not None and high is not None and low >= 0 and high <= 1

@@ -15,7 +15,7 @@ from engine.data.databases.writing import (
     retry_transient,
     write_table,
 )
-from engine.data.materialise import materialise
+from engine.data.rereadable_tables import make_rereadable
 from engine.data.table import Table
 from engine.errors import DataError
 from engine.spec import ProjectSpec
@@ -94,14 +94,14 @@ class KeptTable:
                 check_table_owner(session, self.table, self.project.name)
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:
-        """Put the rows of a table in the place of those that are there; return their digest and their number.
+        """Replace the rows that are there by those of a table; return their digest and their number.
 
         Raises
         ------
         DataError
             The rows cannot be read, kept or written. The old ones are then still there.
         """
-        with materialise(table, self.scratch()) as cheap:
+        with make_rereadable(table, self.scratch()) as cheap:
             written = replace_table_rows(
                 self.project, self.secrets, self.connection, self.table, cheap, self.scratch, verify
             )
@@ -118,7 +118,7 @@ def replace_table_rows(
     scratch: Callable[[], Path],
     verify: Callable[[], None],
 ) -> DatabaseRows:
-    """Put the rows of a table in the place of those of a table in a database, see `write_table`.
+    """Replace the rows of a table in a database by those of a table here, see `write_table`.
 
     It is tried again for some time if the connection is lost or cannot be made.
     """

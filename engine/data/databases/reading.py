@@ -20,8 +20,8 @@ from engine.data.databases.column_readings import ColumnReading, describe_except
 from engine.data.databases.duckdb_tables import describe_duckdb_columns, list_duckdb_tables
 from engine.data.databases.postgresql_tables import describe_postgresql_columns, list_postgresql_tables
 from engine.data.fingerprints import FrameHasher
-from engine.data.materialise import ROW_GROUP_SIZE
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.data.rereadable_tables import ROW_GROUP_SIZE
 from engine.formatting.hints import suggest_name
 from engine.spec.opened_connections import DatabaseSession
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.spec import ProjectSpec
-from engine.spec.opened_connections import describe_connection, open_connection
 from engine.spec.resources.connections import SparkConnection
 from engine.spec.secrets import Secrets
 from engine.spec.stored_data import DatabaseTable, StoredPlace
+from engine.spec.used_connections import describe_connection
 
 if TYPE_CHECKING:
     from engine.data.databases.reading import DatabaseRows
@@ -36,6 +36,7 @@ class StoredRows:
         rows = self._rows.get(key)
         if rows is None:
             from engine.data.databases.reading import read_table
+            from engine.spec.opened_connections import open_connection
 
             with open_connection(project, table[0], self._secrets, read_only=True) as session:
                 rows = self._rows[key] = read_table(session, table[1], self._scratch())

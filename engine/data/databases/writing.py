@@ -133,7 +133,7 @@ def write_table(
     folder: Path,
     verify: Callable[[], None] = lambda: None,
 ) -> DatabaseRows:
-    """Put the rows of a table in the place of those of a table in a database, and commit.
+    """Replace the rows of a table in a database by those of a table here, and commit.
 
     Parameters
     ----------

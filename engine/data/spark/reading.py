@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.connections.spark import explain_spark_errors
 from engine.connections.table_names import split_table_name
 from engine.data.databases.reading import DatabaseRows
+from engine.data.dataset_tables import warn_of_columns
 from engine.data.file_datasets import read_declared_texts
 from engine.data.fingerprints import FrameHasher
 from engine.data.kept_rows import KeptState
-from engine.data.materialise import ROW_GROUP_SIZE
 from engine.data.polars_errors import READ_ERRORS, describe_error
+from engine.data.rereadable_tables import ROW_GROUP_SIZE
 from engine.data.spark.spark_rows import SparkRows, hold_spark_rows, list_source_files, quote_name
 from engine.data.table import Table
-from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.digests import digest_texts
 from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
@@ -191,7 +191,6 @@ def describe_spark_data(
     """Return the table of a dataset whose rows Spark holds, or has given."""
     files = None if data.read is None else read_declared_texts(data.read.path, dataset)
     frame = data.rows.scan() if files is None else files.scan_all()
-    warnings = find_doubtful_columns(sample_columns([frame]), dataset.columns) if files is None else files.warnings
     stays = f"{data.rows.count:,} rows stay with Spark: executors measure them, and samples of them are read"
     return Table(
         name,
@@ -202,7 +201,7 @@ def describe_spark_data(
         rereadable=files is not None,
         facts={**facts, "versions": dict(data.fingerprint.versions)},
         notes=data.rows.notes if files else (*data.rows.notes, stays),
-        warnings=tuple(warnings.values()) if isinstance(warnings, dict) else warnings,
+        find_warnings=warn_of_columns(frame, dataset) if files is None else lambda: files.warnings,
         kept=kept,
         place=data.rows.place,
         spark=None if files else data.rows,

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from engine.drift.classifier.domain_classifier import FEWEST_ROWS, TREE_ROWS, TREE_VALUES, align_sides
 from engine.drift.classifier.feature_encoding import encode_features
-from engine.drift.kernels.boosting import predict_log_odds, train_trees
+from engine.drift.kernels.boosting import train_trees
+from engine.drift.kernels.tree_paths import find_leaves, predict_log_odds
 from engine.drift.profiles.sampling import limit_rows, row_keys
 from engine.drift.reading.normalization import normalize_categories
 from engine.drift.reading.roles import Role
@@ -76,7 +77,8 @@ def cross_fit_log_odds(
         trees = train_trees(codes[train], starts, categorical, side[train] == 1, CROSS_FITTED_TREES, window)
         # a row that no half was trained on is judged by both
         rows = np.flatnonzero((half == judged) | (side < 0))
-        odds[rows] += predict_log_odds(codes[rows], trees).sum(axis=0) * np.where(side[rows] < 0, 0.5, 1.0)
+        predicted = predict_log_odds(trees, find_leaves(codes[rows], trees)).sum(axis=0)
+        odds[rows] += predicted * np.where(side[rows] < 0, 0.5, 1.0)
     of_row = np.empty(len(order))
     of_row[order] = odds
     return of_row[: len(reference)], of_row[len(reference) :]

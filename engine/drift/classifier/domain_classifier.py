@@ -9,15 +9,17 @@ rows are drawn by a hash of their content.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import betaincinv, gammaln, ndtri
 
+from engine.drift.classifier.column_importance import measure_importance
 from engine.drift.classifier.feature_encoding import encode_features
-from engine.drift.kernels.boosting import Trees, predict_log_odds, train_trees
+from engine.drift.kernels.boosting import train_trees
+from engine.drift.kernels.tree_paths import Trees, find_leaves, predict_log_odds
 from engine.drift.kernels.tree_splits import Codes
 from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.profiles.sampling import limit_rows, row_keys
@@ -27,7 +29,7 @@ from engine.drift.reading.normalization import column_named, normalize_categorie
 from engine.drift.reading.roles import Role, require_comparable_role
 from engine.drift.reading.row_hash import hash_values
 from engine.drift.reading.sources import hold_rows
-from engine.drift.threads import THREADS, parallel_map
+from engine.drift.significance.discrete_tails import hypergeometric_tail, lower_bound
 from engine.errors import DataError
 
 FEWEST_ROWS = 25
@@ -44,9 +46,6 @@ TREE_VALUES = 1_000_000
 
 TREE_ROWS = 2_000
 """Minimum number of rows that a tree is trained on, if there are as many."""
-
-IMPORTANCE_ROWS = 10_000
-"""Held-out rows on which the importance of columns is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +156,8 @@ def domain_classifier(
         return DomainClassifierResult(reason=f"too few entities to hold out one in {HOLD_OUT_ONE_IN} of both sides")
     model = _train(rows, train, np.array([role is Role.CATEGORICAL for role in known_roles.values()]))
     codes, truth = rows.codes[test], rows.side[test] == 1
-    by_tree = predict_log_odds(codes, model)
-    log_odds: NDArray[np.float64] = by_tree.sum(axis=0)
+    leaves = find_leaves(codes, model)
+    log_odds: NDArray[np.float64] = predict_log_odds(model, leaves).sum(axis=0)
     predicted = log_odds > 0
     accuracy = float((predicted == truth).mean())
     independent_rows = _first_row_per_entity(rows, test) if entity else np.arange(len(test))
@@ -171,7 +170,7 @@ def domain_classifier(
         p_value,
         p_value < 1 - confidence,
         _area_under_roc(log_odds, truth),
-        dict(zip(known_roles, _measure_importance(model, codes, truth, by_tree), strict=True)),
+        dict(zip(known_roles, measure_importance(model, codes, truth, leaves), strict=True)),
         n,
         (*left_out, *_write_notes(n, drawn_from or (len(reference), len(batch)), len(known_roles), max_rows, entity)),
         accuracy_low=_bound_accuracy(
@@ -289,46 +288,6 @@ def _train(rows: _EncodedRows, train: NDArray[np.intp], categorical: NDArray[np.
     return train_trees(rows.codes[train], rows.starts, categorical, side, TREES, min(window, len(train)))
 
 
-def _measure_importance(
-    model: Trees, codes: Codes, truth: NDArray[np.bool_], by_tree: NDArray[np.float64]
-) -> list[float]:
-    """Return the permutation importance of each column: what shuffling it adds to the log loss, as a share of the sum.
-
-    The rows are in the order of their sampling keys, so rotating a column shuffles it. Only the trees that use the
-    column are evaluated again. If shuffling never increases the loss, all columns are equally important.
-
-    Parameters
-    ----------
-    codes, truth
-        The held-out rows, and whether each is from the batch.
-    by_tree
-        The log odds that each tree adds to each of these rows.
-    """
-    codes, truth, by_tree = codes[:IMPORTANCE_ROWS], truth[:IMPORTANCE_ROWS], by_tree[:, :IMPORTANCE_ROWS]
-    log_odds = by_tree.sum(axis=0)
-    before = _logistic_loss(log_odds, truth)
-    losses = np.zeros(codes.shape[1])
-
-    def measure_columns(columns: NDArray[np.int32]) -> None:
-        rotated = codes.copy()
-        for column in columns:
-            trees = (model[0] == column).any(axis=1)
-            rotated[:, column] = np.roll(codes[:, column], len(codes) // 2)
-            using = model[0][trees], model[1][trees], model[2][trees], model[3][trees]
-            change = predict_log_odds(rotated, using).sum(axis=0) - by_tree[trees].sum(axis=0)
-            rotated[:, column] = codes[:, column]
-            losses[column] = max(0.0, _logistic_loss(log_odds + change, truth) - before)
-
-    used = np.unique(model[0][model[0] >= 0])
-    parallel_map(measure_columns, [used[i::THREADS] for i in range(THREADS)])
-    total = losses.sum()
-    return (losses / total if total > 0 else np.full(len(losses), 1 / len(losses))).tolist()
-
-
-def _logistic_loss(log_odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    return float(np.logaddexp(0, np.where(truth, -log_odds, log_odds)).mean())
-
-
 def _first_row_per_entity(rows: _EncodedRows, test: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the positions in `test` of the first row of each entity and side, in the order of keys."""
     pairs = np.stack([rows.entities[test], rows.side[test].astype(np.uint64)])
@@ -340,22 +299,12 @@ def _hypergeometric_p(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) ->
 
     A hit is a row of the batch that is predicted as batch. The number of hits is then hypergeometric.
     """
-    rows, batch, positive, hits = len(truth), int(truth.sum()), int(predicted.sum()), int((predicted & truth).sum())
-    k = np.arange(hits, min(batch, positive) + 1)
-    # P(k) = C(batch, k) C(rows - batch, positive - k) / C(rows, positive)
-    log_p = _log_choose(batch, k) + _log_choose(rows - batch, positive - k) - _log_choose(rows, np.array([positive]))
-    return min(1.0, float(np.exp(log_p).sum()))
-
-
-def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the log of the number of ways to choose k of n; minus infinity where there is none."""
-    log_ways: NDArray[np.float64] = gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0) + 1)
-    return np.where((k >= 0) & (k <= n), log_ways, -np.inf)
+    return hypergeometric_tail(int((predicted & truth).sum()), len(truth), int(truth.sum()), int(predicted.sum()))
 
 
 def _wilson_interval(share: float, n: int, confidence: float) -> tuple[float, float]:
     """Return Wilson's score interval of a share of `n` rows."""
-    z = float(ndtri(0.5 + confidence / 2))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, centre - reach), min(1.0, centre + reach)
@@ -378,8 +327,7 @@ def _bound_accuracy(hits: NDArray[np.bool_], truth: NDArray[np.bool_], confidenc
     sides = [hits[truth], hits[~truth]]
     n = min(map(len, sides))
     right = sum(int(side[:n].sum()) for side in sides)
-    # the smallest accuracy for which at least `right` of 2 n hits have the probability 1 - confidence
-    return float(betaincinv(right, 2 * n - right + 1, 1 - confidence)) if right else 0.0
+    return lower_bound(right, 2 * n, confidence)
 
 
 def _area_under_roc(log_odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:

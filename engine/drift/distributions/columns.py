@@ -87,8 +87,10 @@ class Numerical:
 
     @cached_property
     def _upto_with_intervals(self) -> Counts:
-        intervals = self.intervals
-        return self.table.upto if intervals is None else np.cumsum(self.counts + intervals.counts[:-1])
+        if self.intervals is None:
+            return self.table.upto
+        rows = self.counts + self.intervals.counts[:-1]
+        return np.cumsum(rows, out=rows)
 
     def rows_before(self, positions: NDArray[np.int64]) -> Counts:
         """Return, for each position in `values`, the number of rows up to the value before it: 0 for the first."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.tree_paths import Trees, find_leaves_of_tree
 from engine.drift.kernels.tree_splits import CODES, Codes, Ints, split_leaves
 from engine.drift.threads import THREADS, parallel_map
 
@@ -25,15 +26,7 @@ LEARNING_RATE = 0.1
 _FEWEST_PARALLEL_SUMS = 400_000
 """Sums that a split adds to or reads, of both leaves, below which threads save no time: a third of a millisecond."""
 
-_ROWS_PER_BLOCK = 512
-"""Rows that go down a tree together: their codes stay in the processor's nearest cache."""
-
 _GOLDEN_RATIO = 0.6180339887498949
-
-Trees = tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32], NDArray[np.float64]]
-"""Four arrays, whose first axis is the tree. Columns: the column that a node splits by, -1 for no node. Lefts: per
-node, a mask of the codes that go left. Children: per node, the left and the right child, where leaf n is coded as
--1 - n. Values: the log odds that a leaf adds. Node 0 is the root; a tree without nodes has one leaf, leaf 0."""
 
 _Split = tuple[float, int, NDArray[np.bool_]]
 """The split of a leaf: its gain, its column, and a mask of the codes that go left. A gain of 0 is none."""
@@ -60,50 +53,6 @@ def assign_bins(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Code
             below += step * (padded[below + step - 1] < value)
         codes[i] = 0 if np.isnan(value) else below + 1
     return codes
-
-
-@kernel("void(u1[:,::1], i4[::1], b1[:,::1], i4[:,::1], f8[::1], f8[::1])", work=None)
-def _add_log_odds(
-    codes: Codes,
-    column: NDArray[np.int32],
-    left: NDArray[np.bool_],
-    child: NDArray[np.int32],
-    value: NDArray[np.float64],
-    scores: NDArray[np.float64],
-) -> None:
-    """Add one tree's log odds to the scores of the rows.
-
-    Parameters
-    ----------
-    codes
-        Rows x columns.
-    column, left, child, value
-        One tree of `Trees`.
-    scores
-        Input and output: the log odds of each row.
-    """
-    # the rows of a block go down one node after another, because one row alone would wait for memory at each node;
-    # `active` are those that are at a node still, and `ends` has the leaf of each
-    active, nodes = np.empty(_ROWS_PER_BLOCK, np.uint32), np.empty(_ROWS_PER_BLOCK, np.uint32)
-    ends = np.full(_ROWS_PER_BLOCK, -1, np.int32)
-    for start in range(0, len(codes), _ROWS_PER_BLOCK):
-        size = min(_ROWS_PER_BLOCK, len(codes) - start)
-        k = size if column[0] >= 0 else 0
-        for i in range(k):
-            active[i], nodes[i] = i, 0
-        while k:
-            kept = 0
-            for i in range(k):
-                row, node = active[i], nodes[i]
-                goes_right = np.uint32(not left[node, codes[start + row, column[node]]])
-                following = child[node, goes_right]
-                ends[row] = following
-                # written in any case, and kept or overwritten by the next one
-                active[kept], nodes[kept] = row, np.uint32(following & 0x7FFFFFFF)
-                kept += int(following >= 0)
-            k = kept
-        for i in range(size):
-            scores[start + i] += value[-1 - ends[i]]
 
 
 @kernel("i8(u1[:,::1], i4[::1], i8, b1[::1], i4[::1])", work=None)
@@ -253,7 +202,7 @@ def _grow_tree(
     last = first + size
     others = [(0, first), (last, len(codes))] if last <= len(codes) else [(last - len(codes), first)]
     for start, stop in others:
-        _add_log_odds(codes[start:stop], columns, lefts, children, values, scores[start:stop])
+        scores[start:stop] += values[find_leaves_of_tree(codes[start:stop], columns, lefts, children)]
 
 
 def train_trees(
@@ -288,11 +237,3 @@ def train_trees(
         tree = columns[t], lefts[t], children[t], values[t]
         _grow_tree(codes, starts, categorical, batch, parts, first, size, scores, sums, *tree)
     return columns, lefts, children, values
-
-
-def predict_log_odds(codes: Codes, model: Trees) -> NDArray[np.float64]:
-    """Return the log odds that each tree adds to each row: trees x rows."""
-    log_odds = np.zeros((len(model[0]), len(codes)))
-    for column, left, child, value, scores in zip(*model, log_odds, strict=True):
-        _add_log_odds(codes, column, left, child, value, scores)
-    return log_odds

@@ -3,29 +3,19 @@
 Compiling all kernels at import took over twenty seconds, for a first run that needs a few of them and gives most of
 these some thousand values. A `Kernel` runs as Python while that is cheap, then compiles the one signature that is
 asked for, or loads it from the cache on disk. Both ways give the same bits: no kernel may use `fastmath`.
-
-The cache is in the user's cache folder, not beside the source: an installation may be read-only, and the default of
-numba fails where no home directory exists. Before the first compilation of a process the logger
-`engine.drift` warns, because compiling takes seconds.
 """
 
-import atexit
-import logging
-import os
 import re
 from collections.abc import Callable, Mapping
-from functools import cache, update_wrapper
-from hashlib import sha1
+from functools import update_wrapper
 from importlib import import_module
-from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from threading import RLock
 from time import thread_time
-from types import FunctionType
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+
+from engine.drift.kernels.compilation import compile_for_kernels, compile_for_python, is_cached, is_numba_loaded
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +30,7 @@ SECONDS_BEFORE_LOADING = 0.005
 """The same where the cache holds the kernel and the process has used numba: about what loading it takes."""
 
 SECONDS_BEFORE_STARTING = 0.05
-"""The same where the cache holds the kernel, but the process has not imported numba yet, which takes half a second."""
+"""The same where the cache holds the kernel, but this process has not imported numba yet: that takes .15 s."""
 
 _PARAMETER = re.compile(r"(const )?(\w+)(?:\[([^\]]*)\])?")
 _PYTHON_SCALARS: dict[str, Callable[[Any], Any]] = {"f8": float, "i8": int, "u8": np.uint64, "b1": bool}
@@ -96,64 +86,6 @@ def longest_array(*arguments: Any) -> int:
     return max((argument.size for argument in arguments if isinstance(argument, np.ndarray)), default=0)
 
 
-_temporary_folders: list[str] = []
-
-
-@cache
-def cache_folder() -> str:
-    """Return the folder of compiled kernels; if none is writable, a temporary one that this process removes at exit."""
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return chosen
-    try:
-        root = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
-        folder = Path(root) / "engine" / "numba"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return str(folder)
-    except (OSError, RuntimeError):  # RuntimeError: a user without a name and without HOME has no home folder
-        pass
-    # A fresh folder, never a guessable shared one: what numba finds in its cache is code that it will run.
-    folder_of_this_process = mkdtemp(prefix="engine-numba-")
-    atexit.register(rmtree, folder_of_this_process, ignore_errors=True)
-    _temporary_folders.append(folder_of_this_process)
-    return folder_of_this_process
-
-
-@cache
-def _numba() -> Any:
-    """Return the module numba, set up: where to cache, and a warning before the first compilation."""
-    import numba
-    from numba.core import event
-
-    numba.config.CACHE_DIR = cache_folder()  # type: ignore[attr-defined]  # numba sets its options at run time
-
-    class CompilationWarning(event.Listener):
-        """Warns once; numba starts this event for a compilation, not for loading from the cache."""
-
-        def on_start(self, _: event.Event) -> None:
-            event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]  # numba's
-            kept = (
-                "which every run repeats, because no folder can keep it: set NUMBA_CACHE_DIR"
-                if cache_folder() in _temporary_folders
-                else "which is then kept for later runs"
-            )
-            message = f"compiling numerical code, {kept}: this takes some seconds"
-            logging.getLogger("engine.drift").warning(message)
-
-        def on_end(self, _: event.Event) -> None:
-            pass
-
-    event.register("numba:compile", CompilationWarning())  # type: ignore[no-untyped-call]  # numba's
-    return numba
-
-
-@cache
-def _digest_of_sources() -> str:
-    """Return a digest of all kernels: the code of one contains that of the helpers in other files."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return sha1(b"".join(source.read_bytes() for source in sources), usedforsecurity=False).hexdigest()[:12]
-
-
 class Kernel:
     """A function that is run as Python while its input is small, and compiled when that is no longer cheap.
 
@@ -189,7 +121,8 @@ class Kernel:
             return self._compiled[index](*arguments)
         index = self._match_signature(arguments)
         if self._compiled[index] is None:
-            if self._work and self._spent <= self._affordable_seconds(index) and self._work(*arguments) <= LARGE:
+            affordable = self._affordable_seconds(index)
+            if self._work and self._spent <= affordable and self._work(*arguments) <= min(LARGE, affordable * 1e6):
                 return self.interpret(*arguments)
             self.compile(index)
         return self._compiled[index](*arguments)
@@ -208,12 +141,8 @@ class Kernel:
         """Return the dispatcher of a signature, given by its position; it is loaded or compiled once per process."""
         with _lock:
             if self._compiled[index] is None:
-                # a copy of the function, whose name in the cache is one per signature and version of the sources
-                source = self.py_func
-                function = FunctionType(source.__code__, source.__globals__, None, None, source.__closure__)
-                function.__qualname__ = self._cached_name(index)
                 signature = re.sub(r"const (\w+)\[::1\]", r"Array(\1, 1, 'C', True)", self.signatures[index])
-                self._compiled[index] = _numba().njit(signature, cache=True, nogil=True)(function)
+                self._compiled[index] = compile_for_python(self.py_func, signature, self._name(index))
         return self._compiled[index]
 
     def is_compiled(self, index: int) -> bool:
@@ -230,19 +159,10 @@ class Kernel:
 
     def is_cached(self, index: int) -> bool:
         """Return whether the cache folder has the code of a signature, so that it need not be compiled."""
-        # numba's index of a function: FOLDER_SHA1/FILE.FUNCTION-LINE.pyVERSION.nbi
-        code = self.py_func.__code__
-        path = Path(code.co_filename).absolute()
-        digest = sha1(str(path.parent).encode(), usedforsecurity=False).hexdigest()
-        pattern = f"*_{digest}/{path.stem}.{self._cached_name(index)}-{code.co_firstlineno}.py*.nbi"
-        return any(Path(cache_folder()).glob(pattern))
+        return is_cached(self.py_func, self._name(index))
 
-    def _cached_name(self, index: int) -> str:
-        """Return the name of a signature's code in the cache.
-
-        It has a digest of all kernels, because numba notices only changes in the file of the kernel.
-        """
-        return f"{self.py_func.__name__}_{index}_{_digest_of_sources()}"
+    def _name(self, index: int) -> str:
+        return f"{self.py_func.__name__}_{index}"
 
     def _affordable_seconds(self, index: int) -> float:
         """Return the seconds that this kernel may run as Python before a signature is loaded or compiled."""
@@ -250,7 +170,7 @@ class Kernel:
             self._cached[index] = self.is_cached(index)
         if not self._cached[index]:
             return SECONDS_BEFORE_COMPILING
-        return SECONDS_BEFORE_LOADING if _numba.cache_info().currsize else SECONDS_BEFORE_STARTING
+        return SECONDS_BEFORE_LOADING if is_numba_loaded() else SECONDS_BEFORE_STARTING
 
     @property
     def _numba_type_(self) -> Any:
@@ -280,9 +200,7 @@ class Helper:
     def _numba_type_(self) -> Any:
         with _lock:
             if self._dispatcher is None:
-                # no wrapper for calls from Python: it is half of the time that compiling a small function takes
-                options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-                self._dispatcher = _numba().njit(self._signature, **options)(self.py_func)
+                self._dispatcher = compile_for_kernels(self.py_func, self._signature)
         return self._dispatcher._numba_type_
 
 

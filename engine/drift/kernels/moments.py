@@ -88,11 +88,13 @@ def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float
     terms = np.empty(VALUES_PER_STRETCH)
     spread = np.zeros(3)
     for start in range(0, len(values), VALUES_PER_STRETCH):
-        n = min(VALUES_PER_STRETCH, len(values) - start)
+        # numba tests for each index into `values` whether it is negative
+        part, part_counts = values[start : start + VALUES_PER_STRETCH], counts[start : start + VALUES_PER_STRETCH]
+        n = len(part)
         for i in range(n):
-            centred[i] = subtract_as_float(values[start + i], centre)
-        for i in range(n if len(counts) else 0):
-            times[i] = counts[start + i]
+            centred[i] = subtract_as_float(part[i], centre)
+        for i in range(len(part_counts)):
+            times[i] = part_counts[i]
         for i in range(n):
             terms[i] = times[i] * centred[i]
         new_rows = sum_lanes(times, n) if len(counts) else np.float64(n)

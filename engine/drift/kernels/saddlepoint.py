@@ -89,7 +89,7 @@ def _sum_cumulants(
     """Return K(s, u) and its derivatives K_s, K_u, K_ss, K_su, K_uu; NaN where they overflow.
 
     K is the log of E exp(s * chi-squared + u * (sum - its mean)), a sum over categories. The probabilities are not
-    normalised; that adds a constant to K, which cancels in `chi2_tail`.
+    normalized; that adds a constant to K, which cancels in `chi2_tail`.
 
     Parameters
     ----------

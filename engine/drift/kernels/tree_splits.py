@@ -106,7 +106,7 @@ def _search_columns(
     of the right side, and of the leaf.
 
     Categories are ordered by mean gradient, and the first of them go left: the best split into two sets is one of these
-    (Fisher 1958). The gain expected by chance is then subtracted. Without drift the k standardised means are
+    (Fisher 1958). The gain expected by chance is then subtracted. Without drift the k standardized means are
     independent normal numbers, and a split by their sign explains (k * sqrt(2/pi))^2 / k = 2/pi * k times the variance.
     k - 1 takes the place of k, because the mean over all categories is fitted.
 

@@ -50,36 +50,39 @@ def accumulate_counts(counts: Counts) -> Counts:
     return np.cumsum(counts)
 
 
-def _count_distinct_in_numpy(ordered: Values) -> tuple[Values, Counts]:
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
-    return ordered[starts], np.diff(starts, append=len(ordered))
+def _write_distinct_in_numpy(ordered: Values, values: Values, counts: Counts) -> None:
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    values[:], counts[:] = ordered[starts], np.diff(starts, append=len(ordered))
 
 
 @kernel(
-    "Tuple((f8[::1], i8[::1]))(f8[::1])",
-    "Tuple((i8[::1], i8[::1]))(i8[::1])",
-    small=_count_distinct_in_numpy,
-    work=lambda ordered: len(ordered) / 20,
+    "void(f8[::1], f8[::1], i8[::1])",
+    "void(i8[::1], i8[::1], i8[::1])",
+    small=_write_distinct_in_numpy,
+    work=lambda ordered, *_: len(ordered) / 20,
 )
-def _count_distinct(ordered: Values) -> tuple[Values, Counts]:
-    distinct = min(len(ordered), 1)
-    for i in range(1, len(ordered)):
-        distinct += ordered[i] != ordered[i - 1]
-    values, counts = np.empty(distinct, ordered.dtype), np.empty(distinct, np.int64)
-    k = start = 0
-    for i in range(1, len(ordered) + 1):
-        if i == len(ordered) or ordered[i] != ordered[start]:
-            values[k], counts[k] = ordered[start], i - start
-            k += 1
-            start = i
-    return values, counts
+def _write_distinct(ordered: Values, values: Values, counts: Counts) -> None:
+    """Write the distinct values of a sorted array that is not empty, and the count of each."""
+    # no branch, which the processor would mispredict where some values repeat; unsigned, as numba tests signed indices
+    k, last = np.uint64(0), len(ordered) - 1
+    for i in range(last):
+        values[k], counts[k] = ordered[i], i + 1
+        k += np.uint64(ordered[i + 1] != ordered[i])
+    values[k], counts[k] = ordered[last], last + 1
+    for j in range(len(counts) - 1, 0, -1):
+        counts[j] -= counts[j - 1]
 
 
 def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:
     """Return the distinct values of a sorted array and the count of each; the array itself if no value repeats."""
-    if _FEWEST_SHARED <= len(ordered) <= _MOST_SHARED and (ordered[1:] != ordered[:-1]).all():
-        return ordered, _shared_ones()[: len(ordered)]
-    return _count_distinct(ordered)
+    distinct = int(np.count_nonzero(ordered[1:] != ordered[:-1])) + min(len(ordered), 1)
+    if distinct == len(ordered) and _FEWEST_SHARED <= distinct <= _MOST_SHARED:
+        return ordered, _shared_ones()[:distinct]
+    # made by numpy: it asks for large pages of memory, where those that compiled code makes take longer than counting
+    values, counts = np.empty(distinct, ordered.dtype), np.empty(distinct, np.int64)
+    if distinct:
+        _write_distinct(ordered, values, counts)
+    return values, counts
 
 
 @kernel(
@@ -109,18 +112,50 @@ def merge_tables(
 
 
 @kernel(
-    "Tuple((f8[::1], i8[::1], i8[::1], f8[::1]))(f8[::1], i8[::1], i8[::1], f8[::1], b1[::1], f8[::1], i8[::1])",
-    "Tuple((i8[::1], i8[::1], i8[::1], f8[::1]))(i8[::1], i8[::1], i8[::1], f8[::1], b1[::1], i8[::1], i8[::1])",
+    "i8(f8[::1], i8[::1], i8[::1], f8[::1], b1[::1], f8[::1], i8[::1], f8[::1], i8[::1], i8[::1], f8[::1])",
+    "i8(i8[::1], i8[::1], i8[::1], f8[::1], b1[::1], i8[::1], i8[::1], i8[::1], i8[::1], i8[::1], f8[::1])",
 )
+def _write_refined(
+    points: Values,
+    counts: Counts,
+    gaps: Counts,
+    sums: Sums,
+    wanted: NDArray[np.bool_],
+    values: Values,
+    times: Counts,
+    new_points: Values,
+    new_counts: Counts,
+    new_gaps: Counts,
+    new_sums: Sums,
+) -> int:
+    """Write what `refine_intervals` returns, and return its number of points."""
+    j = k = 0
+    for i in range(len(points) + 1):
+        new_gaps[k] = 0 if wanted[i] else gaps[i]
+        new_sums[k] = 0.0 if wanted[i] else sums[i]
+        while j < len(values) and (i == len(points) or values[j] < points[i]):
+            if wanted[i]:
+                new_points[k], new_counts[k] = values[j], times[j]
+                k += 1
+                new_gaps[k], new_sums[k] = 0, 0.0
+            j += 1
+        if i < len(points):
+            if j < len(values) and values[j] == points[i]:
+                j += 1
+            new_points[k], new_counts[k] = points[i], counts[i]
+            k += 1
+    return k
+
+
 def refine_intervals(
     points: Values,
     counts: Counts,
     gaps: Counts,
-    sums: NDArray[np.float64],
+    sums: Sums,
     wanted: NDArray[np.bool_],
     values: Values,
     times: Counts,
-) -> tuple[Values, Counts, Counts, NDArray[np.float64]]:
+) -> tuple[Values, Counts, Counts, Sums]:
     """Return a table with the values of some intervals between its points in place of their totals.
 
     Parameters
@@ -140,23 +175,9 @@ def refine_intervals(
         As above; the intervals next to an inserted value have no rows.
     """
     size = len(points) + len(values)
-    new_points, new_counts = np.empty(size, points.dtype), np.empty(size, np.int64)
-    new_gaps, new_sums = np.zeros(size + 1, np.int64), np.zeros(size + 1)
-    j = k = 0
-    for i in range(len(points) + 1):
-        if not wanted[i]:
-            new_gaps[k], new_sums[k] = gaps[i], sums[i]
-        while j < len(values) and (i == len(points) or values[j] < points[i]):
-            if wanted[i]:
-                new_points[k], new_counts[k] = values[j], times[j]
-                k += 1
-            j += 1
-        if i < len(points):
-            if j < len(values) and values[j] == points[i]:
-                j += 1
-            new_points[k], new_counts[k] = points[i], counts[i]
-            k += 1
-    return new_points[:k].copy(), new_counts[:k].copy(), new_gaps[: k + 1].copy(), new_sums[: k + 1].copy()
+    refined = np.empty(size, points.dtype), np.empty(size, np.int64), np.empty(size + 1, np.int64), np.empty(size + 1)
+    k = _write_refined(points, counts, gaps, sums, wanted, values, times, *refined)
+    return refined[0][:k], refined[1][:k], refined[2][: k + 1], refined[3][: k + 1]
 
 
 @kernel("i8[::1](f8[::1], f8[::1])", "i8[::1](i8[::1], i8[::1])")

@@ -10,7 +10,9 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,17 @@ def _write_zip(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArr
         file.writestr(zipfile.ZipInfo("header.json", _ZIP_TIMESTAMP), text, zipfile.ZIP_DEFLATED)
         for name, array in arrays.items():
             with file.open(zipfile.ZipInfo(f"{name}.npy", _ZIP_TIMESTAMP), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+                member.write(_write_npy_header(array.dtype.str, array.shape))
+                member.write(np.ascontiguousarray(array).data)
+
+
+@lru_cache(1024)
+def _write_npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """Return the header of a .npy member; thousands of small arrays have few different ones."""
+    header = BytesIO()
+    description = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
 
 
 def digest_content(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:

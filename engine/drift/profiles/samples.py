@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import polars as pl
 
@@ -12,7 +12,6 @@ from engine.drift.profiles.entity_choice import choose_entity_rows
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns
 from engine.drift.reading.blocks import count_frame_rows, finds_slices
 from engine.drift.reading.roles import Role, roles
-from engine.drift.reading.sources import is_spark_frame, open_table
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
 
@@ -86,24 +85,13 @@ class FrameSample:
 
     def _require_unchanged(self) -> None:
         # files are opened anew for each piece of their rows
-        if changed := [path for path, state in self._files.items() if _identify(path) != state]:
+        if changed := [path for path, state in self._files.items() if identify_file(path) != state]:
             raise DataError(f"{changed[0]} has changed while it was read: read it once it is complete")
 
 
-def _identify(path: Path) -> FileIdentity | None:
-    """Return what tells the state of a file from others; None if it is gone."""
+def identify_file(path: Path) -> FileIdentity | None:
+    """Return what identifies the state of a file; None if the file does not exist any more."""
     try:
         return FileIdentity.from_stat(path.stat())
     except OSError:
         return None
-
-
-def open_sample(data: Any) -> tuple[Sample, tuple[str, ...]]:
-    """Return the rows of a Spark DataFrame, or of what `open_table` accepts; and what must be told about its files."""
-    if is_spark_frame(data):
-        from engine.drift.spark.samples import SparkSample
-
-        return SparkSample(data), ()
-    opened = open_table(data)
-    states = {path: state for path in opened.files if (state := _identify(path)) is not None}
-    return FrameSample(opened.frame, states), opened.notes

@@ -1,14 +1,13 @@
 """The rows of several segments of a sample, wherever they are: in a frame of this process, or in a cluster."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import polars as pl
 
 from engine.drift.profiles.column_passes import SegmentFeed, feed_segment_blocks
 from engine.drift.profiles.entity_choice import choose_entity_rows
 from engine.drift.reading.roles import Role
-from engine.drift.reading.segment_marks import SegmentMarks
 
 _MEMBER = "\0member"
 
@@ -63,12 +62,3 @@ class FrameSegments:
             rows = pl.concat([self._frame, mask.alias(_MEMBER).to_frame().lazy()], how="horizontal").filter(_MEMBER)
             chosen[segment] = choose_entity_rows(rows, reading[segment], entity)
         return chosen
-
-
-def open_segments(data: Any, members: Mapping[str, pl.Series] | SegmentMarks) -> SegmentedSample:
-    """Return the segments of a polars frame, or of a Spark DataFrame with what marks its rows."""
-    if isinstance(members, SegmentMarks):
-        from engine.drift.spark.segments import SparkSegments
-
-        return SparkSegments(data, members)
-    return FrameSegments(data, members)

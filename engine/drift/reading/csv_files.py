@@ -68,7 +68,7 @@ class CsvColumns:
     readings
         The reading of columns that are read as text and then parsed.
     notes, warnings
-        What was recognised, and what stays text although it looks like something else; as sentences.
+        What was recognized, and what stays text although it looks like something else; as sentences.
     doubtful
         The columns that stay text although they look like something else.
     """

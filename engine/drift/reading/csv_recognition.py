@@ -27,7 +27,7 @@ from engine.errors import DataError
 from engine.formatting.lists import join_some
 
 _MAX_SAMPLED_ROWS = 200_000
-"""Rows of all files together from which columns are recognised."""
+"""Rows of all files together from which columns are recognized."""
 
 NameRow = Callable[[Path, int], str]
 """Returns how to find a row, counted from 1: `line 50 of new.csv`."""

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from glob import escape
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from engine.discovery.compression import read_unpacked
 from engine.discovery.file_endings import is_unpacked_here
-from engine.discovery.listing import KeyValue
 from engine.errors import DataError
+
+if TYPE_CHECKING:
+    from engine.discovery.listing import KeyValue
 
 MAX_JSON_BYTES = 256 << 20
 """Largest file with one JSON array: polars reads it as a whole."""
@@ -33,7 +35,7 @@ ScanFiles = Callable[[Sequence[Path], str | None], pl.LazyFrame]
 
 
 def add_key_columns(
-    paths: Sequence[Path], keys: Mapping[Path, Mapping[str, KeyValue]], scan: ScanFiles, *, apart: bool
+    paths: Sequence[Path], keys: "Mapping[Path, Mapping[str, KeyValue]]", scan: ScanFiles, *, apart: bool
 ) -> pl.LazyFrame:
     """Return the rows of files with the columns that their folders name.
 
@@ -67,7 +69,7 @@ def add_key_columns(
     )
 
 
-def _key_dtype(values: Sequence[KeyValue]) -> pl.DataType:
+def _key_dtype(values: "Sequence[KeyValue]") -> pl.DataType:
     kinds = {type(value) for value in values if value is not None}
     if kinds == {int}:
         return pl.Int64()

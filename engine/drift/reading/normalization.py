@@ -57,7 +57,7 @@ def as_numbers(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
     if not wide and _is_whole_decimal(dtype):
         return column.cast(pl.Int64)
     column = column.cast(pl.Float64)
-    # turns -0.0 into 0.0 and NaN into null; polars optimises `column + 0.0` away, which would do the former
+    # turns -0.0 into 0.0 and NaN into null; polars optimizes `column + 0.0` away, which would do the former
     return pl.when(column == 0).then(0.0).when(column.is_not_nan()).then(column).alias(name)
 
 

@@ -12,17 +12,19 @@ categories only moves the error elsewhere.
 from collections.abc import Sequence
 from hashlib import blake2b
 from math import exp, sqrt
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincc, gammaln, ndtri
 
 from engine.drift.kernels.count_distances import measure_count_distances
 from engine.drift.kernels.hypergeometric import expected_divergence_terms, fisher_exact_p
 from engine.drift.kernels.label_permutations import draw_permutations
 from engine.drift.kernels.saddlepoint import chi2_tail
 from engine.drift.kernels.value_tables import Counts
+from engine.drift.significance.chi_squared import gamma_tail
+from engine.drift.significance.discrete_tails import log_ways
 
 MAX_EXCEEDANCES = 50
 """Number of permutations at least as extreme as the data after which drawing stops (Besag and Clifford 1991)."""
@@ -104,7 +106,7 @@ def effect_lower_bound(r: Counts, b: Counts, level: float) -> float:
     sizes, inverse = np.unique(pooled, return_inverse=True)
     chance = expected_divergence_terms(sizes, n, m)[inverse]
     mean, variance = permutation_moments(pooled, n)
-    z = float(ndtri(1 - level))
+    z = NormalDist().inv_cdf(1 - level)
     shares = pooled / (n + m)
     r_excess, b_excess = r / n - shares, b / m - shares
     low, high, divergence = 0.0, 1.0, 0.0
@@ -151,10 +153,10 @@ def smallest_p(pooled: Counts, n: int) -> float:
         return 1.0
     # two bounds of the logarithm of the number of permutations that give a table
     fewest, most = int(pooled.min()), int(pooled.max())
-    ways = _log_ways(fewest, n) if n <= fewest else 0.0
+    ways = log_ways(fewest, n) if n <= fewest else 0.0
     outside = extreme_counts(pooled, n)
-    ways = max(ways, min(_log_ways(most, n - k) for k in outside))
-    return min(1.0, exp(ways - _log_ways(total, n)))
+    ways = max(ways, min(log_ways(most, n - k) for k in outside))
+    return min(1.0, exp(ways - log_ways(total, n)))
 
 
 def extreme_counts(pooled: Counts, n: int) -> tuple[int, int]:
@@ -172,11 +174,6 @@ def largest_divergence(pooled: Counts, n: int) -> float:
         for k in extreme_counts(pooled, n)
     ]
     return max(divergences)
-
-
-def _log_ways(n: int, k: int) -> float:
-    """Return the logarithm of the number of ways to choose k of n."""
-    return float(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 
 
 def permutation_moments(pooled: Counts, n: int) -> tuple[float, float]:
@@ -244,7 +241,7 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     # permutations. The tail of the gamma distribution with this mean and variance: shape mean^2 / variance, rate mean /
     # variance. It is used where it is accurate, and where it is so far above the level (4 times) that its error cannot
     # matter.
-    gamma_p = float(gammaincc(mean * mean / variance, statistic * mean / variance))
+    gamma_p = gamma_tail(mean * mean / variance, statistic * mean / variance)
     variances = expected * (1 - share)
     if gamma_p > min(1.0, 4 * level) or variances.min() >= MIN_GAMMA_VARIANCE:
         return gamma_p

@@ -6,10 +6,9 @@ Only PSI needs a correction for empty bins: it alone would be infinite where a b
 
 from math import sqrt
 
-from scipy.special import chdtrc
-
 from engine.drift.kernels import count_distances as kernel
 from engine.drift.kernels.value_tables import Counts
+from engine.drift.significance.chi_squared import chi_squared_tail
 
 
 def measure_binned_distances(r: Counts, b: Counts) -> dict[str, float]:
@@ -44,7 +43,7 @@ def measure_binned_distances(r: Counts, b: Counts) -> dict[str, float]:
         "total_variation": min(1.0, variation),
         "l_infinity": largest,
         "chi2": chi2,
-        "chi2_p": float(chdtrc(k - 1, chi2)) if k > 1 else 1.0,
+        "chi2_p": chi_squared_tail(chi2, k - 1) if k > 1 else 1.0,
         "cramers_v": _corrected_cramers_v(chi2, k, int(r.sum() + b.sum())),
     }
 

@@ -72,9 +72,10 @@ def _bound_order_statistics(column: Numerical, ranks: Counts) -> tuple[FloatArra
         exact = column.values[positions].astype(np.float64)
         return exact, exact
     # a rank within an interval: the value lies between the neighbouring grid points, and between minimum and maximum
-    values = column.values.astype(np.float64)
-    below = np.clip(np.append(m.low, values)[positions], m.low, None)
-    above = np.clip(np.append(values, m.high)[positions], None, m.high)
+    below, above = np.full(len(positions), float(m.low)), np.full(len(positions), float(m.high))
+    follows, precedes = positions > 0, positions < len(column.values)
+    below[follows], above[precedes] = column.values[positions[follows] - 1], column.values[positions[precedes]]
+    below, above = np.maximum(below, m.low), np.minimum(above, m.high)
     return np.where(in_interval, below, above), above
 
 
@@ -87,8 +88,7 @@ def locate_ranks(column: Numerical, ranks: Counts) -> tuple[NDArray[np.intp], ND
     if column.intervals is None:
         return positions, np.zeros(len(positions), np.bool_)
     # the ranks after the previous value belong first to the interval, then to the value itself
-    below = np.append(0, column.cumulative_counts)[positions]
-    return positions, np.asarray(ranks < below + column.intervals.counts[positions])
+    return positions, np.asarray(ranks < column.rows_before(positions) + column.intervals.counts[positions])
 
 
 def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], Bounds]:
@@ -156,11 +156,13 @@ def smallest_ks_p(a: Numerical, b: Numerical) -> float:
 
 def _cdf_table(column: Numerical, centre: float) -> tuple[Values, Counts, Counts, Values]:
     """Return values, their counts, and the counts and sums of the intervals, where the sums are about `centre`."""
-    size = len(column.values) + 1
-    if column.intervals is None:
+    intervals = column.intervals
+    if intervals is None:
+        size = len(column.values) + 1
         return column.values, column.counts, np.zeros(size, np.int64), np.zeros(size)
-    sums = column.intervals.sums + float(column.intervals.centre - centre) * column.intervals.counts
-    return column.values, column.counts, column.intervals.counts, sums
+    moved = float(intervals.centre - centre)
+    sums = intervals.sums + moved * intervals.counts if moved else intervals.sums
+    return column.values, column.counts, intervals.counts, sums
 
 
 def choose_bin_edges(reference: Numerical, batch: Numerical) -> Values:
@@ -186,6 +188,8 @@ def separate_heavy_values(deciles: Values) -> Values:
     A value at which two or more deciles coincide has at least a tenth of the rows. The edge below it makes it a
     separate bin, so that a shift of its rows in either direction changes the counts.
     """
+    if (deciles[1:] > deciles[:-1]).all():
+        return deciles
     edges, times = np.unique(deciles, return_counts=True)
     heavy = edges[times > 1]
     smallest = np.iinfo(np.int64).min if edges.dtype == np.int64 else -inf
@@ -205,13 +209,14 @@ def count_bins(inner: Values, column: Numerical) -> Counts:
     """
     # values[:following] of the column are less than or equal to the edge
     following = np.searchsorted(column.values, inner, side="right")
-    upto = np.zeros(len(inner), np.int64)
+    ends = np.zeros(len(inner) + 2, np.int64)  # the rows up to each edge, between none and all
+    ends[-1], upto = column.present, ends[1:-1]
     if len(column.values):
-        upto = np.where(following > 0, column.cumulative_counts[following - 1], 0)
+        upto[:] = np.where(following > 0, column.cumulative_counts[following - 1], 0)
     if column.intervals is not None and len(column.values):
         # an edge just below a value comes after all rows of the interval below that value; an edge that is the grid
         # point before comes before all of them
         next_values = column.values[np.minimum(following, len(column.values) - 1)]
         just_below = (following < len(column.values)) & (next_below(next_values) == inner)
         upto += np.where(just_below, column.intervals.counts[following], 0)
-    return np.diff(upto, prepend=0, append=column.present)
+    return ends[1:] - ends[:-1]

@@ -32,7 +32,7 @@ from engine.models.estimation.expected_metrics import (
 )
 from engine.models.estimation.expected_outcomes import ExpectedOutcomes, KnownRows, OutcomeModel, fit_outcomes
 from engine.models.metrics.intervals import IntervalOrReason, Units, interval_around
-from engine.spec.metric_catalogue import ESTIMATED_BY_TASK
+from engine.spec.metrics.catalogue import ESTIMATED_BY_TASK
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -73,7 +73,7 @@ class OutcomeModel:
         chosen = _columns(scores, self.is_binary, len(self.splines))
         at = [spline.locate(score) for spline, score in zip(self.splines, chosen, strict=True)]
         raw = np.stack([one.interpolate(s.values) for one, s in zip(at, self.splines, strict=True)], axis=1)
-        outcomes, total = _normalise(raw, self.known.classes, self.is_binary)
+        outcomes, total = _normalize_outcomes(raw, self.known.classes, self.is_binary)
         if self.known.classes:
             noise = outcomes * (1 - outcomes)
         else:
@@ -95,7 +95,7 @@ def fit_outcomes(known: KnownRows) -> OutcomeModel:
         if not known.classes:
             noise.append(fit_spline(score, spline.residuals**2, known.weights, knots))
     raw = np.stack([spline.fitted for spline in splines], axis=1)
-    residuals = outcomes - _normalise(raw, known.classes, binary)[0]
+    residuals = outcomes - _normalize_outcomes(raw, known.classes, binary)[0]
     likeness = _measure_likeness(residuals, known.units, pooled=known.classes)
     return OutcomeModel(known, tuple(splines), tuple(noise), likeness)
 
@@ -185,7 +185,7 @@ def _columns(scores: Floats, binary: bool, count: int) -> Sequence[Floats]:
     return [np.ascontiguousarray(scores[:, min(k, scores.shape[1] - 1)]) for k in range(count)]
 
 
-def _normalise(raw: Floats, classes: bool, binary: bool) -> tuple[Floats, Floats]:
+def _normalize_outcomes(raw: Floats, classes: bool, binary: bool) -> tuple[Floats, Floats]:
     """Return expected outcomes from the values of the splines, and what those of classes add up to."""
     if not classes:
         return np.maximum(raw, 0.0), np.ones((len(raw), 1))  # a loss is never negative

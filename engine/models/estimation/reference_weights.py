@@ -55,13 +55,13 @@ def balance_weights(weights: Floats, reference: Floats, batch: Floats) -> Floats
     """
     centre, spread = _describe_columns(reference)
     with np.errstate(invalid="ignore"):  # an infinite value of a column that is left out
-        mine, theirs = (np.nan_to_num(np.clip((side - centre) / spread, -5, 5)) for side in (reference, batch))
-    usable = (mine.std(axis=0) > 0) & (weights.sum() > 0)
-    mine, wanted = mine[:, usable], theirs[:, usable].mean(axis=0)
-    if not mine.shape[1]:
+        rows, batch_rows = (np.nan_to_num(np.clip((side - centre) / spread, -5, 5)) for side in (reference, batch))
+    usable = (rows.std(axis=0) > 0) & (weights.sum() > 0)
+    rows, wanted = rows[:, usable], batch_rows[:, usable].mean(axis=0)
+    if not rows.shape[1]:
         return weights
-    some = slice(None, None, max(1, -(-len(mine) // BALANCED_ROWS)))
-    columns, base, tilt = mine[some], weights[some], np.zeros(mine.shape[1])
+    some = slice(None, None, max(1, -(-len(rows) // BALANCED_ROWS)))
+    columns, base, tilt = rows[some], weights[some], np.zeros(rows.shape[1])
     for _ in range(_STEPS):  # Newton steps on the convex dual, damped so that no step overshoots
         share = base * np.exp(np.clip(columns @ tilt, -20, 20))
         share = share / share.sum()
@@ -73,7 +73,7 @@ def balance_weights(weights: Floats, reference: Floats, batch: Floats) -> Floats
         tilt = tilt - step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
         if float(np.abs(step).max()) < 1e-8:
             break
-    tilted = weights * np.exp(np.clip(mine @ tilt, -20, 20))
+    tilted = weights * np.exp(np.clip(rows @ tilt, -20, 20))
     tilted = np.minimum(tilted / tilted.mean(), LARGEST_WEIGHT)
     return np.asarray(tilted / tilted.mean())
 

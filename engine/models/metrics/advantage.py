@@ -31,8 +31,9 @@ from engine.models.metrics.performance import (
     read_outcomes,
 )
 from engine.models.metrics.regression_intervals import JACKKNIFED, measure_without_unit
-from engine.spec.metric_catalogue import METRICS_BY_TASK
-from engine.spec.metric_names import MetricName, find_metric_definition
+from engine.spec.metrics.catalogue import METRICS_BY_TASK
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName
 from engine.spec.resources.models import CostMatrix
 
 SHARES_OF_RIGHT = ("accuracy", "recall_weighted", "hamming_loss")

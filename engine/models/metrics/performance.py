@@ -28,7 +28,7 @@ from engine.models.metrics.classification import Intervals, MetricsOrReasons, me
 from engine.models.metrics.intervals import Units
 from engine.models.metrics.performance_detail import PerformanceDetail, RowCounts, describe_measured_rows
 from engine.models.metrics.regression import measure_regression
-from engine.spec.metric_catalogue import METRICS_BY_TASK
+from engine.spec.metrics.catalogue import METRICS_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
 

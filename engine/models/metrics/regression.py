@@ -9,7 +9,7 @@ from engine.models.metrics.classification import Floats, Intervals, MetricsOrRea
 from engine.models.metrics.intervals import Units
 from engine.models.metrics.performance_detail import PerformanceDetail, PredictedAgainstTrue, ResidualQuantiles
 from engine.models.metrics.regression_intervals import regression_intervals
-from engine.spec.metric_catalogue import METRICS_BY_TASK
+from engine.spec.metrics.catalogue import METRICS_BY_TASK
 
 PLOT_BINS = 20
 _HALF_OF_LARGEST = np.finfo(np.float64).max / 2

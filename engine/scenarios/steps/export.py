@@ -8,7 +8,7 @@ from engine.connections.object_addresses import normalize_object_path
 from engine.data.databases.kept_tables import replace_table_rows
 from engine.data.databases.writing import check_column_types
 from engine.data.export import check_exportable, export_table
-from engine.data.materialise import materialise
+from engine.data.rereadable_tables import make_rereadable
 from engine.discovery.file_endings import ENDINGS
 from engine.errors import DataError
 from engine.outcome import Outcome
@@ -121,7 +121,7 @@ def _plan_table(
     check_column_types(inspected.table, duckdb=duckdb)
 
     def write() -> str:
-        with context.store.folders.stage() as folder, materialise(inspected.table, folder / "rows") as rows:
+        with context.store.folders.stage() as folder, make_rereadable(inspected.table, folder / "rows") as rows:
             replace_table_rows(
                 context.project,
                 context.secrets,

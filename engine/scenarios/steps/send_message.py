@@ -3,7 +3,7 @@
 from engine.outcome import Outcome
 from engine.pipeline.actions import Action
 from engine.pipeline.decision import Decision
-from engine.scenarios.alerts import send_step_message
+from engine.scenarios.alerts.composition import send_step_message
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult, StepResult
 from engine.spec.resources.scenarios import SendMessageStep

@@ -6,6 +6,7 @@ from engine.pipeline.actions import Action
 from engine.pipeline.decision import Decision
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
+from engine.scenarios.update_process import start_update
 from engine.spec.resources.scenarios import UpdateDeploymentStep
 
 
@@ -24,9 +25,7 @@ def run(step: UpdateDeploymentStep, context: RunContext) -> StepResult:
     def execute() -> StepResult:
         if context.mode != "run":
             return done
-        end = context.start_update(
-            project.path, step.deployment, bundle, project.overrides, context.environ, context.log.info
-        )
+        end = start_update(project.path, step.deployment, bundle, project.overrides, context.environ, context.log.info)
         if end.problem:
             reason = context.secrets.redact(f"{step.deployment}: {about}: {end.problem}")
             return done.model_copy(update={"outcome": Outcome.FAILED, "cause": "failure", "reason": reason})

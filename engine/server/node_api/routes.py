@@ -182,7 +182,7 @@ ROUTES: tuple[ApiRoute, ...] = (
     ),
     ApiRoute(
         "roll_back_deployment", "POST", f"{_DEPLOYMENTS}/rollback", Role.DEPLOYER,
-        "Begin going back to the last healthy revision, with its settings of then.",
+        "Begin going back to the last healthy revision, with the settings that it had then.",
         {200: AcceptedOperation, 202: AcceptedOperation}, body=RollbackRequest, errors=(404, 409),
         parameters=(_DEPLOYMENT, _KEY),
     ),

@@ -27,7 +27,7 @@ class StatusRequests:
         return answer_model(StatusAnswers(deployments=[self._describe(one) for one in self.node.list_deployments()]))
 
     def show_status(self, request: Request) -> Response:
-        """Return how a deployment stands."""
+        """Return the status of a deployment."""
         return answer_model(self._describe(find_deployment_row(self.node, request.path_params["name"])))
 
     def _describe(self, row: DeploymentRow) -> ProjectStatus:

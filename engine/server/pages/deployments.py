@@ -1,4 +1,4 @@
-"""The deployments of a node: what is active and how it stands, what was done, and updates that people ask for."""
+"""The deployments of a node: what is active, its status, what was done, and updates that people ask for."""
 
 import secrets
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ OPERATION_COLUMNS = ("id", "kind", "state", "from_revision", "to_revision", "by"
 
 @dataclass(frozen=True, slots=True)
 class DeployedRow:
-    """A deployment, how it stands, and the name under which the server has its project; None if it serves it not."""
+    """A deployment, its status, and the name under which the server has its project; None if it does not serve it."""
 
     state: DeployedState
     status: ProjectStatus
@@ -106,7 +106,7 @@ class DeploymentPages:
         )
 
     def deploy(self, request: Request, form: Mapping[str, str]) -> str:
-        """Begin an update to a bundle of the node, with the settings that the form has instead of those of now."""
+        """Begin an update to a bundle of the node, with the settings of the form instead of the present ones."""
         name = request.path_params["deployment"]
         row = find_deployment_row(self.api.node, name)
         seen = self.api.node.find_revision(row.name, _read_revision(form))  # whose settings its page has shown

@@ -19,13 +19,20 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.control import ServedProject
 from engine.spec import ProjectSpec
-from engine.spec.metric_names import normalize_metric_name, resolve_metric_name
+from engine.spec.metrics.names import normalize_metric_name
+from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
 from engine.spec.redaction import Redact
 from engine.store import EvaluationFilter, Store
 from engine.views.charts.history import draw_history
 from engine.views.evaluation_view import HistoryView
-from engine.views.metric_text import explain_metric, format_metric, format_metric_interval, format_metric_name
+from engine.views.metric_text import (
+    explain_metric,
+    format_metric,
+    format_metric_change,
+    format_metric_interval,
+    format_metric_name,
+)
 from engine.views.ranges import select_first_range
 from engine.views.store_view import EvaluationRow, StoreView, describe_store
 
@@ -221,7 +228,7 @@ def _read_metrics(request: Request, found: ServedStore) -> tuple[list[str], list
     task = found.spec.models[declared.model].task if declared.model else None
     names = []
     for text in asked[:MOST_METRICS]:
-        name = resolve_metric_name(text, "store", task=task, custom_metrics=declared.metrics)
+        name = MetricOwner("store", task, declared.metrics).resolve(text)
         if isinstance(name, Problem):
             raise AnswerError(422, name.message, name.help or "")
         names.append(text if text in declared.metrics else str(name))
@@ -277,7 +284,7 @@ def _format_change(row: ComparedMetric) -> str:
     before, after = (value.value if value else None for value in row.values)
     if before is None or after is None:
         return ""
-    return f"{'+' if after > before else ''}{format_metric(row.metric, after - before)}"
+    return format_metric_change(row.metric, after - before)
 
 
 def _draw_charts(

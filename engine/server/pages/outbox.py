@@ -38,7 +38,7 @@ class OutboxPages:
             title="Outbox",
             content={
                 "messages": shown,
-                "undelivered": [one._asdict() for one in store.outbox.summarise_undelivered()],
+                "undelivered": [one._asdict() for one in store.outbox.summarize_undelivered()],
                 "unreachable": store.channel_states.list_all(),
             },
             values={

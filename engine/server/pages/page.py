@@ -27,6 +27,7 @@ from engine.spec.redaction import redact_values
 from engine.spec.secrets import Secrets
 from engine.store import utc_now
 from engine.views.layout import NUMBER_FILTERS
+from engine.views.trigger_view import name_starter
 
 if TYPE_CHECKING:
     import jinja2
@@ -190,6 +191,8 @@ class PageForms:
                 "duration": format_duration,
                 "minute": format_minute,
                 "second": format_second,
+                "starter": name_starter,
+                "sentence": lambda text: text[:1].upper() + text[1:],
             }
             found.globals |= {
                 "link": links.build_link,

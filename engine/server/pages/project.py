@@ -1,4 +1,4 @@
-"""One project: how it stands, the displayed metrics of its stores, and their checks with their history."""
+"""One project: its status, the displayed metrics of its stores, and their checks with their history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.project_status import ProjectState, ProjectStatus, describe_status
 from engine.spec import ProjectSpec
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.redaction import Redact
 from engine.spec.resources.checks import Check
 from engine.store import Store
@@ -90,7 +90,7 @@ class ProjectPage:
         return links.build_link(links.PROJECT, project=found.project.name)
 
     def show_project(self, request: Request) -> Page:
-        """Return how a project stands."""
+        """Return the status of a project."""
         project, spec = self.requests.find_spec(request)
         store = self.requests.find_store(request)
         status = describe_status(project.name, None, ProjectState(spec, store, self.requests.clock()))
@@ -150,7 +150,12 @@ def _name_check(project: str, store: str) -> tuple[str, ...]:
 def _list_answers(status: ProjectStatus) -> list[tuple[str, str, str, Sequence[str]]]:
     """Return the name, the word, the kind and the sentences of each answer."""
     return [
-        (name, answer.state, "ok" if answer.well and answer.state != "WARNING" else answer.state.lower(), answer.told)
+        (
+            name,
+            answer.state,
+            "ok" if answer.well and answer.state not in ("WARNING", "UNKNOWN") else answer.state.lower(),
+            answer.told,
+        )
         for name, answer in status.answers.items()
     ]
 

@@ -25,6 +25,9 @@ from engine.views.layout import lay_out_checks
 from engine.views.log_view import read_log_after, read_log_tail
 from engine.views.run_view import describe_run
 
+MOST_CHILDREN = 100
+"""Runs that a run has started, and that its page names."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunPages:
@@ -45,6 +48,7 @@ class RunPages:
         before = _read_place(request.query_params.get("before", ""))
         log = read_log_tail(store.runs.path_of(record.id), before)
         children = [one for one in store.runs.list_descendants(record.id) if one != record.id]
+        shown = [found for one in children[:MOST_CHILDREN] if (found := store.runs.find(one))]
         return Page(
             template="run.html",
             title=f"Run of {record.scenario}",
@@ -54,7 +58,8 @@ class RunPages:
                 "abort_asked": store.runs.find_abort_request(record.id) if record.outcome is None else None,
                 "is_newest": before is None,
                 "has_scenario": project.spec is not None and record.scenario in project.spec.scenarios,
-                "children": children,
+                "children": shown,
+                "more_children": max(0, len(children) - MOST_CHILDREN),
                 # those of steps and checks stand in their own tables
                 "events": [one for one in record.events if one.kind in ("run", "delivery")],
                 "duration": format_duration,

@@ -14,7 +14,7 @@ from engine.server.pages import links
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.control import ServedProject
-from engine.spec.diagnostics import read_source_lines, render_diagnostics
+from engine.spec.diagnostics import read_shown_lines, render_diagnostics
 from engine.spec.project import ProjectSpec
 from engine.spec.redaction import Redact
 from engine.views.charts.flow import draw_flow
@@ -44,7 +44,7 @@ class SpecPages:
         shown = request.query_params.get("file") or next(iter(files))
         if shown not in files:
             raise AnswerError(404, f'the spec has no file "{shown[:100]}"', f"its files are {', '.join(files)}")
-        lines = read_source_lines(str(files[shown]))
+        lines = read_shown_lines(str(files[shown]), project.spec_findings)
         findings = [
             SpecFinding(one, render_diagnostics([one]), _link_position(project, files, one.position))
             for one in project.spec_findings

@@ -19,7 +19,7 @@ from engine.service.deliveries.channel_turn import ChannelTurn, DeliveryEvent, f
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
 from engine.store import Store, utc_now
-from engine.store.state_location import StateLocation
+from engine.store.state.location import StateLocation
 
 MOST_AT_ONCE = 4
 """Channels that are sent through at the same time."""
@@ -97,7 +97,7 @@ class DeliveryLoop:
         self.wake()
 
     def stop(self, seconds: float) -> None:
-        """Send what is due, for so many seconds at most, and end.
+        """Send what is due, for at most `seconds`, and end.
 
         A message that is being sent then stays claimed for a while, and is sent by whoever comes next.
         """
@@ -136,7 +136,7 @@ class DeliveryLoop:
         now, wait = self._clock(), POLL_SECONDS
         states = self._store.channel_states.list_all()
         due: list[tuple[int, datetime, str]] = []
-        for each in self._store.outbox.summarise_undelivered():
+        for each in self._store.outbox.summarize_undelivered():
             if each.due is None:
                 continue
             state = states.get(each.channel)

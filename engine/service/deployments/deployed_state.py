@@ -1,4 +1,4 @@
-"""How a deployment stands: what is recorded of it where it lives, and whether that is as it should be."""
+"""The recorded status of a deployment: what its infrastructure records of it, and whether that is as it should be."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -146,7 +146,7 @@ def roll_back_deployment(
     tell: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[str], None] = lambda _: None,
 ) -> OperationRow:
-    """Go back to the last healthy revision before the active one, with its settings of then.
+    """Go back to the last healthy revision before the active one, with the settings that it had then.
 
     The bundle that was active is quarantined there, if the other revision has another one.
 

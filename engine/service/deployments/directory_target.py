@@ -21,8 +21,8 @@ from engine.spec import load
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.store import LockBusy, Store
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
-from engine.store.state_copy import can_write, open_for_reading
-from engine.store.state_location import locate_state
+from engine.store.state.location import locate_state
+from engine.store.state.temporary_copy import can_write, open_for_reading
 
 if TYPE_CHECKING:
     from engine.bundles.signatures import TrustedKey
@@ -88,7 +88,7 @@ class DirectoryTarget:
                 return updater.update(order)
 
     def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
-        """Go back to the last healthy revision before the active one, with its settings of then.
+        """Go back to the last healthy revision before the active one, with the settings that it had then.
 
         The bundle that was active is quarantined there, if the other revision has another one.
         """

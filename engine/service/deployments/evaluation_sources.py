@@ -37,7 +37,7 @@ class EvaluationSource(Protocol):
         ...
 
     def receive_file(self, id_: str, name: str, target: Path, size: int) -> bool:
-        """Write a file of an evaluation, of at most so many bytes; return False if it is not there any more."""
+        """Write a file of an evaluation, at most `size` bytes; return False if it is not there any more."""
         ...
 
 

@@ -5,7 +5,7 @@ Rows of node.db (`engine.store.node.records`) are answered as they are.
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -111,7 +111,7 @@ class OperationEvent(FrozenModel):
 
 
 class EventList(FrozenModel):
-    """What an operation has said, and how far it has come."""
+    """The events of an operation, and the state that it has reached."""
 
     operation: OperationRow
     events: list[OperationEvent]
@@ -265,9 +265,12 @@ class RunList(FrozenModel):
 
 
 class AbortedRunAnswer(FrozenModel):
-    """The id of a run that was asked to end."""
+    """A run that was asked to end."""
 
-    aborting: str
+    aborting: str = Field(description="Its id.")
+    ends: Literal["at once", "after its step"] = Field(
+        description="Whether the server ends its step, too, or another process lets the step at work end first."
+    )
 
 
 class PauseRequest(FrozenModel):

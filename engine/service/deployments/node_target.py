@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from engine.errors import EngineError, UsageError
 from engine.formatting.numbers import format_bytes
 from engine.service.deployments.deployed_state import DeployedState
-from engine.service.deployments.node_client import NodeClient, NodeError, quote_name
-from engine.service.deployments.node_evaluations import NodeSource
+from engine.service.deployments.node_client.client import NodeClient, quote_name
+from engine.service.deployments.node_client.evaluations import NodeSource
+from engine.service.deployments.node_client.failures import NodeError
 from engine.service.deployments.node_requests import (
     AcceptedOperation,
     BundleAnswer,
@@ -84,7 +85,7 @@ class NodeTarget:
         yield NodeSource(self.client, deployment)
 
     def read_status(self, deployment: str) -> ProjectStatus:
-        """Return how a deployment stands, as the node sees it."""
+        """Return the status of a deployment, as the node sees it."""
         return self.client.ask("GET", f"{_path(deployment)}/status", ProjectStatus)
 
     def update(self, order: UpdateOrder) -> OperationRow:
@@ -109,7 +110,7 @@ class NodeTarget:
         return self._follow(self.client.ask("POST", path, AcceptedOperation, body=request, key=order.key).operation)
 
     def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
-        """Let the node go back to the last healthy revision before the active one, with its settings of then."""
+        """Let the node go back to the last healthy revision before the active one, with the settings that it had."""
         active = self._get_active(deployment, "nothing is deployed yet, so there is nothing to go back to")
         request = RollbackRequest(expected_revision=active, now=now)
         path = f"{_path(deployment)}/rollback"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from engine.service.deployments.evaluation_sources import EvaluationSource
-    from engine.service.deployments.node_client import NodeClient
+    from engine.service.deployments.node_client.client import NodeClient
 
 
 class DeploymentTarget(Protocol):
@@ -47,7 +47,7 @@ class DeploymentTarget(Protocol):
         ...
 
     def roll_back(self, deployment: str, *, by: str, now: bool = False) -> OperationRow:
-        """Go back to the last healthy revision before the active one, with its settings of then.
+        """Go back to the last healthy revision before the active one, with the settings that it had then.
 
         Raises
         ------
@@ -121,7 +121,7 @@ def open_node(project: ProjectSpec, infrastructure: str, environ: Mapping[str, s
     SpecError
         The secret with its token is absent.
     """
-    from engine.service.deployments.node_client import NodeClient
+    from engine.service.deployments.node_client.client import NodeClient
 
     declared = project.resources.infrastructures[infrastructure]
     if not isinstance(declared, NodeInfrastructure):

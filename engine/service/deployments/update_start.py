@@ -90,7 +90,7 @@ def order_back(
     now: bool = True,
     key: str | None = None,
 ) -> UpdateOrder:
-    """Return the update that makes an earlier revision the present one again, with its settings of then."""
+    """Return the update that makes an earlier revision the present one again, with the settings that it had then."""
     return UpdateOrder(
         deployment=deployment.name,
         project=deployment.project,

@@ -290,7 +290,7 @@ def _list_queries(project: ProjectSpec, trigger: DataTrigger) -> Iterator[str]:
 def resolve_project(
     project: ProjectSpec, scenario: str, trigger: DataTrigger, values: Mapping[str, str], now: datetime
 ) -> ProjectSpec:
-    """Return the project as a run of now has it, as far as that plays a part for what a trigger looks at.
+    """Return the project as a run that starts now has it, as far as that matters for what a trigger looks at.
 
     Parameters
     ----------

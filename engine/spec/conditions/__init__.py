@@ -12,7 +12,6 @@ from engine.spec.conditions.scope import (
     RESERVED_NAMES,
     STEP_PREFIX,
     ConditionScope,
-    MetricOwner,
     name_step_variable,
 )
 from engine.spec.conditions.syntax import parse_condition
@@ -25,7 +24,6 @@ __all__ = [
     "STEP_PREFIX",
     "ConditionFacts",
     "ConditionScope",
-    "MetricOwner",
     "UndecidedCondition",
     "evaluate_condition",
     "find_condition_problems",

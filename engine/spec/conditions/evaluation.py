@@ -15,7 +15,7 @@ from engine.formatting.hints import did_you_mean
 from engine.outcome import CheckOutcome, Outcome
 from engine.spec.conditions.scope import ALWAYS, infer_variable_type, name_step_variable, with_article
 from engine.spec.conditions.syntax import EQUALITIES, ConditionNode, parse_condition
-from engine.spec.metric_names import normalize_metric_name
+from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.resource import Scalar
 
 _COMPARISONS: dict[str, Callable[..., bool]] = {

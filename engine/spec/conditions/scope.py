@@ -7,10 +7,8 @@ from datetime import date
 from typing import Literal
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.metric_names import MetricName, MetricScope, resolve_metric_name
-from engine.spec.problem import Problem
+from engine.spec.metrics.owner import MetricOwner
 from engine.spec.resources.resource import Scalar
-from engine.spec.segments import SegmentNames
 
 ALWAYS = "always"
 """The word that stands for a condition that holds in any case; it is not a name, and stands alone."""
@@ -22,30 +20,6 @@ ConditionType = Literal["true or false", "number", "text", "date", "outcome", "c
 
 OUTCOME_VALUES: dict[ConditionType | None, list[str]] = {"outcome": list(Outcome), "check outcome": list(CheckOutcome)}
 """The two types that are outcomes, and the values of each."""
-
-
-@dataclass(frozen=True, slots=True)
-class MetricOwner:
-    """A store or dataset whose metrics a condition may use. The fields are parameters of `resolve_metric_name`."""
-
-    scope: MetricScope
-    task: str | None = "any"
-    custom_metrics: frozenset[str] = frozenset()
-    challenged: bool = True
-    estimated: bool = True
-    segments: SegmentNames | None = None
-
-    def resolve(self, text: str) -> MetricName | Problem:
-        """Look up the name of a metric of this store or dataset."""
-        return resolve_metric_name(
-            text,
-            self.scope,
-            task=self.task,
-            custom_metrics=self.custom_metrics,
-            challenged=self.challenged,
-            estimated=self.estimated,
-            segments=self.segments,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from engine.spec.conditions.scope import (
     with_article,
 )
 from engine.spec.conditions.syntax import CONNECTIVES, ORDERINGS, ConditionNode
-from engine.spec.metric_names import MetricName
+from engine.spec.metrics.names import MetricName
 from engine.spec.problem import Problem
 from engine.spec.variable_references import parse_iso_date
 

@@ -110,6 +110,11 @@ def explain_yaml_error(
             words, help_ = f"a text cannot start with {character} without quotes", "put the text in quotes"
         findings.error(position, "yaml", words, help_)
         return
+    before = text[text.rfind("\n", 0, at) + 1 : at].rstrip()
+    if "did not find expected key" in words and before.endswith(('"', "'")):
+        message = "a text that starts with a quote ends at the next one, but more follows"
+        findings.error(position, "yaml-quote", message, "put all of it into quotes, single ones around double ones")
+        return
     for theirs, ours, help_or_none in _EXPLANATIONS:
         if theirs in words:
             findings.error(position, "yaml", ours, help_or_none)

@@ -330,7 +330,10 @@ class Scenario(Resource):
     for_each: list[dict[str, Scalar]] | None = Field(
         None, min_length=1, description="Run the steps once with each of these sets of variables."
     )
-    fail_fast: bool = Field(False, description="Whether to stop for_each after the first iteration that FAILED.")
+    fail_fast: bool = Field(
+        False,
+        description="Whether to stop for_each after the first iteration that FAILED; those after it are SKIPPED.",
+    )
     on_busy: Literal["wait", "refuse"] = Field(
         "wait", description="Whether a second run waits until the first has ended, or is refused."
     )

@@ -80,6 +80,7 @@ PASSES: tuple[Callable[[Draft, Findings], None], ...] = (
     steps.warn_about_steps_without_checks,
     steps.check_target_lists,
     steps.check_handled_warnings,
+    steps.check_written_iterations,
     steps.check_promotions,
     steps.check_published_bundles,
     steps.check_written_paths,

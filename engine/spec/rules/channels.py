@@ -14,8 +14,6 @@ from engine.spec.resources.channels import (
 )
 from engine.spec.resources.scenarios import MessageContent, Reporter
 from engine.spec.rules.draft import Draft
-from engine.spec.urls.smtp_url import SmtpServer
-from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references
 
@@ -59,6 +57,8 @@ def check_channels(draft: Draft, findings: Findings) -> None:
 
 
 def _check_headers(draft: Draft, findings: Findings, channel: WebhookChannel, path: SpecPath) -> None:
+    from engine.spec.urls.webhook_url import find_header_problem
+
     for name, value in channel.headers.items():
         at = draft.value_position(*path, "headers", name)
         if problem := find_header_problem(name, "x" if find_references(value) else value):
@@ -71,10 +71,14 @@ def _check_headers(draft: Draft, findings: Findings, channel: WebhookChannel, pa
 def _check_literal_url(draft: Draft, findings: Findings, channel: ServerChannel, path: SpecPath) -> None:
     at = draft.value_position(*path, "url")
     if isinstance(channel, WebhookChannel):
+        from engine.spec.urls.webhook_url import find_webhook_problem
+
         if problem := find_webhook_problem(channel.url):
             findings.error(at, "url", problem)
         return
     if isinstance(channel, MailChannel):
+        from engine.spec.urls.smtp_url import SmtpServer
+
         try:
             SmtpServer.parse(channel.url)
         except DeliveryError as error:

@@ -7,12 +7,15 @@ from itertools import pairwise
 from engine.formatting.numbers import format_seconds
 from engine.outcome import CheckOutcome
 from engine.spec.diagnostics import Findings
-from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
-from engine.spec.metric_names import parse_metric_name as parse_metric
+from engine.spec.metrics.definition import MetricScope
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName
+from engine.spec.metrics.names import parse_metric_name as parse_metric
+from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
 from engine.spec.resources.checks import Range, RangeCheck, TypicalCheck, ValuesCheck
 from engine.spec.rules.draft import Draft, report_problem
-from engine.spec.rules.messages import find_model_task, find_segments
+from engine.spec.rules.messages import build_metric_owner
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import quote_value
 
@@ -21,20 +24,8 @@ def check_metrics(draft: Draft, findings: Findings) -> None:
     """Check that each metric is built in or custom, and that its store has the model and task that it needs."""
     for text in draft.texts_read_as("metric"):
         section, owner = str(text.path[0]), str(text.path[1])
-        custom_metrics = draft.declared_names(section, owner, "metrics")
-        if section == "datasets":
-            found = resolve_metric_name(text.value, "dataset", custom_metrics=custom_metrics)
-        else:
-            found = resolve_metric_name(
-                text.value,
-                "store",
-                task=find_model_task(draft, owner),
-                custom_metrics=custom_metrics,
-                challenged=draft.find_node(section, owner, "challenger") is not None,
-                estimated=draft.find_node(section, owner, "estimates") is not None,
-                segments=find_segments(draft, owner),
-                in_segment="checks" in text.path and draft.find_node(*text.path[:4], "segment") is not None,
-            )
+        in_segment = "checks" in text.path and draft.find_node(*text.path[:4], "segment") is not None
+        found = build_metric_owner(draft, section, owner).resolve(text.value, in_segment=in_segment)
         if isinstance(found, Problem):
             report_problem(findings, text, found)
         elif found.wildcard and "display" in text.path:
@@ -109,9 +100,9 @@ def _check_exceptions(draft: Draft, findings: Findings, check: RangeCheck, path:
         return
     for name, bounds in check.except_.items():
         _check_bounds(draft, findings, bounds, (*path, "except", name))
-        other = resolve_metric_name(
-            name, _choose_metric_scope(path), custom_metrics=draft.declared_names(*path[:2], "metrics")
-        )
+        other = MetricOwner(
+            _choose_metric_scope(path), custom_metrics=draft.declared_names(*path[:2], "metrics")
+        ).resolve(name)
         if isinstance(other, MetricName) and other.statistic != metric.statistic:
             at = draft.key_position(*path, "except", name)
             findings.error(
@@ -143,7 +134,7 @@ def _check_change(draft: Draft, findings: Findings, check: RangeCheck, path: Spe
 def _check_durations(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
     """Check that durations are bounds only of metrics that are measured in seconds."""
     scope, custom_metrics = _choose_metric_scope(path), draft.declared_names(*path[:2], "metrics")
-    found = resolve_metric_name(check.metric, scope, custom_metrics=custom_metrics)
+    found = MetricOwner(scope, custom_metrics=custom_metrics).resolve(check.metric)
     if isinstance(found, Problem):
         return
     seconds = check.metric not in custom_metrics and find_metric_definition(found, scope).unit == "seconds"
@@ -161,7 +152,7 @@ def _check_durations(draft: Draft, findings: Findings, check: RangeCheck, path: 
 def _check_certain(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
     """Check that a metric whose interval is asked for can have one."""
     custom_metrics = draft.declared_names(*path[:2], "metrics")
-    found = resolve_metric_name(check.metric, _choose_metric_scope(path), custom_metrics=custom_metrics)
+    found = MetricOwner(_choose_metric_scope(path), custom_metrics=custom_metrics).resolve(check.metric)
     if not check.certain or isinstance(found, Problem):
         return
     custom = check.metric in custom_metrics
@@ -181,7 +172,7 @@ def _choose_metric_scope(path: SpecPath) -> MetricScope:
 def _warn_about_bounds(draft: Draft, findings: Findings, check: RangeCheck, path: SpecPath) -> None:
     """Warn about a bound that is always or never broken, given the metric's limits and its value without drift."""
     custom_metrics = draft.declared_names(*path[:2], "metrics")
-    found = resolve_metric_name(check.metric, _choose_metric_scope(path), custom_metrics=custom_metrics)
+    found = MetricOwner(_choose_metric_scope(path), custom_metrics=custom_metrics).resolve(check.metric)
     if isinstance(found, Problem) or check.compare is not None or check.metric in custom_metrics:
         return
     metric = find_metric_definition(found, _choose_metric_scope(path))

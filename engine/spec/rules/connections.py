@@ -3,10 +3,6 @@
 Spark has both, and is only read.
 """
 
-from engine.connections.database_errors import DatabaseError
-from engine.connections.object_addresses import find_address_problem
-from engine.connections.postgresql_errors import check_postgresql_url
-from engine.connections.spark_settings import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
 from engine.connections.table_names import split_table_name
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.connections import (
@@ -36,6 +32,9 @@ def check_connections(draft: Draft, findings: Findings) -> None:
             _check_spark(draft, findings, connection, name)
         if not isinstance(connection, PostgresqlConnection) or find_references(connection.url):
             continue
+        from engine.connections.database_errors import DatabaseError
+        from engine.connections.postgresql_errors import check_postgresql_url
+
         at = draft.value_position("connections", name, "url")
         try:
             check_postgresql_url(connection.url)
@@ -93,6 +92,8 @@ def _check_rows(draft: Draft, findings: Findings, state: State | StateRows, path
 
 def check_object_store(draft: Draft, findings: Findings, connection: S3Connection, path: SpecPath) -> None:
     """Check that the address of an object store can be used, and that its key is complete and no part of the spec."""
+    from engine.connections.object_addresses import find_address_problem
+
     address = find_address_problem(
         connection.bucket, connection.endpoint, path_style=connection.path_style, allow_http=connection.allow_http
     )
@@ -113,6 +114,8 @@ def check_object_store(draft: Draft, findings: Findings, connection: S3Connectio
 
 def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, name: str) -> None:
     """Check where Spark runs, that no key is a part of the spec, and that a node lets the deployment start it."""
+    from engine.connections.spark_settings import SPARK_SETTINGS_OF_ENGINE, find_spark_url_problem
+
     confinement = draft.files.confinement
     if confinement is not None and ("connections", name) not in confinement.given:
         message = "Spark reads whatever its user may read, so only the owner of a node gives a connection to it"
@@ -129,7 +132,8 @@ def _check_spark(draft: Draft, findings: Findings, connection: SparkConnection, 
             findings.error(at, "wrong-value", f"{key} is told by url", "write it as url, and remove it here")
         elif any(word in key.lower() for word in ("secret", "password", "token")) and not find_references(text):
             help_ = "put it into a secret, and write ${secret.name}"
-            findings.warning(at, "password", f"{key} stands in the spec", help_)
+            written = draft.value_position("connections", name, "options", key)
+            findings.warning(written, "password", f"{key} stands in the spec", help_)
 
 
 def check_stored_data(draft: Draft, findings: Findings) -> None:

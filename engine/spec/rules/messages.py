@@ -2,8 +2,9 @@
 
 from engine.formatting.hints import did_you_mean
 from engine.spec import conditions
-from engine.spec.conditions import ConditionScope, MetricOwner, name_step_variable
+from engine.spec.conditions import ConditionScope, name_step_variable
 from engine.spec.diagnostics import Findings
+from engine.spec.metrics.owner import MetricOwner
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES
 from engine.spec.problem import Problem
 from engine.spec.rules.draft import Draft, report_problem
@@ -130,7 +131,7 @@ def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
         over = 0
     owners = _find_metric_owners(draft, str(scenario), set())
     checks = [check for section, owner in owners for check in draft.declared_names(section, owner, "checks")]
-    places = [_build_metric_owner(draft, section, owner) for section, owner in owners]
+    places = [build_metric_owner(draft, section, owner) for section, owner in owners]
     starters = list_starters(draft, str(scenario))
     return ConditionScope(names[:over], names[over:], checks, places, draft.variables.names, starters)
 
@@ -179,24 +180,25 @@ def _find_metric_owners(draft: Draft, scenario: str, seen: set[str]) -> list[tup
     ]
 
 
-def _build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
+def build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
+    """Return a dataset or a store of the draft, with what decides which metrics it has."""
     custom_metrics = frozenset(draft.declared_names(section, owner, "metrics"))
     if section == "datasets":
         return MetricOwner("dataset", custom_metrics=custom_metrics)
     challenged = draft.find_node("evaluation_stores", owner, "challenger") is not None
     estimated = draft.find_node("evaluation_stores", owner, "estimates") is not None
     return MetricOwner(
-        "store", find_model_task(draft, owner), custom_metrics, challenged, estimated, find_segments(draft, owner)
+        "store", _find_model_task(draft, owner), custom_metrics, challenged, estimated, _find_segments(draft, owner)
     )
 
 
-def find_segments(draft: Draft, store: str) -> SegmentNames | None:
+def _find_segments(draft: Draft, store: str) -> SegmentNames | None:
     """Return the segments of a store; None if it is not valid."""
     declared = draft.spec.evaluation_stores.get(store)
     return None if declared is None else SegmentNames.of_store(declared)
 
 
-def find_model_task(draft: Draft, store: str) -> str | None:
+def _find_model_task(draft: Draft, store: str) -> str | None:
     """Return the task of a store's model; None if it has no model, "any" if the model's shape is wrong."""
     if draft.find_node("evaluation_stores", store, "model") is None:
         return None

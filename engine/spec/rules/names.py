@@ -7,7 +7,7 @@ from engine.spec.conditions import ALWAYS, RESERVED_NAMES, STEP_PREFIX, name_ste
 from engine.spec.diagnostics import Findings
 from engine.spec.files.include import SECTIONS
 from engine.spec.files.yaml_tree import ScalarNode
-from engine.spec.metric_names import list_statistics as metric_names
+from engine.spec.metrics.catalogue import list_statistics as metric_names
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.messages import MESSAGE_NAMES

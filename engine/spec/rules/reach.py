@@ -16,7 +16,6 @@ from pathlib import Path
 
 from engine.spec.diagnostics import Findings
 from engine.spec.files.yaml_tree import ScalarNode, walk_values
-from engine.spec.opened_paths import CHECKED_WHEN_OPENED, list_opened_paths
 from engine.spec.resources.connections import FileConnection, S3Connection
 from engine.spec.resources.scenarios import ExportStep
 from engine.spec.rules.draft import Draft
@@ -64,6 +63,8 @@ def _check_confined_paths(draft: Draft, findings: Findings) -> None:
     confinement = draft.files.confinement
     if confinement is None:
         return
+    from engine.spec.opened_paths import CHECKED_WHEN_OPENED, list_opened_paths
+
     used = set(list_used_connections([draft.spec.datasets, draft.spec.models, draft.spec.scenarios]))
     for one in list_opened_paths(draft.spec):
         unused = one.section == "connections" and one.resource[1] not in used

@@ -1,7 +1,7 @@
 """Rules of segments: each has one name, a condition that is about one row, and checks name segments that there are."""
 
 from engine.spec.diagnostics import Findings
-from engine.spec.metric_names import MetricName, parse_metric_name
+from engine.spec.metrics.names import MetricName, parse_metric_name
 from engine.spec.resources.checks import RangeCheck, TypicalCheck
 from engine.spec.resources.evaluation_stores import SegmentCondition
 from engine.spec.rules.draft import Draft, report_problem

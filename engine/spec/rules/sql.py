@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from engine.formatting.hints import did_you_mean
 from engine.spec import sql
 from engine.spec.diagnostics import Findings
-from engine.spec.metric_names import MetricName, MetricScope, find_metric_definition, resolve_metric_name
+from engine.spec.metrics.definition import MetricScope
+from engine.spec.metrics.lookup import find_metric_definition
+from engine.spec.metrics.names import MetricName
+from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
 from engine.spec.resources.models import ScoredModel, TrainModel
 from engine.spec.rules.draft import Draft, report_problem
@@ -157,7 +160,7 @@ def _find_metric_columns(draft: Draft) -> Iterator[tuple[str, str, SpecPath]]:
         section, owner = str(text.path[0]), str(text.path[1])
         scope: MetricScope = "dataset" if section == "datasets" else "store"
         dataset = owner if section == "datasets" else draft.scalar_text(section, owner, "dataset")
-        found = resolve_metric_name(text.value, scope, custom_metrics=draft.declared_names(section, owner, "metrics"))
+        found = MetricOwner(scope, custom_metrics=draft.declared_names(section, owner, "metrics")).resolve(text.value)
         if (
             isinstance(found, MetricName)
             and found.member

@@ -7,7 +7,6 @@ from engine.spec.resources.scenarios import SqlStep
 from engine.spec.resources.triggers import QueryChangedTrigger
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.sql import find_shift_problems, find_trigger_connection
-from engine.spec.sql.statements import find_statement_problems, read_statement
 from engine.spec.variable_references import find_references
 
 _HOLDS = {"file": "is a folder", "s3": "is an object store", "spark": "is Spark"}
@@ -23,6 +22,8 @@ def check_statements(draft: Draft, findings: Findings) -> None:
         connection = draft.spec.connections.get(name or "")
         if connection is None or isinstance(connection, FilesConnection | SparkConnection):
             continue
+        from engine.spec.sql.statements import find_statement_problems, read_statement
+
         word = read_statement(text.value, connection.kind).word
         if text.path[2] == "triggers" and word not in ("SELECT", "WITH"):
             message = f"a query must start with SELECT or WITH, not with {word}"

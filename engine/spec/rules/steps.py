@@ -49,6 +49,21 @@ def check_handled_warnings(draft: Draft, findings: Findings) -> None:
                 findings.error(at, "on-warning", message, "remove on_failure: warn or on_warning: fail")
 
 
+def check_written_iterations(draft: Draft, findings: Findings) -> None:
+    """Warn of a file or table that each iteration of `for_each` replaces."""
+    for scenario, spec in draft.spec.scenarios.items():
+        for i, step in enumerate(spec.steps):
+            if not isinstance(step, ExportStep | ReportStep) or len(spec.for_each or ()) < 2:
+                continue
+            for key in ("path", "table"):
+                path = ("scenarios", scenario, "steps", i, key)
+                place = draft.scalar_text(*path)
+                if place is not None and not find_references(place):
+                    message = f'each iteration of for_each replaces "{place[:60]}": only what the last one writes stays'
+                    help_ = "write a variable of the iteration into it: ${…}"
+                    findings.warning(draft.value_position(*path), "two-writers", message, help_)
+
+
 def check_promotions(draft: Draft, findings: Findings) -> None:
     """Check that a candidate can take the place of a model, and that nothing trains over it there."""
     for scenario, spec in draft.spec.scenarios.items():

@@ -187,7 +187,7 @@ class Database(ABC):
 
 
 def replace_texts(engine: Engine, replace: Callable[[str], str]) -> None:
-    """Replace each text that a statement of an engine is given."""
+    """Replace each text that a statement of an engine is given; `replace` acts on each character by itself."""
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def replace_all(
@@ -198,7 +198,9 @@ def replace_texts(engine: Engine, replace: Callable[[str], str]) -> None:
         if rows and isinstance(rows[0], Mapping):
             replaced: list[Any] = [dict(zip(row, replace_values(row.values()), strict=True)) for row in rows]
         else:
-            replaced = [tuple(replace_values(row)) for row in rows]
+            # of many rows, hardly any has a text to replace: to look for one in all of them together takes less time
+            together = "".join([value for row in rows for value in row if isinstance(value, str)])
+            replaced = rows if replace(together) == together else [tuple(replace_values(row)) for row in rows]
         return statement, replaced if several else replaced[0]
 
     def replace_values(values: Iterable[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from engine.connections.table_names import quote_name
 from engine.formatting.control_characters import make_encodable
 from engine.store.databases.database import replace_texts
-from engine.store.tables import serialize_json
+from engine.store.tables.json_text import serialize_json
 
 IDLE_CONNECTIONS = 1
 MOST_CONNECTIONS = 10

@@ -19,9 +19,9 @@ from engine.formatting.control_characters import make_encodable
 from engine.store.clock import utc_now
 from engine.store.databases.database import Database, replace_texts
 from engine.store.databases.errors import build_store_error, check_database_file, is_temporary_copy, translate_errors
+from engine.store.databases.migration_copies import describe_way_back, keep_copy
 from engine.store.databases.ownership import ID_FILE, read_state_id
-from engine.store.migration_copies import describe_way_back, keep_copy
-from engine.store.tables import serialize_json
+from engine.store.tables.json_text import serialize_json
 
 LOG_BYTES = 64 * 1024**2
 """To so much the write-ahead log is cut when it begins anew: a long transaction may have made it larger."""

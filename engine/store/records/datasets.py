@@ -1,6 +1,6 @@
 """The records of datasets: their measurements, and the rows that `materialize` has written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,6 +14,12 @@ class DatasetMeasurement(NamedTuple):
     created: datetime
     run: str | None
     metrics: Mapping[str, MetricValue]
+
+
+def unite_measurements(measured: Sequence[DatasetMeasurement]) -> DatasetMeasurement:
+    """Return measurements of the same data, oldest first, as one: that of the first, and what the later ones add."""
+    metrics = {name: value for one in reversed(measured) for name, value in one.metrics.items()}
+    return measured[0]._replace(metrics=metrics)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """A message to be delivered at least once. `id` is the same at every try, so a receiver can recognise a repeat.
+    """A message to be delivered at least once. `id` is the same at every try, so a receiver can recognize a repeat.
 
     `channel` is a name of the spec, never a URL: the outbox holds no secrets. `tries` counts the attempts. Lists of
     messages leave out the attachments: a channel that was down for a week may have gigabytes of them.

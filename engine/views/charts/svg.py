@@ -49,7 +49,7 @@ class Scale:
         return self.start + (self.end - self.start) * min(1.0, max(0.0, share))
 
     def list_ticks(self, most: int = 5) -> list[float]:
-        """Return round values between the ends, at most so many of them: multiples of 1, 2 or 5 times a power of 10."""
+        """Return round values between the ends, at most `most` of them: multiples of 1, 2 or 5 times a power of 10."""
         span = abs(self.high - self.low)
         if span < SMALLEST_SPAN or not math.isfinite(span):
             return [self.low]

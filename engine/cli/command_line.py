@@ -1,0 +1,95 @@
+"""The command line with all its verbs: each is a module of `engine.cli.verbs`, imported when it is asked for."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from keyword import iskeyword
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from engine import __version__
+from engine.cli.options import GIVEN_OPTIONS
+
+VERBS = (
+    "init", "validate", "render", "schema", "plan", "run", "watch", "serve", "show", "compare", "report", "check",
+    "drill", "mute", "unmute", "pause", "resume", "abort", "outbox", "remove", "prune", "deploy", "deployments",
+    "rollback", "status", "pull", "bundle", "node", "state", "import",
+)  # fmt: skip
+"""The verbs, in the order of `--help`."""
+
+
+class _Verb(TyperCommand):
+    """A verb. An option that takes one value is refused if it is given twice: the first would be lost in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in given:
+            ctx.meta.setdefault(GIVEN_OPTIONS, []).append(option.name)
+            if option.param_type_name == "option" and not option.multiple and given.count(option) > 1:
+                raise typer.BadParameter("it was given twice, but takes one value", param_hint=option.opts[0])
+        return super().parse_args(ctx, args)
+
+
+class _Verbs(Mapping[str, Any]):
+    """The verbs by name. A module is imported when its verb is asked for: the others are not part of a command."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in VERBS:
+            raise KeyError(name)
+        module = import_module(f"engine.cli.verbs.{name}_" if iskeyword(name) else f"engine.cli.verbs.{name}")
+        holder = typer.Typer(rich_markup_mode=None)
+        if hasattr(module, "COMMANDS"):
+            _add_group(holder, name, module.__doc__, module.COMMANDS)
+        else:
+            holder.command(name, cls=_Verb)(module.command)
+        return typer.main.get_group(holder).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+
+class _Engine(TyperGroup):
+    """All verbs."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = _Verbs()
+
+
+app = typer.Typer(
+    name="engine",
+    cls=_Engine,
+    help="Monitor machine-learning models in production, as declared in a YAML file.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _add_group(parent: typer.Typer, name: str, about: str | None, commands: Mapping[str, Any]) -> None:
+    """Add a verb that has verbs, or groups of them, of its own."""
+    group = typer.Typer(help=about, rich_markup_mode=None)
+    for inner, command in commands.items():
+        if isinstance(command, Mapping):
+            _add_group(group, inner, about, command)
+        else:
+            group.command(inner, cls=_Verb)(command)
+    parent.add_typer(group, name=name)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"engine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Take the options that belong to no verb."""

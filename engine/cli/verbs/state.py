@@ -1,0 +1,29 @@
+"""Act on where the state of a project is: its folder, and its rows in a database."""
+
+import os
+from collections.abc import Callable
+
+from engine.cli.options import On, SpecFile, Variables, load_project
+from engine.outcome import ExitCode
+
+
+def adopt_state(
+    path: SpecFile,
+    var: Variables = None,
+    on: On = None,
+) -> int:
+    """Let the rows on a server be written from this folder on this host alone; rows of state.db are copied there."""
+    project = load_project(path, var, on=on)
+
+    from engine.store.state.adoption import adopt_rows
+    from engine.store.state.location import locate_state
+
+    adoption = adopt_rows(locate_state(project, os.environ))
+    if adoption.copied is not None:
+        print(f"{project.name}: {adoption.copied:,} rows of state.db were copied; it is called state.db.moved now")
+    whose = "they belonged to it or to nobody before" if adoption.former is None else f"before, from {adoption.former}"
+    print(f"{project.name}: the rows in {adoption.database} are written from this folder on this host now; {whose}")
+    return ExitCode.OK
+
+
+COMMANDS: dict[str, Callable[..., int]] = {"adopt": adopt_state}

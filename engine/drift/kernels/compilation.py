@@ -1,0 +1,132 @@
+"""Compile a function with numba, or load what an earlier process has compiled.
+
+The cache is in the user's cache folder, not beside the source: an installation may be read-only, and the default of
+numba fails where no home directory exists. Before the first compilation of a process the logger `engine.drift` warns,
+because compiling takes seconds.
+"""
+
+import atexit
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha1
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from types import FunctionType
+from typing import Any
+
+_temporary_folders: list[str] = []
+
+
+@cache
+def cache_folder() -> str:
+    """Return the folder of compiled kernels; if none is writable, a temporary one that this process removes at exit."""
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return chosen
+    try:
+        root = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
+        folder = Path(root) / "engine" / "numba"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return str(folder)
+    except (OSError, RuntimeError):  # RuntimeError: a user without a name and without HOME has no home folder
+        pass
+    # A fresh folder, never a guessable shared one: what numba finds in its cache is code that it will run.
+    folder_of_this_process = mkdtemp(prefix="engine-numba-")
+    atexit.register(rmtree, folder_of_this_process, ignore_errors=True)
+    _temporary_folders.append(folder_of_this_process)
+    return folder_of_this_process
+
+
+@cache
+def _numba() -> Any:
+    """Return the module numba, set up: where to cache, and a warning before the first compilation."""
+    import numba
+    from numba.core import event
+
+    numba.config.CACHE_DIR = cache_folder()  # type: ignore[attr-defined]  # numba sets its options at run time
+
+    class CompilationWarning(event.Listener):
+        """Warns once; numba starts this event for a compilation, not for loading from the cache."""
+
+        def on_start(self, _: event.Event) -> None:
+            event.unregister("numba:compile", self)  # type: ignore[no-untyped-call]  # numba's
+            kept = (
+                "which every run repeats, because no folder can keep it: set NUMBA_CACHE_DIR"
+                if cache_folder() in _temporary_folders
+                else "which is then kept for later runs"
+            )
+            message = f"compiling numerical code, {kept}: this takes some seconds"
+            logging.getLogger("engine.drift").warning(message)
+
+        def on_end(self, _: event.Event) -> None:
+            pass
+
+    event.register("numba:compile", CompilationWarning())  # type: ignore[no-untyped-call]  # numba's
+    return numba
+
+
+def is_numba_loaded() -> bool:
+    """Return whether this process has compiled or loaded something."""
+    return bool(_numba.cache_info().currsize)
+
+
+@cache
+def _cache_class() -> type[Any]:
+    """Return the class of numba's cache, changed so that it loads what is compiled without preparing to compile.
+
+    numba's own first imports and registers all that a compilation may need, which takes .3 s in each process.
+    """
+    from numba.core.caching import FunctionCache
+    from numba.core.runtime.nrt import rtsys
+
+    class CacheOfCompiledCode(FunctionCache):
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            rtsys.initialize(target_context)  # what compiled code calls to allocate arrays
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # numba's
+
+    return CacheOfCompiledCode
+
+
+def compile_for_python(function: Callable[..., Any], signature: str, name: str) -> Any:
+    """Return the dispatcher of a function for one signature, loaded or compiled; `name` is its name in the cache."""
+    copied = FunctionType(function.__code__, function.__globals__, None, None, function.__closure__)
+    copied.__qualname__ = _name_in_cache(name)
+    dispatcher = _numba().njit(nogil=True, no_cfunc_wrapper=True)(copied)  # nothing calls it by a pointer
+    dispatcher._cache = _cache_class()(copied)
+    dispatcher.compile(signature)
+    dispatcher.disable_compile()
+    return dispatcher
+
+
+def compile_for_kernels(function: Callable[..., Any], signature: str | None) -> Any:
+    """Return the dispatcher of a function that only compiled code calls; without a signature it takes any types."""
+    # no wrapper for calls from Python: it is half of the time that compiling a small function takes
+    return _numba().njit(signature, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
+def is_cached(function: Callable[..., Any], name: str) -> bool:
+    """Return whether the cache folder has the code of a name, so that it need not be compiled; numba is not needed."""
+    # numba's index of a function: FOLDER_SHA1/FILE.FUNCTION-LINE.pyVERSION.nbi
+    code = function.__code__
+    path = Path(code.co_filename).absolute()
+    folder = f"{path.parent.name}_{sha1(str(path.parent).encode(), usedforsecurity=False).hexdigest()}"
+    version = f"py{sys.version_info.major}{sys.version_info.minor}{sys.abiflags}"
+    index = f"{path.stem}.{_name_in_cache(name)}-{code.co_firstlineno}.{version}.nbi"
+    return (Path(cache_folder()) / folder / index).exists()
+
+
+def _name_in_cache(name: str) -> str:
+    """Return a name with a digest of all kernels, because numba notices only changes in the file of the kernel."""
+    return f"{name}_{_digest_of_sources()}"
+
+
+@cache
+def _digest_of_sources() -> str:
+    """Return a digest of all kernels: the code of one contains that of the helpers in other files."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return sha1(b"".join(source.read_bytes() for source in sources), usedforsecurity=False).hexdigest()[:12]

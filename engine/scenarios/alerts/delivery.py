@@ -1,0 +1,68 @@
+"""The delivery of a run's messages: by the outbox, or past it where the run cannot be recorded."""
+
+from collections.abc import Iterable, Sequence
+
+from engine import notifications
+from engine.outcome import Outcome
+from engine.scenarios.context import RunContext
+from engine.scenarios.result import Delivery
+from engine.store import Event, OutboxMessage
+
+LEFT_TO_SERVER = "the server sends it"
+
+
+def deliver_waiting_messages(context: RunContext, *, of_earlier_runs: bool) -> list[Delivery]:
+    """Send this run's messages that wait in the outbox; return their deliveries.
+
+    With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, at its end, so that a
+    server which is down costs its time once; some time is kept for it. What this run could not deliver becomes an event
+    of it. A run that does not deliver leaves all of them to the server that has started it.
+    """
+    if context.preview is not None or context.mode != "run":
+        return []
+    if not context.deliver:
+        waiting = context.store.outbox.list_undelivered(context.run)
+        return _log_deliveries([notifications.Delivery(one, one.state, LEFT_TO_SERVER) for one in waiting], context)
+    delivered = notifications.deliver_messages(
+        context.store,
+        context.project,
+        context.secrets,
+        messages=None if of_earlier_runs else context.store.outbox.list_undelivered(context.run),
+        time_of_run=context.delivery_time,
+        reserved=0 if of_earlier_runs else notifications.LAST_SECONDS,
+    )
+    deliveries = _log_deliveries(delivered, context)
+    events = [
+        Event("delivery", "error", f"{sent.reporter} to {sent.channel}: {sent.state}: {sent.reason}", context.clock())
+        for sent in deliveries
+        if sent.state != "SENT"
+    ]
+    if events and context.run:
+        context.store.runs.add_events(context.run, events)
+    return deliveries
+
+
+def send_unrecorded_messages(messages: Sequence[OutboxMessage], context: RunContext) -> None:
+    """Send messages past the outbox, which cannot be written."""
+    sent = notifications.send_unrecorded(context.project, context.secrets, messages, Outcome.ABORTED)
+    _log_deliveries(sent, context)
+
+
+def _log_deliveries(delivered: Iterable[notifications.Delivery], context: RunContext) -> list[Delivery]:
+    """Log each delivery; return those of this run."""
+    deliveries = []
+    for delivery in delivered:
+        message = delivery.message
+        of_run = f" (run {message.run.rpartition('-')[2]})" if message.run and message.run != context.run else ""
+        line = f"{message.reporter} to {message.channel}{of_run}: {delivery.state}"
+        text = f"{line}: {delivery.reason}" if delivery.reason else line
+        fine = delivery.state == "SENT" or delivery.reason == LEFT_TO_SERVER
+        context.log.write("info" if fine else "warning", text)
+        if message.run == context.run:
+            state, reason = delivery.state.value, delivery.reason
+            deliveries.append(
+                Delivery(
+                    message=message.id, reporter=message.reporter, channel=message.channel, state=state, reason=reason
+                )
+            )
+    return deliveries

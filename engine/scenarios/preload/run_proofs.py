@@ -1,0 +1,56 @@
+"""Proofs about the runs that a deployment will start: their data fit, and dry runs end well."""
+
+from engine.errors import Severity, SpecError
+from engine.formatting.lists import join_words
+from engine.outcome import Outcome
+from engine.scenarios.preload.revision import ProofFailed, Revision
+from engine.scenarios.scenario_selection import list_run_scenarios
+from engine.scenarios.session import plan_scenarios, run_scenarios
+
+
+def prove_schemas(revision: Revision) -> str:
+    """Prove that the data which enabled scenarios need are there, and fit contracts, features and SQL."""
+    names = _list_enabled(revision)
+    if not names:
+        return "no scenario is enabled"
+    plan = plan_scenarios(revision.loaded, names, listeners=[revision.listen], state=revision.state_copy)
+    errors = [one for one in plan.findings if one.severity is Severity.ERROR]
+    if errors:
+        raise ProofFailed(str(SpecError(tuple(errors))))
+    for step in plan.all_steps():
+        if step.problem and step.outcome is not Outcome.WARNING:
+            raise ProofFailed(f"step {step.name!r} would fail: {step.problem}")
+    return f"the data of {join_words(names, 'and')} fit"
+
+
+def prove_dry_runs(revision: Revision) -> str:
+    """Compute the scenarios of `dry_run` completely, without keeping or sending anything."""
+    for name in revision.request.dry_run:
+        finished = run_scenarios(
+            revision.loaded,
+            [name],
+            listeners=[revision.listen],
+            dry=True,
+            preview=lambda _: None,
+            state=revision.state_copy,
+        )
+        for run in finished.runs:
+            # A check that is ERROR makes its step FAILED, but it tells of data and not of the release.
+            failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
+            broken = run.outcome is Outcome.FAILED and any(step.cause != "check" for step in failed)
+            if broken or run.outcome is Outcome.ABORTED:
+                reason = next((f": step {one.name!r}: {one.reason}" for one in failed if one.reason), "")
+                raise ProofFailed(f"the dry run of {name!r} ended {run.outcome}{reason}")
+    return f"{join_words(revision.request.dry_run, 'and')} ended well" if revision.request.dry_run else "none is wanted"
+
+
+def _list_enabled(revision: Revision) -> list[str]:
+    """Return the scenarios that may run there without anybody: by triggers, by the health check, or by `run:`."""
+    project = revision.loaded
+    started = [
+        name
+        for name, scenario in project.scenarios.items()
+        if scenario.active and any(trigger.active for trigger in scenario.triggers)
+    ]
+    named = [*revision.request.scenarios, *revision.request.dry_run, *started]
+    return list(dict.fromkeys(named or [name for name in list_run_scenarios(project) if name in project.scenarios]))

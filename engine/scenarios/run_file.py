@@ -1,0 +1,26 @@
+"""The file run.json of a run: its result, for other programs."""
+
+from pydantic_core import to_json
+
+from engine.scenarios.context import RunContext
+from engine.scenarios.result import RunResult
+from engine.store.databases.errors import build_store_error, translate_errors
+
+
+def write_run_file(result: RunResult, context: RunContext) -> None:
+    """Write run.json.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written, or the run's log could not.
+    """
+    document = context.secrets.redact_values(result.model_dump(mode="json"))
+    with translate_errors(context.store.folder):
+        path = context.store.runs.folder_of(result.id) / "run.json"
+        path.write_bytes(to_json(document, indent=1))
+    if context.log.files and (first := context.log.files.failure):
+        cause = f"the log of run {result.id} is not complete, since it could not be written"
+        raise build_store_error(
+            context.store.folder, cause, "make room or give this user write access, then run again", str(first)
+        )

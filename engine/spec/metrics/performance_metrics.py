@@ -1,0 +1,158 @@
+"""The metrics of performance: measured with labels, estimated before they come, and those of a challenger."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal
+
+from engine.spec.metrics.definition import (
+    ALL_TASKS,
+    BINARY,
+    CLASSIFICATION_TASKS,
+    MULTICLASS,
+    REGRESSION,
+    MetricDefinition,
+)
+
+
+def define_performance_metrics() -> Iterable[MetricDefinition]:
+    def metric(
+        name: str,
+        text: str,
+        tasks: tuple[str, ...] = CLASSIFICATION_TASKS,
+        worse: Literal["higher", "lower"] = "lower",
+    ) -> MetricDefinition:
+        return MetricDefinition(
+            name, "store", text, low=0, high=1, worse=worse, tasks=tasks, labels=True, interval=True
+        )
+
+    binary, multiclass, regression = (BINARY,), (MULTICLASS,), (REGRESSION,)
+    yield metric("accuracy", "Share of correct predictions.")
+    for name, text in (
+        ("precision", "Share of true positives among predicted positives"),
+        ("recall", "Share of true positives among actual positives"),
+        ("f1", "Harmonic mean of precision and recall"),
+    ):
+        yield metric(name, f"{text}; multiclass: macro mean.")
+        yield metric(f"{name}_weighted", f"{text}; mean weighted by the frequency of the classes.", multiclass)
+    yield metric("roc_auc", "Area under the ROC curve; multiclass: one-vs-rest, macro mean.")
+    yield metric(
+        "roc_auc_weighted",
+        "Area under the ROC curve, one-vs-rest, weighted by the frequency of the classes.",
+        multiclass,
+    )
+    yield metric("average_precision", "Area under the precision-recall curve, as a step function.", binary)
+    yield replace(metric("log_loss", "Mean negative log-likelihood, natural logarithm.", worse="higher"), high=None)
+    yield replace(
+        metric("brier", "Mean squared difference between probability and truth (Brier 1950).", worse="higher"), high=2
+    )
+    yield metric(
+        "calibration_error",
+        "Expected calibration error: mean difference between confidence and frequency.",
+        worse="higher",
+    )
+    yield replace(metric("mcc", "Matthews correlation coefficient."), low=-1)
+    yield metric("hamming_loss", "Share of wrong predictions.", worse="higher")
+    yield replace(
+        metric(
+            "lift",
+            "Share of positives in the tenth of rows with the highest probability, divided by that in all rows.",
+            binary,
+        ),
+        high=None,
+    )
+    yield replace(metric("cost_matrix_gain", "Mean gain per row by the cost matrix.", binary), low=None, high=None)
+    for name, text in (
+        ("mae", "Mean absolute error."),
+        ("mse", "Mean squared error."),
+        ("rmse", "Root of the mean squared error."),
+        ("rmsle", "Root of the mean squared error of log(1 + value)."),
+        ("mape", "Mean absolute error relative to the truth."),
+    ):
+        yield replace(metric(name, text, regression, "higher"), high=None)
+    yield replace(
+        metric("r2", "Coefficient of determination; a bias of the predictions lowers it.", regression),
+        low=None,
+    )
+    yield replace(
+        metric(
+            "explained_variance",
+            "Share of the variance explained; a bias of the predictions does not matter.",
+            regression,
+        ),
+        low=None,
+    )
+    yield replace(metric("pearson", "Pearson correlation between prediction and truth.", regression), low=-1)
+
+
+def define_change_metrics() -> Iterable[MetricDefinition]:
+    change = MetricDefinition(
+        "performance_change", "store", "", "performance", neutral=0, tasks=ALL_TASKS, labels=True, interval=True
+    )
+    yield replace(change, description="A performance metric minus that of the reference: performance_change.roc_auc.")
+    yield replace(
+        change,
+        name="performance_change_relative",
+        description="The same difference, divided by the value of the reference.",
+    )
+
+
+def define_challenger_metrics() -> Iterable[MetricDefinition]:
+    metric = MetricDefinition(
+        "advantage", "store", "", "performance", worse="lower", neutral=0, tasks=ALL_TASKS, labels=True, interval=True
+    )
+    yield replace(
+        metric,
+        description="How much better the challenger is than the model of the store, on the same rows: its "
+        "performance metric minus that of the model, with the sign turned where lower is better, so that "
+        "positive always means that the challenger is better: advantage.roc_auc. Its interval is paired.",
+    )
+    yield replace(
+        metric,
+        name="advantage_low",
+        interval=False,
+        description="Low end of the interval of advantage: above 0, the challenger is better for certain, at the "
+        "store's `confidence`; put a range or a condition on it.",
+    )
+    yield replace(
+        metric,
+        name="challenger",
+        worse=None,
+        neutral=None,
+        description="A performance metric of the challenger itself, on the rows on which both are compared: "
+        "challenger.roc_auc.",
+    )
+
+
+NOT_ESTIMATED = ("r2", "explained_variance", "pearson")
+"""Performance metrics that no expected loss of the rows tells anything about."""
+
+
+def define_estimated_metrics() -> Iterable[MetricDefinition]:
+    for metric in define_performance_metrics():
+        if metric.name not in NOT_ESTIMATED:
+            yield replace(
+                metric,
+                name=f"estimated_{metric.name}",
+                description=f"{metric.name} as it is to be expected before the labels come.",
+                labels=False,
+            )
+    yield MetricDefinition(
+        "estimate_contradicted",
+        "store",
+        "1 if the labels that have come contradict the estimates, at the store's `confidence` over all metrics, else "
+        "0: the relation between columns and target has changed. Its p-value is adjusted (Holm 1979).",
+        low=0,
+        high=1,
+        worse="higher",
+        neutral=0,
+        tasks=ALL_TASKS,
+    )
+    yield MetricDefinition(
+        "estimate_effective_rows",
+        "store",
+        "Independent rows (entities, where the dataset declares them) of the reference that the estimates rest on: "
+        "fewer than it has where they are weighted to stand for the batch (Kish 1965).",
+        low=0,
+        worse="lower",
+        tasks=ALL_TASKS,
+    )

@@ -1,0 +1,158 @@
+"""Which evaluations a project still needs, so that nothing removes them: what later batches are compared with.
+
+Rows are needed by checks that look at earlier evaluations; rows and files by references. What else is newest is kept
+too, since people ask for it and alerts go by it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from engine.spec import ProjectSpec
+from engine.spec.declared_times import find_moment, find_zone, go_back
+from engine.spec.resources.checks import find_past_window
+from engine.spec.resources.evaluation_stores import (
+    EvaluationReference,
+    EvaluationStoreSpec,
+    RollingReference,
+    SamePeriodReference,
+)
+from engine.store.evaluation_filter import HISTORY_ORDER
+from engine.store.tables import evaluation_details, evaluations, runs
+
+MODELS_KEPT = 2
+"""The newest evaluation of each of so many models of a store is kept: of the last one, and of that before it, to which
+people go back."""
+
+
+@dataclass(slots=True)
+class NeededEvaluations:
+    """The ids of the evaluations that must stay: `rows` those whose rows must, `files` those whose files must too."""
+
+    rows: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+
+    def add(self, id_: str) -> None:
+        """Add an evaluation whose rows and files must stay."""
+        self.rows.add(id_)
+        self.files.add(id_)
+
+
+def find_needed_evaluations(connection: Connection, project: ProjectSpec) -> NeededEvaluations:
+    """Return the evaluations of all stores that must stay, those of runs that have not ended included."""
+    needed = NeededEvaluations()
+    running = select(evaluations.c.id).join(runs, runs.c.id == evaluations.c.run).where(runs.c.outcome.is_(None))
+    for id_ in connection.scalars(running):
+        needed.add(id_)
+    for store in connection.scalars(select(evaluations.c.store).distinct()).all():
+        _add_needed_of_store(connection, store, project, needed)
+    return needed
+
+
+def _add_needed_of_store(connection: Connection, store: str, project: ProjectSpec, needed: NeededEvaluations) -> None:
+    models = _find_newest_models(connection, store)
+    if not models:  # all are superseded, which no history has
+        return
+    for newest in models:
+        needed.add(newest.id)
+    spec = project.evaluation_stores.get(store)
+    if spec is None:
+        return
+    histories = [None] if spec.continues_across_models else [one.model_fingerprint for one in models]
+    window = find_past_window(spec.checks.values())
+    for model in histories:
+        # the next evaluation may replace the newest one, whose own past is then looked at
+        place, newer = 0, None
+        for row in _walk_history(connection, store, model):
+            # of evaluations of unchanged data the last one counts, unless each stands for a time
+            if newer is not None and not newer.timed and newer.dataset_fingerprint == row.dataset_fingerprint:
+                continue
+            if newer is not None and not window.includes(place, models[0].time_start - row.time_start):
+                break
+            needed.rows.add(row.id)
+            place, newer = place + (newer is not None), row
+    _add_references(connection, store, spec, project, histories, models[0], needed)
+
+
+def _add_references(
+    connection: Connection,
+    store: str,
+    spec: EvaluationStoreSpec,
+    project: ProjectSpec,
+    histories: list[str | None],
+    newest: Any,
+    needed: NeededEvaluations,
+) -> None:
+    """Add what the next batches of a store are compared with."""
+    reference = spec.reference
+    # a name in the spec may hold a variable that each run sets anew: the one that was used last counts too
+    names = _read_reference_names(connection, newest.number)
+    if isinstance(reference, EvaluationReference):
+        names.add(reference.name)
+    if isinstance(reference, RollingReference):
+        names = set()
+        for model in histories:
+            for row in _take_rolling(_walk_history(connection, store, model), reference.last, remade=newest.timed):
+                needed.add(row.id)
+    if isinstance(reference, SamePeriodReference) and newest.timed:
+        names = set()
+        zone = find_zone(project.resources)
+        first = find_moment(go_back(newest.time_start.astimezone(zone), reference.every, reference.last, zone), zone)
+        for row in _walk_history(connection, store, None):
+            if not row.timed or row.time_start < first:
+                break
+            needed.add(row.id)
+    of = evaluations.c
+    made_here = (of.store == store) & of.origin.is_(None)
+    named = select(of.id).where(made_here, of.name.in_(names), of.superseded_by.is_(None))
+    for id_ in connection.scalars(named):
+        needed.add(id_)
+
+
+def _walk_history(connection: Connection, store: str, model: str | None) -> Iterator[Any]:
+    """Yield the evaluations of a store, or of one of its models, newest first; a row is read when it is asked for.
+
+    Those that were pulled are not part of it: nothing here is compared with them.
+    """
+    of = evaluations.c
+    columns = (of.number, of.id, of.model_fingerprint, of.dataset_fingerprint, of.timed, of.time_start, of.rows_read)
+    query = select(*columns).where(of.store == store, of.origin.is_(None), of.superseded_by.is_(None))
+    if model is not None:
+        query = query.where(of.model_fingerprint == model)
+    yield from connection.execute(query.order_by(*(column.desc() for column in HISTORY_ORDER)))
+
+
+def _find_newest_models(connection: Connection, store: str) -> list[Any]:
+    """Return the newest evaluation of each of the last models of a store, newest first."""
+    found: dict[str, Any] = {}
+    for row in _walk_history(connection, store, None):
+        found.setdefault(row.model_fingerprint, row)
+        if len(found) == MODELS_KEPT:
+            break
+    return list(found.values())
+
+
+def _take_rolling(history: Iterator[Any], last: int, *, remade: bool) -> Iterator[Any]:
+    """Yield what any next batch finds as the `last` usable evaluations whose data are not its own.
+
+    Those with the same data count once, the latest of them: also if the newest is made anew, which is then not there.
+    """
+    counted: set[str] = set()
+    for place, row in enumerate(history):
+        if not row.rows_read:
+            continue
+        if row.dataset_fingerprint not in counted:
+            yield row
+        if place or not remade:
+            counted.add(row.dataset_fingerprint)
+        if len(counted) > last:
+            return
+
+
+def _read_reference_names(connection: Connection, number: int) -> set[str]:
+    """Return the names of the evaluations that an evaluation was compared with."""
+    facts = connection.scalar(select(evaluation_details.c.facts).where(evaluation_details.c.evaluation == number))
+    reference = (facts or {}).get("reference")
+    return set(reference.get("evaluations", ())) if isinstance(reference, Mapping) else set()

@@ -1,0 +1,79 @@
+"""Copies the rows of a state from a server into a file, or from a file to a server.
+
+The tables are read from the databases themselves, so rows of an earlier revision can be copied too.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import JSON, Connection, MetaData, Table, func, insert, select, text
+
+from engine.connections.table_names import quote_name
+from engine.store.databases.ownership import state_owner
+from engine.store.schema import find_revision, prepare_schema
+from engine.store.state.location import StateLocation
+
+ROWS_AT_ONCE = 2_000
+
+
+def copy_server_rows(location: StateLocation, folder: Path) -> None:
+    """Copy the rows of a state on a server, if it has any yet, into a new file in `folder`, as a snapshot.
+
+    Raises
+    ------
+    StoreError
+        They cannot be read.
+    """
+    source = location.open_database()
+    target = StateLocation(folder).open_database()
+    try:
+        revision = find_revision(source)
+        if revision is None:
+            return
+        (folder / "locks").mkdir(parents=True, exist_ok=True)
+        prepare_schema(target, target=revision)
+        with source.begin_read() as rows, target.begin_write() as copy:
+            copy_rows(rows, copy)
+    finally:
+        source.close()
+        target.close()
+
+
+def copy_rows(source: Connection, target: Connection) -> int:
+    """Copy all rows into the same tables of another database, which are empty; return how many.
+
+    Numbers that are given to later rows go on after those that are copied.
+    """
+    found, count = _read_tables(source), 0
+    for table in _read_tables(target).values():
+        rows = source.execute(select(found[table.name]).execution_options(yield_per=ROWS_AT_ONCE))
+        for some in rows.mappings().partitions():
+            target.execute(insert(table), [dict(row) for row in some])
+            count += len(some)
+        if target.dialect.name == "postgresql" and "number" in table.c:
+            _continue_numbers(target, table)
+    return count
+
+
+def _read_tables(connection: Connection) -> dict[str, Table]:
+    """Return the tables of a state by name, each after those that it refers to."""
+    tables = MetaData()
+    schema = None if connection.dialect.name == "sqlite" else connection.scalar(select(func.current_schema()))
+    tables.reflect(connection, schema=schema)
+    found = {}
+    for table in tables.sorted_tables:
+        if table.name in ("alembic_version", state_owner.name):
+            continue
+        for column in table.c:
+            if isinstance(column.type, JSON):
+                column.type.none_as_null = True
+        found[table.name] = table
+    return found
+
+
+def _continue_numbers(connection: Connection, table: Table) -> None:
+    newest = connection.scalar(select(func.max(table.c.number)))
+    name = quote_name(table.schema, table.name)
+    sequence = connection.scalar(select(func.pg_get_serial_sequence(name, "number")))
+    if newest is not None and sequence is not None:
+        go_on = text("SELECT setval(CAST(:sequence AS regclass), :newest)")
+        connection.execute(go_on, {"sequence": sequence, "newest": newest})
