@@ -37,14 +37,15 @@ def measure_emd(x, y):
 
 
 naive = np.abs(np.sort(before) - np.sort(now)).mean()
-print(f"POT {version('pot')}, numpy {version('numpy')}; 1,000 counts of mean {before.mean():.1f} before, {now.mean():.1f} now")
+print(f"POT {version('pot')}, numpy {version('numpy')}; "
+      f"1,000 counts of mean {before.mean():.1f} before, {now.mean():.1f} now")
 print(f"  mean distance of the sorted values {naive:.2f}, by scipy {wasserstein_distance(before, now):.2f}")
 changed = []
 for measure, expected in ((ot.wasserstein_1d, 0), (measure_sliced, 0), (measure_emd, naive)):
     whole = [float(measure(before.astype(kind), now.astype(kind))) for kind in (np.int64, np.int32, np.uint32)]
     real = float(measure(before.astype(float), now.astype(float)))
     name = measure.__name__
-    print(f"  {name:15} of int64, int32, uint32: {', '.join(f'{value:.2f}' for value in whole)}; of float64: {real:.2f}")
+    print(f"  {name:14} of int64, int32, uint32: {', '.join(f'{one:.2f}' for one in whole)}; of float64: {real:.2f}")
     if not (np.allclose(whole, expected) and 29 < real < 32):
         changed.append(name)
 if changed:
