@@ -51,6 +51,11 @@ taken would count as not sent, and be repeated."""
 
 SHORTEST_TEXT = 250
 """Characters: a service that refuses the content gets no shorter text than about this."""
+
+MODES_WITHOUT_FILES = {"hook", "webhook", "sms", "matrix", "slack", "t2bot", "hookshot"}
+"""Modes, as Slack, Webex, Notifyre and Matrix call theirs, of services that take files in another mode only. Apprise
+sends the text, drops the files and says that all is sent."""
+
 TITLE_MARGIN = 32
 """Characters that apprise may add to a title that it puts into the text."""
 
@@ -125,7 +130,7 @@ def _send_to_service(service: "apprise.NotifyBase", url: str, post: Envelope) ->
         service.socket_read_timeout = READ_SECONDS
     if service.overflow_mode.value != "split":  # there a target takes several pieces, each of which counts
         _remember_targets(service, url, post)
-    text, left_out = post.message.text, [] if service.attachment_support else list_files(post.message)
+    text, left_out = post.message.text, [] if takes_files(service) else list_files(post.message)
 
     def complete(part: str) -> str:
         return add_left_out_files(part, left_out, "this service takes no files")
@@ -189,6 +194,11 @@ def _digest_target(post: Envelope, url: str, target: Any = None) -> str:
     return hashlib.blake2b(words.encode("utf-8", "replace"), digest_size=3).hexdigest()
 
 
+def takes_files(service: "apprise.NotifyBase") -> bool:
+    """Return whether a service takes files in the mode that its URL chooses."""
+    return bool(service.attachment_support) and getattr(service, "mode", None) not in MODES_WITHOUT_FILES
+
+
 def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) -> Answer:
     """Send a text to a service, and return its answer."""
     from apprise import NotifyFormat
@@ -209,7 +219,7 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
                 body_format=NotifyFormat.TEXT,
                 notify_type="success" if post.message.recovered else NOTIFICATION_TYPES.get(post.outcome, "info"),
                 attach=[AttachMemory(content=content, name=name, mimetype=kind) for content, name, kind in files]  # type: ignore[no-untyped-call]  # theirs
-                if files and service.attachment_support
+                if files and takes_files(service)
                 else None,
             )
         except AppriseException as error:

@@ -20,6 +20,7 @@ from engine.notifications.mime import create_html_part
 from engine.notifications.shortening import shorten_text
 from engine.outcome import Outcome
 from engine.spec.resources.channels import AppriseChannel
+from engine.spec.urls.apprise_url import load_service
 from engine.store import Attachment, OutboxMessage
 
 # apprise loads all its services at the first use.
@@ -67,6 +68,22 @@ def test_a_service_that_takes_no_files_gets_their_names(webhook):
     send(f"gotify://127.0.0.1:{webhook.port}/token")
     [post] = webhook.posts
     assert post["message"] == f"{MESSAGE.text}\n\n(Not attached, because this service takes no files: batch.csv)"
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        (f"https://hooks.slack.com/services/T0123ABCD/B0123ABCD/{'x' * 24}", False),
+        ("slack://xoxb-1234-1234-abcd124/#alerts", True),
+        (f"https://api.ciscospark.com/v1/webhooks/incoming/{'a' * 80}", False),
+        ("matrix://user:token@localhost/?mode=hookshot", False),
+        ("matrix://user:password@localhost/#room", True),
+        ("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js", True),
+        ("gotify://localhost/token", False),
+    ],
+)
+def test_whether_files_are_taken_depends_on_the_mode_too(url, taken):
+    assert apprise.takes_files(load_service(url)) is taken
 
 
 def test_a_refusal_is_told_in_the_services_words_without_the_token(webhook, root_log, capfd):
