@@ -8,6 +8,7 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisDeprecationWarning, UnsatisfiedAssumption
 
+import engine
 from engine.drift import kernels
 from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
 from engine.drift.kernels import (
@@ -573,12 +575,15 @@ def results_of_all_kernels():
 def test_compiled_code_is_loaded_without_what_only_compiling_needs():
     """To import and register that takes .3 s in each process. Every kernel gives what it gives with it."""
     here = results_of_all_kernels()
+    same_engine, tests = Path(engine.__file__).parents[1], Path(__file__).parents[2]
     code = (
         "import sys\n"
+        f"sys.path[:] = [{str(same_engine)!r}, *sys.path, {str(tests)!r}]\n"
         "from tests.drift import test_lazy\n"
         "print(test_lazy.results_of_all_kernels())\n"
         "print('numba.typed.typeddict' in sys.modules)"
     )
-    there = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-P", "-W", "error", "-c", code]
+    there = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (there.stdout, there.stderr) == (f"{here}\nFalse\n", "")
     assert here.count("('") >= sum(map(len, ARGUMENTS.values()))
