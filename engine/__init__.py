@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # polars reads this when it is imported. By its own setting it gives memory back that is free for half a second, only to
 # ask for it again: to get it page by page is a tenth of the cost of reading a table.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:5000")
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000")
 
 __version__ = "0.1.0"
 __all__ = ["EvaluationStore", "Project", "Run", "__version__", "load", "run"]
