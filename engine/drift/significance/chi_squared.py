@@ -14,6 +14,10 @@ from engine.drift.kernels.binomial import HALF_LOG_2PI, stirling_error
 TERMS_ACCURACY = 1e-17
 """A series ends with the first term that is smaller than this share of its sum."""
 
+FRACTION_ACCURACY = 1e-15
+"""A continued fraction ends with the first factor that differs from 1 by less than this: some units of rounding,
+because a factor need not become 1 exactly."""
+
 TINY = 1e-300
 """What a denominator of 0 is replaced with (Lentz's method)."""
 
@@ -86,7 +90,7 @@ def gamma_tail(shape: float, x: float) -> float:
     b = x + 1 - shape
     c, d = 1 / TINY, 1 / b
     fraction, step, k = d, 0.0, 0
-    while abs(step - 1) > TERMS_ACCURACY * 10:
+    while abs(step - 1) > FRACTION_ACCURACY:
         k += 1
         numerator = k * (shape - k)
         b += 2
