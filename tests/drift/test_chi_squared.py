@@ -1,7 +1,7 @@
 """The tails of the chi-squared and the gamma distribution, beside scipy's and beside exact sums."""
 
 from fractions import Fraction
-from math import exp, inf, sqrt
+from math import exp, inf, isnan, nan, sqrt
 
 import pytest
 from hypothesis import given
@@ -44,6 +44,8 @@ def test_gamma_tail_of_a_whole_shape_is_a_finite_sum(shape, deviations):
 def test_the_tails_at_the_ends_are_0_and_1():
     assert (gamma_tail(3.5, 0.0), gamma_tail(3.5, -1.0), gamma_tail(3.5, inf)) == (1.0, 1.0, 0.0)
     assert chi_squared_tail(1e9, 3) == 0.0
+    assert isnan(gamma_tail(3.5, nan))
+    assert isnan(gamma_tail(nan, 3.5))
 
 
 @given(st.integers(1, 2_000), st.floats(1e-9, 0.4), st.sampled_from([0.5, 0.8, 0.99]))

@@ -4,7 +4,7 @@ Every process that compares two columns needs these, and often nothing else of s
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from math import exp, inf, lgamma, log, log1p, sqrt
 
 import numpy as np
@@ -27,7 +27,7 @@ def chi_squared_tail(statistic: float, degrees: float) -> float:
     return gamma_tail(degrees / 2, statistic / 2)
 
 
-@cache
+@lru_cache(maxsize=1_000)
 def find_noncentrality(degrees: int, level: float, power: float) -> float:
     """Return the noncentrality with which a chi-squared test at `level` finds a difference with probability `power`.
 
@@ -37,7 +37,7 @@ def find_noncentrality(degrees: int, level: float, power: float) -> float:
     Parameters
     ----------
     level, power
-        0 < level < power < 1.
+        Between 0 and 1. With a power up to the level, no noncentrality is needed: 0, but for rounding.
     """
     critical = _find_crossing(lambda x: level - gamma_tail(degrees / 2, x))
     first = exp(_log_factor(degrees / 2, critical))
@@ -98,7 +98,8 @@ def gamma_tail(shape: float, x: float) -> float:
         c = b + numerator / c or TINY
         step = c * d
         fraction *= step
-    return min(1.0, shape * exp(_log_factor(shape, x)) * fraction)
+    tail = shape * exp(_log_factor(shape, x)) * fraction
+    return 1.0 if tail > 1 else tail  # unlike min, this keeps a tail that is not a number
 
 
 def _log_factor(a: float, x: float) -> float:

@@ -80,7 +80,7 @@ def build_pages(
         ActionRoute(links.MESSAGE_DROP, outbox.drop_message, Role.OPERATOR),
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
-    if api is not None:
+    if api is not None:  # the server of a project needs nothing of deployments
         from engine.server.pages.node_pages import list_node_pages
 
         of_node = list_node_pages(requests, api, forms.redact)
