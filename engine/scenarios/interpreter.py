@@ -74,7 +74,7 @@ class Executor(Protocol[End]):
         Parameters
         ----------
         undecided
-            Why it was not decided whether the step runs; empty if it was.
+            What decides whether the step runs, if that was not known; empty if it was.
         iteration
             The variables of the iteration of `for_each`; empty without any.
         """
@@ -90,19 +90,25 @@ def explain_skip(step: AnyStep, failed: str) -> str:
 def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Executor[End]]) -> Iterator[End]:
     """Yield the end of each step, once per iteration of `for_each`, or once without any. Each has its own executor."""
     scenario = context.get_scenario(name)
-    iterations = scenario.for_each or [{}]
-    for turn, iteration in enumerate(iterations):
-        failed = False
+    ends: list[End] = []
+    for turn, iteration in enumerate(scenario.for_each or [{}]):
+        executor = make_executor()
         context = replace(context, turn=turn)
-        if iteration:
-            context.log.info("for_each: " + ", ".join(f"{variable} = {value}" for variable, value in iteration.items()))
-        for end in _walk_iteration(name, iteration, context.with_values(iteration), make_executor()):
-            failed |= end.outcome is Outcome.FAILED
+        in_iteration = context.with_values(iteration)
+        undecided = ""
+        try:
+            stopped = scenario.fail_fast and executor.has_failed(ends)
+        except UndecidedCondition as problem:
+            stopped, undecided = False, f"fail_fast: {problem}"
+        if stopped:
+            walk = _skip_iteration(name, iteration, in_iteration, executor)
+        else:
+            if iteration:
+                context.log.info("for_each: " + ", ".join(f"{name} = {value}" for name, value in iteration.items()))
+            walk = _walk_iteration(name, iteration, undecided, in_iteration, executor)
+        for end in walk:
+            ends.append(end)
             yield end
-        if failed and scenario.fail_fast:
-            for rest in iterations[turn + 1 :]:
-                yield from _skip_iteration(name, rest, context.with_values(rest), make_executor())
-            return
 
 
 def _skip_iteration(
@@ -115,8 +121,9 @@ def _skip_iteration(
 
 
 def _walk_iteration(
-    name: str, iteration: Mapping[str, Any], context: RunContext, executor: Executor[End]
+    name: str, iteration: Mapping[str, Any], undecided: str, context: RunContext, executor: Executor[End]
 ) -> Iterator[End]:
+    """Yield the ends of an iteration; `undecided` says why it is not known whether it takes place, if it is not."""
     finished: list[End] = []
     for index in range(len(context.get_scenario(name).steps)):
         # Read anew each time: an earlier step may have set variables that this step's settings contain.
@@ -125,8 +132,9 @@ def _walk_iteration(
         started = context.clock()
         needed = list_preconditions(context.project, name, step)
         before = [one for one in finished if needed is None or one.name in needed]
-        end, undecided = _answer_next_step(index, step, finished, before, at_step, executor)
-        finished.append(executor.complete(step, end, started, undecided, iteration, at_step))
+        end, condition = _answer_next_step(index, step, finished, before, at_step, executor)
+        doubt = condition or (undecided if end.outcome is not Outcome.SKIPPED else "")
+        finished.append(executor.complete(step, end, started, doubt, iteration, at_step))
         yield finished[-1]
         built = {made.store: made.id for made in end.evaluations}
         context = replace(context.with_values(end.variables), built={**context.built, **built})
@@ -140,7 +148,7 @@ def _answer_next_step(
     context: RunContext,
     executor: Executor[End],
 ) -> tuple[End, str]:
-    """Return the end of a step, and why it was not decided whether it runs.
+    """Return the end of a step, and what decides whether it runs if that was not known.
 
     `needed` are the ends of steps of which none may have FAILED if it has no condition.
     """
@@ -155,8 +163,8 @@ def _answer_next_step(
             if not evaluate_condition(step.run_condition, facts):
                 return executor.skip(step, context), ""
     except UndecidedCondition as problem:
-        undecided = str(problem)
-        if (end := executor.answer_undecided(step, undecided, context)) is not None:
+        undecided = step.run_condition or str(problem)
+        if (end := executor.answer_undecided(step, str(problem), context)) is not None:
             return end, undecided
     return _try_step(index, step, context, executor), undecided
 

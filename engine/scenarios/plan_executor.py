@@ -199,7 +199,7 @@ class PlanExecutor:
         self._planner.conditional_steps |= {(action.kind, action.target): end.name for action in new}
         may_fail = end.outcome is Outcome.FAILED or end.doubtful
         doubtful = f"step {end.name!r}, which will fail if it runs" if may_fail else ""
-        plan = plan.model_copy(update={"runs": "depends", "reason": step.run_condition or undecided, "outcome": None})
+        plan = plan.model_copy(update={"runs": "depends", "reason": undecided, "outcome": None})
         return end.model_copy(update={"plan": plan, "outcome": None, "doubtful": doubtful})
 
 

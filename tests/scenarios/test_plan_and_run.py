@@ -491,11 +491,11 @@ class Comparison:
             planned, ran = plan.steps[of_turn], run.steps[of_turn]
             self.claims["iteration"] += 1
             if not planned or not ran:
-                if not (declared.get("fail_fast") and self.another_course):
-                    self.add(
-                        where,
-                        f"the plan has {len(plan.steps) // length} iterations, the run {len(run.steps) // length}",
-                    )
+                self.add(
+                    where, f"the plan has {len(plan.steps) // length} iterations, the run {len(run.steps) // length}"
+                )
+                return False
+            if declared.get("fail_fast") and not self.compare_stops(plan, run, turn * length, f"{where}[{turn}]"):
                 for step in declared["steps"]:
                     self.doubt(step)
                 self.another_course = True
@@ -507,6 +507,20 @@ class Comparison:
         followed = not self.another_course
         self.another_course |= before
         return followed
+
+    def compare_stops(self, plan: ScenarioPlan, run: RunResult, begin: int, where: str) -> bool:
+        """Return whether an iteration with `fail_fast` takes place or not as planned, as far as the plan can know."""
+        declared = {step["name"]: step for step in self.spec["scenarios"][plan.scenario]["steps"]}
+        failures = [step.outcome is Outcome.FAILED for step in plan.steps[:begin]]
+        doubts = [
+            step.runs == "depends" and step.problem and declared[step.name].get("on_failure", "fail") == "fail"
+            for step in plan.steps[:begin]
+        ]
+        planned = {step.runs for step in plan.steps[begin : begin + len(declared)]}
+        self.claims["stop"] += 1
+        if (any(failures) or any(doubts)) and "yes" in planned:
+            self.add(where, f"an earlier iteration may have failed, says the plan, and steps are planned as {planned}")
+        return any(failures) == any(step.outcome is Outcome.FAILED for step in run.steps[:begin])
 
     def compare_messages(self, plan: ScenarioPlan, run: RunResult, where: str, *, variables_known: bool) -> None:
         """Compare what the reporters were to send with what they have sent."""
@@ -844,6 +858,26 @@ def test_fail_fast_goes_on_after_a_failure_that_counts_as_a_warning(call: Call) 
     """)
     assert [step.turn for step in runs[0].steps] == [{"amount": 1}, {"amount": 2}]
     assert [step.turn for step in plan.scenarios[0].steps] == [{"amount": 1}, {"amount": 2}]
+
+
+@pytest.mark.parametrize(
+    ("condition", "planned"), [("outcome == 'SUCCESS'", "depends"), ("amount > 9", "yes"), ("amount < 9", "no")]
+)
+def test_fail_fast_after_a_step_that_fails_if_it_runs_leaves_it_open_whether_others_run(
+    call: Call, condition: str, planned: str
+) -> None:
+    plan, planned_code, _, code = call(f"""
+        scenarios:
+          main:
+            for_each: [{{amount: 1}}, {{amount: 2}}]
+            fail_fast: true
+            steps:
+              - {{name: a, kind: build, target: past}}
+              - {{name: b, kind: build, target: missing, run_condition: "{condition}"}}
+    """)
+    first = plan.scenarios[0].steps[2]
+    assert (first.runs, "fail_fast" in first.reason) == (planned, planned != "yes")
+    assert planned_code == code
 
 
 def test_a_report_is_of_the_evaluation_that_a_child_scenario_has_reused(call: Call) -> None:
