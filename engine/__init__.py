@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # polars reads this when it is imported. By its own setting it gives memory back that is free for half a second, only to
 # ask for it again: to get it page by page is a tenth of the cost of reading a table.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000")
+# numpy's OpenBLAS reads this when it is imported: each of its threads waits so many clock ticks for work, as a power of
+# two, before it sleeps. By its own setting, 26, every process spends some 20 ms of each further core on that.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 __version__ = "0.1.0"
 __all__ = ["EvaluationStore", "Project", "Run", "__version__", "load", "run"]
