@@ -148,7 +148,8 @@ class PageForms:
         if not prefers_html(connection.headers):
             return build_error_answer(problem)
         help_ = problem.help
-        if unknown := problem.status == 401 and links.is_page(connection.scope["path"]):
+        needs_login = problem.status == 401 and links.is_page(connection.scope["path"])
+        if needs_login:
             if connection.scope["method"] in ("GET", "HEAD"):
                 query = {key: value for key, value in connection.query_params.multi_items() if key != "token"}
                 here = links.add_query(connection.scope["raw_path"].decode("latin-1"), query)
@@ -158,7 +159,7 @@ class PageForms:
             template="problem.html",
             title=str(problem.error),
             content={"error": problem.error, "help": help_},
-            values={"offers_login": unknown},
+            values={"offers_login": needs_login},
             status=problem.status,
         )
         response = self.write_html(page, connection.scope.get("caller"), connection)
