@@ -71,7 +71,7 @@ def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[s
             value = line[found.end() : end].strip()
             secret = may_be_secret(found["key"], value) or section in _SECTIONS or _resembles_secret(found["key"])
             named = _NAMES.search(found["key"]) or (section == "secrets" and found["key"] not in _SOURCES)
-            if not (secret if is_unknown else named and _is_plain(value)):
+            if not (secret if is_unknown else named and _is_scalar(value)):
                 continue
             if not value.startswith(("${", "{}", "[]")):
                 masked[place] = masked[place][: found.end()] + "*" * (end - found.end()) + masked[place][end:]
@@ -80,7 +80,7 @@ def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[s
     return masked
 
 
-def _is_plain(value: str) -> bool:
+def _is_scalar(value: str) -> bool:
     """Return whether the value of a known key is a scalar: mappings say where a secret is."""
     return value[:1] not in ("{", "[", "#", "")
 
