@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Give the path of a new file in the same folder, which replaces `path` at the end of the block.
+    """Yield the path of a new file in the same folder, which replaces `path` at the end of the block.
 
     If the block raises, the new file is removed and `path` stays as it was. The name has the process id, so that two
     processes never write the same file.

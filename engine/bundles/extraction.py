@@ -83,7 +83,7 @@ def _write_files(archive: BundleArchive, staging: Path) -> None:
 
 @contextmanager
 def _create_file(name: str, root: int) -> Iterator[BinaryIO]:
-    """Give a new file below an open folder. Each folder on the way is opened: no link is followed."""
+    """Yield a new file below an open folder. Each folder on the way is opened: no link is followed."""
     *folders, base = name.split("/")
     parent = os.dup(root)
     try:

@@ -223,7 +223,7 @@ class FolderRegistry(BundleRegistry):
 
     @contextmanager
     def _stage(self, suffix: str) -> Iterator[Path]:
-        """Give the path of a new file in the registry; it is removed at the end unless it was moved away."""
+        """Yield the path of a new file in the registry; it is removed at the end unless it was moved away."""
         folder = self.folder / "staging"
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.iterdir():  # by a process that was killed

@@ -36,7 +36,7 @@ _LAYOUT = 1
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is told of one spec: its problems, what it switches off, and whether it is wrong."""
+    """What `engine validate` prints about one spec: its problems, what it switches off, and whether it is wrong."""
 
     found: tuple[Diagnostic, ...]
     inactive: tuple[str, ...]

@@ -38,7 +38,7 @@ class DuckdbSession:
 
     @contextmanager
     def stream_rows(self, query: str) -> Iterator["DuckDBPyRelation"]:
-        """Give the rows of a query as a stream of Arrow batches, which can be read once, inside the `with`.
+        """Yield the rows of a query as a stream of Arrow batches, which can be read once, inside the `with`.
 
         Raises
         ------

@@ -102,7 +102,7 @@ class ObjectCache:
 
     @contextmanager
     def stage(self, root: Path) -> Iterator[Path]:
-        """Give the path of a new file, which is removed at the end unless it was moved away."""
+        """Yield the path of a new file, which is removed at the end unless it was moved away."""
         with self._translate_errors():
             part = self._stage(root)
         try:

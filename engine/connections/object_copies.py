@@ -67,7 +67,7 @@ class ObjectCopies:
 
     @contextmanager
     def stage(self) -> Iterator[Path]:
-        """Give the path of a new file, which is removed at the end unless it was sent."""
+        """Yield the path of a new file, which is removed at the end unless it was sent."""
         with self.cache.stage(self.root) as part:
             yield part
 

@@ -64,7 +64,7 @@ class PostgresqlSession:
 
     @contextmanager
     def stream_rows(self, query: str) -> Iterator[ArrowStream]:
-        """Give the rows of a query as a stream, which can be read once, inside the `with`.
+        """Yield the rows of a query as a stream, which can be read once, inside the `with`.
 
         Raises
         ------

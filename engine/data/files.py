@@ -91,7 +91,7 @@ class DatasetFiles:
             raise DataError(explain_schema_error(self) or describe_error(error)) from error
 
     def scan_each(self) -> Iterator[tuple[str, pl.LazyFrame]]:
-        """Give the name and the lazy rows of each file, with the types that hold those of all."""
+        """Yield the name and the lazy rows of each file, with the types that hold those of all."""
         for path in self.paths:
             frame = self.scan_paths((path,))
             schema = frame.collect_schema() if self.common_types else pl.Schema()

@@ -77,7 +77,7 @@ class KeptFile:
 
     @contextmanager
     def replace(self) -> Iterator[Path]:
-        """Give the path of a new file, which takes the place of the present one at the end of the block."""
+        """Yield the path of a new file, which takes the place of the present one at the end of the block."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(self.path) as part:
             yield part

@@ -35,7 +35,7 @@ class KeptObject(KeptFile):
 
     @contextmanager
     def replace(self) -> Iterator[Path]:
-        """Give the path of a new file, which is sent at the end of the block and takes the place of the object."""
+        """Yield the path of a new file, which is sent at the end of the block and takes the place of the object."""
         with self.copies.stage() as part:
             yield part
             self.copies.send(part, normalize_object_path(self.name))

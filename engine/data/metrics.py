@@ -151,7 +151,7 @@ class _ColumnStatistic(NamedTuple):
 
 
 def _expand_metric_name(dataset: str, text: str, schema: pl.Schema) -> Iterator[tuple[str, _ColumnStatistic]]:
-    """Give each concrete metric that a name stands for: one, or with the wildcard one per suitable column."""
+    """Yield each concrete metric that a name stands for: one, or with the wildcard one per suitable column."""
     name = parse_metric_name(text)
     if not isinstance(name, MetricName) or name.statistic not in list_statistics("dataset"):
         raise DataError(f"dataset {dataset!r} has no metric {text!r}; it has {', '.join(list_statistics('dataset'))}")

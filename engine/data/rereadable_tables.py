@@ -16,7 +16,7 @@ ROW_GROUP_SIZE = 131_072
 
 @contextmanager
 def make_rereadable(table: Table, folder: Path) -> Iterator[Table]:
-    """Give a table whose frame is cheap to read more than once.
+    """Yield a table whose frame is cheap to read more than once.
 
     Tables from Parquet, Arrow and frames in memory are given unchanged, and those of which the rows stay with Spark,
     because no disk here may hold them. The rows of any other table are streamed to a temporary Parquet file in

@@ -300,7 +300,7 @@ def _judge(
 
 
 def _collect_notes(measured: _Measured) -> Iterator[str]:
-    """Give the notes about all columns, then one about the columns of the reference that are not exact."""
+    """Yield the notes about all columns, then one about the columns of the reference that are not exact."""
     yield from measured.notes
     yield from measured.unmeasured.values()
     yield from (change for name, change in measured.changes.items() if name not in measured.unmeasured)

@@ -79,7 +79,7 @@ def _type_change_metric(column: drift.ColumnDrift) -> MetricValue:
 
 
 def list_statistic_metrics(column: drift.ColumnDrift) -> Iterator[tuple[str, MetricValue]]:
-    """Give each statistic of one column as a metric."""
+    """Yield each statistic of one column as a metric."""
     for name, value in (("drift", column.drift), ("drift_low", column.drift_low), ("drift_p", column.drift_p)):
         p_value = column.drift_p if name == "drift" else None
         reason = column.reasons.get(name)

@@ -67,7 +67,7 @@ def describe_predictions(
 
 
 def _list_predicted_shares(histogram: Histogram) -> Iterator[tuple[str, float | None, float | None]]:
-    """Give each predicted class, or decile of the reference, with its share in the reference and in the batch.
+    """Yield each predicted class, or decile of the reference, with its share in the reference and in the batch.
 
     A side without any prediction has no shares.
     """

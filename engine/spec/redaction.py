@@ -168,7 +168,7 @@ def _list_parts(value: str) -> set[str]:
 
 
 def _list_literal_spellings(part: str) -> Iterator[str]:
-    """Give the spellings of a value that contain the value's characters one after the other, each in some code."""
+    """Yield the spellings of a value that contain the value's characters one after the other, each in some code."""
     raw = part.encode("utf-8", "surrogatepass")
     for quoted in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
         yield quoted
@@ -193,7 +193,7 @@ def _list_literal_spellings(part: str) -> Iterator[str]:
 
 
 def _list_base64_spellings(raw: bytes) -> Iterator[str]:
-    """Give the base64 characters that the value alone decides, for each position in the text it is encoded with.
+    """Yield the base64 characters that the value alone decides, for each position in the text it is encoded with.
 
     Base64 writes 3 bytes as 4 characters, so what stands before the value decides where its bits fall.
     """

@@ -45,7 +45,7 @@ class Folders:
 
     @contextmanager
     def stage(self) -> Iterator[Path]:
-        """Give a temporary folder on the state's file system; it is removed at the end unless it was moved away."""
+        """Yield a temporary folder on the state's file system; it is removed at the end unless it was moved away."""
         with hold_file_lock(self._database.folder, "files", shared=True):
             with translate_errors(self._database.folder):
                 folder = self._database.folder / "staging" / secrets.token_hex(8)
@@ -99,7 +99,7 @@ class Folders:
 
     @contextmanager
     def remove(self) -> Iterator[tuple[Connection, list[str]]]:
-        """Give the transaction that deletes the rows which own folders, and a list for the paths of these folders.
+        """Yield the transaction that deletes the rows which own folders, and a list for the paths of these folders.
 
         The paths are recorded in that transaction, and the folders removed after it: if this process is killed before
         they are gone, the next opening removes them.

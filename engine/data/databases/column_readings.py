@@ -1,4 +1,4 @@
-"""How a column of a table in a database is read: what the database is asked for, and what is told of it."""
+"""How a column of a database table is read: the SQL expression that is selected, and what users are told about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Cast:
         Conditions of SQL on values that are not read as they are, each with what becomes of these values, in words
         that a count completes.
     note
-        What is told of every column of this type; {type} stands for the type.
+        What users are told about every column of this type; {type} stands for the type.
     family
         What polars and PostgreSQL compare the values that are read as, if they do it in the same way: integer, number,
         text (byte by byte), boolean or date. Empty if they may not.

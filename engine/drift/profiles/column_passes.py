@@ -35,20 +35,20 @@ ROWS_HAVE_CHANGED = (
 
 
 class Feed(Protocol):
-    """Gives all rows to accumulators."""
+    """Passes all rows on to accumulators."""
 
     def __call__(self, readers: Mapping[str, Accumulator], *, again: bool) -> int:
-        """Give each accumulator the values of the column with its name; return the number of rows.
+        """Pass each accumulator the values of the column with its name; return the number of rows.
 
         `again` is True after the first pass, in which little is done with a value.
         """
 
 
 class SegmentFeed(Protocol):
-    """Gives the rows of segments to accumulators."""
+    """Passes the rows of segments on to accumulators."""
 
     def __call__(self, readers: Mapping[tuple[str, str], Accumulator]) -> Mapping[str, int]:
-        """Give each accumulator, by segment and column, the values of its segment; return the rows of each segment."""
+        """Pass each accumulator, by segment and column, the values of its segment; return the rows of each segment."""
 
 
 def read_columns(

@@ -23,7 +23,7 @@ COUNTS_UP = "counts up with row order"
 """Reasons for which such a column is left out."""
 
 _TEXTS_EXAMINED = 1000
-"""Values of a text column from which it is told whether they are numbers or dates in another notation."""
+"""Number of values of a text column that are examined for numbers or dates in another notation."""
 
 _VALUES_IN_MEMORY = 10_000_000
 """Number of values up to which they are examined in memory, at once."""

@@ -174,7 +174,7 @@ def _search(
 
 
 def _divide(parent: Subgroup, splits: Iterator[Subgroup]) -> Iterator[Subgroup]:
-    """Give the parts of a group that a second condition makes, as far as it tells more than the first."""
+    """Yield the parts of a group that a second condition makes, as far as it tells more than the first."""
     [first] = parent.conditions
     for one in splits:
         [second] = one.conditions
@@ -185,7 +185,7 @@ def _divide(parent: Subgroup, splits: Iterator[Subgroup]) -> Iterator[Subgroup]:
 
 
 def _score_splits(rows: CodedRows, expected: _Expected, split_by: Sequence[str], min_rows: int) -> Iterator[Subgroup]:
-    """Give the groups that one condition makes of some rows, with their scores."""
+    """Yield the groups that one condition makes of some rows, with their scores."""
     names = [*rows.columns]
     for name in split_by:
         column = rows.columns[name]

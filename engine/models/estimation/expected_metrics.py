@@ -335,5 +335,5 @@ class _Curve:
 
 
 def iterate_expected(found: ExpectedOrReasons) -> Iterator[tuple[str, Expected]]:
-    """Give the metrics that have a value."""
+    """Return the metrics that have a value."""
     return ((name, one) for name, one in found.items() if isinstance(one, Expected))

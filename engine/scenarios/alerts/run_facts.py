@@ -81,7 +81,7 @@ def list_events(result: RunResult) -> list[Event]:
 
 
 def _tell_unchecked_segments(result: RunResult, context: RunContext) -> Iterator[str]:
-    """Give the worst segments of each store that has some and no check of them: else a message would not name them."""
+    """Yield the worst segments of each store that has some and no check of them: else a message would not name them."""
     stores = context.project.evaluation_stores
     silent = {
         name for name, one in stores.items() if one.has_segments and not any(map(_is_of_segments, one.checks.values()))

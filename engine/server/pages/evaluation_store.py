@@ -47,7 +47,7 @@ MOST_METRICS = 12
 
 MOST_CHARTS = 8
 MOST_COUNTED = 1000
-"""Evaluations that are counted; of more it is told that there are more."""
+"""At most so many evaluations are counted; beyond that the page says that there are more."""
 
 SEARCHED = 2000
 """Evaluations that are looked through on one page for what is to be found; the next page goes on with older ones."""

@@ -80,7 +80,7 @@ class Page:
 
 
 class PageForms:
-    """Gives pages their forms. Secrets of all projects of the server are masked in each of them.
+    """Renders pages. Secrets of all projects of the server are masked in each of them.
 
     Parameters
     ----------

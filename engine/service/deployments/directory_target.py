@@ -70,7 +70,7 @@ class DirectoryTarget:
 
     @contextmanager
     def open_evaluations(self, deployment: str) -> Iterator[FolderSource]:
-        """Give the evaluations of a deployment, to be read."""
+        """Yield the evaluations of a deployment, to be read."""
         project = load(DeploymentPlaces(self.folder, deployment).pointer)
         location = locate_state(project, self._environ)
         opened = Store.open(location) if can_write(location) else open_for_reading(location)

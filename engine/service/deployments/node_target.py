@@ -81,7 +81,7 @@ class NodeTarget:
 
     @contextmanager
     def open_evaluations(self, deployment: str) -> Iterator[NodeSource]:
-        """Give the evaluations of a deployment, to be read."""
+        """Yield the evaluations of a deployment, to be read."""
         yield NodeSource(self.client, deployment)
 
     def read_status(self, deployment: str) -> ProjectStatus:

@@ -92,7 +92,7 @@ def write_revision_file(
 ) -> Path:
     """Write the file of a revision, from its row and the manifest of its bundle.
 
-    It is told what is read from elsewhere although the bundle has it.
+    Says which data are read from elsewhere although the bundle holds them.
 
     Raises
     ------

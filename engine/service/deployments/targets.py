@@ -31,7 +31,7 @@ class DeploymentTarget(Protocol):
         ...
 
     def open_evaluations(self, deployment: str) -> "AbstractContextManager[EvaluationSource]":
-        """Give the evaluations of a deployment, to be read."""
+        """Yield the evaluations of a deployment, to be read."""
         ...
 
     def update(self, order: UpdateOrder) -> OperationRow:

@@ -10,7 +10,7 @@ from engine.store import Store
 from engine.store.locks import SERVER_LOCK
 
 LATE = timedelta(minutes=1)
-"""How late engine serve may see that a trigger is due before it is told: it looks each second."""
+"""A due trigger is reported as late after this time; engine serve looks every second."""
 
 
 def tell_late_triggers(project: ProjectSpec, store: Store, now: datetime) -> list[str]:

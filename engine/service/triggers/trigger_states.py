@@ -24,7 +24,7 @@ from engine.store import TriggerState
 from engine.store.records.triggers import RUN_END
 
 PREVIOUS = "previous"
-"""In what is known of a trigger with another cause than a time: the moment of its newest fire, as a text."""
+"""The key under which the state of a trigger that no time causes keeps the moment of its newest fire, as a text."""
 
 GONE = ""
 """The definition of a trigger that the spec does not have any more."""

@@ -185,9 +185,8 @@ def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, 
         findings += wrong.diagnostics
         files.complete = False
         return
-    files.digests.append(
-        digest_json(node.written_data())
-    )  # but it is not among the files of the project, which a bundle would hold
+    # node.yaml counts in the digests, but it is not among the files of the project: a bundle would hold it
+    files.digests.append(digest_json(node.written_data()))
     given = select_given(node, revision.deployment, files.root)
     replace_resources(files.root, given, {})
     if node.address is not None and (node.resources.url is not None or "server" not in revision.replaced):

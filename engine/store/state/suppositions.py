@@ -83,7 +83,7 @@ class _TemporaryFolders(Folders):
 
     @contextmanager
     def stage(self) -> Iterator[Path]:
-        """Give a temporary folder; it is removed at the end unless it was moved away."""
+        """Yield a temporary folder; it is removed at the end unless it was moved away."""
         folder = self._temporary / "staging" / secrets.token_hex(8)
         folder.mkdir(parents=True)
         try:

@@ -83,7 +83,7 @@ def open_for_reading(location: StateLocation, now: Callable[[], datetime] = utc_
 
 @contextmanager
 def _link_files(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder with links to the files of a state, which stands in for it in messages."""
+    """Yield a temporary folder with links to the files of a state, which stands in for it in messages."""
     folder = folder.absolute()
     with TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as temporary:
         copy = Path(temporary)
