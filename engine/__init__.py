@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # polars reads this when it is imported. By its own setting it gives memory back that is free for half a second, only to
 # ask for it again: to get it page by page is a tenth of the cost of reading a table.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000")
+# numpy's OpenBLAS reads this when it is imported: for so many clock ticks, as a power of two, its idle threads keep
+# their cores busy before they sleep. By its own setting that is 25 ms per thread in every process that imports numpy.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 __version__ = "0.1.0"
 __all__ = ["EvaluationStore", "Project", "Run", "__version__", "load", "run"]

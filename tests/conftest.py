@@ -21,6 +21,15 @@ settings.register_profile("engine", deadline=None, suppress_health_check=[Health
 settings.load_profile("engine")
 
 NOBODY = 65534
+SLOW_SECONDS = 900
+"""Time of a slow test: hypothesis makes a failure smaller for up to 300 s, and what cuts that is a second failure."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give slow tests more time than pyproject.toml gives the others."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
 
 @pytest.fixture

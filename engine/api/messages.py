@@ -23,7 +23,9 @@ def retry_messages(ids: Sequence[str], context: StateContext) -> list[Delivery]:
     """Send messages now, and make those due at once that cannot be sent from here."""
     messages = _select_messages(context, ids)
     context.store.make_due(messages)
-    return list(deliver_messages(context.store, context.project, context.secrets, messages=messages))
+    return list(
+        deliver_messages(context.store, context.project, context.secrets, describe_acting_user(), messages=messages)
+    )
 
 
 def _select_messages(context: StateContext, ids: Sequence[str]) -> list[OutboxMessage]:

@@ -14,6 +14,7 @@ from engine.notifications import has_state
 from engine.pipeline.context import StateContext
 from engine.pipeline.mutes import find_idle_mutes
 from engine.spec import ProjectSpec
+from engine.store import OutboxMessage
 from engine.views.trigger_view import FireView, TriggerView
 
 
@@ -56,6 +57,11 @@ class ProjectTables:
         """Return the messages that were not sent, oldest first."""
         with self.open_state() as context:
             return tabulation.tabulate_messages(context.store.outbox.list_unsent())
+
+    def messages_of(self, run: str) -> list[OutboxMessage]:
+        """Return the messages of a run, and what has become of them since; raises UsageError if it is unknown."""
+        with self.open_state() as context:
+            return context.store.outbox.list_of_run(choose_run(run, context))
 
     def mutes(self) -> ResultTable:
         """Return all mutes of checks, oldest first."""

@@ -264,12 +264,18 @@ def tabulate_messages(found: Sequence[OutboxMessage]) -> ResultTable:
             **{part: getattr(one, part) for part in ("id", "created", "reporter", "channel", "subject", "tries")},
             "state": str(one.state),
             "to": ", ".join(to for to in (*one.to, *one.cc, *one.bcc) if to not in one.reached) or None,
-            "reason": one.last_error,
+            "reason": one.fate or None,
             "run": one.run,
         }
         for one in found
     ]
     return ResultTable(schema, rows)
+
+
+def tabulate_deliveries(run: RunView) -> ResultTable:
+    """Return one row per message of a run: what has become of it until now."""
+    schema: dict[str, type] = dict.fromkeys(("reporter", "channel", "state", "reason"), str)
+    return ResultTable(schema, [asdict(one) for one in run.deliveries])
 
 
 def tabulate_deployments(found: Sequence[DeploymentState]) -> ResultTable:

@@ -124,6 +124,7 @@ def describe_query(
     values: Mapping[str, Value],
     kept: KeptState | None,
     files: DatasetFiles | None = None,
+    locate: Callable[[str], str] = str,
 ) -> Table:
     """Return the table of a query that is computed here, or of its kept rows; `values` are those of all names."""
     return Table(
@@ -137,6 +138,7 @@ def describe_query(
         rereadable=kept is not None and kept.current,
         facts=_describe_sql(dataset, values),
         kept=kept,
+        locate=locate,
     )
 
 

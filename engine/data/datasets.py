@@ -254,8 +254,16 @@ class Datasets:
                 )
             used = {one: values[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
             made_of = (repr(used), *map(id, inputs), kept and kept.key)
+            locate = partial(queries.locate_query_error, name=name, project=self.project)
             return made_of, lambda: describe_query(
-                name, dataset, queries.plan_query(query, inputs), fingerprint, inputs, values, kept
+                name,
+                dataset,
+                queries.plan_query(query, inputs, locate),
+                fingerprint,
+                inputs,
+                values,
+                kept,
+                locate=locate,
             )
         if isinstance(dataset, StoredDataset) and (place := self.project.find_spark_data(name)):
             from engine.data.spark.reading import describe_spark_data

@@ -1,7 +1,7 @@
 """Datasets of kind `query`: SQL over other datasets, planned by polars, run only when a frame is collected."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -10,7 +10,7 @@ from engine.data.table import Table
 from engine.digests import digest_texts
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
-from engine.spec import sql
+from engine.spec import ProjectSpec, sql
 from engine.spec.variable_references import Value
 
 
@@ -28,7 +28,7 @@ def bind_query(query: str, variables: Mapping[str, Value]) -> str:
         raise DataError(f"its SQL cannot be computed: {problem}") from None
 
 
-def plan_query(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
+def plan_query(query: str, inputs: tuple[Table, ...], locate: Callable[[str], str] = str) -> pl.LazyFrame:
     """Return the lazy frame of a query over its input tables.
 
     Parameters
@@ -37,6 +37,8 @@ def plan_query(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
         SQL with its variables inserted.
     inputs
         The tables that it reads; in the SQL each has the name of its dataset.
+    locate
+        Adds to the message of an error where the query stands.
 
     Raises
     ------
@@ -49,8 +51,17 @@ def plan_query(query: str, inputs: tuple[Table, ...]) -> pl.LazyFrame:
             frame = context.execute(query, eager=False)
             frame.collect_schema()
     except READ_ERRORS as error:
-        raise DataError(f"its SQL is not valid: {_explain_query_error(error, inputs)}") from error
+        raise DataError(locate(f"its SQL is not valid: {_explain_query_error(error, inputs)}")) from error
     return frame
+
+
+def locate_query_error(message: str, name: str, project: ProjectSpec) -> str:
+    """Return the message of an error of a query with its place in the spec: of a column that it names, or of the SQL.
+
+    polars tells no line of a query.
+    """
+    at = project.locate_word(re.findall(r"column (?:named )?'([^']+)'", message), "datasets", name, "sql")
+    return f"{message} ({at.file}:{at.line}:{at.column})"
 
 
 def fingerprint_query(query: str, inputs: tuple[Table, ...]) -> str:

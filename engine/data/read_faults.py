@@ -5,18 +5,21 @@ The files are read again for that, one by one.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from engine.data.csv_faults import find_record_fault, find_stray_quote, find_value_fault, may_have_short_line
 from engine.data.file_faults import find_foreign_content, find_ndjson_fault
-from engine.data.files import DatasetFiles
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.drift.reading.csv_files import scan_csv_texts
 from engine.drift.reading.file_scans import is_json_array
 
+if TYPE_CHECKING:
+    from engine.data.files import DatasetFiles
 
-def find_short_line(files: DatasetFiles) -> str | None:
+
+def find_short_line(files: "DatasetFiles") -> str | None:
     """Describe the first CSV line with too few fields, which polars fills with nulls without an error."""
     if files.format != "csv":
         return None
@@ -27,7 +30,7 @@ def find_short_line(files: DatasetFiles) -> str | None:
     return None
 
 
-def find_file_fault(files: DatasetFiles) -> str | None:
+def find_file_fault(files: "DatasetFiles") -> str | None:
     """Read the files again, one by one, and describe what is wrong with the first that cannot be read."""
     for path in files.paths:
         try:
@@ -39,14 +42,14 @@ def find_file_fault(files: DatasetFiles) -> str | None:
     return None
 
 
-def explain_schema_error(files: DatasetFiles) -> str | None:
+def explain_schema_error(files: "DatasetFiles") -> str | None:
     """Describe what is wrong with files whose columns cannot be read together; None where it cannot be found."""
     explained = (fault for path in files.paths if (fault := _explain_fault(files, path)))
     foreign = (fault for path in files.paths if (fault := find_foreign_content(path, files.format)))
     return find_file_fault(files) or next(explained, None) or next(foreign, None)
 
 
-def _explain_fault(files: DatasetFiles, path: Path) -> str | None:
+def _explain_fault(files: "DatasetFiles", path: Path) -> str | None:
     """Describe the place at fault in a text format; None where it cannot be found."""
     if files.format == "csv":
         fault = find_record_fault(path, files.dialect) or _explain_value_fault(files, path)
@@ -56,7 +59,7 @@ def _explain_fault(files: DatasetFiles, path: Path) -> str | None:
     return _explain_text_fault(files, path)
 
 
-def _explain_value_fault(files: DatasetFiles, path: Path) -> str | None:
+def _explain_value_fault(files: "DatasetFiles", path: Path) -> str | None:
     try:
         # The types that polars gave the columns, and the same file with every column as text.
         types = files.scan_paths((path,)).collect_schema()
@@ -65,7 +68,7 @@ def _explain_value_fault(files: DatasetFiles, path: Path) -> str | None:
         return None
 
 
-def _explain_text_fault(files: DatasetFiles, path: Path) -> str | None:
+def _explain_text_fault(files: "DatasetFiles", path: Path) -> str | None:
     """Describe the first text that its column's declared type does not fit, in a format with types."""
     value = pl.col("value")
     for name, reading in files.readings.items():

@@ -38,7 +38,8 @@ class Table:
     `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells how the
     rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where the
     rows were read from, if that is a database or Spark. `spark` are the rows where they stay with Spark: each read
-    of `frame` then asks the executors for what is wanted of them.
+    of `frame` then asks the executors for what is wanted of them. `locate` adds to the message of an error where in the
+    spec the query stands.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Table:
     kept: KeptState | None = None
     place: str = ""
     spark: SparkRows | None = None
+    locate: Callable[[str], str] = str
 
     @property
     def roles(self) -> dict[str, str]:
@@ -120,7 +122,8 @@ def explain_read_errors(table: Table) -> Iterator[None]:
         yield
     except READ_ERRORS as error:
         fault = find_read_fault([table])
-        raise DataError(fault or f"dataset {table.name!r} cannot be read: {describe_error(error)}") from error
+        said = table.locate(f"dataset {table.name!r} cannot be read: {describe_error(error)}")
+        raise DataError(fault or said) from error
 
 
 def find_read_fault(tables: Iterable[Table]) -> str | None:

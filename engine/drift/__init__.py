@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.drift.power import detectable_drifts
     from engine.drift.profiles.profile import Profile
     from engine.drift.profiles.profiling import profile, profile_segments
+    from engine.drift.profiles.roles import infer_role, roles
     from engine.drift.profiles.sampling import number_folds, sample, unite_samples
     from engine.drift.reading.alignment import (
         Alignment,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         find_type_changes,
     )
     from engine.drift.reading.column_families import known_type
-    from engine.drift.reading.roles import Role, infer_role, roles
+    from engine.drift.reading.normalization import Role
     from engine.drift.significance.hierarchy import weigh_groups
     from engine.drift.subgroups.conditions import Condition
     from engine.drift.subgroups.search import Subgroup, count_searched_rows, find_subgroups, score_subgroup
@@ -48,7 +49,7 @@ _LAZY_EXPORTS = {
     "KnownColumn": "reading.alignment",
     "Numerical": "distributions.numerical",
     "Profile": "profiles.profile",
-    "Role": "reading.roles",
+    "Role": "reading.normalization",
     "Subgroup": "subgroups.search",
     "align_columns": "reading.alignment",
     "compare": "comparison",
@@ -61,12 +62,12 @@ _LAZY_EXPORTS = {
     "domain_classifier": "classifier.domain_classifier",
     "find_subgroups": "subgroups.search",
     "find_type_changes": "reading.alignment",
-    "infer_role": "reading.roles",
+    "infer_role": "profiles.roles",
     "known_type": "reading.column_families",
     "number_folds": "profiles.sampling",
     "profile": "profiles.profiling",
     "profile_segments": "profiles.profiling",
-    "roles": "reading.roles",
+    "roles": "profiles.roles",
     "sample": "profiles.sampling",
     "score_subgroup": "subgroups.search",
     "unite_samples": "profiles.sampling",

@@ -20,7 +20,7 @@ from engine.drift.profiles.opened_samples import open_sample
 from engine.drift.profiles.profile import Profile
 from engine.drift.profiles.profiling import profile_sample, read_batch_columns
 from engine.drift.reading.alignment import Alignment, find_type_changes
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 from engine.drift.significance import verdict
 from engine.drift.significance.hierarchy import GroupedTests, adjust_groups
 from engine.drift.statistics.column_statistics import ColumnStatistics, VerdictCounts, measure_column

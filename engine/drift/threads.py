@@ -1,7 +1,7 @@
 """A parallel map over columns, in as many threads as there are cores; compiled kernels release the interpreter lock.
 
 The threads are kept: otherwise a process that compares every second would start thousands of them, each with its
-scratch memory. Submitting a task costs as much as a small column, so columns are submitted in chunks.
+scratch memory. Submitting a task costs as much as a small column, so one task per thread takes column after column.
 """
 
 import os
@@ -17,9 +17,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 THREADS = os.cpu_count() or 1
-
-CHUNKS = 4 * THREADS
-"""Chunks per call: few enough to cost nothing, and enough to balance columns of unequal size."""
 
 
 @cache
@@ -41,13 +38,15 @@ def parallel_map(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         The first exception that `work` raised, after all threads have finished.
     """
     waiting = list(items)
-    chunks = min(len(waiting), CHUNKS)
-    # every n-th item in one chunk: neighbours are often alike in size
-    tasks = [_thread_pool().submit(lambda chunk: list(map(work, chunk)), waiting[i::chunks]) for i in range(chunks)]
+    results: dict[int, R] = {}
+    positions = iter(range(len(waiting)))  # asked for the next one, it gives each to one thread only
+
+    def work_off() -> None:
+        for i in positions:
+            results[i] = work(waiting[i])
+
+    tasks = [_thread_pool().submit(work_off) for _ in range(min(len(waiting), THREADS))]
     problems = [problem for task in tasks if (problem := task.exception())]
     if problems:
         raise problems[0]
-    results: dict[int, R] = {}
-    for i, task in enumerate(tasks):
-        results.update(zip(range(i, len(waiting), chunks), task.result(), strict=True))
     return [results[i] for i in range(len(waiting))]

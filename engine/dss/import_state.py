@@ -1,10 +1,8 @@
 """What an import has read and made so far: the files, the names, the parts of the spec, and the report."""
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import log2
 from typing import Any
 
 from engine.dss.json_objects import JsonObject, parse_lenient_json
@@ -20,9 +18,6 @@ SECTIONS = (
     *("bundles", "infrastructures", "deployments"),
 )
 """The sections that an import writes, in their order."""
-
-_MOST_BITS = 3.0
-"""Bits per character from which a long word with letters and digits may be a key."""
 
 
 @dataclass(slots=True)
@@ -138,28 +133,6 @@ class ImportState:
         part.add_todo(f"set the environment variable {variable}: no value was read from the project")
         secrets[name] = part
         return Template(f"${{secret.{name}}}")
-
-
-def may_be_secret(name: str, value: object = None) -> bool:
-    """Return whether a variable of this name or value may hold a secret: a password, a token, a URL with either."""
-    wordy = re.search(
-        r"passw|pwd|passphrase|secret|token|api_?key|access_?key|private_?key|credential", name, re.IGNORECASE
-    )
-    text = value if isinstance(value, str) else ""
-    in_url = re.search(r"://[^/\s]*:[^/\s]*@|://hooks\.", text)
-    keyed = re.search(r"(^|_|[a-z])key$", name, re.IGNORECASE) and re.search(r"[0-9]", text) and len(text) >= 8
-    return bool(wordy or in_url or keyed or _looks_random(text))
-
-
-def _looks_random(text: str) -> bool:
-    """Return whether a part of a text has letters and digits in no order that a person gives them."""
-    return any(
-        len(part) >= 16
-        and sum(one.isdigit() for one in part) >= 2
-        and sum(one.isalpha() for one in part) >= 2
-        and -sum(n / len(part) * log2(n / len(part)) for n in Counter(part).values()) >= _MOST_BITS
-        for part in re.split(r"[^A-Za-z0-9]+", text)
-    )
 
 
 def may_hold_password(sql: str) -> bool:

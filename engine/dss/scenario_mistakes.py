@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from engine.dss.import_state import ImportState, may_be_secret
+from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.step_kinds import read_variable_values
 from engine.spec.conditions import name_step_variable
 from engine.spec.rules.messages import MESSAGE_NAMES
+from engine.spec.secret_texts import may_be_secret
 from engine.spec.variable_references import find_references
 
 _FOLDERS = {"DATASET": "datasets", "SAVED_MODEL": "saved_models", "MODEL_EVALUATION_STORE": "model_evaluation_stores"}

@@ -7,13 +7,14 @@ from typing import Any
 from engine.connections.table_names import quote_name, split_table_name
 from engine.dss.connections import find_database
 from engine.dss.deployments import declare_deployment
-from engine.dss.import_state import ImportState, may_be_secret, may_hold_password
+from engine.dss.import_state import ImportState, may_hold_password
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Part
 from engine.dss.sql_texts import fill_sql
 from engine.dss.variables import declare_variable, write_large_number
+from engine.spec.secret_texts import may_be_secret
 
 Keys = dict[str, Any]
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.dss.import_state import ImportState, may_be_secret
+from engine.dss.import_state import ImportState
 from engine.dss.names import make_identifier
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Day, Template
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.rules.names import RESERVED_VARIABLES
 from engine.spec.rules.placeholders import PLACEHOLDER
+from engine.spec.secret_texts import may_be_secret
 from engine.spec.variable_references import find_references, parse_iso_date
 
 PROJECT_KEY = "project_key"

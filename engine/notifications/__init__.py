@@ -8,7 +8,7 @@ sends stays small.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.notifications.attempt import Delivery
+from engine.notifications.attempt import Delivery, describe_event
 from engine.notifications.delivery import LAST_SECONDS, DeliveryTime, deliver_messages, send_unrecorded
 from engine.notifications.sending import Sending, decide_sending, describe_state, follow_state, has_state
 
@@ -41,6 +41,7 @@ __all__ = [
     "create_step_event",
     "decide_sending",
     "deliver_messages",
+    "describe_event",
     "describe_state",
     "follow_state",
     "format_event",

@@ -19,11 +19,17 @@ half of it, and half of that.
 **Not for ever.** An answer 400, 406, 413, 414, 415 or 422 is about the message, so that it is refused for good; any
 other 4xx, except 408, 425 and 429, may be mended by the service's owner, and is final at the third time. So is a
 redirect, which is followed only where the URL says `redirect=yes`.
+
+**Taken, but not whole.** Some services leave a file or a target out and still say that all is sent. What apprise warns
+of then is a remark beside the delivery: the message counts as sent, since another try would repeat it to the others.
 """
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import DeliveryError, UnreachableError
@@ -33,10 +39,19 @@ from engine.notifications.mime import add_left_out_files, list_files
 from engine.notifications.shortening import shorten_text
 from engine.outcome import Outcome
 from engine.spec.resources.channels import AppriseChannel
-from engine.spec.urls.apprise_url import SOCKET_PREFIX, listen_to_apprise, load_service, mask_url_parts, split_urls
+from engine.spec.urls.apprise_url import (
+    DETAIL_PREFIXES,
+    SOCKET_PREFIX,
+    listen_to_apprise,
+    load_service,
+    mask_url_parts,
+    split_urls,
+)
+from engine.store import Attachment
 
 if TYPE_CHECKING:
     import apprise
+    from apprise.attachment.file import AttachFile
 
 NOTIFICATION_TYPES: dict[Outcome | None, str] = {
     Outcome.SUCCESS: "success",
@@ -62,10 +77,11 @@ TITLE_MARGIN = 32
 
 @dataclass(slots=True)
 class Answer:
-    """What a service answered: whether it took the message, and if not, its words and the HTTP codes in them."""
+    """What a service answered: whether it took the message, its words, and the HTTP codes in them if it did not."""
 
     taken: bool
     words: str = ""
+    warnings: Sequence[str] = ()
     codes: frozenset[int] = frozenset()
     reachable: bool = True
 
@@ -96,8 +112,9 @@ def send(_channel: AppriseChannel, post: Envelope) -> None:
     services = {_digest_target(post, url): url for url in split_urls(post.url)}
     services = {key: url for key, url in services.items() if key not in settled}
     # All are loaded before any is used, so that a wrong URL does not repeat the message to the others.
+    unused: dict[str, list[str]] = {key: [] for key in services}
     try:
-        loaded = {key: load_service(url) for key, url in services.items()}
+        loaded = {key: load_service(url, unused[key]) for key, url in services.items()}
     except DeliveryError as error:
         raise UnreachableError(str(error)) from None
     failed: dict[str, Answer] = {}
@@ -105,10 +122,19 @@ def send(_channel: AppriseChannel, post: Envelope) -> None:
         answer = _send_to_service(service, services[key], post)
         if answer.taken:
             post.reached.append(key)
+            _remark_warnings([*unused[key], *answer.warnings], services[key], post)
         else:
             failed[key] = answer
     if failed:
         _raise_failures(failed, post)
+
+
+def _remark_warnings(warnings: Sequence[str], url: str, post: Envelope) -> None:
+    """Add what a service that took the message warned of to the remarks, on one line without parts of the URL."""
+    if warnings:
+        scheme = url.partition("://")[0]
+        words = mask_url_parts("; ".join(dict.fromkeys(warnings)), url)
+        post.remarks.append(f"{scheme} took it, but apprise warned: {words}")
 
 
 def _raise_failures(failed: dict[str, Answer], post: Envelope) -> None:
@@ -202,36 +228,57 @@ def takes_files(service: "apprise.NotifyBase") -> bool:
 def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) -> Answer:
     """Send a text to a service, and return its answer."""
     from apprise import NotifyFormat
-    from apprise.attachment.memory import AttachMemory
     from apprise.exception import AppriseException
 
-    files = [(file.content, file.name, file.media_type) for file in list_files(post.message)]
-    if text != post.message.text:
-        files.append((post.message.text.encode("utf-8", "replace"), "message.txt", "text/plain"))
+    files = list_files(post.message) if takes_files(service) else []
+    if text != post.message.text and takes_files(service):
+        files.append(Attachment("message.txt", "text/plain", post.message.text.encode("utf-8", "replace")))
     title = post.message.subject
     if service.title_maxlen > 0:
         title = single_line(title, service.title_maxlen)
-    with listen_to_apprise() as heard:
+    with TemporaryDirectory() as folder, listen_to_apprise() as heard:
         try:
             taken = service.notify(
                 title=title,
                 body=text,
                 body_format=NotifyFormat.TEXT,
                 notify_type="success" if post.message.recovered else NOTIFICATION_TYPES.get(post.outcome, "info"),
-                attach=[AttachMemory(content=content, name=name, mimetype=kind) for content, name, kind in files]  # type: ignore[no-untyped-call]  # theirs
-                if files and takes_files(service)
-                else None,
+                attach=_write_files(files, Path(folder)) or None,
             )
         except AppriseException as error:
             taken = False
             heard.append(str(error))
     if taken:
-        return Answer(True)
+        return Answer(True, warnings=[text for text in heard if not text.startswith(DETAIL_PREFIXES)])
     words = "; ".join(heard) or f"{service.service_name} failed and does not say why"
     codes = frozenset(int(code) for code in re.findall(r"\berror=(\d{3})\b", words))
     if any(300 <= code < 400 for code in codes):
         words += " (redirects are not followed: write the final address into the URL)"
-    return Answer(False, mask_url_parts(words, url), codes, not any(word.startswith(SOCKET_PREFIX) for word in heard))
+    reachable = not any(word.startswith(SOCKET_PREFIX) for word in heard)
+    return Answer(False, mask_url_parts(words, url), codes=codes, reachable=reachable)
+
+
+def _write_files(files: Sequence[Attachment], folder: Path) -> "list[AttachFile]":
+    """Write files into a folder, and return them as attachments.
+
+    Apprise can attach what is in memory too, but a dozen of its services, such as Matrix and Mailgun, open the path.
+
+    Raises
+    ------
+    DeliveryError
+        There is no room for them.
+    """
+    from apprise.attachment.file import AttachFile
+
+    attached = []
+    try:
+        for number, file in enumerate(files):
+            path = folder / str(number)
+            path.write_bytes(file.content)
+            attached.append(AttachFile(str(path), name=file.name, mimetype=file.media_type))  # type: ignore[no-untyped-call]  # theirs
+    except OSError as error:
+        raise DeliveryError(f"the attached files cannot be written to {folder}: {error.strerror or error}") from None
+    return attached
 
 
 def describe(_channel: AppriseChannel, url: str) -> str:

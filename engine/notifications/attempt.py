@@ -14,9 +14,9 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import escape
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from engine.errors import DeliveryError, EngineError, UnreachableError
 from engine.formatting.control_characters import single_line
@@ -29,7 +29,7 @@ from engine.outcome import Outcome
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import Channel
 from engine.spec.secrets import Secrets
-from engine.store import LONGEST_DELAY, Attachment, Claim, JoinedMessage, MessageState, OutboxMessage, Store
+from engine.store import LONGEST_DELAY, Attachment, Claim, Event, JoinedMessage, MessageState, OutboxMessage, Store
 
 LISTED_MESSAGES = 20
 """How many messages that were joined into one it tells of one by one; of the others, how many there are."""
@@ -37,6 +37,8 @@ LISTED_MESSAGES = 20
 CLAIM_MARGIN = timedelta(minutes=1)
 """How much longer than its sending a message is claimed. One that a killed sender had claimed waits that long."""
 UNDECLARED = "dropped: the spec does not declare this channel any more"
+
+REMARK_CHARACTERS = 1000
 
 CUT_SECONDS = 2.0
 """How long a sending that was cut off may take to end."""
@@ -46,11 +48,31 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The state of a message after a try; `reason` says why it was not sent, or where to if the fallback was used."""
+    """The state of a message after a try.
+
+    `reason` says why it was not sent, or where to. `remark` is what was warned of although it was sent, such as a file
+    that the service has left out.
+    """
 
     message: OutboxMessage
     state: MessageState
     reason: str = ""
+    remark: str = ""
+
+    @property
+    def told(self) -> str:
+        """The reason and the remark."""
+        return "; ".join(part for part in (self.reason, self.remark) if part)
+
+
+def describe_event(delivery: Delivery, by: str, at: datetime) -> Event:
+    """Return what has become of a message as an event of its run, `by` whom it was sent if not by the run itself."""
+    message, what = delivery.message, str(delivery.state)
+    severity: Literal["info", "warning", "error"] = "error"
+    if delivery.state is MessageState.SENT:
+        severity = "warning" if delivery.remark else "info"
+        what += f" by {by}" if by else ""
+    return Event("delivery", severity, f"{message.reporter} to {message.channel}: {what}: {delivery.told}", at)
 
 
 class UnfinishedError(UnreachableError):
@@ -74,8 +96,10 @@ def claim_seconds(channel: Channel) -> timedelta:
     return timedelta(seconds=limit_sending(channel) + CUT_SECONDS) + CLAIM_MARGIN
 
 
-def send_claimed(store: Store, project: ProjectSpec, secrets: Secrets, claim: Claim, seconds: float) -> Delivery:
-    """Send a claimed message through its channel in at most `seconds`, and record how it ended.
+def send_claimed(
+    store: Store, project: ProjectSpec, secrets: Secrets, claim: Claim, seconds: float, by: str
+) -> Delivery:
+    """Send a claimed message through its channel in at most `seconds`, and record how it ended, and `by` whom.
 
     Raises
     ------
@@ -86,16 +110,24 @@ def send_claimed(store: Store, project: ProjectSpec, secrets: Secrets, claim: Cl
     message = claim.message
     told = _tell_of_joined(message, store.outbox.list_joined(message.id))
     reached: list[str] = []
+    remarks: list[str] = []
     try:
-        sent_to = send_directly(project, secrets, told, store.runs.find_outcome(message.run), seconds, reached)
+        outcome = store.runs.find_outcome(message.run)
+        sent_to = send_directly(project, secrets, told, outcome, seconds, reached, remarks)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
-        return _record_failure(store, secrets, claim, error, reached)
+        return _record_failure(store, secrets, claim, error, reached, remarks)
+    remark = join_remarks(remarks)
     if message.refused:
         reason = secrets.redact(f"sent to the others, but refused for good: {'; '.join(message.refused.values())}")
         store.outbox.mark_failed(claim, reason, None, reached=reached)
-        return Delivery(message, MessageState.REFUSED, reason)
-    store.outbox.mark_sent(claim)
-    return Delivery(message, MessageState.SENT, sent_to)
+        return Delivery(message, MessageState.REFUSED, reason, remark)
+    store.outbox.mark_sent(claim, "" if by == f"run {message.run}" else by, sent_to, remark)
+    return Delivery(message, MessageState.SENT, sent_to, remark)
+
+
+def join_remarks(remarks: Sequence[str]) -> str:
+    """Return what receivers warned of as one text of at most `REMARK_CHARACTERS`."""
+    return single_line("; ".join(remarks), REMARK_CHARACTERS)
 
 
 def send_directly(
@@ -105,6 +137,7 @@ def send_directly(
     outcome: Outcome | None,
     seconds: float,
     reached: list[str] | None = None,
+    remarks: list[str] | None = None,
 ) -> str:
     """Send a message in at most `seconds`, and record nothing; return where it went.
 
@@ -114,6 +147,8 @@ def send_directly(
         The outcome of the run that the message is about.
     reached
         Each receiver is added as soon as it has taken the message.
+    remarks
+        What a receiver that took the message warned of is added.
 
     Raises
     ------
@@ -131,16 +166,19 @@ def send_directly(
     def send() -> str:
         environ = project.select_environment(os.environ)
         return send_message(
-            channel, message, secrets, folder, home, project.name, seconds, outcome, reached, cuts, environ
+            channel, message, secrets, folder, home, project.name, seconds, outcome, reached, cuts, environ, remarks
         )
 
     return _call_within(seconds, send, cuts)
 
 
-def _record_failure(store: Store, secrets: Secrets, claim: Claim, error: Exception, reached: Sequence[str]) -> Delivery:
+def _record_failure(
+    store: Store, secrets: Secrets, claim: Claim, error: Exception, reached: Sequence[str], remarks: Sequence[str]
+) -> Delivery:
     """Record why a message was not sent, and to whom it was; raise UnreachableError again."""
     problem = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
-    reason = secrets.redact(str(problem))
+    # Those that have the message do not get it again, so what they warned of is told now.
+    reason = "; ".join([secrets.redact(str(problem)), *filter(None, [join_remarks(remarks)])])
     message = claim.message
     now = store.database.now()
     if isinstance(error, UnreachableError):

@@ -50,6 +50,7 @@ def send_message(
     reached: list[str] | None = None,
     cuts: list[Callable[[], None]] | None = None,
     environ: Mapping[str, str] = os.environ,
+    remarks: list[str] | None = None,
 ) -> str:
     """Send `message` through `channel`, or through its `fallback` where its secret is absent.
 
@@ -75,6 +76,8 @@ def send_message(
         Functions are added that cut the sending off, from another thread.
     environ
         The environment of a program that gets the message.
+    remarks
+        What receivers that took the message warned of is added, also if the sending fails later.
 
     Raises
     ------
@@ -88,10 +91,15 @@ def send_message(
         used, url, headers = _resolve_channel(channel, secrets)
         sent_to = [] if reached is None else reached
         cut = [] if cuts is None else cuts
+        told: list[str] = []
         envelope = Envelope(
-            message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut, environ
+            message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut, environ, told
         )
-        _find_kind(used).send(used, envelope)
+        try:
+            _find_kind(used).send(used, envelope)
+        finally:
+            if remarks is not None:
+                remarks += map(secrets.redact, told)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
         raise

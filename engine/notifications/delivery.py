@@ -21,7 +21,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.errors import DeliveryError, UnreachableError
-from engine.notifications.attempt import UNDECLARED, Delivery, claim_seconds, send_claimed, send_directly
+from engine.notifications.attempt import (
+    UNDECLARED,
+    Delivery,
+    claim_seconds,
+    join_remarks,
+    send_claimed,
+    send_directly,
+)
 from engine.notifications.channels import limit_sending
 from engine.outcome import Outcome
 from engine.spec import ProjectSpec
@@ -53,6 +60,7 @@ def deliver_messages(
     store: Store,
     project: ProjectSpec,
     secrets: Secrets,
+    by: str,
     *,
     messages: Sequence[OutboxMessage] | None = None,
     time_of_run: DeliveryTime | None = None,
@@ -65,6 +73,8 @@ def deliver_messages(
 
     Parameters
     ----------
+    by
+        Who sends them, as the receipt of a message of another run names it.
     messages
         The messages to send; by default all that wait.
     time_of_run
@@ -92,7 +102,7 @@ def deliver_messages(
     for place, (_, of_channel) in enumerate(by_tries):
         began = time.monotonic()
         share = max(0.0, limits.left - reserved) / (len(by_tries) - place)
-        delivered += _deliver_through_channel(store, project, secrets, of_channel, began + share)
+        delivered += _deliver_through_channel(store, project, secrets, by, of_channel, began + share)
         limits.left -= time.monotonic() - began
     return tuple(delivered)
 
@@ -105,15 +115,16 @@ def send_unrecorded(
     until = time.monotonic() + DELIVERY_SECONDS
     for message in messages:
         state = MessageState.DROPPED
+        remarks: list[str] = []
         try:
             limit = min(limit_sending(project.channels[message.channel]), until - time.monotonic())
             if limit <= 0:
                 raise DeliveryError(TIME_IS_OVER)
-            reason = send_directly(project, secrets, message, outcome, limit)
+            reason = send_directly(project, secrets, message, outcome, limit, remarks=remarks)
             state = MessageState.SENT
         except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
             reason = secrets.redact(str(error) or type(error).__name__)
-        delivered.append(Delivery(message, state, reason))
+        delivered.append(Delivery(message, state, reason, join_remarks(remarks)))
     return tuple(delivered)
 
 
@@ -127,6 +138,7 @@ def _deliver_through_channel(
     store: Store,
     project: ProjectSpec,
     secrets: Secrets,
+    by: str,
     messages: Sequence[OutboxMessage],
     until: float,
 ) -> list[Delivery]:
@@ -141,7 +153,7 @@ def _deliver_through_channel(
             store.outbox.explain_waiting([waits.id for waits in messages[place:]], stopped)
             return [*delivered, *(Delivery(waits, MessageState.PENDING, stopped) for waits in messages[place:])]
         try:
-            delivery = _deliver_message(store, project, secrets, message, left)
+            delivery = _deliver_message(store, project, secrets, by, message, left)
         except UnreachableError as error:
             stopped = f"not tried, because an earlier message to this channel failed: {error}"
             delivery = Delivery(message, MessageState.PENDING, str(error))
@@ -151,7 +163,7 @@ def _deliver_through_channel(
 
 
 def _deliver_message(
-    store: Store, project: ProjectSpec, secrets: Secrets, message: OutboxMessage, left: float
+    store: Store, project: ProjectSpec, secrets: Secrets, by: str, message: OutboxMessage, left: float
 ) -> Delivery | None:
     """Return the new state of the message; None if another process has sent it meanwhile.
 
@@ -169,7 +181,7 @@ def _deliver_message(
         waits = any(other.id == message.id for other in store.outbox.list_undelivered(message.run))
         reason = message.last_error or "another process is sending it"
         return Delivery(message, MessageState.PENDING, reason) if waits else None
-    delivery = send_claimed(store, project, secrets, claim, min(limit_sending(channel), left))
+    delivery = send_claimed(store, project, secrets, claim, min(limit_sending(channel), left), by)
     if delivery.state is MessageState.SENT:
         store.channel_states.clear(message.channel)
     return delivery

@@ -25,9 +25,10 @@ class Envelope:
     `url` is the channel's URL with secrets revealed, empty for a kind without URL. The relative paths of what the
     channel reads start at `folder`, of what it writes at `home`. `sender` is a mail address. `outcome` is the run's
     outcome, None before its end. The channel adds each receiver to `reached` as soon as it has taken the message, so
-    that it does not get it again if another one fails. `headers` are HTTP headers with secrets revealed. The sending
-    may take `seconds`; the channel adds to `cuts` what closes its connection, which is called from another thread when
-    they are over. `environ` is the environment of a program that gets the message.
+    that it does not get it again if another one fails, and to `remarks` what was warned of although it did. `headers`
+    are HTTP headers with secrets revealed. The sending may take `seconds`; the channel adds to `cuts` what closes its
+    connection, which is called from another thread when they are over. `environ` is the environment of a program that
+    gets the message.
     """
 
     message: OutboxMessage
@@ -42,6 +43,7 @@ class Envelope:
     seconds: float = inf
     cuts: list[Callable[[], None]] = field(default_factory=list)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    remarks: list[str] = field(default_factory=list)
 
 
 class DelayedError(DeliveryError):

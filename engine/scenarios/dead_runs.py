@@ -7,7 +7,7 @@ speaks of is the one at which the run has died.
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -141,9 +141,9 @@ def _describe_dead_run(run: RunRecord, cause: str, context: RunContext) -> tuple
     # Check results are stored with their run, not with its step.
     kept = {"checks": context.store.checks.list_of_run(run.id), "evaluations": evaluations}
     steps[-1] = steps[-1].model_copy(update=kept)
-    fields = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables", "as_of")
+    copied = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables", "as_of")
     result = RunResult(
-        **{field: getattr(run, field) for field in fields},
+        **{field: getattr(run, field) for field in copied},
         outcome=Outcome.ABORTED,
         ended=last_sign,
         steps=steps,
@@ -195,8 +195,7 @@ def _collect_known_facts(result: RunResult, context: RunContext) -> ConditionFac
 
 
 def _make_step_result(step: StepRecord) -> StepResult:
-    fields = ("name", "kind", "outcome", "started", "ended", "reused", "reason", "turn")
-    return StepResult(**{field: getattr(step, field) for field in fields})
+    return StepResult(**{field.name: getattr(step, field.name) for field in fields(step)})
 
 
 def _read_log(folder: Path) -> list[dict[str, Any]]:

@@ -60,6 +60,14 @@ class Delivery(FrozenModel):
         "DROPPED: it is not tried again; SKIPPED: the reporter has nothing to send."
     )
     reason: str = Field("", description="Where it was sent, or why it was not, in the receiver's words.")
+    remark: str = Field(
+        "", description="What was warned of although it was sent, such as a file that the service left out."
+    )
+
+    @property
+    def told(self) -> str:
+        """The reason and the remark."""
+        return "; ".join(part for part in (self.reason, self.remark) if part)
 
 
 class StepResult(FrozenModel):

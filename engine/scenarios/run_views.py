@@ -20,7 +20,7 @@ def describe_run_result(run: RunResult) -> RunView:
         as_of=run.as_of,
         steps=tuple(map(_describe_step, run.steps)),
         checks=describe_checks(check for step in run.steps for check in step.checks),
-        deliveries=tuple(DeliveryView(one.reporter, one.channel, one.state, one.reason) for one in run.deliveries),
+        deliveries=tuple(DeliveryView(one.reporter, one.channel, one.state, one.told) for one in run.deliveries),
     )
 
 

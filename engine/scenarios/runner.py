@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from engine.acting_user import describe_acting_user
 from engine.errors import EngineError, StoreError
@@ -218,5 +218,4 @@ def _make_run_record(result: RunResult, context: RunContext, notes: Sequence[str
 
 
 def _make_step_record(step: StepResult) -> StepRecord:
-    fields = ("name", "kind", "outcome", "started", "ended", "reused", "reason", "turn")
-    return StepRecord(**{field: getattr(step, field) for field in fields})
+    return StepRecord(**{field.name: getattr(step, field.name) for field in fields(StepRecord)})

@@ -4,19 +4,21 @@ That the server listens on this machine alone protects nothing: every program an
 page also by a name that it lets lead here. So each request carries a token, its Host must be a name of the server, and
 a page of another origin is refused. Whoever the token belongs to is handed on with the request.
 
-A browser has a session instead of a token, in a cookie that counts for the pages alone and never for what programs ask.
+A browser has a session instead of a token, in a cookie that counts for the pages, and for addresses that do not exist,
+but never for what programs ask.
 What changes something there must come from a page of this server, as the browser says in Sec-Fetch-Site or Origin:
 other pages can make it send the cookie too. The form for the token and the files of the pages are open.
 """
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import Message, Receive, Scope, Send
 
 from engine.server.answers import AnswerError
@@ -110,8 +112,18 @@ class AccessGuard:
     async def _find_caller(self, request: HTTPConnection) -> Caller:
         token = _find_token(request, in_url=self._gate.in_url)
         if token is None and is_page(request.scope["path"]):
-            return await self._gate.identify_session(self._sessions.find_token(request.cookies.get(SESSION_COOKIE, "")))
+            return await self._gate.identify_session(self._find_session(request))
+        if token is None and not self._is_known(request.scope):
+            # whoever is logged in gets 404, as for a page; others are not told which paths there are
+            with suppress(AnswerError):
+                return await self._gate.identify_session(self._find_session(request))
         return await self._gate.identify(token, request)
+
+    def _find_session(self, request: HTTPConnection) -> str | None:
+        return self._sessions.find_token(request.cookies.get(SESSION_COOKIE, ""))
+
+    def _is_known(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is not Match.NONE for route in self.routes)
 
     def _is_own_host(self, host: str, request: HTTPConnection) -> bool:
         name = _read_host(host)[0]

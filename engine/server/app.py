@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from engine.errors import EngineError
 from engine.server.access import AccessGuard
@@ -175,14 +175,22 @@ def _explain_lateness(_request: Request, _problem: Exception) -> AnswerError:
 def _explain_unknown(routes: Sequence[Route], request: Request, problem: Exception) -> AnswerError:
     """Tell that there is no such path, or that it has other methods."""
     assert isinstance(problem, HTTPException)  # noqa: S101 - the table of handlers says so
+    headers = problem.headers
     if problem.status_code == 405:
-        message = f"{request.method} is not a method of this path"
-        help_ = f"allowed are {(problem.headers or {}).get('Allow', '')}"
+        allowed = _list_methods(request)  # Starlette names those of the first route of the path alone
+        message, help_ = f"{request.method} is not a method of this path", f"allowed are {allowed}"
+        headers = {"allow": allowed}
     elif prefers_html(request.headers):
         message, help_ = "there is no such page", "what it showed may be removed; the links above lead to all pages"
     else:
         message, help_ = "there is no such path", f"the paths are {', '.join(route.path for route in routes)}"
-    return AnswerError(problem.status_code, message, help_, problem.headers)
+    return AnswerError(problem.status_code, message, help_, headers)
+
+
+def _list_methods(request: Request) -> str:
+    """Return the methods that a path has, of all its routes: `GET, HEAD, POST`."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 def _explain_fault(tell: Callable[[str], None], request: Request, problem: Exception) -> AnswerError:

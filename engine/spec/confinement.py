@@ -36,6 +36,7 @@ PASSED_VARIABLES = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS"),
     *("NUMBA_CACHE_DIR", "NUMBA_CPU_NAME", "JAVA_HOME", "SPARK_HOME"),
     *("POLARS_ROW_GROUP_PREFETCH_SIZE", "POLARS_PARQUET_DECODE_TARGET_VALUES_PER_THREAD", "_RJEM_MALLOC_CONF"),
+    "OPENBLAS_THREAD_TIMEOUT",
 )
 """The variables of the node's environment that every process of a deployment gets: they say how programs run."""
 

@@ -5,14 +5,15 @@ a user sees all problems at once.
 """
 
 import json
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from engine.errors import Diagnostic, Position, Severity
 from engine.formatting.control_characters import escape_controls
+from engine.spec.secret_texts import mask_lines, mask_tokens, may_be_secret
 
 DiagnosticFormat = Literal["text", "json", "github"]
 TAB_WIDTH = 4
@@ -20,8 +21,6 @@ LONGEST_LINE = 160
 
 SECRET_CODES = ("password", "secret-value")
 """The codes of findings at whose position a secret stands in the spec."""
-
-_LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
 
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "help": "\x1b[36m", "off": "\x1b[0m"}
 
@@ -37,7 +36,10 @@ class Findings(list[Diagnostic]):
     """A list of the problems found so far, of limited length."""
 
     def append(self, diagnostic: Diagnostic) -> None:
-        """Add a problem. When the list is full, drop a warning, and raise TooManyFindings for an error."""
+        """Add a problem, without tokens. When the list is full, drop a warning; raise TooManyFindings for an error."""
+        shown, help_ = mask_tokens(diagnostic.message), diagnostic.help and mask_tokens(diagnostic.help)
+        if (shown, help_) != (diagnostic.message, diagnostic.help):
+            diagnostic = replace(diagnostic, message=shown, help=help_)
         if len(self) < MAX_FINDINGS:
             super().append(diagnostic)
         elif diagnostic.severity is Severity.ERROR:
@@ -59,16 +61,24 @@ class Findings(list[Diagnostic]):
 
 
 def render_diagnostics(
-    diagnostics: Iterable[Diagnostic], form: DiagnosticFormat = "text", *, colour: bool = False
+    diagnostics: Iterable[Diagnostic],
+    form: DiagnosticFormat = "text",
+    *,
+    colour: bool = False,
+    beside: Iterable[Diagnostic] = (),
 ) -> str:
-    """Return the diagnostics as text for a terminal, as one JSON array, or as GitHub workflow commands."""
+    """Return the diagnostics as text for a terminal, as one JSON array, or as GitHub workflow commands.
+
+    `beside` are other findings of the same spec: the secrets that they found are not shown either.
+    """
     if form == "json":
         return json.dumps([_diagnostic_to_dict(d) for d in diagnostics], ensure_ascii=False, indent=2)
     if form == "github":
         return "\n".join(_format_github_command(d) for d in diagnostics)
     found = list(diagnostics)
     files = {at.file for one in found for at in (one.position, one.also) if at}
-    lines = {file: read_shown_lines(file, found) for file in files}
+    known = [*found, *beside]
+    lines = {file: read_shown_lines(file, known) for file in files}
     return "\n".join(_format_text(d, lines, colour) for d in found)
 
 
@@ -146,11 +156,19 @@ def _format_excerpt(position: Position, lines: Mapping[str, list[str]], paint: C
 
 
 def read_shown_lines(file: str, findings: Iterable[Diagnostic]) -> list[str]:
-    """Return the lines of a spec file, with stars in the place of logins in URLs and of the secrets that were found."""
-    lines = [_LOGIN_IN_URL.sub(lambda login: "*" * len(login[0]), line) for line in _read_lines(file)]
-    for at in (one.position for one in findings if one.code in SECRET_CODES):
-        if Path(at.file).absolute() == Path(file).absolute() and at.line <= len(lines):
-            line, start, end = lines[at.line - 1], at.column - 1, at.column - 1 + at.length
+    """Return the lines of a spec file, with stars in the place of what is or may be a secret.
+
+    `findings` are all those of the spec, since a secret may stand beside the mistake that is shown.
+    """
+    here = [one for one in findings if Path(one.position.file).absolute() == Path(file).absolute()]
+    unknown = {(one.position.line, one.position.column) for one in here if one.code == "unknown-key"}
+    lines = mask_lines(_read_lines(file), unknown)
+    for one in here:
+        if one.position.line > len(lines) or one.code not in (*SECRET_CODES, "wrong-value"):
+            continue
+        at = one.position
+        line, start, end = lines[at.line - 1], at.column - 1, at.column - 1 + at.length
+        if one.code in SECRET_CODES or may_be_secret("", line[start:end]):
             lines[at.line - 1] = line[:start] + "*" * len(line[start:end]) + line[end:]
     return lines
 

@@ -5,7 +5,8 @@ being patched.
 """
 
 import os
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -228,6 +229,15 @@ class ProjectSpec:
         """Return the position in the spec of a value, or of the nearest key above if it does not exist."""
         node = node_at(self._files.root, path)
         return self.position(*path) if node is None else node.position
+
+    def locate_word(self, words: Iterable[str], *path: str | int) -> Position:
+        """Return the position of the first of these words that stands in a text of the spec, or of the text itself."""
+        node = node_at(self._files.root, path)
+        if isinstance(node, ScalarNode):
+            for word in words:
+                if found := re.search(rf"(?<!\w){re.escape(word)}(?!\w)", node.text):
+                    return node.position_of(found.start(), len(word))
+        return self.value_position(*path)
 
     def written_text(self, *path: str | int) -> str:
         """Return a text as it is written in the spec, with its references; an empty one if it is not in the spec."""

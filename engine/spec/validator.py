@@ -20,6 +20,7 @@ from engine.spec.key_aliases import hint_for_key, hint_for_kind
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource, Secret
 from engine.spec.resources.resource import Resource
+from engine.spec.secret_texts import may_be_secret
 from engine.spec.value_hints import hint_for_text
 from engine.spec.value_types import (
     RAW_READINGS,
@@ -273,6 +274,8 @@ class SpecValidator:
             help_ = hint_for_text(type_, value, path[-1])
             if help_ is None and node.quote and not isinstance(read := parse_value(value), str):
                 help_ = None if isinstance(type_.convert(read), Invalid) else "write it without quotes"
+        if may_be_secret(str(path[-1]), value):
+            return self._report_wrong_value(type_, node, path, "a text that is not shown, as it may be a secret")
         found = quote_value(value) + (f", the value of {node.text}" if find_only_reference(node.text) else "")
         return self._report_wrong_value(type_, node, path, found, help_)
 

@@ -25,11 +25,12 @@ from engine.store.records.messages import (
     JoinedMessage,
     MessageState,
     OutboxMessage,
+    Receipt,
     UndeliveredMessages,
 )
 from engine.store.tables import UtcDateTime, attachments, outbox, runs
 
-DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals", "scenario", "recovered")
+DETAILS = ("cc", "bcc", "sender", "reached", "refused", "refusals", "scenario", "recovered", "receipt")
 """Fields of a message that are kept together in one column."""
 MESSAGE_COLUMNS = tuple(
     part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state", *DETAILS)
@@ -164,10 +165,12 @@ class Outbox:
             files = child_rows(connection, attachments, "message", [row.number])
         return Claim(_message_from_row(row, files[row.number]), token, until)
 
-    def mark_sent(self, claim: Claim) -> None:
-        """Record that the message was delivered, even if the claim has expired meanwhile; drop its attachments."""
+    def mark_sent(self, claim: Claim, by: str = "", to: str = "", remark: str = "") -> None:
+        """Record how the message was delivered, even if the claim has expired meanwhile; drop its attachments."""
+        message = replace(claim.message, receipt=Receipt(self._database.now(), by, to, remark))
         with self._database.begin_write() as connection:
-            _settle_message(connection, claim.message.id, MessageState.SENT, None)
+            connection.execute(update(outbox).where(outbox.c.id == message.id).values(details=_details_of(message)))
+            _settle_message(connection, message.id, MessageState.SENT, None)
 
     def drop(self, message: str, reason: str) -> None:
         """Record why the message is not tried any more; drop its attachments."""
@@ -300,6 +303,8 @@ def _settle_message(connection: Connection, message: str, state: MessageState, r
 def _details_of(message: OutboxMessage) -> dict[str, Any]:
     """Return the details that are not empty, JSON-ready."""
     found = {name: getattr(message, name) for name in DETAILS}
+    if message.receipt:
+        found["receipt"] = asdict(message.receipt) | {"at": message.receipt.at.isoformat()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items() if value}
 
 
@@ -307,6 +312,8 @@ def _message_from_row(row: Row[Any], files: Sequence[Row[Any]] = ()) -> OutboxMe
     details: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in (row.details or {}).items()
     }
+    if receipt := details.get("receipt"):
+        details["receipt"] = Receipt(**receipt | {"at": datetime.fromisoformat(receipt["at"])})
     return OutboxMessage(
         **{name: getattr(row, name) for name in MESSAGE_COLUMNS},
         **{name: value for name, value in details.items() if name in DETAILS},

@@ -15,7 +15,7 @@ NO_CHECKS = tally_checks(())
 
 @dataclass(frozen=True, slots=True)
 class DeliveryView:
-    """A message of a run: where it was sent, and why it was not."""
+    """A message of a run: how it was sent, or why it was not."""
 
     reporter: str
     channel: str
@@ -107,7 +107,7 @@ def describe_run(
         ),
         checks=describe_checks(checks),
         deliveries=tuple(
-            DeliveryView(message.reporter, message.channel, str(message.state), message.last_error or "")
+            DeliveryView(message.reporter, message.channel, str(message.state), message.fate)
             for message in messages
             if message.run == record.id
         ),

@@ -25,6 +25,7 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import engine
+from engine.cli import restore_garbage_collection
 from engine.server.listener import ListenerOptions, create_listener
 from tests.server.long_history import lengthen_history
 from tests.server.page_project import PROJECT, SCENARIO, STORE, write_page_project
@@ -55,6 +56,7 @@ def serve(path: Path) -> Iterator[httpx2.Client]:
     with closing(PageServer(path)) as server:
         listener = create_listener(server, ListenerOptions("127.0.0.1:0"), {}, print)
         listener.start()
+        restore_garbage_collection()  # as `engine serve` does: without it, a page waits for collections of all objects
         with httpx2.Client(base_url=listener.url, timeout=600, headers={"accept": "text/html"}) as client:
             client.post("/login", data={"token": listener.token}, headers={"origin": listener.url})
             yield client

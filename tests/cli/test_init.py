@@ -29,6 +29,7 @@ from engine.scenarios import scenario_selection, session
 from engine.scenarios.result import RunResult, exit_code
 from engine.spec import ProjectSpec
 from engine.spec.resources.models import ScoredModel, TrainModel
+from engine.store import Store
 
 N = 300
 ENGINE = Path(sys.executable).with_name("engine")
@@ -247,6 +248,16 @@ def test_a_time_divides_the_rows(times: pl.Series, turns: int, rows: int, newest
     assert all(f"drift.{name}" not in metrics for metrics in evaluated)
     (watched,) = ran(project)
     assert watched.steps[0].metrics["row_count"] == newest
+
+
+def test_evaluations_of_two_newest_periods_are_not_named_alike(tmp_path: Path) -> None:
+    project = proposed(tmp_path, plain().with_columns(days().alias("day")), time="day")
+    for moment, more in ((date(2024, 4, 1), 0), (date(2024, 5, 1), 40)):
+        rows = plain().with_columns((days() + timedelta(days=more)).alias("day"))
+        rows.write_parquet(tmp_path / "data.parquet")
+        ran(spec.load(project.path, as_of=moment))
+    with Store.open(project.folder / ".engine" / project.name) as store:
+        assert store.evaluations.list_names("monitor") == ["newest at 2024-05-01", "newest at 2024-04-01"]
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,26 @@ def test_a_mail_server_that_is_gone_gets_the_alert_when_it_is_back(tmp_path: Pat
     server = Controller(inbox, hostname="127.0.0.1", port=port, authenticator=knows, auth_require_tls=False)
     server.start()
     try:
-        assert run("quiet").returncode == 0
+        sender = run("quiet")
+        assert sender.returncode == 0
         assert run("quiet").returncode == 0
     finally:
         server.stop()
+    ids = [json.loads(each.stdout)["runs"][0]["id"] for each in (first, sender)]
+    shown = subprocess.run(
+        [ENGINE, "show", "p.yaml", "--run", ids[0], "--format", "json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    told = json.loads(shown.stdout)
+    (delivery,) = told["deliveries"]
+    assert delivery["state"] == "SENT"
+    assert delivery["reason"].endswith(f" by run {ids[1]}")
+    events = [event["what"] for event in told["events"] if event["kind"] == "delivery"]
+    assert [event.split(": ")[1] for event in events] == ["PENDING", f"SENT by run {ids[1]}"]
     (mail,) = inbox.mails
     alert = message_from_bytes(mail)
     assert alert["Message-ID"]

@@ -1,6 +1,9 @@
 """Datasets of kind query: SQL over declared datasets, planned by polars."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -83,6 +86,41 @@ def test_sql_that_fails_when_it_runs(project, sql, said):
     table = datasets.open("q")
     with pytest.raises(DataError, match=f"dataset 'q' cannot be read: .*{re.escape(said)}"), explain_read_errors(table):
         table.frame.collect()
+
+
+QUERIES = """\
+version: 1
+project: p
+datasets:
+  t: {path: transactions.parquet}
+  missing:
+    kind: query
+    sql: |
+      SELECT day,
+        nope
+      FROM t
+  cast:
+    kind: query
+    sql: |
+      SELECT card_id,
+        CAST(day AS INTEGER) AS number
+      FROM t
+    checks: {c: {metric: mean.number, max: 1}}
+  twice: {kind: query, sql: "SELECT *, card_id FROM t", checks: {c: {metric: row_count, max: 1}}}
+"""
+
+
+def test_an_error_of_a_query_tells_where_in_the_spec_it_stands(tmp_path):
+    (tmp_path / "p.yaml").write_text(QUERIES)
+    engine = Path(sys.executable).with_name("engine")
+    done = subprocess.run([engine, "run", "p.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    failed = [line for line in done.stderr.splitlines() if "FAILED: " in line]
+    assert [re.findall(r"dataset '(\w+)'.* \(p.yaml:(\d+:\d+)\)$", line) for line in failed] == [
+        [("missing", "9:9")],
+        [("cast", "15:14")],
+        [("twice", "18:29")],
+    ]
 
 
 def test_a_file_that_cannot_be_read_is_blamed_through_the_query(project, tmp_path):

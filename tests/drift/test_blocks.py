@@ -143,3 +143,11 @@ def test_the_memory_of_polars_is_kept_for_a_second_unless_the_user_says_otherwis
     # polars puts its own settings first, and the last one counts; of one that is unknown the allocator writes
     last = done.stdout.strip().rpartition(",")[2]
     assert (last, done.stderr) == (chosen.get("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000"), "")
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [({}, "20"), ({"OPENBLAS_THREAD_TIMEOUT": "26"}, "26")])
+def test_idle_threads_of_numpy_sleep_soon_unless_the_user_says_otherwise(chosen: dict[str, str], expected: str):
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"} | chosen
+    code = "import engine, os, numpy; print(os.environ['OPENBLAS_THREAD_TIMEOUT'])"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == (expected, "")

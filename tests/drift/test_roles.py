@@ -106,7 +106,7 @@ def test_the_first_rows_decide_nothing_that_the_rest_could_change(repeats: list[
     numbers = [i if i < ascending else 0 for i in range(len(texts))]
     frame = pl.LazyFrame({"text": pl.Series(texts, dtype=pl.String), "number": pl.Series(numbers, dtype=pl.Int32)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("engine.drift.reading.roles"), "HEAD_ROWS", head)
+        patch.setattr(import_module("engine.drift.reading.identifying_columns"), "HEAD_ROWS", head)
         _, left_out = roles(frame)
     present = [text for text in texts if text is not None]
     assert ("text" in left_out) == (len(present) >= 20 and len(set(present)) * 100 > 95 * len(present))

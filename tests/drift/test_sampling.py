@@ -8,7 +8,8 @@ import pytest
 
 from engine.drift import sample
 from engine.drift.profiles import sampling
-from engine.drift.profiles.sampling import limit_rows, row_keys
+from engine.drift.profiles.drawn_rows import limit_rows
+from engine.drift.profiles.sampling import row_keys
 from engine.drift.reading.row_hash import row_content_hash
 
 COLUMNS = ["a", "b", "c"]

@@ -142,12 +142,41 @@ def create_certificates(folder: Path, *hosts: str) -> Certificates:
     return Certificates(folder / "ca.pem", context)
 
 
+class MailServer(Controller):
+    """A mail server that closes its connections when it stops.
+
+    The one of aiosmtpd leaves open what it has accepted but not greeted yet, which Python then warns of.
+    """
+
+    def __init__(self, handler: Any, **settings: Any) -> None:
+        self._sessions: list[SMTP] = []
+        super().__init__(handler, **settings)
+
+    def factory(self) -> SMTP:
+        self._sessions.append(super().factory())
+        return self._sessions[-1]
+
+    def cancel_tasks(self, stop_loop: bool = True) -> None:
+        self._ending = self.loop.create_task(self._close_connections())
+
+    async def _close_connections(self) -> None:
+        await asyncio.sleep(0.01)  # what was accepted becomes a connection
+        self.server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        for session in self._sessions:
+            if session.transport is not None:
+                session.transport.abort()
+        await asyncio.sleep(0.01)  # which then end
+        self.loop.stop()
+
+
 class Servers:
     """Starts mail servers, ends them with the test."""
 
     def __init__(self, certificates: Certificates) -> None:
         self._certificates = certificates
-        self._running: list[Controller] = []
+        self._running: list[MailServer] = []
 
     def start(
         self, *, tls: str = "none", login: bool = False, port: int | None = None, host: str = "127.0.0.1"
@@ -162,7 +191,7 @@ class Servers:
             settings |= {"authenticator": inbox.authenticate, "auth_required": True}
             # aiosmtpd does not count TLS from the first byte as TLS.
             settings |= {"auth_require_tls": tls == "starttls"}
-        controller = Controller(inbox, hostname=host, port=inbox.port, **settings)
+        controller = MailServer(inbox, hostname=host, port=inbox.port, **settings)
         controller.start()
         self._running.append(controller)
         return inbox
@@ -193,6 +222,7 @@ class Webhook:
     posts: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     judge: Callable[[dict[str, Any]], int] | None = None
+    parse: Callable[[bytes], dict[str, Any]] = json.loads
 
 
 @pytest.fixture
@@ -201,7 +231,7 @@ def webhook() -> Iterator[Webhook]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            hook.posts.append(hook.parse(self.rfile.read(int(self.headers["Content-Length"]))))
             hook.paths.append(self.path)
             self.send_response(hook.judge(hook.posts[-1]) if hook.judge else hook.status)
             self.send_header("Location", f"http://127.0.0.1:{hook.port}/sign-in")

@@ -97,6 +97,45 @@ def test_a_refusal_is_told_in_the_services_words_without_the_token(webhook, root
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("form://127.0.0.1:{port}/Zq7token?attach-as=file", "Multiple attachments provided"),
+        ("ntfy://127.0.0.1:{port}/alerts/Zq7!room", "ntfy topic (***) is invalid"),
+    ],
+)
+def test_what_apprise_warns_of_beside_a_delivery_is_a_remark_without_parts_of_the_url(webhook, url, words):
+    files = (Attachment("a.csv", "text/csv", b"a"), Attachment("b.csv", "text/csv", b"b")) * url.startswith("form")
+    webhook.parse = lambda _: {}
+    post = Envelope(
+        dataclasses.replace(MESSAGE, attachments=files),
+        url.format(port=webhook.port),
+        Path(),
+        Path(),
+        "e@localhost",
+        None,
+    )
+    apprise.send(CHANNEL, post)
+    [remark] = post.remarks
+    assert remark.startswith(f"{url.partition(':')[0]} took it, but apprise warned: ")
+    assert words in remark
+    assert "Zq7" not in remark
+
+
+def test_a_service_that_opens_the_file_by_its_path_gets_it(webhook):
+    webhook.parse = lambda body: {"body": body}
+    send(f"form://127.0.0.1:{webhook.port}/alerts")
+    [post] = webhook.posts
+    assert b'filename="batch.csv"' in post["body"]
+    assert b"a\n1\n" in post["body"]
+
+
+def test_nothing_is_remarked_where_nothing_was_warned_of(webhook):
+    post = Envelope(MESSAGE, f"json://127.0.0.1:{webhook.port}/alerts", Path(), Path(), "e@localhost", None)
+    apprise.send(CHANNEL, post)
+    assert post.remarks == []
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_unless_the_url_says_so(webhook, status):
     webhook.status = status

@@ -15,6 +15,7 @@ from unittest.mock import ANY
 import pytest
 
 from engine.notifications import DeliveryTime, RunFacts, compose_message, deliver_messages
+from engine.notifications.attempt import REMARK_CHARACTERS
 from engine.outcome import Outcome
 from engine.spec import ProjectSpec, Secrets, load
 from engine.spec.conditions import ConditionFacts
@@ -60,7 +61,7 @@ class Office:
     ) -> list[tuple[MessageState, str]]:
         project = project or self.project
         secrets = Secrets(project, self.environ)
-        found = deliver_messages(self.store, project, secrets, time_of_run=time_of_run)
+        found = deliver_messages(self.store, project, secrets, "run later", time_of_run=time_of_run)
         return [(delivery.state, delivery.reason) for delivery in found]
 
 
@@ -239,7 +240,7 @@ def test_two_senders_at_once_send_each_message_once(office, servers):
     def send() -> list[MessageState]:
         with Store.open(office.store.folder, now=office.clock) as store:
             secrets = Secrets(office.project, office.environ)
-            return [delivery.state for delivery in deliver_messages(store, office.project, secrets)]
+            return [delivery.state for delivery in deliver_messages(store, office.project, secrets, "run later")]
 
     with ThreadPoolExecutor(2) as pool:
         states = [sending.result() for sending in [pool.submit(send), pool.submit(send)]]
@@ -413,6 +414,31 @@ def test_only_the_services_and_targets_that_failed_are_tried_again(office, webho
     [(state, _)] = office.deliver()
     assert [post.get("topic", "json") for post in webhook.posts] == ["two"]
     assert state is MessageState.PENDING
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_what_a_service_leaves_out_is_told_with_the_delivery_and_kept(office, webhook):
+    office.environ["HOOK_URL"] = f"ntfy://127.0.0.1:{webhook.port}/alerts/Zq7!{'/no!' * 200}"
+    sent = office.store.outbox.find(office.queue("hook"))
+    secrets = Secrets(office.project, office.environ)
+    [delivery] = deliver_messages(office.store, office.project, secrets, f"run {sent.run}")
+    assert delivery.state is MessageState.SENT
+    assert "is invalid and will be ignored" in delivery.remark
+    assert len(delivery.remark) <= REMARK_CHARACTERS
+    kept = office.store.outbox.find(sent.id)
+    assert kept.fate == f"ntfy through apprise; sent at 2026-11-23 01:38:00 UTC; {delivery.remark}"
+    assert "Zq7" not in kept.fate
+    assert office.deliver() == []
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_what_one_service_left_out_is_told_although_another_one_failed(office, webhook):
+    office.environ["HOOK_URL"] = f"ntfy://127.0.0.1:{webhook.port}/alerts/a!b json://127.0.0.1:1/down"
+    office.queue("hook")
+    [(state, reason)] = office.deliver()
+    assert state is MessageState.PENDING
+    assert "Connection refused" in reason
+    assert "is invalid and will be ignored" in reason
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

@@ -379,7 +379,7 @@ def test_a_run_by_hand_and_the_server_never_send_the_same_message(service, start
         service.queue("post")
     service.start(project)
     with Store.open(service.folder / "state", now=service.clock) as store:
-        deliver_messages(store, project, Secrets(project, {}))
+        deliver_messages(store, project, Secrets(project, {}), "run later")
     service.wait(lambda: len(server.mails) == 30)
     assert sorted(server.subjects()) == sorted(f"m{number}" for number in range(1, 31))
 
@@ -393,7 +393,7 @@ def test_what_a_run_by_hand_sends_tells_the_server_that_the_channel_works(servic
     service.wait(lambda: "DOWN" in service.states())
     waiting = service.store.outbox.list_undelivered()
     service.queue("post")
-    deliver_messages(service.store, project, Secrets(project, {}), messages=waiting)
+    deliver_messages(service.store, project, Secrets(project, {}), "run later", messages=waiting)
     service.wait(lambda: server.subjects() == ["m1", "m2"], 6)
 
 
@@ -402,7 +402,7 @@ def test_what_a_run_by_hand_could_not_send_is_not_delayed_for_the_server(service
     server.faults = [("greeting", "drop")]
     project = service.declare(post=mail(server.port, 5))
     service.queue("post")
-    deliver_messages(service.store, project, Secrets(project, {}))
+    deliver_messages(service.store, project, Secrets(project, {}), "run later")
     assert server.mails == []
     service.start(project)
     service.wait(lambda: server.subjects() == ["m1"], 5)

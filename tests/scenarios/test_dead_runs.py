@@ -214,8 +214,10 @@ def test_a_preview_sends_nothing_and_leaves_the_dead_run_to_the_next_run(project
     assert len(read_box(folder)) == 3
 
 
-@pytest.mark.parametrize("timeout", ["", ", timeout: 90s"])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("how", "timeout"),
+    [(signal.SIGINT, ""), (signal.SIGINT, ", timeout: 90s"), (signal.SIGTERM, ", timeout: 90s"), (signal.SIGHUP, "")],
+)
 def test_an_interrupted_run_commits_its_messages_and_the_next_one_sends_them(
     how: signal.Signals, timeout: str, project: Callable[..., Path]
 ) -> None:

@@ -249,7 +249,7 @@ def test_a_sender_that_is_killed_while_a_webhook_is_silent_repeats_the_message_w
     with Store.open(tmp_path / ".engine" / "test", now=lambda: later) as store:
         [run] = store.runs.history()
         assert run.outcome is Outcome.FAILED
-        delivered = deliver_messages(store, project, Secrets(project, {}))
+        delivered = deliver_messages(store, project, Secrets(project, {}), "run later")
         assert [delivery.state for delivery in delivered] == [MessageState.SENT] * 3
         states = {state.reporter: state for state in store.reporter_states.list_of("watch")}
     assert got[0]["key"] == got[0]["id"] == got[1]["id"] == got[1]["key"]

@@ -92,6 +92,8 @@ def test_a_run_that_only_commits_waits_for_no_server_and_the_loop_sends_what_it_
             time.sleep(0.05)
         loop.stop(5)
         told = [event.what for event in store.runs.get(run.id).events if event.kind == "delivery"]
+        receipts = [one.receipt for one in store.outbox.list_of_run(run.id) if one.receipt]
+    assert [receipt.by for receipt in receipts] == ["the server"] * 3
     assert len(told) == 1
     assert told[0].startswith("slow to silent: PENDING: 127.0.0.1:")
 

@@ -130,6 +130,38 @@ def test_errors_are_pages_for_browsers_and_json_for_programs(served: SmallServer
     assert program.json()["help"] == 'did you mean "shop"?'
 
 
+def test_an_address_that_does_not_exist_is_told_to_who_is_logged_in_and_to_nobody_else(
+    served: SmallServer, visitor: httpx2.Client
+) -> None:
+    unknown = ("/nowhere", "/Projects", "/projects/", "/p", "/HEALTHZ", "/projects/shop/nothing", "/favicon.ico")
+    for path in unknown:
+        assert visitor.get(path).status_code == 401, path
+    visitor.post("/login", data={"token": served.token})
+    for path in unknown * 2:  # more often than failures are looked into
+        found = visitor.get(path)
+        assert (found.status_code, "There is no such page" in found.text) == (404, True), path
+    assert visitor.head("/nowhere").status_code == 404
+    assert visitor.post("/nowhere").status_code == 404
+    for path in ("/healthz", "/reload"):  # exists, for programs
+        refused = visitor.get(path)
+        assert (refused.status_code, 'href="/login"' in refused.text) == (401, False), path
+
+
+def test_a_form_that_is_sent_without_a_session_did_nothing_and_leads_to_the_login(
+    served: SmallServer, visitor: httpx2.Client
+) -> None:
+    refused = visitor.post("/p/shop/scenarios/nightly/start")
+    assert (refused.status_code, "Nothing was done" in refused.text) == (401, True)
+    assert 'href="/login"' in refused.text
+    assert "Authorization" not in refused.text
+    assert served.store.fires.count() == 0
+
+
+def test_all_methods_of_a_path_are_told(served: SmallServer, visitor: httpx2.Client) -> None:
+    found = visitor.delete("/login")
+    assert (found.status_code, found.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
 def test_the_files_of_others_are_as_they_were_published() -> None:
     folder = Path(engine.server.__file__).parent / "static"
     rows = re.findall(r"^\| (\S+\.(?:js|css)) \|.*\| ([0-9a-f]{64}) \|$", (folder / "VENDORED.md").read_text(), re.M)

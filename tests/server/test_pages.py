@@ -370,3 +370,24 @@ def test_a_run_is_asked_for_and_paused_without_javascript(page_server: PageServe
         visit.page.click("text=Compare the chosen")
         assert visit.page.locator("tbody tr").count() > 5
         assert visit.faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; apt-get install chromium")
+def test_a_table_shows_as_long_as_columns_are_hidden_on_its_right(page_server: PageServer) -> None:
+    draw = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    with serve_pages(page_server) as (_, url), open_browser(360) as visit:
+        visit.open(f"{url}/?token={TOKEN}")
+        visit.open(f"{url}{EVALUATIONS}")
+        table = visit.page.locator(".scroll:has(table)").first
+
+        def has_shadow() -> bool:
+            visit.page.evaluate(draw)
+            shadow: str = table.evaluate("one => getComputedStyle(one).boxShadow")
+            return not shadow.startswith(("none", "rgba(0, 0, 0, 0)"))
+
+        assert has_shadow()
+        table.evaluate("one => one.scrollLeft = one.scrollWidth")
+        assert not has_shadow()
+        visit.page.set_viewport_size({"width": 1400, "height": 900})
+        assert not has_shadow()

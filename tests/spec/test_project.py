@@ -243,6 +243,47 @@ def test_no_excerpt_shows_a_secret_that_stands_in_the_spec(tmp_path: Path) -> No
     assert "".join(read_shown_lines(str(path), found)).count("hunter2") == 0
 
 
+MISPLACED = {
+    "misspelt key": "connections:\n  w:\n    kind: postgresql\n    url: ${secret.a}\n    passwrod: hunter2, hunter2\n",
+    "unknown key": "channels: {m: {kind: mail, url: '${secret.a}', from: a@b.c, login: hunter2}}\n",
+    "nested": "connections:\n  w:\n    kind: postgresql\n    url: ${secret.a}\n    auth:\n      pin: hunter2\n",
+    "block": "connections:\n  w:\n    kind: postgresql\n    url: ${secret.a}\n    pin: |\n      hunter2\n",
+    "other section": "datasets: {d: {path: d.csv, tokne: hunter2}}\n",
+    "looks": "datasets: {d: {path: d.csv, checks: {c: {metric: row_count, min: ghp_hunter2abcdefghij0123}}}}\n",
+    "random": "datasets: {d: {path: d.csv, pick: a9f3hunter2m5q8z1x7}}\n",
+    "beside": "channels: {m: {kind: webhook, url: 'https://a.b/', headers: {X-Token: hunter2}, x: 1}}\n",
+    "source": "state: {path: s}\nsecrets:\n  w: {value: hunter2 ]\n",
+    "not YAML": "connections:\n  w: {password: hunter2, x: 'a}\n",
+}
+
+
+@pytest.mark.parametrize("text", MISPLACED.values(), ids=MISPLACED)
+def test_a_secret_that_stands_at_the_wrong_place_is_shown_nowhere(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    declared = "" if "secrets:" in text else "secrets: {a: {env: A}}\n"
+    path.write_text(f"version: 1\nproject: p\n{declared}{text}")
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    found = caught.value.diagnostics
+    assert all("hunter2" not in render_diagnostics(found, form) for form in ("text", "json", "github"))
+    assert all("hunter2" not in render_diagnostics([one], beside=found) for one in found)
+    assert "hunter2" not in "".join(read_shown_lines(str(path), found))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_not_a_secret_is_shown_beside_the_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        "version: 1\nproject: p\nsecrets: {token: {env: MY_TOKEN, x: 1}}\n"
+        "datasets: {tokens: {path: tokens-2026.csv, columns: {token: {type: text, rolle: ignore}}}}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    shown = render_diagnostics(caught.value.diagnostics)
+    assert "secrets: {token: {env: MY_TOKEN, x: *}}" in shown
+    assert "{path: tokens-2026.csv, columns: {token: {type: text, rolle: ignore}}}" in shown
+
+
 def test_github_commands_cannot_be_injected(tmp_path: Path) -> None:
     path = tmp_path / "a,b:c%.yaml"
     path.write_text('version: 1\nproject: p\n"x\\n::error::y": 1\n')

@@ -363,6 +363,13 @@ def test_a_superseded_evaluation_is_not_in_the_history_again_when_its_successor_
     assert newer != old
 
 
+def test_where_data_alternate_as_many_other_data_stay_as_a_check_looks_back_at(state: State) -> None:
+    made = [state.evaluation(days, data=data) for days, data in zip(range(8, 0, -1), "abababab", strict=True)]
+    check = "{c: {metric: row_count, change: absolute, compare: {mean_of_last: 2}, max: 1}}"
+    state.prune("{evaluations: {keep: 1}}", checks=check)
+    assert state.evaluations() == made[-4:]  # two of `a` for a next batch of `b`, and two of `b` for one of `a`
+
+
 def test_the_attachments_of_messages_that_wait_stay_and_one_that_was_refused_says_that_it_has_lost_them(
     state: State,
 ) -> None:
@@ -492,7 +499,10 @@ def list_needed(
     for model in [None] if across else models:
         history = [one for one in current if model in (None, one.model)]
         units = [one for at, one in enumerate(history) if timed or not at or one.data != history[at - 1].data]
-        rows |= {one.id for one in units[: past + 1]}
+        rows |= {one.id for one in units[: past + 1 if timed else 1]}
+        # every next batch without a time: of known or of new data, also the newest once more
+        for data in () if timed else (*"abcd", "new"):
+            rows |= {one.id for one in [one for one in units if one.data != data][:past]}
         if kind == "rolling":
             # every next batch: of known or of new data, at a later time or the newest one made anew
             for data in (*"abcd", "new"):

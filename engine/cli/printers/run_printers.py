@@ -16,15 +16,23 @@ from engine.views.trigger_view import tell_fire
 def print_run(project: Project, id_: str, format_: TableFormat) -> None:
     """Print a run, its steps and its log; as CSV, the log."""
     one, log, fire = project.past_run(id_), project.tables.log(id_), project.tables.fire_of(id_)
+    view = describe_run(one, messages=project.tables.messages_of(id_))
     if format_ == "csv":
         print_data(log, format_)
         return
     if format_ == "json":
         more = {"events": list(map(event_to_json, one.events)), "log": to_records(log)}
-        print_json(render_json(asdict(one) | more | {"answers": fire and asdict(fire)}))
+        print_json(
+            render_json(
+                asdict(one)
+                | more
+                | {"deliveries": list(map(asdict, view.deliveries))}
+                | {"answers": fire and asdict(fire)}
+            )
+        )
         return
     told = tell_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more"
-    print_run_page(describe_run(one), log, one.release, told)
+    print_run_page(view, log, one.release, told)
 
 
 def print_run_page(run: RunView, log: ResultTable, release: str | None, fire: str) -> None:
@@ -45,6 +53,9 @@ def print_run_page(run: RunView, log: ResultTable, release: str | None, fire: st
     )
     page.add_title("steps")
     page.add_table(tabulation.tabulate_steps(run))
+    if run.deliveries:
+        page.add_title("messages")
+        page.add_table(tabulation.tabulate_deliveries(run))
     page.add_title("log")
     for line in to_records(log):
         where = line["scenario"] + (f" [{line['step']}]" if line["step"] else "")

@@ -15,9 +15,9 @@ from engine.drift.classifier.domain_classifier import FEWEST_ROWS, TREE_ROWS, TR
 from engine.drift.classifier.feature_encoding import encode_features
 from engine.drift.kernels.boosting import train_trees
 from engine.drift.kernels.tree_paths import find_leaves, predict_log_odds
-from engine.drift.profiles.sampling import limit_rows, row_keys
-from engine.drift.reading.normalization import normalize_categories
-from engine.drift.reading.roles import Role
+from engine.drift.profiles.drawn_rows import limit_rows
+from engine.drift.profiles.sampling import row_keys
+from engine.drift.reading.normalization import Role, normalize_categories
 from engine.drift.reading.row_hash import hash_values
 
 CROSS_FITTED_TREES = 40

@@ -22,11 +22,12 @@ from engine.drift.kernels.boosting import train_trees
 from engine.drift.kernels.tree_paths import Trees, find_leaves, predict_log_odds
 from engine.drift.kernels.tree_splits import Codes
 from engine.drift.kernels.value_hashes import Hashes
-from engine.drift.profiles.sampling import limit_rows, row_keys
+from engine.drift.profiles.drawn_rows import limit_rows
+from engine.drift.profiles.roles import require_comparable_role
+from engine.drift.profiles.sampling import row_keys
 from engine.drift.reading.alignment import align_columns, describe_columns
 from engine.drift.reading.column_families import read_storage
-from engine.drift.reading.normalization import column_named, normalize_categories
-from engine.drift.reading.roles import Role, require_comparable_role
+from engine.drift.reading.normalization import Role, column_named, normalize_categories
 from engine.drift.reading.row_hash import hash_values
 from engine.drift.reading.sources import hold_rows
 from engine.drift.significance.discrete_tails import hypergeometric_tail, lower_bound

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from engine.drift.distributions.category_counter import CategoryCounter
 from engine.drift.kernels.boosting import assign_bins
 from engine.drift.kernels.tree_splits import Codes
-from engine.drift.reading.normalization import as_categories, plan_normalization
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role, as_categories, plan_normalization
 from engine.drift.threads import parallel_map
 
 MAX_BINS = 250

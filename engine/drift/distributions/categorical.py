@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.drift.distributions.entity_rows import Positions
 from engine.drift.kernels.text_merge import merge_texts
 from engine.drift.kernels.value_tables import Counts
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 
 
 @dataclass(frozen=True, eq=False)

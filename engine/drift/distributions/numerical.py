@@ -22,7 +22,7 @@ from engine.drift.distributions.quantile_grid import GridPlan, QuantileGrid, qua
 from engine.drift.distributions.value_table import ValueTable
 from engine.drift.kernels.cdf_bounds import divide_table
 from engine.drift.kernels.value_tables import Counts, Values, are_shared_ones, merge_tables, search_sorted, share_ones
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from engine.drift.distributions.numerical import Numerical
 from engine.drift.profiles import archive, profile_io
 from engine.drift.reading.alignment import KnownColumn, describe_column
 from engine.drift.reading.column_families import unite_known_types
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 from engine.errors import DataError
 
 

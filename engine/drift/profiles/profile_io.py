@@ -23,7 +23,7 @@ from engine.drift.distributions.quantile_grid import GRID_POINTS, GridPlan
 from engine.drift.distributions.value_table import ValueTable
 from engine.drift.kernels.value_tables import Counts, Values, share_ones
 from engine.drift.profiles import archive
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 
 FEWEST_PLANNED_VALUES = 1 << 16
 """Distinct values of a column from which on a file keeps its grid: to fit one takes longer than to read it."""

@@ -17,12 +17,12 @@ from engine.drift.profiles.entity_choice import require_entity
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
 from engine.drift.profiles.opened_samples import open_sample, open_segments
 from engine.drift.profiles.profile import Profile
+from engine.drift.profiles.roles import require_comparable_role
 from engine.drift.profiles.samples import Sample
 from engine.drift.profiles.states import Accumulator
 from engine.drift.reading.column_families import known_type
 from engine.drift.reading.hash_version import HASH_VERSION
-from engine.drift.reading.normalization import column_named, normalize_categories, plan_normalization
-from engine.drift.reading.roles import Role, require_comparable_role
+from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.drift.reading.sources import translate_read_errors
 from engine.errors import DataError
@@ -52,7 +52,7 @@ def profile(
         its executors (see `engine.drift.spark`).
     roles
         The role of each column, numerical or categorical. By default the roles of `against`, or else those that
-        `engine.drift.reading.roles` finds.
+        `engine.drift.profiles.roles` finds.
     entity
         The column that says which rows belong together. One row per entity is chosen by the hash of its content; all
         rows in which the entity is missing form one entity. Memory grows with the number of entities.

@@ -9,9 +9,10 @@ import polars as pl
 
 from engine.drift.profiles.column_passes import Feed, feed_blocks
 from engine.drift.profiles.entity_choice import choose_entity_rows
+from engine.drift.profiles.roles import roles
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns
 from engine.drift.reading.blocks import count_frame_rows, finds_slices
-from engine.drift.reading.roles import Role, roles
+from engine.drift.reading.normalization import Role
 from engine.errors import DataError
 from engine.file_identity import FileIdentity
 

@@ -5,7 +5,7 @@ Equal rows are distinguished by their occurrence (first, second, ...). Any order
 alone, either all equal rows would be drawn or none, and a reservoir depends on positions.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,26 +17,16 @@ from numpy.typing import NDArray
 
 from engine.drift.kernels.sampling_keys import make_keys, make_keys_below
 from engine.drift.kernels.value_hashes import Hashes
+from engine.drift.profiles.drawn_rows import HASH_COLUMN, MAX_SAMPLE_VALUES, draw_lowest, limit_rows, repeat_drawn_rows
 from engine.drift.reading.normalization import Role, column_named, normalize_categories, plan_normalization
 from engine.drift.reading.row_hash import hash_values, row_content_hash
 from engine.drift.reading.sources import is_spark_frame, scan_table
-
-MAX_SAMPLE_VALUES = 10_000_000
-"""Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame that fits is read once."""
 
 _MAX_BUFFERED_HASHES = 2**20
 """Maximum number of hashes in memory, 8 MB; beyond that they are written to files."""
 
 _HASH_FILES = 256
 """Number of files: one per value of the first byte of a hash."""
-
-HASH_COLUMN = "\0row"
-"""The column of the hashes of rows."""
-
-
-def limit_rows(columns: int, rows: int) -> int:
-    """Return the number of rows of a sample: `rows`, or fewer where `columns` columns would make too many values."""
-    return min(rows, max(1, MAX_SAMPLE_VALUES // max(1, columns)))
 
 
 def row_keys(frame: pl.DataFrame, names: Sequence[str], seed: int) -> Hashes:
@@ -99,40 +89,6 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
         wanted = frame.filter(row.is_in(drawn[HASH_COLUMN].implode())).select(*map(column_named, names), row)
         whole = wanted.unique(HASH_COLUMN, keep="any").collect(engine="streaming")
     return repeat_drawn_rows(whole, drawn, names)
-
-
-def repeat_drawn_rows(rows: pl.DataFrame, drawn: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """Return those of `rows`, which have a column `HASH_COLUMN`, that were drawn, each as often as it was."""
-    places = rows.select(HASH_COLUMN, place=pl.int_range(pl.len())).unique(HASH_COLUMN, keep="first")
-    places = places.join(drawn, on=HASH_COLUMN, how="inner").sort(HASH_COLUMN)
-    return rows.select(map(column_named, names))[np.repeat(places["place"].to_numpy(), places["times"].to_numpy())]
-
-
-def draw_lowest(rows: int, total: int, find_below: Callable[[np.uint64], tuple[Hashes, Hashes]]) -> pl.DataFrame:
-    """Return the hashes with the `rows` lowest keys, and how many `times` each hash is among them.
-
-    Only keys below a bound are computed, so memory does not grow with the number of rows.
-
-    Parameters
-    ----------
-    total
-        The number of all rows.
-    find_below
-        Returns the keys of all rows up to a bound, and the hash of the row of each.
-    """
-    # keys are uniform, so the number of keys below the bound is binomial with mean share * total. If this mean is six
-    # standard deviations above `rows`, there are at least `rows` such keys, except in one case of a billion: then the
-    # share is doubled.
-    share = (rows + 6 * rows**0.5 + 20) / max(total, 1)
-    while True:
-        all_keys, key_hashes = find_below(np.uint64(min(int(share * 2**64), 2**64 - 1)))
-        if len(all_keys) >= min(rows, total):
-            break
-        share *= 2
-    if len(all_keys) > rows:
-        key_hashes = key_hashes[np.argpartition(all_keys, rows)[:rows]]
-    hashes, times = np.unique(key_hashes, return_counts=True)
-    return pl.DataFrame({HASH_COLUMN: hashes, "times": times})
 
 
 def unite_samples(samples: Sequence[pl.DataFrame], roles: Mapping[str, Role]) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import polars as pl
 
 from engine.drift.profiles.column_passes import SegmentFeed, feed_segment_blocks
 from engine.drift.profiles.entity_choice import choose_entity_rows
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 
 _MEMBER = "\0member"
 

@@ -13,8 +13,7 @@ from typing import Any
 import polars as pl
 
 from engine.drift.reading.column_families import FAMILY_DTYPES, holds_values, known_type, name_type, read_storage
-from engine.drift.reading.normalization import as_categories, column_named, label_numbers, normalize_categories
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role, as_categories, column_named, label_numbers, normalize_categories
 from engine.drift.reading.sources import hold_rows, scan_table
 
 _NUMBERS = ("integer", "number", "float32")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.drift.reading.roles import COUNTS_UP, FEW_ROWS, HEAD_ROWS
+from engine.drift.reading.identifying_columns import COUNTS_UP, FEW_ROWS, HEAD_ROWS
 from engine.drift.spark.errors import translate_spark_errors
 from engine.drift.spark.parts import PartitionedRows, name_columns, quote_name
 
@@ -54,7 +54,7 @@ class SparkRows:
         counts = [f"count({name})" for name in quoted] + [f"count(distinct {name})" for name in quoted]
         with translate_spark_errors():
             row = list(self._rows.frame.selectExpr(*counts).collect()[0])
-        # fewer than 1 in 20 values repeat another one (see `filter_candidates` of engine.drift.reading.roles)
+        # fewer than 1 in 20 values repeat another one, as in `filter_candidates` for a frame of polars
         return [
             name
             for name, present, distinct in zip(names, row[: len(names)], row[len(names) :], strict=True)

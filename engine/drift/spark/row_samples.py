@@ -14,7 +14,7 @@ import polars as pl
 from engine.connections.spark_versions import require_versions
 from engine.drift.kernels.sampling_keys import make_keys_below
 from engine.drift.kernels.value_hashes import Hashes
-from engine.drift.profiles.sampling import HASH_COLUMN, draw_lowest, limit_rows, repeat_drawn_rows
+from engine.drift.profiles.drawn_rows import HASH_COLUMN, draw_lowest, limit_rows, repeat_drawn_rows
 from engine.drift.reading.row_hash import row_content_hash
 from engine.drift.reading.sources import translate_read_errors
 from engine.drift.spark.errors import translate_spark_errors

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from engine.drift.profiles.column_passes import Feed
+from engine.drift.profiles.roles import roles
 from engine.drift.profiles.samples import Sample
 from engine.drift.reading.alignment import Alignment, KnownColumn, align_columns, list_value_tests
 from engine.drift.reading.normalization import (
+    Role,
     column_named,
     explain_unfit_values,
     first_unfit_value,
     list_examined_columns,
 )
-from engine.drift.reading.roles import Role, roles
 from engine.drift.spark.entities import choose_entity_rows_of_parts
 from engine.drift.spark.errors import translate_spark_errors
 from engine.drift.spark.evidence import collect_values

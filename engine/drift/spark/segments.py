@@ -11,7 +11,7 @@ from engine.drift.profiles.column_passes import SegmentFeed
 from engine.drift.profiles.entity_choice import choose_entity_rows
 from engine.drift.profiles.segments import Readings
 from engine.drift.profiles.states import Accumulator, pack_state, unpack_state
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.drift.spark.entities import SHARES, EntityChoice, merge_chosen
 from engine.drift.spark.errors import translate_spark_errors

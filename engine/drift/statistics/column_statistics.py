@@ -13,7 +13,7 @@ from engine.drift.distributions.categorical import Categorical, align_categories
 from engine.drift.distributions.columns import Column
 from engine.drift.distributions.numerical import Numerical, unify_types
 from engine.drift.kernels.value_tables import Counts, Values
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 from engine.drift.significance import verdict
 from engine.drift.significance.ks_test import ks_p_value
 from engine.drift.statistics import binned_distances, numerical_statistics

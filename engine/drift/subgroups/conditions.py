@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.drift.classifier.feature_encoding import normalize_features
 from engine.drift.kernels.boosting import assign_bins
 from engine.drift.kernels.tree_splits import Codes
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 
 BINS = 20
 """Intervals of a number at whose ends a condition may stand, and most values of a column that have a condition."""

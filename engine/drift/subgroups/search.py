@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from engine.drift.kernels.joint_counts import count_joint
-from engine.drift.reading.roles import Role
+from engine.drift.reading.normalization import Role
 from engine.drift.subgroups.conditions import CodedRows, Condition, Floats, Ints, Mask, encode_rows
 
 SEARCHED_CELLS = 50_000_000

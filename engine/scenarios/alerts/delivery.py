@@ -1,12 +1,14 @@
 """The delivery of a run's messages: by the outbox, or past it where the run cannot be recorded."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from engine import notifications
+from engine.errors import StoreError
 from engine.outcome import Outcome
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import Delivery
-from engine.store import Event, OutboxMessage
+from engine.store import OutboxMessage
 
 LEFT_TO_SERVER = "the server sends it"
 
@@ -16,29 +18,36 @@ def deliver_waiting_messages(context: RunContext, *, of_earlier_runs: bool) -> l
 
     With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, at its end, so that a
     server which is down costs its time once; some time is kept for it. What this run could not deliver becomes an event
-    of it. A run that does not deliver leaves all of them to the server that has started it.
+    of it, and what has become of an earlier run's message an event of that run. A run that does not deliver leaves all
+    of them to the server that has started it.
     """
     if context.preview is not None or context.mode != "run":
         return []
     if not context.deliver:
         waiting = context.store.outbox.list_undelivered(context.run)
         return _log_deliveries([notifications.Delivery(one, one.state, LEFT_TO_SERVER) for one in waiting], context)
+    by = f"run {context.run}"
     delivered = notifications.deliver_messages(
         context.store,
         context.project,
         context.secrets,
+        by,
         messages=None if of_earlier_runs else context.store.outbox.list_undelivered(context.run),
         time_of_run=context.delivery_time,
         reserved=0 if of_earlier_runs else notifications.LAST_SECONDS,
     )
     deliveries = _log_deliveries(delivered, context)
+    own = [one for one in delivered if one.message.run == context.run]
     events = [
-        Event("delivery", "error", f"{sent.reporter} to {sent.channel}: {sent.state}: {sent.reason}", context.clock())
-        for sent in deliveries
-        if sent.state != "SENT"
+        notifications.describe_event(one, "", context.clock()) for one in own if one.state != "SENT" or one.remark
     ]
     if events and context.run:
         context.store.runs.add_events(context.run, events)
+    for one in delivered:
+        if one.message.run and one.message.run != context.run and one.state != "PENDING":
+            with suppress(StoreError):  # the run may have been removed since
+                event = notifications.describe_event(one, by, context.clock())
+                context.store.runs.add_events(one.message.run, [event])
     return deliveries
 
 
@@ -55,14 +64,18 @@ def _log_deliveries(delivered: Iterable[notifications.Delivery], context: RunCon
         message = delivery.message
         of_run = f" (run {message.run.rpartition('-')[2]})" if message.run and message.run != context.run else ""
         line = f"{message.reporter} to {message.channel}{of_run}: {delivery.state}"
-        text = f"{line}: {delivery.reason}" if delivery.reason else line
-        fine = delivery.state == "SENT" or delivery.reason == LEFT_TO_SERVER
+        text = f"{line}: {delivery.told}" if delivery.told else line
+        fine = (delivery.state == "SENT" and not delivery.remark) or delivery.reason == LEFT_TO_SERVER
         context.log.write("info" if fine else "warning", text)
         if message.run == context.run:
-            state, reason = delivery.state.value, delivery.reason
             deliveries.append(
                 Delivery(
-                    message=message.id, reporter=message.reporter, channel=message.channel, state=state, reason=reason
+                    message=message.id,
+                    reporter=message.reporter,
+                    channel=message.channel,
+                    state=delivery.state.value,
+                    reason=delivery.reason,
+                    remark=delivery.remark,
                 )
             )
     return deliveries

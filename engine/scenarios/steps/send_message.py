@@ -27,7 +27,7 @@ def _send_message(done: StepResult, step: SendMessageStep, context: RunContext) 
     if delivery is None:
         return done.model_copy(update={"reason": "shown, and not sent"})
     lost = delivery.state not in ("SENT", "PENDING")
-    text = f"{delivery.state}: {delivery.reason}" if delivery.reason else delivery.state
+    text = f"{delivery.state}: {delivery.told}" if delivery.told else delivery.state
     return done.model_copy(
         update={
             "outcome": Outcome.WARNING if lost else Outcome.SUCCESS,

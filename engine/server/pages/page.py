@@ -147,15 +147,19 @@ class PageForms:
         """Return what tells of a problem: a page for a browser, else JSON. Who is not logged in gets the login page."""
         if not prefers_html(connection.headers):
             return build_error_answer(problem)
-        path = connection.scope["path"]
-        if problem.status == 401 and links.is_page(path) and connection.scope["method"] in ("GET", "HEAD"):
-            query = {key: value for key, value in connection.query_params.multi_items() if key != "token"}
-            here = links.add_query(connection.scope["raw_path"].decode("latin-1"), query)
-            return RedirectResponse(links.build_link(links.LOGIN, {"next": here}), 303)
+        help_ = problem.help
+        needs_login = problem.status == 401 and links.is_page(connection.scope["path"])
+        if needs_login:
+            if connection.scope["method"] in ("GET", "HEAD"):
+                query = {key: value for key, value in connection.query_params.multi_items() if key != "token"}
+                here = links.add_query(connection.scope["raw_path"].decode("latin-1"), query)
+                return RedirectResponse(links.build_link(links.LOGIN, {"next": here}), 303)
+            help_ = "nothing was done; the session may have ended"
         page = Page(
             template="problem.html",
             title=str(problem.error),
-            content={"error": problem.error, "help": problem.help},
+            content={"error": problem.error, "help": help_},
+            values={"offers_login": needs_login},
             status=problem.status,
         )
         response = self.write_html(page, connection.scope.get("caller"), connection)

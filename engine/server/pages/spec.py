@@ -46,7 +46,11 @@ class SpecPages:
             raise AnswerError(404, f'the spec has no file "{shown[:100]}"', f"its files are {', '.join(files)}")
         lines = read_shown_lines(str(files[shown]), project.spec_findings)
         findings = [
-            SpecFinding(one, render_diagnostics([one]), _link_position(project, files, one.position))
+            SpecFinding(
+                one,
+                render_diagnostics([one], beside=project.spec_findings),
+                _link_position(project, files, one.position),
+            )
             for one in project.spec_findings
         ]
         return Page(

@@ -24,6 +24,7 @@ from engine.notifications.attempt import (
     Delivery,
     UnfinishedError,
     claim_seconds,
+    describe_event,
     double_delay,
     send_claimed,
 )
@@ -31,13 +32,15 @@ from engine.notifications.channels import limit_sending
 from engine.notifications.delivery import KEPT_MESSAGES
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
-from engine.store import LONGEST_DELAY, ChannelState, Claim, Event, MessageState, Store
+from engine.store import LONGEST_DELAY, ChannelState, Claim, MessageState, Store
 
 SUSPICIOUS_TRIES = 2
 """From this try on, a transport failure may be the fault of the message."""
 
 JOINING_FAILURES = 3
 """From so many failures of a channel in a row on, the older messages of each reporter are joined."""
+
+SENDER = "the server"
 
 EventState = Literal["SENT", "PENDING", "REFUSED", "DROPPED", "DOWN", "UP", "FAULT"]
 
@@ -129,7 +132,8 @@ class ChannelTurn:
         if claim is None:  # another process was faster
             return
         try:
-            delivery = send_claimed(self._store, self._project, self._secrets, claim, limit_sending(channel))
+            seconds = limit_sending(channel)
+            delivery = send_claimed(self._store, self._project, self._secrets, claim, seconds, SENDER)
         except UnreachableError as error:
             self._judge_failure(claim, error)
             return
@@ -163,10 +167,17 @@ class ChannelTurn:
         self._tell(DeliveryEvent(self._name, "DOWN", f"{reason}{again}"))
 
     def _tell_of_message(self, delivery: Delivery) -> None:
-        """Tell what has become of a message, and add to its run that it was not sent: once, and if nobody will."""
+        """Tell what has become of a message, and add it to its run, unless all went well at the first try.
+
+        That the message waits is added once.
+        """
         message, state = delivery.message, delivery.state
-        self._tell(DeliveryEvent(self._name, state.value, delivery.reason, message.id, message.run, message.reporter))
-        if message.run and state is not MessageState.SENT and (state is not MessageState.PENDING or message.tries == 1):
-            text = f"{message.reporter} to {self._name}: {state}: {delivery.reason}"
+        self._tell(DeliveryEvent(self._name, state.value, delivery.told, message.id, message.run, message.reporter))
+        if state is MessageState.PENDING:
+            is_new = message.tries == 1
+        else:
+            is_new = state is not MessageState.SENT or message.tries > 1 or bool(delivery.remark)
+        if message.run and is_new:
+            event = describe_event(delivery, SENDER, self._store.database.now())
             with suppress(StoreError):  # the run may have been removed since
-                self._store.runs.add_events(message.run, [Event("delivery", "error", text, self._store.database.now())])
+                self._store.runs.add_events(message.run, [event])

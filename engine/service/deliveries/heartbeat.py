@@ -86,11 +86,12 @@ class Heartbeat:
             if trouble := self._find_trouble():
                 return self._make_event("DROPPED", f"no heartbeat, because {trouble}")
             self._store.database.prove_writable()
-            sent_to = send_directly(self._project, secrets, self._compose(), None, self._every.total_seconds())
+            limit, remarks = self._every.total_seconds(), list[str]()
+            sent_to = send_directly(self._project, secrets, self._compose(), None, limit, remarks=remarks)
         except Exception as error:  # noqa: BLE001 - the boundary: a bug in a channel must not end the heartbeat
             reason = str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
             return self._make_event("DROPPED", f"the heartbeat was not sent: {secrets.redact(reason)}")
-        return self._make_event("SENT", sent_to)
+        return self._make_event("SENT", "; ".join([sent_to, *remarks]))
 
     def _make_event(self, state: EventState, text: str) -> DeliveryEvent:
         return DeliveryEvent(self._channel, state, text, reporter=REPORTER)

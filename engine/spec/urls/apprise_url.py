@@ -28,8 +28,8 @@ def split_urls(text: str) -> list[str]:
     return re.split(r"[\s,;]+(?=[A-Za-z][A-Za-z0-9]*://)", text.strip())
 
 
-def load_service(url: str) -> "apprise.NotifyBase":
-    """Return the service of one URL, ready to send.
+def load_service(url: str, warnings: list[str] | None = None) -> "apprise.NotifyBase":
+    """Return the service of one URL, ready to send; add to `warnings` what of the URL is not used, such as a target.
 
     Raises
     ------
@@ -47,6 +47,8 @@ def load_service(url: str) -> "apprise.NotifyBase":
         service = apprise.Apprise.instantiate(url, asset=asset)
     if not isinstance(service, apprise.NotifyBase):
         raise DeliveryError(mask_url_parts(f"apprise cannot use the URL: {'; '.join(heard)}", url))
+    if warnings is not None:
+        warnings += heard
     return service
 
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from engine.formatting.moments import format_second
+
 
 class MessageState(StrEnum):
     """PENDING: every run tries it again. SENT. REFUSED and DROPPED: no run tries it again.
@@ -53,6 +55,8 @@ class OutboxMessage:
         The scenario of the run; None in messages of early versions.
     recovered
         Whether the message tells that something has ended.
+    receipt
+        When, by whom and where to it was sent; None until then, and of messages of early versions.
     """
 
     id: str
@@ -76,6 +80,38 @@ class OutboxMessage:
     refusals: int = 0
     scenario: str | None = None
     recovered: bool = False
+    receipt: "Receipt | None" = None
+
+    @property
+    def fate(self) -> str:
+        """How it was sent, or why it was not; empty if nothing is known."""
+        return str(self.receipt) if self.receipt else self.last_error or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How a message was sent.
+
+    Attributes
+    ----------
+    at
+        When.
+    by
+        Who has sent it, if not its own run: a later run, the server, a person.
+    to
+        Where it went, without credentials.
+    remark
+        What the receiver, or what speaks to it, warned of although it took the message.
+    """
+
+    at: datetime
+    by: str
+    to: str
+    remark: str = ""
+
+    def __str__(self) -> str:
+        by = f" by {self.by}" if self.by else ""
+        return "; ".join(part for part in (self.to, f"sent at {format_second(self.at)}{by}", self.remark) if part)
 
 
 @dataclass(frozen=True, slots=True)

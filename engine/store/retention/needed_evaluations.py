@@ -4,6 +4,7 @@ Rows are needed by checks that look at earlier evaluations; rows and files by re
 too, since people ask for it and alerts go by it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,16 +64,21 @@ def _add_needed_of_store(connection: Connection, store: str, project: ProjectSpe
     histories = [None] if spec.continues_across_models else [one.model_fingerprint for one in models]
     window = find_past_window(spec.checks.values())
     for model in histories:
-        # the next evaluation may replace the newest one, whose own past is then looked at
-        place, newer = 0, None
+        # The next evaluation may replace the newest one, whose own past is then looked at. Without a time, it may be of
+        # data that were there before: evaluations of the same data are then passed over.
+        place, newer, passed_over = 0, None, Counter[str]()
         for row in _walk_history(connection, store, model):
             # of evaluations of unchanged data the last one counts, unless each stands for a time
             if newer is not None and not newer.timed and newer.dataset_fingerprint == row.dataset_fingerprint:
                 continue
-            if newer is not None and not window.includes(place, models[0].time_start - row.time_start):
+            age, content = models[0].time_start - row.time_start, "" if row.timed else row.dataset_fingerprint
+            if newer is not None and not window.includes(place - max(passed_over.values()), age):
                 break
-            needed.rows.add(row.id)
-            place, newer = place + (newer is not None), row
+            most = max((count for data, count in passed_over.items() if row.timed or data != content), default=0)
+            if newer is None or window.includes(place - most, age):
+                needed.rows.add(row.id)
+            passed_over[content] = 1 if row.timed else passed_over[content] + 1
+            place, newer = place + 1, row
     _add_references(connection, store, spec, project, histories, models[0], needed)
 
 

@@ -1,0 +1,119 @@
+"""Secrets that an author wrote into a spec where none belongs: recognised by their key or their look, and masked.
+
+`Redactor` masks values that are known. Here nothing is known: a password stands under a key that does not exist, a
+token in a section for something else, or YAML cannot even be parsed. So lines are masked as text.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from math import log2
+
+_NAMES = re.compile(
+    r"passw|pwd|passphrase|secret|token|authorization|api_?key|access_?key|private_?key|credential",
+    re.IGNORECASE,
+)
+_WORDS = ("password", "passphrase", "secret", "token", "credentials", "authorization")
+_SECTIONS = ("secrets", "connections", "channels", "infrastructures", "registry", "server")
+"""The sections in which the value of an unknown key may be a secret, whatever the key is."""
+_SOURCES = ("env", "file", "optional")
+"""The keys of a secret, which say where its value is."""
+
+_TOKENS = re.compile(
+    r"\b(?:gh[opsur]_|github_pat_|glpat-|hf_|dckr_pat_|sk_live_|dapi)\w{16,}"
+    r"|\b(?:sk|xox[a-z])-(?=[\w-]*[0-9])[\w-]{10,}"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{10,}\.[\w-]+(?:\.[\w-]+)?"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
+)
+"""Tokens that say by how they begin what they are: those of code hosts, chats, clouds, registries, and JWT."""
+_LOGIN = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
+_KEY = re.compile(r"""(?P<quote>["']?)(?P<key>[\w][\w .-]*)(?P=quote)\s*:(?=\s|$)\s*""")
+
+_MOST_BITS = 3.0
+"""Bits per character from which a long word with letters and digits may be a key."""
+
+
+def may_be_secret(name: str, value: object = None) -> bool:
+    """Return whether something of this name or value may be a secret: a password, a token, a URL with either."""
+    text = value if isinstance(value, str) else ""
+    in_url = re.search(r"://[^/\s]*:[^/\s]*@|://hooks\.", text)
+    keyed = re.search(r"(^|_|[a-z])key$", name, re.IGNORECASE) and re.search(r"[0-9]", text) and len(text) >= 8
+    return bool(_NAMES.search(name) or in_url or keyed or _TOKENS.search(text) or _looks_random(text))
+
+
+def mask_tokens(text: str) -> str:
+    """Return a text with stars in the place of what is a token by how it begins."""
+    return _TOKENS.sub(_write_stars, text)
+
+
+def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[str]:
+    """Return the lines of a spec with stars in the place of values that may be secrets.
+
+    Parameters
+    ----------
+    unknown
+        Line and column, both from 1, of each key that the language does not have.
+    """
+    masked = [_LOGIN.sub(_write_stars, mask_tokens(line)) for line in lines]
+    section, inner = "", 0  # `inner`: lines indented deeper are the rest of a secret value; 0 if there is none
+    for place, line in enumerate(lines):
+        indentation = len(line) - len(line.lstrip())
+        if inner and (indentation >= inner or not line.strip()):
+            masked[place] = line[:indentation] + "*" * len(line[indentation:])
+            continue
+        inner = 0
+        if found := re.match(r"(\w+):", line):
+            section = found[1]
+        for found in _KEY.finditer(line):
+            is_unknown = (place + 1, found.start() + 1) in unknown
+            in_flow = "{" in line[: found.start()]
+            end = _find_end(line, found.end(), in_flow=in_flow)
+            value = line[found.end() : end].strip()
+            secret = may_be_secret(found["key"], value) or section in _SECTIONS or _resembles_secret(found["key"])
+            named = _NAMES.search(found["key"]) or (section == "secrets" and found["key"] not in _SOURCES)
+            if not (secret if is_unknown else named and _is_scalar(value)):
+                continue
+            if not value.startswith(("${", "{}", "[]")):
+                masked[place] = masked[place][: found.end()] + "*" * (end - found.end()) + masked[place][end:]
+            if not in_flow and (is_unknown or value):
+                inner = found.start() + 1
+    return masked
+
+
+def _is_scalar(value: str) -> bool:
+    """Return whether the value of a known key is a scalar: mappings say where a secret is."""
+    return value[:1] not in ("{", "[", "#", "")
+
+
+def _find_end(line: str, start: int, *, in_flow: bool) -> int:
+    """Return where the value that begins at `start` ends in its line."""
+    quoted = re.compile(r"""\s*(?:"(?:\\.|[^"\\])*"|'(?:''|[^'])*')""").match(line, start)
+    if quoted:
+        return quoted.end()
+    plain = re.compile(r"[^,}\]{\[]*" if in_flow else r".*").match(line, start)
+    if in_flow and line[start : start + 1] in ("{", "["):
+        return len(line)
+    return plain.end() if plain else len(line)
+
+
+def _resembles_secret(name: str) -> bool:
+    """Return whether a name is one of a secret, spelt wrong."""
+    from difflib import get_close_matches
+
+    parts = re.split(r"[^a-z]+", name.lower())
+    return any(get_close_matches(part, _WORDS, n=1, cutoff=0.75) for part in parts)
+
+
+def _looks_random(text: str) -> bool:
+    """Return whether a part of a text has letters and digits in no order that a person gives them."""
+    return any(
+        len(part) >= 16
+        and sum(one.isdigit() for one in part) >= 2
+        and sum(one.isalpha() for one in part) >= 2
+        and -sum(n / len(part) * log2(n / len(part)) for n in Counter(part).values()) >= _MOST_BITS
+        for part in re.split(r"[^A-Za-z0-9]+", text)
+    )
+
+
+def _write_stars(found: re.Match[str]) -> str:
+    return "*" * len(found[0])
