@@ -4,8 +4,6 @@
 # before 24 hours. fastparquet reads them back as they were, so that a test by a round
 # trip passes. But a duration of two days is 00:00 for pyarrow and missing for polars,
 # without a word, and one of 26 hours is 02:00 or missing; DuckDB alone gives an error.
-# That durations become times is how fastparquet documents it; what becomes of those of
-# a day and more is not.
 #
 # Whom it concerns: whoever hands delays, ages or waiting times from pandas to another
 # reader: it loses exactly the long ones, for which one waits.

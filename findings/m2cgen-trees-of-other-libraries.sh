@@ -3,7 +3,7 @@
 # What surprises: the code that m2cgen makes of a model answers otherwise than the model,
 # without an error or a warning, in three cases:
 #   - scikit-learn's trees and forests send a missing value where training found it
-#     best; the code always goes right, as a comparison with NaN does.
+#     best; the code compares it like a number.
 #   - scikit-learn's trees compare in float32, the code in float64: a value of two
 #     decimals that is a threshold goes the other way.
 #   - LightGBM's linear_tree: the linear models in the leaves are left out.

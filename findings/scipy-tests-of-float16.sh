@@ -6,7 +6,7 @@
 # Wilcoxon, Mann-Whitney, Cramer-von Mises), NaN, or 0 (Kruskal-Wallis: also for two
 # columns of one distribution), and warnings of an overflow are all that tells. The
 # values fit into the type, and the tests of Kolmogorov and Smirnov and the Wasserstein
-# distance of them are right. The documentation names no type that tests refuse.
+# distance of them are right.
 #
 # Whom it concerns: whoever keeps scores, features or embeddings in half precision, and
 # tests them for drift: however great it is, p = 1.
