@@ -5,7 +5,7 @@ The next times are kept in a heap, one entry a scenario, so that a thousand scen
 
 import heapq
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -36,6 +36,7 @@ class ProjectTriggers:
     def __init__(self, store: Store, project: ProjectSpec, now: datetime) -> None:
         self._store = store
         self._states: dict[str, dict[str, TriggerState]] = defaultdict(dict)
+        self._told_errors: set[tuple[str, str]] = set()
         self.note(store.fires.list_states())
         self._due: list[tuple[datetime, str]] = []
         self.replace_project(project, now)
@@ -53,6 +54,7 @@ class ProjectTriggers:
         states = reconcile_states(project, self.states, now, newest_end=newest)
         self._store.fires.advance(states)
         self.note(states)
+        self._told_errors -= {(state.scenario, state.trigger) for state in states}
         self._followers = [
             (name, trigger)
             for name, scenario in project.scenarios.items()
@@ -76,6 +78,17 @@ class ProjectTriggers:
         """Take in what has become of triggers; it is in the store already."""
         for state in states:
             self._states[state.scenario][state.trigger] = state
+
+    def tell_errors(self) -> Iterator[tuple[TriggerState, str]]:
+        """Yield each trigger of which it has not been told yet that it cannot be evaluated, or that it can be again."""
+        for state in self.states:
+            key = (state.scenario, state.trigger)
+            if state.error and key not in self._told_errors:
+                self._told_errors.add(key)
+                yield state, f"cannot be evaluated: {state.error}"
+            elif not state.error and key in self._told_errors:
+                self._told_errors.remove(key)
+                yield state, "can be evaluated again"
 
     def _find_next(self, scenario: str) -> datetime | None:
         known = self._states[scenario]

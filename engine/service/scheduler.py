@@ -150,6 +150,7 @@ class ProjectScheduler:
         self._told_standby = False
         self._open.known = False
         self._tell_triggers("served", f"served from {self.spec.path}")
+        self._tell_errors_of_triggers()
 
     def close(self, seconds: float) -> None:
         """Deliver what is due, for at most `seconds`, close the state, and let another server run the project."""
@@ -230,6 +231,7 @@ class ProjectScheduler:
         self._checkpoint("after insert")
         triggers.note(states)
         triggers.settle_due(now)
+        self._tell_errors_of_triggers()
         for fire in inserted:
             self._open.add(fire)
 
@@ -239,6 +241,10 @@ class ProjectScheduler:
         """Tell how many triggers are active, and when the first of them is due."""
         found, nearest = self._get_triggers().describe_next(self._clock())
         self._tell(kind, f"{text}: {found}", next=nearest)
+
+    def _tell_errors_of_triggers(self) -> None:
+        for state, text in self._get_triggers().tell_errors():
+            self._tell("trigger", f"trigger {state.trigger!r} of {state.scenario!r} {text}", scenario=state.scenario)
 
     def _tell(self, kind: str, text: str, **facts: object) -> None:
         self._listener.tell(kind, f"{self.name}: {text}", project=self.name, **facts)

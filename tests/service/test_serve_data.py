@@ -80,6 +80,24 @@ def test_another_result_of_a_query_starts_a_run(serve: Callable[..., Served], tm
     assert (fire.state, fire.changed, run.outcome) == (FireState.DONE, ("d",), Outcome.SUCCESS)
 
 
+def test_a_query_that_cannot_be_computed_is_told_and_its_end_is(serve: Callable[..., Served], tmp_path: Path) -> None:
+    trigger = "{name: day, kind: query_changed, sql: SELECT MAX(b) AS last FROM d, every: 1s}"
+    write_project(tmp_path, DATA.replace("TRIGGER", trigger))
+    csv = tmp_path / "d.csv"
+    csv.write_text("a\n1\n")
+    server = serve()
+    told = server.wait_for("trigger")["text"]
+    assert told.startswith("served: trigger 'day' of 's' cannot be evaluated: ")
+    assert "'b'" in told
+    assert server.end() == 0
+    server = serve()  # what begins with the fault tells it as well
+    assert server.wait_for("trigger")["text"] == told
+    csv.write_text("b\n1\n")
+    assert server.wait_for("trigger", 2)["text"] == "served: trigger 'day' of 's' can be evaluated again"
+    assert server.end() == 0
+    assert len(server.list_told("trigger")) == 2
+
+
 def test_a_scenario_that_writes_what_it_reads_is_stopped_and_told(serve: Callable[..., Served], tmp_path: Path) -> None:
     spec = DATA.replace("TRIGGER", "{name: new, kind: dataset_changed, dataset: d, every: 1s}")
     spec = spec.replace("{name: check, kind: run_checks, target: d}", '{name: w, kind: python, function: "loop:write"}')
