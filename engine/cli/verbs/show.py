@@ -1,8 +1,7 @@
 """`engine show`: prints stored results, from an overview down to one evaluation or the log of one run."""
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,20 +16,7 @@ from engine.cli.options import (
     parse_pairs,
     refuse_on_node,
 )
-from engine.errors import UsageError
-from engine.formatting.lists import join_some
-from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
-
-if TYPE_CHECKING:
-    from engine.api import EvaluationStore, Project
-    from engine.api.result_table import ResultTable
-
-MOST_METRIC_COLUMNS = 10
-"""Metrics that a table for people shows as columns; more become its rows."""
-
-RECENT_ROWS = 5
-"""Rows of each table of the overview."""
 
 
 def command(
@@ -160,156 +146,18 @@ def command(
         found = project.tables.checks(store, evaluation)
         check_printers.print_check_history(f"{store}: results of the checks", found, format_, sort=sort, last=last)
     elif store is None:
-        _print_overview(project, format_)
+        from engine.cli.printers import store_printers
+
+        store_printers.print_overview(project, format_)
     elif evaluation is None:
+        from engine.cli.printers import store_printers
+
         labels = parse_pairs(label, "--label", "KEY=VALUE")
-        mutes = project.tables.tell_mutes(store)
-        _print_store_table(project.store(store), metric, labels, sort, last, superseded, origin, format_, mutes)
+        shown_rows = store_printers.ShownRows(metric, labels, sort, last, superseded=superseded, origin=origin)
+        store_printers.print_store(project.store(store), shown_rows, format_, project.tables.tell_mutes(store))
     else:
         from engine.cli.printers import evaluation_printers
 
         one = project.store(store)
         evaluation_printers.print_evaluation(one.evaluation(evaluation), one.latest_checks(evaluation), format_)
     return ExitCode.OK
-
-
-def _print_store_table(
-    store: "EvaluationStore",
-    metrics: list[str] | None,
-    labels: dict[str, str],
-    sort: str | None,
-    last: int | None,
-    superseded: bool,
-    origin: str | None,
-    format_: TableFormat,
-    mutes: list[str],
-) -> None:
-    """Print the table of a store's evaluations, filtered by labels, with remarks about removals and muted checks."""
-    from engine.api.lookup import unknown_name
-    from engine.cli.printers import table_printers
-    from engine.formatting.hints import find_similar
-    from engine.spec.metrics.catalogue import list_statistics
-
-    # Which evaluations have a label is known only when all are read; else the newest are enough.
-    most = None if labels else last or (table_printers.DEFAULT_ROWS if format_ == "text" else None)
-    total = store.count(superseded=superseded, origin=origin) if most and format_ == "text" else None
-    wide = metrics is not None
-    found = store.tabulate_evaluations(metrics, most, intervals=wide, superseded=superseded, origin=origin)
-    # a metric that is not shown is shown too if it is sorted by
-    if sort is not None and table_printers.find_sort_column(sort, found) is None:
-        try:
-            wanted_too = [*(metrics or store.displayed), sort.removeprefix("-")]
-            found = store.tabulate_evaluations(wanted_too, most, superseded=superseded, origin=origin)
-        except UsageError:
-            wanted, known = sort.removeprefix("-"), [*found.columns, *list_statistics("store")]
-            near = find_similar(wanted, known)
-            help_ = f'did you mean "{near}"?' if near else f"the columns are {', '.join(found.columns)}"
-            raise UsageError(f"--sort: there is no column or metric {wanted!r}; {help_}") from None
-    for key, value in labels.items():
-        if f"labels.{key}" not in found.columns:
-            keys = [name.removeprefix("labels.") for name in found.columns if name.startswith("labels.")]
-            raise unknown_name("label", key, keys)
-        found = replace(found, rows=[row for row in found.rows if row.get(f"labels.{key}") == value])
-    remarks = [*_explain_empty_metrics(store, found, metrics), *_describe_removals(store), *mutes]
-    if format_ == "text":
-        remarks = [*_describe_times(store, found, most), *remarks]
-    title = table_printers.format_store_title(store)
-    shown = table_printers.list_metric_columns(found)
-    if format_ == "text" and len(shown) > MOST_METRIC_COLUMNS:
-        table_printers.print_metric_rows(title, found, shown, sort=sort, last=last, total=total, remarks=remarks)
-        return
-    columns = table_printers.select_columns(found, store)
-    table_printers.print_table(title, found, columns, format_, sort=sort, last=last, total=total, remarks=remarks)
-
-
-def _explain_empty_metrics(store: "EvaluationStore", shown: "ResultTable", asked: list[str] | None) -> list[str]:
-    """Return why metrics have no value in any evaluation of a table.
-
-    Raises
-    ------
-    UsageError
-        The newest evaluation does not have a metric that was asked for.
-    """
-    from engine.formatting.hints import suggest_name
-    from engine.spec.metrics.names import normalize_metric_name
-
-    names = [normalize_metric_name(metric) for metric in asked or store.displayed]
-    columns = {name: [one for one in shown.columns if _matches(one, name)] for name in names}
-    known = {one for one in shown.columns if any(value is not None for value in shown.values(one))}
-    empty = [name for name, found in columns.items() if known.isdisjoint(found)]
-    if not shown.rows or not empty:
-        return []
-    newest = store.evaluation(shown.values("id")[-1]).metrics
-    remarks: dict[str, list[str]] = {}
-    for name in empty:
-        having = [one for one in newest if _matches(one, name)]
-        if not having and asked:
-            same = [one for one in newest if one.startswith(f"{name.partition('.')[0]}.")]
-            hint = suggest_name(name, same or list(newest))
-            raise UsageError(f"--metric: {store.name} has not measured {name}{hint}")
-        reason = next((newest[one].reason for one in having if newest[one].reason), "it was not measured")
-        remarks.setdefault(str(reason), []).append(name)
-    return [f"{join_some(same)} {'has' if len(same) == 1 else 'have'} no value: {why}" for why, same in remarks.items()]
-
-
-def _describe_times(store: "EvaluationStore", shown: "ResultTable", last: int | None) -> list[str]:
-    """Return what to know of the times of a table: which have the same data, and where the history starts anew."""
-    anew = [
-        f"another model since {one.name}: its evaluations are not compared with those before"
-        for one in store.starts_anew(last)
-    ]
-    if "same_data_as" not in shown.columns:
-        return anew
-    pairs = zip(shown.values("name"), shown.values("same_data_as"), strict=True)
-    repeated = [name for name, other in pairs if other is not None]
-    have = "has" if len(repeated) == 1 else "have"
-    return [*anew, *([f"{join_some(repeated)} {have} exactly the same data as another time"] if repeated else [])]
-
-
-def _matches(metric: str, wanted: str) -> bool:
-    return metric.startswith(wanted.removesuffix("*")) if wanted.endswith(".*") else metric == wanted
-
-
-def _describe_removals(store: "EvaluationStore") -> list[str]:
-    """Return one line for each of the latest removals, with the evaluations that it removed."""
-    at_once: dict[tuple[str, str], list[str]] = {}
-    for removed in store.removals():
-        at_once.setdefault((removed.by, format_minute(removed.at)), []).append(removed.name)
-    lines = [
-        f"{join_some(names)} {'was' if len(names) == 1 else 'were'} removed by {by} on {at}"
-        for (by, at), names in at_once.items()
-    ]
-    earlier = [f"there are {len(lines) - RECENT_ROWS} earlier removals"] if len(lines) > RECENT_ROWS else []
-    return [*earlier, *lines[-RECENT_ROWS:]]
-
-
-def _print_overview(project: "Project", format_: TableFormat) -> None:
-    """Print the newest evaluations of each store and the newest runs."""
-    from engine.cli import tables
-    from engine.cli.json_output import print_json
-    from engine.cli.printers import table_printers
-
-    stores = {name: project.store(name).tabulate_evaluations(last=RECENT_ROWS) for name in project.stores}
-    runs = project.tables.runs(last=RECENT_ROWS)
-    if format_ == "csv":
-        raise typer.BadParameter("--format csv prints a single table: name a STORE, or use --runs")
-    if format_ == "json":
-        recent = {name: tables.to_records(found) for name, found in stores.items()}
-        everything = {"project": project.name, "evaluation_stores": recent, "runs": tables.to_records(runs)}
-        print_json(tables.render_json(everything))
-        return
-    page = tables.Page()
-    page.add_title(f"{project.name}  {project.spec.resources.description or ''}".rstrip())
-    for name, found in stores.items():
-        store = project.store(name)
-        page.add_title(table_printers.format_store_title(store))
-        page.add_table(
-            table_printers.add_short_ids(found), table_printers.select_columns(found, store), empty="nothing yet"
-        )
-        if earlier := store.count() - len(found.rows):
-            page.add_line(f"{earlier} earlier: engine show {project.spec.path} {name}", style="dim")
-    for line in (*project.tables.tell_mutes(), *project.tables.tell_pauses()):
-        page.add_line(line)
-    page.add_title("runs")
-    page.add_table(table_printers.add_short_ids(runs), table_printers.RUN_HEADERS, empty="nothing yet")
-    page.print()
