@@ -15,8 +15,8 @@ from typing import Any
 from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.files.include import SpecFiles
 from engine.spec.files.source import Source, read_source
+from engine.spec.files.spec_files import SpecFiles
 from engine.spec.files.yaml_tree import (
     ListNode,
     MapEntry,

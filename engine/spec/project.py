@@ -17,7 +17,7 @@ from engine.errors import Diagnostic, Position, RefusedPathError, Severity, Spec
 from engine.spec.code_folder import CodeFolder
 from engine.spec.confinement import Confinement
 from engine.spec.diagnostics import Findings
-from engine.spec.files.include import SpecFiles, find_home
+from engine.spec.files.spec_files import SpecFiles, find_home
 from engine.spec.files.yaml_tree import ScalarNode, node_at, plain_value, position_at
 from engine.spec.moment import list_moment_values
 from engine.spec.project_reading import read_project, resolve_variables

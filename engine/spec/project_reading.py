@@ -12,8 +12,9 @@ from typing import NamedTuple
 from engine.errors import Diagnostic, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.files.include import SpecFiles, read_files
+from engine.spec.files.include import read_files
 from engine.spec.files.message_files import read_message_files
+from engine.spec.files.spec_files import SpecFiles
 from engine.spec.files.yaml_tree import MapNode, ScalarNode, position_at, walk_values
 from engine.spec.language_version import report_newer_version
 from engine.spec.moment import find_time_zone, list_moment_values, place_moment

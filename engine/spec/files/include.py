@@ -6,44 +6,18 @@ its position in the file that it is from.
 """
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_origin
 
 from engine.digests import digest_json, digest_texts
 from engine.errors import Position, SpecError
-from engine.spec.confinement import Confinement, confine_deployment, select_given
+from engine.spec.confinement import confine_deployment, select_given
 from engine.spec.diagnostics import Findings
 from engine.spec.files.source import Source, read_source
+from engine.spec.files.spec_files import SECTIONS, SpecFiles, find_home
 from engine.spec.files.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
-from engine.spec.resources.project import ProjectResource
 from engine.spec.revision_file import RELEASES_FOLDER, Revision, is_revision_text, parse_revision, replace_resources
 
-SECTIONS = tuple(name for name, info in ProjectResource.model_fields.items() if get_origin(info.annotation) is dict)
 MAX_FILES = 100
-
-
-@dataclass(slots=True)
-class SpecFiles:
-    """The merged tree, the files that it was read from, and per resource the folder of the file that declares it.
-
-    `folder` is that of the spec. What is written goes to `home` instead, which is another folder in a deployment alone.
-    `revision` is that of the deployment, if the spec was released, and `confinement` what it may reach, if it is on a
-    node. `missing` are files that are named, but cannot be
-    read. `digests` are those of the texts that were read, in order.
-    `complete` is false if a file could not be read. What it declares is then unknown, so that no name can be checked.
-    """
-
-    root: MapNode
-    folder: Path
-    home: Path
-    revision: Revision | None = None
-    confinement: Confinement | None = None
-    paths: list[Path] = field(default_factory=list)
-    missing: list[Path] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
-    folders: dict[tuple[str, str], Path] = field(default_factory=dict)
-    complete: bool = True
 
 
 def read_files(path: Path, findings: Findings) -> SpecFiles:
@@ -66,12 +40,6 @@ def leads_inside(path: Path, folder: Path) -> bool:
         return path.resolve().is_relative_to(folder)
     except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a NUL in the name
         return False
-
-
-def find_home(files: SpecFiles, folder: Path) -> Path:
-    """Return the folder that takes what would be written to a folder of the spec, or to one below it."""
-    inside = Path(os.path.relpath(folder, files.folder))
-    return files.home if ".." in inside.parts else files.home / inside
 
 
 def _read_into(
@@ -177,7 +145,7 @@ def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findi
 
 def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
     """Let what node.yaml gives take the place of what the spec and its settings declare."""
-    from engine.spec.node_file import load_node  # which reads the files of a spec as this module does
+    from engine.spec.node_file import load_node  # only a release on a node has one
 
     try:
         node = load_node(Path(os.path.normpath(folder.absolute() / revision.node)))

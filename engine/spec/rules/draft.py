@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.files.include import SpecFiles, find_home
+from engine.spec.files.spec_files import SpecFiles, find_home
 from engine.spec.files.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 from engine.spec.problem import Problem
 from engine.spec.resolver import VariableResolver

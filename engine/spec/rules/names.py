@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from engine.spec.conditions import ALWAYS, RESERVED_NAMES, STEP_PREFIX, name_step_variable
 from engine.spec.diagnostics import Findings
-from engine.spec.files.include import SECTIONS
+from engine.spec.files.spec_files import SECTIONS
 from engine.spec.files.yaml_tree import ScalarNode
 from engine.spec.metrics.catalogue import list_statistics as metric_names
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
