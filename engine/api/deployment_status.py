@@ -8,9 +8,7 @@ from engine.errors import EngineError
 from engine.service.deployments.deployed_spec import find_deployed_spec
 from engine.service.deployments.deployed_state import DeploymentState
 from engine.service.deployments.deployment_list import describe_deployment
-from engine.service.deployments.settings import get_deployment
-from engine.service.deployments.targets import is_node, open_node
-from engine.service.project_status import (
+from engine.service.deployments.project_status import (
     ProjectState,
     ProjectStatus,
     StatusAnswer,
@@ -18,6 +16,8 @@ from engine.service.project_status import (
     describe_deployment_answer,
     describe_status,
 )
+from engine.service.deployments.settings import get_deployment
+from engine.service.deployments.targets import is_node, open_node
 
 
 def load_deployed(project: spec.ProjectSpec, deployment: str, environ: Mapping[str, str]) -> spec.ProjectSpec:

@@ -15,8 +15,8 @@ from engine.pipeline.log import LogLine
 from engine.scenarios import session
 from engine.service.deployments.deploying import deploy_bundle, roll_back_deployment
 from engine.service.deployments.deployment_list import list_deployments, list_operations
+from engine.service.deployments.project_status import ProjectStatus
 from engine.service.deployments.pulling import Pulled, pull_evaluations
-from engine.service.project_status import ProjectStatus
 from engine.store import utc_now
 from engine.store.node import OperationRow as Update
 

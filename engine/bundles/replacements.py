@@ -14,11 +14,11 @@ from engine.bundles.manifest import BundledDataset, Manifest
 from engine.digests import digest_file
 from engine.errors import BundleError
 from engine.spec.diagnostics import Findings
-from engine.spec.files.include import read_released_files
-from engine.spec.files.spec_files import SpecFiles
-from engine.spec.files.yaml_tree import MapNode, node_at, plain_value
+from engine.spec.reading.include import read_released_files
 from engine.spec.resources.datasets import Dataset, FileReading
+from engine.spec.spec_files import SpecFiles
 from engine.spec.variable_references import escape_references
+from engine.spec.yaml.yaml_tree import MapNode, node_at, plain_value
 
 
 @dataclass(frozen=True, slots=True)

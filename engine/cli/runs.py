@@ -31,7 +31,7 @@ def answer_run(
     from engine.cli.json_output import print_json
     from engine.scenarios import scenario_selection, session
     from engine.scenarios.result import exit_code
-    from engine.store.state.folder import resolve_state_folder
+    from engine.store.location import resolve_state_folder
 
     names = scenario_selection.select_scenarios(project, scenarios)
     treat_signals_as_interruptions()

@@ -38,9 +38,9 @@ def answer_validate(
 def judge_spec(question: Question) -> Verdict:
     """Read a spec, or the file of a node; from now on the values of its secrets are masked in what is printed."""
     from engine import spec
+    from engine.spec.channel_urls import check_channel_urls
     from engine.spec.node_text import names_node
     from engine.spec.rules.switched_off import list_inactive
-    from engine.spec.urls.channel_urls import check_channel_urls
 
     try:
         if names_node(question.path):

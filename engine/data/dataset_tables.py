@@ -23,7 +23,7 @@ from engine.spec.resources.datasets import Dataset, FileDataset, PythonDataset, 
 from engine.spec.variable_references import Value
 
 if TYPE_CHECKING:
-    from engine.data.databases.reading import DatabaseRows
+    from engine.data.database_rows import DatabaseRows
 
 
 def describe_files(

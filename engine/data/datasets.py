@@ -51,7 +51,7 @@ from engine.spec.stored_data import DatabaseTable
 
 if TYPE_CHECKING:
     from engine.connections.object_copies import ObjectCopies
-    from engine.data.databases.reading import DatabaseRows
+    from engine.data.database_rows import DatabaseRows
     from engine.data.spark.reading import SparkData
     from engine.spec.disturbances import Drill
 

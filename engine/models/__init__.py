@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         fingerprint_model,
     )
     from engine.models.fitted_model import FittedModel, RowError, score_frame
+    from engine.models.installed_versions import library_versions
     from engine.models.loading import load_model, observe_classes
     from engine.models.metrics.advantage import Advantage, measure_advantage
     from engine.models.metrics.classification import arrange_gains
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
         number_entities,
     )
     from engine.models.training import TrainingResult, train_model
-    from engine.models.versions.installed_versions import library_versions
     from engine.models.versions.persistence import identify_version, save_trained
     from engine.models.versions.skops_files import UnloadableModelError
     from engine.models.versions.version_files import TEST_ROWS, digest_files
@@ -88,7 +88,7 @@ _LAZY_EXPORTS = {
     "fit_reference": "estimation.estimates",
     "identify_version": "versions.persistence",
     "label_of": "classes",
-    "library_versions": "versions.installed_versions",
+    "library_versions": "installed_versions",
     "load_model": "loading",
     "measure_advantage": "metrics.advantage",
     "measure_losses": "estimation.expected_metrics",

@@ -25,8 +25,8 @@ from engine.models.features import (
 )
 from engine.models.fitted_model import FittedModel, Predictions
 from engine.models.importance import compute_importance
+from engine.models.installed_versions import library_versions
 from engine.models.split import split_held_out, split_off_rows
-from engine.models.versions.installed_versions import library_versions
 from engine.spec.resources.models import TrainModel
 
 

@@ -34,8 +34,8 @@ from engine.pipeline.models import ModelHandle, use_model
 from engine.pipeline.rows_in_spark import require_packable_rows
 from engine.spec import ProjectSpec
 from engine.spec.diagnostics import Findings
-from engine.spec.files.include import read_files
 from engine.spec.named_functions import list_functions
+from engine.spec.reading.include import read_files
 from engine.spec.resources.bundles import Bundle
 from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import FileDataset, PythonDataset, QueryDataset, StoredDataset
@@ -45,7 +45,7 @@ from engine.spec.resources.models import SkopsModel, TrainModel
 from engine.spec.used_connections import list_used_connections
 from engine.spec.variable_references import find_references
 from engine.store import safe_name
-from engine.store.state.folder import resolve_state_folder
+from engine.store.location import resolve_state_folder
 
 PROJECT, DATA, MODELS = "project", "data", "models"
 ROWS_FILE = "rows.parquet"

@@ -21,7 +21,7 @@ from engine.models.versions.version_files import PROBE_FILE
 from engine.spec import ProjectSpec, load
 from engine.spec.resources.models import TrainModel
 from engine.store import ModelVersion, Store
-from engine.store.state.location import StateLocation, locate_state
+from engine.store.location import StateLocation, locate_state
 
 
 def reproduce_models(project: ProjectSpec, manifest: Manifest, release: Path) -> str:

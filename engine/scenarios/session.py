@@ -26,8 +26,7 @@ from engine.spec.metrics.displayed import list_displayed_metrics
 from engine.spec.redaction import redact_exception
 from engine.spec.secrets import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
-from engine.store.state.folder import resolve_state_folder
-from engine.store.state.location import locate_state
+from engine.store.location import locate_state, resolve_state_folder
 from engine.views.store_view import StoreView, describe_store
 
 if TYPE_CHECKING:

@@ -51,8 +51,8 @@ from engine.scenarios.session import open_session, plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
 from engine.spec.secrets import Secrets
 from engine.store import LockBusy, utc_now
+from engine.store.location import resolve_state_folder
 from engine.store.locks import SERVER_LOCK, Locks
-from engine.store.state.folder import resolve_state_folder
 
 Send = Callable[[FrozenModel], None]
 

@@ -24,7 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 from engine.server.answers import AnswerError
 from engine.server.bodies import CLOSE
 from engine.server.callers import Caller
-from engine.server.pages.links import LOGIN, OPEN_PREFIX, is_page
+from engine.server.links import LOGIN, OPEN_PREFIX, is_page
 from engine.server.pages.sessions import SESSION_COOKIE, Sessions
 from engine.server.token_gate import TokenGate
 

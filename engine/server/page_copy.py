@@ -18,9 +18,9 @@ import httpx2
 
 from engine.atomic_files import replace_file
 from engine.errors import DeliveryError
+from engine.server import links
 from engine.server.app import build_app
 from engine.server.callers import Caller, Role
-from engine.server.pages import links
 from engine.server.tokens import OneToken
 from engine.service.control import NextTimes, RefusedRequestError, ServedProject
 from engine.spec import ProjectSpec

@@ -17,7 +17,7 @@ from engine.server.answers import AnswerError, build_answer
 from engine.server.bodies import check_keys
 from engine.server.callers import describe_caller, prefers_html
 from engine.server.health import describe_node, explain_unready
-from engine.server.pages.links import RUN, build_link
+from engine.server.links import RUN, build_link
 from engine.server.variables import read_variables
 from engine.service.control import RequestedRun, ServedProject, ServerControl
 from engine.service.served_node import ServedNode

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from engine.service.control import ServedProject, ServerControl
 from engine.service.deployments.deployed_state import DeploymentState, describe_found, find_deployed
-from engine.service.deployments.places import POINTER, DeploymentPlaces
-from engine.service.project_status import ProjectState, ProjectStatus, add_problems, describe_status
-from engine.service.served_spec import NODE_FILE
+from engine.service.deployments.places import NODE_FILE, POINTER, DeploymentPlaces
+from engine.service.deployments.project_status import ProjectState, ProjectStatus, add_problems, describe_status
 from engine.store.node import DeploymentRow, Node
 
 NOT_SERVED = "this server does not serve it yet"

@@ -8,9 +8,8 @@ from engine.service.project_threads import ProjectThreads
 from engine.service.project_triggers import ProjectTriggers
 from engine.spec import ProjectSpec
 from engine.store import Store
+from engine.store.location import locate_state, resolve_state_folder
 from engine.store.schema import is_current_schema
-from engine.store.state.folder import resolve_state_folder
-from engine.store.state.location import locate_state
 
 
 class LedState:

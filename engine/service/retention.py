@@ -14,8 +14,8 @@ from engine.errors import EngineError, StoreError
 from engine.formatting.numbers import format_bytes
 from engine.spec import ProjectSpec
 from engine.store import Store, utc_now
+from engine.store.location import StateLocation
 from engine.store.retention.pruning import Pruned, prune_state
-from engine.store.state.location import StateLocation
 from engine.store.state.size import StateSize, describe_size
 
 MERGE_EVERY = timedelta(minutes=1)

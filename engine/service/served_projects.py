@@ -7,9 +7,10 @@ from pathlib import Path
 from engine.errors import EngineError, UsageError
 from engine.formatting.hints import suggest_name
 from engine.service.control import RefusedRequestError, ServedProject
+from engine.service.deployments.places import NODE_FILE
 from engine.service.scheduler import ProjectScheduler
 from engine.service.serve_listener import ServeListener
-from engine.service.served_spec import NODE_FILE, ServedSpec, list_specs
+from engine.service.served_spec import ServedSpec, list_specs
 from engine.spec import ProjectSpec
 from engine.store import Store
 

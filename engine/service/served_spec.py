@@ -11,14 +11,13 @@ from pathlib import Path
 from engine.errors import Diagnostic, EngineError, Severity, SpecError, UsageError
 from engine.file_identity import FileIdentity
 from engine.service.deployments.node_mark import find_marked_node
-from engine.service.deployments.places import POINTER
+from engine.service.deployments.places import NODE_FILE, POINTER
 from engine.service.serve_listener import ServeListener
 from engine.service.sources.file_set import FileSet
 from engine.service.sources.watched_sources import WatchedSource
 from engine.spec import ProjectSpec, list_spec_files, load
 from engine.spec.sql.kept_answers import AnswerNotKeptError, refuse_parsing
 
-NODE_FILE = "node.db"
 LOAD_SECONDS = 60.0
 """A process that loads a spec may take that long."""
 

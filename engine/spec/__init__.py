@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.spec.project import ProjectSpec, load
-    from engine.spec.project_reading import list_spec_files
+    from engine.spec.reading.project_reading import list_spec_files
     from engine.spec.secrets import Secrets
 
 __all__ = ["ProjectSpec", "Secrets", "list_spec_files", "load"]
 _MODULES = {
     **dict.fromkeys(("ProjectSpec", "load"), "engine.spec.project"),
     "Secrets": "engine.spec.secrets",
-    "list_spec_files": "engine.spec.project_reading",
+    "list_spec_files": "engine.spec.reading.project_reading",
 }
 
 

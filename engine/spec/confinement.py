@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.digests import digest_file
 from engine.errors import Position
-from engine.spec.files.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
 from engine.spec.resources.deployments import DeployedSecret, StateRows, TrustedKeyFile
 from engine.spec.resources.resource import Scalar
 from engine.spec.revision_file import STATE_CONNECTION, Revision
 from engine.spec.variable_references import find_references
+from engine.spec.yaml.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
 
 if TYPE_CHECKING:
     from engine.spec.node_file import NodeSpec

@@ -1,7 +1,7 @@
 """The version of the language, of specs and of files of nodes."""
 
 from engine.spec.diagnostics import Findings
-from engine.spec.files.yaml_tree import MapNode, ScalarNode
+from engine.spec.yaml.yaml_tree import MapNode, ScalarNode
 
 LANGUAGE_VERSION = 1
 

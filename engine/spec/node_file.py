@@ -15,19 +15,6 @@ from typing import Any
 from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.files.source import Source, read_source
-from engine.spec.files.spec_files import SpecFiles
-from engine.spec.files.yaml_tree import (
-    ListNode,
-    MapEntry,
-    MapNode,
-    ScalarNode,
-    YamlNode,
-    node_at,
-    parse_yaml,
-    plain_value,
-)
-from engine.spec.files.yaml_tree import position_at as find_position
 from engine.spec.language_version import report_newer_version
 from engine.spec.observations import note_unknown
 from engine.spec.resolver import VariableResolver
@@ -37,9 +24,22 @@ from engine.spec.resources.node import GivenResources, NodeResource
 from engine.spec.resources.project import ProjectResource, Secret
 from engine.spec.rules import channels, connections, names, references, resources
 from engine.spec.rules.draft import Draft
+from engine.spec.spec_files import SpecFiles
 from engine.spec.urls.listen_address import EXAMPLES, is_loopback, parse_listen_address
 from engine.spec.validator import SpecPath, SpecText, SpecValidator
 from engine.spec.variable_references import VariableReference, report_undeclared_variable
+from engine.spec.yaml.source import Source, read_source
+from engine.spec.yaml.yaml_tree import (
+    ListNode,
+    MapEntry,
+    MapNode,
+    ScalarNode,
+    YamlNode,
+    node_at,
+    parse_yaml,
+    plain_value,
+)
+from engine.spec.yaml.yaml_tree import position_at as find_position
 
 RULES = (
     connections.check_connections,

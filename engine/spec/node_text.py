@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from engine.spec.diagnostics import Findings
-from engine.spec.files.source import read_source
+from engine.spec.yaml.source import read_source
 
 _NODE_KEY, _PROJECT_KEY = (re.compile(rf"^[\"']?{key}[\"']?\s*:", re.MULTILINE) for key in ("node", "project"))
 

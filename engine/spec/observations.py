@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from typing import Literal
 
-from engine.spec.files.regular_file import read_regular_file
+from engine.spec.regular_file import read_regular_file
 
 MAX_SPEC_BYTES = 1 << 20
 

@@ -17,11 +17,9 @@ from engine.errors import Diagnostic, Position, RefusedPathError, Severity, Spec
 from engine.spec.code_folder import CodeFolder
 from engine.spec.confinement import Confinement
 from engine.spec.diagnostics import Findings
-from engine.spec.files.spec_files import SpecFiles, find_home
-from engine.spec.files.yaml_tree import ScalarNode, node_at, plain_value, position_at
 from engine.spec.moment import list_moment_values
-from engine.spec.project_reading import read_project, resolve_variables
 from engine.spec.project_yaml import render_project
+from engine.spec.reading.project_reading import read_project, resolve_variables
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection, FileConnection, S3Connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset
@@ -30,6 +28,7 @@ from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import ExportStep, ReportStep, Scenario
 from engine.spec.revision_file import Revision, follow_link
+from engine.spec.spec_files import SpecFiles, find_home
 from engine.spec.stored_data import (
     DatabaseTable,
     StoredPlace,
@@ -42,6 +41,7 @@ from engine.spec.stored_data import (
 )
 from engine.spec.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.variable_references import Value, find_references
+from engine.spec.yaml.yaml_tree import ScalarNode, node_at, plain_value, position_at
 
 
 @dataclass(frozen=True, slots=True)

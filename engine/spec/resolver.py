@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date
 
 from engine.spec.diagnostics import Findings
-from engine.spec.files.yaml_tree import MapEntry, MapNode, ScalarNode
 from engine.spec.observations import note_variable
 from engine.spec.variable_references import (
     INVALID,
@@ -28,6 +27,7 @@ from engine.spec.variable_references import (
     report_shift,
     report_undeclared_variable,
 )
+from engine.spec.yaml.yaml_tree import MapEntry, MapNode, ScalarNode
 
 MAX_TEXT_LENGTH = 1 << 20
 MAX_VARIABLE_CHAIN = 100

@@ -13,9 +13,9 @@ from typing import Any
 
 from engine.errors import Diagnostic, Position, SpecError
 from engine.spec.diagnostics import Findings
-from engine.spec.files.source import Source
-from engine.spec.files.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 from engine.spec.observations import look_again, note_fact, note_unknown
+from engine.spec.yaml.source import Source
+from engine.spec.yaml.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
 REVISIONS_FOLDER = "revisions"
 RELEASES_FOLDER = "releases"

@@ -9,10 +9,10 @@ from typing import Any
 from engine.errors import UsageError
 from engine.formatting.hints import did_you_mean, suggest_name
 from engine.spec.diagnostics import Findings
-from engine.spec.files.source import Source
-from engine.spec.files.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, node_at, parse_yaml
 from engine.spec.resources.checks import CHECK_KINDS, Range
 from engine.spec.value_types import list_keys
+from engine.spec.yaml.source import Source
+from engine.spec.yaml.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, node_at, parse_yaml
 
 TriedSettings = Mapping[str, Mapping[str, str]]
 """By check and key, such as soft_max or except.drift.amount.soft_max, the value as YAML text."""

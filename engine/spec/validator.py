@@ -14,8 +14,6 @@ from engine.formatting.hints import did_you_mean, find_similar
 from engine.formatting.lists import join_alternatives
 from engine.spec.conditions.constant_parts import USE_ALWAYS, USE_INACTIVE
 from engine.spec.diagnostics import Findings
-from engine.spec.files.missing_colons import suggest_colon
-from engine.spec.files.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode
 from engine.spec.key_aliases import hint_for_key, hint_for_kind
 from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource, Secret
@@ -44,6 +42,8 @@ from engine.spec.variable_references import (
     report_too_many_references,
     report_undeclared_variable,
 )
+from engine.spec.yaml.missing_colons import suggest_colon
+from engine.spec.yaml.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode
 
 SpecPath = tuple[str | int, ...]
 

@@ -29,6 +29,7 @@ from engine.store.evaluations import Evaluations
 from engine.store.file_hashes import FileHashCache
 from engine.store.folders import SUBFOLDERS, Folders
 from engine.store.kept_rows import KeptRowsRecords
+from engine.store.location import PATIENCE_SECONDS, StateLocation, as_location
 from engine.store.locks import Locks
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
@@ -40,7 +41,6 @@ from engine.store.run_ends import RunEnds
 from engine.store.runs import Runs
 from engine.store.schema import prepare_schema
 from engine.store.snapshots import Snapshots
-from engine.store.state.location import PATIENCE_SECONDS, StateLocation, as_location
 from engine.store.tables import evaluations, model_versions, removals, unfinished_folders
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.store import EvaluationFilter, Store
 from engine.store.evaluations import _insert_evaluation
-from engine.store.state.location import PostgresqlSchema, StateLocation
+from engine.store.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import PostgresServer, find_programs
 
 METRICS = 30

@@ -35,7 +35,7 @@ from statistics import median
 
 from engine.spec import load
 from engine.store import OPEN_STATES, Fire, FireState, RunRecord, Store
-from engine.store.state.folder import resolve_state_folder
+from engine.store.location import resolve_state_folder
 
 MODULE = """
 import os, time

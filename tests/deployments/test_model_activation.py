@@ -10,8 +10,8 @@ from engine.service.deployments.deploying import deploy_bundle, disable_deployme
 from engine.service.deployments.directory_target import conclude_directory
 from engine.spec import load
 from engine.store import Store
+from engine.store.location import resolve_state_folder
 from engine.store.node import OperationState
-from engine.store.state.folder import resolve_state_folder
 from tests.releases.conftest import SPEC, run_engine, write_project
 
 from .deployed import check_infrastructure

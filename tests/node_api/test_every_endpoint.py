@@ -14,8 +14,8 @@ from starlette.routing import Route
 from engine.server.access import OPEN_PATHS
 from engine.server.app import build_app
 from engine.server.callers import GuardedRoute, Role
+from engine.server.links import is_page
 from engine.server.node_api.application import NodeApi
-from engine.server.pages.links import is_page
 from engine.server.tokens import NodeTokens
 from engine.service.served_node import ServedNode
 from engine.store.node import Node

@@ -11,7 +11,7 @@ from engine.bundles.archive_checks import read_manifest
 from engine.errors import ModelError
 from engine.models.versions.bundled_versions import reproduce_model
 from engine.store import Store
-from engine.store.state.folder import resolve_state_folder
+from engine.store.location import resolve_state_folder
 from tests.releases.conftest import find_archive, run_engine
 
 

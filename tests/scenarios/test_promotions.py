@@ -8,7 +8,7 @@ import pytest
 import engine
 from engine.outcome import Outcome
 from engine.store import Store
-from engine.store.state.folder import resolve_state_folder
+from engine.store.location import resolve_state_folder
 
 from .test_challengers import draw, outcomes, run_once
 

@@ -12,8 +12,8 @@ from engine.service.control import ServedProject
 from engine.service.deployments.deploying import disable_deployment
 from engine.spec import load
 from engine.store import Store
+from engine.store.location import resolve_state_folder
 from engine.store.node import OperationState
-from engine.store.state.folder import resolve_state_folder
 
 from ..deployments.deployed import make_project  # noqa: TID252 - one way to make bundles for all tests
 from ..node_api.node_server import QuietControl  # noqa: TID252 - a server that does nothing

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec.files.yaml_scalars import NumberError, resolve_scalar
 from engine.spec.variable_references import escape_references, fill_references, find_references, format_value
+from engine.spec.yaml.yaml_scalars import NumberError, resolve_scalar
 
 
 @pytest.mark.parametrize(

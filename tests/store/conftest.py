@@ -9,7 +9,7 @@ import pytest
 
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.store import Store, generate_id
-from engine.store.state.location import PostgresqlSchema, StateLocation
+from engine.store.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import Database as PostgresDatabase
 from tests.databases.postgres_server import PostgresServer
 

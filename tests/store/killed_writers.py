@@ -23,8 +23,8 @@ import psycopg
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.outcome import Outcome
 from engine.store import Event, OutboxMessage, RunRecord, StepRecord, Store, generate_id
+from engine.store.location import PostgresqlSchema, StateLocation
 from engine.store.state.adoption import adopt_rows
-from engine.store.state.location import PostgresqlSchema, StateLocation
 
 TURNS = 2
 SCHEMA = "engine_killed"

@@ -17,7 +17,7 @@ from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
 from engine.models.metrics.performance_detail import ConfusionMatrix, PerformanceDetail, RocCurve, RowCounts
 from engine.store import MetricPoint, Store
 from engine.store.folders import safe_name
-from engine.store.state.location import StateLocation
+from engine.store.location import StateLocation
 from engine.store.tables.json_text import serialize_json
 
 MakeEvaluation = Callable[..., Evaluation]

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from engine.errors import StoreError
 from engine.outcome import Outcome
 from engine.store import EvaluationFilter, Store
+from engine.store.location import PostgresqlSchema, StateLocation, has_rows
 from engine.store.state.adoption import adopt_rows
-from engine.store.state.location import PostgresqlSchema, StateLocation, has_rows
 from engine.store.tables import unfinished_folders
 from tests.databases.postgres_server import Database, PostgresServer
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.store import LockBusy, Store
-from engine.store.state.location import StateLocation
+from engine.store.location import StateLocation
 
 HOLD = """
 import sys

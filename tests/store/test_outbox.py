@@ -10,8 +10,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from sqlalchemy import delete, select
 
 from engine.store import Attachment, Claim, MessageState, OutboxMessage, RunRecord, Store
+from engine.store.location import StateLocation
 from engine.store.outbox import insert_messages
-from engine.store.state.location import StateLocation
 from engine.store.tables import attachments, outbox
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -11,8 +11,8 @@ import pytest
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.store import Store
+from engine.store.location import PostgresqlSchema, StateLocation
 from engine.store.state.adoption import adopt_rows
-from engine.store.state.location import PostgresqlSchema, StateLocation
 from tests.databases.pooler import run_pooler
 from tests.databases.postgres_server import PASSWORD, Database
 
@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from engine.evaluation.record import MetricValue
 from engine.store import Store
-from engine.store.state.location import PostgresqlSchema, StateLocation
+from engine.store.location import PostgresqlSchema, StateLocation
 url = sys.stdin.readline().strip()
 with Store.open(StateLocation(Path(sys.argv[1]), PostgresqlSchema(url, "{SCHEMA}"))) as store:
     for number in range({TURNS}):

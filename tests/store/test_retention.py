@@ -31,9 +31,9 @@ from engine.store import (
     TriggerState,
     generate_id,
 )
+from engine.store.location import StateLocation
 from engine.store.outbox import JOINED
 from engine.store.retention.pruning import Pruned, prune_state
-from engine.store.state.location import StateLocation
 from engine.store.state.size import describe_size
 from engine.store.tables import check_results, evaluation_metrics, outbox, removals, run_ends, run_steps
 

@@ -20,8 +20,8 @@ from engine.evaluation.record import Evaluation, MetricValue
 from engine.file_identity import FileIdentity
 from engine.store import Store
 from engine.store.databases.sqlite import SqliteDatabase
+from engine.store.location import StateLocation
 from engine.store.schema import MIGRATIONS, REVISION, find_revision, prepare_schema
-from engine.store.state.location import StateLocation
 from engine.store.tables import metadata
 
 SECOND = """

@@ -6,8 +6,8 @@ import pytest
 
 from engine.errors import StoreError
 from engine.store import Store
+from engine.store.location import PostgresqlSchema, StateLocation
 from engine.store.schema import REVISION, find_revision, prepare_schema
-from engine.store.state.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import Database
 
 SCHEMA = "engine_old"

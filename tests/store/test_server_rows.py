@@ -16,9 +16,9 @@ import pytest
 from engine.errors import StoreError
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.store import RunRecord, Store
+from engine.store.location import PostgresqlSchema, StateLocation
 from engine.store.schema import REVISION, find_revision
 from engine.store.state.adoption import adopt_rows
-from engine.store.state.location import PostgresqlSchema, StateLocation
 from engine.store.state.suppositions import open_supposing
 from engine.store.state.temporary_copy import can_write, copy_state, open_for_reading
 from engine.store.tables import metadata
@@ -237,7 +237,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from engine.store import Store
-from engine.store.state.location import PostgresqlSchema, StateLocation
+from engine.store.location import PostgresqlSchema, StateLocation
 place = StateLocation(Path(sys.argv[1]), PostgresqlSchema(sys.stdin.readline().strip(), sys.argv[2]))
 with Store.open(place) as store, store.database.begin_write() as connection:
     connection.exec_driver_sql("DELETE FROM dataset_measurements")

@@ -16,7 +16,7 @@ from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
 from engine.store import RunRecord, Store, generate_id
-from engine.store.state.location import PostgresqlSchema, StateLocation
+from engine.store.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import NOBODY, PASSWORD, Database, PostgresServer
 
 SCHEMA = "engine_trouble"
@@ -25,7 +25,7 @@ import os, sys
 from pathlib import Path
 from engine.errors import StoreError
 from engine.store import Store
-from engine.store.state.location import PostgresqlSchema, StateLocation
+from engine.store.location import PostgresqlSchema, StateLocation
 import alembic.operations, sqlalchemy.dialects.postgresql.psycopg, psycopg
 url = sys.stdin.readline().strip()
 ready, go = os.pipe()

@@ -16,7 +16,7 @@ from engine.errors import StoreError
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
 from engine.store import OutboxMessage, RunRecord, Store, generate_id
-from engine.store.state.location import StateLocation
+from engine.store.location import StateLocation
 
 MakeEvaluation = Callable[..., Evaluation]
 AS_NOBODY = """

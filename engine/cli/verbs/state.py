@@ -15,8 +15,8 @@ def adopt_state(
     """Let the rows on a server be written from this folder on this host alone; rows of state.db are copied there."""
     project = load_project(path, var, on=on)
 
+    from engine.store.location import locate_state
     from engine.store.state.adoption import adopt_rows
-    from engine.store.state.location import locate_state
 
     adoption = adopt_rows(locate_state(project, os.environ))
     if adoption.copied is not None:

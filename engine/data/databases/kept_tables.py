@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from engine.connections.database_errors import DatabaseError
-from engine.data.databases.reading import DatabaseRows
+from engine.data.database_rows import DatabaseRows
 from engine.data.databases.writing import (
     check_table_owner,
     check_table_rows,

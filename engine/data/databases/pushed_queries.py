@@ -6,9 +6,10 @@ from pathlib import Path
 
 from engine.connections.postgresql import PostgresqlSession
 from engine.connections.table_names import quote_name, split_table_name
+from engine.data.database_rows import DatabaseRows
 from engine.data.databases.column_readings import ColumnReading, describe_exceptions
 from engine.data.databases.pushdown import StoredInput, translate_query
-from engine.data.databases.reading import DatabaseRows, describe_columns, read_query
+from engine.data.databases.reading import describe_columns, read_query
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_connection
 from engine.spec.secrets import Secrets

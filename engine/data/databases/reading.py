@@ -5,7 +5,6 @@ batch by batch, and all that is computed is computed from that.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +14,7 @@ from engine.connections.postgresql import PostgresqlSession
 from engine.connections.postgresql_errors import explain_stream_error
 from engine.connections.table_names import quote_name, split_table_name
 from engine.data.contract import refuse_pattern_names
+from engine.data.database_rows import DatabaseRows
 from engine.data.databases.arrow_batches import ArrowBatches, StreamError
 from engine.data.databases.column_readings import ColumnReading, describe_exceptions
 from engine.data.databases.duckdb_tables import describe_duckdb_columns, list_duckdb_tables
@@ -26,36 +26,6 @@ from engine.formatting.hints import suggest_name
 from engine.spec.opened_connections import DatabaseSession
 
 _OUT_OF_RANGE = "22003"
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseRows:
-    """Rows that were read from a database.
-
-    Attributes
-    ----------
-    path
-        The file with the rows.
-    hidden
-        Names of columns of the file that the table does not have.
-    fingerprint
-        Digest of the names and types of the columns, and of the rows in any order.
-    count
-        The number of rows.
-    notes
-        What is not as it is in the database, as sentences.
-    """
-
-    path: Path
-    hidden: tuple[str, ...]
-    fingerprint: str
-    count: int
-    notes: tuple[str, ...]
-
-    @property
-    def frame(self) -> pl.LazyFrame:
-        """The rows as they were read."""
-        return pl.scan_parquet(self.path, glob=False).drop(self.hidden)
 
 
 def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRows:

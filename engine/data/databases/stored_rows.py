@@ -11,7 +11,7 @@ from engine.spec.stored_data import DatabaseTable, StoredPlace
 from engine.spec.used_connections import describe_connection
 
 if TYPE_CHECKING:
-    from engine.data.databases.reading import DatabaseRows
+    from engine.data.database_rows import DatabaseRows
     from engine.data.spark.reading import SparkData
 
 

@@ -18,7 +18,8 @@ import polars as pl
 from engine.connections.database_errors import DatabaseError
 from engine.connections.duckdb import DuckdbSession
 from engine.connections.table_names import quote_name, quote_text
-from engine.data.databases.reading import DatabaseRows, describe_columns, read_table, split_table
+from engine.data.database_rows import DatabaseRows
+from engine.data.databases.reading import describe_columns, read_table, split_table
 from engine.data.databases.stored_types import LONGEST_NAME, StoredColumn, choose_stored_columns, find_lost_values
 from engine.data.fingerprints import hash_frame
 from engine.data.table import Table, explain_read_errors

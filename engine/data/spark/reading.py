@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.connections.spark import explain_spark_errors
 from engine.connections.table_names import split_table_name
-from engine.data.databases.reading import DatabaseRows
+from engine.data.database_rows import DatabaseRows
 from engine.data.dataset_tables import warn_of_columns
 from engine.data.file_datasets import read_declared_texts
 from engine.data.fingerprints import FrameHasher

@@ -16,7 +16,7 @@ from engine.errors import ModelError
 from engine.formatting.lists import join_words
 from engine.models.estimators import TRUSTED_TYPES
 from engine.models.fitted_model import Predictor
-from engine.models.versions.installed_versions import library_versions
+from engine.models.installed_versions import library_versions
 from engine.models.versions.persistence import PROBE_ROWS, load_trained
 from engine.models.versions.version_files import PROBE_FILE
 from engine.spec.resources.models import TrainModel

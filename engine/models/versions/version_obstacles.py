@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.data.file_hashes import FileHashes
 from engine.formatting.lists import join_words
-from engine.models.versions.installed_versions import library_versions
+from engine.models.installed_versions import library_versions
 from engine.models.versions.version_files import PROBE, TEST_ROWS, verify_files
 from engine.spec.resources.models import TrainModel
 

@@ -21,8 +21,7 @@ from engine.spec.resources.connections import (
     SparkConnection,
 )
 from engine.spec.secrets import Secrets
-from engine.store.state.folder import resolve_state_folder
-from engine.store.state.location import locate_state
+from engine.store.location import locate_state, resolve_state_folder
 
 
 def prove_connections(revision: Revision) -> str:

@@ -15,7 +15,7 @@ from engine.pipeline.released_models import import_models
 from engine.scenarios.requests import PreloadRequest
 from engine.spec import ProjectSpec
 from engine.store import Store
-from engine.store.state.location import locate_state
+from engine.store.location import locate_state
 from engine.store.state.temporary_copy import copy_state
 
 

@@ -35,7 +35,7 @@ from engine.service.deployments.node_requests import (
     StatusAnswers,
     UpdateRequest,
 )
-from engine.service.project_status import ProjectStatus
+from engine.service.deployments.project_status import ProjectStatus
 from engine.store.node import OperationRow
 from engine.store.transfer import EVALUATION_ID, EvaluationPage, TravellingEvaluation
 

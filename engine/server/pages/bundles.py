@@ -9,9 +9,9 @@ from starlette.requests import Request
 
 from engine.bundles.archive_checks import BundleArchive, open_archive
 from engine.bundles.bundle_diff import compare_bundles
+from engine.server import links
 from engine.server.answers import AnswerError
 from engine.server.node_api.application import NodeApi, explained_problems
-from engine.server.pages import links
 from engine.server.pages.deployment_settings import FIRST_SETTINGS, list_fields
 from engine.server.pages.page import Page, Table
 from engine.store.node import ReceivedBundle

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from engine.errors import EngineError
+from engine.server import links
 from engine.server.answers import AnswerError
 from engine.server.node_api.application import NodeApi, explained_problems
 from engine.server.node_api.deployments import Begun, find_deployment_row, identify_request
 from engine.server.node_api.events import find_operation
-from engine.server.pages import links
 from engine.server.pages.deployment_settings import FIRST_SETTINGS, list_fields, read_settings
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.server.served_status import describe_deployed, find_served
 from engine.service.deployments.deployed_state import DeployedState, find_deployed
 from engine.service.deployments.node_requests import DisableRequest, RollbackRequest, UpdateRequest
+from engine.service.deployments.project_status import ProjectStatus
 from engine.service.deployments.update_start import find_rollback_target
-from engine.service.project_status import ProjectStatus
 from engine.spec.redaction import Redact
 from engine.store.node import DeploymentRow, OperationRow, ReceivedBundle, RevisionRow
 

@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import Request
 
 from engine.evaluation.record import CheckResult, Evaluation
+from engine.server import links
 from engine.server.answers import AnswerError
-from engine.server.pages import links
 from engine.server.pages.child_commands import MOST_RESULTS, ChildCommands
 from engine.server.pages.evaluation_store import ServedStore
 from engine.server.pages.kept_results import KeptResults

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.outcome import worst_check_outcome
+from engine.server import links
 from engine.server.answers import AnswerError
 from engine.server.callers import describe_caller
-from engine.server.pages import links
 from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests

@@ -3,9 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from engine.server import links
 from engine.server.answers import AnswerError
 from engine.server.bodies import read_form
-from engine.server.pages import links
 from engine.server.pages.page import Page, PageForms
 from engine.server.pages.sessions import SESSION_COOKIE, Sessions
 from engine.server.token_gate import TokenGate

@@ -1,8 +1,8 @@
 """The table of the pages of a node, and of their actions: bundles and deployments. Only a node loads what they need."""
 
+from engine.server import links
 from engine.server.callers import Role
 from engine.server.node_api.application import NodeApi
-from engine.server.pages import links
 from engine.server.pages.bundles import BundlePages
 from engine.server.pages.deployments import DeploymentPages
 from engine.server.pages.routes import ActionRoute, PageRoute

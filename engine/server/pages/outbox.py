@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from engine.formatting.moments import format_minute
+from engine.server import links
 from engine.server.answers import AnswerError
 from engine.server.callers import describe_caller
-from engine.server.pages import links
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.store import MessageState, OutboxMessage, Store

@@ -18,9 +18,9 @@ from engine.formatting.formulas import is_formula
 from engine.formatting.moments import format_minute, format_second
 from engine.formatting.numbers import format_bytes, format_duration
 from engine.formatting.templates import create_html_environment
+from engine.server import links
 from engine.server.answers import AnswerError, build_answer, build_error_answer, make_json
 from engine.server.callers import Caller, Role, prefers_html
-from engine.server.pages import links
 from engine.server.pages.static_files import StaticFiles
 from engine.service.control import ServedProject, ServerControl
 from engine.spec.redaction import redact_values

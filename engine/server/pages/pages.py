@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
+from engine.server import links
 from engine.server.callers import GuardedRoute, Role
 from engine.server.event_streams import EventStreams
-from engine.server.pages import links
 from engine.server.pages.child_commands import ChildCommands
 from engine.server.pages.evaluation import EvaluationPages
 from engine.server.pages.evaluation_store import EvaluationStorePages

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.server import links
 from engine.server.answers import AnswerError
 from engine.server.health import explain_unready
-from engine.server.pages import links
 from engine.server.pages.child_commands import ChildCommands
 from engine.server.pages.evaluation_store import MOST_COUNTED, ServedStore
 from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
-from engine.service.project_status import ProjectState, ProjectStatus, describe_status
+from engine.service.deployments.project_status import ProjectState, ProjectStatus, describe_status
 from engine.spec import ProjectSpec
 from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.redaction import Redact

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from engine.outcome import CheckOutcome, worst_check_outcome
+from engine.server import links
 from engine.server.health import explain_unready
-from engine.server.pages import links
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.server.served_status import describe_served
 from engine.service.control import ServedProject
-from engine.service.project_status import ANSWERS, ProjectStatus, StatusAnswer
+from engine.service.deployments.project_status import ANSWERS, ProjectStatus, StatusAnswer
 
 
 @dataclass(frozen=True, slots=True)

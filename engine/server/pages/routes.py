@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from engine.server import links
 from engine.server.bodies import read_form
 from engine.server.callers import GuardedRoute, Role, get_caller, prefers_html
-from engine.server.pages import links
 from engine.server.pages.login import LoginPages
 from engine.server.pages.page import Page, PageForms
 from engine.server.pages.static_files import StaticFiles
@@ -27,7 +27,7 @@ class PageRoute:
     Attributes
     ----------
     pattern
-        One of `engine.server.pages.links`.
+        One of `engine.server.links`.
     find
         Returns what the page shows; called in a thread.
     """
@@ -43,7 +43,7 @@ class ActionRoute:
     Attributes
     ----------
     pattern
-        One of `engine.server.pages.links`.
+        One of `engine.server.links`.
     act
         Does it, with the fields of the form, and returns the address of the page to go on to; called in a thread.
     role

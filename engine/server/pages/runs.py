@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from engine.evaluation.record import CheckResult
 from engine.formatting.numbers import format_duration
+from engine.server import links
 from engine.server.answers import build_answer, make_json
 from engine.server.event_streams import EventStreams, Look, StreamedEvent
-from engine.server.pages import links
 from engine.server.pages.page import Page, Table
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests

@@ -8,9 +8,9 @@ from datetime import datetime
 from starlette.requests import Request
 
 from engine.formatting.numbers import format_duration
+from engine.server import links
 from engine.server.answers import AnswerError
 from engine.server.health import find_next_times
-from engine.server.pages import links
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests, find_scenario, read_key
 from engine.service.control import NextTimes, ServedProject

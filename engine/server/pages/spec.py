@@ -8,9 +8,9 @@ from pathlib import Path
 from starlette.requests import Request
 
 from engine.errors import Diagnostic, Position
+from engine.server import links
 from engine.server.answers import AnswerError
 from engine.server.health import explain_unready
-from engine.server.pages import links
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.service.control import ServedProject

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import engine.views
-from engine.server.pages.links import STATIC
+from engine.server.links import STATIC
 
 _OWN = Path(__file__).parents[1] / "static"
 _FOLDERS = {"report.css": Path(engine.views.__file__).parent}

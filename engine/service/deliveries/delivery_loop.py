@@ -19,7 +19,7 @@ from engine.service.deliveries.channel_turn import ChannelTurn, DeliveryEvent, f
 from engine.spec import ProjectSpec
 from engine.spec.secrets import Secrets
 from engine.store import Store, utc_now
-from engine.store.state.location import StateLocation
+from engine.store.location import StateLocation
 
 MOST_AT_ONCE = 4
 """Channels that are sent through at the same time."""

@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.service.deployments.places import NODE_FILE
 from engine.service.deployments.served_revision import serve_infrastructure
-from engine.service.served_spec import NODE_FILE
 from engine.spec import ProjectSpec
 from engine.store.node import Node
 

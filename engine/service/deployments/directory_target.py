@@ -20,8 +20,8 @@ from engine.service.deployments.updates import Updater
 from engine.spec import load
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.store import LockBusy, Store
+from engine.store.location import locate_state
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
-from engine.store.state.location import locate_state
 from engine.store.state.temporary_copy import can_write, open_for_reading
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, field_validator
 from engine.outcome import Outcome
 from engine.pipeline.actions import FrozenModel
 from engine.service.deployments.deployed_state import DeployedState
-from engine.service.project_status import ProjectStatus
+from engine.service.deployments.project_status import ProjectStatus
 from engine.store import RunRecord, StepRecord
 from engine.store.node import OperationRow, ReceivedBundle
 

@@ -27,9 +27,9 @@ from engine.service.deployments.node_requests import (
     RollbackRequest,
     UpdateRequest,
 )
+from engine.service.deployments.project_status import ProjectStatus
 from engine.service.deployments.removal import describe_state
 from engine.service.deployments.update_order import UpdateOrder
-from engine.service.project_status import ProjectStatus
 from engine.store.node import OperationRow
 
 PATIENCE_SECONDS = 300.0

@@ -16,6 +16,9 @@ from engine.bundles.extraction import remove_extracted
 from engine.spec.revision_file import RELEASES_FOLDER, REVISIONS_FOLDER, Revision
 from engine.store import safe_name
 
+NODE_FILE = "node.db"
+"""The file by which the folder of an infrastructure is known: what its deployments are, and have been."""
+
 POINTER = "current.yaml"
 
 

@@ -14,8 +14,8 @@ from engine.service.deployments.bundle_retention import remove_spare_bundles
 from engine.service.deployments.places import DeploymentPlaces
 from engine.spec import load
 from engine.store import RunRecord, Store
+from engine.store.location import StateLocation, has_rows, locate_state
 from engine.store.node import Node, RevisionRow, RevisionState
-from engine.store.state.location import StateLocation, has_rows, locate_state
 
 
 def remove_old_releases(

@@ -7,7 +7,7 @@ from engine.errors import EngineError, UsageError
 from engine.service.deployments.places import DeploymentPlaces
 from engine.spec import load
 from engine.store.databases.ownership import ID_FILE, read_state_id
-from engine.store.state.location import locate_state
+from engine.store.location import locate_state
 from engine.store.state.server_rows import remove_server_rows
 
 

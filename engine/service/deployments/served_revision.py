@@ -12,8 +12,8 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.service.leader_lock import find_leader
 from engine.spec import ProjectSpec
+from engine.store.location import resolve_state_folder
 from engine.store.locks import SERVER_LOCK, hold_file_lock, release_lock, try_lock
-from engine.store.state.folder import resolve_state_folder
 
 ARMING_SECONDS = 60.0
 """A server looks once a second whether another revision is active; on a busy machine it may need that long."""

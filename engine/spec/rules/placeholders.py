@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from engine.spec.diagnostics import Findings
-from engine.spec.files.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode
 from engine.spec.rules.draft import Draft
+from engine.spec.yaml.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode
 
 PLACEHOLDER = "TODO"
 

@@ -15,7 +15,6 @@ from itertools import takewhile
 from pathlib import Path
 
 from engine.spec.diagnostics import Findings
-from engine.spec.files.yaml_tree import ScalarNode, walk_values
 from engine.spec.resources.connections import FileConnection, S3Connection
 from engine.spec.resources.scenarios import ExportStep
 from engine.spec.rules.draft import Draft
@@ -29,6 +28,7 @@ from engine.spec.variable_references import (
     format_value,
     quote_value,
 )
+from engine.spec.yaml.yaml_tree import ScalarNode, walk_values
 
 FILLED_SECTIONS = ("project", "description", "variables", "datasets", "models", "evaluation_stores", "scenarios")
 """The top-level keys whose texts a request may fill."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_alternatives
 from engine.spec.diagnostics import Findings
-from engine.spec.files.spec_files import SECTIONS
 from engine.spec.resources.scenarios import RunScenarioStep
 from engine.spec.rules.draft import Draft
+from engine.spec.spec_files import SECTIONS
 from engine.spec.variable_references import fill_references, find_references
 
 ATTACHMENTS = ("scenario_log", "report", "chart", "dataset:<name>")

@@ -10,7 +10,6 @@ from engine.errors import Position
 from engine.formatting.lists import join_alternatives
 from engine.spec.declared_times import YEARS, find_moment, find_zone, format_declared_time
 from engine.spec.diagnostics import Findings
-from engine.spec.files.yaml_tree import MapNode, ScalarNode
 from engine.spec.resources.datasets import Column, Csv, FileDataset, StoredDataset
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
@@ -24,6 +23,7 @@ from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
 from engine.spec.value_types import list_keys
 from engine.spec.variable_references import format_value, quote_value
+from engine.spec.yaml.yaml_tree import MapNode, ScalarNode
 
 _BOUNDS_HELP = {
     "integer": "write a number",

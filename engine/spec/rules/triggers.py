@@ -13,7 +13,6 @@ from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
 from engine.spec.dataset_inputs import list_read_datasets
 from engine.spec.declared_times import YEARS
 from engine.spec.diagnostics import Findings
-from engine.spec.files.yaml_tree import ScalarNode
 from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES, find_time_zone
 from engine.spec.resolver import VARIABLE_TYPES, VariableType
 from engine.spec.resources.datasets import PythonDataset
@@ -39,6 +38,7 @@ from engine.spec.variable_references import (
     report_shift,
     report_undeclared_variable,
 )
+from engine.spec.yaml.yaml_tree import ScalarNode
 
 SHORTEST_INTERVAL = timedelta(seconds=10)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from engine.errors import Severity
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings
-from engine.spec.files.yaml_tree import MapNode, ScalarNode
 from engine.spec.rules.draft import Draft
 from engine.spec.validator import SpecPath
 from engine.spec.variable_references import find_references, parse_iso_date
+from engine.spec.yaml.yaml_tree import MapNode, ScalarNode
 
 
 def check_scenario_variables(draft: Draft, findings: Findings) -> None:

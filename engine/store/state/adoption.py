@@ -12,9 +12,9 @@ from engine.store.clock import utc_now
 from engine.store.databases.errors import build_store_error
 from engine.store.databases.ownership import ID_FILE, StateOwner
 from engine.store.databases.postgresql import PostgresqlDatabase
+from engine.store.location import StateLocation
 from engine.store.locks import SERVER_LOCK, Locks
 from engine.store.schema import find_revision, prepare_schema
-from engine.store.state.location import StateLocation
 from engine.store.state.row_copy import copy_rows
 from engine.store.store import Store, make_subfolders
 

@@ -9,8 +9,8 @@ from sqlalchemy import JSON, Connection, MetaData, Table, func, insert, select, 
 
 from engine.connections.table_names import quote_name
 from engine.store.databases.ownership import state_owner
+from engine.store.location import StateLocation
 from engine.store.schema import find_revision, prepare_schema
-from engine.store.state.location import StateLocation
 
 ROWS_AT_ONCE = 2_000
 

@@ -6,8 +6,8 @@ from sqlalchemy import text
 
 from engine.connections.table_names import quote_name
 from engine.store.databases.ownership import state_owner
+from engine.store.location import StateLocation
 from engine.store.schema import VERSION_TABLE
-from engine.store.state.location import StateLocation
 from engine.store.tables import metadata
 
 

@@ -23,6 +23,7 @@ from engine.store.evaluation_filter import EvaluationFilter
 from engine.store.evaluations import Evaluations
 from engine.store.folders import Folders
 from engine.store.kept_rows import KeptRowsRecords
+from engine.store.location import StateLocation, as_location
 from engine.store.measurements import Measurements
 from engine.store.model_versions import ModelVersions
 from engine.store.records.datasets import KeptRows
@@ -30,7 +31,6 @@ from engine.store.records.evaluations import PastFacts
 from engine.store.records.models import ModelVersion
 from engine.store.schema import is_current_schema
 from engine.store.snapshots import Snapshots
-from engine.store.state.location import StateLocation, as_location
 from engine.store.state.temporary_copy import copy_state
 from engine.store.store import Store
 

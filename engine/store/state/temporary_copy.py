@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from engine.store.clock import utc_now
 from engine.store.databases.database_files import copy_database, is_writable_state
 from engine.store.databases.errors import name_original, translate_errors
+from engine.store.location import StateLocation, as_location
 from engine.store.schema import is_current_schema
-from engine.store.state.location import StateLocation, as_location
 from engine.store.state.row_copy import copy_server_rows
 from engine.store.store import Store, make_subfolders
 

@@ -12,10 +12,10 @@ from engine.digests import digest_json, digest_texts
 from engine.errors import Position, SpecError
 from engine.spec.confinement import confine_deployment, select_given
 from engine.spec.diagnostics import Findings
-from engine.spec.files.source import Source, read_source
-from engine.spec.files.spec_files import SECTIONS, SpecFiles, find_home
-from engine.spec.files.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 from engine.spec.revision_file import RELEASES_FOLDER, Revision, is_revision_text, parse_revision, replace_resources
+from engine.spec.spec_files import SECTIONS, SpecFiles, find_home
+from engine.spec.yaml.source import Source, read_source
+from engine.spec.yaml.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
 
 MAX_FILES = 100
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.files.regular_file import IrregularFileError, read_regular_file
 from engine.spec.observations import MAX_SPEC_BYTES, note_fact, note_unknown
+from engine.spec.regular_file import IrregularFileError, read_regular_file
 
 _FORBIDDEN_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 

@@ -7,9 +7,9 @@ file. The path starts from the folder of the file that declares the scenario, as
 from engine.digests import digest_texts
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.files.source import read_source
-from engine.spec.files.spec_files import SpecFiles
-from engine.spec.files.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, node_at
+from engine.spec.spec_files import SpecFiles
+from engine.spec.yaml.source import read_source
+from engine.spec.yaml.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, node_at
 
 KEY = "message_file"
 

@@ -16,9 +16,9 @@ import yaml
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.files.source import Source
-from engine.spec.files.yaml_errors import explain_yaml_error
-from engine.spec.files.yaml_scalars import NumberError, PlainValue, resolve_scalar
+from engine.spec.yaml.source import Source
+from engine.spec.yaml.yaml_errors import explain_yaml_error
+from engine.spec.yaml.yaml_scalars import NumberError, PlainValue, resolve_scalar
 
 MAX_YAML_DEPTH = 64
 MAX_NODES = 200_000

@@ -17,7 +17,6 @@ from engine.store.databases.errors import build_store_error
 from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.folders import safe_name
 from engine.store.schema import is_current_schema
-from engine.store.state.folder import resolve_state_folder
 
 PATIENCE_SECONDS = 10.0
 """How long a database is waited for that another process has locked."""
@@ -140,3 +139,15 @@ def has_rows(location: StateLocation) -> bool:
         return is_current_schema(database)
     finally:
         database.close()
+
+
+def resolve_state_folder(project: ProjectSpec) -> Path:
+    """Return the folder of the project's state.
+
+    Each project has a folder of its own, so two specs in the same folder share no state. That of a deployment stays
+    when its release changes.
+    """
+    folder = project.home / project.state.path
+    if project.revision is not None:  # a way that leads through `home` needs that folder, and is no way to show
+        folder = Path(os.path.normpath(folder))
+    return folder / safe_name(project.name)

@@ -9,7 +9,7 @@ import yaml
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
-from engine.spec.files.missing_colons import find_missing_colon
+from engine.spec.yaml.missing_colons import find_missing_colon
 
 _EXPLANATIONS = [
     (

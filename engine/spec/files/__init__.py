@@ -1,1 +1,0 @@
-"""From the files of a spec to one tree, in which everything knows its position."""
