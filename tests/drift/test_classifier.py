@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from engine.drift import Role, compare, domain_classifier, profile, roles, sample
 from engine.drift.classifier.domain_classifier import _area_under_roc, _bound_accuracy, _hypergeometric_p
-from engine.drift.profiles import sampling
+from engine.drift.profiles import drawn_rows
 from engine.errors import DataError
 
 N, C = Role.NUMERICAL, Role.CATEGORICAL
@@ -210,7 +210,7 @@ def test_a_relation_is_found_among_columns_of_many_categories():
 
 
 def test_wide_frames_say_that_columns_cost_rows(monkeypatch):
-    monkeypatch.setattr(sampling, "MAX_SAMPLE_VALUES", 300)
+    monkeypatch.setattr(drawn_rows, "MAX_SAMPLE_VALUES", 300)
     found = judged(people(110, 0), people(120, 1))
     assert found.rows_used == 100
     assert (

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from engine.drift import sample
-from engine.drift.profiles import sampling
+from engine.drift.profiles import drawn_rows, sampling
 from engine.drift.profiles.drawn_rows import limit_rows
 from engine.drift.profiles.sampling import row_keys
 from engine.drift.reading.row_hash import row_content_hash
@@ -33,7 +33,8 @@ def naive(frame, rows, seed):
 def narrow(monkeypatch):
     """Budgets so small that a small table goes through files and is read twice."""
     monkeypatch.setattr(sampling, "_MAX_BUFFERED_HASHES", 100)
-    monkeypatch.setattr(sampling, "MAX_SAMPLE_VALUES", 1500)
+    for module in (drawn_rows, sampling):
+        monkeypatch.setattr(module, "MAX_SAMPLE_VALUES", 1500)
 
 
 @pytest.mark.parametrize("distinct", [1, 3, 400, 10**9])
