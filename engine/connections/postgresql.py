@@ -92,7 +92,7 @@ class PostgresqlSession:
         with self.stream_rows(query) as stream:
             try:
                 return list(nanoarrow.ArrayStream(stream).iter_tuples())
-            except nanoarrow.c_lib.NanoarrowException as error:
+            except RuntimeError as error:  # that of nanoarrow is one, and has no public name
                 raise explain_stream_error(str(error), self.place) from error
 
     def execute(self, statement: str) -> int:

@@ -159,6 +159,25 @@ def test_a_connection_that_is_ended_midway_gives_no_rows(open_tables: OpenDatase
     assert re.search(WAREHOUSE + "(the connection was lost: |terminating connection)", str(error))
 
 
+def test_a_connection_that_is_ended_while_a_small_result_is_read_is_told(database: Database) -> None:
+    from engine.connections.postgresql import open_postgresql
+
+    slow = "SELECT repeat('x', 9000) AS a FROM generate_series(1, 1000) g WHERE pg_sleep(0.01)::text = ''"
+    reader = "application_name = 'engine' AND query LIKE '%pg_sleep%'"
+    kill = f"SELECT pg_sleep(1);\nSELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {reader};"
+    # a program of its own, started before: nanoarrow holds the interpreter's lock while it waits
+    killer = threading.Thread(target=database.execute, args=(kill,))
+    killer.start()
+    time.sleep(0.3)
+    with (
+        open_postgresql(database.url(), read_only=True) as session,
+        pytest.raises(DatabaseError, match="terminating connection") as caught,
+    ):
+        session.fetch_rows(slow)
+    killer.join()
+    assert caught.value.transient
+
+
 def test_nothing_can_be_written_through_a_connection_that_reads(database: Database) -> None:
     from engine.connections.postgresql import open_postgresql
 
