@@ -80,7 +80,7 @@ class ProjectTriggers:
             self._states[state.scenario][state.trigger] = state
 
     def tell_errors(self) -> Iterator[tuple[TriggerState, str]]:
-        """Yield each trigger of which it has not been told yet that it cannot be evaluated, or that it can be again."""
+        """Yield triggers that cannot be evaluated, and later that they can be again, in words: each change once."""
         for state in self.states:
             key = (state.scenario, state.trigger)
             if state.error and key not in self._told_errors:
