@@ -240,4 +240,4 @@ def test_a_number_of_rows_is_a_whole_number_from_zero() -> None:
     assert [check_last(last) for last in (None, 0, 7)] == [None, 0, 7]
     for wrong in (-1, 0.5, "3"):
         with pytest.raises(UsageError, match=f"last = {wrong!r} is not possible"):
-            check_last(wrong)  # type: ignore[arg-type]  # on purpose
+            check_last(wrong)

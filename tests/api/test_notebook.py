@@ -155,9 +155,9 @@ def test_what_is_returned_is_the_callers_and_changes_nothing_that_is_stored(shop
     store = shop.store("mes")
     evaluation = store.evaluation("w1")
     with pytest.raises(FrozenInstanceError):
-        evaluation.name = "other"  # type: ignore[misc]  # it is frozen
+        evaluation.name = "other"
     with pytest.raises(FrozenInstanceError):
-        shop.spec = None  # type: ignore[misc, assignment]  # it is frozen
+        shop.spec = None
     kept = copy.deepcopy(evaluation)
     assert kept == evaluation
     for mapping in (evaluation.metrics, evaluation.labels, evaluation.left_out, evaluation.facts):

@@ -302,7 +302,7 @@ def run_often(number: int) -> None:
         state = write_project(folder, QUICK)
         server = Server(folder)
         for tenth in range(1, 11):
-            wait_until(lambda: state.exists() and len(read_history(state)[1]) >= number * tenth // 10, 3600)  # noqa: B023
+            wait_until(lambda: state.exists() and len(read_history(state)[1]) >= number * tenth // 10, 3600)  # noqa: B023  called at once
             print(f"{number * tenth // 10} runs: {server.read_status()}", flush=True)
         server.stop()
 

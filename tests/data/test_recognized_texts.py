@@ -46,9 +46,9 @@ def read(project, columns=None, **csv):
         (["02/13/2025", "03/04/2025"], {}, [date(2025, 2, 13), date(2025, 3, 4)]),
         (["01/02/2025"], {"date_order": "mdy"}, [date(2025, 1, 2)]),
         (["01/02/25"], {"date_order": "dmy"}, [date(2025, 2, 1)]),
-        (["13.02.2025 10:30", "3.4.2025 9:05"], {}, [datetime(2025, 2, 13, 10, 30), datetime(2025, 4, 3, 9, 5)]),  # noqa: DTZ001  the text names no zone
-        (["2/13/2025 1:05 PM"], {}, [datetime(2025, 2, 13, 13, 5)]),  # noqa: DTZ001
-        (["2025-01-05", "2025-01-06 10:00:00"], {}, [datetime(2025, 1, 5), datetime(2025, 1, 6, 10)]),  # noqa: DTZ001
+        (["13.02.2025 10:30", "3.4.2025 9:05"], {}, [datetime(2025, 2, 13, 10, 30), datetime(2025, 4, 3, 9, 5)]),
+        (["2/13/2025 1:05 PM"], {}, [datetime(2025, 2, 13, 13, 5)]),
+        (["2025-01-05", "2025-01-06 10:00:00"], {}, [datetime(2025, 1, 5), datetime(2025, 1, 6, 10)]),
     ],
 )
 def test_what_is_certain_is_read_and_said(project, tmp_path, texts, csv, values):

@@ -63,7 +63,7 @@ def test_what_another_try_would_not_change_is_tried_once(database: Database) -> 
     )
     for url in wrong:
         with pytest.raises(DatabaseError) as caught:
-            retry_transient(lambda url=url: open_session(url), seconds=3)  # type: ignore[misc]
+            retry_transient(lambda url=url: open_session(url), seconds=3)
         assert not caught.value.transient
     assert tuple(tries) == wrong  # many servers lock out whoever gives a wrong password several times
 

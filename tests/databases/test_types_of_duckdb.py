@@ -41,9 +41,9 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
     ("BLOB", r"'\xFF'::BLOB", pl.Binary, b"\xff", ""),
     ("DATE", "'2026-02-28'", pl.Date, date(2026, 2, 28), ""),
     ("DATE", "'infinity'", pl.Date, None, FAR),
-    ("TIMESTAMP", "'2026-02-28 12:30:00.000001'", US, datetime(2026, 2, 28, 12, 30, 0, 1), ""),  # noqa: DTZ001
+    ("TIMESTAMP", "'2026-02-28 12:30:00.000001'", US, datetime(2026, 2, 28, 12, 30, 0, 1), ""),
     ("TIMESTAMP", "'-infinity'", US, None, FAR),
-    ("TIMESTAMP_S", "'2026-02-28'", US, datetime(2026, 2, 28), ""),  # noqa: DTZ001
+    ("TIMESTAMP_S", "'2026-02-28'", US, datetime(2026, 2, 28), ""),
     (
         "TIMESTAMPTZ",
         "'2026-02-28 12:30:00+02'",

@@ -64,7 +64,7 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
     ("date", "'0001-01-01'", pl.Date, date(1, 1, 1), ""),
     ("date", "'infinity'", pl.Date, None, FAR),
     ("date", "'0044-03-15 BC'", pl.Date, None, FAR),
-    ("timestamp", "'2026-02-28 12:30:00.000001'", US, datetime(2026, 2, 28, 12, 30, 0, 1), ""),  # noqa: DTZ001
+    ("timestamp", "'2026-02-28 12:30:00.000001'", US, datetime(2026, 2, 28, 12, 30, 0, 1), ""),
     ("timestamp", "'-infinity'", US, None, FAR),
     ("timestamptz", "'2026-02-28 12:30:00+02'", UTC_US, datetime(2026, 2, 28, 10, 30, tzinfo=UTC), ""),
     ("timestamptz", "'infinity'", UTC_US, None, FAR),

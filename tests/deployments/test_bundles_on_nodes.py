@@ -18,7 +18,7 @@ import pytest
 from engine.errors import EngineError
 from engine.service.deployments.places import DeploymentPlaces
 
-from ..bundles.made import make_keys  # noqa: TID252 - keys are made in one way for all tests
+from ..bundles.made import make_keys
 from .on_node import Deployed, deploy, list_leaks, listen_to_posts
 
 NODE = """

@@ -17,7 +17,7 @@ from engine.service.deployments.directory_target import conclude_directory
 from engine.spec import load
 from engine.store.node import Node, OperationState
 
-from ..service.served import is_alive, list_descendants, wait_until  # noqa: TID252 - one way for all tests
+from ..service.served import is_alive, list_descendants, wait_until
 from .deployed import HOOK, check_infrastructure, make_bundle, make_project, write_spec
 
 PROGRAM = Path(__file__).with_name("crashing_deploy.py")

@@ -24,7 +24,7 @@ from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node, OperationState, RevisionState
 from engine.store.schema import REVISION, prepare_schema
 
-from ..service.served import wait_until  # noqa: TID252 - one way to wait for all tests
+from ..service.served import wait_until
 from .deployed import HEALTH, check_infrastructure, make_bundle, make_project, write_spec
 
 
@@ -70,9 +70,9 @@ def test_without_a_healthy_revision_triggers_start_nothing_any_more(tmp_path: Pa
     assert "there is no healthy revision to go back to" in done.reason
     active = project.on("production")
     assert [one.active for one in active.spec.scenarios.values()] == [False]
-    assert project.status("production")[0].deployment.state == "ERROR"  # type: ignore[union-attr]
+    assert project.status("production")[0].deployment.state == "ERROR"
     assert project.deploy("production", "v3", now=True).state is OperationState.HEALTHY
-    assert project.status("production")[0].deployment.state == "HEALTHY"  # type: ignore[union-attr]
+    assert project.status("production")[0].deployment.state == "HEALTHY"
 
 
 def test_a_rollback_takes_the_revision_before_and_does_not_come_back(tmp_path: Path) -> None:
@@ -169,9 +169,7 @@ def test_a_deployment_can_be_switched_off_and_deleted(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     project.deploy("production", "v3", now=True)
     disable_deployment(project.spec, "production", environ=os.environ)
-    assert project.status("production")[0].deployment.told[-1] == (  # type: ignore[union-attr]
-        "it is switched off: triggers start nothing"
-    )
+    assert project.status("production")[0].deployment.told[-1] == ("it is switched off: triggers start nothing")
     check_infrastructure(tmp_path / "automation")
     asked = run_engine(tmp_path, "deployments", "spec.yaml", "delete", "production")
     assert (asked.returncode, "use --yes" in asked.stderr) == (2, True)

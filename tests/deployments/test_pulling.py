@@ -144,7 +144,7 @@ def test_what_changes_there_is_followed_and_nothing_else(folder: Path) -> None:
     project = engine.load(folder / "spec.yaml")
     project.pull("production")
     # the data of a day change there, and checks are applied again: what is deployed reads the first folder
-    there = Path(engine.load(folder / "spec.yaml").on("production").spec.connections["local"].root)  # type: ignore[union-attr]
+    there = Path(engine.load(folder / "spec.yaml").on("production").spec.connections["local"].root)
     kept = (there / "2026-03-02.csv").read_text()
     try:
         write_days(there, 2, shift=0.9)

@@ -180,7 +180,7 @@ def test_what_is_no_table_is_refused_with_what_is_one(data: Any):
 
 def test_roles_with_their_remarks_are_not_roles():
     with pytest.raises(TypeError, match="roles returns the mapping as its first part"):
-        domain_classifier(FRAME, FRAME, roles(FRAME))  # type: ignore[arg-type]
+        domain_classifier(FRAME, FRAME, roles(FRAME))
 
 
 def test_the_public_names_are_listed():

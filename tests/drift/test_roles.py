@@ -24,7 +24,7 @@ FRAME = pl.LazyFrame(
         "city": [f"city {i % 5}" for i in range(N)],
         "token": [f"token {i}" for i in range(N)],
         "day": [date(2017, 1, 1)] * N,
-        "when": [datetime(2017, 1, 1)] * N,  # noqa: DTZ001  naive datetimes are what most tables hold
+        "when": [datetime(2017, 1, 1)] * N,
         "hour": [time(1)] * N,
         "took": pl.Series([90] * N).cast(pl.Duration("ms")),
         "tags": [["a"]] * N,

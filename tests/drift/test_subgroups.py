@@ -71,7 +71,7 @@ def test_compiled_counts_are_those_of_numpy():
     bins = rng.integers(0, 3, (40_000, 60)).astype(np.uint8)
     groups, starts = rng.integers(0, 4, len(bins)), np.arange(60) * 3
     counts = np.zeros((4, 180), np.int64)
-    count_joint(bins, starts, groups, counts)  # type: ignore[arg-type]  # numpy's type of integers is int64 here
+    count_joint(bins, starts, groups, counts)
     for column in (0, 59):
         for group in range(4):
             expected = np.bincount(bins[groups == group, column], minlength=3)

@@ -99,7 +99,7 @@ def test_data_of_an_export_is_copied_and_read_from_there(tmp_path: Path) -> None
     assert copied == ["data/authorization_test/test.csv.gz", "data/purchases_eval/out-s0.csv.gz"]
     assert (tmp_path / "out" / copied[0]).read_bytes() == b"new"
     project = load(tmp_path / "out" / "spec.yaml", environ={})
-    assert project.resources.evaluation_stores["the_MES"].reference.dataset == "authorization_test"  # type: ignore[union-attr] # of kind dataset
+    assert project.resources.evaluation_stores["the_MES"].reference.dataset == "authorization_test"
 
 
 def test_strict_fails_if_something_is_left_out_and_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def _as_link(info: zipfile.ZipInfo) -> None:
         ("link.json", _as_link, "a link"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # zipfile's, of the file that this test writes
 def test_hostile_archives_are_refused(
     name: str, change: Callable[[zipfile.ZipInfo], None] | None, why: str, tmp_path: Path
 ) -> None:

@@ -120,7 +120,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.taken: list[Envelope] = []
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         self.taken.append(envelope)
         return "250 taken"
 

@@ -95,7 +95,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = link_packages(folder / "packages")
     for name in ("python", "python3"):
         (folder / name).write_text(
-            f'#!/bin/sh\n{sys._base_executable} "$@" || exit\n[ "$1 $2" = "-m venv" ] || exit 0\n'  # type: ignore[attr-defined]
+            f'#!/bin/sh\n{sys._base_executable} "$@" || exit\n[ "$1 $2" = "-m venv" ] || exit 0\n'
             f'for found in "$3"/lib/python*/site-packages; do echo {packages} >"$found/tests.pth"; done\n',
             encoding="utf-8",
         )

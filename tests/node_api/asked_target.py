@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from ..server.asked_node import AskedNode  # noqa: TID252 - one way to start a node for all tests
+from ..server.asked_node import AskedNode
 from .node_server import describe_update, make_archive, wait_for
 
 JSON = {"content-type": "application/json"}

@@ -14,8 +14,8 @@ import httpx2
 from engine.spec import load
 from engine.store.node import Node
 
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
-from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
+from ..deployments.deployed import make_bundle
+from ..service.served import Served
 
 SPEC = """
 version: 1

@@ -23,7 +23,7 @@ from engine.spec import load
 from engine.spec.node_file import load_node
 from engine.store.node import Node
 
-from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make bundles for all tests
+from ..deployments.deployed import make_bundle, write_spec
 
 PATIENCE = 300.0
 

@@ -20,10 +20,10 @@ from engine.server.tokens import NodeTokens
 from engine.service.served_node import ServedNode
 from engine.store.node import Node
 
-from ..server.asked_node import write_node  # noqa: TID252 - one way to start a node for all tests
-from ..server.small_server import SmallServer  # noqa: TID252 - one server in small for all tests
-from ..server.small_server import write_spec as write_small_spec  # noqa: TID252
-from ..service.served import wait_until  # noqa: TID252 - one way to wait for a server
+from ..server.asked_node import write_node
+from ..server.small_server import SmallServer
+from ..server.small_server import write_spec as write_small_spec
+from ..service.served import wait_until
 from .asked_target import ENDPOINTS, JSON, LISTED, Target
 from .node_server import describe_update
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ..deployments.deployed import check_infrastructure  # noqa: TID252 - what must hold of any infrastructure
+from ..deployments.deployed import check_infrastructure
 from .node_server import (
     NodeServer,
     describe_update,

@@ -21,9 +21,9 @@ import pytest
 
 from engine.spec import load
 
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
-from ..server.asked_node import AskedNode  # noqa: TID252 - one way to start a node for all tests
-from ..service.served import list_descendants  # noqa: TID252 - one way to look at processes
+from ..deployments.deployed import make_bundle
+from ..server.asked_node import AskedNode
+from ..service.served import list_descendants
 from .node_server import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

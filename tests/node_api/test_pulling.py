@@ -16,7 +16,7 @@ import pytest
 import engine
 from engine.store.node import Node
 
-from ..deployments.evaluated import (  # noqa: TID252 - one project that evaluates for all tests of pulling
+from ..deployments.evaluated import (
     call,
     dump,
     list_rows,
@@ -24,7 +24,7 @@ from ..deployments.evaluated import (  # noqa: TID252 - one project that evaluat
     write_days,
     write_project,
 )
-from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
+from ..service.served import Served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # on a busy machine, a process takes ten seconds to start
 

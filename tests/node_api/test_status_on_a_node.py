@@ -11,7 +11,7 @@ import pytest
 
 from engine.spec import load
 
-from ..deployments.deployed import make_bundle  # noqa: TID252 - one way to make bundles for all tests
+from ..deployments.deployed import make_bundle
 from .design import SPEC, Design, design_tiny
 from .node_server import wait_for
 

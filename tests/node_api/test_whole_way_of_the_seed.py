@@ -14,9 +14,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from engine.store import Store
 
-from ..databases.card_fraud_tables import load_tables, make_tables, write_project_text  # noqa: TID252 - one project
-from ..databases.postgres_server import Database  # noqa: TID252 - one server of databases for all tests
-from ..notifications.conftest import free_port  # noqa: TID252 - one way to find a port
+from ..databases.card_fraud_tables import load_tables, make_tables, write_project_text
+from ..databases.postgres_server import Database
+from ..notifications.conftest import free_port
 from .design import Design
 from .node_server import wait_for
 
@@ -43,7 +43,7 @@ class Inbox:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         mail = message_from_bytes(envelope.content or b"", policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)

@@ -23,9 +23,6 @@ from engine.spec.resources.channels import AppriseChannel
 from engine.spec.urls.apprise_url import load_service
 from engine.store import Attachment, OutboxMessage
 
-# apprise loads all its services at the first use.
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-
 MESSAGE = OutboxMessage(
     id="20261123-013800-123456-7f3a9c1b",
     run=None,

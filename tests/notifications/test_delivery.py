@@ -223,7 +223,6 @@ def test_an_absent_secret_uses_otherwise_and_without_one_says_so(office, tmp_pat
     assert (mail["From"], mail["To"]) == ("dss@example.com", "a@example.com")
 
 
-@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, at its first use
 def test_a_webhook_is_told_the_runs_outcome(office, webhook):
     office.environ["HOOK_URL"] = f"json://127.0.0.1:{webhook.port}/alerts"
     office.queue("hook", outcome=Outcome.WARNING)
@@ -395,7 +394,6 @@ def test_a_refused_login_waits_for_its_repair(office, servers):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_only_the_services_and_targets_that_failed_are_tried_again(office, webhook):
     refused = {"two"}
     webhook.judge = lambda post: 503 if post.get("topic") in refused else 200
@@ -416,7 +414,6 @@ def test_only_the_services_and_targets_that_failed_are_tried_again(office, webho
     assert state is MessageState.PENDING
 
 
-@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_what_a_service_leaves_out_is_told_with_the_delivery_and_kept(office, webhook):
     office.environ["HOOK_URL"] = f"ntfy://127.0.0.1:{webhook.port}/alerts/Zq7!{'/no!' * 200}"
     sent = office.store.outbox.find(office.queue("hook"))
@@ -431,7 +428,6 @@ def test_what_a_service_leaves_out_is_told_with_the_delivery_and_kept(office, we
     assert office.deliver() == []
 
 
-@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_what_one_service_left_out_is_told_although_another_one_failed(office, webhook):
     office.environ["HOOK_URL"] = f"ntfy://127.0.0.1:{webhook.port}/alerts/a!b json://127.0.0.1:1/down"
     office.queue("hook")
@@ -441,7 +437,6 @@ def test_what_one_service_left_out_is_told_although_another_one_failed(office, w
     assert "is invalid and will be ignored" in reason
 
 
-@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_a_service_that_refuses_the_message_is_asked_once_and_one_that_is_not_found_three_times(office, webhook):
     office.environ["HOOK_URL"] = f"json://127.0.0.1:{webhook.port}/x?optional=yes&retry=2"
     office.queue("hook")

@@ -23,8 +23,6 @@ from engine.spec.resources.channels import AppriseChannel
 from engine.spec.urls.apprise_url import load_service
 from engine.store import OutboxMessage
 
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-
 SLACK = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 TEAMS = (
     "https://prod-21.westeurope.logic.azure.com:443/workflows/643e69f83c8944e5be8c7c6bdcd67c83/triggers/manual/paths/"

@@ -70,7 +70,7 @@ def server() -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_GET = do_POST  # noqa: N815  (Python's name)
+        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -136,7 +136,7 @@ def run_answering(status: int, body: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-        do_PUT = do_DELETE = do_GET  # noqa: N815 - as the library names them
+        do_PUT = do_DELETE = do_GET
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -200,7 +200,7 @@ class WebPage(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(page if self.command == "GET" else b"")
 
-    do_HEAD = do_GET  # noqa: N815 - the name is that of the library
+    do_HEAD = do_GET
 
     def log_message(self, *_: Any) -> None: ...
 

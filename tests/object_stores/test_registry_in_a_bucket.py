@@ -17,9 +17,9 @@ from engine.errors import BundleError, UsageError
 from engine.spec import load
 from engine.store.node import Node
 
-from ..bundles.made import make_archive, make_keys  # noqa: TID252 - one way to make bundles for all tests
-from ..deployments.deployed import HOOK, check_infrastructure, make_bundle, make_project, write_spec  # noqa: TID252
-from ..service.served import Served  # noqa: TID252 - one way to serve for all tests
+from ..bundles.made import make_archive, make_keys
+from ..deployments.deployed import HOOK, check_infrastructure, make_bundle, make_project, write_spec
+from ..service.served import Served
 from .faulty_front import Rule, run_front
 from .store_server import StoreServer, needs_server
 

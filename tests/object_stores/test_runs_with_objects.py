@@ -16,7 +16,7 @@ from engine.scenarios.session import CallResult, run_scenarios
 from engine.spec import load
 from engine.store import FireState, Store
 
-from ..service.served import Served, list_open, read_state, wait_until, write_project  # noqa: TID252 - one way to serve
+from ..service.served import Served, list_open, read_state, wait_until, write_project
 from .faulty_front import Rule, run_front
 from .store_server import StoreServer, needs_server
 

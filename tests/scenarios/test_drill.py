@@ -83,7 +83,7 @@ def by_check(drilled: DrillResult) -> dict[str, DrilledCheck]:
 
 
 def outcomes(check: DrilledCheck) -> tuple[CheckOutcome | None, CheckOutcome | None]:
-    return tuple(one and one.outcome for one in (check.before, check.after))  # type: ignore[return-value]
+    return tuple(one and one.outcome for one in (check.before, check.after))
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_predictions_performance_and_metrics_of_ones_own_see_the_disturbed_rows(
     before, after = found["mean of mine"].before, found["mean of mine"].after
     assert before
     assert after
-    assert after.value == pytest.approx(before.value + 2 * 10, abs=1)  # type: ignore[operator]  # the deviation is 10
+    assert after.value == pytest.approx(before.value + 2 * 10, abs=1)
     shuffled = by_check(engine.load(model).drill("store", "shuffle age", "shuffle score"))
     assert shuffled["auc holds"].fires
     assert not shuffled["predictions moved"].fires
@@ -304,7 +304,7 @@ def test_a_query_is_disturbed_and_its_inputs_are_not(plain: Path, spec: Write) -
     old = pl.read_parquet(plain.with_name("now.parquet")).filter(pl.col("age") > 40)["age"]
     assert drilled.disturbances[0][1] == f"age: shifted by -100 in {len(old)} of {len(old)} rows"
     after = drilled.after[0].steps[0].metrics
-    assert after["max.age"] == pytest.approx(old.max() - 100)  # type: ignore[operator]
+    assert after["max.age"] == pytest.approx(old.max() - 100)
     assert after["row_count"] == len(old)
 
 
@@ -366,7 +366,7 @@ def test_checks_that_compare_with_the_previous_evaluation_compare_both_with_the_
     assert before
     assert after
     assert found["mean holds"].fires
-    assert after.value == pytest.approx(before.value + 20, abs=1)  # type: ignore[operator]
+    assert after.value == pytest.approx(before.value + 20, abs=1)
     sizes = found["same size"]
     assert [one and one.value for one in (sizes.before, sizes.after)] == [500, 400]
 

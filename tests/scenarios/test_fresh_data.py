@@ -25,7 +25,7 @@ RunAt = Callable[..., CallResult]
 
 def at(*moment: int) -> datetime:
     """A time without a zone, as files have it: it is UTC."""
-    return datetime(*moment)  # noqa: DTZ001
+    return datetime(*moment)
 
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)

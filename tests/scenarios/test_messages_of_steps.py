@@ -29,13 +29,13 @@ class Inbox:
         self.mails: list[Message] = []
         self.refusal = ""
 
-    async def handle_RCPT(  # noqa: N802 - its name
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         envelope.rcpt_tos.append(address)
         return self.refusal or "250 ok"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - its name
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
         self.mails.append(message_from_bytes(envelope.content))
         return "250 taken"
@@ -262,7 +262,7 @@ def test_a_step_that_is_tried_again_does_not_send_twice(
         time.sleep(4 if not inbox.mails else 0)
         return await taken(server, session, envelope)
 
-    inbox.handle_DATA = slow  # type: ignore[method-assign]
+    inbox.handle_DATA = slow
     (result,) = run().runs
     with Store.open(tmp_path / ".engine" / "test") as store:
         ids = {letter["Message-ID"] for letter in inbox.mails}

@@ -1,7 +1,6 @@
 """Steps that write a dataset into a file, and steps that remove the files of one."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -280,7 +279,7 @@ def test_nothing_is_removed_through_a_symbolic_link(
     elif what == "folder":
         (parts / "link").symlink_to(outside)
     else:
-        os.rename(parts, outside / "parts")  # noqa: PTH104
+        parts.rename(outside / "parts")
         parts.symlink_to(outside / "parts")
     (result,) = run("parts").runs
     assert result.outcome is Outcome.FAILED

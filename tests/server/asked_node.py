@@ -10,7 +10,7 @@ import httpx2
 from engine.server.callers import Role
 from engine.store.node import Node
 
-from ..service.served import Served  # noqa: TID252 - one way to start a server
+from ..service.served import Served
 
 NODE = "version: 1\nnode: factory\nfolder: data\nlisten: 127.0.0.1:0\n"
 

@@ -15,8 +15,8 @@ import engine
 from engine.spec import load
 from engine.store.node import OperationState
 
-from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make deployments for all tests
-from ..service.served import list_descendants, wait_until  # noqa: TID252 - one way to start a server
+from ..deployments.deployed import make_bundle, write_spec
+from ..service.served import list_descendants, wait_until
 from .asked_node import NODE, AskedNode, make_token, run_engine, write_node
 from .certificates import make_certificate
 

@@ -67,4 +67,4 @@ def watch() -> Iterator[Callable[..., Watching]]:
 
 def data(path: Path, **keys: object) -> WatchedSource:
     """Return a source of data that settles fast."""
-    return WatchedSource("data", path, "dataset d", **{"settle": 0.2, **keys})  # type: ignore[arg-type]
+    return WatchedSource("data", path, "dataset d", **{"settle": 0.2, **keys})

@@ -18,7 +18,7 @@ from engine.spec import load
 from engine.spec.secrets import Secrets
 from engine.store import FireState
 
-from ..databases.postgres_server import PASSWORD, Database  # noqa: TID252 - tests are not an installed package
+from ..databases.postgres_server import PASSWORD, Database
 from .served import Served, list_open, read_state, wait_until, write_project
 from .test_serve_data import wait_until_seen
 

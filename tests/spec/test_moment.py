@@ -31,7 +31,7 @@ def step_back(day: date, holds: object) -> date:
     return day
 
 
-@given(st.datetimes(datetime(3, 1, 1), datetime(9998, 1, 1)))  # noqa: DTZ001  hypothesis wants them so
+@given(st.datetimes(datetime(3, 1, 1), datetime(9998, 1, 1)))
 def test_the_dates_are_those_that_counting_back_day_by_day_finds(moment: datetime) -> None:
     day, found = moment.date(), list_moment_values(moment.replace(tzinfo=UTC))
     month = step_back(day, lambda one: one.day == 1)
@@ -81,7 +81,7 @@ def test_a_date_stands_for_its_first_instant(tmp_path: Path) -> None:
 
 def test_without_as_of_it_is_now(tmp_path: Path) -> None:
     before = datetime.now(UTC).date()
-    assert before <= read_names(tmp_path, "UTC", None)["as_of"] <= datetime.now(UTC).date()  # type: ignore[operator]
+    assert before <= read_names(tmp_path, "UTC", None)["as_of"] <= datetime.now(UTC).date()
 
 
 def test_variables_are_made_of_the_moment_and_of_each_other(tmp_path: Path) -> None:

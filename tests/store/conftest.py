@@ -97,6 +97,6 @@ def make_evaluation(clock: Clock) -> Callable[..., Evaluation]:
                 "roc_auc": MetricValue(None, reason="no labels"),
             },
         }
-        return Evaluation(**values | other)  # type: ignore[arg-type]
+        return Evaluation(**values | other)
 
     return make

@@ -20,7 +20,7 @@ MINUTE = timedelta(minutes=1)
 
 def message(name: str, run: str = "run", **other: object) -> OutboxMessage:
     plain = OutboxMessage(name, run, "Data drift warning", "ops_mail", ("a@example.com",), "Subject “ü”", "Text", NOON)
-    return replace(plain, **other)  # type: ignore[arg-type]
+    return replace(plain, **other)
 
 
 def queue(store: Store, *messages: OutboxMessage) -> None:
@@ -222,6 +222,4 @@ def test_deliveries_in_any_order(location: StateLocation) -> None:
     clock = Clock()
     with Store.open(location, now=clock) as one, Store.open(location, now=clock) as other:
         machine = type("OnOneStore", (Deliveries,), {"senders": (one, other), "clock": clock})
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            machine, settings=settings(max_examples=25, stateful_step_count=20)
-        )
+        run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=20))

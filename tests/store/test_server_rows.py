@@ -66,7 +66,7 @@ def test_what_is_read_is_what_was_written(store: Store, make_evaluation: MakeEva
     store.evaluations.add(written)
     (found,) = store.evaluations.history("the_MES")
     assert found.metrics == values
-    assert json.dumps(found.facts) == json.dumps({**facts, "a": {**facts["a"], "half": "\\udc80"}})  # type: ignore[dict-item]
+    assert json.dumps(found.facts) == json.dumps({**facts, "a": {**facts["a"], "half": "\\udc80"}})
     assert list(found.labels) == ["z", "a"]
     assert found.name == "a\\x00b'\"\\%s%(x)s \N{SNOWMAN} \\udc80"
     assert (found.created, found.created.tzinfo) == (written.created, UTC)

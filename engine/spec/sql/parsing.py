@@ -65,12 +65,13 @@ class _BoundedReadings:
     """
 
     tokens_read_again = 0
+    _index: int
 
     def _retreat(self, index: int) -> None:
-        self.tokens_read_again += max(0, self._index - index)  # type: ignore[attr-defined]
+        self.tokens_read_again += max(0, self._index - index)
         if self.tokens_read_again > MAX_TOKENS_READ_AGAIN:
             raise TooManyReadings
-        super()._retreat(index)  # type: ignore[misc]
+        super()._retreat(index)  # type: ignore[misc]  # that of the parser
 
 
 @cache
