@@ -130,6 +130,7 @@ def test_a_comparison_without_the_kept_files_says_what_to_do(shop_copy: engine.P
 def test_a_replay_counts_what_the_stored_results_say(shop: engine.Project) -> None:
     replayed = {row["check"]: row for row in shop.store("mes").replay().iter_rows(named=True)}
     stored = shop.store("mes").evaluations()
+    assert set(replayed) == {"columns", "north as before", "mine", "lazy"}
     for check, row in replayed.items():
         outcomes = stored[f"checks.{check}"].to_list()
         assert row["evaluations"] == len(outcomes) == sum(row[part] for part in COUNTS)

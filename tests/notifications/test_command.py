@@ -56,7 +56,8 @@ def test_the_program_gets_the_message_as_json_and_its_arguments_as_they_are(tmp_
 
 
 def test_a_program_that_reads_nothing_is_no_trouble(tmp_path: Path) -> None:
-    send(tmp_path, "true")
+    send(tmp_path, write_program(tmp_path, "exec 0<&-; touch began"))
+    assert (tmp_path / "began").exists()
 
 
 def test_another_exit_code_is_told_with_the_end_of_what_it_said(tmp_path: Path) -> None:

@@ -528,7 +528,7 @@ def unchanged(folder: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("unchanged")
 def test_a_plan_changes_nothing(folder: Path) -> None:
-    planned(folder, oldest=30)
+    assert planned(folder, oldest=30).exit_code is ExitCode.OK
 
 
 @pytest.mark.usefixtures("unchanged")

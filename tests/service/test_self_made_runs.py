@@ -61,6 +61,7 @@ def test_a_file_that_changes_between_runs_too_is_changed_by_another_program() ->
     for turn in range(50):
         ended, clock.now = clock.now, clock.now + 3.0
         run(runs, clock, [change(ended + (1.0 if turn % 5 == 4 else 0.0))], [change(clock.now + 2.0)])
+        assert (runs.pause_seconds() > 0) == (turn % 5 in (1, 2, 3))
 
 
 def test_another_file_that_has_changed_too_is_a_reason_of_its_own() -> None:
@@ -69,3 +70,4 @@ def test_another_file_that_has_changed_too_is_a_reason_of_its_own() -> None:
     for _ in range(20):
         ended, clock.now = clock.now, clock.now + 1.0
         run(runs, clock, [change(ended), change(ended + 0.5, "spec.yaml")], [change(clock.now + 2.0)])
+        assert runs.pause_seconds() == 0
