@@ -3,7 +3,6 @@
 import http.server
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from ..ports import find_free_port
 
 ENGINE = Path(sys.executable).with_name("engine")
 Engine = Callable[..., subprocess.CompletedProcess[str]]
@@ -32,9 +33,7 @@ scenarios:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]  # nobody listens there when it is closed
-    (tmp_path / "p.yaml").write_text(SPEC.format(port=port))
+    (tmp_path / "p.yaml").write_text(SPEC.format(port=find_free_port()))
     (tmp_path / "mine.py").write_text("def warn():\n    return 'WARNING'\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,8 @@ import pytest
 
 from tests.databases.postgres_server import PASSWORD, Database
 
+from ..waiting import wait_for
+
 pytestmark = pytest.mark.slow
 SPEC = """
 version: 1
@@ -98,9 +100,7 @@ def test_a_killed_run_is_told_by_the_next_and_another_folder_is_refused(database
     command = [sys.executable, "-m", "engine", "run", "spec.yaml", "long"]
     running = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     other = write_project(tmp_path / "other", ON_SERVER)
-    until = time.monotonic() + 30
-    while not list(folder.glob(".engine/shop/runs/*")) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(lambda: list(folder.glob(".engine/shop/runs/*")), "the run")
     time.sleep(0.5)
     assert "RUNNING" in run_engine(other, "show", "spec.yaml", "--runs", database=database)
     running.send_signal(signal.SIGKILL)

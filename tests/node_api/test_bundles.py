@@ -12,7 +12,8 @@ import pytest
 from engine.server.node_api import bundles
 from engine.service.deployments import node_folder
 
-from .node_server import NodeServer, make_archive, serve_node, wait_for
+from ..waiting import wait_for
+from .node_server import NodeServer, make_archive, serve_node
 
 
 def list_files(served: NodeServer) -> list[str]:

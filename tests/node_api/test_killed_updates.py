@@ -12,8 +12,9 @@ from engine.spec.revision_file import find_node_path
 from engine.store.node import Node, OperationRow, OperationState
 
 from ..deployments.deployed import check_infrastructure
+from ..waiting import wait_for
 from .design import Design, design_tiny
-from .node_server import find_processes, wait_for
+from .node_server import find_processes
 
 pytestmark = pytest.mark.slow
 

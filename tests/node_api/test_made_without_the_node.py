@@ -14,7 +14,7 @@ from engine.store.node import Node, OperationState
 
 from ..deployments.deployed import make_bundle, write_spec
 from ..service.served import Served, wait_until
-from .node_server import wait_for
+from ..waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

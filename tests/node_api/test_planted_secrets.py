@@ -22,9 +22,9 @@ import pytest
 from engine.spec import load
 
 from ..deployments.deployed import make_bundle
+from ..processes import list_descendants
 from ..server.asked_node import AskedNode
-from ..service.served import list_descendants
-from .node_server import wait_for
+from ..waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -8,7 +8,6 @@ import io
 import ipaddress
 import json
 import logging
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -26,13 +25,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from engine.store import Store
+
+from ..ports import find_free_port
+from .office import Clock, Office
+
 USER, PASSWORD = "monitor@example.com", "p@ss/w:rd?#é%"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -181,7 +179,7 @@ class Servers:
     def start(
         self, *, tls: str = "none", login: bool = False, port: int | None = None, host: str = "127.0.0.1"
     ) -> Inbox:
-        inbox = Inbox(port or free_port())
+        inbox = Inbox(port or find_free_port())
         settings: dict[str, Any] = {}
         if tls == "implicit":
             settings = {"ssl_context": self._certificates.context}
@@ -326,3 +324,10 @@ def spec_file(tmp_path: Path) -> Path:
     path = tmp_path / "card_fraud.yaml"
     path.write_text(SPEC, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def office(spec_file: Path, tmp_path: Path) -> Iterator[Office]:
+    clock = Clock()
+    with Store.open(tmp_path / ".engine", now=clock) as store:
+        yield Office(spec_file, store, clock)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,9 @@ from engine.notifications.envelope import Envelope
 from engine.outcome import Outcome
 from engine.spec.resources.channels import CommandChannel
 from engine.store import Attachment, OutboxMessage
+
+from ..processes import is_alive
+from ..waiting import wait_for
 
 HOSTILE = '"; touch owned; $(touch owned) `touch owned` ${x} --flag\n-rf /'
 MESSAGE = OutboxMessage(
@@ -89,18 +91,7 @@ def test_a_program_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path,
         send(tmp_path, program, **limits)
     assert time.monotonic() - began < 10
     child = int((tmp_path / "child").read_text())
-    until = time.monotonic() + 5
-    while time.monotonic() < until and is_running(child):
-        time.sleep(0.02)
-    assert not is_running(child)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    except (OSError, ProcessLookupError):
-        return False
+    wait_for(lambda: not is_alive(child), "the end of the child", 5)
 
 
 def test_the_id_is_the_same_at_every_try(tmp_path: Path) -> None:

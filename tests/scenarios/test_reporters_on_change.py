@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +22,8 @@ from engine.scenarios import session
 from engine.scenarios.result import RunResult
 from engine.spec import Secrets, load
 from engine.store import MessageState, Store
+
+from ..waiting import wait_for
 
 ENGINE = Path(sys.executable).with_name("engine")
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)
@@ -167,20 +168,13 @@ def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path)
     assert plan()["rarely to rows"] == f"depends: outcome == 'FAILED', at most once in 4 h 0 min; {seen}"
 
 
-def wait_for(path: Path) -> None:
-    until = time.monotonic() + 60
-    while not path.exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    assert path.exists()
-
-
 @pytest.mark.slow
 def test_a_killed_run_is_a_change_and_the_next_good_one_a_recovery(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "outcome").write_text("SUCCESS")
     subprocess.run([ENGINE, "run", "project.yaml"], cwd=tmp_path, check=True, capture_output=True)
     (tmp_path / "outcome").write_text("wait")
     process = subprocess.Popen([ENGINE, "run", "project.yaml"], cwd=tmp_path, stdout=subprocess.DEVNULL)
-    wait_for(tmp_path / "waiting")
+    wait_for((tmp_path / "waiting").exists, "the step")
     process.kill()
     process.wait()
     (tmp_path / "outcome").write_text("SUCCESS")
@@ -237,9 +231,7 @@ def test_a_sender_that_is_killed_while_a_webhook_is_silent_repeats_the_message_w
     module(MODULE)
     (tmp_path / "outcome").write_text("FAILED")
     process = subprocess.Popen([ENGINE, "run", path.name], cwd=tmp_path, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while not got and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_for(lambda: got, "the request")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     answer.set()

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,8 @@ from engine.scenarios.process import Conversation, RunProcess, run_in_process
 from engine.scenarios.requests import LoadRequest, RunRequest
 from engine.scenarios.run_reasons import ChangedPart
 from engine.store import Store, generate_id
+
+from ..waiting import wait_for
 
 MODULE = """
     import os, pathlib, signal
@@ -165,7 +166,4 @@ def test_a_process_that_nobody_needs_ends_with_the_one_that_started_it(tmp_path:
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     supervisor = Path("/proc", done.stdout.strip())
-    until = time.monotonic() + 30
-    while supervisor.exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for(lambda: not supervisor.exists(), "the end of the supervisor", 30)

@@ -15,6 +15,8 @@ from engine.outcome import Outcome
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
+from ..processes import is_alive
+
 Run = Callable[..., CallResult]
 ENGINE = Path(sys.executable).with_name("engine")
 
@@ -89,13 +91,6 @@ def given(spec: Callable[[str], Path], module: Callable[[str], None]) -> Callabl
         return spec(SPEC % (timeout, function))
 
     return given
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def survivors(folder: Path) -> list[int]:

@@ -16,6 +16,9 @@ from engine.scenarios.result import StepResult
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
+from ..processes import is_alive
+from ..waiting import wait_for
+
 Run = Callable[..., CallResult]
 ENGINE = Path(sys.executable).with_name("engine")
 
@@ -115,13 +118,6 @@ def step(spec: Callable[[str], Path], module: Callable[[str], None], run: Run) -
     return step
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def survivors(folder: Path) -> list[int]:
     """Return the processes of the step that are still alive."""
     noted = folder / "pids"
@@ -185,16 +181,10 @@ def test_nothing_survives_the_kill_of_its_run_and_no_lock_is_held_on(
     """)
     with subprocess.Popen([ENGINE, "run", project.name], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         expected = 4 if function == "hold" else 1
-        deadline = time.monotonic() + 60
-        while len(survivors(tmp_path)) < expected:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: len(survivors(tmp_path)) >= expected, "the processes of the step")
         time.sleep(1)  # the kernel compiles
         process.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while survivors(tmp_path):
-        assert time.monotonic() < deadline, survivors(tmp_path)
-        time.sleep(0.05)
+    wait_for(lambda: not survivors(tmp_path), "the end of the processes of the step", 5)
     with Store.open(tmp_path / ".engine" / "test") as state, state.locks.hold("scenario all", wait=False):
         assert [run.scenario for run in state.runs.abort_dead()] == ["all"]
 

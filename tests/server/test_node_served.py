@@ -16,7 +16,8 @@ from engine.spec import load
 from engine.store.node import OperationState
 
 from ..deployments.deployed import make_bundle, write_spec
-from ..service.served import list_descendants, wait_until
+from ..processes import list_descendants
+from ..service.served import wait_until
 from .asked_node import NODE, AskedNode, make_token, run_engine, write_node
 from .certificates import make_certificate
 

@@ -6,13 +6,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import httpx2
 import pytest
+
+from ..waiting import wait_for
 
 T = TypeVar("T")
 
@@ -84,15 +85,6 @@ def client(project: Path) -> Iterator[httpx2.Client]:
         process.kill()
         process.wait()
     assert TOKEN.encode() not in b"".join(path.read_bytes() for path in project.rglob("*") if path.is_file())
-
-
-def wait_for(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come within {seconds} s")
 
 
 def wait_for_fire(client: httpx2.Client, path: str, state: str) -> dict[str, str]:

@@ -13,8 +13,7 @@ from engine.service.sources.watched_sources import WatchedSource
 from engine.service.watch.watch_loop import list_folders
 from engine.service.watch.watched_folders import WatchedFolders
 
-PATIENCE = 20.0
-"""Seconds that an event may take on a busy machine."""
+from ..waiting import PATIENCE
 
 
 class Watching:

@@ -14,7 +14,8 @@ import engine
 from engine.service.runs.ready_process import RETRY_SECONDS, UNUSED_SECONDS, ReadyProcess
 from engine.store import utc_now
 
-from .served import Served, describe_scenario, is_alive, list_descendants, read_state, wait_until, write_project
+from ..processes import is_alive, list_descendants
+from .served import Served, describe_scenario, read_state, wait_until, write_project
 
 pytestmark = pytest.mark.slow
 

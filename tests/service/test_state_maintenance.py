@@ -14,6 +14,8 @@ from engine.store import RunRecord, Store, generate_id
 from engine.store.retention.pruning import Pruned
 from engine.store.state.size import StateSize
 
+from ..waiting import wait_for
+
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 SPEC = "version: 1\nproject: p\ndatasets: {t: {path: t.csv}}\n"
 Told = list[tuple[str, str]]
@@ -98,10 +100,7 @@ def test_the_thread_does_it_with_a_connection_of_its_own_and_ends_when_asked(sto
     for days in (3, 2, 1):
         add_run(store, days)
     upkeep.start()
-    deadline = time.monotonic() + 60
-    while store.runs.count() > 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: store.runs.count() == 1, "the removal of the older runs")
     began = time.monotonic()
     upkeep.stop(30)
     assert time.monotonic() - began < 25

@@ -1,5 +1,6 @@
 """A store with a clock that the test sets, and records to put into it."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from engine.store import Store, generate_id
 from engine.store.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import Database as PostgresDatabase
 from tests.databases.postgres_server import PostgresServer
+
+from .retained_state import Moment, State
 
 
 @dataclass
@@ -100,3 +103,19 @@ def make_evaluation(clock: Clock) -> Callable[..., Evaluation]:
         return Evaluation(**values | other)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("empty") / "state"
+    Store.open(folder).close()
+    return folder
+
+
+@pytest.fixture
+def state(empty_state: Path, location: StateLocation) -> Iterator[State]:
+    if location.rows is None:
+        shutil.copytree(empty_state, location.folder)
+    clock = Moment()
+    with Store.open(location, now=clock) as store:
+        yield State(store, clock)

@@ -24,6 +24,8 @@ from engine.store.state.temporary_copy import can_write, copy_state, open_for_re
 from engine.store.tables import metadata
 from tests.databases.postgres_server import PASSWORD, Database, PostgresServer
 
+from ..waiting import wait_for
+
 SCHEMA = "engine_test"
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -227,10 +229,7 @@ def test_an_idle_state_has_one_connection(store: Store, database: Database, loca
         thread.join()
     name = str(location.rows.url).rpartition("/")[2] if location.rows else ""
     query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
-    until = time.monotonic() + 5
-    while (found := database.execute(query)) != "1" and time.monotonic() < until:
-        time.sleep(0.05)
-    assert found == "1"
+    wait_for(lambda: database.execute(query) == "1", "the end of the other connections", 5)
 
 
 KILLED = """

@@ -19,6 +19,8 @@ from engine.store import RunRecord, Store, generate_id
 from engine.store.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import NOBODY, PASSWORD, Database, PostgresServer
 
+from ..small_disks import mount_small_disk
+
 SCHEMA = "engine_trouble"
 RACE = f"""
 import os, sys
@@ -162,21 +164,12 @@ def test_a_server_that_crashes_in_the_middle_keeps_what_was_committed(
 def small_space(own_postgres: PostgresServer, open_folder: Path) -> Iterator[Database]:
     """Give a database whose new tables are on a disk of 6 MB."""
     disk = open_folder / "disk"
-    disk.mkdir()
-    options = f"size=6m,uid={NOBODY},gid={NOBODY},mode=700"
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a small tmpfs can't be mounted here: {error}")
-    try:
+    with mount_small_disk(disk, f"size=6m,uid={NOBODY},gid={NOBODY},mode=700"):
         made = own_postgres.create_database()
         made.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
         made.execute(f"ALTER DATABASE {made.name} SET default_tablespace = small")
         yield made
-    finally:
         own_postgres.stop()
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.slow
