@@ -1,9 +1,10 @@
-"""A mail server that keeps what it takes."""
+"""What is sent: a mail server that keeps it, and the folder of a channel of files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -38,6 +39,11 @@ def read_text(mail: EmailMessage) -> str:
     body = mail.get_body(("plain",))
     assert body is not None
     return str(body.get_content())
+
+
+def read_sent(folder: Path) -> str:
+    """Return the texts of all messages that a channel of files has written to a folder."""
+    return "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
 
 
 @contextmanager

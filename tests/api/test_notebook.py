@@ -338,7 +338,7 @@ def test_messages_wait_are_sent_again_and_dropped(shop_copy: engine.Project) -> 
         shop_copy.drop_messages("post")
 
 
-def test_a_state_that_is_no_database_is_told_and_not_replaced(shop_copy: engine.Project) -> None:
+def test_a_state_that_is_not_a_database_is_reported_and_not_replaced(shop_copy: engine.Project) -> None:
     path = shop_copy.spec.folder / ".engine" / "shop" / "state.db"
     for other in path.parent.glob("state.db-*"):
         other.unlink()

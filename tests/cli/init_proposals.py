@@ -1,8 +1,5 @@
 """Tables, and the specs that `engine init` proposes for them."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +13,6 @@ from engine.scenarios.result import RunResult, exit_code
 from engine.spec import ProjectSpec
 
 N = 300
-
-ENGINE = Path(sys.executable).with_name("engine")
 
 
 def write(folder: Path, data: Path, **options: Any) -> ProjectSpec:
@@ -50,10 +45,3 @@ def plain(n: int = N) -> pl.DataFrame:
     draw = np.random.default_rng(0)
     shop = draw.choice(["a", "b", "c"], n)
     return pl.DataFrame({"amount": draw.normal(50, 9, n), "items": draw.integers(0, 9, n), "shop": shop})
-
-
-def engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ENGINE, *arguments], cwd=folder, env={**os.environ, "NO_COLOR": "1"}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip

@@ -14,7 +14,8 @@ import typer
 from engine.cli.verbs import init
 from engine.errors import DataError
 
-from .init_proposals import N, engine, plain, proposed, ran, text, write
+from ..command_line import call_engine
+from .init_proposals import N, plain, proposed, ran, text, write
 
 
 def csv(folder: Path, name: str, content: str) -> Path:
@@ -101,14 +102,14 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_first_minutes(tmp_path: Path) -> None:
     """As a newcomer types it: the example, the command that it prints, then a spec for a file."""
-    told = engine(tmp_path, "init", "hello")
+    told = call_engine(tmp_path, "init", "hello")
     assert told.stdout == "hello/project.yaml\nNext: engine run hello/project.yaml\n"
-    hello = engine(tmp_path, "run", "hello/project.yaml")
+    hello = call_engine(tmp_path, "run", "hello/project.yaml")
     assert hello.returncode == 0, hello.stderr
     assert "WARNING  column drift: drift.delivery_days" in hello.stdout
-    told = engine(tmp_path, "init", "my orders", "--data", "hello/2025.csv", "--target", "voucher")
+    told = call_engine(tmp_path, "init", "my orders", "--data", "hello/2025.csv", "--target", "voucher")
     assert told.stdout.splitlines()[-1] == "Next: engine run 'my orders/project.yaml'"
-    assert engine(tmp_path, "validate", "my orders/project.yaml").stdout == "my orders/project.yaml: valid\n"
+    assert call_engine(tmp_path, "validate", "my orders/project.yaml").stdout == "my orders/project.yaml: valid\n"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_the_first_minutes(tmp_path: Path) -> None:
     [(["--target", "voucher"], 2), (["--data", "a.csv", "--prediction", "b"], 2), (["--data", "a.csv"], 3)],
 )
 def test_exit_codes_of_what_is_refused(arguments: list[str], code: int, tmp_path: Path) -> None:
-    told = engine(tmp_path, "init", "folder", *arguments)
+    told = call_engine(tmp_path, "init", "folder", *arguments)
     assert told.returncode == code, told.stderr
     assert "Traceback" not in told.stderr
     assert not (tmp_path / "folder").exists()
@@ -136,7 +137,7 @@ def test_exit_codes_of_what_is_refused(arguments: list[str], code: int, tmp_path
 def test_options_that_do_not_fit_are_refused(arguments: list[str], said: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n,day\n" + "".join(f"{i},2025-01-{i + 1:02}\n" for i in range(30)))
     (tmp_path / "b.csv").write_text("m,day\n" + "".join(f"{i},2025-01-{i + 1:02}\n" for i in range(30)))
-    told = engine(tmp_path, "init", "folder", *arguments)
+    told = call_engine(tmp_path, "init", "folder", *arguments)
     assert told.returncode == 2, told.stdout
     assert said in told.stderr
     assert not (tmp_path / "folder").exists()
@@ -161,21 +162,21 @@ def test_the_examples_run_from_a_wheel(tmp_path: Path) -> None:
         assert words in told.stdout
 
 
-def test_what_is_recognized_is_declared_for_later_files_and_told(tmp_path: Path) -> None:
+def test_what_is_recognized_is_declared_for_later_files_and_reported(tmp_path: Path) -> None:
     rows = "".join(f"{1000 + i:,}.50 EUR;{i % 28 + 1:02}.02.2025;{'NA' if i % 9 else i};caf\xe9\n" for i in range(99))
     (tmp_path / "a.csv").write_text("umsatz;datum;n;ort\n" + rows, encoding="cp1252")
-    told = engine(tmp_path, "init", "watch", "--data", "a.csv")
+    told = call_engine(tmp_path, "init", "watch", "--data", "a.csv")
     assert "column 'n' is read as integer: 'NA' means missing" in told.stdout
     spec = (tmp_path / "watch" / "project.yaml").read_text()
     assert 'csv: {separator: ";", thousands: ",", date_order: dmy, encoding: cp1252}' in spec
     assert "# column 'umsatz' is read as numbers with ',' between thousands and the sign 'EUR'" in spec
-    assert engine(tmp_path, "plan", "watch/project.yaml").returncode == 0
+    assert call_engine(tmp_path, "plan", "watch/project.yaml").returncode == 0
 
 
 def test_a_line_under_the_table_is_named_where_the_column_of_time_is_not_one(tmp_path: Path) -> None:
     rows = "".join(f"2025-01-{d:02} {h:02}:00:00,{h}\n" for d in range(1, 29) for h in range(24))
     (tmp_path / "sales.csv").write_text("when,amount\n" + rows + "TOTAL,9\n")
-    told = engine(tmp_path, "init", "watch", "--data", "sales.csv", "--time", "when")
+    told = call_engine(tmp_path, "init", "watch", "--data", "sales.csv", "--time", "when")
     assert told.returncode == 2
     assert "column 'when' is text, but 99.9 % of its values read as times" in told.stderr
     assert "line 674 of sales.csv holds 'TOTAL': correct 'TOTAL' or remove its line" in told.stderr

@@ -13,7 +13,8 @@ from engine.cli.verbs import init
 from engine.errors import UsageError
 from engine.spec.resources.models import ScoredModel, TrainModel
 
-from .init_proposals import engine, proposed, ran, text, write
+from ..command_line import call_engine
+from .init_proposals import proposed, ran, text, write
 
 
 def loans(n: int = 4000) -> pl.DataFrame:
@@ -82,7 +83,7 @@ def test_a_reference_of_its_own_may_have_more_columns(options: dict[str, str], t
     table.head(2500).write_csv(tmp_path / "before.csv")
     table.tail(1500).drop("only_there", "repaid").with_columns(new=pl.lit(1.5)).write_csv(tmp_path / "now.csv")
     project = write(tmp_path, tmp_path / "now.csv", reference=str(tmp_path / "before.csv"), **options)
-    told = engine(tmp_path, "run", "it is/project.yaml")
+    told = call_engine(tmp_path, "run", "it is/project.yaml")
     assert told.returncode == 0, told.stderr
     assert "warning" not in told.stderr
     assert "Watch  SUCCESS" in told.stdout

@@ -103,7 +103,7 @@ def test_columns_without_values_or_a_key_do_not_warn_of_the_data_that_were_looke
         (pl.DataFrame({"*": [1, 2]}), "for a pattern of columns"),
     ],
 )
-def test_a_table_of_which_nothing_can_be_said_is_refused(frame: pl.DataFrame, said: str, tmp_path: Path) -> None:
+def test_a_table_without_anything_to_watch_is_refused(frame: pl.DataFrame, said: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=said):
         proposed(tmp_path, frame)
     assert not (tmp_path / "it is").exists()
@@ -311,7 +311,7 @@ def test_a_column_that_does_not_fit_is_refused(columns: dict[str, str], said: st
     assert not (tmp_path / "it is").exists()
 
 
-def test_training_rows_are_no_evaluation(tmp_path: Path) -> None:
+def test_a_proposed_model_is_not_evaluated_on_its_training_rows(tmp_path: Path) -> None:
     """A forest that has learned noise by heart would seem perfect on the rows that it was trained on."""
     noise = plain(600).with_columns(pl.Series("y", np.random.default_rng(9).integers(0, 2, 600)))
     project = proposed(tmp_path, noise, target="y")

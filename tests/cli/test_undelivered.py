@@ -1,17 +1,15 @@
 """A mail server that is gone, then back: the alert arrives, once, and the exit code tells until it has."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from ..command_line import call_engine
 from ..mailboxes import run_mailbox
 from ..ports import find_free_port
 
-ENGINE = Path(sys.executable).with_name("engine")
 PASSWORD = "tr0ub4dor&3"
 SPEC = """
 version: 1
@@ -39,16 +37,7 @@ def test_a_mail_server_that_is_gone_gets_the_alert_when_it_is_back(tmp_path: Pat
     url = f"smtp://user:tr0ub4dor%263@127.0.0.1:{port}"
 
     def run(scenario: str) -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, "MAIL_URL": url}
-        return subprocess.run(
-            [ENGINE, "run", "p.yaml", scenario, "--format", "json"],
-            cwd=tmp_path,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return call_engine(tmp_path, "run", "p.yaml", scenario, "--format", "json", MAIL_URL=url)
 
     first = run("loud")
     assert first.returncode == 4, first.stderr
@@ -61,14 +50,7 @@ def test_a_mail_server_that_is_gone_gets_the_alert_when_it_is_back(tmp_path: Pat
         assert sender.returncode == 0
         assert run("quiet").returncode == 0
     ids = [json.loads(each.stdout)["runs"][0]["id"] for each in (first, sender)]
-    shown = subprocess.run(
-        [ENGINE, "show", "p.yaml", "--run", ids[0], "--format", "json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    shown = call_engine(tmp_path, "show", "p.yaml", "--run", ids[0], "--format", "json")
     told = json.loads(shown.stdout)
     (delivery,) = told["deliveries"]
     assert delivery["state"] == "SENT"

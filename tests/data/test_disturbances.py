@@ -238,7 +238,7 @@ def test_disturbances_are_made_in_their_order() -> None:
     assert made(frame, "scale x=10", "shift x=+1")["x"].to_list() == [11, 21]
 
 
-def test_what_was_done_is_told_with_the_rows_that_it_has_changed() -> None:
+def test_what_was_done_is_reported_with_the_rows_that_it_has_changed() -> None:
     frame = pl.DataFrame({"x": [1, 2, 3, None], "n": [1.0, 2.0, 3.0, 4.0], "g": ["a", "a", "b", "b"]})
     shift = Disturbance("shift", "x=+0.5sd", "x", 0.5, "sd", deviation=5.0)
     terms = [shift, *map(parse_term, ["scale n=2", "category g=a:100%", "rows 2", "drop n"])]

@@ -51,7 +51,7 @@ def test_dates_in_names_count(tmp_path: Path, names: list[str], newest: str) -> 
     assert found.notes == (f"{newest}: the newest of {len(names)} files, by the dates in their names",)
 
 
-def test_files_of_later_days_are_left_out_and_told(tmp_path: Path) -> None:
+def test_files_of_later_days_are_left_out_and_reported(tmp_path: Path) -> None:
     write(tmp_path, "2026-11-27.csv", "2026-11-28.csv", "2026-11-29.csv", "2027-01-01.csv")
     found = pick(tmp_path)
     assert names_of(found) == ["2026-11-28.csv"]
@@ -61,7 +61,7 @@ def test_files_of_later_days_are_left_out_and_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("without", ["corrections.csv", "1234567890.csv", "2026-02-30.csv", "v12.0.3.csv"])
-def test_where_a_name_has_no_date_the_time_of_the_change_counts(
+def test_the_time_of_the_change_counts_if_a_name_has_no_date(
     tmp_path: Path, without: str, set_time: Callable[[Path, datetime], None]
 ) -> None:
     write(tmp_path, "2026-11-20.csv", without, "2026-11-27.csv")

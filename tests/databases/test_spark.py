@@ -97,7 +97,7 @@ for name, change in (("good", lambda: os.utime("a.parquet", (0, 0))), ("drawn", 
 @needs_spark
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
+def test_faults_are_reported_in_words_and_without_secrets(tmp_path: Path) -> None:
     (tmp_path / "made.py").write_text(FUNCTION)
     rows = make_rows(200, 1, 0)
     rows.write_parquet(tmp_path / "a.parquet")
@@ -202,7 +202,7 @@ def test_executors_with_other_versions_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not find_spec("pyspark"), reason="the extra spark is not installed")
-def test_what_is_needed_and_what_does_not_answer_is_told_at_once(tmp_path: Path) -> None:
+def test_missing_programs_and_servers_that_do_not_answer_are_reported_at_once(tmp_path: Path) -> None:
     rows = {"kind": "stored", "connection": "lake", "table": "t", "checks": {"rows": {"metric": "row_count", "min": 1}}}
     spec = {"version": 1, "project": "p", "datasets": {"t": rows}}
     path = tmp_path / "spec.yaml"
@@ -218,7 +218,7 @@ def test_what_is_needed_and_what_does_not_answer_is_told_at_once(tmp_path: Path)
 
 
 @pytest.mark.skipif(find_spec("pyspark") is not None, reason="the extra spark is installed")
-def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(
         "{version: 1, project: p, connections: {lake: {kind: spark}}, "

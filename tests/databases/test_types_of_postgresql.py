@@ -86,7 +86,7 @@ TYPES: list[tuple[str, str, pl.DataType | type[pl.DataType], Any, str]] = [
 ]  # fmt: skip
 
 
-def test_each_type_is_read_as_what_it_means_or_is_told_of(open_tables: OpenDatasets, database: Database) -> None:
+def test_each_type_is_read_as_what_it_means_or_is_reported(open_tables: OpenDatasets, database: Database) -> None:
     columns = ", ".join(f"c{i} {declared}" for i, (declared, *_) in enumerate(TYPES))
     values = ", ".join(value for _, value, *_ in TYPES)
     database.execute(f"{SETUP} CREATE TABLE types ({columns}); INSERT INTO types VALUES ({values})")

@@ -216,7 +216,7 @@ def test_permissions_and_views_on_a_table_outlive_new_rows(database: Database, t
     assert database.execute("SELECT n FROM seen") == "2"
 
 
-def test_a_user_without_permission_is_told_and_nothing_is_changed(database: Database, tmp_path: Path) -> None:
+def test_a_user_without_permission_is_reported_and_nothing_is_changed(database: Database, tmp_path: Path) -> None:
     from engine.connections.postgresql import open_postgresql
 
     name = f"nobody_{database.name}"

@@ -97,7 +97,7 @@ def test_what_a_killed_update_has_started_ends_with_it(tmp_path: Path, care: str
     wait_until(lambda: not any(map(is_alive, started)), "processes of a killed update live on")
 
 
-def test_where_the_disk_is_full_nothing_is_half_made_and_it_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_half_made_and_is_reported(tmp_path: Path) -> None:
     with mount_small_disk(tmp_path / "automation", "size=4m") as place:
         project = load(make_project(tmp_path, care=f"{HOOK}\nkeep: 1").spec.path)
         assert deploy_bundle(project, "production", "v3", environ=os.environ, now=True).state is OperationState.HEALTHY

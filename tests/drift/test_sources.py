@@ -84,7 +84,7 @@ def test_folders_and_globs(tmp_path: Path):
     assert_frame_equal(scan_table(tmp_path / "a[1].parquet").collect(), TABLE)
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path):
+def test_data_that_cannot_be_read_are_reported(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 but not really")
     with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as book:

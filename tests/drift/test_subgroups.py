@@ -87,7 +87,7 @@ def test_the_part_of_what_is_found_is_kept_whether_or_not_anything_is_proposed(s
         assert sum(others[segments:]) == pytest.approx(0.25 if segments else 0.5)
 
 
-def test_without_drift_the_test_on_other_rows_confirms_hardly_anything():
+def test_the_test_on_other_rows_confirms_hardly_anything_without_drift():
     """Of 40 comparisons at a level of 20 %, 8 may alarm; more than 15 do by chance 3 times in 1,000."""
     rng, alarms, proposed = np.random.default_rng(8), 0, 0
     for _ in range(40):

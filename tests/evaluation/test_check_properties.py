@@ -127,7 +127,7 @@ def test_durations_are_seconds() -> None:
         (0.4, {"max": 0.3}, "0.4 is above max 0.3"),
     ],
 )
-def test_a_value_that_looks_like_its_bound_is_told_with_all_digits(value: float, limits, reason: str) -> None:
+def test_a_value_that_looks_like_its_bound_is_reported_with_all_digits(value: float, limits, reason: str) -> None:
     assert one(limits, value).reason == reason
 
 
@@ -171,7 +171,7 @@ def test_a_relative_change_has_the_sign_of_the_change(now: float, before: float)
         ("reference", [1.0], "the reference has no m", WARNING),
     ],
 )
-def test_without_a_value_before_a_change_is_empty(compare, past, reason: str, counts_as: CheckOutcome) -> None:
+def test_a_change_without_a_value_before_is_empty(compare, past, reason: str, counts_as: CheckOutcome) -> None:
     found = one({"compare": compare, "max": 1}, 2.0, *past)
     assert (found.outcome, found.counts_as, found.reason, found.value) == (EMPTY, counts_as, reason, None)
     forced = one({"compare": compare, "max": 1, "when_empty": "error"}, 2.0, *past)

@@ -73,7 +73,7 @@ def test_a_function_cannot_change_the_metrics_that_others_see(judges: Path) -> N
 
 
 @pytest.mark.parametrize("function", ["number", "three", "listed", "lower", "table", "nothing"])
-def test_what_is_no_outcome_is_an_error_that_shows_it(judges: Path, function: str) -> None:
+def test_an_answer_that_is_not_an_outcome_is_an_error_that_shows_it(judges: Path, function: str) -> None:
     found = judge(judges, function)
     assert (found.outcome, found.counts_as) == (ERROR, ERROR)
     assert found.reason.startswith(f"judges:{function} returned ")

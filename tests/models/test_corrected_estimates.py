@@ -98,7 +98,7 @@ def test_the_calibration_error_of_partly_labelled_rows_is_held_by_its_interval(e
     assert np.mean(held) > 0.88
 
 
-def test_where_few_rows_have_most_of_the_error_there_is_no_interval() -> None:
+def test_there_is_no_interval_if_few_rows_have_most_of_the_error() -> None:
     rng = np.random.default_rng(18)
     assert count_degrees(rng.normal(size=50_000)) == pytest.approx(50_000, rel=0.1)
     assert count_degrees(np.r_[np.zeros(10_000), 1.0, 1.0, 1.0, 1.0]) == pytest.approx(8, rel=0.01)

@@ -219,7 +219,7 @@ def test_intervals_hold_what_the_labels_show(entities: bool, shift: float) -> No
     assert {name for name, one in bias.items() if abs(one) > 0.4 and name != "calibration_error"} == set()
 
 
-def test_of_more_classes_and_of_a_regression_the_estimate_is_near_what_the_labels_show() -> None:
+def test_the_estimate_for_more_classes_and_for_a_regression_is_near_the_true_performance() -> None:
     rng = np.random.default_rng(8)
     scores, truth = draw_classes(rng, 4000)
     model = learn(KnownRows(scores[:2000], np.eye(4)[truth[:2000]], Units(2000), np.ones(2000), classes=True))

@@ -210,7 +210,7 @@ def test_an_estimator_fitted_with_the_target_as_a_feature_is_refused(tmp_path):
         ("probability: {0: p, 1: p}", "the probabilities of row 1 add up to 0.2, not to 1"),
     ],
 )
-def test_columns_that_are_no_scores_are_refused(tmp_path, what, said):
+def test_columns_that_are_not_scores_are_refused(tmp_path, what, said):
     with pytest.raises(ModelError, match=said):
         scored(tmp_path, SCORED.format(what=what))
 
@@ -225,7 +225,7 @@ def trained(**more: object) -> TrainModel:
     return TrainModel.model_validate({"task": "binary_classification", "target": "y", "dataset": "d"} | more)
 
 
-def test_what_changes_the_fit_and_what_does_not():
+def test_settings_that_change_the_fit_and_settings_that_do_not():
     data = Table("d", FRAME.lazy(), "a" * 32, entity="shop")
     first = fingerprint_fit(trained(), data)
     assert len(first) == 32

@@ -118,7 +118,7 @@ def test_what_is_done_on_the_node_and_what_is_not(design: Design) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_run_that_hangs_is_ended_at_the_limit_of_the_node_and_told(design: Design) -> None:
+def test_a_run_that_hangs_is_ended_at_the_limit_of_the_node_and_reported(design: Design) -> None:
     file = design.there / "node.yaml"
     file.write_text(f"{file.read_text()}limits: {{longest_run: 4s}}\n")
     run = start_hanging(design)

@@ -17,7 +17,7 @@ def design(tmp_path: Path) -> Iterator[Design]:
         yield made
 
 
-def test_a_project_is_deployed_to_a_node_runs_there_and_goes_back(design: Design) -> None:
+def test_a_project_is_deployed_to_a_node_runs_there_and_is_rolled_back(design: Design) -> None:
     planned = design.engine("deploy", "spec.yaml", "production", "--plan")
     assert planned.returncode == 0, planned.stderr
     weak = design.engine("deploy", "spec.yaml", "production", token="viewer")
@@ -61,7 +61,7 @@ def test_a_project_is_deployed_to_a_node_runs_there_and_goes_back(design: Design
             assert not any(token.encode()[-43:] in content for token in design.tokens.values()), path
 
 
-def test_a_node_that_is_down_is_told_and_nothing_is_lost(design: Design) -> None:
+def test_a_node_that_is_down_is_reported_and_nothing_is_lost(design: Design) -> None:
     assert design.engine("deploy", "spec.yaml", "production", "--now").returncode == 0
     design.stop()
     for arguments in (["status", "spec.yaml"], ["deployments", "spec.yaml"], ["rollback", "spec.yaml", "production"]):

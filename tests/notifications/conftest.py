@@ -27,8 +27,9 @@ from cryptography.x509.oid import NameOID
 
 from engine.store import Store
 
+from ..clocks import Clock
 from ..ports import find_free_port
-from .office import Clock, Office
+from .office import Office
 
 USER, PASSWORD = "monitor@example.com", "p@ss/w:rd?#é%"
 
@@ -328,6 +329,6 @@ def spec_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def office(spec_file: Path, tmp_path: Path) -> Iterator[Office]:
-    clock = Clock()
+    clock = Clock(datetime.datetime(2026, 11, 23, 1, 38, tzinfo=datetime.UTC))
     with Store.open(tmp_path / ".engine", now=clock) as store:
         yield Office(spec_file, store, clock)

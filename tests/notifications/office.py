@@ -1,7 +1,6 @@
 """A store, its clock, and the channels that its messages are sent through."""
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.notifications import DeliveryTime, RunFacts, compose_message, deliver_messages
@@ -11,18 +10,9 @@ from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import Reporter
 from engine.store import MessageState, RunRecord, Store, generate_id
 
+from ..clocks import Clock
+
 PASSWORD = "Zq7planted"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 23, 1, 38, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **by: float) -> None:
-        self.now += timedelta(**by)
 
 
 class Office:

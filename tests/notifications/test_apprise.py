@@ -83,7 +83,7 @@ def test_whether_files_are_taken_depends_on_the_mode_too(url, taken):
     assert apprise.takes_files(load_service(url)) is taken
 
 
-def test_a_refusal_is_told_in_the_services_words_without_the_token(webhook, root_log, capfd):
+def test_a_refusal_is_reported_in_the_services_words_without_the_token(webhook, root_log, capfd):
     webhook.status, webhook.words = 404, "no channel C42 for Zq7token"
     with pytest.raises(DeliveryError) as caught:
         send(f"json://Zq7user:Zq7pass@127.0.0.1:{webhook.port}/Zq7token")

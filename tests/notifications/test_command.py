@@ -57,12 +57,12 @@ def test_the_program_gets_the_message_as_json_and_its_arguments_as_they_are(tmp_
     assert not (tmp_path / "owned").exists()
 
 
-def test_a_program_that_reads_nothing_is_no_trouble(tmp_path: Path) -> None:
+def test_a_program_that_does_not_read_its_input_succeeds(tmp_path: Path) -> None:
     send(tmp_path, write_program(tmp_path, "exec 0<&-; touch began"))
     assert (tmp_path / "began").exists()
 
 
-def test_another_exit_code_is_told_with_the_end_of_what_it_said(tmp_path: Path) -> None:
+def test_another_exit_code_is_reported_with_the_end_of_what_it_said(tmp_path: Path) -> None:
     program = write_program(
         tmp_path, "yes long 2>/dev/null | head -c 100000 >&2; echo 'no such room: #ops' >&2; exit 7"
     )
@@ -71,13 +71,13 @@ def test_another_exit_code_is_told_with_the_end_of_what_it_said(tmp_path: Path) 
     assert len(str(caught.value)) < 1100
 
 
-def test_a_program_that_was_killed_is_told(tmp_path: Path) -> None:
+def test_a_program_that_was_killed_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError, match="was killed by signal 9"):
         send(tmp_path, write_program(tmp_path, "kill -9 $$"))
 
 
 @pytest.mark.parametrize(("argv", "words"), [("./absent.sh", "No such file"), ("./no_program", "Permission denied")])
-def test_a_program_that_cannot_be_started_is_told(tmp_path: Path, argv: str, words: str) -> None:
+def test_a_program_that_cannot_be_started_is_reported(tmp_path: Path, argv: str, words: str) -> None:
     (tmp_path / "no_program").write_text("echo")
     with pytest.raises(UnreachableError, match=f"cannot be started: {words}"):
         send(tmp_path, argv)

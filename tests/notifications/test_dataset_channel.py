@@ -125,7 +125,7 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path, name: str, conten
     assert (tmp_path / name).read_bytes() == content
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DeliveryError, match=r"^cannot write file/a\.csv: "):
         send(tmp_path, "file/a.csv")

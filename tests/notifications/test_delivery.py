@@ -28,7 +28,7 @@ def test_a_message_is_sent_once(office, servers):
     assert [recipients for recipients, _ in inbox.mails] == [["a@example.com"]]
 
 
-def test_messages_go_in_order_and_one_failure_stops_no_other(office, servers):
+def test_messages_are_sent_in_order_and_a_failure_does_not_stop_the_others(office, servers):
     inbox = servers.start()
     office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
     inbox.refuse = {"b@example.com": "550 5.1.1 no such user"}
@@ -43,7 +43,7 @@ def test_messages_go_in_order_and_one_failure_stops_no_other(office, servers):
     assert office.store.outbox.list_undelivered() == []
 
 
-def test_what_nobody_foresaw_in_one_channel_stops_no_other(office):
+def test_an_unforeseen_error_in_one_channel_does_not_stop_the_others(office):
     office.environ["SMTP_URL"] = f"smtp://user:{PASSWORD}@127.0.0.1?ca=%00"
     office.queue("ops_mail", "a@example.com")
     office.queue("files")
@@ -128,7 +128,7 @@ def test_an_absent_secret_uses_otherwise_and_without_one_says_so(office, tmp_pat
     assert (mail["From"], mail["To"]) == ("dss@example.com", "a@example.com")
 
 
-def test_a_webhook_is_told_the_runs_outcome(office, webhook):
+def test_a_webhook_gets_the_outcome_of_the_run(office, webhook):
     office.environ["HOOK_URL"] = f"json://127.0.0.1:{webhook.port}/alerts"
     office.queue("hook", outcome=Outcome.WARNING)
     office.queue("hook", outcome=Outcome.FAILED)
@@ -179,7 +179,7 @@ def test_after_a_weekend_the_newest_messages_are_sent_and_the_oldest_of_them_tel
     )
 
 
-def test_what_was_joined_before_is_told_by_the_message_that_is_sent_at_last(office, servers):
+def test_what_was_joined_before_is_reported_by_the_message_that_is_sent_at_last(office, servers):
     office.environ["SMTP_URL"] = "smtp://127.0.0.1:1"
     for _ in range(20):
         office.queue("ops_mail", "a@example.com")
@@ -194,7 +194,7 @@ def test_what_was_joined_before_is_told_by_the_message_that_is_sent_at_last(offi
     assert sum("15 earlier messages of this reporter" in text for text in told) == 1
 
 
-def test_a_recipient_who_is_refused_for_good_is_told_while_another_is_tried_again(office, servers):
+def test_a_recipient_who_is_refused_for_good_is_reported_while_another_is_tried_again(office, servers):
     inbox = servers.start()
     office.environ["SMTP_URL"] = f"smtp://127.0.0.1:{inbox.port}"
     inbox.refuse = {"b@example.com": "550 5.1.1 no such user", "c@example.com": "451 4.7.1 greylisted"}
@@ -241,7 +241,7 @@ def test_only_the_services_and_targets_that_failed_are_tried_again(office, webho
     assert state is MessageState.PENDING
 
 
-def test_what_a_service_leaves_out_is_told_with_the_delivery_and_kept(office, webhook):
+def test_what_a_service_leaves_out_is_reported_with_the_delivery_and_kept(office, webhook):
     office.environ["HOOK_URL"] = f"ntfy://127.0.0.1:{webhook.port}/alerts/Zq7!{'/no!' * 200}"
     sent = office.store.outbox.find(office.queue("hook"))
     secrets = Secrets(office.project, office.environ)
@@ -255,7 +255,7 @@ def test_what_a_service_leaves_out_is_told_with_the_delivery_and_kept(office, we
     assert office.deliver() == []
 
 
-def test_what_one_service_left_out_is_told_although_another_one_failed(office, webhook):
+def test_what_one_service_left_out_is_reported_although_another_one_failed(office, webhook):
     office.environ["HOOK_URL"] = f"ntfy://127.0.0.1:{webhook.port}/alerts/a!b json://127.0.0.1:1/down"
     office.queue("hook")
     [(state, reason)] = office.deliver()

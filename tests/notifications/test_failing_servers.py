@@ -76,7 +76,7 @@ def test_credentials_are_in_no_reason_and_no_log(office, root_log, url, tmp_path
     assert all(b"Zq7" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_many_silent_servers_share_one_time_and_keep_no_other_channel_waiting(office):
+def test_many_silent_servers_share_one_limit_of_time_and_do_not_delay_other_channels(office):
     with contextlib.ExitStack() as stack:
         lines = []
         for number in range(6):

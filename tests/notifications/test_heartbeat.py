@@ -76,7 +76,7 @@ def test_there_is_no_heartbeat_while_the_scheduler_does_not_tick_and_it_comes_ba
     heartbeat.stop(5)
 
 
-def test_a_heartbeat_that_cannot_be_sent_is_told_and_not_queued(tmp_path, store):
+def test_a_heartbeat_that_cannot_be_sent_is_reported_and_not_queued(tmp_path, store):
     project = declare(tmp_path, "{kind: webhook, url: 'http://127.0.0.1:1/ping'}")
     events: list[DeliveryEvent] = []
     heartbeat = Heartbeat(store, project, "alive", EVERY, {}, find_trouble=lambda: "", tell=events.append)

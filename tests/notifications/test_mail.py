@@ -162,7 +162,7 @@ def test_a_wrong_url_is_explained_and_never_quoted(url, words):
     assert "Zq7" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_wrong_password_is_told_in_the_servers_words(servers, certificates):
+def test_a_wrong_password_is_reported_in_the_servers_words(servers, certificates):
     inbox = servers.start(tls="starttls", login=True)
     with pytest.raises(DeliveryError) as caught:
         send(
@@ -243,7 +243,7 @@ def test_speaking_tls_to_a_server_that_does_not(servers):
     "to",
     ["mlops", "", "a@example.com, b@example.com", "a@", "@example.com", "two words@example.com"],
 )
-def test_what_is_no_address_is_said_before_a_server_is_asked(to):
+def test_a_text_that_is_not_an_address_is_reported_before_a_server_is_asked(to):
     with pytest.raises(DeliveryError, match="is not one mail address"):
         send("smtp://localhost:1", dataclasses.replace(MESSAGE, to=(to,)))
 

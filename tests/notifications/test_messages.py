@@ -170,7 +170,7 @@ def test_a_summary_lists_events_by_severity(project):
     ]
 
 
-def test_checks_that_are_ok_but_measured_nothing_are_told(project):
+def test_checks_that_are_ok_but_measured_nothing_are_reported(project):
     late = CheckResult("the_MES", "auc", "roc_auc", CheckOutcome.EMPTY, CheckOutcome.OK, reason="no labels")
     fine = CheckResult("the_MES", "drift", "data_drift", CheckOutcome.OK, CheckOutcome.OK, value=0.5)
     text = say(project, run_facts(late, fine), message="${checksSummary}").text

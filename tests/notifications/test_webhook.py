@@ -237,13 +237,13 @@ def test_an_endless_answer_does_not_hold_the_run(server: Server) -> None:
         ("http://127.0.0.1/", {"Authorization": "s3cr\u20act"}, "header Authorization is empty, or has"),
     ],
 )
-def test_what_cannot_be_sent_is_told_without_its_secret(url: str, headers: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_sent_is_reported_without_its_secret(url: str, headers: dict[str, Any], words: str) -> None:
     with pytest.raises(DeliveryError, match=words) as caught:
         send(url, **headers)
     assert "s3cr" not in str(caught.value)
 
 
-def test_only_the_server_is_told_of_the_url() -> None:
+def test_only_the_host_of_the_url_is_shown() -> None:
     assert (
         webhook.describe(CHANNEL, "https://hooks.example.com/t0ken?key=s3cret") == "POST to https://hooks.example.com"
     )

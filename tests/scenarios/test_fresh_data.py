@@ -105,7 +105,7 @@ def test_new_rows_make_it_young_again(spec: Spec, run_at: RunAt, orders: Callabl
     assert only_check(run_at()).value == 3600
 
 
-def test_a_time_in_the_future_is_a_negative_age_and_is_told(
+def test_a_time_in_the_future_is_a_negative_age_and_is_reported(
     spec: Spec, run_at: RunAt, orders: Callable[..., None], tmp_path: Path
 ) -> None:
     spec(FEED + CHECK_ORDERS)
@@ -244,7 +244,7 @@ def test_an_unchanged_batch_is_compared_with_the_batch_before_it(
     assert values["repeated_share"] == 0.5
 
 
-def test_rows_that_another_version_has_hashed_are_not_compared_and_the_reason_is_told(
+def test_rows_that_another_version_has_hashed_are_not_compared_and_the_reason_is_reported(
     spec: Spec, run_at: RunAt, orders: Callable[..., None], tmp_path: Path
 ) -> None:
     spec(REPEATED)
@@ -310,7 +310,7 @@ def test_only_the_latest_batches_are_kept(
     assert len(folders) == 3
 
 
-def test_rows_that_cannot_be_read_are_told(
+def test_rows_that_cannot_be_read_are_reported(
     spec: Spec, run_at: RunAt, orders: Callable[..., None], tmp_path: Path
 ) -> None:
     spec(REPEATED)

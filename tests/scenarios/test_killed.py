@@ -17,9 +17,9 @@ from engine.evaluation.snapshot import Snapshot
 from engine.outcome import ExitCode, Outcome
 from engine.store import Store
 
+from ..command_line import ENGINE
 from ..small_disks import fill_disk, mount_small_disk
 
-ENGINE = Path(sys.executable).with_name("engine")
 KILLS = int(os.environ.get("ENGINE_KILLS", "10"))
 """tests/campaigns/kills.py sets more of them, and other moments with every SEED."""
 SEED = int(os.environ.get("ENGINE_SEED", "7"))
@@ -196,7 +196,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_nothing_is_lost(project: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_nothing_is_lost(project: Path, small_disk: Path) -> None:
     for path in project.parent.glob("*.*"):
         shutil.copy(path, small_disk)
     ballast = small_disk / "ballast"

@@ -14,19 +14,15 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
+from ..command_line import call_engine
 from ..mailboxes import Mailbox, read_text, run_mailbox
 from ..ports import find_free_port
 
-ENGINE = Path(sys.executable).with_name("engine")
 Run = Callable[..., CallResult]
 
 
 def mail(port: int) -> str:
     return f'{{kind: mail, url: "smtp://127.0.0.1:{port}?tls=none", from: engine@example.com}}'
-
-
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([ENGINE, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.slow
@@ -91,18 +87,18 @@ def test_a_plan_says_that_it_would_be_sent_and_a_dry_run_and_a_preview_show_it(
               - {{name: own, kind: send_message, channel: ops, to: [a@example.com], message: from afar, timeout: 60s}}
               - {{name: off, kind: send_message, channel: ops, to: [a@example.com], active: false}}
     """)
-    planned = call(tmp_path, "plan", "project.yaml")
+    planned = call_engine(tmp_path, "plan", "project.yaml")
     assert "· send tell to ops: at this point of the run" in planned.stdout
     assert "2 messages may be sent" in planned.stdout
     for option in ("--dry-run", "--preview-reporters"):
-        shown = call(tmp_path, "run", "project.yaml", option)
+        shown = call_engine(tmp_path, "run", "project.yaml", option)
         assert shown.returncode == 0, shown.stderr
         assert 'Step "tell" would send through channel "ops"' in shown.stdout
         assert "hello at last" in shown.stdout
         assert "from afar" in shown.stdout
         assert "tell  SUCCESS  shown, and not sent" in shown.stdout
     assert mailbox.mails == []
-    assert call(tmp_path, "run", "project.yaml").returncode == 0
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
     assert len(mailbox.mails) == 2
 
 
@@ -118,7 +114,7 @@ def test_a_message_to_a_server_that_is_gone_waits_and_is_sent_once_it_is_back(
           quiet: {{steps: [{{name: s, kind: set_variables, variables: {{x: 1}}}}]}}
         variables: {{x: 0}}
     """)
-    first = call(tmp_path, "run", "project.yaml", "all", "--format", "json")
+    first = call_engine(tmp_path, "run", "project.yaml", "all", "--format", "json")
     assert first.returncode == 4
     (result,) = json.loads(first.stdout)["runs"]
     assert result["outcome"] == result["steps"][0]["outcome"] == "SUCCESS"
@@ -126,7 +122,7 @@ def test_a_message_to_a_server_that_is_gone_waits_and_is_sent_once_it_is_back(
     assert "Connection refused" in result["steps"][0]["reason"]
     assert [one["state"] for one in result["deliveries"]] == ["PENDING"]
     with run_mailbox(port) as mailbox:
-        assert [call(tmp_path, "run", "project.yaml", "quiet").returncode for _ in "ab"] == [0, 0]
+        assert [call_engine(tmp_path, "run", "project.yaml", "quiet").returncode for _ in "ab"] == [0, 0]
     assert [letter["Subject"] for letter in mailbox.mails] == ["all: SUCCESS so far"]
 
 
@@ -142,7 +138,7 @@ def test_a_message_that_is_refused_for_good_is_a_warning_which_may_fail_the_run(
             steps:
               - {{name: tell, kind: send_message, channel: ops, to: [a@example.com], on_warning: {on_warning}}}
     """)
-    done = call(tmp_path, "run", "project.yaml")
+    done = call_engine(tmp_path, "run", "project.yaml")
     assert done.returncode == code, done.stdout
     outcome = "FAILED" if on_warning == "fail" else "WARNING"
     assert f"tell  {outcome}  to ops: REFUSED: refused for good: 127.0.0.1: a@example.com: 550 nobody" in done.stdout
@@ -192,8 +188,8 @@ def test_a_run_killed_between_commit_and_delivery_sends_the_message_once_with_th
     )
     assert died.returncode == -signal.SIGKILL
     assert mailbox.mails == []
-    assert call(tmp_path, "run", "project.yaml", "quiet").returncode == 0
-    assert call(tmp_path, "run", "project.yaml", "quiet").returncode == 0
+    assert call_engine(tmp_path, "run", "project.yaml", "quiet").returncode == 0
+    assert call_engine(tmp_path, "run", "project.yaml", "quiet").returncode == 0
     assert [letter["Subject"] for letter in mailbox.mails] == ["all: SUCCESS so far"]
 
 

@@ -1,8 +1,6 @@
 """A plan is held against its run, over scenarios that are drawn at random."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from engine.outcome import ExitCode
 from engine.scenarios.plan import Plan
 from engine.scenarios.result import RunResult
 
+from ..command_line import call_engine
 from .drawn_scenarios import TIMED, VALUES, Case, cases, make_resources
 from .plan_comparison import Comparison, check_case, plan_call, run_call, write_project
 
@@ -176,8 +175,8 @@ def test_the_command_line_plans_and_runs_the_same(tmp_path: Path, steps_: str, c
     """
     spec = make_resources() | yaml.safe_load(text)
     write_project(tmp_path, spec)
-    plan_code, planned = call_engine(tmp_path, "plan")
-    run_code, ran = call_engine(tmp_path, "run")
+    plan_code, planned = read_answer(tmp_path, "plan")
+    run_code, ran = read_answer(tmp_path, "run")
     plan = Plan.model_validate(planned)
     runs = [RunResult.model_validate(run) for run in ran["runs"]]
     comparison = Comparison(spec)
@@ -187,8 +186,7 @@ def test_the_command_line_plans_and_runs_the_same(tmp_path: Path, steps_: str, c
     assert comparison.claims["runs: yes"] + comparison.claims["runs: no"] >= 2
 
 
-def call_engine(folder: Path, verb: str) -> tuple[int, dict[str, Any]]:
+def read_answer(folder: Path, verb: str) -> tuple[int, dict[str, Any]]:
     """Return the exit code of the command and its answer in JSON."""
-    command = [sys.executable, "-m", "engine", verb, "project.yaml", "--format", "json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = call_engine(folder, verb, "project.yaml", "--format", "json")
     return done.returncode, json.loads(done.stdout)

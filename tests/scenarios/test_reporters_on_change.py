@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,9 +22,9 @@ from engine.scenarios.result import RunResult
 from engine.spec import Secrets, load
 from engine.store import MessageState, Store
 
+from ..command_line import ENGINE, call_engine
 from ..waiting import wait_for
 
-ENGINE = Path(sys.executable).with_name("engine")
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)
 SPEC = """
     channels: {rows: {kind: dataset, path: sent.ndjson}}
@@ -79,7 +78,7 @@ def read_sent(folder: Path, reporter: str) -> list[tuple[str, str]]:
     return [(row["event"], row["subject"]) for row in rows if row["reporter"] == reporter]
 
 
-def test_a_condition_that_flaps_over_20_runs_is_told_at_each_change(watch: Watch, tmp_path: Path) -> None:
+def test_a_condition_that_flaps_over_20_runs_is_reported_at_each_change(watch: Watch, tmp_path: Path) -> None:
     draw = random.Random(20261128)
     failed = [draw.random() < 0.5 for _ in range(20)]
     for hour, bad in enumerate(failed):
@@ -101,7 +100,7 @@ def test_a_condition_that_flaps_over_20_runs_is_told_at_each_change(watch: Watch
     assert len(read_sent(tmp_path, "rarely")) == len(alerts)
 
 
-def test_what_a_cooldown_holds_back_is_told_by_the_run(watch: Watch) -> None:
+def test_what_a_cooldown_holds_back_is_reported_by_the_run(watch: Watch) -> None:
     watch("FAILED", 0)
     told = {one.reporter: one for one in watch("FAILED", 1).deliveries}
     assert told["rarely"].state == "SKIPPED"
@@ -171,14 +170,14 @@ def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path)
 @pytest.mark.slow
 def test_a_killed_run_is_a_change_and_the_next_good_one_a_recovery(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "outcome").write_text("SUCCESS")
-    subprocess.run([ENGINE, "run", "project.yaml"], cwd=tmp_path, check=True, capture_output=True)
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
     (tmp_path / "outcome").write_text("wait")
     process = subprocess.Popen([ENGINE, "run", "project.yaml"], cwd=tmp_path, stdout=subprocess.DEVNULL)
     wait_for((tmp_path / "waiting").exists, "the step")
     process.kill()
     process.wait()
     (tmp_path / "outcome").write_text("SUCCESS")
-    subprocess.run([ENGINE, "run", "project.yaml"], cwd=tmp_path, check=True, capture_output=True)
+    assert call_engine(tmp_path, "run", "project.yaml").returncode == 0
     assert read_sent(tmp_path, "outcomes") == [
         ("message", "watch: ABORTED"), ("recovery", "Recovered: watch: SUCCESS"),
     ]  # fmt: skip
@@ -300,7 +299,7 @@ def test_a_run_that_evaluates_an_earlier_day_neither_alerts_nor_recovers(
         ("soft_min", "on_warning: warn", "checks['enough'].outcome == 'WARNING'"),
     ],
 )
-def test_a_mute_is_no_recovery_whatever_the_step_makes_of_the_check(
+def test_a_mute_does_not_count_as_a_recovery_whatever_the_step_makes_of_the_check(
     limit: str, step: str, condition: str, spec: Callable[[str], Path], tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("a\n1\n")

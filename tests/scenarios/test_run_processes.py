@@ -17,6 +17,7 @@ from engine.scenarios.requests import LoadRequest, RunRequest
 from engine.scenarios.run_reasons import ChangedPart
 from engine.store import Store, generate_id
 
+from ..mailboxes import read_sent
 from ..waiting import wait_for
 
 MODULE = """
@@ -61,10 +62,6 @@ def open_state(folder: Path) -> Store:
     return Store.open(next(path.parent for path in folder.rglob("state.db")))
 
 
-def read_told(folder: Path) -> str:
-    return "".join(path.read_text() for path in (folder / "told").rglob("*") if path.is_file())
-
-
 def test_a_requested_run_has_its_id_its_trigger_and_its_values(
     request_run: Callable[..., Conversation], tmp_path: Path
 ) -> None:
@@ -76,7 +73,7 @@ def test_a_requested_run_has_its_id_its_trigger_and_its_values(
     assert told.runs[0].steps[1].variables == {"month": "2026-02-01"}
     with open_state(tmp_path) as store:
         assert store.runs.get(run).outcome is Outcome.WARNING
-    assert "WARNING of 2026-02-01 by cron" in read_told(tmp_path)
+    assert "WARNING of 2026-02-01 by cron" in read_sent(tmp_path / "told")
     assert next(line.text for line in lines if line.step == "it") == "started"
     assert int((tmp_path / "pid").read_text()) != os.getpid()
 
@@ -89,7 +86,7 @@ def test_secrets_stay_in_the_process_of_the_run(request_run: Callable[..., Conve
     assert "open sesame" not in json.dumps([line.text for line in lines]) + told.runs[0].model_dump_json()
 
 
-def test_a_run_whose_process_is_killed_is_told_by_the_next_run(
+def test_a_run_whose_process_is_killed_is_reported_by_the_next_run(
     request_run: Callable[..., Conversation], tmp_path: Path
 ) -> None:
     run = generate_id(datetime.now(UTC))
@@ -101,7 +98,7 @@ def test_a_run_whose_process_is_killed_is_told_by_the_next_run(
     assert request_run("note", generate_id(datetime.now(UTC)), lines=[]).runs != []
     with open_state(tmp_path) as store:
         assert store.runs.get(run).outcome is Outcome.ABORTED
-    assert "ABORTED of 2026-02 by cron" in read_told(tmp_path)
+    assert "ABORTED of 2026-02 by cron" in read_sent(tmp_path / "told")
 
 
 def test_why_a_run_cannot_begin_is_replied(request_run: Callable[..., Conversation], tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import email
 import email.policy
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +13,10 @@ from engine.outcome import Outcome
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
+from ..command_line import call_engine
 from ..processes import is_alive
 
 Run = Callable[..., CallResult]
-ENGINE = Path(sys.executable).with_name("engine")
 
 MODULE = """
     import os, pathlib, subprocess, time
@@ -105,9 +103,7 @@ def test_a_run_that_takes_too_long_is_stopped_with_all_its_processes(
 ) -> None:
     path = given(function, f"{seconds}s")
     begun = time.monotonic()
-    done = subprocess.run(
-        [ENGINE, "run", path, "--format", "json"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = call_engine(tmp_path, "run", path, "--format", "json")
     assert seconds <= time.monotonic() - begun < seconds + 15
     assert done.returncode == 3, done.stderr
     assert survivors(tmp_path) == []

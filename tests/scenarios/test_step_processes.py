@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +15,11 @@ from engine.scenarios.result import StepResult
 from engine.scenarios.session import CallResult
 from engine.store import Store
 
+from ..command_line import ENGINE, call_engine
 from ..processes import is_alive
 from ..waiting import wait_for
 
 Run = Callable[..., CallResult]
-ENGINE = Path(sys.executable).with_name("engine")
 
 MODULE = """
     import os, pathlib, signal, subprocess, sys, threading, time
@@ -224,9 +223,7 @@ def test_the_command_ends_although_a_thread_does_not(
 ) -> None:
     module(MODULE)
     spec('scenarios: {all: {steps: [{name: it, kind: python, function: "mine:leave_thread"}]}}')
-    told = subprocess.run(
-        [ENGINE, "run", "project.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    told = call_engine(tmp_path, "run", "project.yaml")
     assert told.returncode == 0
     assert "all  SUCCESS" in told.stdout
     assert "a function has left threads running: Thread-1" in told.stderr

@@ -2,16 +2,14 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ..command_line import ENGINE
 from ..mailboxes import Mailbox, read_text
 from ..small_disks import fill_disk, mount_small_disk
-
-ENGINE = Path(sys.executable).with_name("engine")
 
 SPEC = """
     channels: {ops: {kind: mail, url: "smtp://127.0.0.1:PORT?tls=none", from: engine@example.com}}
@@ -108,7 +106,7 @@ def test_a_run_whose_state_cannot_be_opened_tells_it_by_mail(
     assert (folder / ".engine" / "test").is_file()
 
 
-def test_a_log_that_cannot_be_written_does_not_end_the_run_but_is_told(
+def test_a_log_that_cannot_be_written_does_not_end_the_run_but_is_reported(
     project: Callable[[str, str], Path], mailbox: Mailbox, module: Callable[[str], None]
 ) -> None:
     folder = project("break_log", "SUCCESS")
@@ -136,7 +134,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("full_before", [False, True])
-def test_a_full_disk_is_told_by_mail(
+def test_a_full_disk_is_reported_by_mail(
     full_before: bool, project: Callable[[str, str], Path], mailbox: Mailbox, small_disk: Path
 ) -> None:
     folder = project("nothing", "ABORTED")
@@ -157,7 +155,9 @@ def test_a_full_disk_is_told_by_mail(
     assert "the disk is full" in said
 
 
-def test_who_may_not_write_the_state_is_told_by_mail(project: Callable[[str, str], Path], mailbox: Mailbox) -> None:
+def test_a_user_who_may_not_write_the_state_is_reported_by_mail(
+    project: Callable[[str, str], Path], mailbox: Mailbox
+) -> None:
     folder = project("nothing", "ABORTED")
     assert engine_run(folder).returncode == 0
     # Without its capabilities even root may only write what the file modes allow.

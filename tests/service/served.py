@@ -33,6 +33,11 @@ def note(at="run", seconds=0.0):
     while time.monotonic() < until:
         time.sleep(0.02)
 
+def hold(name="go"):
+    note("hold")
+    while not (Path(__file__).parent / name).exists():
+        time.sleep(0.02)
+
 def spin(seconds=60.0):
     note("spin")
     until = time.monotonic() + seconds

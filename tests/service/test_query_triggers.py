@@ -68,7 +68,7 @@ def test_the_order_of_rows_counts_if_the_query_gives_one(tmp_path: Path, sql: st
 
 
 @pytest.mark.slow
-def test_an_error_is_told_in_words_and_keeps_the_last_result(tmp_path: Path) -> None:
+def test_an_error_is_reported_in_words_and_keeps_the_last_result(tmp_path: Path) -> None:
     csv = tmp_path / "d.csv"
     csv.write_text("a,b\n1,x\n")
     served = serve(tmp_path, "SELECT a FROM d")

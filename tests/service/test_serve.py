@@ -16,16 +16,12 @@ import engine
 from engine.outcome import Outcome
 from engine.store import FireState, Store, utc_now
 
+from ..command_line import call_engine
 from ..waiting import PATIENCE
 from .served import TOKEN, Served, describe_scenario, list_open, read_state, wait_until, write_project
 from .served_scenarios import ask_for_run, write_scenarios
 
 pytestmark = pytest.mark.slow
-
-
-def run_engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "engine", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_an_interval_starts_runs_of_its_times(serve: Callable[..., Served], tmp_path: Path) -> None:
@@ -108,12 +104,13 @@ def test_what_the_server_has_done_with_takes_no_memory(serve: Callable[..., Serv
 
 
 def test_a_run_by_hand_makes_the_fire_wait_and_not_a_process(serve: Callable[..., Served], tmp_path: Path) -> None:
-    state = write_scenarios(tmp_path, describe_scenario("s", "note", every="2s", arguments="{seconds: 25.0}"))
+    state = write_scenarios(tmp_path, describe_scenario("s", "hold", every="2s"))
     by_hand = subprocess.Popen([sys.executable, "-m", "engine", "run", "served.yaml", "s"], cwd=tmp_path)
     wait_until((tmp_path / "noted.txt").exists, "the run by hand has not begun")
     server = serve()
     told = server.wait_for("waits")
     assert "busy" in told["text"]
+    (tmp_path / "go").touch()
     assert by_hand.wait() == 0
     wait_until(lambda: len(read_state(state)[1]) == 2, "the fire has no run", server)
     server.end(signal.SIGKILL)
@@ -169,10 +166,10 @@ def test_a_paused_scenario_is_skipped_and_resuming_runs_nothing_of_the_past(
     state = write_scenarios(tmp_path, describe_scenario("s", "note", every="2s"))
     server = serve()
     server.wait_for("run")
-    assert run_engine(tmp_path, "pause", "served.yaml", "s", "--reason", "a holiday").returncode == 0
+    assert call_engine(tmp_path, "pause", "served.yaml", "s", "--reason", "a holiday").returncode == 0
     server.wait_for("skipped", 3)
     before = utc_now()
-    assert run_engine(tmp_path, "resume", "served.yaml", "s").returncode == 0
+    assert call_engine(tmp_path, "resume", "served.yaml", "s").returncode == 0
     count = len(server.list_told("run"))
     server.wait_for("run", count + 1, holds=lambda _: True)
     assert server.end() == 0
@@ -217,11 +214,11 @@ def test_what_follows_from_what_follows_ends_after_ten_runs(serve: Callable[...,
     assert [run.scenario for run in runs] == names[:11]
 
 
-def test_a_state_of_another_server_and_a_missing_spec_are_told(tmp_path: Path) -> None:
-    found = run_engine(tmp_path, "serve", "nowhere.yaml")
+def test_a_state_of_another_server_and_a_missing_spec_are_reported(tmp_path: Path) -> None:
+    found = call_engine(tmp_path, "serve", "nowhere.yaml")
     assert (found.returncode, found.stderr) == (2, "engine: error: nowhere.yaml does not exist\n")
     (tmp_path / "empty").mkdir()
-    found = run_engine(tmp_path, "serve", "empty")
+    found = call_engine(tmp_path, "serve", "empty")
     assert found.returncode == 2
     assert "holds no spec" in found.stderr
 

@@ -89,7 +89,9 @@ def test_another_result_of_a_query_starts_a_run(serve: Callable[..., Served], tm
     assert (fire.state, fire.changed, run.outcome) == (FireState.DONE, ("d",), Outcome.SUCCESS)
 
 
-def test_a_query_that_cannot_be_computed_is_told_and_its_end_is(serve: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_query_that_cannot_be_computed_is_reported_and_its_end_is(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
     trigger = "{name: day, kind: query_changed, sql: SELECT MAX(b) AS last FROM d, every: 200ms}"
     write_project(tmp_path, DATA.replace("TRIGGER", trigger))
     csv = tmp_path / "d.csv"
@@ -107,7 +109,9 @@ def test_a_query_that_cannot_be_computed_is_told_and_its_end_is(serve: Callable[
     assert len(server.list_told("trigger")) == 2
 
 
-def test_a_scenario_that_writes_what_it_reads_is_stopped_and_told(serve: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_scenario_that_writes_what_it_reads_is_stopped_and_reported(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
     spec = DATA.replace("TRIGGER", "{name: new, kind: dataset_changed, dataset: d, every: 200ms}")
     spec = spec.replace("{name: check, kind: run_checks, target: d}", '{name: w, kind: python, function: "loop:write"}')
     state = write_project(tmp_path, spec.replace("settle: 1s", "settle: 200ms"))

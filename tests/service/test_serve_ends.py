@@ -79,7 +79,7 @@ def test_a_second_signal_kills_runs_at_once(serve: Callable[..., Served], tmp_pa
     assert [pid for pid in processes if is_alive(pid)] == []
 
 
-def test_a_run_that_a_killed_server_has_begun_is_told_and_made_once_more(
+def test_a_run_that_a_killed_server_has_begun_is_reported_and_made_once_more(
     serve: Callable[..., Served], tmp_path: Path
 ) -> None:
     reporter = "reporters: [{name: tell, channel: files, run_condition: outcome == 'ABORTED'}]"
@@ -121,7 +121,7 @@ def test_the_standby_takes_over_when_the_leader_is_killed(serve: Callable[..., S
         assert sum(run.fire == fire.number and run.outcome is Outcome.SUCCESS for run in runs) <= 1
 
 
-def test_a_run_whose_process_dies_is_told_with_the_cause_and_not_made_again(
+def test_a_run_whose_process_dies_is_reported_with_the_cause_and_not_made_again(
     serve: Callable[..., Served], tmp_path: Path
 ) -> None:
     state = write_scenarios(

@@ -79,7 +79,7 @@ def test_a_date_stands_for_its_first_instant(tmp_path: Path) -> None:
     assert read_names(tmp_path, "Europe/Berlin", date(2026, 3, 29))["as_of_time"] == "2026-03-29T00:00:00"
 
 
-def test_without_as_of_it_is_now(tmp_path: Path) -> None:
+def test_the_moment_is_now_without_as_of(tmp_path: Path) -> None:
     before = datetime.now(UTC).date()
     assert before <= read_names(tmp_path, "UTC", None)["as_of"] <= datetime.now(UTC).date()
 
@@ -107,6 +107,6 @@ def test_a_moment_cannot_be_given_as_a_variable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "28.11.2026", "2026-11-28T25:00", "0001-01-01", "-"])
-def test_what_is_no_moment_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a date such as 2026-11-28 or a time"):
         parse_moment(text)

@@ -2,8 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,20 +12,8 @@ from engine.store.location import PostgresqlSchema, StateLocation
 from tests.databases.postgres_server import Database as PostgresDatabase
 from tests.databases.postgres_server import PostgresServer
 
-from .retained_state import Moment, State
-
-
-@dataclass
-class Clock:
-    """Stands still unless it is moved."""
-
-    time: datetime = field(default_factory=lambda: datetime(2026, 11, 23, 12, tzinfo=UTC))
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def forward(self, **by: float) -> None:
-        self.time += timedelta(**by)
+from ..clocks import Clock
+from .retained_state import NOW, State
 
 
 @pytest.fixture
@@ -116,6 +102,6 @@ def empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def state(empty_state: Path, location: StateLocation) -> Iterator[State]:
     if location.rows is None:
         shutil.copytree(empty_state, location.folder)
-    clock = Moment()
+    clock = Clock(NOW)
     with Store.open(location, now=clock) as store:
         yield State(store, clock)

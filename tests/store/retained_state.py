@@ -25,6 +25,8 @@ from engine.store import (
 )
 from engine.store.retention.pruning import Pruned, prune_state
 
+from ..clocks import Clock
+
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 SPEC = """
@@ -59,21 +61,11 @@ def load_spec(
 
 
 @dataclass
-class Moment:
-    """A clock that the test sets."""
-
-    time: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.time
-
-
-@dataclass
 class State:
     """A store whose records are made at any time before now."""
 
     store: Store
-    clock: Moment
+    clock: Clock
     count: int = 0
 
     def make_id(self, days: float) -> str:

@@ -18,7 +18,8 @@ from engine.evaluation.record import EvaluationTime
 from engine.store import Store
 from engine.store.tables import removals
 
-from .retained_state import NOW, Moment, State, list_orphans
+from ..clocks import Clock
+from .retained_state import NOW, State, list_orphans
 
 # ---- a twin that decides one by one what must remain of evaluations -------------------------------------------------
 MADE = st.fixed_dictionaries(
@@ -105,7 +106,7 @@ def list_needed(
     st.tuples(st.sampled_from([None, 1, 3]), st.sampled_from([None, 10, 25])),
     st.tuples(st.sampled_from([None, 1, 2]), st.sampled_from([None, 5])),
 )
-def test_exactly_what_exceeds_a_limit_and_is_not_needed_goes(
+def test_exactly_the_records_that_exceed_a_limit_and_are_not_needed_are_removed(
     empty_state: Path,
     wanted: list[dict[str, Any]],
     reference: tuple[str, str, int],
@@ -120,7 +121,7 @@ def test_exactly_what_exceeds_a_limit_and_is_not_needed_goes(
         return
     with TemporaryDirectory() as folder:
         shutil.copytree(empty_state, Path(folder, "state"))
-        clock = Moment()
+        clock = Clock(NOW)
         with Store.open(Path(folder, "state"), now=clock) as store:
             state = State(store, clock)
             made: list[Twin] = []
@@ -189,7 +190,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from retained_state import NOW, load_spec
+from tests.store.retained_state import NOW, load_spec
 from engine.store import Store
 from engine.store.retention.pruning import prune_state
 
@@ -215,7 +216,7 @@ def test_killed_anywhere_it_leaves_a_state_in_order_and_the_next_one_finishes(
     empty_state: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(empty_state, tmp_path / "full")
-    clock = Moment()
+    clock = Clock(NOW)
     with Store.open(tmp_path / "full", now=clock) as store:
         state = State(store, clock)
         runs = [state.run(days=days) for days in (50, 40, 30, 20)]
@@ -224,7 +225,7 @@ def test_killed_anywhere_it_leaves_a_state_in_order_and_the_next_one_finishes(
     for left in (0, 3, 7, 12, 18, 24, 29, 33, 36, 39, 42, 45, 49, 55):
         folder = tmp_path / f"killed-{left}"
         shutil.copytree(tmp_path / "full", folder)
-        command = [sys.executable, "-c", KILLED, str(folder), str(left), str(Path(__file__).parent)]
+        command = [sys.executable, "-c", KILLED, str(folder), str(left), str(Path(__file__).parents[2])]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         deaths += ended.returncode == -9
         assert ended.returncode in (0, -9), ended.stderr

@@ -13,7 +13,7 @@ from engine.store.tables import check_results, evaluation_metrics, outbox, run_e
 from .retained_state import NOW, State, list_orphans, load_spec
 
 
-def test_without_a_retention_nothing_is_removed(state: State) -> None:
+def test_nothing_is_removed_without_a_retention(state: State) -> None:
     state.run(days=900)
     state.run(days=900)
     state.evaluation(900)
@@ -80,7 +80,7 @@ def test_fires_stay_for_eight_days_and_as_long_as_their_run_and_the_newest_of_ea
     assert coalesced not in kept
 
 
-def test_where_runs_are_counted_fires_without_a_run_stay_for_ninety_days(state: State) -> None:
+def test_fires_without_a_run_stay_for_ninety_days_if_runs_are_counted(state: State) -> None:
     numbers = [state.fire(days, FireState.SKIPPED) for days in (100, 80, 1)]
     state.prune("{runs: {keep: 5}}")
     assert [fire.number for fire in state.store.fires.history()] == numbers[1:]
@@ -141,7 +141,7 @@ def test_a_file_that_another_evaluation_has_too_frees_nothing(state: State) -> N
     assert path.read_text() == "12345678"
 
 
-def test_a_superseded_evaluation_is_not_in_the_history_again_when_its_successor_goes(state: State) -> None:
+def test_a_superseded_evaluation_does_not_return_to_the_history_when_its_successor_is_removed(state: State) -> None:
     time = EvaluationTime(NOW - timedelta(days=300), None, "then")
     old = state.evaluation(5, time=time)  # made by a clock that was set back afterwards
     newer = state.evaluation(90, time=time, supersedes=old)
@@ -151,7 +151,7 @@ def test_a_superseded_evaluation_is_not_in_the_history_again_when_its_successor_
     assert newer != old
 
 
-def test_where_data_alternate_as_many_other_data_stay_as_a_check_looks_back_at(state: State) -> None:
+def test_alternating_data_keep_as_many_other_data_as_a_check_looks_back_at(state: State) -> None:
     made = [state.evaluation(days, data=data) for days, data in zip(range(8, 0, -1), "abababab", strict=True)]
     check = "{c: {metric: row_count, change: absolute, compare: {mean_of_last: 2}, max: 1}}"
     state.prune("{evaluations: {keep: 1}}", checks=check)
@@ -175,7 +175,7 @@ def test_the_attachments_of_messages_that_wait_stay_and_one_that_was_refused_say
     assert [one.content for one in claim.message.attachments] == [b"12345"]
 
 
-def test_what_a_dataset_was_measured_stays_as_far_as_checks_look_back(state: State) -> None:
+def test_measurements_of_a_dataset_stay_as_far_as_checks_look_back(state: State) -> None:
     for value in range(6):
         run = state.run(days=90, ends=False)
         state.store.measurements.add("t", f"f{value}", {"row_count": MetricValue(float(value))}, run)
@@ -184,7 +184,7 @@ def test_what_a_dataset_was_measured_stays_as_far_as_checks_look_back(state: Sta
     assert [one.metrics["row_count"].value for one in state.store.measurements.history("t")] == [5.0]
 
 
-def test_a_store_that_a_run_writes_to_is_left_as_it_is_and_that_is_told(state: State) -> None:
+def test_a_store_that_a_run_writes_to_is_left_as_it_is_and_that_is_reported(state: State) -> None:
     kept = [state.evaluation(days) for days in (30, 20)]
     state.evaluation(30, store="y")
     state.evaluation(20, store="y")

@@ -254,7 +254,7 @@ def test_a_killed_writer_leaves_nothing_and_holds_nothing(store: Store, location
     assert len(store.measurements.history("d")) == 2
 
 
-def test_what_a_server_refuses_is_told_in_words(database: Database, folder: Path, tmp_path: Path) -> None:
+def test_what_a_server_refuses_is_reported_in_words(database: Database, folder: Path, tmp_path: Path) -> None:
     def at(url: str, schema: str = "rows", timeout: float = 20) -> StateLocation:
         return StateLocation(folder, PostgresqlSchema(url, schema, timeout=timeout))
 

@@ -63,7 +63,7 @@ def fail(act: Callable[[], object]) -> str:
 
 
 @pytest.mark.slow
-def test_of_two_folders_that_begin_at_once_one_owns_the_rows(database: Database, tmp_path: Path) -> None:
+def test_one_of_two_folders_that_begin_at_once_owns_the_rows(database: Database, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", RACE, tmp_path], input=database.url() + "\n", capture_output=True, text=True, check=False
     )
@@ -80,7 +80,9 @@ def test_of_two_folders_that_begin_at_once_one_owns_the_rows(database: Database,
 
 
 @pytest.mark.slow
-def test_a_server_without_connections_is_waited_for_and_then_told(own_postgres: PostgresServer, folder: Path) -> None:
+def test_a_server_without_connections_is_waited_for_and_then_reported(
+    own_postgres: PostgresServer, folder: Path
+) -> None:
     database = own_postgres.create_database()
     Store.open(locate(database, folder)).close()
     own_postgres.stop()

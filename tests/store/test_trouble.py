@@ -163,7 +163,9 @@ def test_a_fresh_store_on_a_full_disk(small_disk: Path) -> None:
     Store.open(small_disk / "state").close()
 
 
-def test_a_row_that_is_there_already_is_told_and_a_row_without_a_value_that_it_needs_is_a_fault(store: Store) -> None:
+def test_a_row_that_is_there_already_is_reported_and_a_row_without_a_value_that_it_needs_is_a_fault(
+    store: Store,
+) -> None:
     with store.database.begin_write() as connection:
         connection.exec_driver_sql("CREATE TABLE numbers (id INTEGER PRIMARY KEY, one TEXT NOT NULL UNIQUE)")
         connection.exec_driver_sql("INSERT INTO numbers VALUES (1, 'a')")

@@ -32,7 +32,7 @@ def browse(path: Path, folder: Path, *flags: str) -> str:
 
 
 @browsed
-def test_in_a_browser_histograms_are_drawn_and_nothing_foreign_runs(project, tmp_path):
+def test_a_browser_draws_histograms_and_runs_no_foreign_code(project, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(render_page(view(project, "two")))
     document = browse(path, tmp_path)
@@ -44,7 +44,7 @@ def test_in_a_browser_histograms_are_drawn_and_nothing_foreign_runs(project, tmp
 
 
 @browsed
-def test_in_a_browser_columns_are_sorted_and_found_also_those_that_are_only_listed(project, tmp_path):
+def test_a_browser_sorts_and_finds_all_columns_also_those_that_are_only_listed(project, tmp_path):
     acted = """<script>
       const find = document.getElementById("find"), names = () =>
         [...document.querySelectorAll("#drift tbody tr[data-column], #others tbody tr")].filter((row) => !row.hidden)

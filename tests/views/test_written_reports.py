@@ -64,7 +64,7 @@ def test_a_run_without_an_evaluation_says_so(project):
     assert "Note: chart is not attached: the run has no evaluation" in said
 
 
-def test_a_page_too_large_for_mail_is_told_instead(project):
+def test_a_page_too_large_for_mail_is_reported_instead(project):
     shown = facts(project, "three")
     wide = dataclasses.replace(
         shown, evaluation=dataclasses.replace(shown.evaluation, **many(shown.evaluation, 2000, "long" * 300))

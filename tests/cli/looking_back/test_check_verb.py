@@ -108,7 +108,7 @@ def test_a_replay_of_changes_takes_the_evaluations_in_their_order(said_to_a_copy
         (("--replay", "--set", "all is well.except.psi.age.max=1"), "is not one of the metrics drift.*"),
     ],
 )
-def test_a_setting_that_cannot_be_tried_is_told_with_what_can(
+def test_a_setting_that_cannot_be_tried_is_reported_with_what_can(
     arguments: tuple[str, ...], help_: str, said: Engine
 ) -> None:
     refused = said("check", "drift", *arguments)

@@ -64,7 +64,7 @@ def test_remove_is_refused_while_a_run_writes(said_to_a_copy: Engine) -> None:
         (("w9",), "there is no evaluation 'w9'"),
     ],
 )
-def test_what_remove_cannot_aim_at_is_told(arguments: tuple[str, ...], help_: str, said: Engine) -> None:
+def test_what_remove_cannot_aim_at_is_reported(arguments: tuple[str, ...], help_: str, said: Engine) -> None:
     refused = said("remove", "drift", *arguments, "--yes")
     assert refused.code == 2
     assert help_ in refused.err

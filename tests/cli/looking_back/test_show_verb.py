@@ -183,11 +183,11 @@ def test_a_pipe_has_160_columns_and_no_control_characters(built: Path) -> None:
         (float("inf"), "inf"),
     ],
 )
-def test_numbers_are_told_in_four_digits(value: float, told: str) -> None:
+def test_numbers_are_reported_in_four_digits(value: float, told: str) -> None:
     assert format_cell(value) == told
 
 
-def test_without_labels_the_reason_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reason_of_missing_labels_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
     unlabelled = MetricValue(None, reason="no labels", counts_as_ok=True)
     one = Evaluation(
         id="1",

@@ -55,7 +55,7 @@ def test_a_server_that_hangs_or_breaks_off_gets_everything_in_order_when_it_is_b
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "body"])
-def test_a_mail_that_is_refused_for_now_comes_later_and_keeps_none_waiting(service, start_server, stage):
+def test_a_mail_that_is_refused_for_now_is_sent_later_and_does_not_delay_others(service, start_server, stage):
     server = start_server()
     server.faults = [(stage, "451 4.7.1 not now")]
     service.queue("post")
@@ -68,7 +68,7 @@ def test_a_mail_that_is_refused_for_now_comes_later_and_keeps_none_waiting(servi
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "body"])
-def test_a_mail_that_is_refused_for_good_is_not_tried_again_and_keeps_none_waiting(service, start_server, stage):
+def test_a_mail_that_is_refused_for_good_is_not_tried_again_and_does_not_delay_others(service, start_server, stage):
     server = start_server()
     server.faults = [(stage, "550 5.7.1 never")]
     service.queue("post")
@@ -83,7 +83,7 @@ def test_a_mail_that_is_refused_for_good_is_not_tried_again_and_keeps_none_waiti
     assert "550 5.7.1 never" in refused.last_error
 
 
-def test_servers_that_hang_keep_no_other_channel_waiting(service, start_server):
+def test_servers_that_hang_do_not_delay_other_channels(service, start_server):
     fine = start_server()
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=50)) for _ in range(6)]
@@ -125,7 +125,7 @@ def test_a_server_that_cannot_prove_who_it_is_gets_nothing_until_the_spec_trusts
     assert plain.mails == []
 
 
-def test_a_bug_in_one_channel_or_message_stops_nothing_else(service, start_server):
+def test_a_bug_in_one_channel_or_message_does_not_stop_the_others(service, start_server):
     server = start_server()
     service.queue("broken")
     service.queue("post")

@@ -15,7 +15,7 @@ from .delivering_server import mail
 
 
 @pytest.mark.slow
-def test_a_state_that_cannot_be_written_for_a_while_is_told_and_ends_nothing(service, start_server, monkeypatch):
+def test_a_state_that_cannot_be_written_for_a_while_is_reported_and_ends_nothing(service, start_server, monkeypatch):
     monkeypatch.setattr(delivery_loop, "FAULT_SECONDS", 0.5)
     server = start_server()
     service.queue("post")
@@ -28,7 +28,7 @@ def test_a_state_that_cannot_be_written_for_a_while_is_told_and_ends_nothing(ser
 
 
 @pytest.mark.slow
-def test_a_channel_whose_thread_could_not_be_started_is_told_and_sent_later(service, start_server, monkeypatch):
+def test_a_channel_whose_thread_could_not_be_started_is_reported_and_sent_later(service, start_server, monkeypatch):
     monkeypatch.setattr(delivery_loop, "FAULT_SECONDS", 0.5)
     server = start_server()
     loop = service.start(service.declare(post=mail(server.port)))

@@ -53,7 +53,7 @@ def test_a_muted_check_does_not_fire_and_nothing_is_sent(reporting: Path) -> Non
     assert (drilled.heard, drilled.messages[0].partition(":")[0]) == (False, 'Reporter "age alarm" would send nothing')
 
 
-def test_a_reporter_that_has_told_of_it_already_stays_silent(reporting: Path, spec: Write, rows: Rows) -> None:
+def test_a_reporter_that_has_reported_it_already_sends_nothing(reporting: Path, spec: Write, rows: Rows) -> None:
     """What counts is what the last real run has told: the run without disturbances changes no state of a reporter."""
     spec(
         REPORTING.replace("checks['age moved'].outcome == 'ERROR'", "outcome == 'FAILED'").replace(
@@ -84,7 +84,7 @@ def test_a_step_that_sends_shows_its_message_and_a_list_of_targets_is_drilled(pl
     assert "Subject: so far" in drilled.messages[0]
 
 
-def test_nobody_hears_of_what_no_check_looks_at(plain: Path) -> None:
+def test_a_disturbance_that_no_check_looks_at_fires_nothing(plain: Path) -> None:
     drilled = engine.load(plain).drill("drift", "missing label=20%")
     assert not drilled.heard
     assert not any(check.fires for check in drilled.compare_checks())

@@ -100,7 +100,7 @@ def test_what_cannot_be_disturbed_is_a_mistake_of_the_user(
     assert why in str(wrong.value)
 
 
-def test_a_store_that_cannot_be_built_undisturbed_is_no_place_for_a_drill(plain: Path, spec: Write) -> None:
+def test_a_store_that_cannot_be_built_undisturbed_cannot_be_drilled(plain: Path, spec: Write) -> None:
     spec(PLAIN.replace("min: 100", "min: 100000"))
     with pytest.raises(DataError, match=r"cannot be built without any disturbance.*enough rows"):
         engine.load(plain).drill("drift", "shift age=+1sd")

@@ -47,7 +47,7 @@ def planned_all(folder: Path) -> Plan:
     return session.plan_scenarios(load(folder / "project.yaml", environ={}), ["all"], environ=ENVIRON)
 
 
-def test_what_will_fail_is_told_and_what_follows_is_skipped(folder: Path) -> None:
+def test_what_will_fail_is_reported_and_what_follows_is_skipped(folder: Path) -> None:
     (folder / "new.parquet").unlink()
     rescue = "      - {name: rescue, kind: build, target: old, run_condition: \"outcome == 'FAILED'\"}\n    reporters"
     spec("    reporters", rescue)(folder)
@@ -112,7 +112,7 @@ def test_what_the_data_say_about_the_spec(what: str, folder: Path) -> None:
     assert plan.exit_code is (ExitCode.USAGE if severity is Severity.ERROR else ExitCode.OK)
 
 
-def test_metrics_that_a_reused_evaluation_has_not(folder: Path) -> None:
+def test_metrics_that_a_reused_evaluation_does_not_have(folder: Path) -> None:
     spec("metric: drift.*", "metric: drift.label")(folder)
     said = [finding.message for finding in planned(folder).findings if finding.severity is Severity.ERROR]
     assert said == ["evaluation 'first' has no metric drift.label"]

@@ -253,7 +253,7 @@ def test_what_changes_no_number_recomputes_nothing(what: str, folder: Path) -> N
     assert all(action.reused for action in computing), computing
 
 
-def test_a_touched_file_is_told(folder: Path) -> None:
+def test_a_touched_file_is_reported(folder: Path) -> None:
     os.utime(folder / "new.parquet", (9e8, 9e8))  # a file of this very moment is not trusted to be what was hashed
     done(folder)
     os.utime(folder / "new.parquet", (1e9, 1e9))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ...command_line import call_engine
 from .watcher import Watcher, list_runs, rows_of, write_rows
 
 
@@ -152,13 +153,7 @@ def test_several_specs_are_watched_by_one_process(watch: Callable[..., Watcher],
 
 def test_what_cannot_be_watched_is_refused(project: Path) -> None:
     def refuse(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "engine", "watch", *arguments],
-            cwd=project,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = call_engine(project, "watch", *arguments)
         assert done.returncode == 2
         assert done.stdout == ""
         return done.stderr
