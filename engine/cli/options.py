@@ -13,7 +13,7 @@ from engine.cli.standard_streams import mask_secrets
 from engine.spec.moment import parse_moment
 
 if TYPE_CHECKING:
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
     from engine.spec import ProjectSpec
 
 Format = Annotated[

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.service.deployments.evaluation_sources import Wanted
-from engine.service.deployments.node_client.client import NodeClient, quote_name
-from engine.service.deployments.node_client.failures import NodeError
+from engine.service.deployments.node.client.client import NodeClient, quote_name
+from engine.service.deployments.node.client.failures import NodeError
 from engine.store.transfer import EvaluationPage, TravellingEvaluation, read_evaluation
 
 

@@ -17,22 +17,22 @@ from pathlib import Path
 from engine.errors import EngineError, StoreError
 from engine.formatting.moments import format_minute
 from engine.pipeline.released_models import activate_models, continue_models
-from engine.service.deployments.health_check import check_health, check_runnable
-from engine.service.deployments.hooks import run_hook
-from engine.service.deployments.node_surroundings import confine_surroundings
 from engine.service.deployments.places import DeploymentPlaces
-from engine.service.deployments.preloading import PreloadError, preload_revision
-from engine.service.deployments.release_files import (
+from engine.service.deployments.release_retention import remove_old_releases
+from engine.service.deployments.served_revision import NOT_SERVED, await_server
+from engine.service.deployments.settings import Care
+from engine.service.deployments.updates.health_check import check_health, check_runnable
+from engine.service.deployments.updates.hooks import run_hook
+from engine.service.deployments.updates.node_surroundings import confine_surroundings
+from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.preloading import PreloadError, preload_revision
+from engine.service.deployments.updates.release_files import (
     lay_down_release,
     receive_bundle,
     verify_bundle,
     write_revision_file,
 )
-from engine.service.deployments.release_retention import remove_old_releases
-from engine.service.deployments.served_revision import NOT_SERVED, await_server
-from engine.service.deployments.settings import Care
-from engine.service.deployments.update_order import Surroundings, UpdateOrder
-from engine.service.deployments.update_start import (
+from engine.service.deployments.updates.start import (
     begin_operation,
     find_healthy,
     order_back,

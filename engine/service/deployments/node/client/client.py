@@ -23,8 +23,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from engine import __version__
 from engine.errors import UsageError
 from engine.formatting.control_characters import single_line
-from engine.service.deployments.node_client.event_stream import parse_events
-from engine.service.deployments.node_client.failures import CutError, NodeError, NodeFailures, may_pass
+from engine.service.deployments.node.client.event_stream import parse_events
+from engine.service.deployments.node.client.failures import CutError, NodeError, NodeFailures, may_pass
 from engine.spec.resources.deployments import NodeInfrastructure
 
 ANSWER_BYTES = 64 * 2**20

@@ -13,7 +13,7 @@ from engine.errors import UsageError
 from engine.service.deployments.node_mark import find_marked_node
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.settings import Care
-from engine.service.deployments.update_order import Surroundings
+from engine.service.deployments.updates.order import Surroundings
 from engine.spec.confinement import digest_trusted_keys, merge_given, select_variables
 from engine.spec.node_file import load_node
 from engine.spec.revision_file import find_node_path

@@ -11,7 +11,7 @@ import httpx2
 
 from engine.errors import EngineError
 from engine.formatting.control_characters import single_line
-from engine.service.deployments.update_order import DeploymentRefusedError
+from engine.service.deployments.updates.order import DeploymentRefusedError
 
 ERROR_BYTES = 16_384
 PASSING = (429, 502, 503, 504)

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from engine.errors import EngineError
 from engine.pipeline.log import LogLine
-from engine.service.deployments.node_client.client import NodeClient, quote_name
-from engine.service.deployments.node_requests import (
+from engine.service.deployments.node.client.client import NodeClient, quote_name
+from engine.service.deployments.node.requests import (
     AbortedRunAnswer,
     FireState,
     LogPart,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from engine.service.deployments.node_client.failures import NodeError
+from engine.service.deployments.node.client.failures import NodeError
 
 EVENT_BYTES = 4 * 2**20
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.formatting.moments import format_second
 from engine.service.deployments.settings import digest_settings
-from engine.service.deployments.update_order import DeploymentRefusedError, UpdateOrder
+from engine.service.deployments.updates.order import DeploymentRefusedError, UpdateOrder
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow, RevisionState
 
 

@@ -18,9 +18,9 @@ from engine.errors import EngineError
 from engine.formatting.moments import format_second
 from engine.service.control import RefusedRequestError
 from engine.service.deployments.conclusion import conclude_in_process
-from engine.service.deployments.update_order import DeploymentRefusedError, UpdateOrder
-from engine.service.deployments.update_process import UPDATE_PROCESS, write_arguments
-from engine.service.deployments.update_start import begin_operation, refuse_unexpected
+from engine.service.deployments.updates.order import DeploymentRefusedError, UpdateOrder
+from engine.service.deployments.updates.process import UPDATE_PROCESS, write_arguments
+from engine.service.deployments.updates.start import begin_operation, refuse_unexpected
 from engine.spec import ProjectSpec
 from engine.store.locks import LockBusy, leave_lock, release_lock
 from engine.store.node import Node, OperationRow, OperationState, RevisionState

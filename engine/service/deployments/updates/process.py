@@ -1,6 +1,6 @@
 """Carries out an operation that a server has begun.
 
-    python -m engine.service.deployments.update_process FOLDER OPERATION LOCK [--node FILE] [--now]
+    python -m engine.service.deployments.updates.process FOLDER OPERATION LOCK [--node FILE] [--now]
 
 is the program. LOCK is the number of the inherited descriptor that holds the lock of the deployment, so nobody else can
 take the operation for one that was left. What the operation says is recorded in node.db; nothing is printed. SIGTERM
@@ -16,10 +16,10 @@ from pathlib import Path
 from types import FrameType
 
 from engine.errors import EngineError
-from engine.service.deployments.update_order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.order import Surroundings, UpdateOrder
 from engine.store.node import Node, OperationRow, OperationState, RevisionState
 
-UPDATE_PROCESS = ("-m", "engine.service.deployments.update_process")
+UPDATE_PROCESS = ("-m", "engine.service.deployments.updates.process")
 """The program, as arguments of Python."""
 
 
@@ -36,7 +36,7 @@ def carry_out_operation(
 ) -> None:
     """Do what the program does; `checkpoint` is called with the name of each point at which a crash must do no harm."""
     signal.signal(signal.SIGTERM, _interrupt_process)
-    from engine.service.deployments.updates import Updater
+    from engine.service.deployments.updates.updater import Updater
 
     parser = ArgumentParser()
     parser.add_argument("folder", type=Path)

@@ -19,10 +19,10 @@ from engine.bundles.registry import brings_signatures
 from engine.bundles.replacements import collect_replacements
 from engine.errors import BundleError, UsageError
 from engine.formatting.hints import suggest_name
-from engine.service.deployments.node_surroundings import check_hooks, describe_confinement
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.settings import Care
-from engine.service.deployments.update_order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.node_surroundings import check_hooks, describe_confinement
+from engine.service.deployments.updates.order import Surroundings, UpdateOrder
 from engine.spec.revision_file import STATE_CONNECTION, Revision
 from engine.store.node import Node, OperationRow, ReceivedBundle, RevisionRow
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from engine.errors import EngineError, UsageError
 from engine.formatting.numbers import format_bytes
 from engine.service.deployments.deployed_state import DeployedState
-from engine.service.deployments.node_client.client import NodeClient, quote_name
-from engine.service.deployments.node_client.evaluations import NodeSource
-from engine.service.deployments.node_client.failures import NodeError
-from engine.service.deployments.node_requests import (
+from engine.service.deployments.node.client.client import NodeClient, quote_name
+from engine.service.deployments.node.client.evaluations import NodeSource
+from engine.service.deployments.node.client.failures import NodeError
+from engine.service.deployments.node.requests import (
     AcceptedOperation,
     BundleAnswer,
     DeletedDeploymentAnswer,
@@ -29,7 +29,7 @@ from engine.service.deployments.node_requests import (
 )
 from engine.service.deployments.project_status import ProjectStatus
 from engine.service.deployments.removal import describe_state
-from engine.service.deployments.update_order import UpdateOrder
+from engine.service.deployments.updates.order import UpdateOrder
 from engine.store.node import OperationRow
 
 PATIENCE_SECONDS = 300.0

@@ -17,9 +17,9 @@ from engine.formatting.lists import join_words
 from engine.outcome import Outcome
 from engine.scenarios.process import run_in_process
 from engine.scenarios.requests import RunRequest
-from engine.service.deployments.hooks import run_hook
 from engine.service.deployments.served_revision import NOT_SERVED, NotArmedError, await_server
 from engine.service.deployments.settings import Care
+from engine.service.deployments.updates.hooks import run_hook
 from engine.service.triggers.trigger_states import reconcile_states
 from engine.spec import load
 from engine.spec.dataset_inputs import list_read_datasets
