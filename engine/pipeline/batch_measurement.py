@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from engine.evaluation.observation import Observation
-    from engine.evaluation.snapshot import Snapshot
+    from engine.evaluation.snapshots.snapshot import Snapshot
     from engine.models import FittedModel
 
 from engine.pipeline.evaluation_inputs import SEEN_IN_TRAINING, EvaluationInputs

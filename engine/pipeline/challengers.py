@@ -21,7 +21,7 @@ from engine.errors import ModelError
 from engine.evaluation.advantages import RivalScores, compare_on_rows, fail_advantage, score_by_both
 from engine.evaluation.observation import Observation, score_rows
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.evaluation.snapshot import load_snapshot_of
+from engine.evaluation.snapshots.snapshot import load_snapshot_of
 from engine.formatting.lists import join_words
 from engine.models import FittedModel
 from engine.models.spark_pairs import Columns

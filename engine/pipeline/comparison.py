@@ -17,8 +17,8 @@ from engine.evaluation.batch_evaluation import evaluate_batch
 from engine.evaluation.evaluation_identity import EvaluationIdentity
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation
-from engine.evaluation.segments import select_segment_columns
-from engine.evaluation.snapshot import DamagedSnapshot, Snapshot, load_snapshot_of
+from engine.evaluation.segments.comparison import select_segment_columns
+from engine.evaluation.snapshots.snapshot import DamagedSnapshot, Snapshot, load_snapshot_of
 from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
 from engine.pipeline.estimates import find_estimate_settings

@@ -11,7 +11,7 @@ from engine import drift
 from engine.data import Table, column_type
 from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
-from engine.evaluation.segment_metrics import write_segment_metric
+from engine.evaluation.segments.metrics import write_segment_metric
 from engine.formatting.hints import did_you_mean
 from engine.pipeline.context import BuildContext
 from engine.pipeline.evaluation_times import name_next_evaluation

@@ -7,7 +7,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.references import Reference
 
 if TYPE_CHECKING:
-    from engine.evaluation.estimation import EstimateSettings
+    from engine.evaluation.performance.estimation import EstimateSettings
 
 ESTIMATES_VERSION = "2"
 """Version of the numbers: it changes whenever another estimate is made of the same rows."""
@@ -21,7 +21,7 @@ def find_estimate_settings(store: str, context: BuildContext, *, own_reference: 
     own_reference
         Whether the batch is compared with itself.
     """
-    from engine.evaluation.estimation import EstimateSettings
+    from engine.evaluation.performance.estimation import EstimateSettings
 
     spec = context.project.evaluation_stores[store]
     if spec.estimates is None or spec.model is None:

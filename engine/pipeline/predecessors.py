@@ -107,7 +107,7 @@ def _find_whole(store: str, fingerprints: Fingerprints, context: BuildContext) -
 
 def _can_be_taken_over(twin: Evaluation, context: BuildContext) -> bool:
     """Return whether the files of an evaluation are whole; one that a plan has simulated will have them."""
-    from engine.evaluation.snapshot import DamagedSnapshot, load_snapshot_of
+    from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
 
     if not twin.metrics:
         return True

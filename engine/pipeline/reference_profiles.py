@@ -22,7 +22,7 @@ from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 
 if TYPE_CHECKING:
     from engine.data.segments import SegmentRules
-    from engine.evaluation.snapshot import Snapshot
+    from engine.evaluation.snapshots.snapshot import Snapshot
     from engine.models import ClassValue, FittedModel
 
 
@@ -132,7 +132,7 @@ def _load_kept_snapshot(fingerprint: str, context: BuildContext) -> tuple[Snapsh
 
     One that an earlier step of this plan has simulated is None too, with nothing wrong.
     """
-    from engine.evaluation.snapshot import DamagedSnapshot, Snapshot
+    from engine.evaluation.snapshots.snapshot import DamagedSnapshot, Snapshot
 
     folder = context.store.snapshots.find(fingerprint)
     if folder is None or (folder / SIMULATED).exists():

@@ -30,7 +30,7 @@ from engine.spec.resources.evaluation_stores import (
 from engine.views.facts import COMPARED_WITH_ITSELF
 
 if TYPE_CHECKING:
-    from engine.evaluation.snapshot import Snapshot
+    from engine.evaluation.snapshots.snapshot import Snapshot
     from engine.models import ClassValue
     from engine.pipeline.reference_profiles import ReferenceProfile
 
@@ -151,7 +151,7 @@ def _refer_to_evaluations(
     )
 
     def load_snapshot(evaluation: Evaluation) -> Snapshot:
-        from engine.evaluation.snapshot import DamagedSnapshot, load_snapshot_of
+        from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
 
         try:
             return load_snapshot_of(evaluation, context.store.evaluations.folder_of(evaluation.id))
@@ -172,7 +172,7 @@ def _refer_to_evaluations(
             ) from damaged
 
     def unite_snapshots() -> Snapshot:
-        from engine.evaluation.snapshot import Snapshot
+        from engine.evaluation.snapshots.snapshot import Snapshot
 
         return Snapshot.union([load_snapshot(evaluation) for evaluation in evaluations])
 

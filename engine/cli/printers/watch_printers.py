@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Diagnostic
-from engine.evaluation.check_counts import sort_by_severity
+from engine.evaluation.checks.counts import sort_by_severity
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some

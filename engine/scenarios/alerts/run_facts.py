@@ -5,7 +5,7 @@ from datetime import date
 from functools import cache
 
 from engine import notifications
-from engine.evaluation.check_counts import sort_by_severity, tell_muted_checks
+from engine.evaluation.checks.counts import sort_by_severity, tell_muted_checks
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.pipeline.changes_since_ok import summarize_changes

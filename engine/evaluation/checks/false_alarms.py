@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import NormalDist, median
 
+from engine.evaluation.checks.typical import count_typical_values, estimate_false_alarm_rate
 from engine.evaluation.record import MetricValue
-from engine.evaluation.typical import count_typical_values, estimate_false_alarm_rate
 from engine.formatting.lists import join_some
 from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES, Check, PythonCheck, TypicalCheck, ValuesCheck

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine import drift
-from engine.evaluation.estimation import EstimateSettings, estimate_batch
+from engine.evaluation.performance.estimation import EstimateSettings, estimate_batch
 from engine.evaluation.record import MetricValue
-from engine.evaluation.segment_metrics import write_segment_metric
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.segments.metrics import write_segment_metric
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.metrics.catalogue import ESTIMATED_BY_TASK, PERFORMANCE_METRICS, SEGMENT_DRIFTS
 from engine.spec.metrics.names import MetricName
 from engine.spec.segments import MIN_SEGMENT_ROWS

@@ -13,11 +13,11 @@ from engine.data import Table
 from engine.data.segments import SegmentMembers, list_rest_segments
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.errors import DataError
-from engine.evaluation.measured_predictions import performance_metrics, profile_predictions
+from engine.evaluation.performance.measured_predictions import performance_metrics, profile_predictions
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import sample_scored_rows
-from engine.evaluation.segments import share_confidence
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.segments.comparison import share_confidence
+from engine.evaluation.snapshots.scored_rows import sample_scored_rows
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.formatting.lists import join_words
 from engine.models import FittedModel, measure_performance
 from engine.spec.resources.models import CostMatrix

@@ -24,8 +24,8 @@ from engine.digests import digest_file, digest_json
 from engine.errors import StoreError
 from engine.evaluation.changes import average_metrics
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.evaluation.scored_rows import ScoredRows
-from engine.evaluation.snapshot_files import FACTS_FILE, FILES, SCORED_ROWS_FILE, SEGMENTS_FILE, verify_files
+from engine.evaluation.snapshots.files import FACTS_FILE, FILES, SCORED_ROWS_FILE, SEGMENTS_FILE, verify_files
+from engine.evaluation.snapshots.scored_rows import ScoredRows
 from engine.formatting.moments import format_minute
 from engine.models import ClassValue, sort_classes, unite_classes
 

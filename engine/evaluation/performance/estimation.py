@@ -12,7 +12,7 @@ import polars as pl
 
 from engine import drift, models
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
+from engine.evaluation.snapshots.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
 from engine.formatting.numbers import format_figure
 from engine.spec.metrics.catalogue import ESTIMATED_BY_TASK
 from engine.spec.resources.models import CostMatrix

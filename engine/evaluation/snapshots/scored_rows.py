@@ -18,7 +18,7 @@ import polars as pl
 from engine import drift
 from engine.data.spark.spark_rows import SparkRows
 from engine.drift.reading.normalization import column_named
-from engine.evaluation.snapshot_files import SCORED_ROWS_FILE
+from engine.evaluation.snapshots.files import SCORED_ROWS_FILE
 from engine.models import FittedModel, encode_classes, find_predicted, label_of
 from engine.models.spark_scoring import join_spark_scores
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from engine import models
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
+from engine.evaluation.snapshots.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
 from engine.models.estimation.expected_metrics import Expected
 from engine.models.metrics.intervals import interval_of_sums
 from engine.spec.metrics.catalogue import ESTIMATED_BY_TASK

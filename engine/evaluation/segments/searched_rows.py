@@ -13,9 +13,9 @@ from engine import drift
 from engine.data import Table
 from engine.data.segments import SegmentRules, find_members
 from engine.errors import Position
-from engine.evaluation.scored_performance import measure_losses
-from engine.evaluation.scored_rows import PREDICTED, SCORE, ScoredRows
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.performance.scored_performance import measure_losses
+from engine.evaluation.snapshots.scored_rows import PREDICTED, SCORE, ScoredRows
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.sql.row_conditions import bind_row_condition, write_row_condition
 
 Floats = npt.NDArray[np.float64]

@@ -6,10 +6,10 @@ from statistics import median
 
 from engine.evaluation.bounds import AppliedRange
 from engine.evaluation.changes import average_metrics, change_between
-from engine.evaluation.check_target import CheckFinding, CheckTarget, MetricsByName, build_missing_finding
-from engine.evaluation.detectable import explain_weak_check, find_detectable
+from engine.evaluation.checks.detectable import explain_weak_check, find_detectable
+from engine.evaluation.checks.target import CheckFinding, CheckTarget, MetricsByName, build_missing_finding
+from engine.evaluation.checks.typical import compute_fences, explain_too_few, select_typical_values
 from engine.evaluation.record import MetricValue
-from engine.evaluation.typical import compute_fences, explain_too_few, select_typical_values
 from engine.formatting.numbers import format_figure, format_number, format_seconds
 from engine.outcome import CheckOutcome
 from engine.spec.metrics.names import normalize_metric_name

@@ -17,16 +17,16 @@ import numpy as np
 import polars as pl
 
 from engine import drift
-from engine.evaluation.estimation import EstimateSettings
-from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_performance import (
+from engine.evaluation.performance.estimation import EstimateSettings
+from engine.evaluation.performance.scored_performance import (
     average_by_entity,
     compare_losses,
     measure_scored_rows,
     name_loss,
 )
-from engine.evaluation.scored_rows import SCORE
-from engine.evaluation.searched_rows import (
+from engine.evaluation.record import MetricValue
+from engine.evaluation.segments.comparison import ComparedSegment, describe_compared
+from engine.evaluation.segments.searched_rows import (
     SearchedSide,
     choose_columns,
     describe_sample,
@@ -37,8 +37,8 @@ from engine.evaluation.searched_rows import (
     score_excess,
     write_condition,
 )
-from engine.evaluation.segments import ComparedSegment, describe_compared
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshots.scored_rows import SCORE
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_share
 from engine.spec.metrics.names import MetricName

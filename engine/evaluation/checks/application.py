@@ -9,10 +9,10 @@ from dataclasses import replace
 from engine.data import load_function
 from engine.errors import DataError, Position
 from engine.evaluation.bounds import AllowedValues, CheckBounds
-from engine.evaluation.check_target import CheckFinding, CheckTarget, PastMetrics, build_missing_finding
-from engine.evaluation.range_checks import check_declared_range, check_typical_range
+from engine.evaluation.checks.ranges import check_declared_range, check_typical_range
+from engine.evaluation.checks.target import CheckFinding, CheckTarget, PastMetrics, build_missing_finding
 from engine.evaluation.record import CheckResult, MetricValue
-from engine.evaluation.segment_metrics import group_segment_metrics, write_segment_metric
+from engine.evaluation.segments.metrics import group_segment_metrics, write_segment_metric
 from engine.formatting.hints import did_you_mean
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_number

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from engine.evaluation.changes import change_between
 from engine.evaluation.record import MetricValue
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.metrics.catalogue import PERFORMANCE_METRICS
 from engine.spec.metrics.names import MetricName
 
