@@ -16,8 +16,8 @@ from engine.formatting.hints import did_you_mean
 from engine.pipeline.context import BuildContext
 from engine.pipeline.evaluation_times import name_next_evaluation
 from engine.pipeline.models import find_active_version, use_model
-from engine.pipeline.reference_evaluations import find_reference_evaluations
-from engine.pipeline.reference_schemas import read_reference_schema
+from engine.pipeline.references.evaluations import find_reference_evaluations
+from engine.pipeline.references.schemas import read_reference_schema
 from engine.spec.diagnostics import Findings
 from engine.spec.metrics.definition import MetricScope
 from engine.spec.metrics.lookup import find_metric_definition

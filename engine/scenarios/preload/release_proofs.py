@@ -9,7 +9,7 @@ from engine.bundles.engine_range import fits_range
 from engine.data.user_functions import load_function
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.redacted_output import redact_standard_streams
-from engine.pipeline.released_models import reproduce_models
+from engine.pipeline.bundles.released_models import reproduce_models
 from engine.scenarios.preload.needed_connections import list_logins, list_needed_connections
 from engine.scenarios.preload.revision import ProofFailed, Revision
 from engine.spec import ProjectSpec, load

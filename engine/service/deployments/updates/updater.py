@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engine.errors import EngineError, StoreError
 from engine.formatting.moments import format_minute
-from engine.pipeline.released_models import activate_models, continue_models
+from engine.pipeline.bundles.released_models import activate_models, continue_models
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import remove_old_releases
 from engine.service.deployments.served_revision import NOT_SERVED, await_server

@@ -11,10 +11,10 @@ from engine.pipeline.actions import Action
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import inspect_dataset
 from engine.pipeline.decision import Decision, list_sources
-from engine.pipeline.evaluation_inputs import SEEN_IN_TRAINING, EvaluationInputs, collect_evaluation_facts
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
-from engine.pipeline.predecessors import SAME_DATA, explain_evaluation, find_predecessors, take_over_numbers
-from engine.pipeline.references import resolve_reference
+from engine.pipeline.evaluations.inputs import SEEN_IN_TRAINING, EvaluationInputs, collect_evaluation_facts
+from engine.pipeline.evaluations.predecessors import SAME_DATA, explain_evaluation, find_predecessors, take_over_numbers
+from engine.pipeline.references.resolution import resolve_reference
 from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import count_segment_tests, require_segment_columns
 from engine.spec.declared_times import find_zone
@@ -102,8 +102,8 @@ def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: b
         build = EvaluationBuild(stored, reused=True)
         return Decision(reused, lambda: build, lambda: build)
     from engine.evaluation.evaluation_identity import EvaluationIdentity, build_empty_evaluation
-    from engine.pipeline.batch_measurement import measure_batch
-    from engine.pipeline.reference_schemas import describe_differences
+    from engine.pipeline.evaluations.batch_measurement import measure_batch
+    from engine.pipeline.references.schemas import describe_differences
 
     places = {"store": ("evaluation_stores", name), "dataset": ("datasets", spec.dataset)}
     if spec.model:

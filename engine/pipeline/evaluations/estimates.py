@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from engine.data import Table
 from engine.pipeline.context import BuildContext
-from engine.pipeline.references import Reference
+from engine.pipeline.references.resolution import Reference
 
 if TYPE_CHECKING:
     from engine.evaluation.performance.estimation import EstimateSettings

@@ -21,8 +21,8 @@ from engine.evaluation.segments.comparison import select_segment_columns
 from engine.evaluation.snapshots.snapshot import DamagedSnapshot, Snapshot, load_snapshot_of
 from engine.formatting.hints import suggest_name
 from engine.pipeline.context import BuildContext
-from engine.pipeline.estimates import find_estimate_settings
-from engine.pipeline.reference_profiles import SAMPLE_ROWS
+from engine.pipeline.evaluations.estimates import find_estimate_settings
+from engine.pipeline.references.profiles import SAMPLE_ROWS
 from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import find_search_settings, find_segment_rules
 from engine.store import ModelVersion

@@ -20,7 +20,7 @@ from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import inspect_dataset
 from engine.pipeline.evaluation_times import find_declared_time, name_next_evaluation
 from engine.pipeline.models import ModelHandle
-from engine.pipeline.reference_evaluations import find_reference_evaluations
+from engine.pipeline.references.evaluations import find_reference_evaluations
 from engine.spec.resources.evaluation_stores import (
     DatasetReference,
     EvaluationReference,
@@ -32,7 +32,7 @@ from engine.views.facts import COMPARED_WITH_ITSELF
 if TYPE_CHECKING:
     from engine.evaluation.snapshots.snapshot import Snapshot
     from engine.models import ClassValue
-    from engine.pipeline.reference_profiles import ReferenceProfile
+    from engine.pipeline.references.profiles import ReferenceProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _refer_to_evaluations(
     kind: str, evaluations: list[Evaluation], model_handle: ModelHandle | None, context: BuildContext
 ) -> Reference:
     """Return earlier evaluations as the reference; the snapshots of their batches are united."""
-    from engine.pipeline.reference_profiles import ReferenceProfile
+    from engine.pipeline.references.profiles import ReferenceProfile
 
     names = [evaluation.name for evaluation in evaluations]
     datasets = [evaluation.fingerprints.dataset for evaluation in evaluations]
@@ -209,7 +209,7 @@ def _refer_to_table(
     """Return a table as the reference, profiled beside each batch."""
 
     def plan_profile(batch: Table) -> ReferenceProfile:
-        from engine.pipeline.reference_profiles import plan_table_profile
+        from engine.pipeline.references.profiles import plan_table_profile
 
         return plan_table_profile(table, batch, store, model_handle, context)
 

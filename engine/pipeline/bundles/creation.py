@@ -22,7 +22,7 @@ from engine.errors import BundleError, UsageError
 from engine.formatting.hints import suggest_name
 from engine.formatting.numbers import format_bytes
 from engine.pipeline.actions import Action
-from engine.pipeline.bundle_contents import BundleContents, BundleParts, collect_parts, pack_parts
+from engine.pipeline.bundles.contents import BundleContents, BundleParts, collect_parts, pack_parts
 from engine.pipeline.context import BuildContext
 from engine.pipeline.decision import Decision, list_sources
 

@@ -15,9 +15,9 @@ from engine.errors import DataError
 from engine.evaluation.record import Fingerprints
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import InspectedDataset
-from engine.pipeline.estimates import ESTIMATES_VERSION
+from engine.pipeline.evaluations.estimates import ESTIMATES_VERSION
 from engine.pipeline.models import ModelHandle
-from engine.pipeline.references import Reference
+from engine.pipeline.references.resolution import Reference
 from engine.pipeline.segments import CONDITIONS_VERSION, find_segment_rules, has_conditions
 from engine.spec.resources.resource import facts_of
 

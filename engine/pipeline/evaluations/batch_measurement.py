@@ -10,9 +10,9 @@ from engine.evaluation.evaluation_identity import EvaluationIdentity
 from engine.evaluation.record import Evaluation
 from engine.formatting.lists import join_some
 from engine.pipeline.context import BuildContext
-from engine.pipeline.estimates import find_estimate_settings, is_own_reference
-from engine.pipeline.predecessors import Predecessors, take_over_numbers
-from engine.pipeline.reference_profiles import SAMPLE_ROWS, ReferenceProfile, apply_entity
+from engine.pipeline.evaluations.estimates import find_estimate_settings, is_own_reference
+from engine.pipeline.evaluations.predecessors import Predecessors, take_over_numbers
+from engine.pipeline.references.profiles import SAMPLE_ROWS, ReferenceProfile, apply_entity
 from engine.pipeline.segments import find_search_settings, find_segment_rules
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.evaluation.snapshots.snapshot import Snapshot
     from engine.models import FittedModel
 
-from engine.pipeline.evaluation_inputs import SEEN_IN_TRAINING, EvaluationInputs
+from engine.pipeline.evaluations.inputs import SEEN_IN_TRAINING, EvaluationInputs
 
 SHOWN_REASONS = 5
 """Columns that are not compared, with their reasons, that a warning lists."""
@@ -41,8 +41,8 @@ def measure_batch(
     from engine.evaluation.batch_evaluation import evaluate_batch
     from engine.evaluation.custom_metrics import compute_custom_metrics
     from engine.evaluation.observation import snapshot_side
-    from engine.pipeline.challengers import add_advantage, measure_challenger
     from engine.pipeline.data_validation import require_target
+    from engine.pipeline.evaluations.challengers import add_advantage, measure_challenger
 
     name, batch, reference = inputs.store, inputs.batch, inputs.reference
     model_handle, challenger = inputs.model, inputs.challenger
