@@ -14,7 +14,7 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, explain_read_errors
-from engine.data.csv_faults import suggest_separator
+from engine.data.files.csv_faults import suggest_separator
 from engine.data.segments import SegmentMembers, SegmentRules, find_members, plan_marks
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.errors import DataError

@@ -241,7 +241,7 @@ def _describe_absent_column(column: str, tables: Sequence[Table], what: str) -> 
     names = [repr(table.name) for table in tables]
     which = f"dataset {names[0]} has no" if len(names) == 1 else f"neither dataset {' nor dataset '.join(names)} has a"
     known = list(dict.fromkeys(name for table in tables for name in table.frame.collect_schema()))
-    from engine.data.csv_faults import suggest_separator
+    from engine.data.files.csv_faults import suggest_separator
 
     single = next((hint for table in tables if (hint := suggest_separator(table.frame.collect_schema().names()))), "")
     return f"{which} column {column!r}{what}", single.lstrip(":; ") or did_you_mean(column, known, "there are")

@@ -160,9 +160,12 @@ def test_an_unchanged_run_on_kept_rows_loads_nothing_that_reads_texts_or_guesses
     (folder / "made.py").write_text(
         "import polars\n\ndef rows():\n    return polars.DataFrame({'day': ['2026-01-02']})\n"
     )
-    reading = {f"engine.data.{name}" for name in ("csv_faults", "file_datasets", "read_faults", "text_columns")}
+    reading = {f"engine.data.files.{name}" for name in ("csv_faults", "file_datasets", "read_faults", "text_columns")}
     reading |= {f"engine.drift.reading.{name}" for name in ("csv_files", "sources", "text_readings")}
-    assert list_loaded(folder, ["run", "spec.yaml"]) >= {"engine.data.text_columns", "engine.drift.reading.csv_files"}
+    assert list_loaded(folder, ["run", "spec.yaml"]) >= {
+        "engine.data.files.text_columns",
+        "engine.drift.reading.csv_files",
+    }
     assert list_loaded(folder, ["run", "spec.yaml"]) & reading == set()
 
 

@@ -9,7 +9,7 @@ from engine.connections.spark import explain_spark_errors
 from engine.connections.table_names import split_table_name
 from engine.data.database_rows import DatabaseRows
 from engine.data.dataset_tables import warn_of_columns
-from engine.data.file_datasets import read_declared_texts
+from engine.data.files.file_datasets import read_declared_texts
 from engine.data.fingerprints import FrameHasher
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error

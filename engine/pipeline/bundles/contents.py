@@ -21,8 +21,8 @@ from engine.bundles.manifest import BundledDataset, BundledFile, BundledModel, M
 from engine.bundles.project_bundles import list_registries
 from engine.bundles.registry import FolderRegistry
 from engine.data import Table
-from engine.data.frozen_rows import freeze_rows
-from engine.data.module_files import list_module_files
+from engine.data.output.frozen_rows import freeze_rows
+from engine.data.user_code.module_files import list_module_files
 from engine.discovery.path_patterns import find_fixed_folder
 from engine.errors import BundleError
 from engine.formatting.lists import join_some

@@ -8,8 +8,8 @@ from typing import Any
 
 from engine import drift
 from engine.data import Table
-from engine.data.file_hashes import hash_file
-from engine.data.user_functions import find_module_file
+from engine.data.files.hashes import hash_file
+from engine.data.user_code.functions import find_module_file
 from engine.digests import digest_json
 from engine.errors import DataError
 from engine.evaluation.record import Fingerprints

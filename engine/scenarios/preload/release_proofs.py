@@ -6,7 +6,7 @@ from importlib import metadata
 
 from engine import __version__
 from engine.bundles.engine_range import fits_range
-from engine.data.user_functions import load_function
+from engine.data.user_code.functions import load_function
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.redacted_output import redact_standard_streams
 from engine.pipeline.bundles.released_models import reproduce_models

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from engine.data.file_hashes import FileChangedError, FileHashes, hash_file
+from engine.data.files.hashes import FileChangedError, FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.errors import DataError
 from engine.file_identity import FileIdentity

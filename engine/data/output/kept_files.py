@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from engine.atomic_files import replace_file
-from engine.data.file_hashes import FileHashes, hash_file
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
+from engine.data.files.hashes import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.data.table import Table, explain_read_errors
 from engine.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.connections.object_addresses import normalize_object_path
 from engine.connections.object_copies import ObjectCopies
-from engine.data.kept_files import KeptFile
+from engine.data.output.kept_files import KeptFile
 from engine.data.table import Table
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import polars as pl
 
 from engine.data.column_types import POLARS_DTYPES
-from engine.data.common_types import find_common_dtype
-from engine.data.files import DatasetFiles
+from engine.data.files.common_types import find_common_dtype
+from engine.data.files.dataset_files import DatasetFiles
+from engine.data.files.read_faults import find_file_fault
+from engine.data.files.text_columns import find_doubtful_columns, sample_columns
 from engine.data.polars_errors import READ_ERRORS, describe_error
-from engine.data.read_faults import find_file_fault
-from engine.data.text_columns import find_doubtful_columns, sample_columns
 from engine.discovery.file_trees import DISK, FileTree
 from engine.discovery.listing import KeyValue, list_data_files, split_folders
 from engine.drift.reading.column_families import name_type, storage_type

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from engine.data.common_types import cast_exactly
-from engine.data.file_hashes import FileHashes, hash_file
+from engine.data.files.common_types import cast_exactly
+from engine.data.files.hashes import FileHashes, hash_file
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.digests import digest_texts
 from engine.drift.reading.column_families import read_storage
@@ -86,7 +86,7 @@ class DatasetFiles:
                 return self.scan_paths(self.paths)
             return pl.concat([frame for _, frame in self.scan_each()], how="diagonal")
         except READ_ERRORS as error:
-            from engine.data.read_faults import explain_schema_error
+            from engine.data.files.read_faults import explain_schema_error
 
             raise DataError(explain_schema_error(self) or describe_error(error)) from error
 
@@ -109,7 +109,7 @@ class DatasetFiles:
         """Return how to find rows (counted from 1) of a file: `line 50 of new.csv`, `row 49 of new.parquet`."""
         lines: Mapping[int, int] = {}
         if self.format == "csv":
-            from engine.data.csv_faults import locate_rows
+            from engine.data.files.csv_faults import locate_rows
 
             lines = locate_rows(path, self.dialect, rows)
         return [f"{f'line {lines[row]}' if row in lines else f'row {row}'} of {path.name}" for row in rows]
@@ -206,6 +206,6 @@ class DatasetFiles:
             empty = [name for name, dtype in head.schema.items() if name not in self.types and dtype == pl.String]
             return head.cast({name: pl.Null for name in empty if head[name].null_count() == head.height}).schema
         except READ_ERRORS as error:
-            from engine.data.read_faults import find_file_fault
+            from engine.data.files.read_faults import find_file_fault
 
             raise DataError(find_file_fault(self) or f"{path} cannot be read: {describe_error(error)}") from error

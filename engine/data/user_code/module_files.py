@@ -7,7 +7,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from engine.data.user_functions import find_module_file
+from engine.data.user_code.functions import find_module_file
 from engine.errors import DataError
 
 _IMPORTING_CALLS = ("import_module", "__import__")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.connections.object_store_errors import ObjectChangedError
-from engine.data.file_hashes import FileChangedError
-from engine.data.files import DatasetFiles
-from engine.data.watched_files import WatchedFiles
+from engine.data.files.dataset_files import DatasetFiles
+from engine.data.files.hashes import FileChangedError
+from engine.data.files.watched_files import WatchedFiles
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import FileDataset
@@ -19,7 +19,7 @@ from engine.spec.used_connections import describe_connection
 
 if TYPE_CHECKING:
     from engine.connections.object_copies import ObjectCopies
-    from engine.data.file_datasets import FoundBefore
+    from engine.data.files.file_datasets import FoundBefore
 
 
 class FileSources:
@@ -45,7 +45,7 @@ class FileSources:
         self, project: ProjectSpec, name: str, declared: FileDataset, watched: WatchedFiles
     ) -> tuple[Path, DatasetFiles]:
         """Return the folder that the path of a dataset starts from, and its files; those of a store are fetched."""
-        from engine.data.file_datasets import find_files
+        from engine.data.files.file_datasets import find_files
 
         def watch(path: Path) -> None:
             watched.watch(project.check_path(path), f"dataset {name!r}")

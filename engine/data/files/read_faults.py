@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.data.csv_faults import find_record_fault, find_stray_quote, find_value_fault, may_have_short_line
-from engine.data.file_faults import find_foreign_content, find_ndjson_fault
+from engine.data.files.csv_faults import find_record_fault, find_stray_quote, find_value_fault, may_have_short_line
+from engine.data.files.file_faults import find_foreign_content, find_ndjson_fault
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.drift.reading.csv_files import scan_csv_texts
 from engine.drift.reading.file_scans import is_json_array
 
 if TYPE_CHECKING:
-    from engine.data.files import DatasetFiles
+    from engine.data.files.dataset_files import DatasetFiles
 
 
 def find_short_line(files: "DatasetFiles") -> str | None:
