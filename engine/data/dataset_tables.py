@@ -20,7 +20,7 @@ from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.resources.datasets import Dataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 
 if TYPE_CHECKING:
     from engine.data.database_rows import DatabaseRows

@@ -46,7 +46,7 @@ from engine.spec.code_folder import CodeFolder
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.resources.connections import COLLECT_ROWS
 from engine.spec.resources.datasets import AnyDataset, PythonDataset, QueryDataset, StoredDataset
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import DatabaseTable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from engine.dss.step_kinds import read_variable_values
 from engine.spec.conditions import name_step_variable
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.secret_texts import may_be_secret
-from engine.spec.variable_references import find_references
+from engine.spec.variables.references import find_references
 
 _FOLDERS = {"DATASET": "datasets", "SAVED_MODEL": "saved_models", "MODEL_EVALUATION_STORE": "model_evaluation_stores"}
 _LISTS = ("builds", "checks", "computes", "clears")

@@ -53,7 +53,7 @@ class RunFacts:
     wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log. `notes` are
     added to every message, whatever its text: why a run did not end as it should. `changes` tells what has changed
     since the last evaluation that was OK. `fire` has the values of what only a trigger knows
-    (`engine.spec.moment.list_fire_values`).
+    (`engine.spec.variables.moment.list_fire_values`).
     """
 
     project: str

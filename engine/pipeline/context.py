@@ -14,7 +14,7 @@ from engine.pipeline.actions import Mode
 from engine.pipeline.journal import Journal, SaidTexts
 from engine.pipeline.log import RunLog
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import LockBusy, Store
 
 if TYPE_CHECKING:

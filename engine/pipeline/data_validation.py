@@ -32,7 +32,7 @@ from engine.spec.resources.evaluation_stores import (
 )
 from engine.spec.resources.models import Model, ScoredModel, TrainModel
 from engine.spec.resources.scenarios import AnyStep
-from engine.spec.validator import SpecPath
+from engine.spec.validation.validator import SpecPath
 
 
 def validate_target(target: str, evaluation: Evaluation | None, context: BuildContext, findings: Findings) -> None:

@@ -21,7 +21,7 @@ from engine.service.deployments.settings import Care
 from engine.service.deployments.updates.hooks import HookError, run_hook
 from engine.service.deployments.updates.preloading import PreloadError, preload_revision
 from engine.spec import load
-from engine.spec.redaction import Redactor
+from engine.spec.secrets.redaction import Redactor
 from engine.store.node import OperationState
 
 from .deployed import make_bundle, write_spec

@@ -14,7 +14,7 @@ from engine.data.files.watched_files import WatchedFiles
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import S3Connection
 from engine.spec.resources.datasets import FileDataset
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.used_connections import describe_connection
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_spark_session
 from engine.spec.resources.datasets import Dataset
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import StoredPlace
 
 if TYPE_CHECKING:

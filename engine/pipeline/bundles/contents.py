@@ -43,7 +43,7 @@ from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.spec.resources.evaluation_stores import ModelTestReference
 from engine.spec.resources.models import SkopsModel, TrainModel
 from engine.spec.used_connections import list_used_connections
-from engine.spec.variable_references import find_references
+from engine.spec.variables.references import find_references
 from engine.store import safe_name
 from engine.store.location import resolve_state_folder
 

@@ -17,7 +17,7 @@ from engine.pipeline.evaluations.predecessors import SAME_DATA, explain_evaluati
 from engine.pipeline.references.resolution import resolve_reference
 from engine.pipeline.rows_in_spark import require_measurable_rows
 from engine.pipeline.segments import count_segment_tests, require_segment_columns
-from engine.spec.declared_times import find_zone
+from engine.spec.times.declared_times import find_zone
 from engine.store import generate_id
 
 

@@ -12,9 +12,9 @@ from engine.pipeline.changes_since_ok import summarize_changes
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.moment import list_fire_values
 from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
 from engine.spec.segments import FOUND_SEGMENTS
+from engine.spec.variables.moment import list_fire_values
 from engine.store import Event
 
 

@@ -16,8 +16,8 @@ from engine.spec import ProjectSpec, load
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.deployments import NodeInfrastructure
 from engine.spec.resources.scenarios import UpdateDeploymentStep
-from engine.spec.secrets import Secrets
-from engine.spec.variable_references import find_references
+from engine.spec.secrets.values import Secrets
+from engine.spec.variables.references import find_references
 
 DECIDING_PACKAGES = ("scikit-learn", "skops", "numpy", "polars")
 """The packages that decide what a model computes: another major version of one is refused."""

@@ -29,7 +29,7 @@ from engine.service.deployments.node.folder import NodeFolder
 from engine.service.deployments.node.updates import NodeUpdates, UsedKeyError
 from engine.service.deployments.updates.order import DeploymentRefusedError
 from engine.spec import ProjectSpec
-from engine.spec.node_file import NodeSpec
+from engine.spec.reading.node_file import NodeSpec
 from engine.store.locks import LockBusy
 from engine.store.node import Node
 

@@ -20,7 +20,7 @@ from engine.service.deployments.deployed_state import DeployedState, find_deploy
 from engine.service.deployments.node.requests import DisableRequest, RollbackRequest, UpdateRequest
 from engine.service.deployments.project_status import ProjectStatus
 from engine.service.deployments.updates.start import find_rollback_target
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.store.node import DeploymentRow, OperationRow, ReceivedBundle, RevisionRow
 
 OPERATIONS = 50

@@ -9,7 +9,7 @@ from engine.service.deployments.deployed_state import DeployedState
 from engine.service.deployments.updates.order import UpdateOrder
 from engine.spec import ProjectSpec
 from engine.spec.resources.deployments import DirectoryInfrastructure, NodeInfrastructure
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.node import OperationRow
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.references import find_cycles, list_iterated_children
 from engine.spec.rules.triggers import iterate_triggers
 from engine.spec.stored_data import DatabaseTable, find_table
-from engine.spec.validator import SpecPath
+from engine.spec.validation.validator import SpecPath
 
 _LETTER = "20260101T000000Z-letter.eml"
 """A file as a channel of kind file writes them."""

@@ -26,7 +26,7 @@ from engine.service.deployments.bundle_retention import list_used_bundles, remov
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.removal import find_server_rows, remove_rows
-from engine.spec.node_file import NodeSpec
+from engine.spec.reading.node_file import NodeSpec
 from engine.store.node import Node, ReceivedBundle
 
 SPARE_BYTES = 256 * 1024**2

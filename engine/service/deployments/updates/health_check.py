@@ -26,9 +26,9 @@ from engine.spec.dataset_inputs import list_read_datasets
 from engine.spec.resources.datasets import QueryDataset
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import Scenario, SetVariablesStep
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.sql import bind_variables, list_sql_variables
-from engine.spec.variable_references import find_references
+from engine.spec.variables.references import find_references
 
 HEALTH_TRIGGER = "health check"
 """What starts the runs of a health check, as conditions and messages name it."""

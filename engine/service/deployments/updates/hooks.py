@@ -12,7 +12,7 @@ from typing import IO
 from engine.errors import EngineError
 from engine.scenarios.process import END_LIMIT, SUPERVISOR
 from engine.scenarios.requests import EndReply, FailureReply, get_reply_reader
-from engine.spec.secrets import MAX_SECRET_BYTES
+from engine.spec.secrets.values import MAX_SECRET_BYTES
 
 MOST_TOLD = 4000
 """Characters of what a hook has printed that are kept: the last ones."""

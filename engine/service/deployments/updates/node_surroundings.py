@@ -14,9 +14,9 @@ from engine.service.deployments.node_mark import find_marked_node
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.settings import Care
 from engine.service.deployments.updates.order import Surroundings
-from engine.spec.confinement import digest_trusted_keys, merge_given, select_variables
-from engine.spec.node_file import load_node
-from engine.spec.revision_file import find_node_path
+from engine.spec.reading.node_file import load_node
+from engine.spec.revisions.confinement import digest_trusted_keys, merge_given, select_variables
+from engine.spec.revisions.revision_file import find_node_path
 
 
 def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deployment: str) -> Surroundings:

@@ -23,7 +23,7 @@ from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.settings import Care
 from engine.service.deployments.updates.node_surroundings import check_hooks, describe_confinement
 from engine.service.deployments.updates.order import Surroundings, UpdateOrder
-from engine.spec.revision_file import STATE_CONNECTION, Revision
+from engine.spec.revisions.revision_file import STATE_CONNECTION, Revision
 from engine.store.node import Node, OperationRow, ReceivedBundle, RevisionRow
 
 

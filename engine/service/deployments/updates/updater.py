@@ -40,7 +40,7 @@ from engine.service.deployments.updates.start import (
     refuse_unexpected,
 )
 from engine.spec import load
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.node import DeploymentRow, Node, OperationRow, OperationState, RevisionRow, RevisionState
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.formatting.hints import did_you_mean, find_similar
 from engine.spec.diagnostics import Findings
-from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
+from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.yaml.yaml_scalars import NumberError, PlainValue, resolve_scalar
 from engine.spec.yaml.yaml_tree import ScalarNode
 

@@ -18,7 +18,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic.fields import FieldInfo
 
 from engine.spec.resources.resource import Opens, Reading, Ref, Resource
-from engine.spec.variable_references import INVALID, Value, format_value, parse_iso_date
+from engine.spec.variables.references import INVALID, Value, format_value, parse_iso_date
 
 Constraint = Ge | Gt | Le | Lt | MinLen | MaxLen
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from engine.spec.moment import add_months, find_time_zone, place_moment
 from engine.spec.resources.project import ProjectResource
+from engine.spec.variables.moment import add_months, find_time_zone, place_moment
 
 YEARS = range(1900, 3000)
 """The years that data can stand for: another one is a slip."""

@@ -14,8 +14,8 @@ from engine.errors import Diagnostic, SpecError
 from engine.formatting.control_characters import make_encodable
 from engine.spec.observations import note_unknown, note_variable
 from engine.spec.project import ProjectSpec
-from engine.spec.redaction import Redactor, SecretSearch, redact_values
-from engine.spec.variable_references import fill_references, find_references
+from engine.spec.secrets.redaction import Redactor, SecretSearch, redact_values
+from engine.spec.variables.references import fill_references, find_references
 
 MAX_SECRET_BYTES = 1 << 16
 

@@ -11,7 +11,7 @@ from datetime import date
 
 from engine.spec.diagnostics import Findings
 from engine.spec.observations import note_variable
-from engine.spec.variable_references import (
+from engine.spec.variables.references import (
     INVALID,
     MAX_TEXT_REFERENCES,
     Invalid,

@@ -17,12 +17,11 @@ from engine.discovery.file_endings import ENDINGS
 from engine.formatting.lists import join_alternatives
 from engine.formatting.numbers import format_number, format_seconds
 from engine.outcome import CheckOutcome, ExitCode, Outcome
-from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions.syntax import GRAMMAR
 from engine.spec.metrics.catalogue import CHALLENGER_METRICS, METRICS
 from engine.spec.metrics.definition import MetricDefinition
 from engine.spec.metrics.lookup import is_estimate
-from engine.spec.moment import FIRE_NAMES
+from engine.spec.reference.codes import DIAGNOSTIC_CODES
 from engine.spec.resources.channels import CHANNEL_KINDS
 from engine.spec.resources.checks import CHECK_KINDS
 from engine.spec.resources.connections import CONNECTION_KINDS
@@ -37,7 +36,8 @@ from engine.spec.resources.scenarios import STEP_KINDS
 from engine.spec.resources.triggers import TRIGGER_KINDS
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.rules.references import describe_section
-from engine.spec.value_types import ValueType, list_keys
+from engine.spec.validation.value_types import ValueType, list_keys
+from engine.spec.variables.moment import FIRE_NAMES
 
 KINDS_BY_SECTION: dict[str, dict[str, type[Resource]]] = {
     "connections": CONNECTION_KINDS,
@@ -108,7 +108,7 @@ _METRIC_GROUPS: dict[str, Callable[[MetricDefinition], bool]] = {
 
 def render_reference_page() -> str:
     """Return the reference page as Markdown."""
-    guide = files("engine.spec").joinpath("guide.md").read_text(encoding="utf-8")
+    guide = files("engine.spec.reference").joinpath("guide.md").read_text(encoding="utf-8")
     return _MARKER.sub(lambda marker: _render_marker(marker[1], marker[2] or ""), guide)
 
 

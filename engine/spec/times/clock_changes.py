@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache, partial
 
 from engine.formatting.lists import join_some, join_words
-from engine.spec.declared_times import MONTHS, go_back
+from engine.spec.times.declared_times import MONTHS, go_back
 
 MOST_TIMES = 3
 """So many times of a day are named, and the others counted."""

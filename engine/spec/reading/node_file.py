@@ -15,9 +15,8 @@ from typing import Any
 from engine.errors import Diagnostic, Position, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.language_version import report_newer_version
 from engine.spec.observations import note_unknown
-from engine.spec.resolver import VariableResolver
+from engine.spec.reading.language_version import report_newer_version
 from engine.spec.resources.connections import PostgresqlConnection
 from engine.spec.resources.deployments import DeployedSecret, TrustedKeyFile
 from engine.spec.resources.node import GivenResources, NodeResource
@@ -26,8 +25,9 @@ from engine.spec.rules import channels, connections, names, references, resource
 from engine.spec.rules.draft import Draft
 from engine.spec.spec_files import SpecFiles
 from engine.spec.urls.listen_address import EXAMPLES, is_loopback, parse_listen_address
-from engine.spec.validator import SpecPath, SpecText, SpecValidator
-from engine.spec.variable_references import VariableReference, report_undeclared_variable
+from engine.spec.validation.validator import SpecPath, SpecText, SpecValidator
+from engine.spec.variables.references import VariableReference, report_undeclared_variable
+from engine.spec.variables.resolver import VariableResolver
 from engine.spec.yaml.source import Source, read_source
 from engine.spec.yaml.yaml_tree import (
     ListNode,

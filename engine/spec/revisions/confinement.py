@@ -18,12 +18,12 @@ from engine.digests import digest_file
 from engine.errors import Position
 from engine.spec.resources.deployments import DeployedSecret, StateRows, TrustedKeyFile
 from engine.spec.resources.resource import Scalar
-from engine.spec.revision_file import STATE_CONNECTION, Revision
-from engine.spec.variable_references import find_references
+from engine.spec.revisions.revision_file import STATE_CONNECTION, Revision
+from engine.spec.variables.references import find_references
 from engine.spec.yaml.yaml_tree import MapEntry, MapNode, ScalarNode, walk_values
 
 if TYPE_CHECKING:
-    from engine.spec.node_file import NodeSpec
+    from engine.spec.reading.node_file import NodeSpec
     from engine.spec.resources.node import GivenResources
 
 REPLACED_RESOURCES = ("connections", "channels")

@@ -14,20 +14,19 @@ from engine.formatting.hints import did_you_mean, find_similar
 from engine.formatting.lists import join_alternatives
 from engine.spec.conditions.constant_parts import USE_ALWAYS, USE_INACTIVE
 from engine.spec.diagnostics import Findings
-from engine.spec.key_aliases import hint_for_key, hint_for_kind
-from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource, Secret
 from engine.spec.resources.resource import Resource
 from engine.spec.secret_texts import may_be_secret
-from engine.spec.value_hints import hint_for_text
-from engine.spec.value_types import (
+from engine.spec.validation.key_aliases import hint_for_key, hint_for_kind
+from engine.spec.validation.value_hints import hint_for_text
+from engine.spec.validation.value_types import (
     RAW_READINGS,
     ResourceKey,
     ValueType,
     list_keys,
     satisfies_constraint,
 )
-from engine.spec.variable_references import (
+from engine.spec.variables.references import (
     INVALID,
     Invalid,
     Value,
@@ -42,6 +41,7 @@ from engine.spec.variable_references import (
     report_too_many_references,
     report_undeclared_variable,
 )
+from engine.spec.variables.resolver import VariableResolver
 from engine.spec.yaml.missing_colons import suggest_colon
 from engine.spec.yaml.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode
 

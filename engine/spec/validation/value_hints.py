@@ -6,7 +6,7 @@ from datetime import timedelta
 from engine.formatting.hints import find_similar
 from engine.formatting.lists import join_alternatives
 from engine.spec.resources.resource import Resource
-from engine.spec.value_types import ValueType, list_keys, suggest_duration
+from engine.spec.validation.value_types import ValueType, list_keys, suggest_duration
 
 _FOREIGN_WORDS = {
     "string": "text",

@@ -14,12 +14,12 @@ from typing import Any
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
 
-from engine.spec import reference_page
 from engine.spec.metrics.catalogue import METRICS
+from engine.spec.reference.page import describe_resource, plain_default, render_reference_page
 from engine.spec.resources.node import NodeResource
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
-from engine.spec.value_types import ValueType, list_keys
+from engine.spec.validation.value_types import ValueType, list_keys
 
 SCHEMA_FILE, NODE_SCHEMA_FILE, REFERENCE_FILE = "project.v1.json", "node.v1.json", "reference.md"
 
@@ -75,7 +75,7 @@ def write_schema_files(folder: Path) -> list[Path]:
     texts = {
         SCHEMA_FILE: json.dumps(build_schema(), ensure_ascii=False, indent=1) + "\n",
         NODE_SCHEMA_FILE: json.dumps(build_node_schema(), ensure_ascii=False, indent=1) + "\n",
-        REFERENCE_FILE: reference_page.render_reference_page(),
+        REFERENCE_FILE: render_reference_page(),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
@@ -90,17 +90,17 @@ def _build_resource_schema(resource: type[Resource], definitions: dict[str, Any]
         made = _build_type_schema(field.type, definitions, required=field.required)
         default = None if field.required or isinstance(info.default, BaseModel) else info.default
         if key != "kind" and default not in (None, [], {}):
-            made["default"] = reference_page.plain_default(default)
+            made["default"] = plain_default(default)
         properties[key] = {"description": field.description or resource.__doc__, **made}
     if "kind" in keys:
         properties["kind"] = {
-            "description": reference_page.describe_resource(resource),
+            "description": describe_resource(resource),
             "const": resource.model_fields["kind"].default,
         }
     if "version" in keys:
         properties["version"] = {"description": keys["version"].description, "const": 1}
     return {
-        "description": reference_page.describe_resource(resource),
+        "description": describe_resource(resource),
         "properties": properties,
         "required": [key for key, field in keys.items() if field.required],
         "additionalProperties": False,

@@ -10,7 +10,7 @@ from engine.errors import UsageError
 from engine.formatting.hints import did_you_mean, suggest_name
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import CHECK_KINDS, Range
-from engine.spec.value_types import list_keys
+from engine.spec.validation.value_types import list_keys
 from engine.spec.yaml.source import Source
 from engine.spec.yaml.yaml_tree import MapEntry, MapNode, ScalarNode, YamlNode, node_at, parse_yaml
 
