@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
-from engine.dss.checks import name_check
+from engine.dss.checks.check_import import name_check
+from engine.dss.checks.rules import BOUNDS
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
-from engine.dss.rules import BOUNDS
 
 _DRIFT_METRICS = ("model_perf:DATA_DRIFT", "DATA_DRIFT")
 _PROBES = ("records", "basic", "col_stats", "adv_col_stats", "percentile_stats", "verify_col", "python", "sql_query")

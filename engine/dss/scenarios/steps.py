@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from engine.dss.conditions import StepNames, translate_formula
 from engine.dss.import_state import ImportState, may_hold_password
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import make_identifier, make_name
 from engine.dss.report import ObjectLine
-from engine.dss.reporters import import_message
+from engine.dss.scenarios.conditions import StepNames, translate_formula
+from engine.dss.scenarios.reporters import import_message
+from engine.dss.scenarios.step_kinds import translate_step
 from engine.dss.spec_writing import Part
-from engine.dss.step_kinds import translate_step
 from engine.spec.conditions import ALWAYS, name_step_variable
 
 Keys = dict[str, Any]

@@ -4,10 +4,10 @@ from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import make_name
 from engine.dss.report import ObjectLine
-from engine.dss.reporters import import_reporters
+from engine.dss.scenarios.reporters import import_reporters
+from engine.dss.scenarios.steps import build_stub, import_steps
+from engine.dss.scenarios.triggers import import_triggers
 from engine.dss.spec_writing import Part
-from engine.dss.steps import build_stub, import_steps
-from engine.dss.triggers import import_triggers
 
 SERVER_ZONE = "UTC"
 """The time zone that stands for that of the DSS server, which is in no file."""

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from engine.dss.checks.query_rules import QUERY_RULES, QueryRule, declare_query_rules, translate_query_rule
+from engine.dss.checks.rules import RULES, Keys, read_bounds, read_scalar
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
 from engine.dss.names import make_identifier, make_name
-from engine.dss.query_rules import QUERY_RULES, QueryRule, declare_query_rules, translate_query_rule
 from engine.dss.report import ObjectLine
-from engine.dss.rules import RULES, Keys, read_bounds, read_scalar
 from engine.dss.spec_writing import Part
 from engine.spec.metrics.catalogue import METRICS, list_statistics
 from engine.spec.metrics.definition import MetricScope

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.connections.table_names import quote_name, quote_text
+from engine.dss.checks.rules import Columns, read_allowed_values, read_columns
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import make_name
 from engine.dss.report import ObjectLine
-from engine.dss.rules import Columns, read_allowed_values, read_columns
 from engine.dss.spec_writing import Part
 from engine.spec.metrics.dss_names import find_own_name
 

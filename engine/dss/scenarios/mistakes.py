@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
-from engine.dss.step_kinds import read_variable_values
+from engine.dss.scenarios.step_kinds import read_variable_values
 from engine.spec.conditions import name_step_variable
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.secret_texts import may_be_secret

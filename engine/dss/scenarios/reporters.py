@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from engine.dss.conditions import StepNames, TranslatedFormula, translate_formula
-from engine.dss.html_texts import read_html_text
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references, make_name
 from engine.dss.report import ObjectLine
+from engine.dss.scenarios.conditions import StepNames, TranslatedFormula, translate_formula
+from engine.dss.scenarios.html_texts import read_html_text
 from engine.dss.spec_writing import Part
 from engine.spec.conditions import ALWAYS, name_step_variable
 from engine.spec.rules.messages import MESSAGE_NAMES
