@@ -44,8 +44,7 @@ class WatchPrinter:
     def show_line(self, line: LogLine) -> None:
         """Print an entry of a run's log, if all are wanted or it belongs to no run."""
         if self._verbose or (line.level != "info" and not line.scenario):
-            where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-            self.say(" ".join(part for part in (line.level, where, line.text) if part))
+            self.say(f"{line.level} {line.located_text}")
 
     def show_run(self, spec: Path, run: RunResult, changed: Sequence[str]) -> None:
         """Print the result of a run."""

@@ -119,15 +119,18 @@ class KeptFile:
         """
         try:
             with self.replace() as part:
-                try:
-                    table.frame.sink_parquet(part, engine="streaming", metadata={OWNER_KEY: self.project})
-                except READ_ERRORS as error:
-                    with explain_read_errors(table):
-                        for _ in table.frame.collect_batches(maintain_order=False):
-                            pass  # reading is the test
-                    raise DataError(f"{self.place} cannot be written: {describe_error(error)}") from error
+                self._write_part(table, part)
                 verify()
             rows = self.read_rows()[0].select(pl.len()).collect().item()
             return hash_file(self.path, self.hashes), int(rows)
         except OSError as error:
             raise DataError(f"{self.place} cannot be written: {error.strerror or error}") from error
+
+    def _write_part(self, table: Table, part: Path) -> None:
+        try:
+            table.frame.sink_parquet(part, engine="streaming", metadata={OWNER_KEY: self.project})
+        except READ_ERRORS as error:
+            with explain_read_errors(table):
+                for _ in table.frame.collect_batches(maintain_order=False):
+                    pass  # reading is the test
+            raise DataError(f"{self.place} cannot be written: {describe_error(error)}") from error
