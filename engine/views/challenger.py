@@ -69,7 +69,11 @@ def describe_challenger(evaluation: Evaluation, leading: str | None) -> Challeng
     measured = [row for row in rows if row.advantage.value is not None] or rows[:1]
     first = min(measured, key=lambda row: order.index(row.metric) if row.metric in order else len(order))
     return ChallengerView(
-        name, version, evaluation.model or "", f"{_tell_advantage(name, first, _find_confidence(evaluation))}.", rows
+        name,
+        version,
+        evaluation.model or "",
+        f"{_describe_advantage(name, first, _find_confidence(evaluation))}.",
+        rows,
     )
 
 
@@ -100,25 +104,25 @@ def _find_confidence(evaluation: Evaluation) -> float:
     return float(evaluation.facts.get("spec", {}).get("store", {}).get("drift", {}).get("confidence", 0.95))
 
 
-def _tell_advantage(name: str, row: ChallengerRow, confidence: float) -> str:
+def _describe_advantage(name: str, row: ChallengerRow, confidence: float) -> str:
     advantage, metric = row.advantage, format_metric_name(row.metric)
     if advantage.value is None:
         return f"The challenger {name} is not compared: {advantage.reason}"
     if advantage.value == 0 and row.verdict == "undecided":
-        said = f"The challenger {name} is as good as the model in use in {metric}"
+        sentence = f"The challenger {name} is as good as the model in use in {metric}"
     else:
         word = "better" if advantage.value > 0 else "worse"
-        said = f"The challenger {name} is {word} by {format_figure(abs(advantage.value))} in {metric}"
+        sentence = f"The challenger {name} is {word} by {format_figure(abs(advantage.value))} in {metric}"
     # The number is positive in the direction of the word: "worse by 0.02 (95 % interval 0.01 to 0.03)".
-    told = (
+    shown = (
         advantage
         if advantage.value >= 0
         else replace(advantage, low=_negate(advantage.high), high=_negate(advantage.low))
     )
-    if told.low is None:
-        return f"{said} ({advantage.reason})" if advantage.reason else said
-    within = f"{format_share(confidence)} interval {format_ends(told.low, told.high, format_figure)}"
-    return f"{said} ({within})" + (", which chance may explain" if row.verdict == "undecided" else "")
+    if shown.low is None:
+        return f"{sentence} ({advantage.reason})" if advantage.reason else sentence
+    within = f"{format_share(confidence)} interval {format_ends(shown.low, shown.high, format_figure)}"
+    return f"{sentence} ({within})" + (", which chance may explain" if row.verdict == "undecided" else "")
 
 
 def _negate(value: float | None) -> float | None:

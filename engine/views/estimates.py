@@ -90,20 +90,20 @@ def describe_estimates(evaluation: Evaluation, leading: str | None) -> EstimateV
         f"{detail.reference_rows:,} rows of the reference have a label{effective}; {detail.rows:,} rows of the batch "
         f"are estimated, of which {detail.labelled:,} have a label.{outside} {BLIND}"
     )
-    return EstimateView(sentence, basis, _tell_verdict(evaluation), rows)
+    return EstimateView(sentence, basis, _describe_verdict(evaluation), rows)
 
 
-def _tell_verdict(evaluation: Evaluation) -> str:
+def _describe_verdict(evaluation: Evaluation) -> str:
     """Return whether labels contradict the estimates."""
     contradicted, detail = evaluation.metrics["estimate_contradicted"], evaluation.performance.estimate
     if contradicted.value is None or detail is None or not detail.compared:
         return ""
     first = detail.compared[0]
     p = f"p {'' if first.p_value < 1e-4 else '= '}{format_p_value(first.p_value)}"
-    told = (
+    comparison = (
         f"of the rows with a label, {format_metric_name(first.metric)} is {format_figure(first.realised)}, and "
         f"{format_figure(first.expected)} was to be expected ({p})"
     )
-    return f"The labels contradict the estimate: {told}." if contradicted.value else (
-        f"The labels do not contradict the estimate: {told}."
+    return f"The labels contradict the estimate: {comparison}." if contradicted.value else (
+        f"The labels do not contradict the estimate: {comparison}."
     )  # fmt: skip

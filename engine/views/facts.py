@@ -46,7 +46,7 @@ class EvaluationFacts:
 
     @property
     def is_own_reference(self) -> bool:
-        """Whether the batch was compared with itself, as in a store's first evaluation if the reference is an evaluation."""
+        """Whether the batch was compared with itself, as in the first evaluation of some stores."""
         reference = self.evaluation.facts.get("reference", {})
         return reference.get("kind") in ("rolling", "same_period", "evaluation") and "datasets" in reference
 

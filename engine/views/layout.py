@@ -156,8 +156,8 @@ def _draw_histories(view: EvaluationView, redact: Redact) -> list[dict[str, Any]
             name = format_metric_name(history.metric)
             values = (f"{point.name} {format_metric(history.metric, point.value)}" for point in history.points[-12:])
             svg = draw_history(history, view.evaluation.id, redact).render()
-            text, told = f"{name}: {', '.join(values)}", explain_metric(history.metric)
-            histories.append({"title": name, "svg": svg, "text": text, "explanation": told})
+            text, explanation = f"{name}: {', '.join(values)}", explain_metric(history.metric)
+            histories.append({"title": name, "svg": svg, "text": text, "explanation": explanation})
     return histories
 
 

@@ -147,7 +147,7 @@ def _summarize_search(search: MetricValue, found: list[SegmentRow], metric: str 
     if not found:
         return f"The search found no segment: {search.reason}."
     named = [
-        f"{row.condition} ({join_words(list(filter(None, [row.list_moved(), _tell_loss(row, metric)])))})"
+        f"{row.condition} ({join_words(list(filter(None, [row.list_moved(), _describe_loss(row, metric)])))})"
         for row in found[:SHOWN_SEGMENTS]
     ]
     named += [f"{len(found) - SHOWN_SEGMENTS} more"] if len(found) > SHOWN_SEGMENTS else []
@@ -155,7 +155,7 @@ def _summarize_search(search: MetricValue, found: list[SegmentRow], metric: str 
     return f"The search found {noun} declared: {join_words(named)}."
 
 
-def _tell_loss(row: SegmentRow, metric: str | None) -> str:
+def _describe_loss(row: SegmentRow, metric: str | None) -> str:
     """Return the performance of a found segment and its change, if it is worse."""
     if metric is None or row.performance is None or _measure_loss(row, metric) <= 0:
         return ""

@@ -55,8 +55,8 @@ def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) 
     if estimates and not facts.is_own_reference:
         contradicted = facts.evaluation.find_value("estimate_contradicted")
         estimated = f"{estimates.sentence} {estimates.verdict if contradicted else ''}".strip()
-    told = (_summarize_performance(facts), estimated, challenger.sentence if challenger else "")
-    return Summary(_summarize_checks(facts), _summarize_comparison(facts, columns), tuple(filter(None, told)))
+    sentences = (_summarize_performance(facts), estimated, challenger.sentence if challenger else "")
+    return Summary(_summarize_checks(facts), _summarize_comparison(facts, columns), tuple(filter(None, sentences)))
 
 
 def _summarize_comparison(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> tuple[str, ...]:

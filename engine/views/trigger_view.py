@@ -117,7 +117,7 @@ def name_starter(trigger: str) -> str:
     return {"manual": "by hand", "watch": "by engine watch"}.get(trigger, f"by the trigger {trigger}")
 
 
-def tell_fire(view: FireView) -> str:
+def format_fire(view: FireView) -> str:
     """Return a fire as a sentence: what was due, when, which try its run is, and its delay."""
     fire = view.fire
     local = "" if view.zone == "UTC" else f" ({format_local_time(fire.scheduled, view.zone)} {view.zone})"

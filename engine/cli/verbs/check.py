@@ -1,4 +1,4 @@
-"""`engine check`: applies the checks of the spec to one evaluation, a dataset, or to all that is stored of them."""
+"""`engine check`: applies the checks of the spec to one evaluation, a dataset, or all stored evaluations."""
 
 import os
 from collections.abc import Sequence

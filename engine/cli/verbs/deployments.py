@@ -29,7 +29,7 @@ def command(
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """List the deployments of a spec with what is active there; show, disable or delete one."""
+    """List the deployments of a spec with their active bundles; show, disable or delete one."""
     if action is not None and deployment is None:
         raise typer.BadParameter(f"name the deployment: engine deployments SPEC {action} DEPLOYMENT")
     if keep_state and action != "delete":

@@ -1,4 +1,4 @@
-"""`engine mute`: lets a check not count for a time, with a reason that everybody sees; or lists the mutes."""
+"""`engine mute`: makes a check not count for a time, with a visible reason; or lists the mutes."""
 
 import os
 from typing import Annotated
@@ -31,7 +31,7 @@ def command(
     on: On = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Mute a check until a time: it is measured and stored, but counts as OK and alerts nobody. Recorded with who."""
+    """Mute a check until a time: it is measured and stored, but counts as OK and sends no alert. Records the user."""
     if list_ and (target or check or until or reason):
         raise typer.BadParameter("--list takes no STORE, CHECK, --until or --reason")
     if format_ != "text" and not list_:

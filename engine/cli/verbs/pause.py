@@ -1,4 +1,4 @@
-"""`engine pause`: lets the triggers of a scenario start no runs for a time; or lists the pauses."""
+"""`engine pause`: stops the triggers of a scenario for a time; or lists the pauses."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -42,7 +42,7 @@ def command(
     on: On = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Pause the triggers of a scenario: engine serve starts no runs of it. Recorded with who, until engine resume."""
+    """Pause the triggers of a scenario: engine serve starts no runs of it until engine resume. Records the user."""
     if list_ and (scenario or until or reason):
         raise typer.BadParameter("--list takes no SCENARIO, --until or --reason")
     if format_ != "text" and not list_:

@@ -1,4 +1,4 @@
-"""`engine prune`: removes from the state what its retention does not keep, as `engine serve` does each hour."""
+"""`engine prune`: removes from the state what `retention:` does not keep, as `engine serve` does every hour."""
 
 import os
 from typing import Annotated
@@ -22,7 +22,7 @@ def command(
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """Remove from the state what `retention:` of the spec does not keep, and tell what and how much that is."""
+    """Remove from the state what `retention:` of the spec does not keep, and print what and how much was removed."""
     if dry_run and vacuum:
         raise typer.BadParameter("--vacuum changes the state, --dry-run does not: use one of them")
     declared = load_project(path, var, on=on)

@@ -83,7 +83,7 @@ def _count_names(evaluations: Sequence["Evaluation"]) -> dict[str, int]:
 
 
 def _list_names(evaluations: Sequence["Evaluation"]) -> str:
-    """Return what would be removed: `w1`, or `12 evaluations (w1, w2 and 10 more)`."""
+    """Return a text for what would be removed: `w1`, or `12 evaluations (w1, w2 and 10 more)`."""
     counts = _count_names(evaluations)
     names = join_some([f"{name} ({times} evaluations)" if times > 1 else name for name, times in counts.items()])
     return names if len(evaluations) == 1 or len(counts) == 1 else f"{len(evaluations)} evaluations ({names})"
