@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, sort_by_severity, tell_muted_checks
+from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, describe_muted_checks, sort_by_severity
 from engine.evaluation.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some, join_words
@@ -158,7 +158,7 @@ def _name_measured_rows(facts: EvaluationFacts, labelled: float) -> str:
 
 def _summarize_checks(facts: EvaluationFacts) -> str:
     counting = [check for check in facts.checks if not check.muted]
-    muted = tell_muted_checks(facts.checks)
+    muted = describe_muted_checks(facts.checks)
     if not facts.checks:
         return "The store declares no checks."
     return " ".join(filter(None, [_summarize_counting_checks(counting) if counting else "", muted and f"{muted}."]))
@@ -176,7 +176,7 @@ def _summarize_counting_checks(checks: Sequence[CheckResult]) -> str:
         if passed.unmeasured and len(passed.unmeasured) == len(passed.checks):
             return f"No check measured anything: {join_some(passed.list_unmeasured(), SHOWN_REASONS)}."
         if passed.unmeasured:
-            text += f", but {passed.tell_unmeasured()}"
+            text += f", but {passed.describe_unmeasured()}"
         weak = len(list_weak_checks(checks)) if len(worst) > 1 else 0
         return f"{text}{f'; {weak} could hardly have failed with so few rows' if weak else ''}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
