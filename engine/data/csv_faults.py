@@ -262,7 +262,7 @@ def _describe_value_fault(
         for row, value in shown.select("row", "value").iter_rows()
     )
     others = f", and {count - shown.height:,} more do not fit" if count > shown.height else ""
-    sentence = f"{path}, column {name!r} is read as {reading.type}, but {where}{others}"
+    fault = f"{path}, column {name!r} is read as {reading.type}, but {where}{others}"
     values = set(bad["value"].str.strip_chars())
     markers = sorted(values & MISSING_MARKERS)
     numeric = {value for value in values - set(markers) if _is_number(value, reading)}
@@ -274,12 +274,12 @@ def _describe_value_fault(
             if markers
             else []
         )
-        return f"{sentence}; {' and '.join(advice)}"
+        return f"{fault}; {' and '.join(advice)}"
     if markers and set(markers) == values:
         listed = ", ".join(json.dumps(text, ensure_ascii=False) for text in [*dialect.null_values, *markers])
-        return f"{sentence}; if that means missing, declare csv: {{null_values: [{listed}]}}"
+        return f"{fault}; if that means missing, declare csv: {{null_values: [{listed}]}}"
     return (
-        f"{sentence}; if the column is text, declare columns: {{{name}: {{type: text}}}}; if the value means missing, add "
+        f"{fault}; if the column is text, declare columns: {{{name}: {{type: text}}}}; if the value means missing, add "
         "it to csv: null_values; if it is a total or a remark, remove its line"
     )
 
