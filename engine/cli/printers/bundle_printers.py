@@ -19,7 +19,7 @@ SHOWN_COLUMNS = 20
 
 
 def print_created(made: "CreatedBundle", format_: str) -> None:
-    """Print which bundle was made, and which of its data and models are given away with it."""
+    """Print which bundle was made, and the data and models in it."""
     if format_ == "json":
         _print_document({"name": made.name, "id": made.id, "bytes": made.size, "existed": made.existed,
                          "leaving": list(made.leaving), "notes": list(made.notes)})  # fmt: skip
@@ -30,14 +30,14 @@ def print_created(made: "CreatedBundle", format_: str) -> None:
         {
             "id": made.id,
             "size": format_bytes(made.size),
-            "leaves the house": "; ".join(made.leaving) or "no data and no model",
+            "contains": "; ".join(made.leaving) or "no data and no model",
             "note": "; ".join(made.notes),
         }
     )
 
 
 def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
-    """Print the content of a bundle, what is given away with it, and what it needs."""
+    """Print the content of a bundle, the data and models in it, and what it needs."""
     manifest, made = archive.manifest, archive.provenance
     if format_ == "json":
         _print_document({"name": name, "id": archive.id, "bytes": archive.bytes, "signed_by_keys": _list_keys(archive),
@@ -67,7 +67,7 @@ def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
     _print_section("release notes", manifest.release_notes.splitlines() or ["none"])
     data = [_describe_dataset(each, one) for each, one in sorted(manifest.datasets.items())]
     data += [_describe_model(each, one) for each, one in sorted(manifest.models.items())]
-    _print_section("data that leave the house with it", data or ["none"])
+    _print_section("data and models in it", data or ["none"])
     code = [f"{path}  {format_bytes(file.size)}  sha256 {file.sha256[:16]}…" for path, file in
             sorted(manifest.files.items()) if file.role == "code"]  # fmt: skip
     _print_section("code", code or ["none"])

@@ -71,7 +71,7 @@ def create_bundle(
 def show_bundle(
     path: SpecOrFile, name: OptionalName = None, var: Variables = None, format_: TextOrJson = "text"
 ) -> int:
-    """Show the content of a bundle, what is given away with it, and what it needs where it is deployed."""
+    """Show the content of a bundle, the data and models in it, and what it needs where it is deployed."""
     archive = _find_archive(path, name, var)
 
     from engine.bundles.archive_checks import open_archive

@@ -27,7 +27,7 @@ def command(
     plan: Annotated[bool, typer.Option("--plan", help="Show what would change, and change nothing.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Deploy a bundle that was rolled back there before.")] = False,
     now: Annotated[
-        bool, typer.Option("--now", help="Leave out the proofs before the update; the health check stays.")
+        bool, typer.Option("--now", help="Skip the tests before the update; the health check stays.")
     ] = False,
     var: Variables = None,
     format_: TextOrJson = "text",

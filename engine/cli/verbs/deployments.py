@@ -24,7 +24,7 @@ def command(
     deployment: Annotated[
         str | None, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
     ] = None,
-    keep_state: Annotated[bool, typer.Option("--keep-state", help="Delete it, but let its state stay.")] = False,
+    keep_state: Annotated[bool, typer.Option("--keep-state", help="Delete it, but keep its state.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,
     format_: TextOrJson = "text",

@@ -36,7 +36,7 @@ def command(
             help="Give a share of the rows a value, which may be a new one: country=Atlantis:20%.",
         ),
     ] = None,
-    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Take a column away: card_age.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Remove a column: card_age.")] = None,
     shuffle: Annotated[
         list[str] | None,
         typer.Option(

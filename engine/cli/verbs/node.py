@@ -28,19 +28,20 @@ TITLES = ("id", "name", "role", "state", "made (UTC)", "by", "expires", "last us
 
 def create_token(
     path: NodeFile,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who will have it.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of its owner.", show_default=False)],
     role: Annotated[
         Literal["viewer", "operator", "deployer", "admin"],
         typer.Option(
             "--role",
-            help="What it allows: to read; also to start and abort runs; also to deploy; also to delete.",
+            help="What it allows. viewer: read; operator: also start and abort runs; deployer: also deploy; "
+            "admin: also delete.",
             show_default=False,
         ),
     ],
     expires: Annotated[
         str | None,
         typer.Option(
-            "--expires", metavar="DURATION|DATE", help="When it ends: 90d, or 2027-03-31. By default it does not."
+            "--expires", metavar="DURATION|DATE", help="When it expires: 90d, or 2027-03-31; by default never."
         ),
     ] = None,
     format_: TextOrJson = "text",

@@ -11,12 +11,12 @@ from engine.outcome import ExitCode
 
 def command(
     path: SpecFile,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
     vacuum: Annotated[
         bool,
         typer.Option(
             "--vacuum",
-            help="Write the database anew, without the room of removed rows. Not while runs are at work.",
+            help="Rewrite the database without the space of removed rows. Not while runs are at work.",
         ),
     ] = False,
     var: Variables = None,

@@ -31,14 +31,14 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Remove those of before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
+            help="Remove those before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
         ),
     ] = None,
     origin: Annotated[
         str | None,
         typer.Option(
             metavar="DEPLOYMENT",
-            help="Remove those that engine pull has brought from this deployment; it does not bring them again.",
+            help="Remove those copied by engine pull from this deployment; it does not copy them again.",
             show_default=False,
         ),
     ] = None,

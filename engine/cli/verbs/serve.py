@@ -47,11 +47,12 @@ def command(
         typer.Option(min=1, metavar="N", help="Runs at the same time; by default 1 for 2 cores.", show_default=False),
     ] = None,
     drain: Annotated[
-        float, typer.Option(min=0, max=3600, metavar="SECONDS", help="How long runs may take when it is to end.")
+        float,
+        typer.Option(min=0, max=3600, metavar="SECONDS", help="How long runs may continue at shutdown."),
     ] = 15.0,
     reload: Annotated[bool, typer.Option("--reload", help="Read the specs again when their files change.")] = False,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where it answers HTTP; port 0 is any that is free.")
+        str, typer.Option(metavar="HOST:PORT", help="Address for HTTP; port 0 means any free port.")
     ] = "127.0.0.1:7310",
     token_file: Annotated[
         Path | None,
@@ -74,11 +75,13 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Channel of the spec that is told at regular times that the server is well.",
+            help="Channel of the spec for regular messages that the server works.",
             show_default=False,
         ),
     ] = None,
-    heartbeat_every: Annotated[str, typer.Option(metavar="DURATION", help="How often it is told: 30s, 5m, 1h.")] = "5m",
+    heartbeat_every: Annotated[
+        str, typer.Option(metavar="DURATION", help="How often to send them: 30s, 5m, 1h.")
+    ] = "5m",
     format_: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs: an object a line.")
     ] = "text",
