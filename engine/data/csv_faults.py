@@ -169,7 +169,7 @@ def _explain_csv_error(text: str, dialect: CsvDialect) -> str:
     if text.startswith("unexpected end of data"):
         return f"a quote ({quote}) is opened and never closed: the file may be cut off inside this value"
     if text.startswith("new-line character seen in unquoted field"):
-        return "a carriage return stands in the middle of the line, outside quotes: remove it, or quote the value"
+        return "there is a carriage return in the middle of the line, outside quotes: remove it, or quote the value"
     if text.endswith(f"expected after '{quote}'"):
         return f"text follows the closing quote ({quote}) of a value: write a quote inside a value as {quote * 2}"
     if text.startswith("field larger than field limit"):

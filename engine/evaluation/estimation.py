@@ -22,9 +22,11 @@ if TYPE_CHECKING:  # imported at first use: a run in which nothing changed needs
 
 Floats = npt.NDArray[np.float64]
 
-OWN_REFERENCE = "the batch is its own reference, so its labels cannot tell what others would come to"
+OWN_REFERENCE = "the batch is its own reference, so its labels cannot predict the outcomes of other rows"
 NOT_KEPT = "keeps no rows to estimate from: it was measured before the store declared `estimates`"
-NO_PROBABILITIES = "the model gives no probabilities, and with more than two classes its predictions alone tell little"
+NO_PROBABILITIES = (
+    "the model gives no probabilities, and with more than two classes its predictions alone do not suffice"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,12 +278,12 @@ def _describe_estimates(
         notes.append(
             f"the labels of {compared.rows:,} rows contradict the estimate: {worst.metric} is "
             f"{format_figure(worst.realised)} on them, where {format_figure(worst.expected)} was to be expected "
-            f"(p {worst.p_value:.2g}): rows with such scores no longer come to what those of the reference did"
+            f"(p {worst.p_value:.2g}): rows with these scores no longer have the outcomes that they had in the reference"
         )
     if outside:
         notes.append(
             f"{outside:.1%} of the batch lies where the reference has hardly any row (less than one for "
-            f"{models.LARGEST_WEIGHT:g} of the batch): the estimates say little of it"
+            f"{models.LARGEST_WEIGHT:g} of the batch): the estimates are unreliable there"
         )
     detail = models.EstimateDetail(
         found.method,

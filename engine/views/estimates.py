@@ -84,7 +84,7 @@ def describe_estimates(evaluation: Evaluation, leading: str | None) -> EstimateV
     )
     effective = ""
     if detail.effective_rows < 0.99 * detail.reference_rows:
-        effective = f", which tell as much as {detail.effective_rows:,.0f} independent ones"
+        effective = f", which are worth {detail.effective_rows:,.0f} independent ones"
     outside = f" {format_share(detail.outside)} of the batch is like no row of the reference." if detail.outside else ""
     basis = (
         f"{detail.reference_rows:,} rows of the reference have a label{effective}; {detail.rows:,} rows of the batch "

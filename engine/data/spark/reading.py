@@ -111,7 +111,7 @@ def require_unchanged_rows(table: Table) -> None:
     for name, one in (table.undisturbed or table).lineage().items():
         if one.spark is not None and fingerprint_spark_data(one.spark).digest != one.fingerprint:
             raise DataError(
-                f"dataset {name!r}: its rows are others than when it was opened, so the numbers would be of several "
+                f"dataset {name!r}: its rows have changed since it was opened, so the numbers would be of several "
                 "states: run it again when nobody writes them; rows that Spark computes anew for each pass, such as a "
                 "sample or random numbers, must be stored first"
             )

@@ -29,8 +29,8 @@ MANY_ROWS = 30_000_000
 little time compared with reading."""
 
 ROWS_HAVE_CHANGED = (
-    "the data cannot be compared: their rows have changed while they were read, which takes more than one pass; store "
-    "them first, and give what is stored"
+    "the data cannot be compared: the rows have changed between the passes that read them; store them first, and give "
+    "the stored data"
 )
 
 

@@ -133,7 +133,7 @@ def measure_column(
         )
     if not close:
         result.notes.append(
-            f"the verdict of column {name!r} rests on the distance ks and on the missing values alone: "
+            f"the verdict of column {name!r} is based only on the distance ks and on the missing values: "
             "there are too few values at which the counts of both sides are known exactly"
         )
     result.p = verdict.homogeneity_p(*counts.independent, level=level, tests=tests, seed=seed, name=name)

@@ -141,7 +141,7 @@ def _limit(name: str, one: Expected) -> Expected | str:
     inside = {"mcc": abs(one.value) <= 1, "cost_matrix_gain": True}.get(
         name, one.value >= 0 and (one.scale != "logit" or one.value <= 1)
     )
-    return one if inside else "the labels are too few and too unlike the other rows to tell it"
+    return one if inside else "there are too few labels, and their rows differ too much from the others, to measure it"
 
 
 def _weigh_labelled(rows: Rows, labelled: Bools, folds: npt.NDArray[np.int64]) -> Floats:
