@@ -278,7 +278,7 @@ def _describe_estimates(
         notes.append(
             f"the labels of {compared.rows:,} rows contradict the estimate: {worst.metric} is "
             f"{format_figure(worst.realised)} on them, where {format_figure(worst.expected)} was to be expected "
-            f"(p {worst.p_value:.2g}): rows with these scores no longer have the outcomes that they had in the reference"
+            f"(p {worst.p_value:.2g}): rows with these scores no longer have the outcomes of the reference"
         )
     if outside:
         notes.append(
