@@ -1,4 +1,4 @@
-"""Prints the runs of a deployment on a node, as those of a state here are printed."""
+"""Print the runs of a deployment on a node, in the same form as local runs."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.service.deployments.node.client.client import NodeClient
 
 MOST_RUNS = 1000
-"""The most runs that a node lists at once."""
+"""Maximum number of runs that a node lists at once."""
 
 
 def print_runs_of_node(

@@ -67,7 +67,7 @@ def _run_on_node(
     *,
     verbose: bool,
 ) -> int:
-    """Run scenarios of a deployment on its node, one after the other, and print what has become of them."""
+    """Run scenarios of a deployment on its node, one after the other, and print their results."""
     from engine.cli import output
     from engine.cli.json_output import print_json
     from engine.service.deployments.node.client.runs import run_on_node
