@@ -172,7 +172,7 @@ class ChannelTurn:
         That the message waits is added once.
         """
         message, state = delivery.message, delivery.state
-        self._tell(DeliveryEvent(self._name, state.value, delivery.told, message.id, message.run, message.reporter))
+        self._tell(DeliveryEvent(self._name, state.value, delivery.details, message.id, message.run, message.reporter))
         if state is MessageState.PENDING:
             is_new = message.tries == 1
         else:

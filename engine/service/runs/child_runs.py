@@ -13,7 +13,7 @@ from typing import Literal
 
 from engine.pipeline.log import LogLine
 from engine.scenarios.process import SUPERVISOR, Conversation, RunProcess
-from engine.scenarios.requests import RunRequest, TellRequest
+from engine.scenarios.requests import AbortRequest, RunRequest
 from engine.service.runs.exit_causes import count_memory_kills, describe_process_end
 from engine.service.runs.ready_process import ReadyProcess
 from engine.spec import ProjectSpec
@@ -142,7 +142,7 @@ class ChildRuns:
         """Return the environment of the processes of a project."""
         return self._environ if project is None else project.select_environment(self._environ)
 
-    def start(self, owner: str, request: RunRequest | TellRequest, project: ProjectSpec | None = None) -> ChildProcess:
+    def start(self, owner: str, request: RunRequest | AbortRequest, project: ProjectSpec | None = None) -> ChildProcess:
         """Start a process for a request of a project; raises OSError if the system has none left."""
         environ = self.select_environment(project)
         fire, run = (request.fire, request.run or "") if isinstance(request, RunRequest) else (None, "")
@@ -161,7 +161,7 @@ class ChildRuns:
         self.active.append(child)
         return child
 
-    def _follow(self, child: ChildProcess, request: RunRequest | TellRequest) -> None:
+    def _follow(self, child: ChildProcess, request: RunRequest | AbortRequest) -> None:
         def take_line(line: LogLine) -> None:
             if line.scenario and child.begun is None:
                 child.begun = time.monotonic()

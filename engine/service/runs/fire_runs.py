@@ -6,7 +6,7 @@ The end of a run that this server does not follow, because it has died meanwhile
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from engine.scenarios.requests import RunRequest, TellRequest
+from engine.scenarios.requests import AbortRequest, RunRequest
 from engine.service.led_state import LedState
 from engine.service.runs.child_runs import ChildProcess, ChildRuns
 from engine.service.runs.fire_states import SERVER_ENDED, conclude_fire, skip_fire
@@ -187,7 +187,7 @@ class FireRuns:
         ):
             return
         self._next_tell = self._monotonic() + LOOK_SECONDS
-        self._processes.start(self._key, TellRequest(spec=self._spec.path, release=self._release), self._spec.project)
+        self._processes.start(self._key, AbortRequest(spec=self._spec.path, release=self._release), self._spec.project)
 
     def end_overtime(self) -> None:
         """End runs that take longer than the node allows, and kill those that do not end by themselves in time."""
