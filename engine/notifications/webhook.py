@@ -1,8 +1,8 @@
 """The webhook channel: each message is one HTTP POST of JSON, in the format of `message_document`.
 
-An answer 2xx says that the message was taken. 400, 406, 413, 414, 415 and 422 are about the message, so that it is
-refused for good. Any other 4xx but 408, 425 and 429, and a redirect, may be mended by somebody, and are final at the
-third time. Everything else is tried again; `Retry-After` is respected.
+An answer 2xx means that the message was accepted. 400, 406, 413, 414, 415 and 422 are about the message and refuse it
+for good. Any other 4xx except 408, 425 and 429, and a redirect, may be repaired by the server's owner, and are final at
+the third attempt. After any other answer the message is tried again; `Retry-After` is respected.
 
 Redirects are never followed: the message and its headers are for the server that the spec names.
 """
@@ -33,17 +33,18 @@ from engine.spec.resources.channels import WebhookChannel
 from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 
 MAX_ANSWER_BYTES = 2000
-"""Bytes of an answer that are read; its first words are told if the message was not taken."""
+"""Bytes of an answer that are read."""
 QUOTED_CHARACTERS = 300
+"""Characters of an answer that an error message quotes."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow no redirect: it becomes an HTTPError."""
+        """Return None, so that a redirect becomes an HTTPError."""
 
 
 class _OpenedConnections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens connections that another thread can close while this one waits for an answer."""
+    """Opens connections that another thread can close during the wait for an answer."""
 
     def __init__(self, cuts: list[Callable[[], None]]) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
     UnreachableError
         The server cannot be reached, or the URL or a header is wrong.
     DeliveryError
-        The server did not take the message; it may do so later.
+        The server did not accept the message, but may accept it later.
     """
     problems = [
         find_webhook_problem(post.url),
@@ -103,7 +104,7 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
     host = urlsplit(post.url).hostname
     try:
         opener = urllib.request.build_opener(_NoRedirect, _OpenedConnections(post.cuts))
-        # The message was taken, whatever becomes of the rest of the answer.
+        # The message is accepted, so errors while the rest of the answer is read do not matter.
         with opener.open(request, timeout=channel.timeout) as answer, suppress(OSError, http.client.HTTPException):
             answer.read(MAX_ANSWER_BYTES)
     except urllib.error.HTTPError as error:
@@ -120,13 +121,13 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
 
 
 def _raise_answer(answer: urllib.error.HTTPError, host: str, post: Envelope) -> None:
-    """Raise the error for an answer other than 2xx, which quotes its first words."""
+    """Raise the error for an answer other than 2xx, with the beginning of the answer."""
     raw = b""
     with suppress(OSError, http.client.HTTPException):
         raw = answer.read(MAX_ANSWER_BYTES)
-    said = single_line(raw.decode("utf-8", "replace").strip(), QUOTED_CHARACTERS)
+    body = single_line(raw.decode("utf-8", "replace").strip(), QUOTED_CHARACTERS)
     words = f"{host} answered {answer.code} {single_line(str(answer.reason), 100)}".rstrip() + (
-        f": {said}" if said else ""
+        f": {body}" if body else ""
     )
     if 300 <= answer.code < 400:
         target = urlsplit(answer.headers.get("Location") or "").hostname
