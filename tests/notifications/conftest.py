@@ -151,14 +151,21 @@ class Servers:
         self._running: list[MailServer] = []
 
     def start(
-        self, *, tls: str = "none", login: bool = False, port: int | None = None, host: str = "127.0.0.1"
+        self,
+        *,
+        tls: str = "none",
+        login: bool = False,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        largest: int | None = None,
     ) -> Inbox:
+        """Start a server that takes mails of at most `largest` bytes."""
         inbox = Inbox(port or free_port())
-        settings: dict[str, Any] = {}
+        settings: dict[str, Any] = {} if largest is None else {"data_size_limit": largest}
         if tls == "implicit":
-            settings = {"ssl_context": self._certificates.context}
+            settings |= {"ssl_context": self._certificates.context}
         elif tls == "starttls":
-            settings = {"tls_context": self._certificates.context, "require_starttls": True}
+            settings |= {"tls_context": self._certificates.context, "require_starttls": True}
         if login:
             settings |= {"authenticator": inbox.authenticate, "auth_required": True}
             # aiosmtpd does not count TLS from the first byte as TLS.
