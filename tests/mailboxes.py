@@ -6,9 +6,9 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from .notifications.mail_server import MailServer
 from .ports import find_free_port
 
 
@@ -50,7 +50,7 @@ def read_sent(folder: Path) -> str:
 def run_mailbox(port: int | None = None, **options: object) -> Iterator[Mailbox]:
     """Serve a mailbox on a port, or on a free one; the options are those of aiosmtpd's Controller."""
     mailbox = Mailbox(find_free_port() if port is None else port)
-    server = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port, **options)
+    server = MailServer(mailbox, hostname="127.0.0.1", port=mailbox.port, **options)
     server.start()
     try:
         yield mailbox

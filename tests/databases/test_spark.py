@@ -170,8 +170,8 @@ def test_faults_are_reported_in_words_and_without_secrets(tmp_path: Path) -> Non
         "dataset 'good' has 200 rows, which stay with Spark, and no bundle holds them",
         "java is told True False",
         "spark is told True",
-        "dataset 'good': its rows are others than when it was opened",
-        "dataset 'drawn': its rows are others than when it was opened",
+        "dataset 'good': its rows have changed since it was opened",
+        "dataset 'drawn': its rows have changed since it was opened",
     ):
         assert expected in said, said
     assert "\tat " not in said + done.stderr

@@ -18,7 +18,7 @@ from engine.service.deployments.deploying import (
     disable_deployment,
     plan_update,
 )
-from engine.service.deployments.update_order import DeploymentRefusedError
+from engine.service.deployments.updates.order import DeploymentRefusedError
 from engine.spec import load
 from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node, OperationState, RevisionState
@@ -121,8 +121,8 @@ def test_one_of_two_deployers_at_once_is_refused_and_learns_who_the_other_is(tmp
 SECOND_DEPLOYER = """
 import os, sys, time
 from pathlib import Path
-from engine.service.deployments.update_order import Surroundings, UpdateOrder
-from engine.service.deployments.updates import Updater
+from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.updater import Updater
 from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node
 folder = Path(sys.argv[1]) / "automation"

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import assume
 
 from engine.drift.distributions.quantile_grid import QuantileGrid, RunningMoments
-from engine.drift.kernels import cdf_bounds, grid_positions, key_counts, tree_paths, tree_splits
+from engine.drift.kernels import cdf_bounds, key_counts, tree_paths, tree_splits
 
 EXTREMES = {
     "f8": np.array([0.0, 1.0, -1.0, 0.1, 5e-324, 1e-300, 1e300, -1e308, 2.0**53, 1 / 3]),
@@ -222,7 +222,7 @@ def count(random, kind):
     values = with_odd_ones(random, values)
     return (
         values, *laid, number(ladder.centre), *ladder.empty_counts(), number(running.middle), running.spread,
-        running.ends, np.zeros(random.choice([0, len(values)]), np.uint16),
+        running.ends,
     )  # fmt: skip
 
 
@@ -230,13 +230,6 @@ def select(random, kind):
     _, values, laid = on_ladder(random, kind)
     wanted = random.integers(0, 2, len(laid[-1])).astype(np.uint8)
     return with_odd_ones(random, values), *laid, wanted, np.zeros(len(values) + 1, values.dtype)
-
-
-def select_found(random, kind):
-    values = some_values(random, kind)
-    found = random.choice([0, 1, 7, grid_positions.ON_PIVOT], len(values)).astype(np.uint16)
-    wanted = random.integers(0, 2, grid_positions.ON_PIVOT + 1).astype(np.uint8)
-    return values, found, wanted, np.zeros(len(values) + 1, values.dtype)
 
 
 def with_odd_ones(random, values):

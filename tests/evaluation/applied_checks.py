@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from engine.errors import Position
-from engine.evaluation.check_target import CheckTarget, PastMetrics
-from engine.evaluation.checks import apply_check
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.target import CheckTarget, PastMetrics
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.evaluation.bounds import bounds_from_json
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome
 

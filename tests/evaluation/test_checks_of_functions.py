@@ -7,8 +7,8 @@ import pytest
 
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_to_json
-from engine.evaluation.check_target import CheckTarget
-from engine.evaluation.checks import apply_check
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.target import CheckTarget
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.spec.code_folder import CodeFolder
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import resource
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +82,16 @@ def test_a_program_that_cannot_be_started_is_reported(tmp_path: Path, argv: str,
     (tmp_path / "no_program").write_text("echo")
     with pytest.raises(UnreachableError, match=f"cannot be started: {words}"):
         send(tmp_path, argv)
+
+
+def test_a_message_for_which_there_is_no_room_is_tried_again(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))
+    try:
+        with pytest.raises(DeliveryError, match=r"^the message cannot be kept in a temporary file: File too large$"):
+            send(tmp_path, "true")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("limits", [{"timeout": 0.5}, {"seconds": 1.0}])

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions import (
     ConditionFacts,
     ConditionScope,
@@ -18,6 +17,7 @@ from engine.spec.conditions import (
     find_condition_problems,
     name_step_variable,
 )
+from engine.spec.reference.codes import DIAGNOSTIC_CODES
 
 from .condition_scope import SCOPE
 

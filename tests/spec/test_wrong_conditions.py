@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions import find_condition_problems
+from engine.spec.reference.codes import DIAGNOSTIC_CODES
 
 from .condition_scope import SCOPE
 
