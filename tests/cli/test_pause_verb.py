@@ -53,7 +53,7 @@ number  scheduled (UTC)   in its zone             scenario  trigger  state      
      2  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   night    SKIPPED    -         -              1     -  3.0 s       missed
      3  2026-10-25 00:30  2026-10-25 02:30+02:00  nightly   fresh    COALESCED  -         -              1     1  0 s         -       t, u
      4  2026-10-25 00:30  2026-10-25 02:30+02:00  gone      gone     WAITING    -         -              1     -  0 s
-"""  # noqa: E501
+"""  # noqa: E501  as it is printed
 AT = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 """Half past two in Berlin, for the first time in that night."""
 

@@ -51,7 +51,7 @@ def test_dates_in_names_count(tmp_path: Path, names: list[str], newest: str) -> 
     assert found.notes[0] == f"{newest}: the newest of {len(names)} files, by the dates in their names"
 
 
-def test_another_file_of_the_newest_date_is_told(tmp_path: Path) -> None:
+def test_another_file_of_the_newest_date_is_reported(tmp_path: Path) -> None:
     write(tmp_path, "2026-11-26.csv", "2026-11-27 (1).csv", "2026-11-27.csv")
     found = pick(tmp_path)
     assert names_of(found) == ["2026-11-27.csv"]

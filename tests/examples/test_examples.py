@@ -46,7 +46,7 @@ def assert_is_the_warning(mail: EmailMessage) -> None:
     assert html is not None
     first, second, *summary, last = plain.get_content().strip().splitlines()
     assert first == "The “Data drift monitor” scenario returned a warning for exceeding the data drift threshold."
-    assert second == "Here’s the summary of warning events:"  # noqa: RUF001 - word for word
+    assert second == "Here’s the summary of warning events:"
     assert any("data drift < 0.45" in line and "the_MES" in line for line in summary)
     assert last.startswith(
         "You can find the attached scenario log or view the scenario run here: http://127.0.0.1:7310/"

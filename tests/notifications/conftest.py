@@ -295,7 +295,7 @@ scenarios:
           ${warningsEventsSummary}
           You can find the attached scenario log or view the scenario run here: ${scenarioRunURL}
         attach: [scenario_log]
-"""  # noqa: RUF001  (typographic on purpose)
+"""
 
 
 @pytest.fixture

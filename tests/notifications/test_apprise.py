@@ -129,7 +129,7 @@ def test_a_service_that_opens_the_file_by_its_path_gets_it(webhook):
     assert b"a\n1\n" in post["body"]
 
 
-def test_files_for_which_there_is_no_room_are_told_and_the_message_is_tried_again(webhook):
+def test_files_without_room_on_the_disk_are_reported_and_the_message_is_tried_again(webhook):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))
     try:

@@ -78,7 +78,7 @@ def test_the_columns_of_csv_and_the_keys_of_ndjson(tmp_path: Path) -> None:
     assert dict(zip(header, row, strict=True)) == plain | {"subject": '\'=HYPERLINK("http://x")'}
 
 
-@pytest.mark.parametrize("start", ["=1", "+cmd", "-cmd", "@x", "\t=1", "\r=1", "＝1"])  # noqa: RUF001
+@pytest.mark.parametrize("start", ["=1", "+cmd", "-cmd", "@x", "\t=1", "\r=1", "＝1"])
 def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     send(tmp_path, "a.csv", dataclasses.replace(MESSAGE, subject=f"{start}+1", text=f"{start}x"))
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:

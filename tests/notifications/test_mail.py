@@ -86,7 +86,7 @@ LARGE = dataclasses.replace(
 
 
 @pytest.mark.parametrize("answer", ["", "552 5.3.4 message too big", "554 5.3.4 message too big for us"])
-def test_a_mail_that_is_too_large_for_the_server_is_sent_as_text_alone_and_that_is_told(servers, answer):
+def test_a_mail_that_is_too_large_for_the_server_is_sent_as_text_alone_and_that_is_reported(servers, answer):
     inbox = servers.start(largest=None if answer else 20_000)  # it says so before the mail, or after it
     inbox.answer_data = [answer] if answer else []
     post = envelope(inbox.port, LARGE)

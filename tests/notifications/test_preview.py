@@ -36,7 +36,7 @@ def test_the_message_and_where_it_would_go(spec_file, servers, tmp_path):
         "  Attached: scenario_log.txt (7 bytes)\n"
         "\n"
         "  The “Data drift monitor” scenario returned a warning for exceeding the data drift threshold.\n"
-        "  Here’s the summary of warning events:\n"  # noqa: RUF001  (typographic on purpose)
+        "  Here’s the summary of warning events:\n"
         "  no warnings\n"
         "  You can find the attached scenario log or view the scenario run here: "
         "[no scenarioRunURL: the spec has no server url]\n\n"
