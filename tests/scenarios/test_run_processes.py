@@ -12,6 +12,7 @@ import pytest
 
 from engine.outcome import Outcome
 from engine.pipeline.log import LogLine
+from engine.scenarios import process
 from engine.scenarios.process import Conversation, RunProcess, run_in_process
 from engine.scenarios.requests import LoadRequest, RunRequest
 from engine.scenarios.run_reasons import ChangedPart
@@ -46,8 +47,11 @@ SPEC = """
 
 
 @pytest.fixture
-def request_run(spec: Callable[[str], Path], module: Callable[[str], None]) -> Callable[..., Conversation]:
-    """Ask for a run of the function `mine:…` in a process."""
+def request_run(
+    spec: Callable[[str], Path], module: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Conversation]:
+    """Ask for a run of the function `mine:…` in a process, which may take its time to end."""
+    monkeypatch.setattr(process, "EXIT_LIMIT", 20.0)
     module(MODULE)
 
     def request(function: str, run: str, *, lines: list[LogLine]) -> Conversation:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from engine.outcome import Outcome
+from engine.scenarios import process
 from engine.scenarios.result import StepResult
 from engine.scenarios.session import CallResult
 from engine.store import Store
@@ -129,8 +130,9 @@ def read_log(folder: Path) -> str:
 
 @pytest.mark.parametrize("leave", ["leave_child", "leave_session", "leave_daemon", "leave_printer"])
 def test_a_step_ends_with_its_function_and_what_it_leaves_ends_with_the_step(
-    leave: str, step: Callable[..., StepResult], tmp_path: Path
+    leave: str, step: Callable[..., StepResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process, "EXIT_LIMIT", 20.0)  # on a busy machine
     assert step(leave).outcome is Outcome.SUCCESS
     assert survivors(tmp_path) == []
     assert "the step has left processes running, which were ended with it" in read_log(tmp_path)
@@ -178,11 +180,11 @@ def test_nothing_survives_the_kill_of_its_run_and_no_lock_is_held_on(
     project = spec(f"""
         scenarios: {{all: {{steps: [{{name: it, kind: python, function: "mine:{function}", timeout: 100s}}]}}}}
     """)
-    with subprocess.Popen([ENGINE, "run", project.name], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([ENGINE, "run", project.name], cwd=tmp_path, stderr=subprocess.DEVNULL) as killed:
         expected = 4 if function == "hold" else 1
         wait_for(lambda: len(survivors(tmp_path)) >= expected, "the processes of the step")
         time.sleep(1)  # the kernel compiles
-        process.send_signal(signal.SIGKILL)
+        killed.send_signal(signal.SIGKILL)
     wait_for(lambda: not survivors(tmp_path), "the end of the processes of the step", 5)
     with Store.open(tmp_path / ".engine" / "test") as state, state.locks.hold("scenario all", wait=False):
         assert [run.scenario for run in state.runs.abort_dead()] == ["all"]
