@@ -15,11 +15,10 @@ THREADS = 8
 class RequestThreads:
     """A limited number of threads."""
 
-    def __init__(self, number: int = THREADS) -> None:
-        self._number = number
+    def __init__(self) -> None:
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do something in a thread, as soon as one is free."""
-        self._limiter = self._limiter or anyio.CapacityLimiter(self._number)  # belongs to the loop that answers
+        self._limiter = self._limiter or anyio.CapacityLimiter(THREADS)  # belongs to the loop that answers
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._limiter)

@@ -25,18 +25,16 @@ class KeptResults(Generic[T]):
     ----------
     most
         How many are kept.
-    clock
-        Gives seconds, from which their age is counted.
     """
 
-    def __init__(self, most: int, clock: Callable[[], float] = monotonic) -> None:
-        self._most, self._clock = most, clock
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._results: OrderedDict[Hashable, tuple[float, ProjectSpec, Hashable, T]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, name: Hashable, spec: ProjectSpec, state: Hashable, make: Callable[[], T]) -> T:
         """Return the result of a name, which is made if there is none of this spec and this state."""
-        now = self._clock()
+        now = monotonic()
         with self._lock:
             kept = self._results.get(name)
         if kept is not None and now - kept[0] < LONGEST_KEPT and kept[1] is spec and kept[2] == state:
