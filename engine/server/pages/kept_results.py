@@ -25,16 +25,18 @@ class KeptResults(Generic[T]):
     ----------
     most
         Most results that are kept.
+    clock
+        A monotonic clock in seconds.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, clock: Callable[[], float] = monotonic) -> None:
+        self._most, self._clock = most, clock
         self._results: OrderedDict[Hashable, tuple[float, ProjectSpec, Hashable, T]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, name: Hashable, spec: ProjectSpec, state: Hashable, make: Callable[[], T]) -> T:
         """Return the result with this name; call `make` if none is kept for this spec and state."""
-        now = monotonic()
+        now = self._clock()
         with self._lock:
             kept = self._results.get(name)
         if kept is not None and now - kept[0] < LONGEST_KEPT and kept[1] is spec and kept[2] == state:
