@@ -95,5 +95,5 @@ def _run_on_node(
     checked = bool(failed) and all(step.kind == "run_checks" and not step.reason for step in failed)
     if "ABORTED" in states or ("FAILED" in states and not checked):
         return ExitCode.COULD_NOT_RUN
-    counts = checked and fail_on != "never" or "WARNING" in states and fail_on == "warning"
+    counts = (checked and fail_on != "never") or ("WARNING" in states and fail_on == "warning")
     return ExitCode.CHECK_ERROR if counts else ExitCode.OK
