@@ -1,8 +1,8 @@
-"""The newest of several files, for `pick: newest`: by the dates in their names, else by when they were last changed.
+"""The newest of several files, for `pick: newest`: by the dates in their names, else by the times of last change.
 
-A name says which day its data is of, whenever the file arrived, and it survives a copy. So it counts where every file
-has one. Files of later days than the one that a run stands for are left out, and a run that is repeated for an earlier
-day picks the file that it picked then.
+A name gives the day of the data, whenever the file arrived, and is kept when the file is copied. So names are used if
+every file has a date. Files of later days than the day of the run are left out, so a run repeated for an earlier day
+picks the same file as then.
 """
 
 import re
@@ -23,16 +23,16 @@ _MONTH = re.compile(r"(?<!\d)((?:19|2[01])\d\d)[-_.](\d\d)(?!\d)")
 def pick_newest(
     files: Sequence[Path], base: Path, as_of: datetime, tree: FileTree = DISK
 ) -> tuple[list[Path], list[str]]:
-    """Return the newest file of those that are not later than the date of `as_of`, and how it was found, as sentences.
+    """Return the newest file not later than the date of `as_of`, and how it was found, as sentences.
 
-    If the dates are in the names of the folders alone, all files of the newest date are returned: they are its parts.
+    If only the names of the folders have dates, all files of the newest date are returned: they are its parts.
 
     Parameters
     ----------
     files
         The files in order of their paths; at least one.
     base
-        The folder below which they were found; only what comes after it in a path is searched for dates.
+        The folder below which they were found; only the rest of a path is searched for dates.
     tree
         Where they are.
 
@@ -89,7 +89,7 @@ def _build_too_late_error(files: Sequence[Path], as_of: datetime, oldest: Path) 
 
 
 def _find_date(text: str) -> date | None:
-    """Return the first date in a text: of a day, of the Monday of a week such as 2026-W07, or of a month's first."""
+    """Return the first date in a text: a day, the Monday of a week such as 2026-W07, or the first day of a month."""
     with suppress(ValueError):  # such as 2026-13-01
         if day := _DAY.search(text):
             return date(int(day[1]), int(day[3]), int(day[4]))
