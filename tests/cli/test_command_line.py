@@ -64,6 +64,9 @@ def test_help_lists_the_verbs_and_version_prints_one(engine: Engine) -> None:
     assert told.returncode == 0
     for verb in ("validate", "render", "schema", "run"):
         assert verb in told.stdout
+    assert "..." not in told.stdout.partition("Commands:")[2]  # whole sentences
+    shown = engine("show", "--help").stdout
+    assert not any(word in shown for word in ("list[", "<str>", "<path>"))  # types of Python
     assert engine("--version").stdout.startswith("engine 0.")
 
 

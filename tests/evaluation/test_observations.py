@@ -147,6 +147,8 @@ def test_without_the_models_column_nothing_is_scored_and_the_columns_are_compare
     for name in (*PERFORMANCE, "prediction_drift.drift", "prediction_missing_share"):
         assert (metrics[name].value, metrics[name].failed) == (None, True), name
         assert str(metrics[name].reason).startswith(said), name
+    other = {"chance": "guess", "guess": "chance"}[gone]  # which the model needs itself, so it is not meant
+    assert f"{other!r}" not in str(metrics["accuracy"].reason).removeprefix(said)
     assert metrics["labelled_share"].value == 1
     for name in ("psi.x", "psi.kind", "missing_share.x"):
         assert metrics[name] == whole[name]

@@ -21,7 +21,9 @@ SPEC = """
 version: 1
 project: tiny
 connections: {{local: {{root: here}}}}
-datasets: {{rows: {{connection: local, path: rows.csv}}}}
+datasets:
+  rows: {{connection: local, path: rows.csv}}
+  few: {{connection: local, path: rows.csv, checks: {{many rows: {{metric: row_count, min: 1000}}}}}}
 secrets: {{factory_token: {{env: FACTORY_TOKEN}}, greeting: {{env: GREETING, optional: true}}}}
 channels: {{told: {{kind: file, path: outbox}}}}
 variables: {{place: nowhere}}
@@ -31,6 +33,7 @@ scenarios:
       - {{name: call, kind: python, function: "mine:{function}"}}
       - {{name: build, kind: build, target: rows}}
       - {{name: tell, kind: send_message, channel: told, subject: "from ${{place}}", message: "rows are built"}}
+  judge: {{steps: [{{name: look, kind: run_checks, target: few}}]}}
 infrastructures: {{factory: {{kind: node, url: "{url}", token: "${{secret.factory_token}}"}}}}
 deployments:
   production: {{infrastructure: factory, bundle: v3, health: {{run: [probe], within: 120s}}}}

@@ -42,6 +42,12 @@ def test_a_project_is_deployed_to_a_node_runs_there_and_is_rolled_back(design: D
     (found,) = json.loads(status.stdout)
     assert (found["deployment"]["state"], found["execution"]["state"]) == ("HEALTHY", "OK"), found
 
+    judged = design.engine("run", "spec.yaml", "judge", "--on", "production")
+    assert judged.returncode == 1, judged.stdout + judged.stderr  # as a run here, whose check is ERROR
+    assert design.engine("run", "spec.yaml", "judge", "--on", "production", "--fail-on", "never").returncode == 0
+    told = design.server.wait_for("run", holds=lambda one: one["scenario"] == "judge")
+    assert told["text"].endswith("look: by what its checks found"), told
+
     broken = design.engine("deploy", "spec.yaml", "production", "--bundle", "v4")
     assert broken.returncode == 3, broken.stdout + broken.stderr
     assert "ROLLED_BACK" in broken.stdout

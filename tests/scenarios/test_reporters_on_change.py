@@ -109,7 +109,7 @@ def test_what_a_cooldown_holds_back_is_reported_by_the_run(watch: Watch) -> None
         "2026-11-02 12:00:00 UTC at the earliest"
     )
     assert told["changes"].reason.startswith(
-        "nothing has changed: its run_condition has held since 2026-11-02 08:00:00"
+        "it tells a beginning once: its run_condition has held since 2026-11-02 08:00:00"
     )
     assert {one.reporter: one.state for one in watch("FAILED", 4).deliveries}["rarely"] == "SENT"
 
@@ -152,7 +152,7 @@ def test_a_preview_says_what_would_be_sent_and_why_not(watch: Watch) -> None:
     assert "Subject: Recovered: watch SUCCESS" in shown[0]
     shown.clear()
     watch("FAILED", 1, preview=shown.append)
-    assert shown[0].startswith('Reporter "changes" would send nothing: nothing has changed:')
+    assert shown[0].startswith('Reporter "changes" would send nothing: it tells a beginning once:')
 
 
 def test_a_plan_says_what_a_reporter_has_last_seen(watch: Watch, tmp_path: Path) -> None:

@@ -32,8 +32,9 @@ def command(
     metric: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="METRIC",
             help="A metric to show instead of those of `display:`; drift.* is the drift of every column. Can be "
-            "repeated."
+            "repeated.",
         ),
     ] = None,
     label: Annotated[
