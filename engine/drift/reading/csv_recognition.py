@@ -1,4 +1,4 @@
-"""Recognise from the first rows of CSV files how to read their columns.
+"""Recognize from the first rows of CSV files how to read their columns.
 
 polars infers numbers, ISO dates and booleans. This module decides about values that polars misreads: `NA` among
 numbers, `1.234,56`, dates with the day or the month first, numbers with leading zeros. The first rows decide, as in
@@ -27,7 +27,7 @@ from engine.errors import DataError
 from engine.formatting.lists import join_some
 
 _MAX_SAMPLED_ROWS = 200_000
-"""Maximum number of rows, of all files together, from which columns are recognised."""
+"""Maximum number of rows, of all files together, from which columns are recognized."""
 
 NameRow = Callable[[Path, int], str]
 """Describes the place of a row, counted from 1: `line 50 of new.csv`."""
@@ -150,7 +150,7 @@ class _Decisions:
         self.doubtful.append(name)
 
     def _decide_declared(self, name: str, found: TextFinding, type_: str) -> None:
-        """Use the recognised reading of a column with a declared type, unless its texts can be read in several ways."""
+        """Use the recognized reading of a column with a declared type, unless its texts can be read in several ways."""
         if found.ambiguous:
             raise DataError(
                 f"column {name!r} is declared as {type_}, but {found.example!r} can be read in several ways: "

@@ -3,7 +3,7 @@
 The labels of some rows correct the expectation for all (Angelopoulos, Bates, Fannjiang, Jordan & Zrnic 2023). Labels
 may be missing systematically, so each labelled row represents the rows with a similar score: its weight is the inverse
 of the share of them that have a label, estimated from rows of other entities (cross-fitting). The weight of the
-expectation is chosen per metric to minimise the variance, down to 0 (PPI++: Angelopoulos, Duchi & Zrnic 2023): so a
+expectation is chosen per metric to minimize the variance, down to 0 (PPI++: Angelopoulos, Duchi & Zrnic 2023): so a
 wrong expectation costs precision, never correctness. No such method detects that missing labels depend on the target
 beyond the score.
 
