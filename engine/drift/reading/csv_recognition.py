@@ -81,7 +81,7 @@ def recognize_csv_columns(
             declared_types.get(name),
             warn=name not in quiet,
         )
-    decisions.look_at_header(next(iter(heads.values())), paths[0])
+    decisions.check_header(next(iter(heads.values())), paths[0])
     return CsvColumns(
         {**declared, **decisions.types},
         decisions.readings,
@@ -177,7 +177,7 @@ class _Decisions:
                 return self.name_row(path, int(rows[0]) + 1)
         return ""
 
-    def look_at_header(self, head: pl.DataFrame, path: Path) -> None:
+    def check_header(self, head: pl.DataFrame, path: Path) -> None:
         """Warn of a separator or a header that does not fit the dialect."""
         names = head.columns
         separators = [one for one in ",;\t|" if one in names[0]] if len(names) == 1 else []

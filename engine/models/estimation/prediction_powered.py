@@ -40,7 +40,7 @@ fifth then adds a few per cent to the variance. With 5 rows, intervals were wide
 (simulated)."""
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 """The weights of the expectation that are tried; finer steps improve the variance very little."""
-_WORTH = 1.05
+_VARIANCE_SLACK = 1.05
 """How much larger the variance may be with a larger weight of the expectation: a protection from inexact row
 weights."""
 _BY_LABELS = "average_precision"
@@ -185,7 +185,9 @@ def _choose_shares(
         # The influence of a row is weight * truth + share * (1 - weight) * guess.
         fixed, moved = units.add_up(weights * truth), units.add_up((1 - weights) * guess)
         variances = [float(np.var(fixed + share * moved)) for share in _SHARES]
-        largest = min(_WORTH * min(variances), variances[-1])  # never less precise than the labelled rows alone
+        largest = min(
+            _VARIANCE_SLACK * min(variances), variances[-1]
+        )  # never less precise than the labelled rows alone
         tuned[name] = next(s for s, v in zip(_SHARES, variances, strict=True) if v <= largest)
     return tuned
 
