@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Severity
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.detectable import summarize_weak_checks
-from engine.evaluation.range_checks import MOST_MOVED
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.detectable import summarize_weak_checks
+from engine.evaluation.checks.ranges import MOST_MOVED
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.moments import format_second
@@ -53,7 +53,7 @@ class RunFacts:
     wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log. `notes` are
     added to every message, whatever its text: why a run did not end as it should. `changes` tells what has changed
     since the last evaluation that was OK. `fire` has the values of what only a trigger knows
-    (`engine.spec.moment.list_fire_values`).
+    (`engine.spec.variables.moment.list_fire_values`).
     """
 
     project: str
