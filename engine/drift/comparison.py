@@ -130,7 +130,7 @@ def compare(
     """
     if not 0 < confidence < 1:
         raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
-    read: dict[str, None] = {}  # what must be told about how files are read
+    read: dict[str, None] = {}  # notes on how files are read, each once
     if not isinstance(reference, Profile):
         sample, said = open_sample(reference)
         read |= dict.fromkeys(f"reference: {note}" for note in said)
