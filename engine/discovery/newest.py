@@ -52,10 +52,13 @@ def pick_newest(
     if newest is None:
         raise _build_too_late_error(files, as_of, min(dated, key=lambda one: (dated[one], one)))
     chosen = [one for one in files if dated[one] == newest]
-    how = f"by the dates in {'the names of their folders' if by_folder else 'their names'}"
-    return _describe_choice(
-        chosen if by_folder else chosen[-1:], files, how, as_of, sum(day > as_of.date() for day in dated.values())
-    )
+    later = sum(day > as_of.date() for day in dated.values())
+    if by_folder:
+        return _describe_choice(chosen, files, "by the dates in the names of their folders", as_of, later)
+    found, notes = _describe_choice(chosen[-1:], files, "by the dates in their names", as_of, later)
+    if others := [one.name for one in chosen[:-1]]:
+        notes.append(f"{join_some(others, 3)}: of the same date, and left out, since its name comes before")
+    return found, notes
 
 
 def _pick_last_changed(files: Sequence[Path], as_of: datetime, tree: FileTree) -> tuple[list[Path], list[str]]:

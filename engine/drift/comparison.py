@@ -137,7 +137,7 @@ def compare(
         reference = profile_sample(sample)
     measured = _measure(reference, batch, (confidence, len(reference.columns)), seed, exact)
     [[[drift], _]] = _judge([([measured], [], 1.0)], confidence)
-    return replace(drift, notes=(*read, *drift.notes))
+    return replace(drift, notes=(*notes, *drift.notes))
 
 
 @dataclass(frozen=True, slots=True)

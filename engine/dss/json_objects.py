@@ -142,7 +142,7 @@ class JsonObject:
         return [text for _, text in self._find_items(key, "a text", str)]
 
     def _find_items(self, key: str, expected: str, type_: type) -> Iterator[tuple[str, Any]]:
-        """Yield the items of the list at a key, each with the step to it; those of another type are reported."""
+        """Yield the items of a type in the list at a key, each with its step; other items are reported."""
         for place, value in enumerate(next(iter(self._find_values((key,), "a list", list)), [])):
             step = f".{key}[{place}]"
             if isinstance(value, type_):

@@ -66,7 +66,7 @@ def validate_target(target: str, evaluation: Evaluation | None, context: BuildCo
         validate_reading(dataset, context, findings)
 
 
-def tell_findings(step: AnyStep, context: BuildContext) -> None:
+def report_findings(step: AnyStep, context: BuildContext) -> None:
     """Write into the log, once in a call, what `engine plan` finds about the columns that a step names."""
     findings = Findings()
     for target in step.targets:

@@ -1,6 +1,6 @@
 """View of a run: its trigger, steps, checks and deliveries."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,9 +78,9 @@ class RunView:
 
 
 def describe_run(
-    record: RunRecord, checks: Iterable[CheckResult] = (), messages: Sequence[OutboxMessage] = ()
+    record: RunRecord, checks: Iterable[CheckResult] = (), deliveries: Iterable[DeliveryView] = ()
 ) -> RunView:
-    """Return the view of a stored run, with the results of its checks and its undelivered messages."""
+    """Return the view of a stored run, with the results of its checks and the deliveries of its messages."""
     return RunView(
         id=record.id,
         scenario=record.scenario,
@@ -106,12 +106,13 @@ def describe_run(
             for step in record.steps
         ),
         checks=describe_checks(checks),
-        deliveries=tuple(
-            DeliveryView(message.reporter, message.channel, str(message.state), message.fate)
-            for message in messages
-            if message.run == record.id
-        ),
+        deliveries=tuple(deliveries),
     )
+
+
+def describe_deliveries(messages: Iterable[OutboxMessage]) -> list[DeliveryView]:
+    """Return what has become of messages until now."""
+    return [DeliveryView(one.reporter, one.channel, str(one.state), one.fate) for one in messages]
 
 
 def name_iteration(values: Mapping[str, Any] | None) -> str:

@@ -9,14 +9,14 @@ from engine.cli.options import TableFormat
 from engine.cli.tables import Page, print_data, render_json, to_records
 from engine.formatting.moments import format_second
 from engine.store.records.runs import event_to_json
-from engine.views.run_view import RunView, describe_run
+from engine.views.run_view import RunView, describe_deliveries, describe_run
 from engine.views.trigger_view import format_fire
 
 
 def print_run(project: Project, id_: str, format_: TableFormat) -> None:
     """Print a run, its steps and its log; as CSV, the log."""
     one, log, fire = project.past_run(id_), project.tables.log(id_), project.tables.fire_of(id_)
-    view = describe_run(one, messages=project.tables.messages_of(id_))
+    view = describe_run(one, deliveries=describe_deliveries(project.tables.messages_of(id_)))
     if format_ == "csv":
         print_data(log, format_)
         return

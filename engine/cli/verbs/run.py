@@ -88,6 +88,8 @@ def _run_on_node(
             print(f"{run.scenario}  {run.state}{seconds}")
             for step in run.steps:
                 print(f"  {step.name}  {step.outcome}{f'  {step.reason}' if step.reason else ''}")
+            for one in run.deliveries:
+                print(f"  {one.reporter} to {one.channel}  {one.state}{f'  {one.reason}' if one.reason else ''}")
             print(f"  run {run.id} on the node {node.name}")
     states = {run.state for run in done}
     if states & {"FAILED", "ABORTED"}:

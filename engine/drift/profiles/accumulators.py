@@ -205,7 +205,7 @@ class ExactAccumulator:
             self._switch_to_grid(self._find_grid())
 
     def _exceeds_limit(self, values: Values, counts: Counts) -> bool:
-        """Return whether the parts have more rows than are counted without a grid, and there is a grid."""
+        """Return whether parts of the rows have more values than are counted without a grid, and there is a grid."""
         return len(values) > self._max_distinct or (not self._keep and int(counts.sum()) > FEWEST_GRIDDED_ROWS)
 
     def _list_frequent(self, merged: MergedTable) -> Values:

@@ -48,6 +48,8 @@ FEWEST_EXPECTED = 10
 FEWEST_DEGREES = 50
 """Minimum degrees of freedom of the variance for intervals of metrics of a regression: if few rows have most of the
 error, the available rows show too little of it, and intervals at 0.95 contain the value 8 times in 10 (simulated)."""
+_NO_INFLUENCE = 1e-12
+"""A metric that outcomes change by less has one value whatever they are: the ROC AUC of equal probabilities is 0.5."""
 _OF_RARER_CLASS = ("precision", "recall", "f1", "mcc", "roc_auc", "average_precision", "lift")
 _RANGES = {"calibration_error": (0.0, 1.0), "brier": (0.0, 2.0)}
 
@@ -202,6 +204,8 @@ def find_interval(
         return (
             f"no interval: about {rarer:,.0f} rows of the rarer class are expected, at least {FEWEST_EXPECTED} needed"
         )
+    if model.known.classes and np.ptp(of.influence, axis=-1).max(initial=0.0) <= _NO_INFLUENCE:
+        return of.value, of.value
     count = min(units.count, floor(model.known.effective_units))
     bound = interval_around(of.value, sqrt(variance), count, units, of.scale)
     low, high = _RANGES.get(name, (-np.inf, np.inf))

@@ -203,7 +203,12 @@ def area_variance(area: float, tps: Ints, fps: Ints, cells: Cells, of: Units) ->
 
 
 def _area_interval(area: float, tps: Ints, fps: Ints, cells: Cells, of: Units) -> IntervalOrReason:
-    """Return the interval of the area under the ROC curve, on the logit scale; exact if the classes are separated."""
+    """Return the interval of the area under the ROC curve, on the logit scale; exact if the classes are separated.
+
+    If all probabilities are equal, the area is 0.5 for any labels.
+    """
+    if len(tps) == 1:
+        return 0.5, 0.5
     is_positive = cells.of_row % 2 == 1
     positive, negative = of.count_with(is_positive), of.count_with(~is_positive)
     if area in (0.0, 1.0):

@@ -11,7 +11,7 @@ from engine.spec.resources.scenarios import BuildStep
 
 
 def run(step: BuildStep, context: RunContext) -> StepResult:
-    """Build each target. A dataset's check that is WARNING makes the step WARNING; one that is ERROR stops it."""
+    """Build each target. A check of a dataset that is WARNING makes the step WARNING; one that is ERROR stops it."""
     return judge_datasets(
         step, context, lambda: do_targets(step, context, lambda target: _build_target(target, step, context))
     )

@@ -1,4 +1,4 @@
-"""The requests about how deployments stand: four answers for each, from the store alone."""
+"""The requests for the status of deployments, which is read from their stores."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class StatusRequests:
     control: ServerControl
 
     def show_all_status(self, _request: Request) -> Response:
-        """Return how all deployments stand."""
+        """Return the status of all deployments."""
         return answer_model(StatusAnswers(deployments=[self._describe(one) for one in self.node.list_deployments()]))
 
     def show_status(self, request: Request) -> Response:
