@@ -152,12 +152,12 @@ def test_an_estimate_is_the_mean_over_drawn_labels_and_its_interval_that_of_resa
     model = learn(known.as_known())
     found = estimate_performance(batch.as_rows(), model)
     draws: dict[str, list[float]] = {name: [] for name in found.metrics}
-    likeness = float(model.likeness[0])
+    correlation = float(model.correlation[0])
     for _ in range(250):
         again = _resample(rng, known), _resample(rng, batch)
         knots = model.splines[0].knots
         p = expect_naively(again[0], again[1], np.ones(len(again[0].score)), knots)
-        for name, value in measure(replace(again[1], truth=_draw_alike(rng, p, again[1].codes, likeness))).items():
+        for name, value in measure(replace(again[1], truth=_draw_alike(rng, p, again[1].codes, correlation))).items():
             draws[name].append(value)
     for name, value in found.metrics.items():
         drawn = np.array(draws[name])
@@ -179,13 +179,13 @@ def _resample(rng: np.random.Generator, sample: Sample) -> Sample:
 
 
 def _draw_alike(
-    rng: np.random.Generator, p: npt.NDArray[np.float64], codes: npt.NDArray[np.int64] | None, likeness: float
+    rng: np.random.Generator, p: npt.NDArray[np.float64], codes: npt.NDArray[np.int64] | None, correlation: float
 ) -> npt.NDArray[np.bool_]:
     """Draw labels that are equal in an entity with about the given correlation: some share one uniform number."""
     uniform = rng.random(len(p))
     if codes is not None:
         shared = rng.random(codes.max() + 1)[codes]
-        uniform = np.where(rng.random(len(p)) < likeness**0.5, shared, uniform)
+        uniform = np.where(rng.random(len(p)) < correlation**0.5, shared, uniform)
     return uniform < p
 
 

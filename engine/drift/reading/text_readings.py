@@ -1,4 +1,4 @@
-"""Recognise and parse texts that are numbers, dates or booleans in another notation: `1.234,56`, `12.5%`, `31/12/2025`.
+"""Recognize and parse texts that are numbers, dates or booleans in another notation: `1.234,56`, `12.5%`, `31/12/2025`.
 
 A column is read as something else than text only if that is certain: every value fits one notation and no other.
 `1,234` alone may be a thousand or slightly more than one, `03/04/2025` alone may be in March or April: such a column
@@ -163,7 +163,7 @@ class TextReading:
 
 @dataclass(frozen=True, slots=True)
 class TextFinding:
-    """The result of recognising the texts of a column.
+    """The result of recognizing the texts of a column.
 
     Attributes
     ----------
