@@ -1,31 +1,38 @@
 """The mail channel: SMTP, encrypted unless the URL sets tls=none.
 
 smtps:// is TLS from the first byte. smtp:// must switch to TLS by STARTTLS before anything is sent, except with
-?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was rejected because an attacker between
-the two can remove the offer and read the password. Certificates are verified, against the authorities of ?ca= if
+?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was rejected, because an attacker on the
+connection can remove the offer and read the password. Certificates are verified, against the authorities of ?ca= if
 given. An error quotes the reply of the server, never the user name or the password.
 
 A reply 5xx to the sender, a recipient or the text is final (RFC 5321, 4.2.1): the same mail would be refused again, so
-these recipients are given up. A refused login is not: it is mended without the mail, and concerns every other mail too.
+these recipients are given up. A refused login is not final: it concerns all mails, and is repaired without changing
+them. A mail that is too large for the server (RFC 1870) is sent again at once, as text alone.
 """
 
 import contextlib
+import re
 import smtplib
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 from engine.errors import DeliveryError, UnreachableError
 from engine.notifications.envelope import Envelope, RefusedError
-from engine.notifications.mime import build_mail, parse_address
+from engine.notifications.mime import add_left_out_files, build_mail, list_files, parse_address
 from engine.spec.resources.channels import MailChannel
 from engine.spec.urls.smtp_url import SmtpServer
 
+_TOO_LARGE = re.compile(r"552 (?!5\.2\.2)|5\d\d 5\.(3\.4|2\.3)\b")
+"""Replies to a mail that is too large, also with the codes of RFC 3463; 5.2.2 is a mailbox that is full."""
+
 Refusals = Mapping[str, tuple[int, bytes]]
-"""Per address, the code and the words by which the server has refused it."""
+"""For each refused address, the code and the text of the server's reply."""
 
 
 def send(channel: MailChannel, post: Envelope) -> None:
@@ -38,7 +45,7 @@ def send(channel: MailChannel, post: Envelope) -> None:
     UnreachableError
         The server cannot be reached, does not answer in time, or refuses the login; or the URL is wrong.
     DeliveryError
-        The server did not accept the message for every receiver; it may do so later.
+        The server did not accept the message for every receiver, but may accept it later.
     """
     server = _parse_url(post.url)
     message = post.message
@@ -53,9 +60,9 @@ def send(channel: MailChannel, post: Envelope) -> None:
         try:
             if server.user is not None:
                 _log_in(smtp, server.user, server.password)
-            refused: Refusals = smtp.send_message(letter, parse_address(post.sender).addr_spec, list(waiting))
+            refused = _send_letter(smtp, letter, post, list(waiting))
         finally:
-            # The server has accepted the message: an error while closing must not send it again.
+            # The server has accepted the message: after an error while closing, it must not be sent again.
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 smtp.quit()
     except smtplib.SMTPRecipientsRefused as error:
@@ -63,7 +70,7 @@ def send(channel: MailChannel, post: Envelope) -> None:
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
         who = f"sender {post.sender}: " if isinstance(error, smtplib.SMTPSenderRefused) else ""
         words = f"{server.host}: {who}{_format_reply(error.smtp_code, error.smtp_error)}"
-        if error.smtp_code == 530:  # it wants a login first
+        if error.smtp_code == 530:  # the server requires a login
             raise UnreachableError(words) from None
         if _is_final(error.smtp_code):
             raise RefusedError(words, dict.fromkeys(waiting.values(), words), complete=True) from None
@@ -83,13 +90,28 @@ def send(channel: MailChannel, post: Envelope) -> None:
         _raise_refusals(server.host, waiting, refused)
 
 
+def _send_letter(smtp: smtplib.SMTP, letter: EmailMessage, post: Envelope, receivers: Sequence[str]) -> Refusals:
+    """Send the mail; if it is too large for the server, its text alone, with a note of the files that are left out."""
+    sender, message = parse_address(post.sender).addr_spec, post.message
+    try:
+        return smtp.send_message(letter, sender, receivers)
+    except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+        words = _format_reply(error.smtp_code, error.smtp_error)
+        if not message.attachments or not _TOO_LARGE.match(words):
+            raise
+    text = add_left_out_files(message.text, list_files(message), "the mail server takes no mail so large")
+    refused = smtp.send_message(build_mail(replace(message, text=text, attachments=()), post.sender), sender, receivers)
+    post.remarks.append(f"sent as text alone, because the server refused the whole mail: {words}")
+    return refused
+
+
 def greet_mail_server(channel: MailChannel, url: str, folder: Path) -> str:
-    """Greet the server of the channel's URL and log in, without sending a mail; return what was done.
+    """Connect to the server of the channel's URL and log in, without sending a mail; return what was done.
 
     Raises
     ------
     UnreachableError
-        It does not answer, or refuses the greeting or the login.
+        The server does not answer, or refuses the greeting or the login.
     """
     server = _parse_url(url)
     try:
@@ -106,8 +128,8 @@ def greet_mail_server(channel: MailChannel, url: str, folder: Path) -> str:
     except (smtplib.SMTPException, OSError) as error:
         if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             raise UnreachableError(f"{server.host}:{server.port} did not answer in {channel.timeout:g} s") from None
-        said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        raise UnreachableError(f"{server.host}:{server.port}: {said}") from None
+        problem = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        raise UnreachableError(f"{server.host}:{server.port}: {problem}") from None
     return "greeted and logged in" if server.user is not None else "greeted"
 
 
@@ -130,7 +152,7 @@ def describe(channel: MailChannel, url: str) -> str:
 
 
 class _Connection(smtplib.SMTP):
-    """A connection to a server that another thread can close while this one waits for an answer."""
+    """An SMTP connection that another thread can close while this one waits for an answer."""
 
     def __init__(self, cuts: list[Callable[[], None]], *args: Any, **options: Any) -> None:
         cuts.append(self._cut)
@@ -142,7 +164,7 @@ class _Connection(smtplib.SMTP):
 
 
 class _TlsConnection(_Connection, smtplib.SMTP_SSL):
-    """The same, with TLS from the first byte."""
+    """Such a connection with TLS from the first byte."""
 
 
 def _open_connection(server: SmtpServer, timeout: float, folder: Path, cuts: list[Callable[[], None]]) -> smtplib.SMTP:

@@ -1,8 +1,8 @@
 """The webhook channel: each message is one HTTP POST of JSON, in the format of `message_document`.
 
-An answer 2xx says that the message was taken. 400, 406, 413, 414, 415 and 422 are about the message, so that it is
-refused for good. Any other 4xx but 408, 425 and 429, and a redirect, may be mended by somebody, and are final at the
-third time. Everything else is tried again; `Retry-After` is respected.
+An answer 2xx means that the message was accepted. 400, 406, 413, 414, 415 and 422 are about the message and refuse it
+for good. Any other 4xx except 408, 425 and 429, and a redirect, may be repaired by the server's owner, and are final at
+the third attempt. After any other answer the message is tried again; `Retry-After` is respected.
 
 Redirects are never followed: the message and its headers are for the server that the spec names.
 """
@@ -10,6 +10,7 @@ Redirects are never followed: the message and its headers are for the server tha
 import http.client
 import re
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -33,17 +34,20 @@ from engine.spec.resources.channels import WebhookChannel
 from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 
 MAX_ANSWER_BYTES = 2000
-"""Bytes of an answer that are read; its first words are told if the message was not taken."""
+"""Bytes of an answer that are read; the first are quoted if the message was refused."""
+ANSWER_SECONDS = 2.0
+"""How long the body of an answer is read: one that comes byte by byte must not hide how the server has answered."""
 QUOTED_CHARACTERS = 300
+"""Characters of an answer that an error message quotes."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow no redirect: it becomes an HTTPError."""
+        """Return None, so that a redirect becomes an HTTPError."""
 
 
 class _OpenedConnections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens connections that another thread can close while this one waits for an answer."""
+    """Opens connections that another thread can close during the wait for an answer."""
 
     def __init__(self, cuts: list[Callable[[], None]]) -> None:
         super().__init__()
@@ -81,7 +85,7 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
     UnreachableError
         The server cannot be reached, or the URL or a header is wrong.
     DeliveryError
-        The server did not take the message; it may do so later.
+        The server did not accept the message, but may accept it later.
     """
     problems = [
         find_webhook_problem(post.url),
@@ -103,9 +107,8 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
     host = urlsplit(post.url).hostname
     try:
         opener = urllib.request.build_opener(_NoRedirect, _OpenedConnections(post.cuts))
-        # The message was taken, whatever becomes of the rest of the answer.
-        with opener.open(request, timeout=channel.timeout) as answer, suppress(OSError, http.client.HTTPException):
-            answer.read(MAX_ANSWER_BYTES)
+        with opener.open(request, timeout=channel.timeout) as answer:
+            _read_beginning(answer)  # the message was taken, whatever becomes of the rest of the answer
     except urllib.error.HTTPError as error:
         with error:
             _raise_answer(error, str(host), post)
@@ -121,10 +124,7 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
 
 def _raise_answer(answer: urllib.error.HTTPError, host: str, post: Envelope) -> None:
     """Raise the error for an answer other than 2xx, which quotes its first words."""
-    raw = b""
-    with suppress(OSError, http.client.HTTPException):
-        raw = answer.read(MAX_ANSWER_BYTES)
-    said = single_line(raw.decode("utf-8", "replace").strip(), QUOTED_CHARACTERS)
+    said = single_line(_read_beginning(answer).decode("utf-8", "replace").strip(), QUOTED_CHARACTERS)
     words = f"{host} answered {answer.code} {single_line(str(answer.reason), 100)}".rstrip() + (
         f": {said}" if said else ""
     )
@@ -138,6 +138,18 @@ def _raise_answer(answer: urllib.error.HTTPError, host: str, post: Envelope) -> 
     if wait:
         raise DelayedError(words, float(wait[1]))
     raise DeliveryError(words)
+
+
+def _read_beginning(answer: http.client.HTTPResponse | urllib.error.HTTPError) -> bytes:
+    """Return the first `MAX_ANSWER_BYTES` of a body, or what of it has come in `ANSWER_SECONDS`."""
+    raw, until = b"", time.monotonic() + ANSWER_SECONDS
+    with suppress(OSError, http.client.HTTPException):
+        while len(raw) < MAX_ANSWER_BYTES and time.monotonic() < until:
+            part = answer.read1(MAX_ANSWER_BYTES - len(raw))
+            if not part:
+                break
+            raw += part
+    return raw
 
 
 def describe(_channel: WebhookChannel, url: str) -> str:
