@@ -27,7 +27,7 @@ from engine.views.layout import lay_out_evaluation
 from engine.views.metric_text import explain_metric, format_metric_name
 from engine.views.performance import describe_performance
 from engine.views.predictions import describe_shares
-from engine.views.run_view import describe_run
+from engine.views.run_view import describe_deliveries, describe_run
 from engine.views.store_view import describe_store
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -305,7 +305,7 @@ def test_a_run_looks_the_same_just_after_it_and_from_the_store() -> None:
         ),
     )  # fmt: skip
     message = OutboxMessage("m", result.id, "r", "c", (), "s", "t", NOW, last_error="down")
-    fresh, stored = describe_run_result(result), describe_run(record, found, [message])
+    fresh, stored = describe_run_result(result), describe_run(record, found, describe_deliveries([message]))
     assert (fresh.seconds, fresh.short_id, fresh.state) == (90.0, "abc", "FAILED")
     assert fresh.steps[0].iteration == "batch = x, n = 1"
     assert [view.metric for view in fresh.steps[0].checks.wrong] == ["drift.a"]
