@@ -40,7 +40,7 @@ def describe_deployed(
         return describe_status(name, state, None)
     infrastructure = get_deployment(project, name).infrastructure
     if is_node(project, infrastructure):
-        from engine.service.deployments.node_target import NodeTarget
+        from engine.service.deployments.node.target import NodeTarget
 
         there = NodeTarget(open_node(project, infrastructure, environ)).read_status(name)
         return there.model_copy(update={"deployment": _join_answers(there.deployment, state)})

@@ -274,7 +274,7 @@ class EvaluationStore:
         DataError, ModelError
             The reference cannot be read, or lacks columns of the evaluation.
         """
-        from engine.pipeline import comparison
+        from engine.pipeline.evaluations import comparison
 
         with self.open_session() as context:
             found = self._load_evaluation(evaluation, context)

@@ -14,7 +14,7 @@ from engine.pipeline.context import StateContext
 from engine.pipeline.log import LogLine
 from engine.scenarios import scenario_selection
 from engine.scenarios.context import RunContext
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -16,7 +16,7 @@ from engine.api.project_runs import ProjectRuns
 from engine.api.project_state import ProjectState
 from engine.api.project_triggers import ProjectTriggers
 from engine.scenarios.result import RunResult as Run
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 from engine.store.node import OperationRow as Update
 
 __all__ = ["Project", "Run", "Update", "load", "run"]

@@ -23,7 +23,7 @@ from engine.store.node import OperationRow as Update
 if TYPE_CHECKING:
     import polars as pl
 
-    from engine.pipeline.bundle_creation import CreatedBundle
+    from engine.pipeline.bundles.creation import CreatedBundle
 
 
 class ProjectDeployments(OpenedProject):
@@ -48,7 +48,7 @@ class ProjectDeployments(OpenedProject):
         DataError, ModelError
             A dataset or a model cannot be built, or a check of a dataset is ERROR.
         """
-        from engine.pipeline.bundle_creation import plan_bundle
+        from engine.pipeline.bundles.creation import plan_bundle
         from engine.pipeline.datasets import ChecksFailed
 
         with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:

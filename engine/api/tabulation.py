@@ -288,8 +288,6 @@ def tabulate_deployments(found: Sequence[DeploymentState]) -> ResultTable:
 
 def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence[Mute]) -> ResultTable:
     """Return one row per mute; `active` are those in force, and `idle` those in force but without effect."""
-    schema: dict[str, type] = dict.fromkeys(("target", "check", "state"), str)
-    schema |= {"until": datetime, "by": str, "reason": str, "created": datetime}
 
     def describe_state(mute: Mute) -> str:
         if mute in idle:
@@ -298,9 +296,7 @@ def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence
             return "in force"
         return f"ended by {mute.ended_by} on {format_minute(mute.ended)}" if mute.ended else "expired"
 
-    rows = [{name: getattr(mute, name) for name in schema if name != "state"} for mute in found]
-    states = [{"state": describe_state(mute)} for mute in found]
-    return ResultTable(schema, [row | state for row, state in zip(rows, states, strict=True)])
+    return _tabulate_orders(("target", "check"), [(mute, describe_state(mute)) for mute in found])
 
 
 def tabulate_bundles(bundles: Sequence[ListedBundle]) -> ResultTable:
@@ -312,16 +308,20 @@ def tabulate_bundles(bundles: Sequence[ListedBundle]) -> ResultTable:
 
 def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mapping[str, str]) -> ResultTable:
     """Return one row per pause; `active` are those in force, `idle` says per scenario why a pause has no effect."""
-    schema: dict[str, type] = dict.fromkeys(("scenario", "state"), str)
-    schema |= {"until": datetime, "by": str, "reason": str, "created": datetime}
 
     def describe_state(pause: Pause) -> str:
         if pause in active:
             return f"in force{idle[pause.scenario]}"
         return f"ended by {pause.ended_by} on {format_minute(pause.ended)}" if pause.ended else "over"
 
-    rows = [{name: getattr(pause, name) for name in schema if name != "state"} for pause in found]
-    return ResultTable(schema, [row | {"state": describe_state(one)} for row, one in zip(rows, found, strict=True)])
+    return _tabulate_orders(("scenario",), [(pause, describe_state(pause)) for pause in found])
+
+
+def _tabulate_orders(subject: Sequence[str], found: Sequence[tuple[Mute | Pause, str]]) -> ResultTable:
+    """Return one row per mute or pause with its state; `subject` are the fields that say what it is of."""
+    given: dict[str, type] = {"until": datetime, "by": str, "reason": str, "created": datetime}
+    rows = [{name: getattr(one, name) for name in (*subject, *given)} | {"state": state} for one, state in found]
+    return ResultTable(dict.fromkeys((*subject, "state"), str) | given, rows)
 
 
 def tabulate_triggers(found: Sequence[TriggerView]) -> ResultTable:

@@ -11,8 +11,8 @@ from engine.pipeline.context import StateContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
 from engine.service.triggers.late_triggers import tell_late_triggers
 from engine.service.triggers.schedule import list_next_times
-from engine.spec.moment import find_end
 from engine.spec.resources.triggers import AnyTrigger
+from engine.spec.variables.moment import find_end
 from engine.store import Fire, Pause, RunRecord, TriggerState
 from engine.views.trigger_view import (
     FireView,

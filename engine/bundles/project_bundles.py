@@ -13,7 +13,7 @@ from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_object_copies
 from engine.spec.resources.bundles import Registry
 from engine.spec.resources.connections import S3Connection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.location import resolve_state_folder
 
 LOCAL, PUBLISHED = "local", "published"

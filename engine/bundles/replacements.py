@@ -17,7 +17,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.reading.include import read_released_files
 from engine.spec.resources.datasets import Dataset, FileReading
 from engine.spec.spec_files import SpecFiles
-from engine.spec.variable_references import escape_references
+from engine.spec.variables.references import escape_references
 from engine.spec.yaml.yaml_tree import MapNode, node_at, plain_value
 
 

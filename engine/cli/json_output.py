@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-from engine.spec.redaction import redact_values
+from engine.spec.secrets.redaction import redact_values
 
 
 def print_json(text: str) -> None:

@@ -127,7 +127,7 @@ def _tells_values(verdict: Verdict, observations: Observations, question: Questi
     values += [os.fsdecode(found) for (kind, _), found in observations.facts.items() if kind == "variable" and found]
     if not values:
         return False
-    from engine.spec.redaction import Redactor
+    from engine.spec.secrets.redaction import Redactor
 
     redactor = Redactor()
     for value in values:

@@ -10,10 +10,10 @@ import typer
 
 from engine import spec
 from engine.cli.standard_streams import mask_secrets
-from engine.spec.moment import parse_moment
+from engine.spec.variables.moment import parse_moment
 
 if TYPE_CHECKING:
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
     from engine.spec import ProjectSpec
 
 Format = Annotated[
@@ -155,7 +155,7 @@ def parse_time(text: str, option: str) -> datetime:
 
 def parse_end(text: str, option: str = "--until") -> date | datetime | timedelta:
     """Parse the value of an option: a date, a time, or a duration from now on; raises typer.BadParameter otherwise."""
-    from engine.spec.value_types import parse_duration
+    from engine.spec.validation.value_types import parse_duration
 
     try:
         return parse_duration(text.strip()) or parse_moment(text.strip())

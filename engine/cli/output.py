@@ -84,9 +84,7 @@ def print_warning(line: LogLine) -> None:
 
 
 def _print_log_line(line: LogLine) -> None:
-    where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-    when = f"{line.at:%H:%M:%S} {line.level:7}"
-    print(" ".join(part for part in (when, where, line.text) if part), file=sys.stderr)
+    print(f"{line.at:%H:%M:%S} {line.level:7} {line.located_text}", file=sys.stderr)
 
 
 def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, code: ExitCode, state: Path) -> str:

@@ -10,7 +10,7 @@ from typing import cast, get_args
 
 from engine.outcome import ExitCode
 from engine.spec.diagnostics import DiagnosticFormat
-from engine.spec.moment import parse_moment
+from engine.spec.variables.moment import parse_moment
 
 _OPTIONS = ("--var", "--as-of", "--format")
 

@@ -149,7 +149,7 @@ def _format_value(value: Any) -> str:
 def render_data(results: ResultTable, format_: TableFormat) -> str:
     """Return results as CSV, without formulas of spreadsheets, or as a JSON list of rows."""
     if format_ == "csv":
-        from engine.data.csv_output import disarm_formulas
+        from engine.data.output.spreadsheet_csv import disarm_formulas
 
         frame = disarm_formulas(results.to_frame())
         return frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").removesuffix("\n")

@@ -39,12 +39,12 @@ def judge_spec(question: Question) -> Verdict:
     """Read a spec, or the file of a node; from now on the values of its secrets are masked in what is printed."""
     from engine import spec
     from engine.spec.channel_urls import check_channel_urls
-    from engine.spec.node_text import names_node
+    from engine.spec.reading.node_text import names_node
     from engine.spec.rules.switched_off import list_inactive
 
     try:
         if names_node(question.path):
-            from engine.spec.node_file import load_node
+            from engine.spec.reading.node_file import load_node
 
             return Verdict(load_node(question.path).warnings, (), wrong=False)
         project = spec.load(question.path, question.variables, as_of=question.as_of)

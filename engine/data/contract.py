@@ -74,7 +74,7 @@ def verify_contract(table: Table) -> None:
         where the table consists of files). Also raised where a CSV line is too short, or where a column has a name
         that polars reads as a pattern of columns: "*" or "^…$".
     """
-    from engine.data.read_faults import find_short_line
+    from engine.data.files.read_faults import find_short_line
 
     with explain_read_errors(table):
         if table.files and (fault := find_short_line(table.files)):

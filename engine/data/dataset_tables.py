@@ -11,7 +11,7 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.table import Table, explain_read_errors
 from engine.drift.reading.column_families import read_storage
@@ -20,7 +20,7 @@ from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.resources.datasets import Dataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 
 if TYPE_CHECKING:
     from engine.data.database_rows import DatabaseRows
@@ -54,7 +54,7 @@ def describe_files(
 
 def describe_database_rows(name: str, dataset: StoredDataset, rows: "DatabaseRows") -> Table:
     """Return the table of rows that were read from a database."""
-    from engine.data.file_datasets import read_declared_texts
+    from engine.data.files.file_datasets import read_declared_texts
 
     files = read_declared_texts(rows.path, dataset)
     return Table(
@@ -172,7 +172,7 @@ def warn_of_columns(frame: pl.LazyFrame, dataset: Dataset) -> Callable[[], tuple
 
     @cache
     def find_warnings() -> tuple[str, ...]:
-        from engine.data.text_columns import find_doubtful_columns, sample_columns
+        from engine.data.files.text_columns import find_doubtful_columns, sample_columns
 
         return tuple(find_doubtful_columns(sample_columns([frame]), dataset.columns).values())
 

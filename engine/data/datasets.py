@@ -28,15 +28,15 @@ from engine.data.dataset_tables import (
     describe_query,
     prefix_dataset_name,
 )
-from engine.data.file_hashes import FileHashes, hash_file
-from engine.data.file_sources import FileSources
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
+from engine.data.files.hashes import FileHashes, hash_file
+from engine.data.files.sources import FileSources
+from engine.data.files.watched_files import WatchedFiles
 from engine.data.fingerprints import check_hashable, hash_frame
-from engine.data.kept_files import KeptFile
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
+from engine.data.output.kept_files import KeptFile
 from engine.data.table import Table, explain_read_errors
-from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
-from engine.data.watched_files import WatchedFiles
+from engine.data.user_code.functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.digests import digest_json, digest_texts
 from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
@@ -46,7 +46,7 @@ from engine.spec.code_folder import CodeFolder
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.resources.connections import COLLECT_ROWS
 from engine.spec.resources.datasets import AnyDataset, PythonDataset, QueryDataset, StoredDataset
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import DatabaseTable
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ class Datasets:
         if place.key == "path":
             named = (place.name, self.project.name, self.files.hashes)
             if copies := self.find_copies(place.connection):
-                from engine.data.kept_objects import KeptObject
+                from engine.data.output.kept_objects import KeptObject
 
                 kept = KeptObject(copies.root, *named, copies)
             else:

@@ -1,4 +1,4 @@
-"""Fingerprints of frames: BLAKE2b digests of content, independent of names and times; those of files: `file_hashes`.
+"""Fingerprints of frames: BLAKE2b digests of content, independent of names and times; those of files: `files.hashes`.
 
 The digest of a frame is made of the sums of the hashes of its rows (see `engine.drift.reading.row_hash`): a sum does
 not depend on the order of rows and streams over a frame larger than memory, whereas sorting would need all rows at

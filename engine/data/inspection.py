@@ -18,13 +18,13 @@ import polars as pl
 from engine import drift
 from engine.data.column_types import POLARS_DTYPES, column_type
 from engine.data.contract import refuse_pattern_names
-from engine.data.file_datasets import find_files
-from engine.data.file_hashes import InMemoryFileHashes
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
+from engine.data.files.file_datasets import find_files
+from engine.data.files.hashes import InMemoryFileHashes
+from engine.data.files.read_faults import find_file_fault, find_short_line
+from engine.data.files.watched_files import WatchedFiles, read_unchanged
 from engine.data.metrics import compute_dataset_metrics
-from engine.data.read_faults import find_file_fault, find_short_line
 from engine.data.table import Table, explain_read_errors
-from engine.data.watched_files import WatchedFiles, read_unchanged
 from engine.discovery.compression import UNPACK_ERRORS, open_bytes
 from engine.discovery.file_endings import detect_format, find_compression
 from engine.discovery.listing import list_data_files

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import polars as pl
 
-    from engine.data.files import DatasetFiles
+    from engine.data.files.dataset_files import DatasetFiles
     from engine.data.table import Table
 
 

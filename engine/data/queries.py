@@ -11,7 +11,7 @@ from engine.digests import digest_texts
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 
 
 def bind_query(query: str, variables: Mapping[str, Value]) -> str:

@@ -14,7 +14,7 @@ from engine.drift.reading.row_hash import hash_rows
 from engine.errors import DataError
 from engine.spec import ProjectSpec, sql
 from engine.spec.opened_connections import open_connection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.sql.statements import bind_statement
 
 MOST_ROWS = 100_000

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.drift.reading.blocks import count_frame_rows
@@ -131,7 +131,7 @@ def find_read_fault(tables: Iterable[Table]) -> str | None:
 
     The fault may be in a file that a query reads through other datasets: inputs are searched first.
     """
-    from engine.data.read_faults import find_file_fault
+    from engine.data.files.read_faults import find_file_fault
 
     for table in tables:
         for source in table.lineage().values():

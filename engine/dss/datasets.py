@@ -4,13 +4,13 @@ import re
 from typing import Any
 
 from engine.connections.table_names import quote_name
-from engine.dss.checks import import_checks
+from engine.dss.checks.check_import import import_checks
+from engine.dss.checks.rules import COLUMN_TYPES
 from engine.dss.connections import import_connection
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references, make_name
 from engine.dss.report import ObjectLine
-from engine.dss.rules import COLUMN_TYPES
 from engine.dss.spec_writing import Part, Template
 from engine.dss.variables import declare_unknown
 from engine.spec.rules.placeholders import PLACEHOLDER

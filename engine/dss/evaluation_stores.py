@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.dss.checks import import_checks
+from engine.dss.checks.check_import import import_checks
 from engine.dss.import_state import ImportState, list_references
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric

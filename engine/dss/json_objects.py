@@ -135,23 +135,20 @@ class JsonObject:
 
     def get_objects(self, key: str) -> list["JsonObject"]:
         """Return the objects of the list at a key; entries that are none are reported."""
-        found = []
-        for place, value in enumerate(next(iter(self._find_values((key,), "a list", list)), [])):
-            if isinstance(value, dict):
-                found.append(self._make_child(f".{key}[{place}]", value))
-            else:
-                self.report_type(f"{self.file} {self.path}.{key}[{place}]", "an object")
-        return found
+        return [self._make_child(step, values) for step, values in self._find_items(key, "an object", dict)]
 
     def get_texts(self, key: str) -> list[str]:
         """Return the texts of the list at a key; entries that are none are reported."""
-        found = []
+        return [text for _, text in self._find_items(key, "a text", str)]
+
+    def _find_items(self, key: str, expected: str, type_: type) -> Iterator[tuple[str, Any]]:
+        """Yield the items of the list at a key, each with the step to it; those of another type are reported."""
         for place, value in enumerate(next(iter(self._find_values((key,), "a list", list)), [])):
-            if isinstance(value, str):
-                found.append(value)
+            step = f".{key}[{place}]"
+            if isinstance(value, type_):
+                yield step, value
             else:
-                self.report_type(f"{self.file} {self.path}.{key}[{place}]", "a text")
-        return found
+                self.report_type(f"{self.file} {self.path}{step}", expected)
 
     def _find_values(self, keys: tuple[str, ...], expected: str, *types: type) -> Iterator[Any]:
         self.read.update(f"{self.path}.{key}" for key in keys)

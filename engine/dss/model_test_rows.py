@@ -2,12 +2,12 @@
 
 import re
 
+from engine.dss.checks.rules import COLUMN_TYPES
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import make_name
 from engine.dss.predicted_rows import join_predictions
 from engine.dss.report import ObjectLine
-from engine.dss.rules import COLUMN_TYPES
 from engine.dss.spec_writing import Part
 
 _FORMAT = "csv1"

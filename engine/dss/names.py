@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Template
-from engine.spec.variable_references import escape_references, find_references
+from engine.spec.variables.references import escape_references, find_references
 
 _USER_IN_ADDRESS = re.compile(r"://[^/\s@]*@")
 _NOT_IN_NAMES = re.compile(r"""["'/$\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+""")

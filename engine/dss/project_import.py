@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.dss.bundles import import_bundles
-from engine.dss.check_mistakes import find_check_mistakes
-from engine.dss.checks import leave_out_checks
+from engine.dss.checks.check_import import leave_out_checks
+from engine.dss.checks.mistakes import find_check_mistakes
 from engine.dss.datasets import import_datasets
 from engine.dss.evaluation_stores import import_evaluation_stores
 from engine.dss.import_state import ImportState
@@ -15,8 +15,8 @@ from engine.dss.models import import_models
 from engine.dss.names import ProjectNames, make_name
 from engine.dss.predicted_rows import PredictedRows
 from engine.dss.report import ImportReport, format_report
-from engine.dss.scenario_mistakes import find_scenario_mistakes
-from engine.dss.scenarios import import_scenarios
+from engine.dss.scenarios.mistakes import find_scenario_mistakes
+from engine.dss.scenarios.scenario_import import import_scenarios
 from engine.dss.source import NEVER_READ, ProjectFiles
 from engine.dss.spec_writing import Template, format_spec
 from engine.dss.unread_keys import report_unread_keys

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.formatting.control_characters import single_line
 from engine.formatting.yaml_text import is_plain_scalar, quote_scalar
-from engine.spec.variable_references import escape_references, parse_iso_date
+from engine.spec.variables.references import escape_references, parse_iso_date
 
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 """Characters that YAML cannot have, not even escaped: the sign for an unknown character takes their place."""

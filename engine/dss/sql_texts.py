@@ -7,7 +7,7 @@ from engine.dss.import_state import ImportState
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Template
 from engine.spec.rules.placeholders import PLACEHOLDER
-from engine.spec.variable_references import escape_references
+from engine.spec.variables.references import escape_references
 
 _REFERENCE = re.compile(r"""'\$\{(?P<quoted>[^}']+)\}'|(?P<before>[\w."']?)\$\{(?P<bare>[^}]+)\}(?P<after>[\w."']?)""")
 

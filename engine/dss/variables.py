@@ -7,11 +7,11 @@ from engine.dss.import_state import ImportState
 from engine.dss.names import make_identifier
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Day, Template
-from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.rules.names import RESERVED_VARIABLES
 from engine.spec.rules.placeholders import PLACEHOLDER
 from engine.spec.secret_texts import may_be_secret
-from engine.spec.variable_references import find_references, parse_iso_date
+from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES
+from engine.spec.variables.references import find_references, parse_iso_date
 
 PROJECT_KEY = "project_key"
 """The variable for `${projectKey}`, a name that messages alone have here."""

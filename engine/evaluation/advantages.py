@@ -10,8 +10,8 @@ import polars as pl
 from engine import drift
 from engine.data import Table, explain_read_errors, hash_table_rows
 from engine.errors import ModelError
-from engine.evaluation.measured_predictions import performance_metrics
 from engine.evaluation.observation import prepare_scoring, score_rows
+from engine.evaluation.performance.measured_predictions import performance_metrics
 from engine.evaluation.record import MetricValue
 from engine.models import Advantage, FittedModel, measure_advantage
 from engine.models.spark_pairs import Columns, ScoredSide, score_spark_pair

@@ -17,17 +17,17 @@ from engine.evaluation.drift_metrics import (
     list_data_drift_metrics,
     list_drifted_metrics,
 )
-from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
 from engine.evaluation.evaluation_identity import EvaluationIdentity, build_empty_evaluation, measure_repetition
-from engine.evaluation.found_segments import SearchSettings, describe_found
 from engine.evaluation.joint_comparison import ComparableSides, compare_jointly
-from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
-from engine.evaluation.performance_changes import compare_performance
+from engine.evaluation.performance.changes import compare_performance
+from engine.evaluation.performance.estimation import EstimateSettings, Estimation, estimate_batch
+from engine.evaluation.performance.labelled_rows import compare_labelled_rows
 from engine.evaluation.prediction_drift import describe_predictions
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.evaluation.segments import describe_segments
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.segments.comparison import describe_segments
+from engine.evaluation.segments.found import SearchSettings, describe_found
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.resources.evaluation_stores import DriftSettings
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine import drift
 from engine.evaluation.record import MetricValue
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.metrics.catalogue import METRICS
 from engine.spec.metrics.names import MetricName
 

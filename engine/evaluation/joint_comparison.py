@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from engine import drift
-from engine.evaluation.found_segments import SearchSettings, SegmentProposals, propose_segments
-from engine.evaluation.segments import ComparedSegment, pair_segments
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.segments.comparison import ComparedSegment, pair_segments
+from engine.evaluation.segments.found import SearchSettings, SegmentProposals, propose_segments
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.resources.evaluation_stores import DriftSettings
 
 

@@ -14,21 +14,21 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, explain_read_errors
-from engine.data.csv_faults import suggest_separator
+from engine.data.files.csv_faults import suggest_separator
 from engine.data.segments import SegmentMembers, SegmentRules, find_members, plan_marks
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.errors import DataError
-from engine.evaluation.labelled_rows import LabelledRows
-from engine.evaluation.measured_predictions import performance_metrics, profile_predictions
+from engine.evaluation.performance.labelled_rows import LabelledRows
+from engine.evaluation.performance.measured_predictions import performance_metrics, profile_predictions
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import ScoredRows, sample_scored_rows, sample_spark_scored_rows
-from engine.evaluation.segment_observation import (
+from engine.evaluation.segments.observation import (
     add_segments,
     keep_scored_segments,
     measure_segments,
     require_types_of_executors,
 )
-from engine.evaluation.snapshot import AbsentColumn, Snapshot
+from engine.evaluation.snapshots.scored_rows import ScoredRows, sample_scored_rows, sample_spark_scored_rows
+from engine.evaluation.snapshots.snapshot import AbsentColumn, Snapshot
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_words
 from engine.models import (

@@ -10,7 +10,7 @@ from engine.evaluation.column_details import describe_columns, keep_statistics
 from engine.evaluation.detail import Histogram, PredictionDetail
 from engine.evaluation.drift_metrics import list_statistic_metrics
 from engine.evaluation.record import MetricValue
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.metrics.catalogue import METRICS
 from engine.spec.metrics.names import MetricName
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.data.file_hashes import FileHashes, hash_file
+from engine.data.files.hashes import FileHashes, hash_file
 from engine.data.table import Table
-from engine.data.user_functions import find_module_file
+from engine.data.user_code.functions import find_module_file
 from engine.digests import canonical_json, digest_texts
 from engine.errors import ModelError
 from engine.spec import ProjectSpec

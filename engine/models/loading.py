@@ -10,7 +10,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from engine.data.table import Table, explain_read_errors
-from engine.data.user_functions import load_function
+from engine.data.user_code.functions import load_function
 from engine.errors import DataError, ModelError
 from engine.formatting.lists import join_some
 from engine.models.classes import (

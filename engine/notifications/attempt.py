@@ -28,7 +28,7 @@ from engine.notifications.mime import create_html_part, is_html_part
 from engine.outcome import Outcome
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import Channel
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import LONGEST_DELAY, Attachment, Claim, Event, JoinedMessage, MessageState, OutboxMessage, Store
 
 LISTED_MESSAGES = 20

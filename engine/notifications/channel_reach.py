@@ -15,8 +15,8 @@ from engine.spec.resources.channels import (
     FileChannel,
     MailChannel,
 )
-from engine.spec.secrets import Secrets
-from engine.spec.variable_references import find_only_reference
+from engine.spec.secrets.values import Secrets
+from engine.spec.variables.references import find_only_reference
 
 FILE_PARAMETERS = frozenset({"template", "keyfile", "subfile", "pgpkey", "pgp", "pem", "key", "ca", "cert", "config"})
 """The parameters of Apprise's URLs that contain the path of a file."""

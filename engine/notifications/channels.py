@@ -23,7 +23,7 @@ from engine.spec.resources.channels import (
     WebhookChannel,
     list_secret_texts,
 )
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import OutboxMessage
 
 DEFAULT_SENDER = "engine@localhost"

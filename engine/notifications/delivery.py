@@ -32,7 +32,7 @@ from engine.notifications.attempt import (
 from engine.notifications.channels import limit_sending
 from engine.outcome import Outcome
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import MessageState, OutboxMessage, Store
 
 DELIVERY_SECONDS = 120.0

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Severity
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.detectable import summarize_weak_checks
-from engine.evaluation.range_checks import MOST_MOVED
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.detectable import summarize_weak_checks
+from engine.evaluation.checks.ranges import MOST_MOVED
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.moments import format_second
@@ -64,7 +64,7 @@ class RunFacts:
     changes
         Returns a text about the changes since the last evaluation that was OK.
     fire
-        The values of the names that only a trigger sets, see `engine.spec.moment.list_fire_values`.
+        The values of the names that only a trigger sets, see `engine.spec.variables.moment.list_fire_values`.
     """
 
     project: str

@@ -16,8 +16,8 @@ from engine.notifications.facts import RunFacts, message_values
 from engine.notifications.html_body import render_html_body
 from engine.notifications.mime import HEADER_CHARACTERS, create_content_id, create_html_part
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
-from engine.spec.secrets import Secrets
-from engine.spec.variable_references import VariableReference, fill_references
+from engine.spec.secrets.values import Secrets
+from engine.spec.variables.references import VariableReference, fill_references
 from engine.store import Attachment, OutboxMessage
 from engine.views import EvaluationFacts
 

@@ -5,7 +5,7 @@ from engine.notifications.channels import describe_channel
 from engine.notifications.mime import list_files
 from engine.spec import ProjectSpec
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import OutboxMessage
 
 SILENT = "would send nothing: "

@@ -12,9 +12,9 @@ from pathlib import Path
 from engine.data.table import Table
 from engine.digests import digest_json
 from engine.errors import DataError
-from engine.evaluation.check_target import CheckTarget, PastMetrics
-from engine.evaluation.checks import apply_check
-from engine.evaluation.false_alarms import describe_false_alarms
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.false_alarms import describe_false_alarms
+from engine.evaluation.checks.target import CheckTarget, PastMetrics
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_seconds

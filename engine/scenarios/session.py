@@ -23,8 +23,8 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult
 from engine.spec import ProjectSpec
 from engine.spec.metrics.displayed import list_displayed_metrics
-from engine.spec.redaction import redact_exception
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.redaction import redact_exception
+from engine.spec.secrets.values import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
 from engine.store.location import locate_state, resolve_state_folder
 from engine.views.store_view import StoreView, describe_store

@@ -48,7 +48,7 @@ from engine.scenarios.runner import DuplicateRunError
 from engine.scenarios.scenario_selection import select_scenarios
 from engine.scenarios.session import open_session, plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import LockBusy, utc_now
 from engine.store.location import resolve_state_folder
 from engine.store.locks import SERVER_LOCK, Locks

@@ -24,7 +24,7 @@ from engine.server.connections import TimedConnection
 from engine.server.tokens import NodeTokens, OneToken, TokenCheck, check_token, make_token
 from engine.service.control import ServerControl
 from engine.service.served_node import ServedNode
-from engine.spec.node_file import NodeSpec
+from engine.spec.reading.node_file import NodeSpec
 from engine.spec.urls.listen_address import EXAMPLES, is_loopback, parse_listen_address
 
 TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name

@@ -22,8 +22,8 @@ from engine.server.variables import read_variables
 from engine.service.control import RequestedRun, ServedProject, ServerControl
 from engine.service.served_node import ServedNode
 from engine.spec import ProjectSpec
-from engine.spec.moment import find_end, parse_moment
-from engine.spec.value_types import parse_duration
+from engine.spec.validation.value_types import parse_duration
+from engine.spec.variables.moment import find_end, parse_moment
 from engine.store import Fire, RunRecord, Store
 from engine.store.records.runs import event_to_json
 

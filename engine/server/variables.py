@@ -7,7 +7,7 @@ from engine.errors import Diagnostic, Severity, SpecError
 from engine.formatting.lists import join_some
 from engine.server.answers import AnswerError
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 MOST_VARIABLES = 100
 LONGEST_VALUE = 10_000

@@ -8,7 +8,7 @@ from engine.errors import Severity, SpecError, UsageError
 from engine.service.deployments.node_mark import mark_node
 from engine.service.leader_lock import LeaderLock, refuse_network_folder
 from engine.service.serve_listener import ServeListener
-from engine.spec.node_file import NodeSpec, load_node
+from engine.spec.reading.node_file import NodeSpec, load_node
 from engine.store.node import Node
 
 FROM_THE_START = ("folder", "listen", "behind_proxy")

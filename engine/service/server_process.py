@@ -296,15 +296,17 @@ class Server:
         self._listener.tell("draining", f"ending{grace}")
         self._tick_until(lambda: self._asked_to_end > asked, self._options.drain)
         if self._asked_to_end == asked and self._runs.active:
-            for child in list(self._runs.active):
-                for project in self._projects.all:
-                    if project.key == child.owner:
-                        with self._report_problems(project):
-                            project.runs.abort(child, SERVER_ENDED)
+            self._abort_runs()
             self._tick_until(lambda: self._asked_to_end > asked, INTERRUPTION_SECONDS)
         for child in self._runs.active:
             child.kill(SERVER_ENDED)
         self._tick_until(lambda: False, KILL_SECONDS)
+
+    def _abort_runs(self) -> None:
+        for project in self._projects.all:
+            for child in [one for one in self._runs.active if one.owner == project.key]:
+                with self._report_problems(project):
+                    project.runs.abort(child, SERVER_ENDED)
 
     def _tick_until(self, is_over: Callable[[], bool], seconds: float) -> None:
         """Tick until no run is running, `is_over` returns True, or `seconds` have passed."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.errors import SpecError
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import PostgresqlConnection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.clock import utc_now
 from engine.store.databases.database import Database
 from engine.store.databases.errors import build_store_error

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from engine.digests import digest_file
 from engine.errors import StoreError
-from engine.evaluation.snapshot_files import FACTS_FILE, verify_files
+from engine.evaluation.snapshots.files import FACTS_FILE, verify_files
 from engine.formatting.control_characters import remove_controls, single_line
 from engine.store.checks import insert_check_results
 from engine.store.evaluations import insert_evaluation

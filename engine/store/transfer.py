@@ -18,7 +18,7 @@ from engine.digests import digest_file
 from engine.errors import StoreError
 from engine.evaluation.bounds import CheckBounds
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.evaluation.snapshot_files import FACTS_FILE, FILES
+from engine.evaluation.snapshots.files import FACTS_FILE, FILES
 from engine.formatting.control_characters import single_line
 from engine.store.databases.database import split_rows
 from engine.store.store import Store

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.evaluation.bounds import AppliedRange
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.detectable import list_weak_checks
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome
 from engine.views.metric_text import format_metric

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.histograms import draw_histogram, name_bins, share_bins
 from engine.views.columns import ColumnView
 from engine.views.metric_text import format_metric, format_metric_name

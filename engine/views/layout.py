@@ -10,7 +10,7 @@ from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.formatting.numbers import MISSING, format_figure, format_number, format_p_value, format_share
 from engine.outcome import CheckOutcome
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.challenger import ChallengerRow
 from engine.views.charts.bars import draw_bars
 from engine.views.charts.curves import draw_curve, draw_importance

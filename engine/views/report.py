@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from engine.formatting.moments import format_minute
 from engine.formatting.templates import create_html_environment
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.column_layout import draw_column, lay_out_column
 from engine.views.evaluation_view import EvaluationView
 from engine.views.layout import NUMBER_FILTERS, lay_out_evaluation

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.evaluation.segment_metrics import group_segment_metrics
+from engine.evaluation.segments.metrics import group_segment_metrics
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_figure
 from engine.spec.metrics.lookup import find_metric_definition

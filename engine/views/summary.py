@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, sort_by_severity, tell_muted_checks
-from engine.evaluation.detectable import list_weak_checks
+from engine.evaluation.checks.counts import SHOWN_REASONS, PassedChecks, sort_by_severity, tell_muted_checks
+from engine.evaluation.checks.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.numbers import format_figure, format_share

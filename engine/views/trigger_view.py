@@ -8,8 +8,6 @@ from engine.formatting.lists import join_words
 from engine.formatting.moments import format_minute, format_second
 from engine.formatting.numbers import format_duration, format_seconds
 from engine.spec import ProjectSpec
-from engine.spec.declared_times import format_declared_time
-from engine.spec.moment import find_time_zone
 from engine.spec.resources.triggers import (
     AnyTrigger,
     CronTrigger,
@@ -18,6 +16,8 @@ from engine.spec.resources.triggers import (
     QueryChangedTrigger,
 )
 from engine.spec.rules.messages import CHILD_PREFIX
+from engine.spec.times.declared_times import format_declared_time
+from engine.spec.variables.moment import find_time_zone
 from engine.store import Fire, Pause, RunRecord, Store, TriggerState
 
 

@@ -13,7 +13,7 @@ from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_bytes
 
 if TYPE_CHECKING:
-    from engine.pipeline.bundle_creation import CreatedBundle
+    from engine.pipeline.bundles.creation import CreatedBundle
 
 SHOWN_COLUMNS = 20
 

@@ -11,7 +11,7 @@ from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
 from engine.cli.printers.table_printers import print_table
 from engine.cli.tables import Page, render_json, to_records
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
 from engine.evaluation.evaluation_json import check_to_json
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.moments import format_second

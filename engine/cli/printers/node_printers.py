@@ -10,11 +10,11 @@ from engine.cli.options import TableFormat
 from engine.cli.printers import table_printers
 from engine.cli.printers.run_printers import print_run_page
 from engine.cli.tables import print_data, render_json, to_records
-from engine.service.deployments.node_client.runs import list_runs_on_node, read_run_on_node
+from engine.service.deployments.node.client.runs import list_runs_on_node, read_run_on_node
 from engine.views.run_view import describe_run
 
 if TYPE_CHECKING:
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
 
 MOST_RUNS = 1000
 """The most runs that a node lists at once."""

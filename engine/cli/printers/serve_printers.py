@@ -53,8 +53,7 @@ class ServePrinter:
     def show_line(self, line: LogLine) -> None:
         """Print an entry of a run's log, if all are wanted or it belongs to no run."""
         if self._verbose or (line.level != "info" and not line.scenario):
-            where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-            self.tell("log", " ".join(part for part in (line.level, where, line.text) if part))
+            self.tell("log", f"{line.level} {line.located_text}")
 
     def mask_secrets(self, project: ProjectSpec) -> None:
         """Mask the secrets of a project, as it is now, in everything that is printed."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Diagnostic
-from engine.evaluation.check_counts import sort_by_severity
+from engine.evaluation.checks.counts import sort_by_severity
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some
@@ -44,8 +44,7 @@ class WatchPrinter:
     def show_line(self, line: LogLine) -> None:
         """Print an entry of a run's log, if all are wanted or it belongs to no run."""
         if self._verbose or (line.level != "info" and not line.scenario):
-            where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-            self.say(" ".join(part for part in (line.level, where, line.text) if part))
+            self.say(f"{line.level} {line.located_text}")
 
     def show_run(self, spec: Path, run: RunResult, changed: Sequence[str]) -> None:
         """Print the result of a run."""

@@ -9,7 +9,7 @@ from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary, FileInspection
 from engine.drift.reading.normalization import column_named
 from engine.errors import UsageError
-from engine.spec.variable_references import escape_references
+from engine.spec.variables.references import escape_references
 
 LABEL_FORMATS = {"month": "%Y-%m", "week": "%G-W%V", "day": "%Y-%m-%d"}
 """How a period of each length is written: 2025-03, 2025-W09, 2025-03-31. Later periods sort after earlier ones."""

@@ -4,7 +4,7 @@ import math
 
 from engine.formatting.yaml_text import is_plain_scalar, quote_scalar
 from engine.models.classes import ClassValue
-from engine.spec.variable_references import escape_references
+from engine.spec.variables.references import escape_references
 
 
 def format_text(value: str, *, filled: bool = True) -> str:

@@ -23,7 +23,7 @@ def command(
     """
     node = None if on is None else find_node_of(path, on)
     if node is not None and on is not None:
-        from engine.service.deployments.node_client.runs import abort_run_on_node
+        from engine.service.deployments.node.client.runs import abort_run_on_node
 
         asked = abort_run_on_node(node, on, run)
         print(f"run {asked.aborting} on the node {node.name} was asked to end: it ends {asked.ends}")

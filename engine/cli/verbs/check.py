@@ -87,7 +87,7 @@ def command(
 def _parse_settings(project: "Project", target: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Parse the values of `--set` by check and key; raises UsageError for an unknown check or a key given twice."""
     from engine.api.lookup import find_target
-    from engine.spec.tried_settings import parse_tried_setting
+    from engine.spec.reading.tried_settings import parse_tried_setting
 
     tried: dict[str, dict[str, Any]] = {}
     for text in given:

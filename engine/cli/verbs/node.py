@@ -17,7 +17,7 @@ from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
 from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
-from engine.spec.moment import find_end
+from engine.spec.variables.moment import find_end
 
 if TYPE_CHECKING:
     from engine.store.node import Node, TokenRow
@@ -106,7 +106,7 @@ COMMANDS = {"token": {"create": create_token, "list": list_tokens, "revoke": rev
 @contextmanager
 def _open_node(path: Path) -> "Iterator[Node]":
     """Open the database of the node of a file; raises SpecError if the file is not valid."""
-    from engine.spec.node_file import load_node
+    from engine.spec.reading.node_file import load_node
     from engine.store.node import Node
 
     with Node.open(load_node(path).node_folder) as node:

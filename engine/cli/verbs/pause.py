@@ -19,7 +19,7 @@ from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
 
 
 def command(
@@ -69,7 +69,7 @@ def command(
 
 
 def _pause_on_node(node: "NodeClient", deployment: str, scenario: str, until: str | None, reason: str | None) -> int:
-    from engine.service.deployments.node_client.runs import pause_on_node
+    from engine.service.deployments.node.client.runs import pause_on_node
 
     if until is not None:
         parse_end(until)

@@ -20,7 +20,7 @@ def command(
 ) -> int:
     """End the pause of a scenario now; what was due meanwhile is not made up for. Recorded with who has ended it."""
     if on is not None and (node := find_node_of(path, on)) is not None:
-        from engine.service.deployments.node_client.runs import resume_on_node
+        from engine.service.deployments.node.client.runs import resume_on_node
 
         refuse_on_node({"--var": var})
         if not resume_on_node(node, on, scenario):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.service.served_node import ServedNode
     from engine.service.server_process import Server
     from engine.spec import ProjectSpec
-    from engine.spec.node_file import NodeSpec
+    from engine.spec.reading.node_file import NodeSpec
 
 
 def command(
@@ -95,7 +95,7 @@ def command(
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.served_node import ServedNode
     from engine.service.server_process import RESTARTED_FOR, Companion, ServeOptions, Server
-    from engine.spec.value_types import parse_duration
+    from engine.spec.validation.value_types import parse_duration
 
     restore_garbage_collection()
     printer = ServePrinter(format_, verbose=verbose)

@@ -21,7 +21,7 @@ from engine.errors import DataError
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import DatabaseSession, locate_duckdb_file, open_connection
 from engine.spec.resources.connections import DuckdbConnection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from engine.data.databases.pushdown import StoredInput, translate_query
 from engine.data.databases.reading import describe_columns, read_query
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_connection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 
 def read_pushed_query(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import SparkConnection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import DatabaseTable, StoredPlace
 from engine.spec.used_connections import describe_connection
 

@@ -9,7 +9,7 @@ from engine.connections.spark import explain_spark_errors
 from engine.connections.table_names import split_table_name
 from engine.data.database_rows import DatabaseRows
 from engine.data.dataset_tables import warn_of_columns
-from engine.data.file_datasets import read_declared_texts
+from engine.data.files.file_datasets import read_declared_texts
 from engine.data.fingerprints import FrameHasher
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
@@ -23,7 +23,7 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_spark_session
 from engine.spec.resources.datasets import Dataset
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import StoredPlace
 
 if TYPE_CHECKING:

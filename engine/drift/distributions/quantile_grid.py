@@ -31,9 +31,6 @@ processor's cache. About 8 % of the rows are read twice, up to a third of those 
 BUCKETS_PER_CELL = 8
 """Average number of buckets per coarse cell."""
 
-_NO_GAPS = np.empty(0, np.uint16)
-"""In place of gaps: nobody needs them."""
-
 LARGEST_SLOPE = 1e30
 """Most buckets per unit of a rest: more would overflow 32-bit floats."""
 
@@ -211,17 +208,12 @@ class QuantileGrid:
         """Return empty counts for this grid."""
         return GridCounts(np.zeros(len(self.pivots), np.int64), np.zeros((len(self.pivots) + 1, 2)))
 
-    def add_values(
-        self, values: Values, counts: GridCounts, moments: "RunningMoments", found: kernel.Gaps = _NO_GAPS
-    ) -> None:
-        """Add values, each once, to counts of this grid and to moments; NaN is left out.
-
-        The gap of each value is written to `found`, unless that is empty.
-        """
+    def add_values(self, values: Values, counts: GridCounts, moments: "RunningMoments") -> None:
+        """Add values, each once, to counts of this grid and to moments; NaN is left out."""
         number = self.points.dtype.type
         kernel.count_positions(
             values, self.by_bits, self.low, self.scale, self.cells, self.pivots, number(self.centre), *counts,
-            number(moments.middle), moments.spread, moments.ends, found,
+            number(moments.middle), moments.spread, moments.ends,
         )  # fmt: skip
 
     def add_counts(self, values: Values, times: Counts, counts: GridCounts) -> None:
@@ -260,13 +252,6 @@ class QuantileGrid:
             values, self.by_bits, self.low, self.scale, self.cells, self.pivots, wanted_buckets, chosen
         )
         return chosen[:n].copy()
-
-    def select_from_gaps(self, values: Values, found: kernel.Gaps, wanted_intervals: NDArray[np.bool_]) -> Values:
-        """Return the values of some intervals, given the gap of each, which `add_values` has written."""
-        wanted = np.zeros(kernel.ON_PIVOT + 1, np.uint8)
-        wanted[: len(self.points_before)] = wanted_intervals[self.points_before]
-        chosen = np.empty(len(values) + 1, values.dtype)
-        return chosen[: kernel.select_from_gaps(values, found, wanted, chosen)].copy()
 
 
 def quantile_positions(upto: Counts, parts: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.drift.kernels.cdf_distance import sweep_values
 from engine.drift.kernels.differences import subtract_as_float, subtract_ascending
 from engine.drift.kernels.lazy import kernel, longest_array
-from engine.drift.kernels.value_tables import Counts, Sums, Values
+from engine.drift.kernels.value_tables import Counts, Sums, Values, count_rows
 
 
 @kernel(
@@ -203,7 +203,7 @@ def ks_wasserstein_bounds(
     bounds
         Four numbers: lower and upper bound of n * m times the largest distance, lower and upper bound of the area.
     """
-    n, m = a_counts.sum() + a_gaps.sum(), b_counts.sum() + b_gaps.sum()
+    n, m = count_rows(a_counts) + count_rows(a_gaps), count_rows(b_counts) + count_rows(b_gaps)
     # The sweep visits the values of both sides in ascending order, then `high`. At each, a side "closes" its interval i
     # (or j) if it has a value there, or if both sides have ended: then all rows of the interval lie below the value.
     # Otherwise the value is inside the interval, and any number of its rows may lie below. All numbers are rows:

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.drift.kernels.differences import subtract_ascending
 from engine.drift.kernels.lazy import helper, kernel
-from engine.drift.kernels.value_tables import Counts, Values
+from engine.drift.kernels.value_tables import Counts, Values, count_rows
 
 STEPS_PER_SUM = 1024
 """Steps whose areas are added up before they are added to the total: many small sums lose fewer digits than one long
@@ -48,7 +48,7 @@ def _ks_wasserstein_in_numpy(
 )
 def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
     """Return n * m times the largest distance, and the area, of two tables that hold all rows; neither is empty."""
-    n, m = a_counts.sum(), b_counts.sum()
+    n, m = count_rows(a_counts), count_rows(b_counts)
     # the next values of the sides are a_values[i] and b_values[j]; gap is n * m * (F_a - F_b) from `previous` on
     i = j = gap = largest = np.int64(0)
     previous = min(a_values[0], b_values[0])
@@ -151,7 +151,7 @@ def ks_wasserstein_by_segments(
     lies between its values there. Where this shows that the distance is nowhere the largest, and that the functions do
     not cross, the area follows from the sums of the values; all other segments are swept value by value.
     """
-    n, m = a_counts.sum(), b_counts.sum()
+    n, m = count_rows(a_counts), count_rows(b_counts)
     segments = (len(a_values) + VALUES_PER_SEGMENT - 1) // VALUES_PER_SEGMENT
     # rows up to each boundary, and how many values of b are not above it; element 0 is before all values
     a_upto, b_upto = np.zeros(segments + 1, np.int64), np.zeros(segments + 1, np.int64)

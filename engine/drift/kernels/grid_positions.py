@@ -39,12 +39,10 @@ __all__ = [
     "LARGEST_IMAGE",
     "Cells",
     "GapTotals",
-    "Gaps",
     "Sums",
     "count_positions",
     "find_buckets",
     "select_from_buckets",
-    "select_from_gaps",
     "to_images",
 ]
 
@@ -52,12 +50,6 @@ Cells = NDArray[np.float32]
 GapTotals = NDArray[np.float64]
 """A row per gap between the pivots of neighbouring buckets: the number of values, and the sum of their differences from
 the centre."""
-
-Gaps = NDArray[np.uint16]
-"""The gap that each value lies in, or `ON_PIVOT`."""
-
-ON_PIVOT = 65_535
-"""In place of a gap: the value equals the pivot of its bucket."""
 
 LARGEST_IMAGE = 1e300
 """Larger values have this image, because differences of larger images would overflow."""
@@ -142,8 +134,8 @@ def find_buckets(values: NDArray[np.float64], bits: bool, low: float, scale: flo
 
 
 @kernel(
-    "void(const f8[::1], b1, f8, f8, f4[:,::1], f8[::1], f8, i8[::1], f8[:,::1], f8, f8[::1], f8[::1], u2[::1])",
-    "void(const i8[::1], b1, f8, f8, f4[:,::1], i8[::1], i8, i8[::1], f8[:,::1], i8, f8[::1], i8[::1], u2[::1])",
+    "void(const f8[::1], b1, f8, f8, f4[:,::1], f8[::1], f8, i8[::1], f8[:,::1], f8, f8[::1], f8[::1])",
+    "void(const i8[::1], b1, f8, f8, f4[:,::1], i8[::1], i8, i8[::1], f8[:,::1], i8, f8[::1], i8[::1])",
     work=None,
 )
 def count_positions(
@@ -159,7 +151,6 @@ def count_positions(
     middle: float,
     spread: NDArray[np.float64],
     ends: Values,
-    found: Gaps,
 ) -> None:
     """Count the values per position, and add up what their moments are made of.
 
@@ -184,15 +175,12 @@ def count_positions(
         Input and output: the number of values, their mean minus `middle`, and their squared deviations from the mean.
     ends
         Input and output: the smallest and the largest value.
-    found
-        Output: the gap of each value, without those of NaN; an empty array if nobody needs it.
     """
     stretch = np.empty(VALUES_PER_STRETCH, pivots.dtype)
     smallest, largest = np.full(VALUES_PER_STRETCH, ends[0]), np.full(VALUES_PER_STRETCH, ends[1])
     centred = np.empty(VALUES_PER_STRETCH)
     rests, buckets = np.empty(VALUES_PER_STRETCH, np.float32), np.empty(VALUES_PER_STRETCH, np.uint32)
     gap_of = np.empty(VALUES_PER_STRETCH, np.uint32)
-    k = 0
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = _read_stretch(values, start, stretch)
         if n == 0:
@@ -228,14 +216,9 @@ def count_positions(
                 bucket, gap = buckets[i], gap_of[i]
                 if stretch[i] == pivots[bucket]:
                     on_pivots[bucket] += 1
-                    gap_of[i] = np.uint32(ON_PIVOT)
                 else:
                     gaps[gap, 0] += 1.0
                     gaps[gap, 1] += centred[i]
-        if len(found):
-            for i in range(n):
-                found[k + i] = np.uint16(gap_of[i])
-            k += n
     for i in range(VALUES_PER_STRETCH):
         ends[0], ends[1] = min(ends[0], smallest[i]), max(ends[1], largest[i])
 
@@ -286,30 +269,4 @@ def select_from_buckets(
             i = candidates[j]
             chosen[k] = stretch[i]
             k += int(stretch[i] != pivots[buckets[i]])
-    return k
-
-
-@kernel(
-    "i8(const f8[::1], u2[::1], u1[::1], f8[::1])",
-    "i8(const i8[::1], u2[::1], u1[::1], i8[::1])",
-    work=None,
-)
-def select_from_gaps(values: Values, found: Gaps, wanted: NDArray[np.uint8], chosen: Values) -> int:
-    """Select the values of the wanted gaps, and return their number.
-
-    Parameters
-    ----------
-    values
-        In any order, without NaN.
-    found
-        The gap of each value, as `count_positions` writes it.
-    wanted
-        Per number that `found` may have, 1 to select its values, otherwise 0.
-    chosen
-        Output, one element longer than `values`: the selected values in their order; the rest may be written too.
-    """
-    k = 0
-    for i in range(len(values)):
-        chosen[k] = values[i] + 0  # -0.0 + 0 is 0.0
-        k += int(wanted[found[i]])
     return k

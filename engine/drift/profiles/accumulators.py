@@ -40,7 +40,8 @@ from engine.drift.profiles.states import Accumulator, PartAccumulator, State, na
 from engine.drift.reading.arrow_memory import present_numbers
 
 FEWEST_GRIDDED_ROWS = 1 << 16
-"""Rows of a batch from which on they are counted on the reference's grid, which is faster than sorting them."""
+"""Rows beyond which a batch is counted on the reference's grid, in bounded memory, if it is read once or in parts.
+Where a batch is read as a whole, and every statistic has to be exact, sorting a million rows is faster."""
 
 
 def _sort_numbers(values: Values) -> Values:
@@ -98,12 +99,12 @@ class ExactAccumulator:
         Maximum number of distinct values. Up to as many values wait in memory before they are counted.
     keep
         True to keep an exact column as long as it has at most `most` distinct values. False to switch to the
-        reference's grid after `most` values, which spares sorting them.
+        reference's grid after `most` rows, which spares sorting them.
     exact
         True to refine the grid in another pass, until every statistic is as exact as the reference allows. False to
         read the rows once if there is a reference, however few values it has.
     many_rows
-        Whether it is known that there are more than `MAX_DISTINCT_VALUES` rows.
+        Whether it is known that there are more than `most` rows.
     """
 
     def __init__(
@@ -117,13 +118,14 @@ class ExactAccumulator:
         many_rows: bool = False,
     ) -> None:
         coarse = exact and against is not None and against.table.size < MIN_REFERENCE_VALUES
-        self._reference, self._exact, self._many_rows = against, exact, many_rows
+        self._reference, self._exact = against, exact
         # gives the grid after the switch; None if it has to be made from a sample
         self._find_grid: Callable[[], QuantileGrid] | None = (
             None if coarse or against is None else partial(against.quantile_grid, GRID_POINTS)
         )
         self._keep = keep or coarse
         self._max_distinct = most
+        self._max_sorted = 0 if many_rows else most if exact else FEWEST_GRIDDED_ROWS
         self._waiting_values: list[Values] = []
         self._waiting_rows = 0
         self._table: tuple[Values, Counts] = (np.empty(0, np.int64 if whole else np.float64), np.empty(0, np.int64))
@@ -134,7 +136,7 @@ class ExactAccumulator:
     @classmethod
     def for_part(cls, whole: bool, grid: QuantileGrid | None, most: int, *, keep: bool) -> Self:
         """Return an accumulator for a part of the rows, with the grid to which it switches."""
-        part = cls(whole, None, most, keep=keep)
+        part = cls(whole, None, most, keep=keep, exact=False)
         part._find_grid = None if grid is None else lambda: grid
         return part
 
@@ -148,8 +150,9 @@ class ExactAccumulator:
             values = values[has_sampled_hash(values, self._sampling_divisor)]
         self._waiting_values.append(values)
         self._waiting_rows += len(self._waiting_values[-1])
-        if self._find_grid is not None and not self._keep and self._waiting_rows >= FEWEST_GRIDDED_ROWS:
-            self._switch_to_grid(self._find_grid())
+        if self._find_grid is not None and not self._keep:
+            if self._waiting_rows > self._max_sorted:
+                self._switch_to_grid(self._find_grid())
         elif self._waiting_rows >= self._max_distinct:
             self._merge_waiting()
 
@@ -202,8 +205,8 @@ class ExactAccumulator:
             self._switch_to_grid(self._find_grid())
 
     def _exceeds_limit(self, values: Values, counts: Counts) -> bool:
-        """Return whether these are more than are counted without a grid, where there is one."""
-        return len(values) > self._max_distinct or (not self._keep and int(counts.sum()) >= FEWEST_GRIDDED_ROWS)
+        """Return whether the rows of parts are more than are counted without a grid, where there is one."""
+        return len(values) > self._max_distinct or (not self._keep and int(counts.sum()) > FEWEST_GRIDDED_ROWS)
 
     def _list_frequent(self, merged: MergedTable) -> Values:
         """Return the values that may be frequent, and are not in the sample."""
@@ -234,8 +237,7 @@ class ExactAccumulator:
 
     def _switch_to_grid(self, grid: QuantileGrid) -> None:
         """Switch to a grid, and add what was collected so far."""
-        reference = self._reference if self._exact else None
-        self._grid_accumulator = GridAccumulator(grid, reference, many_rows=self._many_rows)
+        self._grid_accumulator = GridAccumulator(grid, self._reference if self._exact else None)
         table = self._table if self._merged is None else self._merged.complete
         if len(table[0]):
             self._grid_accumulator.add_counts(*table)

@@ -18,7 +18,6 @@ from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import GRID_POINTS, QuantileGrid, RunningMoments
 from engine.drift.distributions.value_table import ValueTable
-from engine.drift.kernels.grid_positions import Gaps
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, refine_intervals
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
 from engine.drift.profiles.refinement import intervals_to_refine
@@ -60,20 +59,14 @@ def normalize_floats(values: Values) -> Values:
 
 
 class GridAccumulator:
-    """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals.
+    """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals."""
 
-    The values of up to `MAX_DISTINCT_VALUES` rows are kept as polars has them, with the gap of each, which makes that
-    pass over them. With `many_rows` it is known that there are more rows, and none are kept.
-    """
-
-    def __init__(self, grid: QuantileGrid, against: Numerical | None, *, many_rows: bool = False) -> None:
+    def __init__(self, grid: QuantileGrid, against: Numerical | None) -> None:
         self.grid = grid
         self._reference = against
         self._counts = grid.empty_counts()
         self._tabled = Moments()  # of the values that came with counts
         self._running: RunningMoments | None = None
-        self._kept: list[tuple[Values, Gaps]] | None = None if against is None or many_rows else []
-        self._kept_rows = 0
 
     def add(self, block: pl.Series) -> None:
         self.add_values(present_numbers(block))
@@ -83,20 +76,10 @@ class GridAccumulator:
         values = _scratch.widen(raw)
         if self._running is None:
             self._running = RunningMoments(values)
-        self._kept_rows += len(raw)
-        if self._kept_rows > MAX_DISTINCT_VALUES:
-            self._kept = None
-        if self._kept is None:
-            self.grid.add_values(values, self._counts, self._running)
-            return
-        before, found = self._running.rows, np.empty(len(values), np.uint16)
-        self.grid.add_values(values, self._counts, self._running, found)
-        present = self._running.rows - before
-        self._kept.append((raw if present == len(raw) else raw[~np.isnan(raw)], found[:present]))
+        self.grid.add_values(values, self._counts, self._running)
 
     def add_counts(self, values: Values, counts: Counts) -> None:
         """Add distinct values, ascending, with their counts."""
-        self._kept = None
         self._tabled += Moments.from_values(values, counts)
         self.grid.add_counts(values, counts, self._counts)
 
@@ -109,7 +92,6 @@ class GridAccumulator:
         return State({"moments": astuple(self._moments())}, {**arrays, "sums": gaps[:, 1]})
 
     def merge(self, state: State) -> None:
-        self._kept = None  # the values of the other part are elsewhere
         if "gaps" not in state.arrays:  # a part with few values has no need of a grid
             if len(state.arrays["values"]):
                 self.add_counts(state.arrays["values"], state.arrays["counts"].astype(np.int64))
@@ -131,16 +113,8 @@ class GridAccumulator:
         if self._reference is None:
             return column
         wanted = intervals_to_refine(self._reference, column, MAX_REFINED_ROWS)
-        if self._kept is None:
-            self._reference.table.release()
-        if not wanted.any():
-            return column
-        refining = RefiningAccumulator(self.grid, column, intervals, wanted)
-        if self._kept is None:
-            return refining
-        for raw, found in self._kept:
-            refining.add_found(raw, found)
-        return refining.finish(rows)
+        self._reference.table.release()
+        return RefiningAccumulator(self.grid, column, intervals, wanted) if wanted.any() else column
 
 
 class IntervalSelection:
@@ -168,10 +142,6 @@ class RefiningAccumulator(IntervalSelection):
     ) -> None:
         super().__init__(grid, wanted)
         self._column, self._intervals = column, intervals
-
-    def add_found(self, raw: Values, found: Gaps) -> None:
-        """Add values of which the gap of each is known."""
-        self._selected.append(self._grid.select_from_gaps(_scratch.widen(raw), found, self._wanted))
 
     def setup(self) -> State:
         return State({"kind": "selection"}, {**self._grid.to_arrays(), "wanted": self._wanted})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.data.file_hashes import FileHashes, hash_file
+from engine.data.files.hashes import FileHashes, hash_file
 from engine.digests import digest_file
 from engine.errors import ModelError
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data.file_hashes import FileHashes
+from engine.data.files.hashes import FileHashes
 from engine.formatting.lists import join_words
 from engine.models.installed_versions import library_versions
 from engine.models.versions.version_files import PROBE, TEST_ROWS, verify_files

@@ -23,7 +23,7 @@ def load_last_evaluations(result: RunResult, context: RunContext) -> "list[Evalu
 def stream_csv(dataset: str, context: RunContext) -> Iterable[bytes]:
     """Yield a dataset as CSV bytes: the header, then batches of rows. Texts that spreadsheets execute are escaped."""
     from engine.data import WatchedFiles, explain_read_errors
-    from engine.data.csv_output import disarm_formulas
+    from engine.data.output.spreadsheet_csv import disarm_formulas
 
     files = WatchedFiles(context.datasets.files.hashes)
     table = context.datasets.with_files(files).open(dataset)

@@ -5,16 +5,16 @@ from datetime import date
 from functools import cache
 
 from engine import notifications
-from engine.evaluation.check_counts import sort_by_severity, tell_muted_checks
+from engine.evaluation.checks.counts import sort_by_severity, tell_muted_checks
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.pipeline.changes_since_ok import summarize_changes
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.moment import list_fire_values
 from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
 from engine.spec.segments import FOUND_SEGMENTS
+from engine.spec.variables.moment import list_fire_values
 from engine.store import Event
 
 

@@ -20,7 +20,7 @@ from engine.spec.resources.connections import (
     S3Connection,
     SparkConnection,
 )
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.location import locate_state, resolve_state_folder
 
 

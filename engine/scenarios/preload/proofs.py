@@ -25,7 +25,7 @@ from engine.scenarios.preload.release_proofs import prove_code, prove_models, pr
 from engine.scenarios.preload.revision import Revision
 from engine.scenarios.preload.run_proofs import prove_dry_runs, prove_schemas
 from engine.scenarios.requests import LineReply, PreloadRequest, ProofReply
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 NOT_PROVED = (
     "that data will come, what it will hold, that receivers get messages, and what a computation needs of "

@@ -6,18 +6,18 @@ from importlib import metadata
 
 from engine import __version__
 from engine.bundles.engine_range import fits_range
-from engine.data.user_functions import load_function
+from engine.data.user_code.functions import load_function
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.redacted_output import redact_standard_streams
-from engine.pipeline.released_models import reproduce_models
+from engine.pipeline.bundles.released_models import reproduce_models
 from engine.scenarios.preload.needed_connections import list_logins, list_needed_connections
 from engine.scenarios.preload.revision import ProofFailed, Revision
 from engine.spec import ProjectSpec, load
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.deployments import NodeInfrastructure
 from engine.spec.resources.scenarios import UpdateDeploymentStep
-from engine.spec.secrets import Secrets
-from engine.spec.variable_references import find_references
+from engine.spec.secrets.values import Secrets
+from engine.spec.variables.references import find_references
 
 DECIDING_PACKAGES = ("scikit-learn", "skops", "numpy", "polars")
 """The packages that the scores of a model depend on; a different major version is refused."""

@@ -10,8 +10,8 @@ from engine.bundles.manifest import (
     Provenance,
 )
 from engine.errors import EngineError
+from engine.pipeline.bundles.released_models import import_models
 from engine.pipeline.log import LogLine
-from engine.pipeline.released_models import import_models
 from engine.scenarios.requests import PreloadRequest
 from engine.spec import ProjectSpec
 from engine.store import Store

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from engine.errors import EngineError
-from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.checks.counts import PassedChecks
 from engine.outcome import Outcome
 from engine.pipeline.journal import Journal
 from engine.pipeline.log import log_warnings

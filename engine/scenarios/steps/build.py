@@ -1,8 +1,9 @@
 """Step `build`: builds datasets, models or evaluation stores, with everything that they depend on."""
 
 from engine.outcome import Outcome
-from engine.pipeline import evaluation_stores, models
 from engine.pipeline.datasets import inspect_dataset
+from engine.pipeline.evaluations.stores import build_evaluation_store
+from engine.pipeline.models import build_model
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, StepResult
 from engine.scenarios.steps.targets import do_targets, judge_datasets
@@ -23,10 +24,10 @@ def _build_target(target: str, step: BuildStep, context: RunContext) -> StepResu
         values = {metric: measured.value for metric, measured in inspected.metrics.items()}
         return _make_result(step, reused=inspected.reused, metrics=values)
     if target in context.project.models:
-        model_handle = models.build_model(target, context, force=force)
+        model_handle = build_model(target, context, force=force)
         trained = f"version {model_handle.trained.version}" if model_handle.trained else ""
         return _make_result(step, reused=model_handle.reused, reason=trained)
-    evaluated = evaluation_stores.build_evaluation_store(target, context, force=force)
+    evaluated = build_evaluation_store(target, context, force=force)
     evaluation = evaluated.evaluation
     made = EvaluationMade.describe(
         evaluation, reused=evaluated.reused, newest=evaluated.newest, supersedes=evaluated.supersedes

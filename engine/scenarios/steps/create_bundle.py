@@ -1,7 +1,7 @@
 """Step `create_bundle`: packs the contents of a declared bundle, as built by the run, as a new bundle."""
 
 from engine.outcome import Outcome
-from engine.pipeline.bundle_creation import plan_bundle
+from engine.pipeline.bundles.creation import plan_bundle
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps.targets import judge_datasets

@@ -7,7 +7,7 @@ from tempfile import mkdtemp
 from engine.connections.object_addresses import normalize_object_path
 from engine.data.databases.kept_tables import replace_table_rows
 from engine.data.databases.writing import check_column_types
-from engine.data.export import check_exportable, export_table
+from engine.data.output.export import check_exportable, export_table
 from engine.data.rereadable_tables import make_rereadable
 from engine.discovery.file_endings import ENDINGS
 from engine.errors import DataError

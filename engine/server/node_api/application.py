@@ -25,11 +25,11 @@ from engine.server.node_api.runs import RunRequests
 from engine.server.node_api.status import StatusRequests
 from engine.server.request_threads import RequestThreads
 from engine.service.control import RefusedRequestError, ServerControl
-from engine.service.deployments.node_folder import NodeFolder
-from engine.service.deployments.node_updates import NodeUpdates, UsedKeyError
-from engine.service.deployments.update_order import DeploymentRefusedError
+from engine.service.deployments.node.folder import NodeFolder
+from engine.service.deployments.node.updates import NodeUpdates, UsedKeyError
+from engine.service.deployments.updates.order import DeploymentRefusedError
 from engine.spec import ProjectSpec
-from engine.spec.node_file import NodeSpec
+from engine.spec.reading.node_file import NodeSpec
 from engine.store.locks import LockBusy
 from engine.store.node import Node
 

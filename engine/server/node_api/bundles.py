@@ -15,8 +15,8 @@ from engine.server.callers import get_caller
 from engine.server.connections import extend_exchange
 from engine.server.node_api.model_answers import answer_model
 from engine.server.request_threads import RequestThreads
-from engine.service.deployments.node_folder import NodeFolder, NoRoomError, Upload
-from engine.service.deployments.node_requests import BundleAnswer, BundleList, DeletedAnswer
+from engine.service.deployments.node.folder import NodeFolder, NoRoomError, Upload
+from engine.service.deployments.node.requests import BundleAnswer, BundleList, DeletedAnswer
 from engine.store.node import ReceivedBundle
 
 PART_SECONDS = 20.0

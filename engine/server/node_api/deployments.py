@@ -13,8 +13,8 @@ from engine.server.node_api.model_answers import answer_model, answer_row
 from engine.server.requests import read_key
 from engine.service.control import ServerControl
 from engine.service.deployments.deployed_state import find_deployed
-from engine.service.deployments.node_folder import NodeFolder
-from engine.service.deployments.node_requests import (
+from engine.service.deployments.node.folder import NodeFolder
+from engine.service.deployments.node.requests import (
     AcceptedOperation,
     DeletedDeploymentAnswer,
     DeploymentAnswer,
@@ -24,9 +24,9 @@ from engine.service.deployments.node_requests import (
     RollbackRequest,
     UpdateRequest,
 )
-from engine.service.deployments.node_updates import NodeUpdates
-from engine.service.deployments.update_order import DeploymentRefusedError, UpdateOrder
-from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
+from engine.service.deployments.node.updates import NodeUpdates
+from engine.service.deployments.updates.order import DeploymentRefusedError, UpdateOrder
+from engine.service.deployments.updates.start import find_rollback_target, order_back, order_off
 from engine.spec.rules.names import explain_illegal_name
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
 

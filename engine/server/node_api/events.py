@@ -12,7 +12,7 @@ from engine.server.event_streams import EventStreams, Look, StreamedEvent
 from engine.server.node_api.model_answers import answer_model
 from engine.server.node_api.parameters import read_number
 from engine.server.request_threads import RequestThreads
-from engine.service.deployments.node_requests import EventList, OperationEvent
+from engine.service.deployments.node.requests import EventList, OperationEvent
 from engine.store.node import Node, OperationRow
 
 _OPERATION = TypeAdapter(OperationRow)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, create_model
 
 from engine.server.node_api.routes import ROUTES, ApiRoute, describe_status_code
-from engine.service.deployments.node_requests import ErrorAnswer
+from engine.service.deployments.node.requests import ErrorAnswer
 
 DOCUMENT_FILE = "node-api.v1.json"
 _JSON = "application/json"

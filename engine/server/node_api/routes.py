@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from engine.server.callers import Role
 from engine.server.requests import MOST_RUNS
-from engine.service.deployments.node_requests import (
+from engine.service.deployments.node.requests import (
     LONGEST_NAME,
     AbortedRunAnswer,
     AcceptedOperation,

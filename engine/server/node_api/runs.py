@@ -14,7 +14,7 @@ from engine.server.node_api.parameters import read_number
 from engine.server.requests import ProjectRequests, read_log
 from engine.server.served_status import find_served
 from engine.service.control import ServerControl
-from engine.service.deployments.node_requests import LogPart, PauseRequest, RunStartRequest
+from engine.service.deployments.node.requests import LogPart, PauseRequest, RunStartRequest
 from engine.store import utc_now
 from engine.store.node import DeploymentRow, Node
 

@@ -9,7 +9,7 @@ from engine.server.node_api.deployments import find_deployment_row
 from engine.server.node_api.model_answers import answer_model
 from engine.server.served_status import describe_deployed
 from engine.service.control import ServerControl
-from engine.service.deployments.node_requests import StatusAnswers
+from engine.service.deployments.node.requests import StatusAnswers
 from engine.service.deployments.project_status import ProjectStatus
 from engine.store import utc_now
 from engine.store.node import DeploymentRow, Node

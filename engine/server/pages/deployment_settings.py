@@ -9,8 +9,8 @@ from typing import Any
 
 from engine.server.answers import AnswerError
 from engine.service.deployments.settings import Care
-from engine.spec.redaction import Redact
 from engine.spec.rules.names import explain_illegal_name
+from engine.spec.secrets.redaction import Redact
 
 SCENARIO = "scenario."
 """The prefix of the form fields that say whether the triggers of a scenario are active."""

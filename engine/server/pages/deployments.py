@@ -17,10 +17,10 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.server.served_status import describe_deployed, find_served
 from engine.service.deployments.deployed_state import DeployedState, find_deployed
-from engine.service.deployments.node_requests import DisableRequest, RollbackRequest, UpdateRequest
+from engine.service.deployments.node.requests import DisableRequest, RollbackRequest, UpdateRequest
 from engine.service.deployments.project_status import ProjectStatus
-from engine.service.deployments.update_start import find_rollback_target
-from engine.spec.redaction import Redact
+from engine.service.deployments.updates.start import find_rollback_target
+from engine.spec.secrets.redaction import Redact
 from engine.store.node import DeploymentRow, OperationRow, ReceivedBundle, RevisionRow
 
 OPERATIONS = 50

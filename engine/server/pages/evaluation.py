@@ -15,7 +15,7 @@ from engine.server.pages.evaluation_store import ServedStore
 from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.store import CheckPoint, EvaluationFilter
 from engine.store.transfer import read_evaluation
 from engine.views.charts.curves import draw_curve

@@ -22,7 +22,7 @@ from engine.spec import ProjectSpec
 from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.store import EvaluationFilter, Store
 from engine.views.charts.history import draw_history
 from engine.views.evaluation_view import HistoryView

@@ -7,7 +7,7 @@ from engine.server.pages.bundles import BundlePages
 from engine.server.pages.deployments import DeploymentPages
 from engine.server.pages.routes import ActionRoute, PageRoute
 from engine.server.requests import ProjectRequests
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 
 
 def list_node_pages(

@@ -23,8 +23,8 @@ from engine.server.answers import AnswerError, build_answer, build_error_answer,
 from engine.server.callers import Caller, Role, prefers_html
 from engine.server.pages.static_files import StaticFiles
 from engine.service.control import ServedProject, ServerControl
-from engine.spec.redaction import redact_values
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.redaction import redact_values
+from engine.spec.secrets.values import Secrets
 from engine.store import utc_now
 from engine.views.layout import NUMBER_FILTERS
 from engine.views.trigger_view import name_starter

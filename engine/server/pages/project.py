@@ -17,8 +17,8 @@ from engine.server.requests import ProjectRequests
 from engine.service.deployments.project_status import ProjectState, ProjectStatus, describe_status
 from engine.spec import ProjectSpec
 from engine.spec.metrics.names import normalize_metric_name
-from engine.spec.redaction import Redact
 from engine.spec.resources.checks import Check
+from engine.spec.secrets.redaction import Redact
 from engine.store import Store
 from engine.views.charts.sparkline import draw_sparkline
 from engine.views.charts.strip import draw_strip

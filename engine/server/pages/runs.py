@@ -17,7 +17,7 @@ from engine.server.event_streams import EventStreams, Look, StreamedEvent
 from engine.server.pages.page import Page, Table
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
-from engine.spec.redaction import Redact, redact_values
+from engine.spec.secrets.redaction import Redact, redact_values
 from engine.store import Store
 from engine.views.charts.steps import MOST_STEPS, draw_steps
 from engine.views.checks import group_checks

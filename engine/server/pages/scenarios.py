@@ -15,8 +15,8 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests, find_scenario, read_key
 from engine.service.control import NextTimes, ServedProject
 from engine.spec import ProjectSpec
-from engine.spec.redaction import Redact
 from engine.spec.resources.triggers import AnyTrigger
+from engine.spec.secrets.redaction import Redact
 from engine.store import OPEN_STATES, RunRecord, Store, TriggerState
 from engine.views.charts.timeline import draw_timeline
 from engine.views.run_view import RunView, describe_run

@@ -16,7 +16,7 @@ from engine.server.requests import ProjectRequests
 from engine.service.control import ServedProject
 from engine.spec.diagnostics import read_shown_lines, render_diagnostics
 from engine.spec.project import ProjectSpec
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.flow import draw_flow
 from engine.views.flow import FlowNode, Key, describe_flow
 

@@ -31,7 +31,7 @@ from engine.notifications.attempt import (
 from engine.notifications.channels import limit_sending
 from engine.notifications.delivery import KEPT_MESSAGES
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import LONGEST_DELAY, ChannelState, Claim, MessageState, Store
 
 SUSPICIOUS_TRIES = 2

@@ -17,7 +17,7 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.service.deliveries.channel_turn import ChannelTurn, DeliveryEvent, find_moment
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import Store, utc_now
 from engine.store.location import StateLocation
 

@@ -19,7 +19,7 @@ from engine.notifications.attempt import send_directly
 from engine.service.deliveries.channel_turn import DeliveryEvent, EventState
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import MailChannel
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
 
 REPORTER = "heartbeat"

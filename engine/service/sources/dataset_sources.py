@@ -28,14 +28,14 @@ from engine.service.sources.ignored_files import is_temporary
 from engine.service.sources.watched_sources import WatchedSource, is_of_several_files
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_inputs
-from engine.spec.moment import list_moment_values
 from engine.spec.opened_connections import open_object_folder
 from engine.spec.resources.connections import FileConnection, S3Connection
 from engine.spec.resources.datasets import PythonDataset, QueryDataset
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import name_object_root
-from engine.spec.variable_references import find_references
+from engine.spec.variables.moment import list_moment_values
+from engine.spec.variables.references import find_references
 
 DataTrigger = DatasetChangedTrigger | QueryChangedTrigger
 

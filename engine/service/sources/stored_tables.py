@@ -13,7 +13,7 @@ from engine.service.triggers.seen_files import SeenFiles
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import locate_duckdb_file, open_connection
 from engine.spec.resources.connections import DuckdbConnection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 
 def look_at_table(project: ProjectSpec, name: str, known: SeenFiles | None, environ: Mapping[str, str]) -> SeenFiles:

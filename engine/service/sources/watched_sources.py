@@ -21,7 +21,7 @@ from engine.spec.resources.datasets import FileDataset, PythonDataset
 from engine.spec.resources.models import SkopsModel
 from engine.spec.resources.resource import Resource
 from engine.spec.resources.scenarios import ExportStep, ReportStep, RunScenarioStep, SetVariablesStep
-from engine.spec.variable_references import fill_references
+from engine.spec.variables.references import fill_references
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from engine.service.triggers.schedule import find_trigger, find_zone
-from engine.spec.moment import list_fire_values, list_moment_values
 from engine.spec.project import ProjectSpec
 from engine.spec.trigger_variables import resolve_trigger_variables
+from engine.spec.variables.moment import list_fire_values, list_moment_values
 
 
 def resolve_fire_values(

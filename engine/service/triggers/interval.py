@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from engine.service.triggers.wall_clock import find_instant, read_clock
-from engine.spec.declared_times import MONTHS
-from engine.spec.moment import add_months
+from engine.spec.times.declared_times import MONTHS
+from engine.spec.variables.moment import add_months
 
 DAY = timedelta(days=1)
 

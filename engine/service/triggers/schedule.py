@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from engine.service.triggers.cron import CronTimes
 from engine.service.triggers.fire_keys import cron_key, interval_key
 from engine.service.triggers.interval import make_interval_times
-from engine.spec.moment import find_time_zone
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.triggers import CronTrigger, IntervalTrigger, ScheduledTrigger, Trigger
+from engine.spec.variables.moment import find_time_zone
 from engine.store import TriggerState
 
 FIRST_SEEN = "first_seen"

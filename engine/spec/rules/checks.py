@@ -16,8 +16,8 @@ from engine.spec.problem import Problem
 from engine.spec.resources.checks import Range, RangeCheck, TypicalCheck, ValuesCheck
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import build_metric_owner
-from engine.spec.validator import SpecPath
-from engine.spec.variable_references import quote_value
+from engine.spec.validation.validator import SpecPath
+from engine.spec.variables.references import quote_value
 
 
 def check_metrics(draft: Draft, findings: Findings) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
 from engine.store.ids import generate_id
 from engine.store.node.node_database import NodeDatabase
@@ -136,14 +136,15 @@ class Operations:
 
     def find(self, id_: str) -> OperationRow | None:
         """Return the operation with this id; None if there is none."""
-        with self._database.begin_read() as connection:
-            row = connection.execute(select(operations).where(operations.c.id == id_)).mappings().first()
-            return None if row is None else _build_operation(connection, row)
+        return self._find(operations.c.id == id_)
 
     def find_by_key(self, key: str) -> OperationRow | None:
         """Return the operation with this key; None if there is none."""
+        return self._find(operations.c.key == key)
+
+    def _find(self, condition: ColumnElement[bool]) -> OperationRow | None:
         with self._database.begin_read() as connection:
-            row = connection.execute(select(operations).where(operations.c.key == key)).mappings().first()
+            row = connection.execute(select(operations).where(condition)).mappings().first()
             return None if row is None else _build_operation(connection, row)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from engine.spec import ProjectSpec
-from engine.spec.declared_times import find_moment, find_zone, go_back
 from engine.spec.resources.checks import find_past_window
 from engine.spec.resources.evaluation_stores import (
     EvaluationReference,
@@ -20,6 +19,7 @@ from engine.spec.resources.evaluation_stores import (
     RollingReference,
     SamePeriodReference,
 )
+from engine.spec.times.declared_times import find_moment, find_zone, go_back
 from engine.store.evaluation_filter import HISTORY_ORDER
 from engine.store.tables import evaluation_details, evaluations, runs
 

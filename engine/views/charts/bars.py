@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from engine.drift import NOTABLE_DRIFT
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.svg import CHARACTER, PAGE_COLOURS, Colours, Drawing, Scale, clip_label
 
 ROW = 24

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from engine.formatting.numbers import format_figure, format_share
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.svg import CHARACTER, Drawing, Scale, clip_label, draw_value_axis
 from engine.views.importance import ImportanceView
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.svg import PAGE_COLOURS, Colours, Drawing, clip_label
 from engine.views.flow import FlowNode, Key
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from engine.evaluation.detail import Histogram
 from engine.formatting.numbers import format_figure, format_share
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.svg import CHARACTER, Drawing, Scale, clip_label, draw_labels, draw_value_axis
 
 SMALL_BINS = 24

@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 
 from engine.evaluation.bounds import AppliedRange
 from engine.formatting.numbers import format_figure
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.store import MetricPoint
 from engine.views.charts.svg import (
     CHARACTER,

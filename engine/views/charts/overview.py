@@ -1,7 +1,7 @@
 """One evaluation as one picture, for mails: a metric over time, and the drift of the columns."""
 
 from engine.formatting.numbers import format_figure
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.bars import ROW, draw_bars
 from engine.views.charts.history import draw_history
 from engine.views.charts.svg import PRINT_COLOURS, Drawing, clip_label

@@ -3,7 +3,7 @@
 from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration
 from engine.outcome import Outcome
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.bars import ROW
 from engine.views.charts.svg import CHARACTER, Drawing, Scale, clip_label, draw_labels
 from engine.views.charts.timeline import OUTCOME_FILLS
