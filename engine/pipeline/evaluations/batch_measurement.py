@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 from engine.pipeline.evaluations.inputs import SEEN_IN_TRAINING, EvaluationInputs
 
 SHOWN_REASONS = 5
-"""Columns that are not compared, with their reasons, that a warning lists."""
+"""Most columns without a comparison that a warning lists, with reasons."""
 
 
 def measure_batch(
@@ -35,7 +35,7 @@ def measure_batch(
     predecessors: Predecessors,
     context: BuildContext,
 ) -> Evaluation:
-    """Compute an evaluation and store it, with the snapshot of its batch; log what is to be known of it."""
+    """Compute an evaluation and store it with the snapshot of its batch; log its notes."""
     from engine.data import require_unchanged_rows
     from engine.data.rereadable_tables import make_rereadable
     from engine.evaluation.batch_evaluation import evaluate_batch
@@ -54,7 +54,7 @@ def measure_batch(
             require_target(model_handle.name, batch, reference.table, context)
         model = model_handle.load(table, context, profile.observe_classes()) if model_handle else None
         against = profile.execute(model)
-        # The batch is measured by the reference's entity and roles, so that both sides are comparable.
+        # The batch uses the reference's entity and roles, so that both sides are comparable.
         comparable = apply_entity(table, against.entity)
         known = against.describe_known_columns()
         pair = (model_handle, challenger) if model_handle and challenger else None
@@ -82,8 +82,8 @@ def measure_batch(
         if model and pair:
             seen = add_advantage(seen, model, pair, comparable, known, spec.drift.confidence, context)
         seen = replace(seen, left_out=_list_new_columns(comparable, against, model))
-        told = filter(None, [reference.note, SEEN_IN_TRAINING if rows is not batch else None])
-        seen = replace(seen, notes=(*seen.notes, *told))
+        remarks = filter(None, [reference.note, SEEN_IN_TRAINING if rows is not batch else None])
+        seen = replace(seen, notes=(*seen.notes, *remarks))
         read = dict.fromkeys([*batch.reading_notes(), *reference.reading_notes])
         seen = replace(seen, notes=(*seen.notes, *read))
         own_metrics = compute_custom_metrics(
@@ -121,9 +121,9 @@ def measure_batch(
 
 
 def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None) -> dict[str, str]:
-    """Return a reason for each column that only the batch has, so that nothing is compared or ignored in silence.
+    """Return a reason for each column that only the batch has, so that no column is ignored silently.
 
-    With a model, its features alone are compared.
+    With a model, only its features are compared.
     """
     if model is not None:
         return {}
@@ -132,7 +132,7 @@ def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None
 
 
 def _join_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
-    """Return the batch with the model's predictions as further columns, for custom metrics."""
+    """Return the batch with the model's predictions as additional columns, for custom metrics."""
     import polars as pl
 
     if seen.scored is None:
