@@ -1,4 +1,4 @@
-"""Secrets that an author wrote into a spec where none belongs: recognised by their key or their look, and masked.
+"""Masks secrets written into a spec by mistake, recognised by their key or their form.
 
 `Redactor` masks values that are known. Here nothing is known: a password stands under a key that does not exist, a
 token in a section for something else, or YAML cannot even be parsed. So lines are masked as text.
@@ -17,7 +17,7 @@ _WORDS = ("password", "passphrase", "secret", "token", "credentials", "authoriza
 _SECTIONS = ("secrets", "connections", "channels", "infrastructures", "registry", "server")
 """The sections in which the value of an unknown key may be a secret, whatever the key is."""
 _SOURCES = ("env", "file", "optional")
-"""The keys of a secret, which say where its value is."""
+"""The keys of a secret that define the source of its value."""
 
 _TOKENS = re.compile(
     r"\b(?:gh[opsur]_|github_pat_|glpat-|hf_|dckr_pat_|sk_live_|dapi)\w{16,}"
@@ -25,7 +25,7 @@ _TOKENS = re.compile(
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{10,}\.[\w-]+(?:\.[\w-]+)?"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
 )
-"""Tokens that say by how they begin what they are: those of code hosts, chats, clouds, registries, and JWT."""
+"""Tokens that are recognizable by their prefix: those of code hosts, chats, clouds, registries, and JWT."""
 _LOGIN = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
 _KEY = re.compile(r"""(?P<quote>["']?)(?P<key>[\w][\w .-]*)(?P=quote)\s*:(?=\s|$)\s*""")
 

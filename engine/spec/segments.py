@@ -1,4 +1,4 @@
-"""Segments of a batch: how they are called, and what the names in checks and metrics stand for."""
+"""Segments of a batch: their names, and the lookup of names in checks and metrics."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MIN_SEGMENT_ROWS = 100
 """Rows that a segment must have on both sides to be compared and measured."""
 
 FOUND = "found: "
-"""How the names of segments begin that nobody has declared: their condition follows."""
+"""The prefix of the names of undeclared segments, followed by their condition."""
 
 FOUND_SEGMENTS = "found_segments"
 """The metric that counts them."""

@@ -1,4 +1,4 @@
-"""What was read from the files of a project: the merged tree of its resources, and where each is from."""
+"""The content of the files of a project: the merged tree of its resources, and their origins."""
 
 import os
 from dataclasses import dataclass, field

@@ -92,5 +92,5 @@ def _holds_files(name: str, connections: Mapping[str, Connection]) -> bool:
 
 
 def name_object_root(connection: S3Connection) -> Path:
-    """Return a path that stands for the prefix of a bucket where paths are only compared; there is no such folder."""
+    """Return a placeholder path for the prefix of a bucket, used only for comparisons; the folder does not exist."""
     return Path("/s3:", connection.endpoint or "aws", connection.bucket, connection.prefix.strip("/"))

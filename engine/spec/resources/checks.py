@@ -38,7 +38,7 @@ class RangeBound(NamedTuple):
 
     @property
     def side(self) -> str:
-        """Where a value is that breaks it: `below soft_min`."""
+        """The side of violating values as text: `below soft_min`."""
         return f"{'below' if self.is_lower else 'above'} {self.key}"
 
     def is_broken_by(self, value: float) -> bool:
@@ -66,7 +66,7 @@ BOUND_MEANINGS = {
     "soft_max": (False, CheckOutcome.WARNING),
     "max": (False, CheckOutcome.ERROR),
 }
-"""For each key of a range, in ascending order: whether it is a lower bound, and the outcome of what is beyond."""
+"""For each key of a range, in ascending order: whether it is a lower bound, and the outcome of values beyond it."""
 
 
 def build_bounds(values: Mapping[str, Any]) -> tuple[RangeBound, ...]:
@@ -121,7 +121,7 @@ class RangeCheck(Range):
 
 
 FEWEST_TYPICAL_VALUES = 8
-"""With fewer values quartiles say too little: with eight, a new one is beyond 1.5 interquartile ranges 1 time in 11."""
+"""Fewest values for quartiles: with eight, a new value is beyond 1.5 interquartile ranges 1 time in 11."""
 
 
 class TypicalCheck(Resource):
@@ -229,7 +229,7 @@ class PastWindow:
 
 
 def find_past_window(checks: Iterable[Check]) -> PastWindow:
-    """Return how far back checks look, at most."""
+    """Return the longest look back of checks."""
     count, age = 0, timedelta(0)
     for check in checks:
         if isinstance(check, TypicalCheck) and check.within is not None:

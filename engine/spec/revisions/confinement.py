@@ -226,7 +226,7 @@ def _locate_key(node: "NodeSpec", name: str) -> Path | None:
 
 
 def _is_trusted(node: "NodeSpec", name: str, digest: str) -> bool:
-    """Tell whether a key that has signed a bundle is trusted still: it may have been withdrawn or exchanged since."""
+    """Return whether a key that has signed a bundle is trusted still: it may have been withdrawn or exchanged since."""
     declared = node.resources.trusted_keys.get(name)
     if isinstance(declared, TrustedKeyFile) and declared.not_after and declared.not_after < datetime.now(UTC).date():
         return False

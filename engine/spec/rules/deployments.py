@@ -11,7 +11,7 @@ from engine.spec.rules.draft import Draft
 from engine.spec.rules.references import describe_section, list_iterated_children
 
 REPLACED = ("variables", "connections", "channels", "secrets", "scenarios")
-"""What a deployment sets: each of its names must be one of the spec."""
+"""Rules of deployments: each name in their settings must exist in the spec."""
 
 
 def check_infrastructures(draft: Draft, findings: Findings) -> None:

@@ -43,7 +43,7 @@ class Draft:
         return list(node.entries) if isinstance(node, MapNode) else []
 
     def find_node(self, *path: str | int) -> YamlNode | None:
-        """Return the node at a path; None if there is none."""
+        """Return the node at a path; None if the path does not exist."""
         return node_at(self.files.root, path)
 
     def scalar_text(self, *path: str | int) -> str | None:

@@ -13,10 +13,10 @@ from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_V
 from engine.spec.variables.references import SHIFT_HELP, VariableReference, find_references
 
 STARTERS = ("manual", "watch")
-"""What starts runs besides triggers, as conditions and messages name it: somebody, or `engine watch`."""
+"""The names in conditions and messages of starters of runs besides triggers: a user, or `engine watch`."""
 
 CHILD_PREFIX = "scenario "
-"""How the name of what has started a run begins if that is a run of another scenario."""
+"""The prefix of a starter's name if it is a run of another scenario."""
 
 MESSAGE_NAMES = (
     "scenarioName",
@@ -181,7 +181,7 @@ def _find_metric_owners(draft: Draft, scenario: str, seen: set[str]) -> list[tup
 
 
 def build_metric_owner(draft: Draft, section: str, owner: str) -> MetricOwner:
-    """Return a dataset or a store of the draft, with what decides which metrics it has."""
+    """Return a dataset or a store of the draft with the properties that determine its metrics."""
     custom_metrics = frozenset(draft.declared_names(section, owner, "metrics"))
     if section == "datasets":
         return MetricOwner("dataset", custom_metrics=custom_metrics)

@@ -169,5 +169,5 @@ def _check_path(draft: Draft, findings: Findings, node: ScalarNode, root: Path, 
 
 
 def _is_receiver(path: SpecPath) -> bool:
-    """Tell whether an address stands at a place, as `to` of a reporter or a step or in its list."""
+    """Return whether an address stands at a place, as `to` of a reporter or a step or in its list."""
     return path[0] == "scenarios" and len(path) > 4 and not RECEIVERS.isdisjoint(path[4:])

@@ -1,4 +1,4 @@
-"""Rules of when reporters send: keys that must fit together, and whether somebody is told when a run fails.
+"""Rules of when reporters send: keys that must fit together, and whether failed runs are reported.
 
 A reporter that waits for warnings alone is silent when it is worse.
 """

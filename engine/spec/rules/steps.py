@@ -122,7 +122,7 @@ def warn_about_checks_not_applied(draft: Draft, findings: Findings) -> None:
 
 
 def warn_about_steps_without_checks(draft: Draft, findings: Findings) -> None:
-    """Warn about a step that applies the checks of what has none: its SUCCESS says nothing."""
+    """Warn about a step that applies the checks of a resource without checks: its SUCCESS means nothing."""
     for scenario, spec in draft.spec.scenarios.items():
         for i, step in enumerate(spec.steps):
             if not isinstance(step, RunChecksStep) or not step.active:

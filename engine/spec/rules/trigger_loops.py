@@ -78,7 +78,7 @@ def _list_child_runs(draft: Draft) -> Iterator[tuple[str, str]]:
 def _list_leads_to(
     draft: Draft, path: SpecPath, trigger: AnyTrigger, written: Sequence[tuple[str, Path, str]]
 ) -> Iterator[tuple[str, Lead]]:
-    """Yield the scenarios that make a trigger fire, each with how; `written` is what scenarios do to which files."""
+    """Yield the scenarios that make a trigger fire, with descriptions; `written` are the file changes of scenarios."""
     owner = str(path[1])
     if isinstance(trigger, ScenarioFinishedTrigger):
         text = f'the end of "{trigger.scenario}" starts "{owner}" (trigger "{trigger.name}")'
@@ -102,7 +102,7 @@ def _list_leads_to(
 
 
 def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:
-    """Return the datasets of files that a trigger looks at, with those that queries read."""
+    """Return the file datasets that a trigger watches, including inputs of queries."""
     named: list[str] = []
     if isinstance(trigger, DatasetChangedTrigger):
         named = trigger.datasets
@@ -120,7 +120,7 @@ def _list_written_tables(draft: Draft) -> Iterator[tuple[str, DatabaseTable]]:
 
 
 def _list_written_files(draft: Draft, scenario: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that the steps and the messages of a scenario write or remove, and what is done, in words."""
+    """Yield the files that the steps and the messages of a scenario write or remove, with a description."""
     for step in draft.spec.scenarios[scenario].steps:
         if not step.active:
             continue

@@ -1,4 +1,4 @@
-"""Rules of triggers: their names and times, what they look at, and the variables that they set."""
+"""Rules of triggers: their names and times, their watched resources, and the variables that they set."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta, tzinfo
@@ -53,7 +53,7 @@ def iterate_triggers(draft: Draft) -> Iterator[tuple[SpecPath, AnyTrigger]]:
 
 
 def check_trigger_names(draft: Draft, findings: Findings) -> None:
-    """Check that no trigger is called like something else that starts runs: conditions could not tell them apart."""
+    """Check that no trigger has the name of another starter of runs: conditions could not distinguish them."""
     for path, trigger in iterate_triggers(draft):
         if trigger.name in STARTERS or trigger.name.startswith(CHILD_PREFIX):
             other = {"manual": "somebody starts", "watch": "engine watch starts"}.get(
@@ -99,7 +99,7 @@ def check_trigger_times(draft: Draft, findings: Findings) -> None:
 
 
 def _find_zone(draft: Draft, findings: Findings, trigger: ScheduledTrigger, path: SpecPath) -> tzinfo | None:
-    """Return the zone of a trigger's times; None if it has been reported that there is none."""
+    """Return the zone of a trigger's times; None if an unknown zone was reported."""
     try:
         return find_time_zone(trigger.timezone or draft.spec.timezone)
     except ValueError as problem:
@@ -133,7 +133,7 @@ def _check_since(draft: Draft, findings: Findings, trigger: IntervalTrigger, pat
 
 
 def check_watched_data(draft: Draft, findings: Findings) -> None:
-    """Check that what a trigger looks at can be looked at, and is named once."""
+    """Check that the resources of a trigger can be watched, and are named once."""
     for path, trigger in iterate_triggers(draft):
         if isinstance(trigger, DatasetChangedTrigger):
             _check_watched_datasets(draft, findings, trigger, path)

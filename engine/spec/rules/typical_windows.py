@@ -20,7 +20,7 @@ from engine.spec.times.declared_times import MONTHS
 
 _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - on a clock that is never changed
 _MOST_TIMES = 500
-"""So many times of a schedule are looked at: of a daily one those of more than a year."""
+"""Number of times of a schedule that are examined; for a daily one more than a year."""
 _SHORTEST_MONTH = timedelta(days=28)
 
 

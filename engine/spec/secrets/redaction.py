@@ -20,7 +20,7 @@ from engine.spec.project_yaml import MASK
 MIN_REDACTED_LENGTH = 4
 """Shorter values are not masked: they would make other texts unreadable, and are not secret anyway."""
 MIN_LINE_LENGTH = 16
-"""The shortest line of a value that is looked for by itself."""
+"""The shortest line of a value that is masked separately."""
 MIN_CUT_LENGTH = 6
 """The shortest beginning of a value that is masked where a text was cut off inside the value."""
 
@@ -98,7 +98,7 @@ class SecretSearch:
 
 
 def _list_hidden_parts(value: str) -> set[str]:
-    """Return what nobody else may know of a value: all of it, its long lines, and the secret part of a URL."""
+    """Return the parts of a value to mask: all of it, its long lines, and the secret part of a URL."""
     lines = {line for line in value.splitlines() if len(line) >= MIN_LINE_LENGTH and not line.startswith("-----")}
     parts = {value, value.strip(), *lines}
     try:

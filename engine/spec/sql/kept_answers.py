@@ -1,4 +1,4 @@
-"""What parsing has told of a text, kept in the user's cache folder by the hash of the text.
+"""Caches the results of parsing a text in the user's cache folder, by the hash of the text.
 
 Importing sqlglot and parsing take most of the time of a short command, and what they tell depends on nothing but the
 text, the installed sqlglot and this code. So all of these are in the hash, and an answer is never out of date.

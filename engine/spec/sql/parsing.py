@@ -114,7 +114,7 @@ def load_database_dialect(kind: str) -> "type[Dialect]":
 
 
 def parse_sql(sql: str) -> "exp.Query":
-    """Return sqlglot's syntax tree; raises sqlglot's errors."""
+    """Return sqlglot's syntax tree; let sqlglot's errors pass."""
     import sqlglot
 
     return cast("exp.Query", sqlglot.parse_one(sql, read=_load_dialect(), error_message_context=MAX_SQL_LENGTH))
@@ -255,7 +255,7 @@ def find_placeholders(tree: "exp.Query") -> list["exp.Placeholder"]:
 
 
 def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
-    """Return the index of the reference that a placeholder stands for."""
+    """Return the index of the reference of a placeholder."""
     return int(placeholder.name[1:], 16)
 
 

@@ -1,4 +1,4 @@
-"""What the syntax tree of a query tells: the tables that it reads, the columns that it gives, and what is wrong."""
+"""Analyses the syntax tree of a query: its tables, its columns, and its problems."""
 
 import re
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ class QueryFacts:
 
 @cache  # the rules, a plan and every iteration of a loop ask about the same queries
 def describe_query(sql: str) -> QueryFacts:
-    """Return what the SQL of a query dataset tells."""
+    """Return the facts about the SQL of a query dataset."""
     return QueryFacts.from_json(keep_answer("query", sql, lambda: asdict(_describe(read_query(sql)))))
 
 

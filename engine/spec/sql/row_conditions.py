@@ -83,7 +83,7 @@ def write_row_condition(column: str, relation: str, value: float | str | bool | 
 
 
 def _is_plain(column: str) -> bool:
-    """Tell whether a column needs no quotes: a word that no dialect of SQL uses itself."""
+    """Return whether a column needs no quotes: a word that no dialect of SQL uses itself."""
     from sqlglot import exp
     from sqlglot.tokens import Tokenizer
 
@@ -103,7 +103,7 @@ def _is_one_condition(query: str) -> bool:
 
 
 def _has_query(query: str) -> bool:
-    """Tell whether a query holds another one, or counts rows: a condition is about one row."""
+    """Return whether a query holds another one, or counts rows: a condition is about one row."""
     from sqlglot import exp
 
     tree = parse_sql(insert_placeholders(query, list_references(query)).replace("$${", "${"))

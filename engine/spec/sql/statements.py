@@ -213,7 +213,7 @@ def _parse_all(sql: str, kind: str) -> "list[exp.Expr]":
 
 @contextmanager
 def _silent_parser() -> Iterator[None]:
-    """Keep sqlglot from logging that it does not know a statement, which is then sent as it is."""
+    """Keep sqlglot from logging unknown statements, which are sent unchanged."""
     import logging
 
     log = logging.getLogger("sqlglot")

@@ -18,7 +18,7 @@ MOST_TIMES = 3
 """So many times of a day are named, and the others counted."""
 
 _YEARS = 10
-"""So many years are looked at: days of clock changes move in the calendar, and a cron may name a single day."""
+"""Number of years examined: days of clock changes move in the calendar, and a cron may name a single day."""
 
 
 def describe_cron_clock_changes(cron: str, zone: tzinfo, year: int) -> str | None:

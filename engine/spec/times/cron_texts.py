@@ -1,4 +1,4 @@
-"""Cron expressions: what is wrong with one, in the words of whoever wrote it, and what may surprise in a right one.
+"""Explains cron expressions: the problems of invalid ones, and possible surprises of valid ones.
 
 cronsim reads them by the rules of Debian's cron. It is imported by the first expression; its own errors name a field
 alone, so that each part is tried by itself here.
@@ -28,7 +28,7 @@ _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001  any moment does: whether an expre
 
 @dataclass(frozen=True, slots=True)
 class CronField:
-    """A field of an expression: its name, its lowest and highest value, their names, and what it may be, in words."""
+    """A field of an expression: its name, its lowest and highest value, their names, and its valid form as text."""
 
     name: str
     low: int
@@ -124,7 +124,7 @@ def _is_legal_item(field: CronField, item: str) -> bool:
 
 
 def _suggest_item(field: CronField, item: str) -> str:
-    """Return the help for an item that is not legal: what was probably meant, or else what is allowed."""
+    """Return the help for an invalid item: the probable value, or the allowed ones."""
     parts = item.upper().split("-")
     if not item:
         return "remove a comma"

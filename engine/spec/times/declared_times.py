@@ -6,7 +6,7 @@ from engine.spec.resources.project import ProjectResource
 from engine.spec.variables.moment import add_months, find_time_zone, place_moment
 
 YEARS = range(1900, 3000)
-"""The years that data can stand for: another one is a slip."""
+"""The valid years of data; others are assumed to be mistakes."""
 
 MONTHS = {"1mo": 1, "3mo": 3, "1y": 12}
 """The lengths of periods that are counted in months."""

@@ -1,4 +1,4 @@
-"""The URL of an apprise channel: split into services, loaded, and masked. Apprise is imported when one is loaded."""
+"""Splits, loads and masks the URL of an apprise channel. Apprise is imported when a URL is loaded."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SOCKET_PREFIX = "Socket Exception"
 DETAIL_PREFIXES = ("Response Details", SOCKET_PREFIX)
-"""How apprise begins the debug records that hold the reply of the service."""
+"""Prefixes of apprise's debug records with the reply of the service."""
 
 # Their debug records hold whole URLs, and with them tokens: none of them may reach a log of ours unmasked.
 logging.getLogger("apprise").propagate = False
@@ -54,7 +54,7 @@ def load_service(url: str, warnings: list[str] | None = None) -> "apprise.Notify
 
 @contextmanager
 def listen_to_apprise() -> Iterator[list[str]]:
-    """Yield the list of what apprise says in this thread: warnings, errors, and the replies of services."""
+    """Yield the list of apprise's messages in this thread: warnings, errors, and replies of services."""
     heard: list[str] = []
     listener = _Listener(threading.get_ident(), heard)
     logger = logging.getLogger("apprise")
