@@ -153,7 +153,7 @@ def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunCont
 
 
 def _uses_store(name: str, store: str, context: RunContext) -> bool:
-    """Tell whether a scenario builds or checks a store."""
+    """Return whether a scenario builds or checks a store."""
     return any(store in step.targets for step, _ in _list_planned(name, context))
 
 
