@@ -1,6 +1,6 @@
 """Datasets of a project as lazy polars frames: opened, verified against contracts, measured, fingerprinted.
 
-The names are imported when they are first used: a run that finds its data unchanged computes nothing.
+The names are imported at first use: a run that finds its data unchanged computes nothing.
 """
 
 from importlib import import_module

@@ -24,11 +24,13 @@ become a remark on the delivery. The message counts as sent, since another attem
 """
 
 import hashlib
+import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import DeliveryError, UnreachableError
@@ -50,7 +52,7 @@ from engine.store import Attachment
 
 if TYPE_CHECKING:
     import apprise
-    from apprise.attachment.file import AttachFile
+    from apprise.attachment.base import AttachBase
 
 NOTIFICATION_TYPES: dict[Outcome | None, str] = {
     Outcome.SUCCESS: "success",
@@ -235,14 +237,14 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
     title = post.message.subject
     if service.title_maxlen > 0:
         title = single_line(title, service.title_maxlen)
-    with TemporaryDirectory() as folder, listen_to_apprise() as logged:
+    with _attach_files(files) as attached, listen_to_apprise() as logged:
         try:
             taken = service.notify(
                 title=title,
                 body=text,
                 body_format=NotifyFormat.TEXT,
                 notify_type="success" if post.message.recovered else NOTIFICATION_TYPES.get(post.outcome, "info"),
-                attach=_write_files(files, Path(folder)) or None,
+                attach=attached or None,
             )
         except AppriseException as error:
             taken = False
@@ -257,10 +259,12 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
     return Answer(False, mask_url_parts(words, url), codes=codes, reachable=reachable)
 
 
-def _write_files(files: Sequence[Attachment], folder: Path) -> "list[AttachFile]":
-    """Write files into a folder, and return them as attachments.
+@contextmanager
+def _attach_files(files: Sequence[Attachment]) -> "Iterator[list[AttachBase]]":
+    """Yield files as apprise attaches them. They are in memory, so that nothing of a killed process stays on the disk.
 
-    Apprise can also attach content in memory, but a dozen of its services, such as Matrix and Mailgun, need a path.
+    A dozen of apprise's services, such as Matrix and Mailgun, open the path of a file, which on Linux one in memory has
+    too. On other systems they send no file, and say so.
 
     Raises
     ------
@@ -268,16 +272,23 @@ def _write_files(files: Sequence[Attachment], folder: Path) -> "list[AttachFile]
         A file cannot be written, for example because the disk is full.
     """
     from apprise.attachment.file import AttachFile
+    from apprise.attachment.memory import AttachMemory
 
-    attached = []
-    try:
-        for number, file in enumerate(files):
-            path = folder / str(number)
-            path.write_bytes(file.content)
-            attached.append(AttachFile(str(path), name=file.name, mimetype=file.media_type))  # type: ignore[no-untyped-call]  # theirs
-    except OSError as error:
-        raise DeliveryError(f"the attached files cannot be written to {folder}: {error.strerror or error}") from None
-    return attached
+    with ExitStack() as held:
+        attached: list[AttachBase] = []
+        try:
+            for file in files:
+                if sys.platform == "linux":
+                    descriptor = os.memfd_create("attachment")
+                    held.callback(os.close, descriptor)
+                    path = Path(f"/proc/self/fd/{descriptor}")
+                    path.write_bytes(file.content)
+                    attached.append(AttachFile(str(path), name=file.name, mimetype=file.media_type))  # type: ignore[no-untyped-call]  # theirs
+                else:
+                    attached.append(AttachMemory(file.content, name=file.name, mimetype=file.media_type))
+        except OSError as error:
+            raise DeliveryError(f"there is no room for the attached files: {error.strerror or error}") from None
+        yield attached
 
 
 def describe(_channel: AppriseChannel, url: str) -> str:

@@ -131,6 +131,15 @@ def describe_channel(channel: Channel, secrets: Secrets) -> str:
     return secrets.redact(description)
 
 
+def explain_absence(channel: Channel, secrets: Secrets) -> str:
+    """Return which secret a channel lacks, as the error says it when a message is sent; empty if it lacks none."""
+    try:
+        _resolve_channel(channel, secrets)
+    except UnreachableError as error:
+        return secrets.redact(str(error))
+    return ""
+
+
 def greet_channel(channel: Channel, secrets: Secrets, folder: Path) -> str:
     """Connect to the server of a mail channel without sending; return what was done, empty for other kinds.
 
@@ -161,8 +170,9 @@ def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str, 
     if len(known) == len(revealed):
         return channel, known[("url",)], {place[-1]: text for place, text in known.items() if place != ("url",)}
     if channel.fallback is None:
-        where = next(place[0] for place in revealed if place not in known)
+        where, text = next((place[0], text) for place, text in list_secret_texts(channel).items() if place not in known)
+        absent = join_words(secrets.list_absent(text), "and")
         raise UnreachableError(
-            f"the secret in the {where} of this channel is absent. Provide it, or declare a fallback:."
+            f"the secret {absent} in the {where} of this channel is absent. Provide it, or declare a fallback:."
         )
     return channel.fallback, "", {}

@@ -31,40 +31,47 @@ def send(channel: CommandChannel, post: Envelope) -> None:
     UnreachableError
         The program cannot be started, or took too long and was killed with its process group.
     DeliveryError
-        The exit code of the program is not 0.
+        It ended with another code than 0, or there is no room for the message.
     """
+    # Files instead of pipes: a program that reads nothing or writes without end cannot block this process.
+    try:
+        with TemporaryFile() as body, TemporaryFile() as errors:
+            body.write(describe_message(post).model_dump_json().encode("utf-8", "replace"))
+            body.seek(0)
+            _run_program(channel, post, body, errors)
+    except OSError as error:
+        raise DeliveryError(f"the message cannot be kept in a temporary file: {error.strerror or error}") from None
+
+
+def _run_program(channel: CommandChannel, post: Envelope, body: IO[bytes], errors: IO[bytes]) -> None:
     limit = min(channel.timeout, max(post.seconds - MARGIN, MARGIN))
-    # Files instead of pipes: a program that reads nothing or writes endlessly cannot block this process.
-    with TemporaryFile() as body, TemporaryFile() as errors:
-        body.write(describe_message(post).model_dump_json().encode("utf-8", "replace"))
-        body.seek(0)
-        try:
-            process = subprocess.Popen(  # noqa: S603  (the spec names the program, and no shell reads it)
-                channel.argv,
-                cwd=post.folder,
-                env=dict(post.environ),
-                stdin=body,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
-            words = error.strerror if isinstance(error, OSError) else str(error)
-            raise UnreachableError(f"{channel.argv[0]} cannot be started: {words}") from None
-        try:
-            code = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            raise UnreachableError(
-                f"{channel.argv[0]} did not end in {limit:g} s and was killed{_quote_errors(errors)}"
-            ) from None
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        if code:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            raise DeliveryError(f"{channel.argv[0]} {how}{_quote_errors(errors)}")
+    try:
+        process = subprocess.Popen(  # noqa: S603  (the spec names the program, and no shell reads it)
+            channel.argv,
+            cwd=post.folder,
+            env=dict(post.environ),
+            stdin=body,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
+        words = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnreachableError(f"{channel.argv[0]} cannot be started: {words}") from None
+    try:
+        code = process.wait(limit)
+    except subprocess.TimeoutExpired:
+        raise UnreachableError(
+            f"{channel.argv[0]} did not end in {limit:g} s and was killed{_quote_errors(errors)}"
+        ) from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if code:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        raise DeliveryError(f"{channel.argv[0]} {how}{_quote_errors(errors)}")
 
 
 def _quote_errors(errors: IO[bytes]) -> str:

@@ -7,23 +7,29 @@ given. An error quotes the reply of the server, never the user name or the passw
 
 A reply 5xx to the sender, a recipient or the text is final (RFC 5321, 4.2.1): the same mail would be refused again, so
 these recipients are given up. A refused login is not final: it concerns all mails, and is repaired without changing
-them.
+them. A mail that is too large for the server (RFC 1870) is sent again at once, as text alone.
 """
 
 import contextlib
+import re
 import smtplib
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 from engine.errors import DeliveryError, UnreachableError
 from engine.notifications.envelope import Envelope, RefusedError
-from engine.notifications.mime import build_mail, parse_address
+from engine.notifications.mime import add_left_out_files, build_mail, list_files, parse_address
 from engine.spec.resources.channels import MailChannel
 from engine.spec.urls.smtp_url import SmtpServer
+
+_TOO_LARGE = re.compile(r"552 (?!5\.2\.2)|5\d\d 5\.(3\.4|2\.3)\b")
+"""Replies to a mail that is too large, also with the codes of RFC 3463; 5.2.2 is a mailbox that is full."""
 
 Refusals = Mapping[str, tuple[int, bytes]]
 """For each refused address, the code and the text of the server's reply."""
@@ -54,7 +60,7 @@ def send(channel: MailChannel, post: Envelope) -> None:
         try:
             if server.user is not None:
                 _log_in(smtp, server.user, server.password)
-            refused: Refusals = smtp.send_message(letter, parse_address(post.sender).addr_spec, list(waiting))
+            refused = _send_letter(smtp, letter, post, list(waiting))
         finally:
             # The server has accepted the message: after an error while closing, it must not be sent again.
             with contextlib.suppress(smtplib.SMTPException, OSError):
@@ -82,6 +88,21 @@ def send(channel: MailChannel, post: Envelope) -> None:
     post.reached.extend(text for address, text in waiting.items() if address not in refused)
     if refused:
         _raise_refusals(server.host, waiting, refused)
+
+
+def _send_letter(smtp: smtplib.SMTP, letter: EmailMessage, post: Envelope, receivers: Sequence[str]) -> Refusals:
+    """Send the mail; if it is too large for the server, its text alone, with a note of the files that are left out."""
+    sender, message = parse_address(post.sender).addr_spec, post.message
+    try:
+        return smtp.send_message(letter, sender, receivers)
+    except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+        words = _format_reply(error.smtp_code, error.smtp_error)
+        if not message.attachments or not _TOO_LARGE.match(words):
+            raise
+    text = add_left_out_files(message.text, list_files(message), "the mail server takes no mail so large")
+    refused = smtp.send_message(build_mail(replace(message, text=text, attachments=()), post.sender), sender, receivers)
+    post.remarks.append(f"sent as text alone, because the server refused the whole mail: {words}")
+    return refused
 
 
 def greet_mail_server(channel: MailChannel, url: str, folder: Path) -> str:

@@ -10,6 +10,7 @@ Redirects are never followed: the message and its headers are for the server tha
 import http.client
 import re
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -33,7 +34,9 @@ from engine.spec.resources.channels import WebhookChannel
 from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 
 MAX_ANSWER_BYTES = 2000
-"""Bytes of an answer that are read."""
+"""Bytes of an answer that are read; the first are quoted if the message was refused."""
+ANSWER_SECONDS = 2.0
+"""How long the body of an answer is read: one that comes byte by byte must not hide how the server has answered."""
 QUOTED_CHARACTERS = 300
 """Characters of an answer that an error message quotes."""
 
@@ -104,9 +107,8 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
     host = urlsplit(post.url).hostname
     try:
         opener = urllib.request.build_opener(_NoRedirect, _OpenedConnections(post.cuts))
-        # The message is accepted, so errors while the rest of the answer is read do not matter.
-        with opener.open(request, timeout=channel.timeout) as answer, suppress(OSError, http.client.HTTPException):
-            answer.read(MAX_ANSWER_BYTES)
+        with opener.open(request, timeout=channel.timeout) as answer:
+            _read_beginning(answer)  # the message was taken, whatever becomes of the rest of the answer
     except urllib.error.HTTPError as error:
         with error:
             _raise_answer(error, str(host), post)
@@ -121,13 +123,10 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
 
 
 def _raise_answer(answer: urllib.error.HTTPError, host: str, post: Envelope) -> None:
-    """Raise the error for an answer other than 2xx, with the beginning of the answer."""
-    raw = b""
-    with suppress(OSError, http.client.HTTPException):
-        raw = answer.read(MAX_ANSWER_BYTES)
-    body = single_line(raw.decode("utf-8", "replace").strip(), QUOTED_CHARACTERS)
+    """Raise the error for an answer other than 2xx, which quotes its first words."""
+    said = single_line(_read_beginning(answer).decode("utf-8", "replace").strip(), QUOTED_CHARACTERS)
     words = f"{host} answered {answer.code} {single_line(str(answer.reason), 100)}".rstrip() + (
-        f": {body}" if body else ""
+        f": {said}" if said else ""
     )
     if 300 <= answer.code < 400:
         target = urlsplit(answer.headers.get("Location") or "").hostname
@@ -139,6 +138,18 @@ def _raise_answer(answer: urllib.error.HTTPError, host: str, post: Envelope) -> 
     if wait:
         raise DelayedError(words, float(wait[1]))
     raise DeliveryError(words)
+
+
+def _read_beginning(answer: http.client.HTTPResponse | urllib.error.HTTPError) -> bytes:
+    """Return the first `MAX_ANSWER_BYTES` of a body, or what of it has come in `ANSWER_SECONDS`."""
+    raw, until = b"", time.monotonic() + ANSWER_SECONDS
+    with suppress(OSError, http.client.HTTPException):
+        while len(raw) < MAX_ANSWER_BYTES and time.monotonic() < until:
+            part = answer.read1(MAX_ANSWER_BYTES - len(raw))
+            if not part:
+                break
+            raw += part
+    return raw
 
 
 def describe(_channel: WebhookChannel, url: str) -> str:

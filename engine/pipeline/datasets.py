@@ -4,7 +4,7 @@ The metrics are stored under a fingerprint of content, contract and required met
 read again; only its ages grow. Checks are always applied.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -132,16 +132,19 @@ def plan_dataset_read(
         {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
     )
 
-    def keep(values: dict[str, MetricValue]) -> dict[str, MetricValue]:
+    def keep(values: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
         context.store.measurements.add(name, fingerprint, values, context.run, facts, now)
-        return values
+        return tell(values)
+
+    def tell(values: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
+        return _take_ages_at_moment(values, now - context.project.as_of)
 
     if stored is not None and not force and not spec.metrics:
         # other data were measured since: store these as the latest again, for checks of earlier values
         returned = find_past_window(checks) and context.store.measurements.find_first(name, table.fingerprint) is None
         reason = "they were measured before" if returned else "nothing has changed"
         reused = Action(kind="read", target=name, because="reused", reason=reason, notes=notes)
-        return Decision(reused, lambda: keep(stored) if returned else stored, lambda: stored)
+        return Decision(reused, lambda: keep(stored) if returned else tell(stored), lambda: tell(stored))
     if stored is None:
         earlier = context.store.measurements.list_facts(name, MAX_CANDIDATES)
         places = {"dataset": ("datasets", name)}
@@ -193,8 +196,22 @@ def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
 
 def _increase_ages(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
     """Return the metrics of unchanged data that were measured some time ago."""
+    seconds = passed.total_seconds()
+    return _change_ages(metrics, lambda age: age + seconds)
+
+
+def _take_ages_at_moment(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
+    """Return metrics that were measured now, with ages at the earlier moment of the run.
+
+    Times after that moment are not in the future: their age is 0.
+    """
+    seconds = max(0.0, passed.total_seconds())
+    return _change_ages(metrics, lambda age: max(age - seconds, min(age, 0.0)))
+
+
+def _change_ages(metrics: Mapping[str, MetricValue], change: Callable[[float], float]) -> dict[str, MetricValue]:
     return {
-        name: replace(metric, value=metric.value + passed.total_seconds())
+        name: replace(metric, value=change(metric.value))
         if name.startswith(_IN_SECONDS) and metric.value is not None
         else metric
         for name, metric in metrics.items()

@@ -26,6 +26,7 @@ from engine.spec.validation.value_types import parse_duration
 from engine.spec.variables.moment import find_end, parse_moment
 from engine.store import Fire, RunRecord, Store
 from engine.store.records.runs import event_to_json
+from engine.views.run_view import describe_deliveries
 
 LOG_BYTES = 65_536
 """Most bytes of a log in one answer."""
@@ -115,10 +116,11 @@ class ProjectRequests:
         return build_answer({"runs": [_describe_run(run) for run in found], "total": store.runs.count()})
 
     def show_run(self, request: Request) -> Response:
-        """Return a run, and its log from a byte on."""
+        """Return a run with the deliveries of its messages, and its log from a byte on."""
         store, run = self.find_run(request)
         start = _read_count(request, "from", 0, 0, 1 << 50)
-        return build_answer({"run": _describe_run(run), "log": read_log(store.runs.path_of(run.id), start)})
+        found = _describe_run(run) | {"deliveries": describe_deliveries(store.outbox.list_of_run(run.id))}
+        return build_answer({"run": found, "log": read_log(store.runs.path_of(run.id), start)})
 
     def show_linked_run(self, request: Request) -> Response:
         """Return a run of any project with its log, for the links in messages; a browser is redirected to its page."""

@@ -1,4 +1,4 @@
-"""The compared columns of an evaluation as pages show them: with a drawing, and with all of their statistics."""
+"""Layout of the compared columns of an evaluation for pages: with a drawing, and with all statistics."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def lay_out_column(column: ColumnView, redact: Redact) -> dict[str, Any]:
 
 
 def _pair_statistics(column: ColumnView) -> list[dict[str, str]]:
-    """Return the statistics as text; what both sides have, in one row."""
+    """Return the statistics as text; those of both sides share a row."""
     rows = []
     for name, measured in column.statistics.items():
         if name.startswith("reference_") and name.removeprefix("reference_") in column.statistics:

@@ -8,8 +8,9 @@ import sys
 from email import message_from_bytes
 from pathlib import Path
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
 
 ENGINE = Path(sys.executable).with_name("engine")
 PASSWORD = "tr0ub4dor&3"
@@ -76,7 +77,7 @@ def test_a_mail_server_that_is_gone_gets_the_alert_when_it_is_back(tmp_path: Pat
     assert "Connection refused" in delivery["reason"]
     assert run("quiet").returncode == 4
     inbox = Inbox()
-    server = Controller(inbox, hostname="127.0.0.1", port=port, authenticator=knows, auth_require_tls=False)
+    server = MailServer(inbox, hostname="127.0.0.1", port=port, authenticator=knows, auth_require_tls=False)
     server.start()
     try:
         sender = run("quiet")

@@ -9,12 +9,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from engine.evaluation.record import Evaluation
 from engine.outcome import Outcome
 from engine.store import Store
+
+from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
 
 Done = CompletedProcess[str]
 SUBJECT = 'DSS scenario "Data drift monitor" issued a warning'
@@ -130,7 +131,7 @@ def mail_server() -> Iterator[tuple[str, Mailbox]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     mailbox = Mailbox()
-    server = Controller(mailbox, hostname="127.0.0.1", port=port)
+    server = MailServer(mailbox, hostname="127.0.0.1", port=port)
     server.start()
     yield f"smtp://127.0.0.1:{port}", mailbox
     server.stop()

@@ -1,7 +1,9 @@
 """The verbs with --on, of a deployment on a node: those that do it there, and those that say what to do instead."""
 
+import http.server
 import json
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,9 @@ scenarios:
     steps: [{name: call, kind: python, function: "mine:hang"}]
     reporters:
       - {name: ended, run_condition: "outcome == 'ABORTED'", channel: told, subject: "it ended", message: "${outcome}"}
+  warned:
+    steps:
+      - {name: talk, kind: send_message, channel: chat, message: "hello"}
   deaf: {steps: [{name: call, kind: python, function: "mine:ignore"}]}
   timed:
     triggers: [{name: each, kind: interval, every: 1h}]
@@ -40,10 +45,34 @@ def ignore():
 """
 
 
+class Chat(http.server.BaseHTTPRequestHandler):
+    """Takes every message."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @pytest.fixture
-def design(tmp_path: Path) -> Iterator[Design]:
+def chat() -> Iterator[int]:
+    """The port of a chat service."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Chat) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture
+def design(tmp_path: Path, chat: int) -> Iterator[Design]:
     with design_tiny(tmp_path) as made:
         text = textwrap.dedent(SPEC).format(function="fine", url=made.url).replace("\nscenarios:\n", MORE)
+        # apprise warns of the second of its rooms, whose name is wrong
+        room = f"channels: {{chat: {{kind: apprise, url: 'ntfy://127.0.0.1:{chat}/alerts/bad!room'}}, "
+        text = text.replace("channels: {", room)
         (made.here / "spec.yaml").write_text(text)
         (made.here / "mine.py").write_text(MODULE + HANG)
         make_bundle(load(made.here / "spec.yaml"), "v5")
@@ -106,6 +135,17 @@ def test_what_is_done_on_the_node_and_what_is_not(design: Design) -> None:
     assert (shown["state"], shown["scenario"], shown["release"].split()[0]) == ("ABORTED", "hangs", "v5")
     assert "ended ABORTED already" in command(design, "abort", last, code=3)
     assert "no run of this id" in command(design, "abort", "00000000", code=3)
+
+    (delivery,) = shown["deliveries"]
+    assert (delivery["reporter"], delivery["channel"]) == ("ended", "told")
+
+    (warned,) = json.loads(command(design, "run", "warned", "--format", "json"))
+    assert [(one["reporter"], one["channel"]) for one in warned["deliveries"]] == [("talk", "chat")]
+    wait_for(lambda: "took it, but apprise warned" in command(design, "show", "--run", warned["id"]), "the remark")
+    shown = json.loads(command(design, "show", "--run", warned["id"], "--format", "json"))
+    (delivery,) = shown["deliveries"]
+    assert delivery["state"] == "SENT"
+    assert delivery["reason"].startswith("ntfy through apprise; sent at ")
 
     deaf = start_hanging(design, "deaf")
     assert deaf in command(design, "abort", deaf)

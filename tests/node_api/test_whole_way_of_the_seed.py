@@ -9,7 +9,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from engine.store import Store
@@ -17,6 +16,7 @@ from engine.store import Store
 from ..databases.card_fraud_tables import load_tables, make_tables, write_project_text  # noqa: TID252 - one project
 from ..databases.postgres_server import Database  # noqa: TID252 - one server of databases for all tests
 from ..notifications.conftest import free_port  # noqa: TID252 - one way to find a port
+from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
 from .design import Design
 from .node_server import wait_for
 
@@ -53,7 +53,7 @@ class Inbox:
 @pytest.fixture
 def inbox() -> Iterator[tuple[Inbox, int]]:
     box, port = Inbox(), free_port()
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller = MailServer(box, hostname="127.0.0.1", port=port)
     controller.start()
     yield box, port
     controller.stop()

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from .mail_server import MailServer
 
 USER, PASSWORD = "monitor@example.com", "p@ss/w:rd?#é%"
 
@@ -142,35 +143,6 @@ def create_certificates(folder: Path, *hosts: str) -> Certificates:
     return Certificates(folder / "ca.pem", context)
 
 
-class MailServer(Controller):
-    """A mail server that closes its connections when it stops.
-
-    The one of aiosmtpd leaves open what it has accepted but not greeted yet, which Python then warns of.
-    """
-
-    def __init__(self, handler: Any, **settings: Any) -> None:
-        self._sessions: list[SMTP] = []
-        super().__init__(handler, **settings)
-
-    def factory(self) -> SMTP:
-        self._sessions.append(super().factory())
-        return self._sessions[-1]
-
-    def cancel_tasks(self, stop_loop: bool = True) -> None:
-        self._ending = self.loop.create_task(self._close_connections())
-
-    async def _close_connections(self) -> None:
-        await asyncio.sleep(0.01)  # what was accepted becomes a connection
-        self.server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        for session in self._sessions:
-            if session.transport is not None:
-                session.transport.abort()
-        await asyncio.sleep(0.01)  # which then end
-        self.loop.stop()
-
-
 class Servers:
     """Starts mail servers, ends them with the test."""
 
@@ -179,14 +151,21 @@ class Servers:
         self._running: list[MailServer] = []
 
     def start(
-        self, *, tls: str = "none", login: bool = False, port: int | None = None, host: str = "127.0.0.1"
+        self,
+        *,
+        tls: str = "none",
+        login: bool = False,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        largest: int | None = None,
     ) -> Inbox:
+        """Start a server that takes mails of at most `largest` bytes."""
         inbox = Inbox(port or free_port())
-        settings: dict[str, Any] = {}
+        settings: dict[str, Any] = {} if largest is None else {"data_size_limit": largest}
         if tls == "implicit":
-            settings = {"ssl_context": self._certificates.context}
+            settings |= {"ssl_context": self._certificates.context}
         elif tls == "starttls":
-            settings = {"tls_context": self._certificates.context, "require_starttls": True}
+            settings |= {"tls_context": self._certificates.context, "require_starttls": True}
         if login:
             settings |= {"authenticator": inbox.authenticate, "auth_required": True}
             # aiosmtpd does not count TLS from the first byte as TLS.

@@ -3,6 +3,8 @@
 import base64
 import contextlib
 import dataclasses
+import os
+import resource
 import socket
 import subprocess
 import sys
@@ -128,6 +130,52 @@ def test_a_service_that_opens_the_file_by_its_path_gets_it(webhook):
     [post] = webhook.posts
     assert b'filename="batch.csv"' in post["body"]
     assert b"a\n1\n" in post["body"]
+
+
+def test_files_for_which_there_is_no_room_are_told_and_the_message_is_tried_again(webhook):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))
+    try:
+        with pytest.raises(DeliveryError, match=r"^there is no room for the attached files: File too large$") as caught:
+            send(f"json://127.0.0.1:{webhook.port}/alerts")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert type(caught.value) is DeliveryError  # of this message, which may pass
+    assert webhook.posts == []
+
+
+SPEC_WITH_FILES = """\
+version: 1
+project: p
+variables: {day: 1}
+channels: {chat: {kind: apprise, url: "json://127.0.0.1:PORT/x"}}
+scenarios:
+  s:
+    steps: [{name: say, kind: set_variables, variables: {day: 2}}]
+    reporters: [{name: tell, channel: chat, attach: [scenario_log]}]
+"""
+
+
+def test_a_process_that_is_killed_while_it_sends_leaves_nothing_in_temporary_folders(tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        (tmp_path / "p.yaml").write_text(SPEC_WITH_FILES.replace("PORT", str(silent.getsockname()[1])))
+        environ = {**os.environ, "TMPDIR": str(temporary)}
+        silent.settimeout(30)
+        with subprocess.Popen([sys.executable, "-m", "engine", "run", "p.yaml"], cwd=tmp_path, env=environ) as process:
+            connection, _ = silent.accept()
+            with connection:
+                assert b"scenario_log" in receive_until(connection, b"scenario_log")  # the file is on its way
+                process.kill()
+    assert [path for path in temporary.rglob("*") if path.is_file()] == []
+
+
+def receive_until(connection: socket.socket, words: bytes) -> bytes:
+    got = b""
+    while words not in got and (part := connection.recv(65536)):
+        got += part
+    return got
 
 
 def test_nothing_is_remarked_where_nothing_was_warned_of(webhook):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import resource
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,16 @@ def test_another_exit_code_is_told_with_the_end_of_what_it_said(tmp_path: Path) 
     with pytest.raises(DeliveryError, match=r"^\./notify\.sh ended with code 7: .*no such room: #ops$") as caught:
         send(tmp_path, program)
     assert len(str(caught.value)) < 1100
+
+
+def test_a_message_for_which_there_is_no_room_is_tried_again(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))
+    try:
+        with pytest.raises(DeliveryError, match=r"^the message cannot be kept in a temporary file: File too large$"):
+            send(tmp_path, "true")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_program_that_was_killed_is_told(tmp_path: Path) -> None:

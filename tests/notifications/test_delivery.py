@@ -216,7 +216,7 @@ def test_an_absent_secret_uses_otherwise_and_without_one_says_so(office, tmp_pat
     office.queue("needs_secret", "a@example.com")
     sent, absent, required = office.deliver()
     assert sent == (MessageState.SENT, "files in outbox, because the secret smtp_url is absent")
-    assert "the secret in the url of this channel is absent" in absent[1]
+    assert "the secret smtp_url in the url of this channel is absent" in absent[1]
     assert "the environment variable NEEDED is not set" in required[1]
     [file] = (tmp_path / "outbox").iterdir()
     mail = message_from_bytes(file.read_bytes(), policy=policy.default)

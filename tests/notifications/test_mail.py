@@ -75,6 +75,49 @@ def test_plain_and_html_part_and_attachments_arrive_as_they_were_written(servers
     assert [part.get_content_type() for part in received.iter_attachments()] == ["text/plain", "text/csv"]
 
 
+def envelope(port: int, message: OutboxMessage = MESSAGE) -> Envelope:
+    return Envelope(message, f"smtp://127.0.0.1:{port}", Path(), Path(), "dss@example.com", None)
+
+
+CHANNEL = MailChannel(**{"url": "${secret.smtp_url}", "from": "dss@example.com"})
+LARGE = dataclasses.replace(
+    MESSAGE, attachments=(*MESSAGE.attachments, Attachment("report.html", "text/html", b"x" * 50_000))
+)
+
+
+@pytest.mark.parametrize("answer", ["", "552 5.3.4 message too big", "554 5.3.4 message too big for us"])
+def test_a_mail_that_is_too_large_for_the_server_is_sent_as_text_alone_and_that_is_told(servers, answer):
+    inbox = servers.start(largest=None if answer else 20_000)  # it says so before the mail, or after it
+    inbox.answer_data = [answer] if answer else []
+    post = envelope(inbox.port, LARGE)
+    mail.send(CHANNEL, post)
+    [(recipients, received)] = inbox.mails
+    assert recipients == ["mlops@example.com", "elodie@example.com"]
+    left_out = (
+        "(Not attached, because the mail server takes no mail so large: scenario_log.txt, Übersicht.csv, report.html)"
+    )
+    assert parts(received) == {"text/plain": f"{MESSAGE.text}\n\n{left_out}\n"}
+    assert received["Message-ID"] == f"<{MESSAGE.id}@example.com>"
+    [remark] = post.remarks
+    assert remark.startswith("sent as text alone, because the server refused the whole mail: 55")
+    assert post.reached == list(MESSAGE.to)
+
+
+def test_a_text_that_is_too_large_alone_is_refused_in_the_servers_words(servers):
+    inbox = servers.start(largest=20_000)
+    for files in ((), LARGE.attachments):
+        with pytest.raises(RefusedError, match=r"552 Error: message size exceeds fixed maximum message size"):
+            mail.send(CHANNEL, envelope(inbox.port, dataclasses.replace(LARGE, text="x" * 30_000, attachments=files)))
+    assert inbox.mails == []
+
+
+def test_a_mailbox_that_is_full_is_not_a_mail_that_is_too_large(servers):
+    inbox = servers.start()
+    inbox.answer_data = ["552 5.2.2 mailbox full", "250 taken"]
+    with pytest.raises(RefusedError, match="mailbox full"):
+        mail.send(CHANNEL, envelope(inbox.port))
+
+
 def test_every_part_is_seven_bit(servers):
     inbox = servers.start()
     send(f"smtp://127.0.0.1:{inbox.port}")

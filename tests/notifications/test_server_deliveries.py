@@ -199,6 +199,38 @@ def mail(port: int, timeout: float = 0.5, tls: str = "none") -> str:
     return f"{{kind: mail, url: 'smtp://127.0.0.1:{port}?tls={tls}', from: e@example.com, timeout: {timeout}}}"
 
 
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_secret_that_is_absent_is_told_once_and_what_waits_is_sent_soon_after_it_is_there(
+    service, start_server, optional
+):
+    server, environ = start_server(), {}
+    (service.folder / "p.yaml").write_text(
+        f"version: 1\nproject: p\nsecrets: {{smtp: {{env: SMTP_URL, optional: {str(optional).lower()}}}}}\nchannels:\n"
+        "  post: {kind: mail, url: '${secret.smtp}', from: e@example.com, timeout: 5}\n",
+    )
+    project = load(service.folder / "p.yaml", environ={})
+    for _ in range(3):
+        service.queue("post")
+    claim = service.store.outbox.claim("m1", timedelta(minutes=1))
+    service.store.outbox.mark_failed(claim, "an earlier try", service.clock())
+    loop = service.start(project, environ)
+    service.wait(lambda: service.states() == ["PENDING", "DOWN"])
+    assert "smtp" in service.events[0].text
+    for _ in range(5):
+        before = service.delays()["post"].next_try
+        service.forward(seconds=61)
+        service.wait(lambda before=before: service.delays()["post"].next_try > before)
+    assert service.states() == ["PENDING", "DOWN"]
+    assert service.store.outbox.find("m1").tries == 2
+    loop.stop(3)
+    environ["SMTP_URL"] = f"smtp://127.0.0.1:{server.port}"
+    service.start(project, environ)  # a restart does not lengthen the wait
+    service.forward(seconds=61)
+    service.wait(lambda: len(server.mails) == 3)
+    assert server.subjects() == ["m1", "m2", "m3"]
+    service.wait(lambda: "UP" in service.states())
+
+
 def test_each_channel_gets_its_messages_in_order_as_soon_as_they_are_committed(service, start_server):
     one, two = start_server(), start_server()
     loop = service.start(service.declare(one=mail(one.port), two=mail(two.port)))

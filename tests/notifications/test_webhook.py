@@ -1,6 +1,7 @@
 """Webhooks through a real HTTP server: what arrives, what an answer means, and what is never sent or told."""
 
 import base64
+import contextlib
 import dataclasses
 import http.server
 import json
@@ -223,6 +224,29 @@ def test_an_endless_answer_does_not_hold_the_run(server: Server) -> None:
     began = time.monotonic()
     send(server.url)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_that_comes_byte_by_byte_does_not_hide_whether_the_message_was_taken(status: int) -> None:
+    def drip() -> None:
+        connection, _ = slow.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(f"HTTP/1.1 {status} Said\r\n\r\n".encode())
+            while not done.wait(0.1):
+                connection.sendall(b"x")
+
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        refused = pytest.raises(RefusedError, match=r"answered 400 Said: xx+$")
+        with refused if status == 400 else contextlib.nullcontext():
+            send(f"http://127.0.0.1:{slow.getsockname()[1]}/t0ken")
+        assert time.monotonic() - began < 10
+        done.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from engine.scenarios.session import CallResult
 from engine.store import Store
+
+from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
 
 ENGINE = Path(sys.executable).with_name("engine")
 Run = Callable[..., CallResult]
@@ -52,7 +53,7 @@ def port() -> int:
 @pytest.fixture
 def inbox(port: int) -> Iterator[Inbox]:
     found = Inbox()
-    server = Controller(found, hostname="127.0.0.1", port=port)
+    server = MailServer(found, hostname="127.0.0.1", port=port)
     server.start()
     yield found
     server.stop()
@@ -169,7 +170,7 @@ def test_a_message_to_a_server_that_is_gone_waits_and_is_sent_once_it_is_back(
     assert "Connection refused" in result["steps"][0]["reason"]
     assert [one["state"] for one in result["deliveries"]] == ["PENDING"]
     found = Inbox()
-    server = Controller(found, hostname="127.0.0.1", port=port)
+    server = MailServer(found, hostname="127.0.0.1", port=port)
     server.start()
     try:
         assert [call(tmp_path, "run", "project.yaml", "quiet").returncode for _ in "ab"] == [0, 0]

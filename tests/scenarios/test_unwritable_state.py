@@ -10,8 +10,9 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from ..notifications.mail_server import MailServer  # noqa: TID252 - one mail server for all tests
 
 ENGINE = Path(sys.executable).with_name("engine")
 
@@ -70,7 +71,7 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    server = Controller(inbox, hostname="127.0.0.1", port=port)
+    server = MailServer(inbox, hostname="127.0.0.1", port=port)
     server.start()
     yield inbox, port
     server.stop()

@@ -1,4 +1,4 @@
-"""Prints the runs of a deployment on a node, as those of a state here are printed."""
+"""Print the runs of a deployment on a node, in the same form as local runs."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ from engine.cli.printers import table_printers
 from engine.cli.printers.run_printers import print_run_page
 from engine.cli.tables import print_data, render_json, to_records
 from engine.service.deployments.node.client.runs import list_runs_on_node, read_run_on_node
-from engine.views.run_view import describe_run
+from engine.views.run_view import DeliveryView, describe_run
 
 if TYPE_CHECKING:
     from engine.service.deployments.node.client.client import NodeClient
 
 MOST_RUNS = 1000
-"""The most runs that a node lists at once."""
+"""Maximum number of runs that a node lists at once."""
 
 
 def print_runs_of_node(
@@ -46,6 +46,7 @@ def print_run_of_node(node: "NodeClient", deployment: str, run: str, format_: Ta
     elif format_ == "json":
         print_json(render_json(found.model_dump(mode="json") | {"log": to_records(log)}))
     else:
-        print_run_page(
-            describe_run(found.to_record()), log, found.release, "" if found.fire is None else str(found.fire)
+        view = describe_run(
+            found.to_record(), deliveries=[DeliveryView(**one.model_dump()) for one in found.deliveries]
         )
+        print_run_page(view, log, found.release, "" if found.fire is None else str(found.fire))

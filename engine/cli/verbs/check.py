@@ -1,4 +1,4 @@
-"""`engine check`: applies the checks of the spec to one evaluation, a dataset, or to all that is stored of them."""
+"""`engine check`: applies the checks of the spec to one evaluation, a dataset, or all stored evaluations."""
 
 import os
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def command(
     ] = None,
     replay: Annotated[
         bool,
-        typer.Option("--replay", help="Count what the checks give for all stored evaluations; record nothing."),
+        typer.Option("--replay", help="Count the results of the checks for all stored evaluations; record nothing."),
     ] = False,
     set_: Annotated[
         list[str] | None,

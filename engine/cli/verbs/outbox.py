@@ -1,4 +1,4 @@
-"""`engine outbox`: drops messages that nobody will ever get, or sends the undelivered and refused ones again."""
+"""`engine outbox`: drops messages that cannot be delivered, or sends the undelivered and refused ones again."""
 
 import os
 from typing import Annotated, Literal

@@ -67,7 +67,7 @@ def _run_on_node(
     *,
     verbose: bool,
 ) -> int:
-    """Run scenarios of a deployment on its node, one after the other, and print what has become of them."""
+    """Run scenarios of a deployment on its node, one after the other, and print their results."""
     from engine.cli import output
     from engine.cli.json_output import print_json
     from engine.service.deployments.node.client.runs import run_on_node
@@ -88,6 +88,8 @@ def _run_on_node(
             print(f"{run.scenario}  {run.state}{seconds}")
             for step in run.steps:
                 print(f"  {step.name}  {step.outcome}{f'  {step.reason}' if step.reason else ''}")
+            for one in run.deliveries:
+                print(f"  {one.reporter} to {one.channel}  {one.state}{f'  {one.reason}' if one.reason else ''}")
             print(f"  run {run.id} on the node {node.name}")
     states = {run.state for run in done}
     if states & {"FAILED", "ABORTED"}:

@@ -1,4 +1,4 @@
-"""`engine schema`: writes the JSON Schemas of specs and messages, the reference page, the document of a node's API."""
+"""`engine schema`: writes the JSON Schemas of specs and messages, the reference page, and the node API document."""
 
 from pathlib import Path
 from typing import Annotated

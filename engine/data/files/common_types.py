@@ -1,8 +1,8 @@
-"""The common type of a column that the files of one dataset hold in several types.
+"""Find a common type for a column that has several types in the files of one dataset.
 
-pandas writes an integer column with a missing value as floats, two writers leave the categories of an enum in another
-order, and a part without values has the type null. Such parts are united where that changes no value. Where it might,
-as for text among numbers, the dataset is refused.
+pandas writes an integer column with a missing value as floats, two writers order the categories of an enum differently,
+and a part without values has the type null. Such parts are united if that changes no value. If it might, as for text
+among numbers, the dataset is rejected.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from engine.drift.reading.column_families import column_type
 
 _UNITS: tuple[Literal["ms", "us", "ns"], ...] = ("ms", "us", "ns")
 _MAX_DIGITS = 38
-"""The largest number of digits of a decimal."""
+"""Maximum number of digits of a decimal."""
 _INTEGER_DIGITS = 19
-"""Digits of the largest 64-bit integer."""
+"""Number of digits of the largest 64-bit integer."""
 
 
 def find_common_dtype(dtypes: Sequence[pl.DataType]) -> pl.DataType | None:
     """Return the type that holds the values of all these types unchanged; None if there is none.
 
-    A boolean and a number have none: whether the numbers are 0 and 1 alone is not known from the types.
+    A boolean and a number have none: the types do not show whether the numbers are only 0 and 1.
     """
     distinct = list(dict.fromkeys(dtype for dtype in dtypes if dtype != pl.Null))
     if len(distinct) <= 1:
@@ -42,10 +42,10 @@ def find_common_dtype(dtypes: Sequence[pl.DataType]) -> pl.DataType | None:
 
 
 def _widen_numbers(dtypes: Sequence[pl.DataType]) -> pl.DataType:
-    """Return the number type that holds all: integers stay exact, decimals as well where 38 digits suffice.
+    """Return the number type that holds all: integers stay exact, and so do decimals if 38 digits suffice.
 
-    Writers declare 38 digits for decimals of any size, so the digits before the point are not known from the type. A
-    number that does not fit is an error when it is read.
+    Writers declare 38 digits for decimals of any size, so the type does not show the number of digits before the point.
+    A number that does not fit is an error when it is read.
     """
     integers = [dtype for dtype in dtypes if dtype.is_integer()]
     if len(integers) == len(dtypes):
@@ -65,7 +65,7 @@ def _finest_unit(dtypes: Sequence[pl.DataType]) -> Literal["ms", "us", "ns"]:
 
 
 def _widen_datetimes(dtypes: Sequence[pl.DataType]) -> pl.DataType | None:
-    """Return the finest datetime, in UTC where time zones differ; None if only some have a time zone."""
+    """Return the finest datetime, in UTC if time zones differ; None if only some have a time zone."""
     zones = {dtype.time_zone if isinstance(dtype, pl.Datetime) else None for dtype in dtypes}
     if len(zones) > 1 and None in zones:
         return None
@@ -83,8 +83,8 @@ def _unite_nested(dtypes: Sequence[pl.DataType]) -> pl.DataType | None:
 def cast_exactly(name: str, dtype: pl.DataType, common: pl.DataType) -> pl.Expr:
     """Return an expression for a column as the common type.
 
-    A float of 32 bits is read as the shortest decimal number that it stands for, as which it was probably written: the
-    widened 0.1 would differ from 0.1.
+    A 32-bit float is read as the shortest decimal number that it stands for, as which it was probably written: 0.1 in
+    64 bits would otherwise differ from 0.1.
     """
     column = pl.col(name)
     if dtype in (pl.Float16, pl.Float32) and common == pl.Float64:

@@ -1,8 +1,8 @@
 """Location of faults in CSV files: line or row, column, value.
 
-polars reads CSV fast, but its errors name neither file nor line, and it fills lines that are too short with nulls.
-Python's csv module names the line, but is far slower. So a fast scan by polars first tells whether a line may be too
-short; only then, or after polars has failed, is the file read record by record.
+polars reads CSV fast, but its errors name neither file nor line, and it fills short lines with nulls. Python's csv
+module knows the line, but is far slower. So a fast scan by polars first tells whether a line may be too short; only
+then, or after polars has failed, is the file read record by record.
 """
 
 import csv
@@ -21,22 +21,22 @@ from engine.drift.reading.text_readings import MISSING_MARKERS, TextReading
 from engine.formatting.lists import join_some
 
 _MAX_VALUES_SHOWN = 5
-"""The largest number of rows that a message shows."""
+"""Maximum number of rows that a message shows."""
 _MAX_VALUES_STUDIED = 1000
-"""Values that do not fit from which the advice is found."""
+"""Maximum number of misfitting values from which advice is derived."""
 
 
 def may_have_short_line(path: Path, dialect: CsvDialect, width: int) -> bool:
     """Tell whether a line may have fewer fields than `width`, or a quote may be open at the end.
 
-    The result may be wrong in one direction only. It is also true for a quoted text that spans lines, for a line that
-    is not valid UTF-8, and for a file that polars reads only after a conversion; `find_record_fault` then decides.
+    False is certain, True is not: it is also returned for a quoted text that spans lines, for a line that is not valid
+    UTF-8, and for a file that polars reads only after a conversion; `find_record_fault` then decides.
     """
     if needs_conversion(path, dialect):
         return True
     line, quotes = pl.col("line"), pl.lit(0)
     if dialect.quote:
-        # An odd number of quotes: polars reads a value that is cut inside a quote at the end of the file as missing.
+        # An odd number of quotes: polars reads a value that the end of the file cuts inside a quote as missing.
         quotes = line.str.count_matches(dialect.quote, literal=True).sum()
         # Remove quoted parts first, since they may contain separators; \x{…} escapes the quote in a regex.
         quote = f"\\x{{{ord(dialect.quote):x}}}"
@@ -53,7 +53,7 @@ def may_have_short_line(path: Path, dialect: CsvDialect, width: int) -> bool:
 
 
 def suggest_separator(columns: Sequence[str]) -> str:
-    """Return the end of a message about a table that lacks columns, if it was probably read with a wrong separator."""
+    """Return advice for a table that lacks columns, if it was probably read with a wrong separator."""
     if len(columns) != 1:
         return ""
     separator = max(",;\t|", key=columns[0].count)
@@ -63,7 +63,7 @@ def suggest_separator(columns: Sequence[str]) -> str:
 
 
 class _Lines:
-    """The lines of a CSV file that hold records, as text; knows on which line of the file the present record begins.
+    """The lines of a CSV file with records, as text; knows the line on which the current record begins.
 
     UTF-8 is decoded line by line, so that an error belongs to one line.
     """
@@ -108,8 +108,8 @@ def find_record_fault(path: Path, dialect: CsvDialect) -> str | None:
     Returns
     -------
     str or None
-        A sentence with file and line; None where every record is sound, or the file is compressed with Zstandard,
-        which Python's standard library does not decompress.
+        A sentence with file and line; None if every record is valid, or the file is compressed with Zstandard, which
+        Python's standard library cannot decompress.
     """
     if find_compression(path, dialect.compression) == "zst":
         return None
@@ -154,7 +154,7 @@ def find_stray_quote(path: Path, dialect: CsvDialect) -> str | None:
 
 
 def _suggest_preamble(first: str, width: int, found: int, line: int) -> str:
-    """Return what to do where lines in front of the header are taken for it."""
+    """Return advice if lines before the header are taken for it."""
     if first.startswith(("#", "//", "%")) and found > width:
         mark = "//" if first.startswith("//") else first[0]
         return f'; line 1 is a comment: declare csv: {{comment: "{mark}"}}'
@@ -164,12 +164,12 @@ def _suggest_preamble(first: str, width: int, found: int, line: int) -> str:
 
 
 def _explain_csv_error(text: str, dialect: CsvDialect) -> str:
-    """Return what is wrong with a record, in words for the owner of the file, from the text of a csv.Error."""
+    """Return what is wrong with a record, in words for the owner of the file, given the text of a csv.Error."""
     quote = dialect.quote or ""
     if text.startswith("unexpected end of data"):
         return f"a quote ({quote}) is opened and never closed: the file may be cut off inside this value"
     if text.startswith("new-line character seen in unquoted field"):
-        return "a carriage return stands in the middle of the line, outside quotes: remove it, or quote the value"
+        return "there is a carriage return in the middle of the line, outside quotes: remove it, or quote the value"
     if text.endswith(f"expected after '{quote}'"):
         return f"text follows the closing quote ({quote}) of a value: write a quote inside a value as {quote * 2}"
     if text.startswith("field larger than field limit"):
@@ -178,13 +178,13 @@ def _explain_csv_error(text: str, dialect: CsvDialect) -> str:
 
 
 def locate_rows(path: Path, dialect: CsvDialect, rows: Sequence[int]) -> dict[int, int]:
-    """Return the line on which each of some rows (counted from 1, without the header) begins.
+    """Return the line on which each of the given rows (counted from 1, without the header) begins.
 
     Returns
     -------
     dict
-        Empty where the lines are not certain: a blank line or a record that cannot be read comes before the rows, or
-        the file is compressed with Zstandard.
+        Empty if the lines are not certain: a blank line or an invalid record precedes the rows, or the file is
+        compressed with Zstandard.
     """
     found: dict[int, int] = {}
     if find_compression(path, dialect.compression) == "zst" or not rows:
@@ -210,14 +210,14 @@ def find_value_fault(
     dialect: CsvDialect,
     readings: Mapping[str, TextReading],
 ) -> str | None:
-    """Describe the first column with values that cannot be read as its type, with the first rows of them.
+    """Describe the first column with values that cannot be read as its type, with the first such rows.
 
     Parameters
     ----------
     path
         The file, for the message.
     texts
-        The file with every column as text, where texts that mean a missing value are null.
+        The file with all columns as text; texts that mean a missing value are null.
     types
         The declared or inferred type per column.
     dialect
@@ -241,7 +241,7 @@ def find_value_fault(
 
 
 def _reading_of_polars(dtype: pl.DataType, dialect: CsvDialect) -> TextReading | None:
-    """Return the reading that is nearest to how polars reads a type; None for text and other types."""
+    """Return the reading closest to polars' own reading of a type; None for text and other types."""
     type_ = column_type(dtype)
     if type_ not in ("integer", "number", "boolean", "date", "datetime"):
         return None
@@ -262,7 +262,7 @@ def _describe_value_fault(
         for row, value in shown.select("row", "value").iter_rows()
     )
     others = f", and {count - shown.height:,} more do not fit" if count > shown.height else ""
-    said = f"{path}, column {name!r} is read as {reading.type}, but {where}{others}"
+    fault = f"{path}, column {name!r} is read as {reading.type}, but {where}{others}"
     values = set(bad["value"].str.strip_chars())
     markers = sorted(values & MISSING_MARKERS)
     numeric = {value for value in values - set(markers) if _is_number(value, reading)}
@@ -274,12 +274,12 @@ def _describe_value_fault(
             if markers
             else []
         )
-        return f"{said}; {' and '.join(advice)}"
+        return f"{fault}; {' and '.join(advice)}"
     if markers and set(markers) == values:
         listed = ", ".join(json.dumps(text, ensure_ascii=False) for text in [*dialect.null_values, *markers])
-        return f"{said}; if that means missing, declare csv: {{null_values: [{listed}]}}"
+        return f"{fault}; if that means missing, declare csv: {{null_values: [{listed}]}}"
     return (
-        f"{said}; if the column is text, declare columns: {{{name}: {{type: text}}}}; if the value means missing, add "
+        f"{fault}; if the column is text, declare columns: {{{name}: {{type: text}}}}; if the value means missing, add "
         "it to csv: null_values; if it is a total or a remark, remove its line"
     )
 

@@ -1,7 +1,7 @@
-"""The files of a dataset, of one format, as a lazy frame: what is known of how they are read.
+"""The files of a dataset, of one format, as a lazy frame, and how they are read.
 
-polars reads the formats; `read_faults` finds out why a file cannot be read. What only CSV needs is imported where a
-file is CSV.
+polars reads the formats; `read_faults` finds out why a file cannot be read. Modules for CSV are imported only if a file
+is CSV.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from engine.drift.reading.text_readings import TextReading
 
 MAX_FILES_LISTED = 1000
-"""The largest number of files whose digests are recorded one by one."""
+"""Maximum number of files whose digests are recorded one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetFiles:
     """Files of one format, and how they are read.
 
-    `types` are set on columns of formats that have no types, and `readings` parse columns whose texts are numbers,
-    dates or booleans. `keys` are the columns that the folders of each file name. `common_types` are the types that hold
-    the columns of all files where these differ in their columns or types; empty if they do not, so that one scan reads
-    them. `notes` tell what was recognized or left out, `warnings` what stays text although it looks like something
-    else: the columns `doubtful`. `names` are those of the columns of CSV files without a header; empty if polars names
-    them. `compression` is how the files are compressed; None if their endings tell.
+    `types` are the types of columns in formats without types, and `readings` parse columns whose texts are numbers,
+    dates or booleans. `keys` are the columns in the folder names of each file. `common_types` are the common types of
+    columns if the files differ in columns or types; empty if they do not, so that one scan reads them all. `notes` say
+    what was recognised or left out, `warnings` which columns stay text although they look like something else: the
+    columns `doubtful`. `names` are the names of columns of CSV files without a header; empty if polars names them.
+    `compression` is the compression of the files; None to find it by their endings.
     """
 
     paths: tuple[Path, ...]
@@ -70,7 +70,7 @@ class DatasetFiles:
 
     @property
     def rereadable(self) -> bool:
-        """Whether reading the files again is cheap: Parquet and Arrow, but not a stream, which has no index."""
+        """Whether rereading the files is cheap: Parquet and Arrow files, but not Arrow streams, which have no index."""
         return self.format in ("parquet", "arrow") and not any(map(is_read_alone, self.paths))
 
     def scan_all(self) -> pl.LazyFrame:
@@ -91,7 +91,7 @@ class DatasetFiles:
             raise DataError(explain_schema_error(self) or describe_error(error)) from error
 
     def scan_each(self) -> Iterator[tuple[str, pl.LazyFrame]]:
-        """Yield the name and the lazy rows of each file, with the types that hold those of all."""
+        """Yield the name and the lazy rows of each file, with the common types."""
         for path in self.paths:
             frame = self.scan_paths((path,))
             schema = frame.collect_schema() if self.common_types else pl.Schema()
@@ -100,13 +100,13 @@ class DatasetFiles:
             yield path.name, frame.with_columns(casts) if other else frame
 
     def holds_only_0_and_1(self, path: Path, name: str) -> bool:
-        """Tell whether a column of numbers in one file has no value but 0 and 1."""
+        """Tell whether a numerical column in one file has only the values 0 and 1."""
         column = pl.col(name).cast(pl.Float64)
         others = (column.is_not_null() & column.is_not_nan() & (column != 0) & (column != 1)).any()
         return not self.scan_paths((path,)).select(others).collect(engine="streaming").item()
 
     def name_rows(self, path: Path, rows: Sequence[int]) -> list[str]:
-        """Return how to find rows (counted from 1) of a file: `line 50 of new.csv`, `row 49 of new.parquet`."""
+        """Return the places of rows (counted from 1) of a file: `line 50 of new.csv`, `row 49 of new.parquet`."""
         lines: Mapping[int, int] = {}
         if self.format == "csv":
             from engine.data.files.csv_faults import locate_rows
@@ -119,11 +119,11 @@ class DatasetFiles:
         return {path: hash_file(path, hashes) for path in self.paths}
 
     def compute_fingerprint(self, digests: Mapping[Path, str], root: Path) -> tuple[str, dict[str, Any]]:
-        """Return the fingerprint of the dataset, and the JSON-ready facts that it is made of.
+        """Return the fingerprint of the dataset, and the facts from which it is computed, ready for JSON.
 
-        The fingerprint covers the files' bytes with the columns that their folders name, in any order, and the
-        settings they are read with; names and paths play no other part. The facts list each file's digest by its path
-        from `root`, up to `MAX_FILES_LISTED` files.
+        The fingerprint covers the files' bytes with the columns in their folder names, in any order, and the settings
+        for reading them; names and paths do not matter otherwise. The facts list each file's digest by its path
+        relative to `root`, up to `MAX_FILES_LISTED` files.
         """
         how = facts_of(self.csv) if self.format == "csv" else {}
         types = {name: str(dtype) for name, dtype in sorted(self.types.items())}
@@ -141,7 +141,8 @@ class DatasetFiles:
             if len(digests) <= MAX_FILES_LISTED
             else {}
         )
-        # What most datasets do not have is not part of their fingerprint, so that those of earlier versions hold.
+        # Settings that most datasets lack are not part of their fingerprint, so that fingerprints of earlier versions
+        # hold.
         found = {"readings": readings, "compression": self.compression, **self._describe_csv_content()}
         special = {key: value for key, value in found.items() if value}
         settings = json.dumps([how, types, *([special] if special else [])], sort_keys=True)
@@ -150,7 +151,7 @@ class DatasetFiles:
         return digest_texts(self.format, settings, *sorted(contents)), facts
 
     def _describe_csv_content(self) -> dict[str, Any]:
-        """Return what the bytes of CSV files, not the spec, say about how they are read."""
+        """Return the facts about reading CSV files that follow from their bytes, not from the spec."""
         if self.format != "csv":
             return {}
         from engine.drift.reading.csv_files import needs_conversion, read_column_names
@@ -163,7 +164,7 @@ class DatasetFiles:
         return read_storage(self._scan_as_stored(paths))
 
     def _scan_as_stored(self, paths: tuple[Path, ...]) -> pl.LazyFrame:
-        """Return the rows of files with the types that they declare, extension types included."""
+        """Return the rows of files with their stored types, including extension types."""
         if self.format == "csv":
             from engine.drift.reading.csv_files import needs_conversion
 
@@ -179,7 +180,7 @@ class DatasetFiles:
         return scan_csv_files(paths, self.dialect, CsvColumns(self.types, self.readings), path_column=column)
 
     def _parse_texts(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Parse the texts of a format with types that the contract declares as something else."""
+        """Parse texts in a typed format that the contract declares as another type."""
         if not self.readings:
             return frame
         schema = frame.collect_schema()  # cached by polars
@@ -189,8 +190,8 @@ class DatasetFiles:
     def read_schema(self, path: Path) -> pl.Schema:
         """Return the columns of one file with their types.
 
-        A column of a CSV file that is empty in the first `INFER_ROWS` rows has the type null, so that it agrees with
-        any type of another file.
+        A CSV column that is empty in the first `INFER_ROWS` rows has the type null, so that it agrees with any type in
+        another file.
 
         Raises
         ------

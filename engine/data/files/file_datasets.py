@@ -1,7 +1,7 @@
-"""Datasets of kind `file`: finds the files of a path, folder or pattern, and decides how they are read.
+"""Datasets of kind `file`: find the files of a path, folder or pattern, and decide how to read them.
 
-A contract sets the types where the format has none (all columns of CSV, dates in NDJSON), texts may be numbers or
-dates, and the files must agree in their columns and types.
+A contract sets the types if the format has none (all columns of CSV, dates in NDJSON), texts may be numbers or dates,
+and the files must agree in their columns and types.
 """
 
 import re
@@ -28,10 +28,10 @@ from engine.errors import DataError
 from engine.spec.resources.datasets import Csv, Dataset, FileDataset
 
 _MAX_FILES_SAMPLED = 5
-"""Files of a format with types in which texts are looked at."""
+"""Maximum number of files of a typed format whose texts are examined."""
 
 FoundBefore = dict[tuple[object, ...], DatasetFiles]
-"""What `find_files` has found, by the dataset and the state of its files: looking at values takes time."""
+"""Cached results of `find_files`, by dataset and state of its files, because examining values takes time."""
 
 
 def find_files(
@@ -49,15 +49,15 @@ def find_files(
     dataset
         The dataset as declared.
     root
-        The folder that its path starts from.
+        The folder to which its path is relative.
     as_of
-        The moment that the run stands for; the newest file is one of its day or earlier.
+        The moment of the run; the newest file is one of its day or earlier.
     known
-        Results for files that have not changed since are taken from here, and new ones kept.
+        Cache of results for unchanged files; new results are added.
     watch
-        Called with each file before anything is read.
+        Called with each file before it is read.
     tree
-        Where the files are looked for.
+        The tree in which the files are looked for.
 
     Raises
     ------
@@ -113,14 +113,14 @@ def find_files(
 
 
 def _name_columns(dataset: FileDataset, keys: Mapping[Path, Mapping[str, KeyValue]]) -> tuple[str, ...]:
-    """Return the names that a spec gives to the columns of files without a header; none if it keeps those of polars."""
+    """Return the names that a spec gives to the columns of files without a header; empty if polars names them."""
     inside = tuple(name for name in dataset.columns if name not in next(iter(keys.values()), {}))
     kept = all(re.fullmatch(r"column_[0-9]+", name) for name in inside)
     return () if dataset.csv.header or kept else inside
 
 
 def read_declared_texts(path: Path, dataset: Dataset) -> DatasetFiles:
-    """Return a Parquet file that holds the rows of a dataset; texts that are declared as another type are read as it.
+    """Return a Parquet file with the rows of a dataset; texts are read as their declared type.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def read_declared_texts(path: Path, dataset: Dataset) -> DatasetFiles:
 
 
 def _leave_out_known_keys(files: DatasetFiles) -> DatasetFiles:
-    """Leave the columns that folders name to the files where these have them too: the files' values have a type."""
+    """Drop the columns in folder names that the files have too: the values in the files have a type."""
     if not files.keys:
         return files
     inside = replace(files, keys={}).scan_paths(files.paths[:1]).collect_schema()
@@ -149,7 +149,7 @@ def _leave_out_known_keys(files: DatasetFiles) -> DatasetFiles:
 
 
 def _recognize_columns(files: DatasetFiles, declared: Mapping[str, str], dataset: FileDataset) -> DatasetFiles:
-    """Decide how columns of texts are read."""
+    """Decide how text columns are read."""
     named = next(iter(files.keys.values()), {})
     keyed = {name: type_ for name, type_ in declared.items() if name in named}
     if keyed:
@@ -175,7 +175,7 @@ def _recognize_columns(files: DatasetFiles, declared: Mapping[str, str], dataset
 def _retype_keys(
     keys: Mapping[Path, Mapping[str, KeyValue]], declared: Mapping[str, str]
 ) -> dict[Path, dict[str, KeyValue]]:
-    """Return the values of folders as they are written where the contract declares text: `code=007`."""
+    """Return the values in folder names unchanged if the contract declares text: `code=007`."""
     texts = {name for name, type_ in declared.items() if type_ == "text"}
     return {
         path: {**named, **{name: text for name, text in split_folders(path.parts[:-1]) if name in texts}}
@@ -184,7 +184,7 @@ def _retype_keys(
 
 
 def _recognize_declared_texts(files: DatasetFiles, declared: Mapping[str, str], dataset: Dataset) -> DatasetFiles:
-    """Read texts as their declared type, in a format that has types; warn of columns that look like something else.
+    """Read texts as their declared type, in a typed format; warn of columns that look like something else.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def _recognize_declared_texts(files: DatasetFiles, declared: Mapping[str, str], 
             )
         if found.reading is not None or files.format == "ndjson":
             readings[name] = found.reading or TextReading(type_)
-    # JSON has no dates, so that their declared type has always been a part of the fingerprint.
+    # JSON has no dates, so their declared type has always been a part of the fingerprint.
     dated = [name for name in readings if files.format == "ndjson" and declared[name] in ("date", "datetime")]
     types = {name: POLARS_DTYPES[declared[name]] for name in dated}
     doubtful = find_doubtful_columns(samples, dataset.columns)
@@ -226,18 +226,18 @@ def _unite_schemas(files: DatasetFiles) -> DatasetFiles:
             )
     types: dict[str, pl.DataType] = {}
     for name in dict.fromkeys(name for schema in schemas.values() for name in schema):
-        # a column that is empty in a file (type null) fits any
+        # a column that is empty in a file (type null) fits any type
         found = {path: storage_type(schema[name]) for path, schema in schemas.items() if name in schema}
         found = {path: dtype for path, dtype in found.items() if dtype != pl.Null}
         types[name] = _require_common_dtype(name, found, files)
     if files.format == "csv":
-        # polars infers types from the first file only; these hold for all, as text where a column is empty everywhere
+        # polars infers types from the first file only; these fit all files, with text for a column that is always empty
         return replace(files, types={name: pl.String() if dtype == pl.Null else dtype for name, dtype in types.items()})
     return replace(files, common_types={} if all(schema == columns for schema in schemas.values()) else types)
 
 
 def _check_same_columns(first: Path, columns: pl.Schema, path: Path, schema: pl.Schema) -> None:
-    """Refuse a file that has a column more or less than the first file."""
+    """Raise a DataError for a file with more or fewer columns than the first file."""
     for name in [*schema, *columns]:
         if name in schema and name in columns:
             continue
@@ -265,7 +265,7 @@ def _require_common_dtype(name: str, found: Mapping[Path, pl.DataType], files: D
         return common
     numbers = [dtype for dtype in dtypes if dtype != pl.Boolean]
     if len(numbers) < len(dtypes) and files.format != "csv" and all(dtype.is_numeric() for dtype in numbers):
-        # booleans among numbers that are 0 and 1 alone: the same values in another type
+        # booleans among numbers that are only 0 and 1 are the same values in another type
         paths = [path for path, dtype in found.items() if dtype != pl.Boolean]
         widest = find_common_dtype(numbers)
         if widest is not None and all(files.holds_only_0_and_1(path, name) for path in paths):
@@ -289,7 +289,7 @@ def _name_with_zone(dtype: pl.DataType) -> str:
 
 
 def _check_csv_characters(dialect: Csv) -> None:
-    """Refuse a separator, quote or escape that polars cannot handle: it takes single bytes."""
+    """Raise a DataError for a separator, quote or escape that polars cannot handle: it accepts only single bytes."""
     for what, character in (("separator", dialect.separator), ("quote", dialect.quote), ("escape", dialect.escape)):
         if character and (not character.isascii() or character in "\r\n"):
             raise DataError(f"csv {what} {character!r} must be one ASCII character other than a line break")

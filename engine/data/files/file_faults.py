@@ -1,4 +1,4 @@
-"""Finds the place at fault in a file that is not of its format, or not valid JSON."""
+"""Find the fault in a file that does not have its declared format, or is not valid JSON."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ _FIRST_BYTES = {"parquet": (b"PAR1",), "arrow": (b"ARROW1", b"\xff\xff\xff\xff")
 
 
 def find_foreign_content(path: Path, format_: str) -> str | None:
-    """Describe a file whose first bytes are not those of its binary format; None for another format."""
+    """Describe a file whose first bytes do not fit its binary format; None for other formats."""
     signature = _FIRST_BYTES.get(format_)
     if signature is None:
         return None
@@ -25,7 +25,7 @@ def find_foreign_content(path: Path, format_: str) -> str | None:
 
 
 def find_ndjson_fault(path: Path, compression: str | None = None) -> str | None:
-    """Describe the first line that is not a JSON object, or has a boolean where an earlier one has a number."""
+    """Describe the first line that is not a JSON object, or has a boolean where an earlier line has a number."""
     kinds: dict[str, tuple[int, str]] = {}
     with open_bytes(path, compression) as lines:
         for number, line in enumerate(lines, 1):
@@ -49,5 +49,5 @@ def find_ndjson_fault(path: Path, compression: str | None = None) -> str | None:
 
 
 def _refuse_constant(text: str) -> float:
-    """Refuse what Python writes for numbers that JSON does not have."""
+    """Raise a ValueError for NaN and infinities, which Python accepts and JSON lacks."""
     raise ValueError(f"{text} is not a value of JSON; write null where a value is missing")

@@ -14,7 +14,7 @@ from engine.file_identity import FileIdentity
 
 
 class FileChangedError(DataError):
-    """A file changed between its hash and the end of its reading."""
+    """A file changed between its hashing and the end of its reading."""
 
 
 class FileHashes(Protocol):
@@ -24,7 +24,7 @@ class FileHashes(Protocol):
         """Return the cached digest of exactly this state of the file, or None."""
 
     def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
-        """Store a digest. If not `settled`, the file may have another content with the same identity by now."""
+        """Store a digest. If not `settled`, the file may already have other content with the same identity."""
 
 
 class InMemoryFileHashes(dict[tuple[str, FileIdentity], str]):
@@ -44,7 +44,7 @@ def hash_file(path: Path, hashes: FileHashes) -> str:
     Raises
     ------
     FileChangedError
-        The file is rewritten while it is hashed.
+        The file was changed while it was hashed.
     """
     now = time.time_ns()
     digest = hashes.get(str(path), FileIdentity.from_stat(path.stat()))

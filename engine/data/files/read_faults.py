@@ -1,6 +1,6 @@
-"""Finds the place at fault in the files of a dataset that cannot be read: polars' errors name neither file nor line.
+"""Find the fault in a dataset's files that cannot be read: polars' errors name neither file nor line.
 
-The files are read again for that, one by one.
+The files are read again for this, one by one.
 """
 
 from dataclasses import replace
@@ -35,7 +35,7 @@ def find_file_fault(files: "DatasetFiles") -> str | None:
     for path in files.paths:
         try:
             for _ in files.scan_paths((path,)).collect_batches(maintain_order=False):
-                pass  # reading is the test: batches are dropped, so a file larger than memory passes
+                pass  # reading is the test; batches are dropped, so that a file may be larger than memory
         except READ_ERRORS as error:
             fault = _explain_fault(files, path) or find_foreign_content(path, files.format)
             return fault or f"{path} cannot be read, it may be damaged: {describe_error(error)}"
@@ -43,14 +43,14 @@ def find_file_fault(files: "DatasetFiles") -> str | None:
 
 
 def explain_schema_error(files: "DatasetFiles") -> str | None:
-    """Describe what is wrong with files whose columns cannot be read together; None where it cannot be found."""
+    """Describe what is wrong with files whose columns cannot be read together; None if it cannot be found."""
     explained = (fault for path in files.paths if (fault := _explain_fault(files, path)))
     foreign = (fault for path in files.paths if (fault := find_foreign_content(path, files.format)))
     return find_file_fault(files) or next(explained, None) or next(foreign, None)
 
 
 def _explain_fault(files: "DatasetFiles", path: Path) -> str | None:
-    """Describe the place at fault in a text format; None where it cannot be found."""
+    """Describe the fault in a text format; None if it cannot be found."""
     if files.format == "csv":
         fault = find_record_fault(path, files.dialect) or _explain_value_fault(files, path)
         return fault or find_stray_quote(path, files.dialect)
@@ -61,7 +61,7 @@ def _explain_fault(files: "DatasetFiles", path: Path) -> str | None:
 
 def _explain_value_fault(files: "DatasetFiles", path: Path) -> str | None:
     try:
-        # The types that polars gave the columns, and the same file with every column as text.
+        # The column types that polars inferred, and the same file with all columns as text.
         types = files.scan_paths((path,)).collect_schema()
         return find_value_fault(path, scan_csv_texts([path], files.dialect), types, files.dialect, files.readings)
     except READ_ERRORS:
@@ -69,7 +69,7 @@ def _explain_value_fault(files: "DatasetFiles", path: Path) -> str | None:
 
 
 def _explain_text_fault(files: "DatasetFiles", path: Path) -> str | None:
-    """Describe the first text that its column's declared type does not fit, in a format with types."""
+    """Describe the first text that does not fit its column's declared type, in a typed format."""
     value = pl.col("value")
     for name, reading in files.readings.items():
         missing = value.is_null() | value.str.strip_chars().is_in([*reading.missing, ""])

@@ -1,4 +1,4 @@
-"""The files of datasets, in folders and in object stores, whose objects are fetched into copies."""
+"""The files of datasets, in folders and in object stores, whose objects are downloaded."""
 
 import os
 from collections.abc import Callable
@@ -28,9 +28,9 @@ class FileSources:
     Parameters
     ----------
     scratch
-        Gives a new folder that lasts as long as the run.
+        Returns a new folder that exists as long as the run.
     objects
-        The folder of the copies of objects of stores; if not given, they are made in `scratch`.
+        The folder for copies of objects of stores; by default in `scratch`.
     """
 
     def __init__(self, secrets: Secrets, scratch: Callable[[], Path], objects: Path | None) -> None:
@@ -39,12 +39,12 @@ class FileSources:
         self._objects = objects
         self._found: FoundBefore = {}
         self._copies: dict[tuple[str, str], ObjectCopies] = {}
-        self._told_files: dict[tuple[int, str], tuple[DatasetFiles, DatasetFiles]] = {}
+        self._noted_files: dict[tuple[int, str], tuple[DatasetFiles, DatasetFiles]] = {}
 
     def find_files(
         self, project: ProjectSpec, name: str, declared: FileDataset, watched: WatchedFiles
     ) -> tuple[Path, DatasetFiles]:
-        """Return the folder that the path of a dataset starts from, and its files; those of a store are fetched."""
+        """Return the folder to which a dataset's path is relative, and its files; those of a store are downloaded."""
         from engine.data.files.file_datasets import find_files
 
         def watch(path: Path) -> None:
@@ -61,11 +61,11 @@ class FileSources:
                 files = find_files(declared, copies.root, project.as_of, self._found, watch, tree)
         except ObjectChangedError as error:
             raise FileChangedError(str(error)) from error
-        told = copies.describe_fetched(declared.path)
-        key = (id(files), told)
-        if told and key not in self._told_files:
-            self._told_files[key] = files, replace(files, notes=(*files.notes, told))
-        return copies.root, self._told_files[key][1] if told else files
+        fetched = copies.describe_fetched(declared.path)
+        key = (id(files), fetched)
+        if fetched and key not in self._noted_files:
+            self._noted_files[key] = files, replace(files, notes=(*files.notes, fetched))
+        return copies.root, self._noted_files[key][1] if fetched else files
 
     def find_copies(self, project: ProjectSpec, connection: str | None) -> "ObjectCopies | None":
         """Return the objects of a connection with their copies; None if it is not an object store."""
@@ -79,12 +79,12 @@ class FileSources:
         return self._copies[key]
 
     def name_object(self, path: Path) -> str:
-        """Return the object whose copy a file is, as messages name it; an empty text for any other file."""
+        """Return the object of which a file is a copy, for messages; an empty text for any other file."""
         of = [one for one in self._copies.values() if path.is_relative_to(one.root)]
         return of[0].name_objects(str(path)) if of else ""
 
     def _make_folder(self) -> Path:
-        """Return the folder of the copies of objects: of this run alone if the state cannot be written."""
+        """Return the folder for copies of objects: a folder of this run if the state cannot be written."""
         with suppress(OSError):
             if self._objects is not None:
                 self._objects.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Columns of text that look like numbers or dates, and whole numbers that look like times, in data that have types."""
+"""Find text columns that look like numbers or dates, and integers that look like times, in typed data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from engine.spec.resources.datasets import Column
 
 
 def sample_columns(frames: Iterable[pl.LazyFrame]) -> dict[str, pl.Series]:
-    """Return the first values of each column of text or whole numbers, of all frames together."""
+    """Return the first values of each column of text or integers, of all frames together."""
     samples: dict[str, list[pl.Series]] = {}
     for frame in frames:
         schema = frame.collect_schema()
@@ -24,14 +24,14 @@ def sample_columns(frames: Iterable[pl.LazyFrame]) -> dict[str, pl.Series]:
 
 
 def _unite_parts(parts: list[pl.Series]) -> pl.Series:
-    """Return the values of all parts; of parts with several types, those of the first type."""
+    """Return the values of all parts; if the parts have several types, only those of the first type."""
     return pl.concat([part for part in parts if part.dtype == parts[0].dtype])
 
 
 def find_doubtful_columns(samples: Mapping[str, pl.Series], columns: Mapping[str, Column]) -> dict[str, str]:
-    """Return a warning for each column that may be something else than its type says.
+    """Return a warning for each column that may be something else than its type.
 
-    Columns whose type or role is declared are left out: somebody has looked at them.
+    Columns with a declared type or role are skipped, because somebody has decided about them.
     """
     undeclared = {
         name: values
@@ -54,9 +54,9 @@ def find_doubtful_columns(samples: Mapping[str, pl.Series], columns: Mapping[str
 
 
 def _find_numeric_texts(columns: Sequence[pl.Series]) -> set[str]:
-    """Return the names of the columns of texts in which some value begins like a number, as dates do too.
+    """Return the names of text columns in which some value begins like a number, as dates do too.
 
-    `recognize_texts` asks ten queries per column to find nothing in the others; this is one for all.
+    For the other columns `recognize_texts` would run ten queries each to find nothing; this is one query for all.
     """
     if not columns:
         return set()

@@ -1,8 +1,8 @@
-"""The files that a piece of work reads: each is hashed, read, and looked at again before a result is kept.
+"""The files that a task reads: each is hashed, read, and checked again before a result is kept.
 
-A file can be replaced between its hash and its reading, or be rewritten while it is read. The numbers would then belong
-to another content than the fingerprint tells, and the errors of polars would call the file damaged. So the work asks
-`verify` before it keeps anything, and `read_unchanged` does the work once more if a file has changed.
+A file can be replaced between its hashing and its reading, or be rewritten while it is read. The results would then
+belong to other content than the fingerprint, and polars' errors would call the file damaged. So the task calls `verify`
+before it keeps anything, and `read_unchanged` repeats the task once if a file has changed.
 """
 
 import os
@@ -24,12 +24,12 @@ from engine.file_identity import FileIdentity
 T = TypeVar("T")
 
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
-"""How long the files must stay as they are before the second try, and the longest that is waited for that."""
+"""How long the files must stay unchanged before the second try, and the maximum wait for that."""
 
 
 @dataclass(frozen=True, slots=True)
 class _SeenFile:
-    """A file as it was first seen. `digest` is None if it was not hashed; `settled`: a later change shows in times."""
+    """A file as first seen. `digest` is None if not hashed; `settled` means that later changes show in the times."""
 
     identity: FileIdentity
     digest: str | None = None
@@ -37,9 +37,9 @@ class _SeenFile:
 
 
 class WatchedFiles:
-    """A cache of file hashes that remembers which files it was asked for, and in which state they were.
+    """A cache of file hashes that remembers the requested files and their states.
 
-    `settled` has the states, by absolute path, in which files were known to be complete: any other is a change.
+    `settled` holds, by absolute path, the states in which files were known to be complete: any other state is a change.
     """
 
     def __init__(self, hashes: FileHashes, settled: Mapping[str, FileIdentity] = MappingProxyType({})) -> None:
@@ -49,7 +49,7 @@ class WatchedFiles:
         self._owners: dict[str, str] = {}
 
     def watch(self, path: Path, owner: str) -> None:
-        """Remember the present state of a file that will be read before it is hashed; `owner` is named with it."""
+        """Remember the current state of a file that will be read before it is hashed; `owner` is named with it."""
         self._owners.setdefault(str(path), f"{owner}: ")
         self._remember(str(path), _SeenFile(FileIdentity.from_stat(path.stat())))
 
@@ -68,7 +68,7 @@ class WatchedFiles:
     def _remember(self, path: str, seen: _SeenFile) -> None:
         known = self._settled.get(os.path.abspath(path))  # noqa: PTH100 - links are not followed
         first = self._seen.get(path, seen if known is None else _SeenFile(known))
-        # Reading may set the access time, and with it ctime: whether that alone is a change is decided by the content.
+        # Reading may set the access time, and with it ctime: the content decides whether that alone is a change.
         other_content = first.digest and seen.digest and first.digest != seen.digest
         if first.identity[:3] != seen.identity[:3] or other_content:
             self._seen.setdefault(path, first)
@@ -78,7 +78,7 @@ class WatchedFiles:
     def wait_until_still(self) -> dict[str, FileIdentity]:
         """Wait until no file has changed for a while, and return their states by absolute path.
 
-        Between two pieces of a writer, half a file looks whole.
+        Between two writes, an incomplete file may look complete.
         """
         states, since = self._read_states(), time.monotonic()
         until = since + LONGEST_PAUSE_SECONDS
@@ -91,12 +91,12 @@ class WatchedFiles:
     def _read_states(self) -> dict[str, FileIdentity]:
         states = {}
         for path in list(self._seen):
-            with suppress(OSError):  # a file that is gone has no state
+            with suppress(OSError):  # a removed file has no state
                 states[os.path.abspath(path)] = FileIdentity.from_stat(Path(path).stat())  # noqa: PTH100 - as above
         return states
 
     def find_change(self) -> str | None:
-        """Describe the first file that is no longer as it was seen; None if all are."""
+        """Describe the first file that has changed since it was seen; None if none has."""
         for path, seen in list(self._seen.items()):
             if change := self._find_file_change(path, seen):
                 return f"{self._owners.get(path, '')}{change}"
@@ -104,7 +104,7 @@ class WatchedFiles:
 
     def _find_file_change(self, path: str, seen: _SeenFile) -> str | None:
         try:
-            identity = FileIdentity.from_stat(os.stat(path))  # noqa: PTH116  # a path of text, as it was asked for
+            identity = FileIdentity.from_stat(os.stat(path))  # noqa: PTH116  # the path as the text that was requested
         except FileNotFoundError:
             return f"{path} was removed while it was read"
         except OSError as error:
@@ -113,8 +113,8 @@ class WatchedFiles:
             return None
         if identity == seen.identity and seen.settled:
             return None
-        # Two cases are decided by the content: a change within one tick of the clock, which the times cannot show, and
-        # a new ctime alone, which a new hard link (a backup) or other permissions give as well.
+        # The content decides in two cases: a change within one tick of the clock, which the times cannot show, and a
+        # new ctime alone, which also results from a new hard link (a backup) or other permissions.
         if seen.digest is not None and identity[:3] == seen.identity[:3]:
             again = WatchedFiles(self.hashes)
             with suppress(OSError, FileChangedError):
@@ -124,7 +124,7 @@ class WatchedFiles:
         return f"{path} changed while it was read"
 
     def verify(self) -> None:
-        """Raise a FileChangedError if a file is no longer as it was when it was hashed."""
+        """Raise a FileChangedError if a file has changed since it was hashed."""
         if change := self.find_change():
             raise FileChangedError(change)
 
@@ -135,17 +135,17 @@ def read_unchanged(
     tell: Callable[[str], None],
     settled: Mapping[str, FileIdentity] = MappingProxyType({}),
 ) -> T:
-    """Return what `read` returns; call it once more if a file has changed meanwhile.
+    """Return the result of `read`; call it once more if a file has changed meanwhile.
 
     Parameters
     ----------
     read
-        Gets the record of watched files that it must open all files with. Before it keeps a result, it calls their
+        Gets the record of watched files, with which it must open all files. Before it keeps a result, it calls their
         `verify`.
     tell
         Called with a sentence for the user before the second try.
     settled
-        The states in which files were known to be complete; one that has another counts as changed at the first try.
+        The states in which files were known to be complete; another state counts as a change at the first try.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def read_unchanged(
         try:
             return read(files)
         except (Exception, pl.exceptions.PanicException) as error:
-            # An error that only came from the change must not be told as a fault of the file.
+            # An error caused only by the change must not be reported as a fault of the file.
             change = str(error) if isinstance(error, FileChangedError) else files.find_change()
             if first is not None:
                 raise _explain_second_failure(error, first, change) from error

@@ -1,8 +1,8 @@
-"""Writing a table into a data file that reads back as the same values, or an error that says which column cannot.
+"""Write a table into a data file that reads back as the same values, or raise an error that names the column.
 
-A text format has fewer types than a table. What its texts would bring back as something else is refused before the
-file appears: an empty text in CSV, which looks like a missing value; NaN in JSON, which has no word for it. A type that
-merely has to be declared again, such as a date in NDJSON, is written. Times with a zone are written in UTC.
+A text format has fewer types than a table. Values that would be read back as something else are rejected before the
+file appears: an empty text in CSV, which looks like a missing value; NaN, which JSON cannot represent. A type that only
+has to be declared again, such as a date in NDJSON, is written. Times with a zone are written in UTC.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _USE_PARQUET = "write Parquet or Arrow, or convert the column in a query"
 
 
 def check_exportable(table: Table, format_: str) -> None:
-    """Raise a DataError that names the first column whose type a format cannot keep; no row is read."""
+    """Raise a DataError that names the first column whose type a format cannot store; no row is read."""
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
     for name, dtype in schema.items():
@@ -49,14 +49,14 @@ def export_table(
     format_
         csv, parquet, ndjson or arrow.
     separator, null_value
-        Of CSV: the character between two fields, and the text for a missing value.
+        For CSV: the field separator, and the text for a missing value.
     verify
-        Called when all rows are written, before the file takes its name; what it raises leaves the old file as it was.
+        Called after all rows are written, before the file gets its name; if it raises, the old file is kept.
 
     Raises
     ------
     DataError
-        The table cannot be read, the file cannot be written, or a value would not come back.
+        The table cannot be read, the file cannot be written, or a value would change.
     """
     check_exportable(table, format_)
     with explain_read_errors(table):
@@ -75,7 +75,7 @@ def export_table(
 
 
 def _write_times_in_utc(frame: pl.LazyFrame, format_: str) -> pl.LazyFrame:
-    """Return a frame for a text format: a text of local time has no seconds of the offset, which old zones have."""
+    """Return a frame for a text format with times in UTC: local times lack the seconds in the offsets of old zones."""
     if format_ in _BINARY_FORMATS:
         return frame
     zoned = [name for name, dtype in frame.collect_schema().items() if getattr(dtype, "time_zone", None)]
@@ -95,7 +95,7 @@ def _write_frame(frame: pl.LazyFrame, part: Path, format_: str, separator: str, 
 
 
 def _explain_failure(table: Table, path: Path, error: BaseException) -> DataError:
-    """Return the error for a failed write: the fault of the data that were read, or else of the file."""
+    """Return the error for a failed write: the fault in the data if they cannot be read, else that of the file."""
     try:
         with explain_read_errors(table):
             for _ in table.frame.collect_batches(maintain_order=False):
@@ -106,7 +106,7 @@ def _explain_failure(table: Table, path: Path, error: BaseException) -> DataErro
 
 
 def _keeps(format_: str, dtype: pl.DataType) -> bool:
-    """Return whether the values of a type can be read back from a file of this format."""
+    """Return whether values of a type can be read back from a file of this format."""
     if dtype == pl.Object:
         return False
     if format_ in _BINARY_FORMATS:
@@ -126,7 +126,7 @@ def _inner_type(of: pl.List | pl.Array | pl.Field) -> pl.DataType:
 
 
 def _check_values(table: Table, format_: str, null_value: str) -> None:
-    """Raise a DataError that names the first column with a value that the format writes as another one."""
+    """Raise a DataError that names the first column with a value that the format would change."""
     schema = table.frame.collect_schema()
     wrong = {
         name: test for name, dtype in schema.items() for test in _find_lost_values(name, dtype, format_, null_value)
@@ -150,7 +150,7 @@ def _check_values(table: Table, format_: str, null_value: str) -> None:
 
 
 def _find_lost_values(name: str, dtype: pl.DataType, format_: str, null_value: str) -> Iterator[pl.Expr]:
-    """Yield an expression that is true where a value is lost, if the type has such values."""
+    """Yield an expression that is true for values that are lost, if the type has such values."""
     if format_ == "csv" and dtype in (pl.String, pl.Categorical, pl.Enum):
         yield pl.col(name).cast(pl.String) == null_value
     elif format_ == "ndjson" and (test := _find_non_finite(pl.col(name), dtype)) is not None:
@@ -158,7 +158,7 @@ def _find_lost_values(name: str, dtype: pl.DataType, format_: str, null_value: s
 
 
 def _find_non_finite(values: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
-    """Return an expression that is true where a value is, or contains, a number that is not finite."""
+    """Return an expression that is true if a value is, or contains, a number that is not finite."""
     if dtype.is_float():
         return ~values.is_finite()
     if isinstance(dtype, pl.Array):

@@ -1,6 +1,6 @@
-"""The rows of a table, written to a Parquet file: the same bytes for the same rows, in whatever order they come.
+"""Write the rows of a table to a Parquet file that has the same bytes for the same rows in any order.
 
-The bytes depend on the version of polars, which writes its name into the file.
+The bytes depend on the version of polars, which is recorded in the file.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from engine.errors import DataError
 
 ROWS_PER_GROUP = 1 << 17
 _KEYS = ("\x00first", "\x00second")
-"""Columns with two hashes of each row: they decide where the columns that can be sorted by do not."""
+"""Columns with two hashes of each row, which decide the order where the sortable columns do not."""
 
 
 def freeze_rows(table: Table, path: Path) -> int:
@@ -24,7 +24,7 @@ def freeze_rows(table: Table, path: Path) -> int:
     Raises
     ------
     DataError
-        The table cannot be read, or a column has a type that Parquet does not have.
+        The table cannot be read, or the type of a column does not exist in Parquet.
     """
     with explain_read_errors(table):
         check_hashable(table.frame.collect_schema())

@@ -1,4 +1,4 @@
-"""Parquet files that keep the rows of a dataset. A file has the name of its project, so that no other is replaced."""
+"""Parquet files that keep the rows of a dataset. A file records its project, so that no other file is replaced."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from engine.errors import DataError
 from engine.spec.resources.datasets import Csv
 
 OWNER_KEY = "engine.kept_for"
-"""The key of a file's metadata under which the name of the project stands that has written it."""
+"""The metadata key for the name of the project that wrote a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class KeptFile:
     Attributes
     ----------
     root
-        The folder that `name` starts from.
+        The folder to which `name` is relative.
     name
         The path as declared.
     project
@@ -46,7 +46,7 @@ class KeptFile:
         return self.root / self.name
 
     def find_problem(self, content: str) -> str:
-        """Return why the file is not the one with that digest; an empty text if it is."""
+        """Return why the file does not have that digest; an empty text if it does."""
         try:
             same = hash_file(self.path, self.hashes) == content
         except FileNotFoundError:
@@ -61,9 +61,9 @@ class KeptFile:
         return files.scan_all(), files
 
     def check_rows(self, table: Table, *, known: bool) -> None:
-        """Raise a DataError if the table has a column that Parquet cannot keep, or the file may not be replaced.
+        """Raise a DataError if the table has a column that Parquet cannot store, or the file may not be replaced.
 
-        A file that was written before, and was damaged or changed since, may be.
+        A file that was written before and has been damaged or changed since may be replaced.
         """
         with explain_read_errors(table):
             schema = table.frame.collect_schema()
@@ -77,14 +77,14 @@ class KeptFile:
 
     @contextmanager
     def replace(self) -> Iterator[Path]:
-        """Yield the path of a new file, which takes the place of the present one at the end of the block."""
+        """Yield the path of a new file, which replaces the existing one at the end of the block."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(self.path) as part:
             yield part
 
     @property
     def place(self) -> str:
-        """The file as messages name it."""
+        """The file, for messages."""
         return str(self.path)
 
     def _check_owner(self) -> None:
@@ -104,13 +104,12 @@ class KeptFile:
             )
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:
-        """Replace the file that is there by a new one; return the digest of its bytes, and its rows.
+        """Replace the existing file; return the digest of its bytes, and its number of rows.
 
         Parameters
         ----------
         verify
-            Called when all rows are written, before the file takes its name; what it raises leaves the old file as it
-            was.
+            Called after all rows are written, before the file gets its name; if it raises, the old file is kept.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Parquet objects of a store that keep the rows of a dataset: files whose copy is here, as of any object."""
+"""Parquet objects of a store that keep the rows of a dataset: files with a local copy, like any object."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,23 +19,23 @@ class KeptObject(KeptFile):
 
     @property
     def place(self) -> str:
-        """The object as messages name it."""
+        """The object, for messages."""
         return self.copies.source.name(normalize_object_path(self.name))
 
     def find_problem(self, content: str) -> str:
-        """Return why the object is not the one with that digest; an empty text if it is."""
+        """Return why the object does not have that digest; an empty text if it does."""
         self.copies.refresh(normalize_object_path(self.name))
         return KeptFile.find_problem(self, content)
 
     def check_rows(self, table: Table, *, known: bool) -> None:
-        """Raise a DataError if the table has a column that Parquet cannot keep, or the object may not be replaced."""
+        """Raise a DataError if the table has a column that Parquet cannot store, or the object may not be replaced."""
         if not known:
             self.copies.refresh(normalize_object_path(self.name))
         KeptFile.check_rows(self, table, known=known)
 
     @contextmanager
     def replace(self) -> Iterator[Path]:
-        """Yield the path of a new file, which is sent at the end of the block and takes the place of the object."""
+        """Yield the path of a new file, which is uploaded at the end of the block and replaces the object."""
         with self.copies.stage() as part:
             yield part
             self.copies.send(part, normalize_object_path(self.name))

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet may open: text that it would run as a formula is made plain text, see `formulas.py`."""
+"""CSV that a spreadsheet may open: texts that it would run as formulas are escaped, see `formulas.py`."""
 
 import polars as pl
 
@@ -11,7 +11,7 @@ def disarm_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     names = _disarm_texts(pl.Series(frame.columns, dtype=pl.String))
     for name, column in zip(names, frame.get_columns(), strict=True):
         is_text = column.dtype in (pl.String, pl.Categorical, pl.Enum)
-        while name in made:  # another column has this name already, with the apostrophe
+        while name in made:  # another column already has this name with the apostrophe
             name = f"'{name}"  # noqa: PLW2901
         made[name] = _disarm_texts(column.cast(pl.String)) if is_text else column
     return pl.DataFrame(made)

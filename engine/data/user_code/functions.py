@@ -1,9 +1,8 @@
-"""Functions that users write: `module:function`, in a Python file beside the spec.
+"""Functions written by users: `module:function`, in a Python file beside the spec.
 
-Each call of `load_function` runs the module again, and the function that it returns keeps the imported modules. So two
-folders may both have a `helpers.py`, an edited file takes effect, and `sys.path` and `sys.modules` are left as they
-were. `import_module` with the folder on the path would find the first `helpers.py` for both folders, and never reload
-it.
+Each call of `load_function` runs the module again, and the returned function keeps the imported modules. So two folders
+may both have a `helpers.py`, an edited file takes effect, and `sys.path` and `sys.modules` are left unchanged.
+`import_module` with the folder on the path would find the first `helpers.py` for both folders, and never reload it.
 """
 
 import importlib.util
@@ -47,22 +46,22 @@ def find_module_file(folder: Path, name: str) -> Path:
 
 
 class _UncachedLoader(SourceFileLoader):
-    """Compiles the source each time. Python's cache of compiled files knows a source by its size and second alone."""
+    """Compiles the source each time: Python's bytecode cache identifies a source only by size and time in seconds."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def load_function(code: CodeFolder, reference: str) -> Callable[..., Any]:
-    """Return the function that `reference`, "module:function", names in the folder of `code`.
+    """Return the function named by `reference`, "module:function", in the folder of `code`.
 
-    When called, the function can import the modules of the folder, and an exception that it raises becomes a DataError
-    that names the user's file and line.
+    When called, the function can import the modules of the folder, and an exception in it becomes a DataError that
+    names the user's file and line.
 
     Raises
     ------
     DataError
-        The module or the function does not exist, or importing the module fails; or its code does not run here.
+        The module or the function does not exist, importing the module fails, or its code may not run here.
     """
     if code.refusal:
         raise DataError(f"{reference} is not called here: {code.refusal}")
@@ -90,7 +89,7 @@ def load_function(code: CodeFolder, reference: str) -> Callable[..., Any]:
                 return function(*arguments, **keywords)
             finally:
                 if os.getpid() != process:
-                    os._exit(0)  # a process that the function has forked, and not ended, would go on with the run too
+                    os._exit(0)  # a process forked by the function, and not ended, would continue with the run too
 
     return call
 
@@ -104,7 +103,7 @@ def call_frame_function(
     ------
     DataError
         The function cannot be loaded, raises, or returns something other than a polars DataFrame or LazyFrame, or a
-        DataFrame of Spark.
+        Spark DataFrame.
     """
     frame = load_function(code, reference)(**arguments)
     if isinstance(frame, pl.DataFrame | pl.LazyFrame):
@@ -122,7 +121,7 @@ def call_frame_function(
 
 @contextmanager
 def _hold_process_state() -> Iterator[None]:
-    """Restore what user code may set for the whole process and what the engine's own work depends on.
+    """Restore process-wide settings that user code may change and on which the engine depends.
 
     These are the working folder (relative paths), the mask of new files' permissions, the filters of warnings and
     numpy's handling of floating-point errors. Environment variables stay: frames that are read later may need them.
@@ -144,27 +143,27 @@ def _hold_process_state() -> Iterator[None]:
 def _importable(folder: Path, modules: dict[str, ModuleType]) -> Iterator[None]:
     """Make the modules of `folder` importable inside the `with` block, and restore the import system afterwards.
 
-    `modules` holds the modules of the folder that earlier blocks imported. They count as imported again; those that
-    this block imports are added. Modules from elsewhere (libraries) stay imported.
+    `modules` holds the modules of the folder that earlier blocks imported. They are treated as imported again; those
+    that this block imports are added. Modules from elsewhere (libraries) stay imported.
     """
     before, bytecode = {**sys.modules}, sys.dont_write_bytecode
-    # The folder's modules of this function take precedence over modules of the same name from another folder.
+    # The folder's modules for this function replace modules of the same name from another folder.
     sys.modules.update(modules)
     sys.path.insert(0, str(folder))
-    # No .pyc: a file edited within the same second, at the same length, would be taken for the compiled one.
+    # No .pyc: a file edited within the same second, with the same length, would be taken for the compiled one.
     sys.dont_write_bytecode = True
-    # The finders cache folder listings; without this a file written just now would not be found.
+    # The finders cache folder listings; without this, a file written just now would not be found.
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.dont_write_bytecode = bytecode
-        with suppress(ValueError):  # the code may have removed it, or set another list
+        with suppress(ValueError):  # the code may have removed it, or replaced the list
             sys.path.remove(str(folder))
-        # Modules that the block imported: keep those of the folder for the next block …
+        # Modules imported by the block: keep those of the folder for the next block …
         new = [name for name, module in sys.modules.items() if before.get(name) is not module]
         modules.update({name: sys.modules[name] for name in new if _belongs_to_folder(folder, name)})
-        # … and take them out of sys.modules, putting back what stood there under the same name.
+        # … and remove them from sys.modules, restoring modules of the same name.
         for name in modules:
             sys.modules.pop(name, None)
             if name in before:
@@ -172,7 +171,7 @@ def _importable(folder: Path, modules: dict[str, ModuleType]) -> Iterator[None]:
 
 
 def _belongs_to_folder(folder: Path, name: str) -> bool:
-    """Tell whether a module, or the package that it is part of, is directly in the folder.
+    """Tell whether a module, or the package that contains it, is directly in the folder.
 
     A library in a virtual environment inside the folder does not count.
     """
@@ -187,13 +186,13 @@ def _belongs_to_folder(folder: Path, name: str) -> bool:
 def translate_user_code_errors(folder: Path, doing: str) -> Iterator[None]:
     """Translate an exception of user code into a DataError that names the innermost line in the user's files.
 
-    `doing` starts the message: "importing made.py" gives "importing made.py failed: …".
+    `doing` is the start of the message: "importing made.py" gives "importing made.py failed: …".
     """
     try:
         yield
     except (EngineError, KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # also SystemExit, and what a library derives from BaseException
+    except BaseException as error:  # also SystemExit, and library exceptions derived from BaseException
         if isinstance(error, SyntaxError):
             where, text = f"{error.filename}:{error.lineno}: ", error.msg
         else:

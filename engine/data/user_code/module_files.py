@@ -1,6 +1,6 @@
-"""The Python files that functions of the user need: the modules that they are in, and what these import beside them.
+"""The Python files that users' functions need: their modules, and the modules that these import from the same folder.
 
-The files are read, and never run. Only what stands in the folder counts; what is imported from elsewhere is installed.
+The files are read, never run. Imports from outside the folder are installed packages.
 """
 
 import ast
@@ -39,7 +39,7 @@ def list_module_files(folder: Path, functions: Iterable[str]) -> list[Path]:
 
 
 def _find_files(folder: Path, module: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files in the folder that importing a module runs, each with the name of the package that it is in."""
+    """Yield the files in the folder that importing a module runs, each with the name of its package."""
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):
         stem = folder.joinpath(*parts[:depth])
@@ -51,7 +51,7 @@ def _find_files(folder: Path, module: str) -> Iterator[tuple[Path, str]]:
 
 
 def _list_imports(path: Path, package: str) -> Iterator[str]:
-    """Yield the modules that a file may import; a name that is taken from a module may be a module too."""
+    """Yield the modules that a file may import; a name imported from a module may be a module too."""
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except (SyntaxError, ValueError) as error:

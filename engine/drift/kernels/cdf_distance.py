@@ -16,8 +16,8 @@ from engine.drift.kernels.lazy import helper, kernel
 from engine.drift.kernels.value_tables import Counts, Values, count_rows
 
 STEPS_PER_SUM = 1024
-"""Steps whose areas are added up before they are added to the total: many small sums lose fewer digits than one long
-sum."""
+"""Number of steps whose areas are added up before they are added to the total: many small sums lose fewer digits than
+one long sum."""
 
 
 def _ks_wasserstein_in_numpy(
@@ -60,8 +60,8 @@ def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_count
             # n * m * |F_a - F_b| is constant from the previous value up to this one
             part += np.float64(abs(gap)) * subtract_ascending(previous, value)
             previous = value
-            # products with truth values instead of branches: the processor would mispredict half of the branches, which
-            # costs more than the multiplications
+            # products with booleans instead of branches: mispredicting half of the branches would cost more than the
+            # multiplications
             a_next, b_next = np.int64(a_values[i] == value), np.int64(b_values[j] == value)
             gap += a_next * m * a_counts[i] - b_next * n * b_counts[j]
             largest = max(largest, abs(gap))
@@ -134,7 +134,7 @@ def sweep_values(
 
 
 VALUES_PER_SEGMENT = 64
-"""Values of one table between two boundaries at which the rows of both tables are counted."""
+"""Number of values of one table between two boundaries, where the rows of both tables are counted."""
 
 
 @kernel(
@@ -204,7 +204,7 @@ def ks_wasserstein_by_segments(
             signed = np.float64(gap) * subtract_ascending(previous, boundary)
             part += abs(signed + (a_even + a_odd) * np.float64(m) - (b_even + b_odd) * np.float64(n))
             previous = boundary
-        if k % 16 == 15:  # many small sums lose fewer digits than one long sum
+        if k % 16 == 15:  # adding many small sums loses fewer digits than one long sum
             area += part
             part = 0.0
     area += part

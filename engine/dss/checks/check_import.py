@@ -1,4 +1,4 @@
-"""The checks and rules of datasets, models and stores: `metricsChecks.checks[]`, in their old and new forms."""
+"""Import the checks and rules of datasets, models and stores: `metricsChecks.checks[]`, in old and new forms."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,18 +18,18 @@ from engine.spec.metrics.definition import MetricScope
 def import_checks(
     state: ImportState, owner: JsonObject, scope: MetricScope, target: str, part: Part, note: str = ""
 ) -> None:
-    """Add the checks of a dataset, model or store to the part of the spec that has them.
+    """Add the checks of a dataset, model or store to its part of the spec.
 
-    A rule on the values of a column becomes a part of the column's contract, which the part has under `columns`.
+    A rule on the values of a column becomes a part of the column's contract, which is under `columns` of the part.
 
     Parameters
     ----------
     scope
-        `dataset` or `store`, which tells the meaning of metrics.
+        `dataset` or `store`, which determines the meaning of metrics.
     target
-        Where the part is in the spec, for the report.
+        The place of the part in the spec, for the report.
     note
-        What to note at each check.
+        A note to add to each check.
     """
     checks: dict[str, Any] = part.setdefault("checks", {})
     queries: list[QueryRule] = []
@@ -74,14 +74,14 @@ def import_checks(
 
 
 def leave_out_checks(state: ImportState, owner: JsonObject, reason: str) -> None:
-    """Report the checks of what is not in the spec, and why they are not either."""
+    """Report that the checks of an object are left out with it, and why."""
     for one in owner.get_object("metricsChecks").get_objects("checks"):
         one.read_whole()
         state.report.add("check", name_check(one), one.place).leave_out(reason)
 
 
 def name_check(one: JsonObject) -> str:
-    """Return the name that a check has in DSS."""
+    """Return the name of a check in DSS."""
     names = (one.get_text("displayName"), one.get_object("meta").get_text("label"))
     type_ = one.get_text("type")
     unnamed = {"numericRange": "Value in range", "valueSet": "Value in set"}.get(type_, type_ or "check")
@@ -89,7 +89,7 @@ def name_check(one: JsonObject) -> str:
 
 
 def _add_contract(part: Part, contract: dict[str, Keys], target: str, line: ObjectLine, *, enabled: bool) -> list[str]:
-    """Add what rules ask of the values of columns; return where that is in the spec."""
+    """Add the contract from rules on the values of columns; return its places in the spec."""
     if contract and not enabled:
         line.drop("it is switched off in DSS, and what a contract asks of a column cannot be")
         return []
@@ -101,7 +101,7 @@ def _add_contract(part: Part, contract: dict[str, Keys], target: str, line: Obje
 
 
 def _add_stub(checks: dict[str, Any], one: JsonObject, label: str, target: str, line: ObjectLine) -> str:
-    """Add a check that is switched off and names the function that is to be written for its code."""
+    """Add a disabled check that names the function to be written in place of its code."""
     one.read_whole()
     line.leave_out("it is Python code, which is not carried over: write the function, and switch the check on")
     name = make_name(label, checks, "check")
@@ -114,7 +114,7 @@ def _add_stub(checks: dict[str, Any], one: JsonObject, label: str, target: str, 
 def _translate_check(
     one: JsonObject, type_: str, scope: MetricScope, part: Part, line: ObjectLine, task: str
 ) -> list[tuple[str, Keys]]:
-    """Return suffixes of names and keys of the checks that a check becomes; none if it is left out."""
+    """Return the checks that a check becomes, as pairs of name suffix and keys; none if it is left out."""
     translate = _KINDS.get(type_)
     if translate is None:
         if type_ != "python":
@@ -138,7 +138,7 @@ def _translate_check(
 
 
 def _find_model_problem(metric: str, part: Part, task: str) -> str:
-    """Return why a store cannot have a metric of models; an empty text if it can."""
+    """Return why a store cannot have a model metric; an empty text if it can."""
     statistic = metric.partition(".")[0]
     tasks = next((one.tasks for one in METRICS if one.scope == "store" and one.name == statistic), ())
     if not tasks or task in tasks or (part.get("model") and not task):

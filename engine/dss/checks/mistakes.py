@@ -1,4 +1,4 @@
-"""What the authors of a project got wrong in its checks: each is told with what DSS does about it."""
+"""Find mistakes in a project's checks, and report each with its effect in DSS."""
 
 import re
 from typing import Any
@@ -61,7 +61,7 @@ def _show(bounds: dict[str, Any]) -> str:
 
 
 def _names_other_side(label: str, bounds: dict[str, Any]) -> bool:
-    """Return whether the name of a check says another side than its bounds: `rows > 10` with a maximum of 10."""
+    """Return whether a check's name contradicts its bounds, such as `rows > 10` with a maximum of 10."""
     said = re.search(r"(<=?|>=?)\s*(-?[0-9]+(?:\.[0-9]+)?)", label)
     if said is None:
         return False
@@ -71,7 +71,7 @@ def _names_other_side(label: str, bounds: dict[str, Any]) -> bool:
 
 
 def _find_missing_probe(owner: JsonObject, check: JsonObject, label: str) -> str:
-    """Return that nothing computes the metric of a check; an empty text if something does, or that is not known."""
+    """Return that nothing computes the metric of a check; an empty text if something does, or if it is unknown."""
     id_ = check.get_text("metricId")
     kind, _, rest = id_.partition(":")
     probes = owner.get_object("metrics").get_objects("probes")

@@ -1,6 +1,6 @@
-"""Rules of datasets that no metric of the language says, as the columns of a query: a dataset with a check for each.
+"""Rules of datasets that no metric of the spec can express, as columns of a query: a dataset with a check for each.
 
-They are rules on the most frequent values of a column, and those that compare a metric of two datasets.
+They are rules on the most frequent values of a column, and rules that compare metrics of two datasets.
 """
 
 import re
@@ -36,14 +36,14 @@ _OPERATORS = {
     **dict.fromkeys(("LT", "LESS", "LESSTHAN", "LOWER", "LOWERTHAN"), "<"),
     **dict.fromkeys(("LE", "LTE", "LESSOREQUAL", "LESSTHANOREQUAL", "LOWEROREQUAL", "LOWERTHANOREQUAL"), "<="),
 }
-"""The comparisons, by their names in capital letters alone; how DSS writes them is not documented."""
+"""The comparisons, by their names reduced to capital letters; how DSS writes them is not documented."""
 
 QUERY_RULES = frozenset({"TopValuesInSetRule", "ModeValueInSetRule", "CompareMetricsRule"})
 
 
 @dataclass(frozen=True, slots=True)
 class QueryRule:
-    """A rule as a query with the column `holds`, which is 1 or 0: its name, its object, and its line of the report."""
+    """A rule as a query with the column `holds`, which is 1 or 0: its name, its object, and its report line."""
 
     name: str
     sql: str
@@ -54,7 +54,7 @@ class QueryRule:
 def translate_query_rule(
     state: ImportState, one: JsonObject, dataset: str, columns: Columns, label: str, line: ObjectLine
 ) -> list[QueryRule]:
-    """Return the queries that a rule becomes, one for each column; none, with the line left out, if there is none."""
+    """Return the queries for a rule, one for each column; if there are none, the rule is reported as left out."""
     if one.get_text("type") == "CompareMetricsRule":
         query = _compare_metrics(state, one, dataset, line)
         return [QueryRule(label, query, one, line)] if query else []
@@ -66,7 +66,7 @@ def translate_query_rule(
 def declare_query_rules(state: ImportState, dataset: str, rules: list[QueryRule]) -> None:
     """Declare one dataset of kind query for the rules of a dataset, with a check for each.
 
-    Whoever reads it reads the dataset too, and applies the checks of both: so steps check it in place of the dataset.
+    Reading it reads the dataset too, and applies the checks of both: so steps check it instead of the dataset.
     """
     name = state.names.add_target("datasets", f"{dataset}/rules", f"{dataset} rules")
     checks: dict[str, Part] = {}
@@ -86,7 +86,7 @@ def declare_query_rules(state: ImportState, dataset: str, rules: list[QueryRule]
 
 
 def _check_frequent_values(one: JsonObject, dataset: str, columns: Columns, line: ObjectLine) -> dict[str, str]:
-    """Return by column the query that says whether its most frequent values are in the set."""
+    """Return, by column, the query that tells whether its most frequent values are in the set."""
     top = 1 if one.get_text("type") == "ModeValueInSetRule" else one.get_whole("topN") or 0
     allowed = read_allowed_values(one, columns, line)
     if line.reason is None and not 1 <= top <= 1_000_000:
@@ -108,7 +108,7 @@ def _check_frequent_values(one: JsonObject, dataset: str, columns: Columns, line
 
 
 def _compare_metrics(state: ImportState, one: JsonObject, dataset: str, line: ObjectLine) -> str:
-    """Return the query that says whether a comparison of two metrics holds; empty, with the line left out, if none."""
+    """Return the query that compares two metrics; empty if there is none, and the rule is reported as left out."""
     written = re.sub("[^A-Z]", "", one.get_text("operator").upper()).removesuffix("TO").replace("EQUALS", "EQUAL")
     operator = _OPERATORS.get(written)
     other = state.names.find_target(one.get_text("datasetBName", "datasetB") or dataset, "datasets")

@@ -1,4 +1,4 @@
-"""The data quality rules of datasets: `ColumnMinInRangeRule` and so on, as checks and contracts of columns."""
+"""Translate the data quality rules of datasets, such as `ColumnMinInRangeRule`, into checks and column contracts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES
 Keys = dict[str, Any]
 
 BOUNDS = {"minimum": "min", "softMinimum": "soft_min", "softMaximum": "soft_max", "maximum": "max"}
-"""The bounds of a check in DSS and here, in ascending order."""
+"""The bounds of a check in DSS and in the spec, in ascending order."""
 
 COLUMN_TYPES = {
     "string": "text",
@@ -24,7 +24,7 @@ COLUMN_TYPES = {
     "dateonly": "date",
     "datetimenotz": "datetime",
 }
-"""The types of columns in DSS and here."""
+"""The types of columns in DSS and in the spec."""
 
 _COLUMN_STATISTICS = {
     "Min": "min",
@@ -47,7 +47,7 @@ _INSTEAD = {
 
 @dataclass(frozen=True, slots=True)
 class TranslatedRule:
-    """What a rule becomes: checks, by what is added to their name, and keys of columns."""
+    """The result of translating a rule: checks, by the suffix of their name, and keys of columns."""
 
     checks: list[tuple[str, Keys]] = field(default_factory=list)
     contract: dict[str, Keys] = field(default_factory=dict)
@@ -57,12 +57,12 @@ Columns = Mapping[str, Mapping[str, Any]]
 
 
 def read_bounds(one: JsonObject, line: ObjectLine, per: float = 1) -> dict[str, float]:
-    """Return the bounds that are enabled; none, which the line says, if no bound is.
+    """Return the enabled bounds; if there are none, that is reported.
 
     Parameters
     ----------
     per
-        What the values are divided by: 100 for percents.
+        The divisor of the values: 100 for percentages.
     """
     bounds: dict[str, float] = {}
     for key, ours in BOUNDS.items():
@@ -84,7 +84,7 @@ def read_bounds(one: JsonObject, line: ObjectLine, per: float = 1) -> dict[str, 
 
 
 def read_scalar(text: str) -> Any:
-    """Return a number for a text that is one: metrics are numbers here."""
+    """Return a text as a number if it is one, because metrics are numbers in the engine."""
     try:
         number = float(text)
     except ValueError:
@@ -95,7 +95,7 @@ def read_scalar(text: str) -> Any:
 
 
 def read_columns(one: JsonObject, line: ObjectLine) -> list[str]:
-    """Return the columns that a rule names; none, with the line left out, if it names none."""
+    """Return the columns named by a rule; if there are none, the rule is reported as left out."""
     names = one.get_texts("columns") or [name for name in [one.get_text("column")] if name]
     if not names:
         line.leave_out("it names no column")
@@ -125,7 +125,7 @@ def _check_columns(columns: list[str], statistic: str, bounds: Mapping[str, Any]
 
 
 def _check_missing(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
-    """Translate a rule that a column is empty or not, wholly or up to a number or share of the rows."""
+    """Translate a rule that a column is empty or not, entirely or up to a number or share of the rows."""
     columns, how = read_columns(one, line), one.get_text("thresholdType")
     if how.endswith("PERCENTAGE_EMPTY"):
         return _check_columns(columns, "missing_share", read_bounds(one, line, per=100))
@@ -157,7 +157,7 @@ def _check_unique(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRu
 
 
 def _check_values_in_range(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
-    """Translate bounds of all values: the smallest and the largest value must lie in them."""
+    """Translate bounds of all values: the smallest and the largest value must be within them."""
     bounds, columns = read_bounds(one, line), read_columns(one, line)
     sides = {"min": ("min", "soft_min"), "max": ("soft_max", "max")}
     return TranslatedRule(
@@ -176,7 +176,7 @@ def _check_values_in_set(one: JsonObject, columns: Columns, line: ObjectLine) ->
 
 
 def read_allowed_values(one: JsonObject, columns: Columns, line: ObjectLine) -> dict[str, list[Any]]:
-    """Return by column the values in the set of a rule; none, with the line left out, if there are none."""
+    """Return, by column, the values in the set of a rule; if there are none, the rule is reported as left out."""
     values, names = one.get_texts("valueSet") or one.get_texts("values"), read_columns(one, line)
     if not values:
         line.leave_out("its set of values is empty, so that no value is allowed, also in DSS")
@@ -192,7 +192,7 @@ def read_allowed_values(one: JsonObject, columns: Columns, line: ObjectLine) -> 
 
 
 def _read_as(type_: str, text: str) -> Any:
-    """Return a text as a value of a column; None if it is none."""
+    """Return a text as a value of a column's type; None if it is not one."""
     if type_ == "text":
         return text
     if type_ == "boolean":
@@ -204,7 +204,7 @@ def _read_as(type_: str, text: str) -> Any:
 
 
 def _check_schema(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
-    """Translate a rule on the columns of a dataset: those that it names must exist, with their types."""
+    """Translate a rule on the columns of a dataset: the named columns must exist, with their types."""
     expected = one.get_object("expectedSchema").get_objects("columns")
     contract: dict[str, Keys] = {}
     for column in expected:
@@ -220,7 +220,7 @@ def _check_schema(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRu
 
 
 def _check_typical(metric: str) -> Callable[[JsonObject, Columns, ObjectLine], TranslatedRule]:
-    """Return what translates a rule that a value is in its typical range, of a metric or of the columns it names."""
+    """Return a translator for rules that a metric, or the named columns' statistic, is in its typical range."""
 
     def translate(one: JsonObject, _: Columns, line: ObjectLine) -> TranslatedRule:
         name = metric or translate_metric(one.get_text("metricId"), "dataset")
@@ -239,7 +239,7 @@ def _check_typical(metric: str) -> Callable[[JsonObject, Columns, ObjectLine], T
 
 
 def _read_typical_range(params: JsonObject, line: ObjectLine) -> Keys:
-    """Return the keys of a check of kind typical; none, which the line says, if no factor is enabled."""
+    """Return the keys of a check of kind typical; if no factor is enabled, none, and that is reported."""
     factors = {
         key: factor
         for key, name in (("soft_factor", "softIqrFactor"), ("factor", "iqrFactor"))
@@ -291,4 +291,4 @@ RULES: dict[str, Callable[[JsonObject, Columns, ObjectLine], TranslatedRule]] = 
     **{f"DriftColumn{name}Rule": _check_typical(statistic) for name, statistic in _COLUMN_STATISTICS.items()},
     **dict.fromkeys(_INSTEAD, _leave_out),
 }
-"""By type in DSS, what translates a rule; it may leave the line out."""
+"""The translator of a rule, by type in DSS; it may report the rule as left out."""

@@ -1,4 +1,4 @@
-"""Run conditions: the formulas of DSS on outcomes, as conditions of the spec."""
+"""Translate run conditions, which are formulas of DSS on outcomes, into conditions of the spec."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _WORDS = {"=": "==", "AND": "&&", "OR": "||", "NOT": "!"}
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _MOST_DEPTH = 50
 _NOT_NEEDED = Outcome.SUCCESS.value
-"""The outcome of a step that is not needed here, and thus not in the spec."""
+"""The outcome of a step that is unnecessary here and so is not in the spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class TranslatedFormula:
     condition
         The condition; `always` if it always holds, empty if it never does or cannot be translated.
     problem
-        Why it cannot be translated; empty if it can.
+        The reason why it cannot be translated; empty if it can.
     never
         Whether it can never hold.
     mistakes
-        What its author got wrong.
+        Mistakes of the formula's author.
     """
 
     condition: str = ""
@@ -51,7 +51,7 @@ def translate_formula(formula: str, steps: StepNames, variables: Mapping[str, st
     steps
         The steps before it. A name that occurs twice is the last one, as in DSS.
     variables
-        By name in DSS, the names of variables.
+        The names of variables in the spec, by name in DSS.
     """
     if formula.count("(") + formula.count("!") + formula.lower().count("not") > _MOST_DEPTH:
         return TranslatedFormula(problem="column 1: it is nested too deeply")
@@ -80,9 +80,9 @@ class _UntranslatableError(Exception):
 
 @dataclass(slots=True)
 class _FormulaReader:
-    """Reads a formula by recursive descent; parts that are always true or false become True and False.
+    """A recursive descent parser for formulas; parts that are always true or false become True and False.
 
-    `outcomes` has the names of steps in the spec by those that the formula may use, `written` the latter by the former.
+    `outcomes` maps the names that the formula may use to the names of steps in the spec; `written` maps them back.
     """
 
     text: str
@@ -225,7 +225,7 @@ def _suggest_name(token: str, names: Mapping[str, str]) -> str:
 
 
 def _join_parts(parts: Sequence[str | bool], operator: str, *, decisive: bool) -> str | bool:
-    """Join parts with && or ||; a part that decides the whole does so, and one that decides nothing is left out."""
+    """Join parts with && or ||; a part that decides the result replaces it, and one without effect is left out."""
     if decisive in [part for part in parts if isinstance(part, bool)]:
         return decisive
     texts = [part for part in parts if isinstance(part, str)]

@@ -1,4 +1,4 @@
-"""Messages that are written in HTML, as plain text: messages of the spec are text."""
+"""Convert HTML messages to plain text, because messages of the spec are text."""
 
 import re
 from html.parser import HTMLParser
@@ -8,7 +8,7 @@ _UNSEEN = frozenset({"style", "script", "head", "title"})
 
 
 def read_html_text(text: str) -> str:
-    """Return what a reader of HTML sees, a line for each block; the address of a link stands behind its text."""
+    """Return the visible text of HTML, a line for each block; the address of a link follows its text."""
     reader = _TextReader()
     reader.feed(text)
     reader.close()
@@ -17,7 +17,7 @@ def read_html_text(text: str) -> str:
 
 
 class _TextReader(HTMLParser):
-    """Collects the texts; `links` has the addresses of the links that are open, `unseen` counts parts without text."""
+    """Collects the texts; `links` holds the addresses of open links, `unseen` counts open elements without text."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the authors of a project got wrong in its scenarios: each is told with what DSS does about it."""
+"""Find mistakes in a project's scenarios, and report each with its effect in DSS."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _DSS_NAMES = frozenset(
         *("errorsEventsSummary", "firstFailedJobId", "firstFailedJobName", "logTail", "dssURL", "date", "nodeId"),
     }
 )
-"""Variables that DSS gives a message itself."""
+"""Variables that DSS itself provides to a message."""
 
 
 def find_scenario_mistakes(state: ImportState) -> None:
@@ -78,7 +78,7 @@ def _is_on(step: JsonObject) -> bool:
 
 
 def _check_step_names(state: ImportState, scenario: JsonObject, steps: list[JsonObject]) -> None:
-    """Report steps that conditions cannot tell apart, where a condition asks for one of them."""
+    """Report steps with the same name if a condition refers to one of them."""
     conditions = " ".join(
         [
             *(one.get_text("runConditionExpression") for one in steps),
@@ -118,7 +118,7 @@ def _check_step_condition(state: ImportState, step: JsonObject) -> None:
 
 
 def _check_item(state: ImportState, item: JsonObject) -> None:
-    """Report a dataset, model or store that does not exist; those of other projects are not known here."""
+    """Report a dataset, model or store that does not exist; those of other projects are unknown here."""
     folder = _FOLDERS.get(item.get_text("type"))
     id_ = item.get_text("itemId").removeprefix(f"{state.names.key}.")
     own = item.get_text("projectKey") in ("", state.names.key) and "." not in id_
@@ -128,7 +128,7 @@ def _check_item(state: ImportState, item: JsonObject) -> None:
 
 
 def _check_checked_items(state: ImportState, step: JsonObject, params: JsonObject) -> None:
-    """Report a step that checks nothing: its list is empty, or what it names has no check that is switched on."""
+    """Report a step that checks nothing: its list is empty, or no check of its targets is enabled."""
     items = params.get_objects("checks")
     if not items:
         state.report.add_mistake(step.place, "it checks nothing: its list is empty")
@@ -173,7 +173,7 @@ def _check_reporter(state: ImportState, reporter: JsonObject, steps: list[JsonOb
 
 
 def _explain_never(state: ImportState, step: JsonObject, outcome: str) -> str:
-    """Return why a step never has an outcome; an empty text if it may have it."""
+    """Return why a step can never have an outcome; an empty text if it can."""
     name, params = step.get_text("name")[:60], step.get_object("params")
     if not _is_on(step):
         return f"the step {name!r} is switched off"
@@ -228,7 +228,7 @@ def _check_message(state: ImportState, messaging: JsonObject, set_by_steps: set[
 
 
 def _shows_address(settings: JsonObject) -> bool:
-    """Return whether the address of a message, or a header, may hold a key."""
+    """Return whether the address or a header of a message may contain a key."""
     address = settings.get_text("webhookUrl", "url")
     keyed = "?" in address or re.search(r"/(services|webhook|hooks?)/", address) or may_be_secret("", address)
     headers = [(one.get_text("key", "name"), one.get_text("value")) for one in settings.get_objects("headers")]
@@ -245,7 +245,7 @@ def _list_set_names(step: JsonObject) -> Iterator[str]:
 
 
 def _check_loops(state: ImportState, scenarios: dict[str, JsonObject]) -> None:
-    """Report scenarios that start themselves: they run each other, or wait for the end of what they bring about."""
+    """Report scenarios that start themselves: they run each other, or wait for the end of scenarios that they start."""
     runs: dict[str, set[str]] = {}
     waits: list[tuple[str, str, JsonObject]] = []
     for id_, scenario in scenarios.items():
@@ -271,7 +271,7 @@ def _check_loops(state: ImportState, scenarios: dict[str, JsonObject]) -> None:
 
 
 def _find_reached(start: str, runs: dict[str, set[str]]) -> set[str]:
-    """Return the scenarios that a scenario runs, and those that they run."""
+    """Return the scenarios that a scenario runs, directly or indirectly."""
     reached: set[str] = set()
     left = set(runs.get(start, ()))
     while left:

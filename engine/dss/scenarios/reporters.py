@@ -1,4 +1,4 @@
-"""The reporters of scenarios, and the channels that they send through."""
+"""Import the reporters of scenarios, and the channels of their messages."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ def import_reporters(state: ImportState, scenario: JsonObject, target: str, step
     Parameters
     ----------
     target
-        Where the scenario is in the spec, for the report.
+        The place of the scenario in the spec, for the report.
     steps
         Its steps: their names in DSS and in the spec.
     """
@@ -81,7 +81,7 @@ def _apply_condition(part: Part, found: TranslatedFormula, formula: str, line: O
 def import_message(
     state: ImportState, part: Part, messaging: JsonObject, steps: StepNames, line: ObjectLine
 ) -> dict[str, Any] | None:
-    """Return the keys of a message; None, with the line left out, if nothing here sends it."""
+    """Return the keys of a message; None if the engine cannot send it, and it is reported as left out."""
     type_ = messaging.get_text("type")
     kind = _CHANNELS.get(type_)
     if kind is None:
@@ -126,7 +126,7 @@ def import_message(
 def _write_elsewhere(
     state: ImportState, part: Part, settings: JsonObject, kind: str, line: ObjectLine
 ) -> dict[str, Any]:
-    """Return the keys of a message that becomes a row of a file, or the input of a program."""
+    """Return the keys of a message that is written to a file as a row, or to the input of a program."""
     name = make_name(settings.get_text("datasetName", "dataset") or kind, (), "channel")
     settings.read_whole()
     channels = state.sections["channels"]
@@ -143,8 +143,8 @@ def _write_elsewhere(
 def _declare_channel(state: ImportState, settings: JsonObject, type_: str, kind: str, sender: str) -> str:
     """Declare the channel of a message once, with its address as a secret, and return its name.
 
-    Messages share a channel if they have the same one in DSS, or the same address, and the same sender; without the
-    last, they share the address alone.
+    Messages share a channel if they have the same channel or address in DSS, and the same sender; with different
+    senders, they share only the address.
     """
     given, address = settings.get_text("channelId"), settings.get_text("webhookUrl", "url")
     id_ = given or type_.removesuffix("-scenario")
@@ -169,7 +169,7 @@ def _declare_channel(state: ImportState, settings: JsonObject, type_: str, kind:
 
 
 def _read_recipients(settings: JsonObject, key: str, line: ObjectLine) -> list[str]:
-    """Return addresses: a list with commas, a JSON list, or `{"mails": […]}`, as JSON or as a text that holds it."""
+    """Return addresses from a list with commas, a JSON list, or `{"mails": […]}`, as JSON or as text with JSON."""
     value = settings.get_value(key)
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:

@@ -1,4 +1,4 @@
-"""`scenarios/`: their steps, triggers and reporters."""
+"""Import `scenarios/`: their steps, triggers and reporters."""
 
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
@@ -10,11 +10,11 @@ from engine.dss.scenarios.triggers import import_triggers
 from engine.dss.spec_writing import Part
 
 SERVER_ZONE = "UTC"
-"""The time zone that stands for that of the DSS server, which is in no file."""
+"""The time zone that replaces that of the DSS server, which is in no file."""
 
 
 def import_scenarios(state: ImportState) -> None:
-    """Declare the scenarios of the project. All are named before the first is read: they run each other."""
+    """Declare the scenarios of the project. All get names before the first is read, because they run each other."""
     found = state.read_folder("scenario", "scenarios")
     for id_, scenario in found:
         label = scenario.get_text("name") or id_

@@ -1,4 +1,4 @@
-"""What each type of step does, as keys of a step of the spec."""
+"""Translate each type of step into keys of a step of the spec."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ _FORCED = ("NON_RECURSIVE_FORCED_BUILD", "RECURSIVE_FORCED_BUILD", "NON_RECURSIV
 
 
 def translate_step(state: ImportState, type_: str, params: JsonObject, line: ObjectLine) -> list[Keys]:
-    """Return the keys of the steps that a step becomes: one, or more; none if it is left out or not needed."""
+    """Return the keys of the steps for a step: one or more; none if it is left out or unnecessary."""
     if translate := _KINDS.get(type_):
         return translate(state, params, line)
     params.read_whole()
@@ -61,7 +61,7 @@ def translate_step(state: ImportState, type_: str, params: JsonObject, line: Obj
 
 
 def _find_targets(state: ImportState, items: list[JsonObject], line: ObjectLine, *sections: str) -> list[str]:
-    """Return the names of what a step works on; checks of a model are those of the stores that evaluate it."""
+    """Return the names of a step's targets; checks of a model are those of the stores that evaluate it."""
     found = []
     for item in items:
         id_, type_ = item.get_text("itemId", "smartName", "objectSmartName", "datasetName"), item.get_text("type")
@@ -165,8 +165,8 @@ def _translate_variables(state: ImportState, params: JsonObject, line: ObjectLin
 def read_variable_values(params: JsonObject) -> tuple[Mapping[str, Any], bool]:
     """Return the values that a step sets, and whether they are formulas.
 
-    `variables` is an object of values, or a list of key and value, and `definitions` such a list, by the type of the
-    step; what is given in both counts.
+    `variables` is an object of values, or a list of keys and values; `definitions` is such a list, depending on the
+    type of the step. Values in both are used.
     """
     is_plain = isinstance(params.values.get("variables"), dict)
     listed = [] if is_plain else params.get_objects("variables")
@@ -179,7 +179,7 @@ def read_variable_values(params: JsonObject) -> tuple[Mapping[str, Any], bool]:
 
 
 def _read_formula(value: object) -> Any:
-    """Return a number, or the text in the quotes of a formula; None if it is none of these."""
+    """Return a number, or the text in the quotes of a formula; None if it is neither."""
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -236,7 +236,7 @@ def _translate_bundle(state: ImportState, params: JsonObject, line: ObjectLine) 
 
 
 def _find_bundle(state: ImportState, line: ObjectLine) -> str:
-    """Return the name of the bundle of the project, declared without data if its settings are in no file."""
+    """Return the name of the project's bundle, declared without data if no file has its settings."""
     bundles = state.sections["bundles"]
     if not bundles:
         bundles["first"] = Part("")

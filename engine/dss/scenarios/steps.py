@@ -1,4 +1,4 @@
-"""The steps of scenarios: their order, when they run, and what their failures mean."""
+"""Import the steps of scenarios: their order, their conditions, and the effect of their failures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,14 +20,14 @@ _OUTCOMES = ("SUCCESS", "WARNING", "FAILED", "ABORTED")
 
 
 def import_steps(state: ImportState, scenario: JsonObject, target: str) -> tuple[list[Part], StepNames]:
-    """Return the steps of a scenario, and by order their names in DSS and in the spec.
+    """Return the steps of a scenario, and in order their names in DSS and in the spec.
 
-    What has no counterpart becomes a step that is switched off; what is not needed here becomes none.
+    A step without a counterpart becomes a disabled step; an unnecessary one is left out.
 
     Parameters
     ----------
     target
-        Where the scenario is in the spec, for the report.
+        The place of the scenario in the spec, for the report.
     """
     found: list[Part] = []
     names: list[tuple[str, str]] = []
@@ -62,13 +62,13 @@ def import_steps(state: ImportState, scenario: JsonObject, target: str) -> tuple
 
 
 def build_stub(part: Part, label: str, line: ObjectLine) -> Keys:
-    """Return the keys of a step that is switched off, and stands for what is left out."""
+    """Return the keys of a disabled step that replaces a step that is left out."""
     part.add_todo(f"{line.reason}; if it is needed, write the function and switch it on")
     return {"kind": "python", "active": False, "function": f"{make_identifier(label).lower()}:run"}
 
 
 def _name_step(label: str, taken: Sequence[str]) -> str:
-    """Return a name that no other step has, also not as conditions write it."""
+    """Return a name that no other step has, even in the form used in conditions."""
     name = make_name(label, (), "step")
     used = {name_step_variable(one) for one in taken}
     numbered = (name, *(f"{name} {n}" for n in range(2, len(used) + 3)))
@@ -76,7 +76,7 @@ def _name_step(label: str, taken: Sequence[str]) -> str:
 
 
 def _describe_flow(state: ImportState, one: JsonObject, part: Part, before: StepNames, line: ObjectLine) -> None:
-    """Carry over when a step runs, how often it is tried, and what a failure or a warning means."""
+    """Import when a step runs, how often it is tried, and the effect of a failure or a warning."""
     params = one.get_object("params")
     when = one.get_text("runConditionType")
     if when == "DISABLED" or not one.get_flag("enabled", default=True):

@@ -1,4 +1,4 @@
-"""The triggers of scenarios: times of every frequency, changes of data, ends of other scenarios."""
+"""Import the triggers of scenarios: times of every frequency, changes of data, ends of other scenarios."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -24,9 +24,9 @@ def import_triggers(state: ImportState, scenario: JsonObject, target: str, zone:
     Parameters
     ----------
     target
-        Where the scenario is in the spec, for the report.
+        The place of the scenario in the spec, for the report.
     zone
-        The time zone that stands for that of the server.
+        The time zone that replaces that of the server.
     """
     found: list[Part] = []
     names: list[str] = []
@@ -112,7 +112,7 @@ def _follow_scenario(state: ImportState, params: JsonObject, line: ObjectLine) -
 
 
 def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
-    """Return the outcomes that count: a list of them, or one as a text; None for the default."""
+    """Return the outcomes that start it: a list, or a single one as text; None for the default."""
     given = params.get_value("outcomeFilter")
     words = [given] if isinstance(given, str) else params.get_texts("outcomeFilter")
     known: list[str] = [word for word in ("SUCCESS", "WARNING", "FAILED", "ABORTED") if word in words]
@@ -122,12 +122,12 @@ def _read_outcomes(params: JsonObject, line: ObjectLine) -> list[str] | None:
 
 
 def _translate_times(params: JsonObject, zone: str, line: ObjectLine) -> list[Keys]:
-    """Return the triggers of a time trigger: a cron expression where that can say it, else distances from its start."""
+    """Return the triggers for a time trigger: a cron expression if possible, else intervals from its start."""
     frequency = params.get_text("frequency").lower()
-    count = params.get_whole("count")  # older versions have it with every frequency; it counts minutes
+    count = params.get_whole("count")  # older versions have it for every frequency; it counts minutes
     repeat = params.get_whole("repeatFrequency") or (count if frequency == "minutely" else None) or 1
     for key in ("daysOfWeek", "monthlyRunOn", "dayOfMonth"):
-        params.get_value(key)  # every frequency has them, and one of them means something
+        params.get_value(key)  # all frequencies have these keys, but each uses only one
     minute, hour = params.get_whole("minute") or 0, params.get_whole("hour") or 0
     if not (0 <= minute < 60 and 0 <= hour < 24 and 0 < repeat <= 10_000):
         line.leave_out("its time is not one of a day, or its distance is not between 1 and 10,000")
@@ -214,7 +214,7 @@ def _build_interval(every: str, start: date | None, hour: int, minute: int, line
 
 
 def _read_start(text: str, line: ObjectLine) -> date | None:
-    """Return the day of a start, which is a date or an instant."""
+    """Return the day of a start given as a date or an instant."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Checks: a check of the spec, applied to the metrics of a dataset or an evaluation, gives check results.
+"""Apply the checks of a spec to the metrics of a dataset or an evaluation.
 
 Every declared check gives at least one result; a wildcard check gives one per metric. A metric that could not be
 computed gives ERROR, a metric without a value gives EMPTY, each with the reason: no metric is skipped silently.
@@ -22,7 +22,7 @@ from engine.spec.resources.checks import Check, PythonCheck, RangeCheck, Typical
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, match_segments
 
 SHOWN_CHARACTERS = 200
-"""Characters of what a function returned instead of an outcome that are shown."""
+"""Maximum number of shown characters of an invalid result of a user's function."""
 
 
 def apply_check(name: str, check: Check, target: CheckTarget, position: Position) -> list[CheckResult]:
@@ -30,8 +30,8 @@ def apply_check(name: str, check: Check, target: CheckTarget, position: Position
 
     Returns
     -------
-    One result; for a wildcard one per metric that it matches and an EMPTY one per exception for a metric that is not
-    there, or one ERROR where it matches none.
+    One result; for a wildcard one per matching metric and an EMPTY one per exception for a metric that does not exist,
+    or one ERROR if nothing matches.
     """
     if isinstance(check, PythonCheck):
         finding = _call_check_function(check, target)
@@ -94,9 +94,9 @@ def _apply_in_segments(
 
 
 def _find_few_rows(min_rows: int, target: CheckTarget) -> CheckFinding | None:
-    """Return the finding of a check whose batch or segment has fewer rows than it asks for; None if it has enough.
+    """Return the finding for a batch or segment with fewer rows than the check requires; None if it has enough.
 
-    A segment may have no rows in a batch, but a batch without any row is not a small one.
+    A segment may have no rows in a batch, but a batch without rows does not count as small.
     """
     rows = target.metrics.get("row_count")
     if rows is None or rows.value is None or rows.value >= min_rows:
@@ -127,7 +127,7 @@ def _apply_to_metric(
 
 
 def _describe_unknown_metric(metric: str, target: CheckTarget) -> str:
-    """Return the message for a metric that does not exist; it suggests columns or classes that have the statistic."""
+    """Return the message for a metric that does not exist, with similar columns or classes that have the statistic."""
     statistic, _, member = metric.partition(".")
     members = [other.partition(".")[2] for other in target.metrics if other.startswith(f"{statistic}.")]
     hint = f"; {did_you_mean(member, members, f'{statistic} exists for')[:300]}" if members else ""
@@ -135,7 +135,7 @@ def _describe_unknown_metric(metric: str, target: CheckTarget) -> str:
 
 
 def _check_values(check: ValuesCheck, value: float) -> CheckFinding:
-    """Compare a value with the allowed ones."""
+    """Compare a value with the allowed values."""
     shown = format_number(value)
     if value not in check.allowed:
         return CheckFinding(CheckOutcome.ERROR, f"{shown} is not in allowed ({join_some(check.allowed)})", value)
@@ -153,14 +153,14 @@ def _call_check_function(check: PythonCheck, target: CheckTarget) -> CheckFindin
     except DataError as error:
         return CheckFinding(CheckOutcome.ERROR, target.redact(str(error)))
     outcome, reason = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, "")
-    if not isinstance(outcome, str) or outcome not in list(CheckOutcome):  # == of an array is not a truth value
+    if not isinstance(outcome, str) or outcome not in list(CheckOutcome):  # == with an array is not a boolean
         allowed, shown = ", ".join(CheckOutcome), " ".join(repr(returned).split())[:SHOWN_CHARACTERS]
         message = f"{check.function} returned {shown}; a check must return one of {allowed}, or (outcome, reason)"
         return CheckFinding(CheckOutcome.ERROR, target.redact(message))
-    said = "" if reason is None else str(reason)
-    if not said and outcome != CheckOutcome.OK:
-        said = f"{check.function} returned {outcome}, without a reason"
-    return CheckFinding(CheckOutcome(outcome), target.redact(said))
+    text = "" if reason is None else str(reason)
+    if not text and outcome != CheckOutcome.OK:
+        text = f"{check.function} returned {outcome}, without a reason"
+    return CheckFinding(CheckOutcome(outcome), target.redact(text))
 
 
 def _apply_when_empty(finding: CheckFinding, when_empty: WhenEmpty | None) -> CheckOutcome:

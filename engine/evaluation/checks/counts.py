@@ -1,7 +1,7 @@
-"""Counts check results for people: how many are OK, and which of these measured nothing.
+"""Count check results: how many are OK, and which of these measured nothing.
 
-A check whose metric has no value may count as OK: for want of labels, or by `when_empty: ok`. Where it is counted
-together with those that hold, the count says so; else labels that never arrive would look like a model that is well.
+A check whose metric has no value may count as OK, because labels are missing or by `when_empty: ok`. A count of OK
+checks mentions these; otherwise labels that never arrive would look like a healthy model.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,17 +13,17 @@ from engine.formatting.lists import join_some
 from engine.outcome import CheckOutcome
 
 SHOWN_REASONS, SHOWN_METRICS = 3, 5
-"""Reasons, and metrics of one reason, that a count lists."""
+"""Maximum number of reasons, and of metrics per reason, that are listed."""
 
 
 def sort_by_severity(checks: Iterable[CheckResult]) -> list[CheckResult]:
-    """Return check results, the most severe first; of one check, those that are furthest outside their range first."""
+    """Return check results, the most severe first; within a check, those furthest outside their range first."""
     severity, listed = list(CheckOutcome), list(checks)
     order = {name: place for place, name in enumerate(dict.fromkeys(one.check for one in listed))}
     return sorted(listed, key=lambda one: (-severity.index(one.counts_as), order[one.check], -one.excess))
 
 
-def tell_muted_checks(results: Iterable[CheckResult]) -> str:
+def describe_muted_checks(results: Iterable[CheckResult]) -> str:
     """Return which checks are muted, until when, by whom and why: `1 check is muted and does not count: …`."""
     muted = {(one.target, one.check): one.mute for one in results if one.muted}
     if not muted:
@@ -42,7 +42,7 @@ class PassedChecks:
 
     @classmethod
     def select(cls, results: Iterable[CheckResult]) -> Self:
-        """Return those of the results that count as OK, without those of muted checks."""
+        """Return the results that count as OK, without those of muted checks."""
         passed = [result for result in results if result.counts_as is CheckOutcome.OK and not result.muted]
         empty = [result for result in passed if result.outcome is CheckOutcome.EMPTY]
         return cls([one.check for one in passed], [(one.metric or one.check, one.reason) for one in empty])
@@ -53,9 +53,9 @@ class PassedChecks:
         text = "1 check" if len(names) == 1 else f"{len(names)} checks"
         if len(names) != len(self.checks):
             text = f"{len(self.checks)} metrics of {repr(names[0]) if len(names) == 1 else text}"
-        return f"{text}, {self.tell_unmeasured()}" if self.unmeasured else text
+        return f"{text}, {self.describe_unmeasured()}" if self.unmeasured else text
 
-    def tell_unmeasured(self) -> str:
+    def describe_unmeasured(self) -> str:
         """Return how many measured nothing, and why: `2 of them measured nothing: roc_auc, f1 (no labels)`."""
         number = len(self.unmeasured)
         who = f"{number} of them"

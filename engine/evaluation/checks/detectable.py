@@ -1,6 +1,6 @@
-"""What a check that is OK could have found: the values that it would have found 4 times in 5 in a batch of this size.
+"""Which values a check would have found: those found 4 times in 5 in a batch of this size.
 
-A batch of sixty rows passes nearly every check, whatever it holds. So an OK tells when it could hardly have been
+A batch of sixty rows passes nearly every check, whatever it contains. So an OK states if it could hardly have been
 anything else.
 """
 
@@ -15,16 +15,16 @@ from engine.spec.metrics.names import MetricName, parse_metric_name
 from engine.spec.resources.checks import RangeBound
 
 POWER = 0.8
-"""The share of batches in which a value as far off as the one that is told would break the check."""
+"""Share of batches in which a value as far off as the reported one breaks the check."""
 
 HARDLY_FAILED = "could hardly have failed: "
-"""How the reason of an OK begins that says little."""
+"""The beginning of the reason of an OK that says little."""
 
 _MEASURED_AS = {"data_drift_low": "data_drift", "data_drift_significant": "data_drift"}
-"""Metrics whose smallest detectable value is one of another metric."""
+"""Metrics whose smallest detectable value is that of another metric."""
 
 _COUNTS = ("drifted_columns", "drifted_share")
-"""Metrics that count the columns which have drifted: at most those of which some drift would be found."""
+"""Metrics that count drifted columns: at most as many as there are columns with a detectable drift."""
 
 
 def find_detectable(
@@ -39,15 +39,15 @@ def find_detectable(
 ) -> dict[str, float | None]:
     """Return, by bound, the value nearest to it that would break the check in 4 of 5 batches like this one.
 
-    For the drift of a column, that is the smallest drift found significant; None where none would be, as for a number
-    of drifted columns that is larger than that of the columns of which some drift would be found. For a metric with an
-    interval, the bound and what chance adds: a standard error, taken from the interval and assumed to be the same at
-    the bound, times the normal quantile of the power; with `certain`, also the distance to the interval's end.
+    For the drift of a column it is the smallest significant drift; None if there is none, as for a number of drifted
+    columns above the number of columns with a detectable drift. For a metric with an interval it is the bound plus the
+    effect of chance: a standard error, taken from the interval and assumed to be the same at the bound, times the
+    normal quantile of the power; with `certain`, plus the distance to the interval's end.
 
     Parameters
     ----------
     measured
-        The value that was checked, or its change.
+        The checked value or change.
     metrics
         All metrics of the batch.
     detectable_drifts
@@ -72,7 +72,7 @@ def find_detectable(
         start = 0.5 if metric == "data_drift_significant" else upper.value
         return {upper.key: start + (normal.inv_cdf(confidence) + normal.inv_cdf(POWER)) * error}
     name = parse_metric_name(metric)
-    # Other metrics may have exact bounds of their value, which say nothing of chance.
+    # Other metrics may have exact bounds of their value, which say nothing about chance.
     has_interval = isinstance(name, MetricName) and find_metric_definition(name, "store").interval
     if not has_interval or measured.value is None or measured.low is None or measured.high is None:
         return {}
@@ -93,12 +93,12 @@ def explain_weak_check(
     metrics: Mapping[str, MetricValue],
     rows: tuple[int, int] | None,
 ) -> str:
-    """Return why an OK says little, or nothing: the values that are found are far beyond the bound.
+    """Return why an OK says little or nothing: the detectable values are far beyond the bound.
 
-    Far is what lies outside the metric's range, more than the bound for the drift of a column, and otherwise more than
-    twice as far as the bound from the value that the metric has if nothing is wrong: 0 for a change, 0.5 for
-    `data_drift`, else the reference's value; where that is not known, nothing is said. `rows` counts those of the batch
-    and of the reference, if known.
+    Far means outside the metric's range, more than the bound for the drift of a column, and otherwise more than twice
+    as far as the bound from the metric's value if nothing is wrong: 0 for a change, 0.5 for `data_drift`, else the
+    reference's value; if that is unknown, the text is empty. `rows` are the numbers of rows of the batch and of the
+    reference, if known.
     """
     changed = applied.compare is not None
     for key, value in detectable.items():
@@ -118,7 +118,7 @@ def _is_weak(
     if statistic in ("drift", "drift_low", "prediction_drift"):
         return value > limit.value
     if metric == "data_drift_significant":
-        # A bound says nothing of the accuracy; a model that finds only strong drift leaves most of it unseen.
+        # The bound is not one of the accuracy; a drift model that finds only strong drift misses most of it.
         return value > 0.75
     name = parse_metric_name(_MEASURED_AS.get(metric, metric))
     if isinstance(name, MetricName) and not changed:
@@ -147,7 +147,7 @@ def _find_usual_value(metric: str, metrics: Mapping[str, MetricValue], *, change
 def _describe_detectable(
     metric: str, limit: RangeBound, value: float | None, rows: tuple[int, int] | None, *, changed: bool
 ) -> str:
-    """Return what is found 4 times in 5, as a clause."""
+    """Return which values would be found 4 times in 5, as a clause."""
     what = _MEASURED_AS.get(metric, metric)
     what = "drift" if what.partition(".")[0] in ("drift", "drift_low", "prediction_drift") else what
     what = "drift of more columns" if metric in _COUNTS else f"change of {what}" if changed else what
@@ -158,7 +158,7 @@ def _describe_detectable(
 
 
 def list_weak_checks(results: Iterable[CheckResult]) -> dict[str, list[CheckResult]]:
-    """Return the results that could hardly have been anything but OK, by check, of checks that found nothing wrong."""
+    """Return, by check, the results that could hardly have been anything but OK, of checks that found nothing wrong."""
     found = list(results)
     broken = {result.check for result in found if result.counts_as is not CheckOutcome.OK}
     weak: dict[str, list[CheckResult]] = {}
@@ -169,7 +169,7 @@ def list_weak_checks(results: Iterable[CheckResult]) -> dict[str, list[CheckResu
 
 
 def summarize_weak_checks(results: Iterable[CheckResult]) -> list[str]:
-    """Return one line per check that is OK, but could hardly have been anything else."""
+    """Return one line for each OK check that could hardly have been anything else."""
     return [
         f"{check} is OK, but {_name_metrics(found)}{found[0].reason}"
         for check, found in list_weak_checks(results).items()
@@ -177,5 +177,5 @@ def summarize_weak_checks(results: Iterable[CheckResult]) -> list[str]:
 
 
 def _name_metrics(found: Sequence[CheckResult]) -> str:
-    """Return the subject of a sentence on several metrics; nothing for one, which the check names."""
+    """Return the subject of a sentence on several metrics; empty for one, which the check names."""
     return "" if len(found) == 1 else f"{len(found)} metrics, such as {found[0].metric}, "

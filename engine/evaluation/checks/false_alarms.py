@@ -1,12 +1,12 @@
-"""How often the checks of an evaluation store alarm although nothing has drifted, as far as theory says it.
+"""How often the checks of an evaluation store alarm without drift, as far as theory can tell.
 
-Four kinds of checks have such a figure. Those of the calibrated verdict (`drift.*`, `drift_low.*`, `prediction_drift`,
-`data_drift_significant`, `drifted_columns`, `drifted_share`) are one family of tests: in a share of at most 1 -
-confidence of all evaluations without drift, any of them is above 0 (Holm 1979). `data_drift_low` is above 0.5 in at
-most that share too, because it is a one-sided bound at the same confidence. The accuracy `data_drift` is that of a fair
-coin, so the size of its interval, which tells how many held-out rows there were, says how often it is above a bound.
-And a check of kind `typical` has a share that depends on how many earlier values there are, if all are independent and
-normal. Nothing is said of other metrics.
+Four kinds of checks have a known rate. Those on the calibrated verdict (`drift.*`, `drift_low.*`, `prediction_drift`,
+`data_drift_significant`, `drifted_columns`, `drifted_share`) are one family of tests: in at most a share 1 - confidence
+of all evaluations without drift, any of them is above 0 (Holm 1979). `data_drift_low` is above 0.5 in at most that
+share too, because it is a one-sided bound at the same confidence. The accuracy `data_drift` is that of a fair coin, so
+how often it exceeds a bound follows from the number of held-out rows, which the size of its interval shows. For a check
+of kind `typical`, the share depends on the number of earlier values, if all are independent and normal. Other metrics
+have no known rate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,20 +23,20 @@ from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES, Check, PythonChe
 
 FAMILY = ("drift", "drift_low", "prediction_drift.drift", "prediction_drift.drift_low", "drifted_columns",
           "drifted_share", "data_drift_significant", "segment_drift", "found_segments")  # fmt: skip
-"""Metrics above 0 in at most a share of 1 - confidence of the evaluations without drift, all of them together."""
+"""Metrics of which any is above 0 in at most a share 1 - confidence of the evaluations without drift."""
 
 ONE_CALL = timedelta(minutes=5)
-"""Evaluations made this soon after another one count as made by the same call, which may catch up on months."""
+"""Evaluations made within this time of each other count as one call, which may evaluate many past months."""
 
 FEWEST_CALLS = 3
-"""Calls that it takes to say how often evaluations are made."""
+"""Minimum number of calls for estimating how often evaluations are made."""
 
 YEAR = timedelta(days=365.25)
 
 
 @dataclass(frozen=True, slots=True)
 class FalseAlarms:
-    """Checks that alarm, without any drift, in at most (or in about) a share of the evaluations; `given` says when."""
+    """Checks that alarm without drift in at most (or about) a share of evaluations; `given` states the condition."""
 
     checks: Sequence[str]
     share: float
@@ -47,16 +47,16 @@ class FalseAlarms:
 def expect_false_alarms(
     checks: Mapping[str, Check], confidence: float, data_drift: MetricValue | None, created: Sequence[datetime] = ()
 ) -> list[FalseAlarms]:
-    """Return the shares of evaluations without drift in which checks alarm; checks without such a figure are left out.
+    """Return the shares of evaluations without drift in which checks alarm; checks without a known rate are left out.
 
     Parameters
     ----------
     confidence
         The confidence of the store: verdicts have the level 1 - confidence.
     data_drift
-        The newest value of this metric, whose interval tells the number of held-out rows; None if there is none.
+        The newest value of this metric, whose interval shows the number of held-out rows; None if there is none.
     created
-        When the stored evaluations were made, oldest first.
+        The creation times of the stored evaluations, oldest first.
     """
     bounds = {name: upper for name, check in checks.items() if (upper := _find_upper_bound(check)) is not None}
     family = [name for name, (metric, bound) in bounds.items() if _is_of_family(metric) and bound >= 0]
@@ -71,7 +71,7 @@ def expect_false_alarms(
 
 
 def _expect_untypical(name: str, check: Check, created: Sequence[datetime]) -> FalseAlarms | None:
-    """Return the share of a check of kind `typical`; None for another one, or if there are too few earlier values."""
+    """Return the share for a check of kind `typical`; None for another kind, or if there are too few earlier values."""
     factor = (check.soft_factor or check.factor) if isinstance(check, TypicalCheck) else None
     if not isinstance(check, TypicalCheck) or factor is None:
         return None
@@ -104,7 +104,7 @@ def _is_of_family(metric: str) -> bool:
 
 
 def _count_held_out_rows(accuracy: MetricValue | None, confidence: float) -> float | None:
-    """Return the number of rows that an accuracy with Wilson's interval was measured on.
+    """Return the number of rows of an accuracy, computed from its Wilson interval.
 
     The interval is [c - r, c + r] with c = (p + z²/2n) / (1 + z²/n) and r² = ... / (1 + z²/n)²; its ends are the roots
     of (p - x)² = z² x (1 - x) / n, so that n = z² x (1 - x) / (p - x)² for either end x.
@@ -116,12 +116,12 @@ def _count_held_out_rows(accuracy: MetricValue | None, confidence: float) -> flo
 
 
 def estimate_evaluations_a_year(created: Sequence[datetime]) -> tuple[float, timedelta] | None:
-    """Return how many evaluations are made in a year, and the usual time between calls; None if that is not known.
+    """Return the number of evaluations per year, and the usual time between calls; None if unknown.
 
     Parameters
     ----------
     created
-        When the stored evaluations were made, oldest first.
+        The creation times of the stored evaluations, oldest first.
     """
     calls: list[list[datetime]] = []
     for moment in created:
@@ -133,14 +133,14 @@ def estimate_evaluations_a_year(created: Sequence[datetime]) -> tuple[float, tim
         return None
     gaps = [(now[0] - was[0]).total_seconds() for was, now in pairwise(calls)]
     gap = timedelta(seconds=median(gaps))
-    # the first call often makes the evaluations of a past that was there before
+    # the first call often makes the evaluations of an existing past
     return median(len(call) for call in calls[1:]) * (YEAR / gap), gap
 
 
 def describe_false_alarms(
     checks: Mapping[str, Check], confidence: float, data_drift: MetricValue | None, created: Sequence[datetime]
 ) -> str:
-    """Return the false alarms to expect as one sentence, or an empty text if theory says nothing of these checks.
+    """Return the expected false alarms as one sentence, or an empty text if theory says nothing about these checks.
 
     `expected false alarms without drift: at most 2.6 a year (column drift: level 0.05; evaluated every 7 days)`
     """

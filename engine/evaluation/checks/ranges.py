@@ -1,4 +1,4 @@
-"""Compares a metric, or its change, with a range: one that the check declares, or that earlier values give."""
+"""Compare a metric, or its change, with a range that the check declares or that follows from earlier values."""
 
 from dataclasses import replace
 from math import isclose
@@ -16,7 +16,7 @@ from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.resources.checks import MeanOfLast, Range, RangeCheck, TypicalCheck, build_bounds
 
 MOST_MOVED = "; most moved: "
-"""What stands in the reason of a check on the drift of all columns before those that drifted most."""
+"""The text before the most drifted columns in the reason of a check on the drift of all columns."""
 
 _OF_ALL_COLUMNS = frozenset(
     {"data_drift", "data_drift_low", "data_drift_auc", "data_drift_significant", "drifted_columns", "drifted_share"}
@@ -25,21 +25,21 @@ _OF_ALL_COLUMNS = frozenset(
 _SHOWN_COLUMNS = 3
 
 ROUNDING = 1e-9
-"""How near to its bound, in parts of it, a change counts as at it: 0.75 - 0.8 is not exactly -0.05."""
+"""Relative distance up to which a change counts as equal to its bound: 0.75 - 0.8 is not exactly -0.05."""
 
 
 def check_declared_range(
     check: RangeCheck, metric: str, measured: MetricValue, target: CheckTarget
 ) -> tuple[AppliedRange | None, CheckFinding]:
-    """Compare a value, or its change, with the bounds that a check declares; return them, and what was found."""
-    # Bounds that `except:` gives for this metric replace those of the check.
+    """Compare a value, or its change, with the declared bounds of a check; return the bounds and the finding."""
+    # Bounds for this metric in `except:` replace those of the check.
     excepted: dict[str, Range] = {normalize_metric_name(text): one for text, one in check.except_.items()}
     in_seconds = metric in target.in_seconds and check.change == "absolute"
     applied = AppliedRange(excepted.get(metric, check).bounds, in_seconds)
     if check.compare is not None:
         measured = _compute_change(check, metric, measured, target)
         applied = replace(applied, compare=_name_baseline(check), change=check.change)
-    bounds = applied if applied.limits or applied.compare else None  # an exception may lift all bounds
+    bounds = applied if applied.limits or applied.compare else None  # an exception may remove all bounds
     finding = (
         build_missing_finding(measured)
         if measured.value is None
@@ -59,7 +59,7 @@ def check_declared_range(
 def check_typical_range(
     check: TypicalCheck, metric: str, measured: MetricValue, target: CheckTarget
 ) -> tuple[AppliedRange | None, CheckFinding]:
-    """Compare a value with the fences of its earlier ones; return them, and what was found."""
+    """Compare a value with the fences of its earlier values; return them and the finding."""
     earlier = ((target.moment - one.moment, one.metrics.get(metric)) for one in reversed(target.past))
     values = select_typical_values(earlier, check)
     few = explain_too_few(values, check)
@@ -82,16 +82,16 @@ def check_typical_range(
 
 
 def _list_most_moved(metrics: MetricsByName) -> str:
-    """Return the columns that drifted most, for a reason; nothing if none did."""
+    """Return the most drifted columns, for a reason; empty if none drifted."""
     drifts = [(name.removeprefix("drift."), one.value) for name, one in metrics.items() if name.startswith("drift.")]
     moved = sorted(((drift, name) for name, drift in drifts if drift), reverse=True)[:_SHOWN_COLUMNS]
     return MOST_MOVED + ", ".join(f"{name} ({format_figure(drift)})" for drift, name in moved) if moved else ""
 
 
 def _check_range(applied: AppliedRange, measured: MetricValue, metric: str, *, certain: bool) -> CheckFinding:
-    """Compare a value, or the change of one, with a range whose bounds are inclusive; hard bounds come first.
+    """Compare a value, or its change, with a range whose bounds are inclusive; hard bounds come first.
 
-    With `certain` the whole interval must be outside; where there is none, nothing is certain, and the reason says so.
+    With `certain`, the whole interval must be outside; without an interval nothing is certain, and the reason says so.
     """
     value, changed = measured.value or 0.0, applied.compare is not None
     difference = changed or "_change" in metric.partition(".")[0] or metric.startswith("advantage")
@@ -104,9 +104,9 @@ def _check_range(applied: AppliedRange, measured: MetricValue, metric: str, *, c
         if difference and isclose(value, limit.value, rel_tol=ROUNDING):
             continue
         nearest = interval[1] if limit.is_lower else interval[0]
-        answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, but read as yes
-        told, bound = _write_apart(value, limit.value, in_seconds=applied.in_seconds)
-        shown = f"changed by {told}" if changed else f"{told}{answer}"
+        answer = " (yes)" if metric == "data_drift_significant" and value == 1 else ""  # a number, meant as yes or no
+        shown_value, bound = _write_apart(value, limit.value, in_seconds=applied.in_seconds)
+        shown = f"changed by {shown_value}" if changed else f"{shown_value}{answer}"
         shown = f"{shown}{remark}{', which' if changed else ''} is {limit.side} {bound}"
         if certain and (nearest is None or not limit.is_broken_by(nearest)):
             doubt = (
@@ -121,7 +121,7 @@ def _check_range(applied: AppliedRange, measured: MetricValue, metric: str, *, c
 
 
 def _write_apart(value: float, bound: float, *, in_seconds: bool) -> tuple[str, str]:
-    """Return two numbers as texts, with all digits where they would look the same."""
+    """Return two numbers as texts, with all digits if they would otherwise look equal."""
     write = format_seconds if in_seconds else format_number
     texts = write(value), write(bound)
     unit = "s" if in_seconds else ""
@@ -129,7 +129,7 @@ def _write_apart(value: float, bound: float, *, in_seconds: bool) -> tuple[str, 
 
 
 def _describe_certainty(measured: MetricValue) -> str:
-    """Return the interval that a check with `certain` looks at, in parentheses, or why there is none."""
+    """Return the interval for a check with `certain`, in parentheses, or why there is none."""
     if measured.low is not None and measured.high is not None:
         return f" ({format_number(measured.low)} to {format_number(measured.high)})"
     reason = (measured.reason or "").removeprefix("no interval: ")
@@ -144,7 +144,7 @@ def _add_detectable(
     measured: MetricValue,
     target: CheckTarget,
 ) -> CheckFinding:
-    """Return an OK with what it could have found, and a reason if that is little."""
+    """Return an OK with the values that it could have found, and a reason if that is little."""
     detectable = find_detectable(
         applied,
         metric,
@@ -159,7 +159,7 @@ def _add_detectable(
 
 
 def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, target: CheckTarget) -> MetricValue:
-    """Return the change of a metric from the baseline that `compare` names: absolute or relative, as in `change`."""
+    """Return the change of a metric from the baseline in `compare`: absolute or relative, as in `change`."""
     if measured.value is None:
         return measured
     if check.compare != "reference" and not target.past:
@@ -176,14 +176,14 @@ def _compute_change(check: RangeCheck, metric: str, measured: MetricValue, targe
 
 
 def _name_baseline(check: RangeCheck) -> str:
-    """Return what a change is measured from, as the spec names it."""
+    """Return the name of the baseline of a change, as in the spec."""
     return f"mean_of_last {check.compare.mean_of_last}" if isinstance(check.compare, MeanOfLast) else str(check.compare)
 
 
 def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTarget) -> MetricValue | str:
-    """Return the value that a metric is compared with, or the reason why there is none."""
+    """Return the baseline of a metric, or the reason why there is none."""
     if check.compare == "reference":
-        # A performance metric: the reference's value is the batch's minus the change that was measured.
+        # A performance metric: the reference's value is the batch's value minus the measured change.
         if (changed := target.metrics.get(f"performance_change.{metric}")) and changed.value is not None:
             return MetricValue(value - changed.value)
         reference = target.metrics.get(f"reference_{metric}")
@@ -194,13 +194,13 @@ def _find_baseline(check: RangeCheck, metric: str, value: float, target: CheckTa
 
 
 def _list_last_values(metric: str, last: int, target: CheckTarget) -> list[MetricValue]:
-    """Return the values that a metric has in the `last` of its earlier evaluations."""
+    """Return the values of a metric in the `last` earlier evaluations."""
     earlier = [one.metrics[metric] for one in target.past[-last:] if metric in one.metrics]
     return [one for one in earlier if one.value is not None]
 
 
 def _describe_short_mean(check: RangeCheck, metric: str, target: CheckTarget) -> str:
-    """Return what to say if a value is compared with the mean of fewer values than the check asks for; else nothing."""
+    """Return a text if a value is compared with a mean of fewer values than the check requires; else an empty one."""
     if not isinstance(check.compare, MeanOfLast):
         return ""
     last, found = check.compare.mean_of_last, len(_list_last_values(metric, check.compare.mean_of_last, target))

@@ -1,4 +1,4 @@
-"""What checks are applied to, and what one finds."""
+"""The target of checks, and the finding of a check."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +21,15 @@ class PastMetrics(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckTarget:
-    """The metrics that checks are applied to: those of a dataset or of one evaluation.
+    """The metrics to which checks are applied: those of a dataset or of one evaluation.
 
-    `name` is that of the dataset or evaluation store, and `moment` that of the metrics. `past` holds earlier ones,
-    oldest first: those of the window that `find_past_window` tells, or all. Functions of python checks are found in
+    `name` is the name of the dataset or evaluation store, and `moment` the time of the metrics. `past` holds earlier
+    ones, oldest first: those in the window of `find_past_window`, or all. Functions of python checks are loaded from
     `code`, and their messages pass through `redact`, which masks secrets. `evaluation` is the id of the evaluation, if
     there is one, `rows` are the numbers of rows of batch and reference, and `confidence` is the level of its intervals.
     `detectable_drifts` gives, by name of a drift metric, the smallest drift that would be found 4 times in 5.
-    `in_seconds` are the metrics that are measured in seconds. `of_model` tells that `past` is of the same model only,
-    `is_segment` that these are the metrics of a part of the batch.
+    `in_seconds` are the metrics in seconds. `of_model` means that `past` is of the same model only, `is_segment` that
+    these are the metrics of a segment of the batch.
     """
 
     name: str
@@ -49,10 +49,10 @@ class CheckTarget:
 
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
-    """The outcome of a check, with its reason and the value that was checked.
+    """The outcome of a check, with its reason and the checked value.
 
-    `nothing_wrong` is true if only labels are missing, there are too few rows for a verdict, or too few earlier values
-    to compare with. An EMPTY outcome then counts as OK, unless the check has `when_empty`.
+    `nothing_wrong` is True if only labels are missing, or there are too few rows for a verdict, or too few earlier
+    values for a comparison. An EMPTY outcome then counts as OK, unless the check has `when_empty`.
     """
 
     outcome: CheckOutcome

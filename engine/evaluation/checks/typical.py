@@ -1,7 +1,7 @@
 """The typical range of a metric: the fences of its earlier values.
 
 Fences are a number of interquartile ranges below the first and above the third quartile (Tukey, Exploratory Data
-Analysis, 1977). Few earlier values that are far off do not move quartiles, so an old alarm does not hide the next one.
+Analysis, 1977). A few extreme earlier values do not move quartiles, so an old alarm does not hide the next one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,20 +21,20 @@ _MOST_SIMULATIONS = 5_000
 def compute_fences(values: Sequence[float], factor: float) -> tuple[float, float]:
     """Return the two values that are `factor` interquartile ranges beyond the quartiles of at least two values.
 
-    Quartiles are interpolated linearly between order statistics (type 7 of Hyndman and Fan, 1996), as numpy and pandas
-    do it.
+    Quartiles are interpolated linearly between order statistics (type 7 of Hyndman and Fan, 1996), as in numpy and
+    pandas.
     """
     low, _, high = quantiles(values, n=4, method="inclusive")
     return low - factor * (high - low), high + factor * (high - low)
 
 
 def select_typical_values(earlier: Iterable[tuple[timedelta, MetricValue | None]], check: TypicalCheck) -> list[float]:
-    """Return the values that a check takes for typical of a metric, latest first: those that are finite numbers.
+    """Return the typical values of a metric for a check, latest first: those that are finite numbers.
 
     Parameters
     ----------
     earlier
-        Earlier measurements, latest first: how much older each is, and its value.
+        Earlier measurements, latest first: the age of each relative to the current one, and its value.
     """
     found: list[float] = []
     for age, measured in earlier:
@@ -47,10 +47,10 @@ def select_typical_values(earlier: Iterable[tuple[timedelta, MetricValue | None]
 
 @cache
 def estimate_false_alarm_rate(count: int, factor: float) -> float:
-    """Return how often a value is beyond the fences of `count` earlier ones, if all are independent and normal.
+    """Return how often a value is beyond the fences of `count` earlier values, if all are independent and normal.
 
-    The mean probability over simulated earlier values; its standard error is below a thirtieth of it for the factors of
-    practice (at most 3).
+    It is the mean probability over simulated earlier values; its standard error is below a thirtieth of it for the
+    usual factors (at most 3).
     """
     import numpy as np
 
@@ -63,12 +63,12 @@ def estimate_false_alarm_rate(count: int, factor: float) -> float:
 
 
 def count_typical_values(created: Sequence[datetime], check: TypicalCheck) -> int:
-    """Return how many typical values the next measurement will have before it, at most.
+    """Return the maximum number of typical values that the next measurement will have.
 
     Parameters
     ----------
     created
-        When the stored ones were made, oldest first.
+        The creation times of the stored measurements, oldest first.
     """
     if check.within is None or not created:
         return min(check.last, len(created))

@@ -1,4 +1,4 @@
-"""The change of the performance of a batch from that of its reference."""
+"""The change of a batch's performance from that of its reference."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ def compare_performance(reference: Snapshot, batch: Snapshot) -> dict[str, Metri
     """Return the change of each performance metric from the reference's value, absolute and relative.
 
     The rows of the reference are not kept, so nothing can be paired: the intervals of the changes treat both sides as
-    independent, which makes them too wide where the sides share rows or entities, never too narrow.
+    independent. They are too wide if the sides share rows or entities, never too narrow.
     """
     changes: dict[str, MetricValue] = {}
     for name, old in reference.performance.items():  # not over a set, whose order differs from process to process

@@ -1,6 +1,6 @@
-"""The estimated performance of a batch as metrics: from the scored rows of batch and reference alone."""
+"""The estimated performance of a batch as metrics, computed from the scored rows of batch and reference alone."""
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,26 +17,28 @@ from engine.formatting.numbers import format_figure
 from engine.spec.metrics.catalogue import ESTIMATED_BY_TASK
 from engine.spec.resources.models import CostMatrix
 
-if TYPE_CHECKING:  # loaded when they are used: a run in which nothing has changed needs none of them
+if TYPE_CHECKING:  # imported at first use: a run in which nothing changed needs none of them
     from engine.models import Contradiction, Estimates, KnownRows, Rows
 
 Floats = npt.NDArray[np.float64]
 
-OWN_REFERENCE = "the batch is its own reference, so its labels cannot tell what others would come to"
+OWN_REFERENCE = "the batch is its own reference, so its labels cannot predict the outcomes of other rows"
 NOT_KEPT = "keeps no rows to estimate from: it was measured before the store declared `estimates`"
-NO_PROBABILITIES = "the model gives no probabilities, and with more than two classes its predictions alone tell little"
+NO_PROBABILITIES = (
+    "the model gives no probabilities, and with more than two classes its predictions alone do not suffice"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateSettings:
-    """How to estimate.
+    """Settings of performance estimation.
 
     Attributes
     ----------
     task
         The task of the model.
     method
-        `auto` weighs the reference where the drift model finds drift; the others say whether to.
+        `auto` weights the reference if the drift model finds drift; the others state whether to.
     own_reference
         Whether the batch is compared with itself.
     """
@@ -52,7 +54,7 @@ class EstimateSettings:
 
 @dataclass(frozen=True, slots=True)
 class Estimation:
-    """Estimated performance as metrics of an evaluation, what they rest on, and what must be known."""
+    """Estimated performance as metrics of an evaluation, the data behind it, and notes."""
 
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     detail: models.EstimateDetail | None = None
@@ -74,15 +76,15 @@ def estimate_batch(
     Parameters
     ----------
     batch, reference
-        The scored rows of both sides; None where a snapshot has none.
+        The scored rows of both sides; None if a snapshot has none.
     roles
         The columns by which rows of the reference are weighted.
     entity
-        The entity that both sides have.
+        The common entity of both sides.
     moved
-        Whether the drift model finds drift; None where that is not known.
+        Whether the drift model finds drift; None if unknown.
     unscored
-        Why the rows of the batch were not scored, if so.
+        The reason why the rows of the batch were not scored, if so.
     """
     task = settings.task
     if unscored:
@@ -123,7 +125,7 @@ def estimate_batch(
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """Both sides as arrays; `outcomes` are those of the batch, NaN where there is no label."""
+    """Both sides as arrays; `outcomes` are those of the batch, NaN without a label."""
 
     known: KnownRows
     rows: Rows
@@ -150,7 +152,7 @@ def _read_sides(
             for one in (known, rows)
         ]
         defined = np.isfinite(outcomes[0]).all(axis=0)
-        # A loss that a label of the batch does not define is not a metric of the batch either.
+        # A loss that is undefined for a label of the batch is not a metric of the batch either.
         with_label = rows[TRUTH].is_not_null().to_numpy()
         defined &= np.isfinite(outcomes[1][with_label]).all(axis=0)
         losses = tuple(loss for loss, usable in zip(models.LOSSES, defined, strict=True) if usable)
@@ -187,11 +189,11 @@ def _score_losses(
     entity: str | None,
     settings: EstimateSettings,
 ) -> list[Floats]:
-    """Return a score of both sides on which the losses depend, shape (rows, 1) each.
+    """Return for both sides a score on which the losses depend, shape (rows, 1) each.
 
-    Trees tell from the columns and the prediction how likely it is that a row has an error above the median; each row
-    of the reference is judged by trees that were not trained on it. Where there are too few rows for trees, the score
-    is the prediction.
+    Trees predict from the columns and the prediction whether the error of a row is above the median; each row of the
+    reference is predicted by trees that were not trained on it. If there are too few rows for trees, the score is the
+    prediction.
     """
     if losses.shape[1] and rows.height:
         above = losses[:, 0] > np.median(losses[:, 0]) if known.height else np.zeros(0, bool)
@@ -220,10 +222,10 @@ def _weigh_rows(
     entity: str | None,
     settings: EstimateSettings,
 ) -> tuple[Floats, float | None, str]:
-    """Return the weights of the rows of the reference, the share of the batch that none is like; or why there are none.
+    """Return weights of the reference's rows, and the share of the batch that no row resembles; or why there are none.
 
-    Rows whose label is known stand for the batch, which is compared as it is: so labels that are missing in the
-    reference for a reason that shows in the columns are made up for as well.
+    The labelled rows are weighted to represent the whole batch: this also corrects for labels of the reference that are
+    missing for a reason visible in the columns.
     """
     odds = drift.cross_fit_log_odds(
         known, rows, _shared_roles(roles, known, rows), entity=entity, max_rows=settings.max_rows, seed=settings.seed
@@ -239,7 +241,7 @@ def _weigh_rows(
 
 
 def _read_numbers(frame: pl.DataFrame, names: list[str]) -> Floats:
-    """Return numerical columns, NaN where a value is missing or no number."""
+    """Return numerical columns, NaN if a value is missing or not a number."""
     columns = [frame[name].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy() for name in names]
     return np.stack(columns, axis=1) if columns else np.zeros((frame.height, 0))
 
@@ -276,12 +278,12 @@ def _describe_estimates(
         notes.append(
             f"the labels of {compared.rows:,} rows contradict the estimate: {worst.metric} is "
             f"{format_figure(worst.realised)} on them, where {format_figure(worst.expected)} was to be expected "
-            f"(p {worst.p_value:.2g}): rows with such scores no longer come to what those of the reference did"
+            f"(p {worst.p_value:.2g}): rows with these scores no longer have the outcomes of the reference"
         )
     if outside:
         notes.append(
             f"{outside:.1%} of the batch lies where the reference has hardly any row (less than one for "
-            f"{models.LARGEST_WEIGHT:g} of the batch): the estimates say little of it"
+            f"{models.LARGEST_WEIGHT:g} of the batch): the estimates are unreliable there"
         )
     detail = models.EstimateDetail(
         found.method,

@@ -1,11 +1,11 @@
-"""Do the rows with a label stand for all rows? Performance is measured on them alone.
+"""Test whether the rows with a label are representative, because performance is measured on them alone.
 
-Labels rarely arrive at random: refused customers never pay back, and the quick cases are decided first. Whether that
-matters can be seen in the predictions, which all rows have: those of the labelled rows are compared with those of the
-others, by the test that compares a batch with its reference.
+Labels rarely arrive at random: refused customers never pay back, and simple cases are decided first. Whether that
+matters shows in the predictions, which all rows have: those of the labelled rows are compared with those of the others,
+by the test that compares a batch with its reference.
 """
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from engine.formatting.numbers import format_figure
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    """The profiles of the predictions of the rows with a label, and of those without."""
+    """The profiles of the predictions of the rows with a label, and of the rows without."""
 
     labelled: drift.Profile
     unlabelled: drift.Profile
@@ -25,14 +25,14 @@ class LabelledRows:
 def compare_labelled_rows(
     sides: LabelledRows | None, labelled_share: MetricValue | None, confidence: float
 ) -> tuple[dict[str, MetricValue], tuple[str, ...]]:
-    """Return the metric `labelled_drift`, and a note where the two sides differ.
+    """Return the metric `labelled_drift`, and a note if the two sides differ.
 
     Parameters
     ----------
     sides
-        None where all rows have a label or none has.
+        None if all rows have a label or none has.
     labelled_share
-        The metric of the batch; None without a model, which has neither this metric nor that.
+        The metric of the batch; None without a model, and then there is no `labelled_drift` either.
     """
     if labelled_share is None:
         return {}, ()

@@ -1,6 +1,6 @@
-"""The predictions of a side, measured: their profiles, and the performance as metric values."""
+"""Measure the predictions of a side: their profiles, and the performance as metric values."""
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 import polars as pl
 
@@ -12,7 +12,7 @@ from engine.models import FittedModel, Performance
 def profile_predictions(
     scored: pl.DataFrame, model: FittedModel, entity: str | None, against: drift.Profile | None
 ) -> drift.Profile:
-    """Profile the predictions: the class or the value, and the probability of the positive class where there is one."""
+    """Profile the predictions: the class or value, and the probability of the positive class if there is one."""
     predictions = scored.select("prediction", *([entity] if entity else []))
     roles = {"prediction": drift.Role.NUMERICAL if model.task == "regression" else drift.Role.CATEGORICAL}
     if model.task != "regression" and not scored["prediction"].dtype.is_float():  # drift writes the class 1.0 as 1
@@ -23,7 +23,7 @@ def profile_predictions(
             predictions = predictions.with_columns(scored[column].alias("probability"))
             roles["probability"] = drift.Role.NUMERICAL
         elif not scored.height and against is not None and "probability" in against.columns:
-            # A batch without rows was not scored; it has the columns that it is compared by.
+            # A batch without rows was not scored; it needs the columns that are compared.
             predictions = predictions.with_columns(pl.lit(None, pl.Float64).alias("probability"))
             roles["probability"] = drift.Role.NUMERICAL
     return drift.profile(predictions, roles, entity=entity, against=against)
@@ -32,7 +32,7 @@ def profile_predictions(
 def performance_metrics(measured: Performance) -> dict[str, MetricValue]:
     """Return the performance as metric values, with the shares of the rows that cannot be measured.
 
-    These shares have no interval: they count the rows of this batch and estimate nothing.
+    These shares have no interval, because they count the rows of this batch and estimate nothing.
     """
     unlabelled = measured.unlabelled
     shares = {

@@ -1,6 +1,6 @@
-"""Performance on scored rows that have a label, as far as they are kept: for groups of rows that are found later."""
+"""Performance on stored scored rows with a label, for groups of rows that are found later."""
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from dataclasses import replace
 from math import sqrt
@@ -21,14 +21,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def name_loss(scored: ScoredRows) -> str:
-    """Return the metric that is the mean of the losses of `measure_losses`; of the accuracy, 1 minus the mean."""
+    """Return the metric that is the mean of the losses of `measure_losses`; for the accuracy it is 1 minus the mean."""
     if scored.task == "regression":
         return "mae"
     return "accuracy" if _read_probabilities(scored) is None else "brier"
 
 
 def measure_losses(scored: ScoredRows) -> Floats:
-    """Return the loss of each row, shape (rows,), NaN without a label: the mean of all is the metric of `name_loss`."""
+    """Return the loss of each row, shape (rows,), NaN without a label: their mean is the metric of `name_loss`."""
     truth = scored.frame[TRUTH].cast(pl.Float64).fill_null(np.nan).to_numpy()
     predicted = scored.frame[PREDICTED].to_numpy().astype(np.float64)
     if scored.task == "regression":
@@ -43,7 +43,7 @@ def measure_losses(scored: ScoredRows) -> Floats:
 def measure_scored_rows(
     scored: ScoredRows, cost_matrix: CostMatrix | None, *, entity: str | None, confidence: float
 ) -> dict[str, MetricValue]:
-    """Return the performance metrics that single rows tell of, with intervals, and the share of rows with a label."""
+    """Return the performance metrics that can be computed from stored rows, with intervals, and `labelled_share`."""
     names = ESTIMATED_BY_TASK[scored.task]
     known = scored.frame.filter(pl.col(TRUTH).is_not_null())
     share = known.height / scored.frame.height if scored.frame.height else None
@@ -57,8 +57,8 @@ def measure_scored_rows(
 
 
 def compare_losses(before: Floats, now: Floats) -> float:
-    """Return the p-value of a higher mean of the second sample, one-sided (Welch 1947); 1 where nothing varies."""
-    from scipy.special import stdtr  # loaded late: a run in which nothing has changed needs no test
+    """Return the p-value of a higher mean of the second sample, one-sided (Welch 1947); 1 without any variance."""
+    from scipy.special import stdtr  # imported late: a run in which nothing changed needs no test
 
     if min(len(before), len(now)) < 2:
         return 1.0
@@ -71,7 +71,7 @@ def compare_losses(before: Floats, now: Floats) -> float:
 
 
 def average_by_entity(losses: Floats, frame: pl.DataFrame, entity: str | None) -> Floats:
-    """Return the mean loss of each entity (of each row without one) over the rows whose loss is known."""
+    """Return the mean loss of each entity (or row without an entity) over the rows with a known loss."""
     known = np.isfinite(losses)
     numbers = models.number_entities(frame.filter(pl.Series(known)), entity)
     if numbers is None:

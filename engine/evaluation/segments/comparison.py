@@ -1,11 +1,11 @@
-"""Segments of a batch: their rows are measured on their own, and their drift is judged together with that of the whole.
+"""Compare the segments of a batch: rows are measured separately, drift is judged together with that of the whole.
 
 The whole has half of the level and the segments share the other half (`engine.drift.significance.hierarchy`). The
-intervals of performance hold together too: with k segments that are large enough, each has the confidence
-1 - (1 - confidence) / k (Bonferroni).
+intervals of performance hold together too: with k segments that are large enough, each has the confidence 1 - (1 -
+confidence) / k (Bonferroni).
 """
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ from engine.spec.segments import MIN_SEGMENT_ROWS
 
 @dataclass(frozen=True, slots=True)
 class ComparedSegment:
-    """A segment that both sides have enough rows of.
+    """A segment with enough rows on both sides.
 
     Attributes
     ----------
     pairs
-        The profiles of reference and batch: of the columns, and of the predictions where both sides have some.
+        The profiles of reference and batch: of the columns, and of the predictions if both sides have predictions.
     """
 
     name: str
@@ -43,7 +43,7 @@ def share_confidence(confidence: float, rows: Sequence[int]) -> float:
 
 
 def pair_segments(reference: Snapshot, batch: Snapshot) -> list[ComparedSegment]:
-    """Return the segments that both sides have enough rows of."""
+    """Return the segments with enough rows on both sides."""
     found = []
     for name, reference_side in reference.segments.items():
         batch_side = batch.segments.get(name)
@@ -63,9 +63,9 @@ def _pair_profiles(reference: drift.Profile, batch: drift.Profile) -> tuple[drif
 
 
 def estimate_segment(segment: ComparedSegment, settings: EstimateSettings, *, moved: bool) -> dict[str, MetricValue]:
-    """Return the estimated performance in a segment; its interval has the confidence of the segment's performance.
+    """Return the estimated performance in a segment, with an interval at the confidence of the segment's performance.
 
-    `moved` tells whether the segment has drifted.
+    `moved` states whether the segment drifted.
     """
     reference, batch = segment.pairs[0]
     found = estimate_batch(
@@ -89,7 +89,7 @@ def describe_segments(
 ) -> dict[str, MetricValue]:
     """Return the metrics of all segments by their names, `segment.<name>.<metric>`.
 
-    A segment with too few rows has the same metrics, without values and with the reason.
+    A segment with too few rows has the same metrics, without values but with the reason.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def describe_segments(
     changes
         By segment, the change of each performance metric from that of the reference.
     estimates
-        How to estimate the performance; None if it is not to be estimated.
+        Settings for estimating the performance; None for no estimates.
     """
     metrics: dict[str, MetricValue] = {}
     done = {segment.name: (segment, drifts) for segment, drifts in compared}
@@ -121,7 +121,7 @@ def describe_compared(
     changes: Mapping[str, MetricValue],
     estimates: EstimateSettings | None = None,
 ) -> dict[str, MetricValue]:
-    """Return the metrics of a segment that was compared by their names; see `describe_segments`."""
+    """Return the metrics of a compared segment by name; see `describe_segments`."""
     found = {"row_count": MetricValue(float(segment.batch.columns.rows)), **_describe_drift(drifts)}
     found |= {
         metric: value
@@ -185,7 +185,7 @@ def _describe_too_small(rows: int, before: int, reference: Snapshot, batch: Snap
 
 
 def _list_names(reference: Snapshot, batch: Snapshot) -> list[str]:
-    """Return the metrics of a segment that has no values."""
+    """Return the names of a segment's metrics, for a segment without values."""
     names = ["segment_drift", "drifted_columns", "drifted_share"]
     names += [str(MetricName(one, column)) for column in reference.columns.columns for one in SEGMENT_DRIFTS]
     if reference.predictions is not None and batch.predictions is not None:
@@ -202,7 +202,7 @@ def _list_names(reference: Snapshot, batch: Snapshot) -> list[str]:
 
 
 def select_segment_columns(side: Snapshot, names: Sequence[str]) -> Snapshot:
-    """Return a side with some columns only, in its segments too."""
+    """Return a side with only some columns, also in its segments."""
     segments = {name: select_segment_columns(one, names) for name, one in side.segments.items()}
     columns = replace(side.columns, columns={name: side.columns.columns[name] for name in names})
     return replace(side, columns=columns, segments=segments)

@@ -1,13 +1,13 @@
-"""Segments that nobody has declared: one half of the entities shows where drift is largest, the other tests it.
+"""Find segments that nobody declared: one half of the entities shows where drift is largest, the other half tests it.
 
-What is searched are the samples of rows that both sides keep, so a reference that was measured once can be searched
-with every batch. The halves are those of a hash of the entity, or of the row where there is none. The search may try
-any number of groups on the first half; the few that it proposes are tests on the second half like those of declared
-segments, with a part of the level that is theirs whether or not the search proposes any: if the whole had that part
-whenever nothing is proposed, what the first half shows would decide on the level of tests that it takes part in.
+The search uses the samples of rows that both sides keep, so a reference measured once can be searched with every batch.
+The rows are divided by a hash of the entity, or of the row if there is none. The search may try any number of groups on
+the first half; the few that it proposes are tested on the second half like declared segments. They have a fixed part of
+the level, whether or not the search proposes any: if the whole got that part whenever nothing is proposed, the first
+half would decide on the level of tests in which its own rows take part.
 """
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,23 +46,23 @@ from engine.spec.resources.models import CostMatrix
 from engine.spec.segments import FOUND, FOUND_SEGMENTS, name_found
 
 LEAST_EXCESS = 1.645
-"""How far a column must have moved in a found segment beyond what it moved in all rows: the 95 % quantile."""
+"""Minimum drift of a column in a found segment beyond its drift in all rows: the 95 % quantile."""
 
 _WHY = "not compared, or neither numbers nor text on both sides"
 SHOWN_COLUMNS = 5
-"""Columns without conditions that a note names."""
+"""Maximum number of columns without conditions that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """How to search.
+    """The settings of the search.
 
     Attributes
     ----------
     columns
-        Those that conditions may be about; empty for all that are compared.
+        The columns that conditions may use; empty for all compared columns.
     min_rows
-        Rows that a group needs on each side, half of them for the test.
+        Minimum number of rows of a group on each side; half of them are for the test.
     """
 
     columns: Sequence[str] = ()
@@ -83,9 +83,9 @@ class ProposedSegment:
     share
         The share of the batch in the group.
     loss, loss_p
-        The metric of the losses, and the p-value of its worsening; None where losses are not known on both sides.
+        The metric of the losses, and the p-value of its worsening; None if losses are unknown on a side.
     excess
-        How far each column, and `loss`, has moved beyond what it moved in all rows, as a standard normal quantile.
+        The drift of each column, and of `loss`, beyond that in all rows, as a standard normal quantile.
     """
 
     segment: ComparedSegment
@@ -97,9 +97,9 @@ class ProposedSegment:
 
 @dataclass(frozen=True, slots=True)
 class SegmentProposals:
-    """What a search proposes.
+    """The proposals of a search.
 
-    `reason` says why no search was possible, and `too_small` that there are only too few rows; `notes` tell what the
+    `reason` says why no search was possible; `too_small` means that there are only too few rows; `notes` say what the
     search left out.
     """
 
@@ -109,7 +109,7 @@ class SegmentProposals:
     notes: tuple[str, ...] = ()
 
     def arrange_groups(self, weights: Sequence[float]) -> list[drift.ComparedGroup]:
-        """Return the tests of the proposed segments; without any, one that fails and keeps the level from others."""
+        """Return the tests of the proposed segments; without any, a failing one that keeps the level from others."""
         if not self.proposed:
             return [drift.ComparedGroup([], [1.0], weight) for weight in weights]
         return [
@@ -126,14 +126,14 @@ def propose_segments(
     *,
     entity: str | None,
 ) -> SegmentProposals:
-    """Search one half of the rows for groups that have drifted or lost performance, and measure them on the other half.
+    """Search one half of the rows for groups that drifted or lost performance, and measure them on the other half.
 
     Parameters
     ----------
     roles
-        The columns that both sides have.
+        The common columns of both sides.
     entity
-        The entity that both sides have; None if one lacks it.
+        The common entity of both sides; None if one side lacks it.
     """
     scored = have_comparable_scores(reference, batch)
     frames = [one.scored_rows.frame if scored and one.scored_rows else one.sample for one in (reference, batch)]
@@ -199,12 +199,12 @@ def describe_found(
     estimates: EstimateSettings | None,
     level: float,
 ) -> tuple[dict[str, MetricValue], list[str]]:
-    """Return the metrics of the proposed segments that the test confirms, and their number; and what must be told.
+    """Return the metrics of the proposed segments that the test confirms, and their number; and notes.
 
     Parameters
     ----------
     judged
-        By proposed segment the comparisons of its pairs, and the adjusted p-value of its losses.
+        Per proposed segment, the comparisons of its pairs and the adjusted p-value of its losses.
     changes
         Returns the change of each performance metric from the first snapshot to the second.
     level

@@ -1,4 +1,4 @@
-"""The metrics of segments among those of an evaluation: their names, and the metrics of each segment by itself."""
+"""Names of segment metrics among the metrics of an evaluation, and the metrics grouped by segment."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -8,7 +8,7 @@ from engine.spec.metrics.names import MetricName, parse_metric_name
 T = TypeVar("T")
 
 PREFIX = "segment."
-"""How the names of the metrics of segments begin."""
+"""The prefix of the names of segment metrics."""
 
 
 def write_segment_metric(segment: str, metric: str) -> str:
@@ -17,7 +17,7 @@ def write_segment_metric(segment: str, metric: str) -> str:
 
 
 def group_segment_metrics(metrics: Mapping[str, T]) -> dict[str, dict[str, T]]:
-    """Return the metrics of each segment by the names that they would have of the whole batch."""
+    """Return the metrics of each segment, by their names without the segment."""
     found: dict[str, dict[str, T]] = {}
     for name, value in metrics.items():
         if not name.startswith(PREFIX):

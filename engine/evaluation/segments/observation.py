@@ -1,6 +1,6 @@
-"""The segments of one side of a comparison, measured: profiles of their columns and predictions, performance, rows."""
+"""Measure the segments of one side of a comparison: profiles of columns and predictions, performance, scored rows."""
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ _MEMBER = "\0member"
 
 
 def require_types_of_executors(table: Table, alignment: drift.Alignment) -> None:
-    """Raise a DataError if columns of rows that stay with Spark are read as another type, and so not by executors."""
+    """Raise a DataError if columns of rows in Spark need a conversion, which executors cannot do for segments."""
     if alignment.expressions:
         named = join_words([*map(repr, alignment.expressions)], "and")
         raise DataError(
@@ -44,10 +44,10 @@ def add_segments(
     values: Mapping[str, Sequence[str]],
     against: Snapshot | None,
 ) -> Snapshot:
-    """Return a snapshot with those of its segments, without predictions yet."""
+    """Return a snapshot with its segments, without predictions yet."""
     known = {} if against is None else {name: one.columns for name, one in against.segments.items()}
     profiles = drift.profile_segments(rows, roles, members, entity=snapshot.entity, against=known)
-    # of rows that are marked block by block, it is known only now that there are none of these
+    # for rows that are marked block by block, only now is it known that these segments are empty
     unused = {name for name in list_rest_segments(values) if name in profiles and not profiles[name].rows}
     parts = {
         name: Snapshot(
@@ -74,8 +74,8 @@ def measure_segments(
     confidence: float,
     against: Snapshot | None,
 ) -> Snapshot:
-    """Return a snapshot whose segments have predictions and, where they are large enough, performance."""
-    # the reference tells how many segments share the confidence, so that the intervals of both sides are alike
+    """Return a snapshot whose segments have predictions and, if they are large enough, performance."""
+    # the number of segments that share the confidence is that of the reference, so that both sides' intervals are alike
     sides = against.segments if against and against.segments else snapshot.segments
     shared = share_confidence(confidence, [one.columns.rows for one in sides.values()])
     measured = {}
@@ -107,7 +107,7 @@ def keep_scored_segments(
     sample_rows: int,
     seed: int,
 ) -> Snapshot:
-    """Return a snapshot whose segments have scored rows, from which their performance can be estimated."""
+    """Return a snapshot whose segments have scored rows for estimating their performance."""
     kept = {}
     for name, segment in snapshot.segments.items():
         mask = members.rows[name]

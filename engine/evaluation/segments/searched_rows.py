@@ -1,6 +1,6 @@
-"""The rows of both sides as a search for segments sees them: two halves, the columns of conditions, and conditions."""
+"""The rows of both sides for a search for segments: their two halves, the columns for conditions, and conditions."""
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,13 +30,13 @@ class SearchedSide:
     Attributes
     ----------
     scored
-        The same rows with what the model says of them; None without comparable scores.
+        The same rows with the model's predictions; None without comparable scores.
     losses
-        NaN where a loss is not known, shape (rows,).
+        NaN if a loss is unknown, shape (rows,).
     searched, unseen
-        The rows that are searched and those that are not, one per entity, in the order of a hash.
+        The rows that are searched and those that are not, one per entity, ordered by a hash.
     tested
-        Which rows are left for the test, shape (rows,).
+        Mask of the rows left for the test, shape (rows,).
     """
 
     frame: pl.DataFrame
@@ -47,7 +47,7 @@ class SearchedSide:
     tested: Bools
 
     def take(self, rows: Ints) -> SearchedSide:
-        """Return some of the rows, for the test."""
+        """Return the selected rows, for the test."""
         scored = self.scored and replace(self.scored, frame=self.scored.frame[rows])
         return SearchedSide(
             self.frame[rows], scored, self.losses[rows], self.searched[:0], self.unseen[:0], self.tested[rows]
@@ -55,7 +55,7 @@ class SearchedSide:
 
 
 def have_comparable_scores(reference: Snapshot, batch: Snapshot) -> bool:
-    """Return whether both sides keep rows that the same model has scored."""
+    """Return whether both sides keep rows scored by the same model."""
     reference_rows, batch_rows = reference.scored_rows, batch.scored_rows
     if reference_rows is None or batch_rows is None:
         return False
@@ -77,7 +77,7 @@ def divide_rows(of: Snapshot, frame: pl.DataFrame, entity: str | None, seed: int
 def choose_columns(
     roles: Mapping[str, drift.Role], frames: Sequence[pl.DataFrame], wanted: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Return the columns that conditions may be about, and those of the wanted ones (or all) that have none."""
+    """Return the columns that conditions may use, and those of the wanted ones (or all) that they cannot."""
     kinds = {
         name: {_name_kind(frame.schema[name], role) for frame in frames}
         for name, role in roles.items()
@@ -88,7 +88,7 @@ def choose_columns(
 
 
 def _name_kind(dtype: pl.DataType, role: drift.Role) -> str:
-    """Return which literals a condition on a column has; empty if none."""
+    """Return the kind of literals in conditions on a column; empty if it can have none."""
     if role is drift.Role.NUMERICAL:
         return "number" if dtype.is_numeric() else ""
     if dtype == pl.Boolean or dtype.is_integer():
@@ -108,7 +108,7 @@ def write_condition(one: drift.Condition, schema: Mapping[str, pl.DataType]) -> 
 
 
 def find_rows(frame: pl.DataFrame, condition: str) -> Bools:
-    """Return for which rows a condition holds, as it does for a segment that declares it."""
+    """Return the mask of rows for which a condition holds, as for a declared segment."""
     rules = SegmentRules(
         conditions={condition: bind_row_condition(condition, {})}, places={condition: Position("find_segments")}
     )
@@ -116,7 +116,7 @@ def find_rows(frame: pl.DataFrame, condition: str) -> Bools:
 
 
 def list_prediction_columns(scored: ScoredRows | None) -> dict[str, drift.Role]:
-    """Return the columns of scored rows that tell how predictions have moved, with their roles."""
+    """Return the columns of scored rows that show changes of predictions, with their roles."""
     if scored is None:
         return {}
     if scored.task == "regression":
@@ -132,14 +132,14 @@ def score_excess(
     before: Sequence[Sequence[Bools]],
     roles: Mapping[str, drift.Role],
 ) -> dict[str | None, float]:
-    """Return how far each column, and the losses, have moved in a group beyond what they moved in all rows.
+    """Return the drift of each column, and of the losses, in a group beyond their drift in all rows.
 
     Parameters
     ----------
     members
-        Which rows of each side are in the group, shape (rows,) each.
+        Masks of each side's rows in the group, shape (rows,) each.
     before
-        The same of the groups that were proposed before: without their rows, it must stand out by itself.
+        The same for the groups proposed before: the group must stand out without their rows.
     """
     rows = [
         side.unseen[~np.any([np.zeros(side.frame.height, np.bool_), *(one[i] for one in before)], axis=0)[side.unseen]]
@@ -158,7 +158,7 @@ def score_excess(
 def describe_sample(
     snapshots: Sequence[Snapshot], sides: Sequence[SearchedSide], columns: int, split_by: int
 ) -> list[str]:
-    """Return for each side that only a sample of its rows takes part."""
+    """Return a note for each side if only a sample of its rows is used."""
     most = drift.count_searched_rows(columns, split_by)
     notes = []
     for of, side, name in zip(snapshots, sides, ("reference", "batch"), strict=True):

@@ -1,4 +1,4 @@
-"""The files of a snapshot, and whether they are as they were written: known without loading what reads them."""
+"""The files of a snapshot, and a check that they are unchanged, without importing the modules that read them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from engine.digests import digest_file, digest_json
 
 FACTS_FILE = "snapshot.json"
-"""The file that holds the digests of the others and its own."""
+"""The file with the digests of the other files and its own."""
 
 SCORED_ROWS_FILE = "scored.parquet"
 SEGMENTS_FILE = "segments.zip"
@@ -16,9 +16,9 @@ FILES = ("columns.profile", "predictions.profile", "sample.parquet", SCORED_ROWS
 
 
 def verify_files(facts: dict[str, Any], folder: Path) -> None:
-    """Raise ValueError unless the files are those that were written; earlier versions kept no digests.
+    """Raise ValueError if a file has changed since it was written; earlier versions stored no digests.
 
-    `facts` are those of snapshot.json, whose own digest is taken out of them.
+    `facts` are those of snapshot.json, whose own digest is removed from them.
     """
     digest = facts.pop("digest", None)
     if digest is None and "files" not in facts:

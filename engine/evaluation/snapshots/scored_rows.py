@@ -1,10 +1,10 @@
-"""Rows of a side with what the model says of them and, where it is known, what is true: what estimates are made of.
+"""Rows of a side with the model's predictions and, if known, the true values: the input of performance estimates.
 
-They are a bounded sample of the rows that have a prediction, drawn by their content, and kept with the snapshot: so
-performance can be estimated against any reference, and again when an evaluation is compared with another one.
+They are a bounded sample of the rows with a prediction, drawn by content, and stored with the snapshot: so performance
+can be estimated against any reference, and again when an evaluation is compared with another one.
 """
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,11 @@ from engine.models import FittedModel, encode_classes, find_predicted, label_of
 from engine.models.spark_scoring import join_spark_scores
 
 PREDICTED, TRUTH, SCORE = "__predicted", "__truth", "__score_"
-"""Columns beside the features: the class as its number, or the number; and the probabilities, by class."""
+"""Columns besides the features: the index of the predicted or true class, or the number; and the probability by
+class."""
 
 USABLE = "__usable"
-"""The column that tells which rows can be drawn."""
+"""The column that marks the rows that can be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,11 @@ class ScoredRows:
     Attributes
     ----------
     frame
-        The columns that are compared, the entity, `PREDICTED`, `TRUTH` (null without a label) and the probabilities.
+        The compared columns, the entity, `PREDICTED`, `TRUTH` (null without a label) and the probabilities.
     task
         The task of the model.
     classes
-        The labels of the classes by their numbers, the positive one of two last; empty for a regression.
+        The labels of the classes by index, the positive one of two last; empty for a regression.
     scored_by
         The fingerprint of the model.
     """
@@ -51,12 +52,12 @@ class ScoredRows:
     scored_by: str
 
     def facts(self) -> dict[str, Any]:
-        """Return all but the rows, JSON-ready."""
+        """Return everything except the rows, ready for JSON."""
         return {"task": self.task, "classes": list(self.classes), "scored_by": self.scored_by}
 
     @classmethod
     def load(cls, folder: Path, facts: Mapping[str, Any] | None) -> ScoredRows | None:
-        """Load the rows of a snapshot; None where it has none."""
+        """Load the rows of a snapshot; None if it has none."""
         if facts is None:
             return None
         frame = pl.read_parquet(folder / SCORED_ROWS_FILE)
@@ -64,7 +65,7 @@ class ScoredRows:
 
     @classmethod
     def union(cls, parts: Sequence[ScoredRows | None], roles: Mapping[str, drift.Role]) -> ScoredRows | None:
-        """Unite the rows of several batches; None unless all have some, scored by the same model."""
+        """Unite the rows of several batches; None unless all have rows scored by the same model."""
         known = [one for one in parts if one is not None]
         if len(known) < len(parts) or len({(one.scored_by, one.classes) for one in known}) != 1:
             return None
@@ -85,16 +86,16 @@ def sample_scored_rows(
     rows: int,
     seed: int,
 ) -> ScoredRows:
-    """Draw rows that have a prediction.
+    """Draw rows with a prediction.
 
     Parameters
     ----------
     frame, scored
         The rows, and their scores with the target, in the same order.
     columns
-        Those that are compared.
+        The compared columns.
     rows
-        How many to keep at most.
+        Maximum number of rows to keep.
     """
     described = _describe_scores(model, scored, complete=bool(find_predicted(scored).any()))
     kept = _list_kept(columns, entity)
@@ -115,14 +116,14 @@ def sample_spark_scored_rows(
     rows: int,
     seed: int,
 ) -> ScoredRows:
-    """Draw rows that have a prediction from those that stay with Spark, where the rows are scored as they are read.
+    """Draw rows with a prediction from rows in Spark, which are scored while they are read.
 
     Parameters
     ----------
     held
         The rows.
     aligning, reading
-        The expressions of the columns that must be brought to another type: for the model, and to be compared.
+        The expressions of columns that must be converted: for the model, and for the comparison.
     scored
         The scores of all rows with the target, in any order.
     columns, rows
@@ -154,7 +155,7 @@ def _select_usable(
     rows: pl.DataFrame,
     scored: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Return the usable ones of rows, with what describes their scores."""
+    """Return the usable rows, with the description of their scores."""
     return pl.concat([rows, describe(model, scored)], how="horizontal").filter(USABLE).drop(USABLE)
 
 
@@ -172,9 +173,9 @@ def _order_outcomes(model: FittedModel) -> list[Any]:
 
 
 def _describe_scores(model: FittedModel, scored: pl.DataFrame, *, complete: bool) -> pl.DataFrame:
-    """Return what the model says of rows and what is true, as `ScoredRows` has it; and which rows are `USABLE`.
+    """Return predictions and true values of rows in the form of `ScoredRows`, and which rows are `USABLE`.
 
-    `complete` tells that some row of all has a prediction with all its probabilities: then only such rows are usable.
+    `complete` means that some row has a prediction with all its probabilities: then only such rows are usable.
     """
     outcomes = _order_outcomes(model)
     has_target = model.target in scored.columns
@@ -199,6 +200,6 @@ def _describe_scores(model: FittedModel, scored: pl.DataFrame, *, complete: bool
 
 
 def _number_classes(values: pl.Series, outcomes: Sequence[Any]) -> pl.Series:
-    """Return the number of each class, null where there is none or an unknown one."""
+    """Return the index of each value's class, null if it is missing or unknown."""
     numbers = pl.Series(encode_classes(values, outcomes))
     return numbers.set(numbers < 0, None)

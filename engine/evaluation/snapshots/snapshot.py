@@ -1,11 +1,11 @@
-"""Snapshots: what is kept of one side of a comparison in place of all its rows.
+"""Snapshots: the stored summary of one side of a comparison.
 
 A snapshot holds the profiles of columns and predictions, the model's performance, and a bounded sample of rows for the
-drift model. Every evaluation keeps the snapshot of its batch, and every reference is a snapshot. So any earlier
+drift model. Every evaluation stores the snapshot of its batch, and every reference is a snapshot. So any earlier
 evaluation can be the reference of a later one, and the data of a reference are never read again.
 """
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ from engine.models import ClassValue, sort_classes, unite_classes
 
 
 class DamagedSnapshot(StoreError):  # noqa: N818  (a state of files; callers add what to do)
-    """A snapshot cannot be used. `folder` is where it is, `fault` says what is wrong.
+    """A snapshot cannot be used. `folder` is its place, `fault` the problem.
 
     `remedy` begins the sentence that says what to do.
     """
@@ -44,7 +44,7 @@ class DamagedSnapshot(StoreError):  # noqa: N818  (a state of files; callers add
 
 
 class RemovedSnapshot(DamagedSnapshot):
-    """The files of an evaluation were removed by retention, as the user has wished."""
+    """The files of an evaluation were removed by retention, as configured by the user."""
 
     remedy = "Its numbers are kept, but nothing can be compared with it:"
 
@@ -59,7 +59,7 @@ def load_snapshot_of(evaluation: Evaluation, folder: Path) -> Snapshot:
     Raises
     ------
     DamagedSnapshot
-        It cannot be used; RemovedSnapshot, if retention has removed it.
+        It cannot be used; RemovedSnapshot if retention removed it.
     """
     if evaluation.files_removed is not None:
         raise RemovedSnapshot(folder, evaluation.files_removed)
@@ -77,19 +77,19 @@ class AbsentColumn:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is kept of one side of a comparison in place of all its rows.
+    """The stored summary of one side of a comparison.
 
-    `columns` is the profile of the columns that are compared; `left_out` gives, by column, the reason why it is not.
+    `columns` is the profile of the compared columns; `left_out` gives, by column, the reason why it is not compared.
     `sample` holds rows with these columns and the `entity`, for the drift model. `predictions` is the profile of
     `prediction` (the class or the value) and, for a binary model with probabilities, of `probability`. `performance`
     holds the performance metrics by name, with intervals at the level `confidence`, which is None in snapshots of
-    versions that had no intervals. `absent` are columns that should have been compared, but are gone or cannot
-    be read, with the reasons. `unscored` says why the model could not score the rows, if it could not. `notes` are
-    remarks about a reference that every evaluation against it repeats. `classes` are those that the rows and the
-    reference of this side show, where the model does not know its classes itself; None if they were not kept.
-    `scored_as` are the labels of all classes that the rows were scored with, assumed ones included. `scored_rows` are
-    kept where performance is estimated. `segments` are the snapshots of the segments of the rows by their names,
-    without a sample, and `segment_values` are by column the values that have a segment of their own.
+    versions that had no intervals. `absent` are columns that should have been compared, but are gone or cannot be read,
+    with the reasons. `unscored` says why the model could not score the rows, if so. `notes` are remarks about a
+    reference that every evaluation against it repeats. `classes` are the classes found in the rows and in the reference
+    of this side, if the model does not declare its classes; None if they were not stored. `scored_as` are the labels of
+    all classes with which the rows were scored, including assumed ones. `scored_rows` are kept if performance is
+    estimated. `segments` are the snapshots of the segments by name, without a sample, and `segment_values` are, by
+    column, the values with a segment of their own.
     """
 
     columns: drift.Profile
@@ -109,13 +109,13 @@ class Snapshot:
     segment_values: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def describe_known_columns(self) -> dict[str, drift.KnownColumn]:
-        """Return what is known of every column that another side must have, those that are absent here included."""
+        """Return the facts about every column that another side must have, including those that are absent here."""
         types = {name: drift.known_type(dtype) for name, dtype in self.sample.schema.items()}
         known = self.columns.describe_known_columns(types)
         return known | {name: drift.KnownColumn(drift.Role(one.role), one.family) for name, one in self.absent.items()}
 
     def list_predicted_classes(self) -> tuple[str, ...]:
-        """Return the labels of the predicted classes, for a snapshot of an earlier version, which kept no `classes`."""
+        """Return the labels of the predicted classes, for a snapshot of an earlier version without `classes`."""
         column = self.predictions.columns["prediction"] if self.predictions else None
         return tuple(map(column.label_at, range(len(column.counts)))) if isinstance(column, drift.Categorical) else ()
 
@@ -155,12 +155,12 @@ class Snapshot:
 
     @classmethod
     def load(cls, folder: Path) -> Snapshot:
-        """Load a snapshot that `save` wrote.
+        """Load a snapshot written by `save`.
 
         Raises
         ------
         DamagedSnapshot
-            A file of the snapshot is missing, damaged, or not the one that was written.
+            A file of the snapshot is missing, damaged, or has changed.
         """
         predictions = folder / "predictions.profile"
         try:
@@ -193,7 +193,7 @@ class Snapshot:
     def union(cls, snapshots: Sequence[Snapshot]) -> Snapshot:
         """Unite the snapshots of several batches, as if their rows were one batch.
 
-        Performance cannot be united exactly, so each metric becomes its mean over the batches, weighed by their rows
+        Performance cannot be united exactly, so each metric becomes its mean over the batches, weighted by their rows
         with a label. Its interval treats the batches as independent.
         """
         first, *others = snapshots
@@ -232,7 +232,7 @@ class Snapshot:
 
 
 def _unite_segments(snapshots: Sequence[Snapshot]) -> dict[str, Snapshot]:
-    """Return the segments of several batches, each united; none unless all have divided their rows alike."""
+    """Return the segments of several batches, each united; none unless all batches have the same segments."""
     if len({json.dumps({key: list(values) for key, values in one.segment_values.items()}) for one in snapshots}) > 1:
         return {}
     names = dict.fromkeys(name for one in snapshots for name in one.segments)
@@ -255,7 +255,7 @@ def _unpack_segments(names: Sequence[str], path: Path) -> dict[str, Snapshot]:
         return {}
     with TemporaryDirectory() as temporary, ZipFile(path) as archive:
         members = archive.namelist()
-        if any(one.compress_type != ZIP_STORED for one in archive.infolist()):  # so it is no larger than the file
+        if any(one.compress_type != ZIP_STORED for one in archive.infolist()):  # so unpacking cannot enlarge it
             raise ValueError(f"{path.name} is not as it was written")
         allowed = {f"{number}/{file}" for number in range(len(names)) for file in (FACTS_FILE, *FILES)}
         if not allowed.issuperset(members):
@@ -281,9 +281,10 @@ def _read_list(facts: Mapping[str, Any], key: str) -> tuple[Any, ...] | None:
 
 
 def _mean_metric(name: str, snapshots: Sequence[Snapshot]) -> MetricValue:
-    """Return the mean of a metric over the snapshots that have a value, weighed by their rows with a label.
+    """Return the mean of a metric over the snapshots that have a value, weighted by their rows with a label.
 
-    Where none has, the first with its reason. The shares of rows are weighed by all rows, which makes them exact.
+    If none has a value, the first is returned with its reason. The shares of rows are weighted by all rows, which makes
+    them exact.
     """
     of_all_rows = name in ("labelled_share", "prediction_missing_share")
     parts = [

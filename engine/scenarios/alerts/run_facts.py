@@ -5,7 +5,7 @@ from datetime import date
 from functools import cache
 
 from engine import notifications
-from engine.evaluation.checks.counts import sort_by_severity, tell_muted_checks
+from engine.evaluation.checks.counts import describe_muted_checks, sort_by_severity
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.pipeline.changes_since_ok import summarize_changes
@@ -22,7 +22,7 @@ def collect_run_facts(
     result: RunResult, condition_facts: ConditionFacts, context: RunContext, notes: Sequence[str]
 ) -> notifications.RunFacts:
     """Return the facts that messages can mention; `notes` are texts that are added to every message."""
-    muted = tell_muted_checks(check for step in result.all_steps() for check in step.checks)
+    muted = describe_muted_checks(check for step in result.all_steps() for check in step.checks)
     return notifications.RunFacts(
         project=result.project,
         scenario=result.scenario,

@@ -23,7 +23,7 @@ from engine.views.charts.steps import MOST_STEPS, draw_steps
 from engine.views.checks import group_checks
 from engine.views.layout import lay_out_checks
 from engine.views.log_view import read_log_after, read_log_tail
-from engine.views.run_view import describe_run
+from engine.views.run_view import describe_deliveries, describe_run
 
 MOST_CHILDREN = 100
 """Most child runs that the page of a run lists."""
@@ -44,7 +44,7 @@ class RunPages:
         project = self.requests.find_project(request)
         messages = store.outbox.list_of_run(record.id)
         checks = store.checks.list_of_run(record.id)
-        view = describe_run(record, checks, messages)
+        view = describe_run(record, checks, describe_deliveries(messages))
         before = _read_place(request.query_params.get("before", ""))
         log = read_log_tail(store.runs.path_of(record.id), before)
         children = [one for one in store.runs.list_descendants(record.id) if one != record.id]

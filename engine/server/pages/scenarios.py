@@ -26,9 +26,9 @@ from engine.views.trigger_view import (
     describe_fire,
     describe_pause,
     describe_triggers,
+    format_fire,
     format_local_time,
     name_zone,
-    tell_fire,
 )
 
 RUNS = 50
@@ -91,7 +91,7 @@ class ScenarioPages:
             values={
                 "timeline": draw_timeline(runs).render(),
                 "told": ", ".join(f"{run.started:%Y-%m-%d %H:%M} {run.state}" for run in runs[-10:]),
-                "fires_told": [tell_fire(fire) for fire in fires],
+                "fires_told": [format_fire(fire) for fire in fires],
                 "steps": [(step.name or step.kind, step.kind) for step in spec.scenarios[name].steps],
                 "variables": spec.variables,
                 "prefix": VARIABLE,
@@ -124,7 +124,7 @@ class ScenarioPages:
             template="fire.html",
             title=f"Fire {fire.number} of {fire.scenario}",
             content=view,
-            values={"told": tell_fire(view), "is_open": fire.state in OPEN_STATES and run is None},
+            values={"told": format_fire(view), "is_open": fire.state in OPEN_STATES and run is None},
             project=project,
         )
 

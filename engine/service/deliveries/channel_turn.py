@@ -8,11 +8,14 @@ again, all waiting messages are sent in order at once.
 itself may be the cause: a server may close the connection because of its content. So the message with the fewest
 attempts is tried too. If that fails as well, the channel is down. Otherwise only the first message waits, longer each
 time. So several such messages in a row delay the channel by a minute, three, seven …, each of them once.
+
+**A missing secret is reported once.** Its absence costs no attempt, so the secret is looked for each minute, and the
+messages are sent soon after it is there.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Thread
 from typing import Literal
@@ -28,7 +31,7 @@ from engine.notifications.attempt import (
     double_delay,
     send_claimed,
 )
-from engine.notifications.channels import limit_sending
+from engine.notifications.channels import explain_absence, limit_sending
 from engine.notifications.delivery import KEPT_MESSAGES
 from engine.spec import ProjectSpec
 from engine.spec.secrets.values import Secrets
@@ -101,6 +104,10 @@ class ChannelTurn:
             The state cannot be read or written.
         """
         known = self._store.channel_states.list_all().get(self._name)
+        if known is not None and known.last_error == self._explain_absence():
+            until = self._store.database.now() + double_delay(1)
+            self._store.channel_states.write(replace(known, failures=1, next_try=until))
+            return None
         if known is not None:
             self._failures = known.failures
             self._store.outbox.make_due(self._name)  # the delay of the channel replaces those of its messages
@@ -115,6 +122,11 @@ class ChannelTurn:
 
     def _find_next(self) -> str | None:
         return self._store.outbox.find_due(self._name, least_tried=bool(self._suspicion))
+
+    def _explain_absence(self) -> str:
+        """Return which secret the channel lacks; empty if it lacks none."""
+        channel = self._project.channels.get(self._name)
+        return explain_absence(channel, self._secrets) if channel else ""
 
     def _join_older_messages(self) -> None:
         joined = self._store.outbox.join_older(self._store.database.now(), KEPT_MESSAGES, self._name)
@@ -148,8 +160,8 @@ class ChannelTurn:
         reason = str(error)
         message = claim.message
         self._tell_of_message(Delivery(message, MessageState.PENDING, reason))
-        unfinished = isinstance(error, UnfinishedError)
-        if not self._suspicion and message.tries >= SUSPICIOUS_TRIES and not unfinished:
+        is_message_at_fault = message.tries >= SUSPICIOUS_TRIES and not isinstance(error, UnfinishedError)
+        if is_message_at_fault and not self._suspicion and not self._explain_absence():
             self._suspicion = reason
             self._store.outbox.postpone(message.id, self._store.database.now() + double_delay(message.tries))
             return

@@ -45,6 +45,10 @@ def hint_for_text(type_: ValueType, text: str, name: str | int) -> str | None:
         kinds = _list_kinds(type_.resources)
         if text in kinds:
             return f"write {key}{{kind: {text}}}"
+        if compared := re.fullmatch(r"(\S+) *([<>])=? *([-+]?[0-9.]+)", text):
+            bound = "soft_max" if compared[2] == "<" else "soft_min"
+            if {"metric", bound} <= list_keys(type_.resources[0]).keys():
+                return f"write {key}{{metric: {compared[1]}, {bound}: {compared[3]}}}"
         if written := _find_key_of_text(type_.resources[0], text):
             return f"write {key}{{{written}: {shown}}}"
         return f"write {key}{{kind: …}}; the kinds are {join_alternatives(kinds)}" if len(kinds) > 1 else None

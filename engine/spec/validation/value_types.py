@@ -157,9 +157,12 @@ def parse_duration(text: str) -> timedelta | None:
 
 
 def suggest_duration(text: str) -> str | None:
-    """Return a duration as the language writes it for a text such as `2w`, `10 minutes` or `hourly`, if it is one."""
+    """Return a duration as the language writes it for a text such as `2w`, `1h30m` or `10 minutes`, if it is one."""
     if text.lower() in _DURATION_WORDS:
         return _DURATION_WORDS[text.lower()]
+    if two := re.fullmatch(r"([0-9]{1,4}) ?([dh]) ?([0-9]{1,4}) ?([hm])", text.lower()):
+        each = {"dh": 24, "hm": 60}.get(two[2] + two[4])
+        return f"{int(two[1]) * each + int(two[3])}{two[4]}" if each else None
     found = re.fullmatch(r"([0-9]{1,6}) *([a-z]+)", text.lower())
     if not found:
         return None

@@ -166,7 +166,8 @@ def find_time_zone(name: str) -> tzinfo:
         return zone
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the other two are for names that are not file names
         note_unknown()
-        similar = find_similar(name, zoneinfo.available_timezones())
+        # An abbreviation such as CEST resembles others of another place: only names of places are suggested.
+        similar = find_similar(name, (zone for zone in zoneinfo.available_timezones() if "/" in zone))
         help_ = f'did you mean "{similar}"?' if similar else "write a name such as Europe/Berlin, or UTC"
         raise ValueError(help_) from None
 

@@ -209,6 +209,17 @@ class RunStepState(FrozenModel):
     turn: dict[str, Any] | None
 
 
+class DeliveryState(FrozenModel):
+    """A message of a run: whether it was sent, and how, or why not."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    reporter: str
+    channel: str
+    state: str
+    reason: str
+
+
 class RunState(FrozenModel):
     """A run. `state` is RUNNING, or its outcome."""
 
@@ -230,10 +241,13 @@ class RunState(FrozenModel):
     spec: str | None
     steps: list[RunStepState]
     events: list[dict[str, Any]]
+    deliveries: list[DeliveryState] = Field(
+        default_factory=list, description="The current delivery states of its messages; empty in a list of runs."
+    )
 
     def to_record(self) -> RunRecord:
-        """Return the run as a record of the state, without its events."""
-        values = self.model_dump(exclude={"state", "steps", "events"})
+        """Return the run as a record of the state, without its events and deliveries."""
+        values = self.model_dump(exclude={"state", "steps", "events", "deliveries"})
         steps = [one.model_dump() | {"outcome": Outcome(one.outcome)} for one in self.steps]
         outcome = None if self.state == "RUNNING" else Outcome(self.state)
         return RunRecord(**values, outcome=outcome, steps=tuple(StepRecord(**one) for one in steps))
@@ -258,7 +272,7 @@ class RunAnswer(FrozenModel):
 
 
 class RunList(FrozenModel):
-    """The newest runs of a deployment, oldest first, without their steps and events."""
+    """The newest runs of a deployment, oldest first, without their steps, events and deliveries."""
 
     runs: list[RunState]
     total: int = Field(description="The total number.")
