@@ -1,4 +1,4 @@
-"""Rules of run conditions and messages: which names they may use at their places in the spec."""
+"""Rules of run conditions and messages: the names that they may use at their places in the spec."""
 
 from engine.formatting.hints import did_you_mean
 from engine.spec import conditions
@@ -118,7 +118,7 @@ def _find_shift_problem(reference: VariableReference, draft: Draft) -> Problem |
 def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
     """Return the names that a text of a scenario may use.
 
-    A step knows the steps before it, a reporter at the start none, a reporter at the end all.
+    A step can use the steps before it, a reporter at the start none, a reporter at the end all.
     """
     _, scenario, part, index, *_ = text.path
     names = [
@@ -137,7 +137,7 @@ def _build_scope(draft: Draft, text: SpecText) -> ConditionScope:
 
 
 def list_starters(draft: Draft, scenario: str) -> list[str]:
-    """Return the names of what starts runs of a scenario: somebody, engine watch, its triggers, other scenarios."""
+    """Return the names of the starters of a scenario's runs: users, engine watch, its triggers, other scenarios."""
     triggers = [
         name
         for i in range(draft.list_length("scenarios", scenario, "triggers"))
