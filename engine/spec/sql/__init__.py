@@ -53,8 +53,8 @@ def list_tables(sql: str) -> set[str]:
 def reads_stored_table(sql: str, table: str) -> bool:
     """Return whether a query for a database reads a table of it; `table` is `name` or `schema.name`.
 
-    Databases differ in what they make of capitals, so these do not count; nor does a schema that one of them leaves
-    out. It is False if the query cannot be parsed.
+    Databases differ in the case of names, so case is ignored; so is a schema that only one of the names has. The result
+    is False if the query cannot be parsed.
     """
     schema, name = split_table_name(table) or (None, table)
     return any(
@@ -115,7 +115,7 @@ def bind_variables(sql: str, variables: Mapping[str, Scalar | date]) -> str:
 
 
 def _keeps_structure(sql: str, literals: Sequence[str], bound: str) -> bool:
-    """Return whether values change nothing of a query but their own places.
+    """Return whether values change only their own places in a query.
 
     In the syntax tree every placeholder becomes the parsed literal. If the bound text does not parse to this tree, a
     value has changed more.

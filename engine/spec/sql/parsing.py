@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MAX_SQL_LENGTH = 20_000
 MAX_SQL_REFERENCES = 200
 MAX_SQL_DEPTH = 30
-"""Levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
+"""Most levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
 MAX_TOKENS_READ_AGAIN = 20_000
-"""Tokens that the parser may go back over in one query; ordinary queries of full length need fewer than 2,000."""
+"""Most tokens that the parser may read again in one query; ordinary queries need fewer than 2,000."""
 
 _WRITING_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "ALTER", "DROP", "TRUNCATE")
 """Words that are not misspelt forms of SELECT, although some are similar to it."""
@@ -54,7 +54,7 @@ class SqlQuery:
 
 
 class TooManyReadings(Exception):  # noqa: N818 - a bound of ours, not an error of the SQL
-    """The parser has gone back too often."""
+    """The parser has read too many tokens again."""
 
 
 class _BoundedReadings:

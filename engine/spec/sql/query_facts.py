@@ -21,11 +21,11 @@ class TableReference:
     Attributes
     ----------
     name, schema
-        Its name, and the name of a schema before it; the name is empty for what is not a name, such as a function.
+        Its name, and the name of a schema before it; the name is empty for anything else, such as a function.
     offset, length
         Its place in the SQL.
     is_variable
-        Whether a variable stands in its place.
+        Whether a variable is in its place.
     """
 
     name: str
@@ -37,7 +37,7 @@ class TableReference:
 
 @dataclass(frozen=True, slots=True)
 class QueryFacts:
-    """What is known of a query; nothing but the problems if it cannot be parsed.
+    """The facts about a query; only the problems if it cannot be parsed.
 
     Attributes
     ----------

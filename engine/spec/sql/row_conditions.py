@@ -1,4 +1,4 @@
-"""Conditions in SQL on the columns of single rows, such as `age < 25 AND country = 'IT'`: what is wrong with them.
+"""Checks and binds SQL conditions on the columns of single rows, such as `age < 25 AND country = 'IT'`.
 
 A condition becomes the only column of a query, so it is read, checked and bound to variables like any query.
 """
@@ -56,7 +56,7 @@ def list_bound_columns(query: str) -> list[str]:
 
 
 def bind_row_condition(condition: str, values: Mapping[str, Scalar | date]) -> str:
-    """Return a query over the table `rows` whose column `holds` tells where a condition holds."""
+    """Return a query over the table `rows` whose column `holds` is true where a condition holds."""
     return bind_variables(_write_query(condition), values)
 
 

@@ -54,7 +54,7 @@ CRON_FIELDS = (
 
 
 def find_cron_problem(text: str) -> Problem | None:
-    """Return what is wrong with an expression; None if nothing is."""
+    """Return the problem of an expression; None if it is valid."""
     fields = [*re.finditer(r"\S+", text)]
     if len(fields) != len(CRON_FIELDS):
         help_ = _suggest_five_fields([found[0] for found in fields])
@@ -77,7 +77,7 @@ def find_cron_problem(text: str) -> Problem | None:
 
 
 def find_cron_surprises(text: str) -> Iterator[Problem]:
-    """Yield what a legal expression means where many expect something else."""
+    """Yield the meanings of a valid expression that many do not expect."""
     fields = [*re.finditer(r"\S+", text)]
     for field, found in zip(CRON_FIELDS[:2], fields, strict=False):
         for item in re.finditer(r"[^,]+", found[0]):
@@ -145,7 +145,7 @@ def _suggest_item(field: CronField, item: str) -> str:
 
 
 def _suggest_five_fields(fields: list[str]) -> str:
-    """Return the help for another number of fields: the expression that was probably meant, or what the fields are."""
+    """Return the help for a wrong number of fields: the probable expression, or a description of the fields."""
     text = " ".join(fields)
     if text.lower() in _NICKNAMES:
         return f'write "{_NICKNAMES[text.lower()]}"'

@@ -17,7 +17,7 @@ SOCKET_PREFIX = "Socket Exception"
 DETAIL_PREFIXES = ("Response Details", SOCKET_PREFIX)
 """Prefixes of apprise's debug records with the reply of the service."""
 
-# Their debug records hold whole URLs, and with them tokens: none of them may reach a log of ours unmasked.
+# Their debug records contain whole URLs with tokens: none of them may reach our logs unmasked.
 logging.getLogger("apprise").propagate = False
 logging.getLogger("apprise").addHandler(logging.NullHandler())
 logging.getLogger("urllib3").setLevel(logging.INFO)
@@ -29,7 +29,7 @@ def split_urls(text: str) -> list[str]:
 
 
 def load_service(url: str, warnings: list[str] | None = None) -> "apprise.NotifyBase":
-    """Return the service of one URL, ready to send; add to `warnings` what of the URL is not used, such as a target.
+    """Return the service of one URL, ready to send; add ignored parts of the URL, such as a target, to `warnings`.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def listen_to_apprise() -> Iterator[list[str]]:
 
 
 class _Listener(logging.Handler):
-    """Keeps what one thread logs: another may still wait for a server that was given up."""
+    """Keeps the log records of one thread: another may still wait for a server after its timeout."""
 
     def __init__(self, thread: int, heard: list[str]) -> None:
         super().__init__()
