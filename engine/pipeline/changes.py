@@ -202,16 +202,7 @@ def _compare_tables(
         )
         return
     if "sql" in after:
-        if before["sql"] != after["sql"]:
-            yield _describe_setting(place, ("sql",), before["sql"], after["sql"], project)
-        for variable in sorted(before["variables"].keys() & after["variables"].keys()):
-            old, new = before["variables"][variable], after["variables"][variable]
-            if old != new:
-                # A value from the command line or a loop is not in the spec, so it has no position there.
-                overridden = variable in project.overrides
-                at = None if overridden else project.position("variables", variable)
-                says = f"variable {variable} {format_change(old, new)}"
-                yield Change(kind="variable", what=variable, before=old, after=new, position=at, says=says)
+        yield from _compare_queries(place, before, after, project)
     elif "rows_of" in after:
         if before["rows_of"] != after["rows_of"]:
             says = f"dataset {name}: its rows are now those of {after['rows_of']}, not of {before['rows_of']}"
@@ -221,21 +212,50 @@ def _compare_tables(
     elif "files" in after:
         yield from _compare_files(name, before, after)
         yield from _compare_readings(name, before.get("readings", {}), after.get("readings", {}))
-        old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))
-        yield from _compare_settings(old, new, place, project)
-        for column in sorted(before["types"].keys() | after["types"].keys()):
-            old, new = before["types"].get(column), after["types"].get(column)
-            if old != new:
-                yield _describe_setting((*place, "columns", column), ("type",), old, new, project)
+        yield from _compare_file_settings(place, before, after, project)
     else:
-        versions = [*_compare_named_values("versions", before, after)]
-        if not versions:  # else the same rows may have another hash
-            says = f"dataset {name}: {after['function']} returned different rows"
-            yield Change(kind="data", what=f"datasets.{name}", says=says)
-        old, new = ({"function": facts["function"], "arguments": facts["arguments"]} for facts in (before, after))
-        yield from _compare_settings(old, new, place, project)
-        yield from _compare_named_values("code", before, after)
-        yield from versions
+        yield from _compare_functions(name, before, after, project)
+
+
+def _compare_queries(
+    place: tuple[str, ...], before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
+) -> Iterator[Change]:
+    """Compare the SQL of a query, and the values of its variables."""
+    if before["sql"] != after["sql"]:
+        yield _describe_setting(place, ("sql",), before["sql"], after["sql"], project)
+    for variable in sorted(before["variables"].keys() & after["variables"].keys()):
+        old, new = before["variables"][variable], after["variables"][variable]
+        if old != new:
+            # A value from the command line or a loop is not in the spec, so it has no position there.
+            at = None if variable in project.overrides else project.position("variables", variable)
+            says = f"variable {variable} {format_change(old, new)}"
+            yield Change(kind="variable", what=variable, before=old, after=new, position=at, says=says)
+
+
+def _compare_file_settings(
+    place: tuple[str, ...], before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
+) -> Iterator[Change]:
+    """Compare how files are read: their format, and the types of columns."""
+    old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))
+    yield from _compare_settings(old, new, place, project)
+    for column in sorted(before["types"].keys() | after["types"].keys()):
+        old, new = before["types"].get(column), after["types"].get(column)
+        if old != new:
+            yield _describe_setting((*place, "columns", column), ("type",), old, new, project)
+
+
+def _compare_functions(
+    name: str, before: FingerprintFacts, after: FingerprintFacts, project: ProjectSpec
+) -> Iterator[Change]:
+    """Compare the rows that a function returns, its arguments and its code."""
+    versions = [*_compare_named_values("versions", before, after)]
+    if not versions:  # else the same rows may have another hash
+        says = f"dataset {name}: {after['function']} returned different rows"
+        yield Change(kind="data", what=f"datasets.{name}", says=says)
+    old, new = ({"function": facts["function"], "arguments": facts["arguments"]} for facts in (before, after))
+    yield from _compare_settings(old, new, ("datasets", name), project)
+    yield from _compare_named_values("code", before, after)
+    yield from versions
 
 
 def _compare_stored_rows(name: str, key: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:

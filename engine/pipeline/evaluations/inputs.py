@@ -42,6 +42,11 @@ class EvaluationInputs:
         """The table of the store's dataset."""
         return self.inspected.table
 
+    @property
+    def pair(self) -> tuple[ModelHandle, ModelHandle] | None:
+        """The model and its challenger; None if the store has no challenger."""
+        return (self.model, self.challenger) if self.model and self.challenger else None
+
     def select_rows(self, context: BuildContext) -> Table:
         """Return the batch; if the model was trained on it, only its held-out rows."""
         original = self.batch.undisturbed or self.batch

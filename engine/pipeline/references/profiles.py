@@ -62,22 +62,7 @@ def plan_table_profile(
     rules = find_segment_rules(store, context)
     if rules:
         rules.require_columns(table)
-    settings = {
-        "table": table.fingerprint,
-        "entity": grouped.entity,
-        "model": model_handle.fingerprint if model_handle else "",
-        "roles": declared,
-        "excluded": sorted(spec.drift.columns.exclude),
-        "rows": max(SAMPLE_ROWS, spec.drift.max_rows),
-        "seed": spec.drift.seed,
-        "confidence": spec.drift.confidence,
-        "kernel": drift.KERNEL_VERSION,
-        # keeps profiles of earlier versions valid
-        **({"estimates": True} if spec.keeps_scored_rows else {}),
-        **({"segments": [sorted(rules.columns), dict(rules.conditions)]} if rules else {}),
-        **({"conditions": CONDITIONS_VERSION} if rules and rules.conditions else {}),
-    }
-    fingerprint = digest_json(settings)
+    fingerprint = _fingerprint_profile(grouped, model_handle, declared, spec, rules)
     planned, fault = _load_kept_snapshot(fingerprint, context)
 
     def observe_classes() -> Sequence[ClassValue]:
@@ -87,16 +72,9 @@ def plan_table_profile(
     def execute(model: FittedModel | None) -> Snapshot:
         from engine.data import require_unchanged_rows
 
-        # A reference with fewer than two classes is also scored with those of the batch, so they may change when later
-        # batches have labels.
-        key, labels = fingerprint, tuple(models.label_of(one) for one in model.classes) if model else ()
-        for known in (fingerprint, digest_json([fingerprint, labels])):
-            kept, fault = _load_kept_snapshot(known, context)
-            if kept is None:
-                key = known
-                break
-            if kept.scored_as in ((), labels):
-                return kept
+        kept, key, fault = _find_kept_snapshot(fingerprint, model, context)
+        if kept is not None:
+            return kept
         if fault:
             context.log.warning(f"the kept statistics of the reference {table.name} are {fault}")
             context.store.snapshots.remove(key)
@@ -124,6 +102,49 @@ def plan_table_profile(
         reason = f"its stored statistics are {fault}"
     action = Action(kind="profile", target=table.name, because="new", reason=reason, reads=list_sources(table, context))
     return ReferenceProfile(action, execute, simulate, observe_classes)
+
+
+def _fingerprint_profile(
+    table: Table,
+    model_handle: ModelHandle | None,
+    roles: Mapping[str, str],
+    spec: EvaluationStoreSpec,
+    rules: SegmentRules | None,
+) -> str:
+    """Return the digest of all inputs of a table's profile."""
+    return digest_json(
+        {
+            "table": table.fingerprint,
+            "entity": table.entity,
+            "model": model_handle.fingerprint if model_handle else "",
+            "roles": roles,
+            "excluded": sorted(spec.drift.columns.exclude),
+            "rows": max(SAMPLE_ROWS, spec.drift.max_rows),
+            "seed": spec.drift.seed,
+            "confidence": spec.drift.confidence,
+            "kernel": drift.KERNEL_VERSION,
+            # keeps profiles of earlier versions valid
+            **({"estimates": True} if spec.keeps_scored_rows else {}),
+            **({"segments": [sorted(rules.columns), dict(rules.conditions)]} if rules else {}),
+            **({"conditions": CONDITIONS_VERSION} if rules and rules.conditions else {}),
+        }
+    )
+
+
+def _find_kept_snapshot(
+    fingerprint: str, model: FittedModel | None, context: BuildContext
+) -> tuple[Snapshot | None, str, str]:
+    """Return the kept snapshot of rows scored by a model, or None; its key; and its problem if it is unusable.
+
+    A reference with fewer than two classes is also scored with those of the batch, so they may change when later
+    batches have labels. Snapshots of different classes have different keys.
+    """
+    labels = tuple(models.label_of(one) for one in model.classes) if model else ()
+    for key in (fingerprint, digest_json([fingerprint, labels])):
+        kept, fault = _load_kept_snapshot(key, context)
+        if kept is None or kept.scored_as in ((), labels):
+            return kept, key, fault
+    return None, fingerprint, ""
 
 
 def _load_kept_snapshot(fingerprint: str, context: BuildContext) -> tuple[Snapshot | None, str]:

@@ -150,36 +150,15 @@ def _refer_to_evaluations(
         reason="its profile is stored" if len(names) == 1 else "their profiles are stored",
     )
 
-    def load_snapshot(evaluation: Evaluation) -> Snapshot:
-        from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
-
-        try:
-            return load_snapshot_of(evaluation, context.store.evaluations.folder_of(evaluation.id))
-        except DamagedSnapshot as damaged:
-            if kind in ("rolling", "same_period"):
-                remedy = (
-                    f"take it out of the reference by `engine remove {context.project.path} "
-                    f"{shlex.join([evaluation.store, evaluation.name])}`"
-                )
-            else:
-                remedy = (
-                    f"evaluate its data again with evaluation: {{name: {evaluation.name}}} by a build step with "
-                    "mode: force, or name another evaluation"
-                )
-            raise StoreError(
-                f"reference of evaluation store {evaluation.store!r}: evaluation {evaluation.name!r}: {damaged}. "
-                f"{damaged.remedy} {remedy}"
-            ) from damaged
-
     def unite_snapshots() -> Snapshot:
         from engine.evaluation.snapshots.snapshot import Snapshot
 
-        return Snapshot.union([load_snapshot(evaluation) for evaluation in evaluations])
+        return Snapshot.union([_load_reference_snapshot(evaluation, kind, context) for evaluation in evaluations])
 
     def simulate() -> None:
         for evaluation in evaluations:
             if evaluation.metrics:  # a simulated evaluation of this plan has none, and no snapshot
-                load_snapshot(evaluation)
+                _load_reference_snapshot(evaluation, kind, context)
 
     def find_classes() -> Sequence[ClassValue]:
         united = unite_snapshots()
@@ -196,6 +175,29 @@ def _refer_to_evaluations(
             "settings: its predictions and performance may differ for that reason alone"
         )
     return Reference(digest_json(datasets), facts, lambda _: profile, note)
+
+
+def _load_reference_snapshot(evaluation: Evaluation, kind: str, context: BuildContext) -> Snapshot:
+    """Load the snapshot of a reference evaluation; raise StoreError if it is damaged."""
+    from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
+
+    try:
+        return load_snapshot_of(evaluation, context.store.evaluations.folder_of(evaluation.id))
+    except DamagedSnapshot as damaged:
+        if kind in ("rolling", "same_period"):
+            remedy = (
+                f"take it out of the reference by `engine remove {context.project.path} "
+                f"{shlex.join([evaluation.store, evaluation.name])}`"
+            )
+        else:
+            remedy = (
+                f"evaluate its data again with evaluation: {{name: {evaluation.name}}} by a build step with "
+                "mode: force, or name another evaluation"
+            )
+        raise StoreError(
+            f"reference of evaluation store {evaluation.store!r}: evaluation {evaluation.name!r}: {damaged}. "
+            f"{damaged.remedy} {remedy}"
+        ) from damaged
 
 
 def _refer_to_table(

@@ -64,7 +64,7 @@ class ProjectStatus(FrozenModel):
         found = {name: getattr(self, name) for name in ANSWERS}
         return {name: answer for name, answer in found.items() if answer is not None}
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
     @property
     def well(self) -> bool:
         """Whether all answers are well."""

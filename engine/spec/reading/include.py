@@ -62,37 +62,11 @@ def _read_into(
     from the spec to the one that includes this one. `release` is the folder of a release, in which all must lie.
     """
     real = _make_absolute(path)
-    if real in chain:
-        names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
-        help_ = "remove one of these entries of include"
-        findings.error(
-            included_at or Position(str(path)), "include-cycle", f"these files include each other: {names}", help_
-        )
-        files.complete = False
-        return
-    if real in map(_make_absolute, files.paths):
+    if real not in chain and real in map(_make_absolute, files.paths):
         return  # two files may include a third, which is read once
-    if len(files.paths) >= MAX_FILES:
-        findings.error(included_at or Position(str(path)), "include", f"a project may have at most {MAX_FILES} files")
-        files.complete = False
-        return
-    if release is not None and not leads_inside(path, release):
-        message = f"{path} is not part of the release {release}: a spec includes only files of its bundle"
-        findings.error(included_at or Position(str(path)), "reach", message, "pack the file into the bundle")
-        files.complete = False
-        return
-    # A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
-    reading = Findings()
-    source = read_source(path, reading)
-    if included_at and reading and reading[0].code == "file":
-        help_ = "a path in include starts from the folder of the file that names it"
-        findings.error(included_at, "include", f"{path}: {reading[0].message}", help_)
-        files.missing.append(path)
-        files.complete = False
-        return
-    findings += reading
-    files.paths.append(path)
-    files.digests.append(digest_texts(source.text if source else ""))
+    source = None
+    if _may_be_read(path, included_at or Position(str(path)), files, chain, findings, release):
+        source = _read_file(path, included_at, files, findings)
     if (
         source is not None
         and not chain
@@ -102,19 +76,9 @@ def _read_into(
     ):
         _read_released(path, source, files, findings)
         return
-    tree = parse_yaml(source, findings) if source else None
+    tree = _parse_spec(source, findings) if source else None
     if tree is None:
         files.complete = False
-        return
-    if not isinstance(tree, MapNode):
-        files.complete = False
-        what = "a list" if isinstance(tree, ListNode) else "a text"
-        findings.error(
-            tree.position,
-            "wrong-value",
-            f"a spec must be a mapping of keys to values, found {what}",
-            "start with: version: 1",
-        )
         return
     if not chain:
         files.root.position = tree.position
@@ -130,6 +94,54 @@ def _read_into(
             _add_unique_entry(files.root, entry, f'"{key}"', findings)
     for item in _list_included_files(tree):
         _read_into(path.parent / item.text, item.position, files, (*chain, real), findings, release)
+
+
+def _may_be_read(
+    path: Path, at: Position, files: SpecFiles, chain: tuple[Path, ...], findings: Findings, release: Path | None
+) -> bool:
+    """Check that a file does not include itself, is not one too many, and is part of the release."""
+    real = _make_absolute(path)
+    if real in chain:
+        names = " → ".join(p.name for p in (*chain[chain.index(real) :], real))
+        message, help_ = f"these files include each other: {names}", "remove one of these entries of include"
+        findings.error(at, "include-cycle", message, help_)
+    elif len(files.paths) >= MAX_FILES:
+        findings.error(at, "include", f"a project may have at most {MAX_FILES} files")
+    elif release is not None and not leads_inside(path, release):
+        message = f"{path} is not part of the release {release}: a spec includes only files of its bundle"
+        findings.error(at, "reach", message, "pack the file into the bundle")
+    else:
+        return True
+    return False
+
+
+def _read_file(path: Path, included_at: Position | None, files: SpecFiles, findings: Findings) -> Source | None:
+    """Return the source of a file; None if it cannot be read.
+
+    A missing file is a problem of the entry that names it; any other problem has its position in the file itself.
+    """
+    reading = Findings()
+    source = read_source(path, reading)
+    if included_at and reading and reading[0].code == "file":
+        help_ = "a path in include starts from the folder of the file that names it"
+        findings.error(included_at, "include", f"{path}: {reading[0].message}", help_)
+        files.missing.append(path)
+        return None
+    findings += reading
+    files.paths.append(path)
+    files.digests.append(digest_texts(source.text if source else ""))
+    return source
+
+
+def _parse_spec(source: Source, findings: Findings) -> MapNode | None:
+    """Return the tree of a file of a spec; None if it is not YAML or not a mapping."""
+    tree = parse_yaml(source, findings)
+    if tree is None or isinstance(tree, MapNode):
+        return tree
+    what = "a list" if isinstance(tree, ListNode) else "a text"
+    message = f"a spec must be a mapping of keys to values, found {what}"
+    findings.error(tree.position, "wrong-value", message, "start with: version: 1")
+    return None
 
 
 def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findings) -> None:

@@ -65,12 +65,13 @@ class _BoundedReadings:
     """
 
     tokens_read_again = 0
+    _index: int
 
     def _retreat(self, index: int) -> None:
-        self.tokens_read_again += max(0, self._index - index)  # type: ignore[attr-defined]
+        self.tokens_read_again += max(0, self._index - index)
         if self.tokens_read_again > MAX_TOKENS_READ_AGAIN:
             raise TooManyReadings
-        super()._retreat(index)  # type: ignore[misc]
+        super()._retreat(index)  # type: ignore[misc]  # that of the parser
 
 
 @cache
@@ -178,15 +179,7 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             found.append(Problem(start, size, "sql-statement", "a query is one SELECT, but there is more after the ;"))
             break
         if first and text.upper() not in ("SELECT", "WITH", "("):
-            shown = by_offset[start].text if start in by_offset else text
-            suggestion = find_similar(text.upper(), ["SELECT", "WITH", *_WRITING_STATEMENTS])
-            help_ = "a query can only read data"
-            if suggestion == "DELETE":
-                help_ += "; keep the rows that you want with WHERE"
-            elif suggestion in ("SELECT", "WITH"):
-                help_ = f'did you mean "{suggestion}"?'
-            message = f"a query must start with SELECT or WITH, not with {shown}"
-            found.append(Problem(start, len(shown), "sql-statement", message, help_))
+            found.append(_refuse_start(start, text, by_offset[start].text if start in by_offset else text))
             break
         first, ended = False, kind == "end"
         depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
@@ -219,6 +212,18 @@ def _scan_references(sql: str) -> tuple[tuple[VariableReference, ...], list[Prob
             message = f"{reference.text} is not a reference to a variable"
             found.append(Problem(reference.offset, reference.length, "sql-variable", message, "write ${name}"))
     return tuple(references), found
+
+
+def _refuse_start(start: int, text: str, shown: str) -> Problem:
+    """Return the problem of a query that starts with another text than SELECT or WITH, `shown` as the user knows it."""
+    suggestion = find_similar(text.upper(), ["SELECT", "WITH", *_WRITING_STATEMENTS])
+    help_ = "a query can only read data"
+    if suggestion == "DELETE":
+        help_ += "; keep the rows that you want with WHERE"
+    elif suggestion in ("SELECT", "WITH"):
+        help_ = f'did you mean "{suggestion}"?'
+    message = f"a query must start with SELECT or WITH, not with {shown}"
+    return Problem(start, len(shown), "sql-statement", message, help_)
 
 
 def check_quoted_references(text: str, start: int, inside: list[VariableReference]) -> Iterator[Problem]:

@@ -176,7 +176,7 @@ def _note_zone(name: str, folders: Sequence[str]) -> None:
     """Note the file of a zone as zoneinfo finds it: in the first of these folders that has it, else in tzdata."""
     note_variable("PYTHONTZPATH", os.environ.get("PYTHONTZPATH"))
     for folder in folders:
-        path = os.path.join(folder, name)  # noqa: PTH118
+        path = os.path.join(folder, name)  # noqa: PTH118  as zoneinfo joins them
         try:
             found = look_again("file", path)
         except (OSError, ValueError):

@@ -64,10 +64,9 @@ class NodeClient:
         token: str,
         folder: Path,
         redact: Callable[[str], str] = lambda text: text,
-        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
-        self._timeout, self._pause = declared.timeout, pause
+        self._timeout = declared.timeout
         url = urlsplit(declared.url)
         self._failures = NodeFailures(
             name, url.netloc, url.scheme == "https", declared.certificate, declared.timeout, redact
@@ -212,11 +211,11 @@ class NodeClient:
             except CutError as cut:
                 if number == TRIES - 1:
                     raise NodeError(f"{self._failures.node}: {cut}") from None
-                self._pause(min(LONGEST_PAUSE, cut.pause or PAUSES[number]))
+                time.sleep(min(LONGEST_PAUSE, cut.pause or PAUSES[number]))
             except httpx2.HTTPError as problem:
                 if number == TRIES - 1 or not may_pass(problem):
                     raise NodeError(f"{self._failures.node}: {self._failures.explain(problem)}") from None
-                self._pause(PAUSES[number])
+                time.sleep(PAUSES[number])
         raise AssertionError("the last try returns or raises")
 
     @contextmanager
