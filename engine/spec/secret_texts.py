@@ -1,7 +1,7 @@
-"""Secrets that an author wrote into a spec where none belongs: recognised by their key or their look, and masked.
+"""Masks secrets written into a spec by mistake, recognised by their key or their form.
 
-`Redactor` masks values that are known. Here nothing is known: a password stands under a key that does not exist, a
-token in a section for something else, or YAML cannot even be parsed. So lines are masked as text.
+`Redactor` masks known values. Here the values are unknown: a password is under an unknown key, a token in another
+section, or the YAML is invalid. So lines are masked as text.
 """
 
 import re
@@ -17,7 +17,7 @@ _WORDS = ("password", "passphrase", "secret", "token", "credentials", "authoriza
 _SECTIONS = ("secrets", "connections", "channels", "infrastructures", "registry", "server")
 """The sections in which the value of an unknown key may be a secret, whatever the key is."""
 _SOURCES = ("env", "file", "optional")
-"""The keys of a secret, which say where its value is."""
+"""The keys of a secret that define the source of its value."""
 
 _TOKENS = re.compile(
     r"\b(?:gh[opsur]_|github_pat_|glpat-|hf_|dckr_pat_|sk_live_|dapi)\w{16,}"
@@ -25,7 +25,7 @@ _TOKENS = re.compile(
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{10,}\.[\w-]+(?:\.[\w-]+)?"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
 )
-"""Tokens that say by how they begin what they are: those of code hosts, chats, clouds, registries, and JWT."""
+"""Tokens that are recognizable by their prefix: those of code hosts, chats, clouds, registries, and JWT."""
 _LOGIN = re.compile(r"(?<=://)[^\s/\"'$]+(?=@)")
 _KEY = re.compile(r"""(?P<quote>["']?)(?P<key>[\w][\w .-]*)(?P=quote)\s*:(?=\s|$)\s*""")
 
@@ -42,12 +42,12 @@ def may_be_secret(name: str, value: object = None) -> bool:
 
 
 def mask_tokens(text: str) -> str:
-    """Return a text with stars in the place of what is a token by how it begins."""
+    """Return a text with tokens that have a known prefix masked."""
     return _TOKENS.sub(_write_stars, text)
 
 
 def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[str]:
-    """Return the lines of a spec with stars in the place of values that may be secrets.
+    """Return the lines of a spec with possible secrets masked.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def mask_lines(lines: list[str], unknown: Collection[tuple[int, int]]) -> list[s
 
 
 def _is_scalar(value: str) -> bool:
-    """Return whether the value of a known key is a scalar: mappings say where a secret is."""
+    """Return whether the value of a known key is a scalar; mappings are sources of secrets."""
     return value[:1] not in ("{", "[", "#", "")
 
 
@@ -105,7 +105,7 @@ def _resembles_secret(name: str) -> bool:
 
 
 def _looks_random(text: str) -> bool:
-    """Return whether a part of a text has letters and digits in no order that a person gives them."""
+    """Return whether a part of a text has letters and digits in a random order."""
     return any(
         len(part) >= 16
         and sum(one.isdigit() for one in part) >= 2

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.models import FittedModel
 
 SHOWN_REASONS = 5
-"""Columns that are not compared, with their reasons, that a warning lists."""
+"""Most columns without a comparison that a warning lists, with reasons."""
 
 
 def measure_batch(
@@ -35,7 +35,7 @@ def measure_batch(
     predecessors: Predecessors,
     context: BuildContext,
 ) -> Evaluation:
-    """Compute an evaluation and store it, with the snapshot of its batch; log what is to be known of it."""
+    """Compute an evaluation and store it with the snapshot of its batch; log its notes."""
     from engine.data import require_unchanged_rows
     from engine.data.rereadable_tables import make_rereadable
     from engine.evaluation.batch_evaluation import evaluate_batch
@@ -52,7 +52,7 @@ def measure_batch(
             require_target(model_handle.name, batch, reference.table, context)
         model = model_handle.load(table, context, profile.observe_classes()) if model_handle else None
         against = profile.execute(model)
-        # The batch is measured by the reference's entity and roles, so that both sides are comparable.
+        # The batch uses the reference's entity and roles, so that both sides are comparable.
         comparable = apply_entity(table, against.entity)
         if inputs.pair:
             context.log.info(f"{name}: comparing {inputs.pair[0].name} with its challenger, {inputs.pair[1].name}")
@@ -63,9 +63,11 @@ def measure_batch(
                 context.log.info(f"{name}: {note}")
             return take_over_numbers(identity, earlier, predecessors, context, added)
         seen = _measure_rows(comparable, against, model, inputs, context)
-        told = filter(None, [reference.note, SEEN_IN_TRAINING if rows is not batch else None])
+        remarks = filter(None, [reference.note, SEEN_IN_TRAINING if rows is not batch else None])
         read = dict.fromkeys([*batch.reading_notes(), *reference.reading_notes])
-        seen = replace(seen, left_out=_list_new_columns(comparable, against, model), notes=(*seen.notes, *told, *read))
+        seen = replace(
+            seen, left_out=_list_new_columns(comparable, against, model), notes=(*seen.notes, *remarks, *read)
+        )
         own_metrics = compute_custom_metrics(
             spec.metrics,
             _join_predictions(comparable, seen),
@@ -97,7 +99,7 @@ def measure_batch(
 def _measure_rows(
     table: Table, against: Snapshot, model: FittedModel | None, inputs: EvaluationInputs, context: BuildContext
 ) -> Observation:
-    """Return what is measured of the rows of a batch, and how its challenger does on them."""
+    """Return the measurements of a batch's rows, and those of its challenger."""
     from engine.evaluation.observation import snapshot_side
     from engine.pipeline.evaluations.challengers import add_advantage
 
@@ -123,7 +125,7 @@ def _measure_rows(
 
 
 def _log_notes(evaluation: Evaluation, logged: Set[str | None], context: BuildContext) -> None:
-    """Log the notes of an evaluation, without those that were logged before: when data were read, or as a warning."""
+    """Log the notes of an evaluation, except those logged before: when data were read, or as a warning."""
     name = evaluation.store
     if evaluation.rows_read and not evaluation.columns:
         reasons = [f"{column} {reason}" for column, reason in evaluation.left_out.items()]
@@ -134,9 +136,9 @@ def _log_notes(evaluation: Evaluation, logged: Set[str | None], context: BuildCo
 
 
 def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None) -> dict[str, str]:
-    """Return a reason for each column that only the batch has, so that nothing is compared or ignored in silence.
+    """Return a reason for each column that only the batch has, so that no column is ignored silently.
 
-    With a model, its features alone are compared.
+    With a model, only its features are compared.
     """
     if model is not None:
         return {}
@@ -145,7 +147,7 @@ def _list_new_columns(table: Table, against: Snapshot, model: FittedModel | None
 
 
 def _join_predictions(table: Table, seen: Observation) -> pl.LazyFrame:
-    """Return the batch with the model's predictions as further columns, for custom metrics."""
+    """Return the batch with the model's predictions as additional columns, for custom metrics."""
     import polars as pl
 
     if seen.scored is None:

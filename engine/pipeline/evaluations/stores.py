@@ -1,4 +1,4 @@
-"""Builds an evaluation store: evaluates the current batch, unless the same batch has been evaluated before."""
+"""Builds an evaluation store: evaluates the current batch, unless it was evaluated before."""
 
 from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationBuild:
-    """The evaluation of the current batch, whether an earlier one was reused, and what must be known of it.
+    """The evaluation of the current batch, whether an earlier one was reused, and notes.
 
-    `newest` tells whether no evaluation of the store stands for a later time. `supersedes` is the id of the evaluation
-    that it has replaced in the history.
+    `newest` is True if no evaluation of the store has a later time. `supersedes` is the id of the evaluation that it
+    replaced in the history.
     """
 
     evaluation: Evaluation
@@ -60,7 +60,7 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
     DataError, ModelError, StoreError
         A dataset, the model, the reference or the state cannot be used.
     ChecksFailed
-        A check of a dataset is ERROR.
+        A check of a dataset has the outcome ERROR.
     """
     spec = context.project.evaluation_stores[name]
     inspected = inspect_dataset(spec.dataset, context)
@@ -90,10 +90,10 @@ def build_evaluation_store(name: str, context: BuildContext, *, force: bool = Fa
 
 
 def plan_evaluation(inputs: EvaluationInputs, context: BuildContext, *, force: bool) -> Decision[EvaluationBuild]:
-    """Plan the evaluation of the batch: reuse one with the same fingerprints, or make one, profiling the reference.
+    """Plan the evaluation of the batch: reuse one with the same fingerprints, or profile the reference and create one.
 
-    If a time is declared, only an evaluation of that time is reused. The numbers of one of another time with the same
-    fingerprints are taken over, and one of that time with others is superseded.
+    If a time is declared, only an evaluation of that time is reused. One of another time with the same fingerprints is
+    copied, and one of that time with other fingerprints is superseded.
     """
     name, batch, reference = inputs.store, inputs.batch, inputs.reference
     facts, fingerprints = _fingerprint_inputs(inputs, context)
@@ -204,9 +204,9 @@ def _identify_evaluation(
 
 
 def _find_moment_among_times(name: str, created: datetime, context: BuildContext) -> EvaluationTime | None:
-    """Return the moment of the run as a time if earlier evaluations of the store have declared ones, else None.
+    """Return the moment of the run as a time if earlier evaluations of the store have declared times, otherwise None.
 
-    Without it, the evaluation would come before them in the history, like those of before times were declared.
+    Without it, the evaluation would precede them in the history, like those from before times were declared.
     """
     newest = context.store.evaluations.history(name, 1, metrics=[])
     if not newest or newest[0].time is None:

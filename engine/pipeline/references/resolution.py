@@ -1,6 +1,6 @@
 """Resolves the reference of an evaluation store: a table, or earlier evaluations.
 
-Evaluations have stored the profiles of their batches, so nothing has to be read for them.
+Evaluations store the profiles of their batches, so no data are read for them.
 """
 
 from __future__ import annotations  # drift's types are named here and loaded when they are used
@@ -37,21 +37,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a batch is compared with.
+    """The reference of a batch.
 
     Attributes
     ----------
     facts
-        What the fingerprint is computed from.
+        The inputs of the fingerprint.
     plan_profile
         `plan_profile(batch)` returns the planned profile: the action, and a function that executes it with the loaded
         model. The batch's declared roles and entity apply to both sides.
     note
-        A remark that the evaluation keeps.
+        A note that the evaluation keeps.
     reading_notes
-        What the evaluation keeps about how the reference's files are read.
+        Notes that the evaluation keeps about how the reference's files are read.
     table
-        The table that it is; None for earlier evaluations, of which only the profiles are left.
+        The reference table; None for earlier evaluations, which have only profiles.
     """
 
     fingerprint: str
@@ -63,7 +63,7 @@ class Reference:
 
 
 def resolve_reference(name: str, batch: Table, model_handle: ModelHandle | None, context: BuildContext) -> Reference:
-    """Return the reference that an evaluation store declares.
+    """Return the declared reference of an evaluation store.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _refer_to_batch(
     model_handle: ModelHandle | None,
     context: BuildContext,
 ) -> Reference:
-    """Return the batch as its reference: the first evaluation of a store has no other, and later ones need it."""
+    """Return the batch as its own reference, for the first evaluation of a store, which later ones need."""
     facts = {"kind": kind, "datasets": batch.provenance()}
     return _refer_to_table(batch, facts, store, model_handle, context, f"{reason}{COMPARED_WITH_ITSELF}")
 
@@ -138,7 +138,7 @@ def _refer_to_batch(
 def _refer_to_evaluations(
     kind: str, evaluations: list[Evaluation], model_handle: ModelHandle | None, context: BuildContext
 ) -> Reference:
-    """Return earlier evaluations as the reference; the snapshots of their batches are united."""
+    """Return earlier evaluations as the reference; the snapshots of their batches are merged."""
     from engine.pipeline.references.profiles import ReferenceProfile
 
     names = [evaluation.name for evaluation in evaluations]
@@ -157,7 +157,7 @@ def _refer_to_evaluations(
 
     def simulate() -> None:
         for evaluation in evaluations:
-            if evaluation.metrics:  # one that this plan has simulated has none, and no snapshot
+            if evaluation.metrics:  # a simulated evaluation of this plan has none, and no snapshot
                 _load_reference_snapshot(evaluation, kind, context)
 
     def find_classes() -> Sequence[ClassValue]:
@@ -178,7 +178,7 @@ def _refer_to_evaluations(
 
 
 def _load_reference_snapshot(evaluation: Evaluation, kind: str, context: BuildContext) -> Snapshot:
-    """Load the snapshot of an evaluation that a reference of a kind consists of; raises StoreError if it is damaged."""
+    """Load the snapshot of a reference evaluation; raise StoreError if it is damaged."""
     from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
 
     try:
@@ -208,7 +208,7 @@ def _refer_to_table(
     context: BuildContext,
     note: str | None = None,
 ) -> Reference:
-    """Return a table as the reference, profiled beside each batch."""
+    """Return a table as the reference, which is profiled for each batch."""
 
     def plan_profile(batch: Table) -> ReferenceProfile:
         from engine.pipeline.references.profiles import plan_table_profile

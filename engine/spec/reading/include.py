@@ -1,4 +1,4 @@
-"""Reading the files of a project: the spec, and the files that it includes, merged into one tree.
+"""Reads the files of a project: the spec and its included files, merged into one tree.
 
 The entries of a section of an included file are added to the same section of the project, and never merged with each
 other: a resource is declared completely in one file, and its paths are relative to that file's folder. Every node keeps
@@ -41,7 +41,7 @@ def read_released_files(path: Path, release: Path, findings: Findings) -> SpecFi
 
 
 def leads_inside(path: Path, folder: Path) -> bool:
-    """Tell whether a path, with all links followed, lies in a real folder."""
+    """Return whether a path, with all links resolved, is inside a real folder."""
     try:
         return path.resolve().is_relative_to(folder)
     except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a NUL in the name
@@ -145,7 +145,7 @@ def _parse_spec(source: Source, findings: Findings) -> MapNode | None:
 
 
 def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findings) -> None:
-    """Read the spec that the revision in a file has released, and put in place what the revision replaces."""
+    """Read the released spec of the revision in a file, and apply the replacements of the revision."""
     found = parse_revision(source, findings)
     if found is None:
         files.complete = False
@@ -162,7 +162,7 @@ def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findi
 
 
 def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
-    """Let what node.yaml gives take the place of what the spec and its settings declare."""
+    """Replace declarations of the spec and its settings by those of node.yaml."""
     from engine.spec.reading.node_file import load_node  # only a release on a node has one
 
     try:
@@ -183,13 +183,13 @@ def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, 
 
 
 def _place_server(root: MapNode, address: str, at: Position) -> None:
-    """Let links in messages begin with an address, whatever the bundle says."""
+    """Set the address of links in messages, whatever the bundle declares."""
     url = MapEntry(ScalarNode(at, "url", "url"), ScalarNode(at, address, address, '"'))
     root.entries["server"] = MapEntry(ScalarNode(at, "server", "server"), MapNode(at, {"url": url}))
 
 
 def _place_data(files: SpecFiles, revision: Revision) -> None:
-    """Let the paths of data that are not part of the release start in the home of the deployment."""
+    """Make paths of data outside the release relative to the home of the deployment."""
     for section in ("connections", "datasets"):
         declared = files.root.get(section)
         for name, entry in declared.entries.items() if isinstance(declared, MapNode) else ():

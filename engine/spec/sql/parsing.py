@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MAX_SQL_LENGTH = 20_000
 MAX_SQL_REFERENCES = 200
 MAX_SQL_DEPTH = 30
-"""Levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
+"""Most levels of the syntax tree. polars' parser reads 46; sqlglot 30.0 reads 34 before Python's stack is full."""
 MAX_TOKENS_READ_AGAIN = 20_000
-"""Tokens that the parser may go back over in one query; ordinary queries of full length need fewer than 2,000."""
+"""Most tokens that the parser may read again in one query; ordinary queries need fewer than 2,000."""
 
 _WRITING_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "ALTER", "DROP", "TRUNCATE")
 """Words that are not misspelt forms of SELECT, although some are similar to it."""
@@ -54,7 +54,7 @@ class SqlQuery:
 
 
 class TooManyReadings(Exception):  # noqa: N818 - a bound of ours, not an error of the SQL
-    """The parser has gone back too often."""
+    """The parser has read too many tokens again."""
 
 
 class _BoundedReadings:
@@ -115,7 +115,7 @@ def load_database_dialect(kind: str) -> "type[Dialect]":
 
 
 def parse_sql(sql: str) -> "exp.Query":
-    """Return sqlglot's syntax tree; raises sqlglot's errors."""
+    """Return sqlglot's syntax tree; let sqlglot's errors pass."""
     import sqlglot
 
     return cast("exp.Query", sqlglot.parse_one(sql, read=_load_dialect(), error_message_context=MAX_SQL_LENGTH))
@@ -260,7 +260,7 @@ def find_placeholders(tree: "exp.Query") -> list["exp.Placeholder"]:
 
 
 def decode_placeholder_index(placeholder: "exp.Placeholder") -> int:
-    """Return the index of the reference that a placeholder stands for."""
+    """Return the index of the reference of a placeholder."""
     return int(placeholder.name[1:], 16)
 
 
