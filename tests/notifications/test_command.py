@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import resource
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,8 @@ from engine.notifications.envelope import Envelope
 from engine.outcome import Outcome
 from engine.spec.resources.channels import CommandChannel
 from engine.store import Attachment, OutboxMessage
+
+from .conftest import limit_files
 
 HOSTILE = '"; touch owned; $(touch owned) `touch owned` ${x} --flag\n-rf /'
 MESSAGE = OutboxMessage(
@@ -70,13 +71,9 @@ def test_another_exit_code_is_told_with_the_end_of_what_it_said(tmp_path: Path) 
 
 
 def test_a_message_for_which_there_is_no_room_is_tried_again(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2, hard))
-    try:
-        with pytest.raises(DeliveryError, match=r"^the message cannot be kept in a temporary file: File too large$"):
-            send(tmp_path, "true")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    words = r"^the message cannot be kept in a temporary file: File too large$"
+    with limit_files(), pytest.raises(DeliveryError, match=words):
+        send(tmp_path, "true")
 
 
 def test_a_program_that_was_killed_is_told(tmp_path: Path) -> None:
