@@ -246,7 +246,7 @@ class CallReply(FrozenModel):
         Why steps of the scenarios that were planned, but not run, would fail; and errors about the spec that only the
         data show.
     undelivered
-        The messages that were not delivered, as text; none if the runs do not send them.
+        The messages that were not delivered, and what comes of them, as text; none if the runs do not send them.
     written
         The files that the runs have written.
     served
