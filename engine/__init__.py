@@ -7,8 +7,8 @@
     print(run.outcome)
     project.store("the_MES").evaluations()  # a polars frame
 
-The libraries behind these names (polars, numba, scikit-learn) are imported when one of the names is first used, so
-`import engine` is fast.
+The libraries behind these names (polars, numba, scikit-learn) are imported at the first use of a name, so `import
+engine` is fast.
 """
 
 import os
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.api import EvaluationStore, Project, Run, load, run
 
-# polars reads this when it is imported. By its own setting it gives memory back that is free for half a second, only to
-# ask for it again: to get it page by page is a tenth of the cost of reading a table.
+# polars reads this when it is imported. Its default returns memory to the system after it was free for half a second,
+# only to request it again page by page, which takes a tenth of the time of reading a table.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000")
-# numpy's OpenBLAS reads this when it is imported: for so many clock ticks, as a power of two, its idle threads keep
-# their cores busy before they sleep. By its own setting that is 25 ms per thread in every process that imports numpy.
+# numpy's OpenBLAS reads this when it is imported: for 2 to this power clock ticks, its idle threads keep their cores
+# busy before they sleep. The default is 25 ms per thread in every process that imports numpy.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Who acts, as `user@host`: recorded with runs, removals and dropped messages."""
+"""The user who acts, as `user@host`, for the records of runs, removals and dropped messages."""
 
 import getpass
 import os
@@ -6,9 +6,9 @@ import platform
 
 
 def describe_acting_user() -> str:
-    """Return the user and the host, `ada@web1`; a user without a name, as containers have, is `uid 54321@web1`."""
+    """Return the user and the host, `ada@web1`; a user without a name, as in containers, is `uid 54321@web1`."""
     try:
         name = getpass.getuser()
-    except (KeyError, OSError):  # the user database does not have this number, and no variable names a user
+    except (KeyError, OSError):  # the user database lacks this number, and no variable names a user
         name = f"uid {os.getuid()}"
     return f"{name}@{platform.node()}"

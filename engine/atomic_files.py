@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, synced, then renamed."""
+"""Write files atomically: written next to their place, synced, then renamed."""
 
 import os
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from pathlib import Path
 def replace_file(path: Path) -> Iterator[Path]:
     """Yield the path of a new file in the same folder, which replaces `path` at the end of the block.
 
-    If the block raises, the new file is removed and `path` stays as it was. The name has the process id, so that two
-    processes never write the same file.
+    If the block raises, the new file is removed and `path` stays unchanged. The name contains the process id, so that
+    two processes never write the same file.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def replace_file(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield part
-        sync_path(part)  # a rename must not survive a loss of power without the content
+        sync_path(part)  # so that a rename does not survive a power failure without the content
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

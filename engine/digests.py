@@ -9,7 +9,7 @@ DIGEST_SIZE = 16
 
 
 def digest_texts(*texts: str) -> str:
-    """Return one digest of several texts in order. Each is preceded by its length, so no two lists are hashed alike."""
+    """Return one digest of several texts in order. Each is preceded by its length, so different lists never collide."""
     digest = hashlib.blake2b(digest_size=DIGEST_SIZE)
     for text in texts:
         content = text.encode("utf-8", "surrogatepass")
@@ -18,7 +18,7 @@ def digest_texts(*texts: str) -> str:
 
 
 def canonical_json(value: object) -> str:
-    """Return data as JSON with sorted keys; what JSON does not have, such as a date, as its text."""
+    """Return data as JSON with sorted keys; values that JSON lacks, such as dates, as text."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
 
 
@@ -28,7 +28,7 @@ def digest_json(value: object) -> str:
 
 
 def digest_bytes(content: bytes) -> str:
-    """Return the digest of bytes: that of the file which holds them."""
+    """Return the digest of bytes, which equals that of a file with these bytes."""
     return hashlib.blake2b(content, digest_size=DIGEST_SIZE).hexdigest()
 
 
@@ -39,5 +39,5 @@ def digest_file(path: Path) -> str:
 
 
 def digest_stream(file: BufferedReader) -> str:
-    """Return the digest of the bytes of an open file, from its present place to its end."""
+    """Return the digest of the bytes of an open file, from its current position to its end."""
     return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()

@@ -1,6 +1,6 @@
-"""The exceptions of the engine, one class per group of people that can act on them, and the diagnostics of a spec.
+"""The exceptions of the engine, one class per group of people who can act on them, and the diagnostics of a spec.
 
-Every message is written for that person: it names the place of the problem, what was found, what is allowed, and what
+Every message is written for these people: it gives the place of the problem, what was found, what is allowed, and what
 to do. An exception of another class is a bug of the engine.
 """
 
@@ -36,7 +36,7 @@ class Diagnostic:
 
 
 class EngineError(Exception):
-    """The base class of errors that a user can act on. `str()` gives the whole message."""
+    """The base class of errors that a user can act on. `str()` returns the whole message."""
 
 
 class SpecError(EngineError):
@@ -58,7 +58,7 @@ class DataError(EngineError):
 
 
 class RefusedPathError(DataError):
-    """A path of a deployment leads to what its node has not given to it."""
+    """A path of a deployment leads to a place to which its node grants no access."""
 
 
 class ModelError(EngineError):
@@ -70,7 +70,7 @@ class StoreError(EngineError):
 
 
 class BundleError(EngineError):
-    """A bundle is damaged, is not signed as it must be, or cannot be packed, or its name is taken."""
+    """A bundle is damaged, lacks a required signature, cannot be packed, or its name is taken."""
 
 
 class DeliveryError(EngineError):

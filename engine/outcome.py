@@ -1,6 +1,6 @@
 """The outcomes of steps and runs, the outcomes of checks, and the exit codes of the command line.
 
-The members of both kinds of outcomes are ordered by severity, mildest first.
+Both kinds of outcomes are ordered by severity, mildest first.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class CheckOutcome(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """The exit codes of all commands. If several apply, the reference page defines which is used."""
+    """The exit codes of all commands. If several apply, the reference page defines which one is used."""
 
     OK = 0
     CHECK_ERROR = 1
@@ -43,5 +43,5 @@ def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def worst_check_outcome(outcomes: Iterable[CheckOutcome]) -> CheckOutcome:
-    """Return the most severe outcome of checks, or OK if there is none."""
+    """Return the most severe check outcome, or OK if there is none."""
     return max([CheckOutcome.OK, *outcomes], key=list(CheckOutcome).index)

@@ -1,7 +1,7 @@
-"""The folder in which this user's processes keep what they would else compute anew: nothing in it is ever needed.
+"""The folder where this user's processes cache results; nothing in it is required.
 
-What is kept tells of the user's specs. So it lies in folders that nobody else may enter, and a folder to which somebody
-else could have written is not used.
+The content reveals parts of the user's specs. So it is in folders that nobody else may enter, and a folder to which
+somebody else could have written is not used.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @cache
 def find_user_cache() -> Path | None:
-    """Return the folder, which is made if it is missing; None if this user can write none."""
+    """Return the folder, which is created if missing; None if this user cannot write to one."""
     try:
         root = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
         folder = Path(root) / "engine"
@@ -24,7 +24,7 @@ def find_user_cache() -> Path | None:
 
 
 def read_kept(kind: str, name: str) -> bytes | None:
-    """Return what has been kept of a kind under a name; None if there is nothing, or if it cannot be read."""
+    """Return the cached bytes of a kind under a name; None if there are none, or if they cannot be read."""
     folder = _find_private_folder(kind)
     try:
         return None if folder is None else (folder / name).read_bytes()
@@ -33,12 +33,12 @@ def read_kept(kind: str, name: str) -> bytes | None:
 
 
 def keep_bytes(kind: str, name: str, content: bytes, most: int) -> None:
-    """Keep bytes of a kind under a name, if that is possible. Of more than `most` the older half is removed."""
+    """Cache bytes of a kind under a name, if possible. Of more than `most` files, the older half is removed."""
     folder = _find_private_folder(kind)
     if folder is None:
         return
     part = folder / f".{name}.{os.getpid()}"
-    with suppress(OSError):  # a full disk; another process removes the same files
+    with suppress(OSError):  # a full disk, or another process removes the same files
         part.write_bytes(content)
         part.replace(folder / name)
         found = list(folder.iterdir())

@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from engine.data.file_hashes import InMemoryFileHashes, hash_file
+from engine.data.files.hashes import InMemoryFileHashes, hash_file
 from engine.digests import digest_json, digest_texts
 from engine.models.fingerprints import fingerprint_model
 

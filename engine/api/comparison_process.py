@@ -1,7 +1,7 @@
-"""`python -m engine.api.comparison_process SPEC STORE EVALUATION REFERENCE`: compares for a server.
+"""`python -m engine.api.comparison_process SPEC STORE EVALUATION REFERENCE`: computes a comparison for a server.
 
-A server loads no data library, so it asks a process, which prints the evaluation that was computed as JSON, or says on
-its standard error why there is none.
+A server loads no data library, so it starts this process, which prints the computed evaluation as JSON, or the error on
+standard error.
 """
 
 import os

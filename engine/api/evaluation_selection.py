@@ -1,4 +1,4 @@
-"""Finds evaluations of a store: by a name or id, by conditions, or as the one before another."""
+"""Finds evaluations of a store by name or id, by conditions, or as the predecessor of another one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from engine.store import EvaluationFilter
 
 
 def choose_evaluation(store: str, name: str | None, context: StateContext) -> str:
-    """Return the id of the evaluation of a store that a text can only mean; of the newest, if none is named."""
+    """Return the id of the evaluation that a name or a part of an id identifies; by default that of the newest."""
     evaluations = context.store.evaluations
     found = evaluations.find_ids(store, name) if name is None or isinstance(name, str) else []
     everything = EvaluationFilter(any_origin=True)
@@ -30,7 +30,7 @@ def select_evaluations(
     origin: str | None,
     context: StateContext,
 ) -> list[Evaluation]:
-    """Return the evaluations of a store that meet every condition given, as `EvaluationStore.select`."""
+    """Return the evaluations of a store that meet all given conditions; see `EvaluationStore.select`."""
     called = {_choose_name(store, name, context) for name in names} if names else None
     moment = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
     everything = select_origin(origin, superseded=True)
@@ -45,12 +45,12 @@ def select_evaluations(
 
 
 def select_origin(origin: str | None, *, superseded: bool) -> EvaluationFilter:
-    """Return the condition of having been pulled from a deployment; None: of being stored, whatever the origin."""
+    """Return the filter for evaluations pulled from a deployment; with None, for those of every origin."""
     return EvaluationFilter(superseded=superseded, origin=origin, any_origin=origin is None)
 
 
 def load_previous(store: str, id_: str, context: StateContext) -> Evaluation:
-    """Return the evaluation before one; of the same model, unless the history goes on across models."""
+    """Return the evaluation before another one, of the same model unless the history continues across models."""
     evaluations = context.store.evaluations
     chosen = evaluations.get(id_)
     earlier = select_earlier(chosen, context)
@@ -65,7 +65,7 @@ def load_previous(store: str, id_: str, context: StateContext) -> Evaluation:
 
 
 def _choose_name(store: str, name: str, context: StateContext) -> str:
-    """Return the name, if evaluations have it, else the id of the only evaluation that it can mean."""
+    """Return the name if evaluations have it, else the id of the evaluation that it identifies."""
     evaluations = context.store.evaluations
     named = EvaluationFilter(name=name, superseded=True, any_origin=True)
     if evaluations.history(store, 1, metrics=[], where=named):
@@ -75,7 +75,7 @@ def _choose_name(store: str, name: str, context: StateContext) -> str:
 
 
 def _require_labels(labels: Mapping[str, str], known: Sequence[Evaluation]) -> None:
-    """Raise a UsageError for a label, or the value of a label, that no evaluation has; if there are evaluations."""
+    """Raise a UsageError if there are evaluations, but none with a given label or value."""
     for key, value in labels.items():
         values = [one.labels[key] for one in known if key in one.labels]
         if known and not values:

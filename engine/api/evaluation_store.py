@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 class EvaluationStore:
     """An evaluation store (MES).
 
-    An evaluation is named by its name (the newest of that name), by its id, or by the last part of its id. If none is
-    named, the newest evaluation is taken; one that was pulled from a deployment, only if none was made here.
-    Every method raises UsageError for an unknown name, and StoreError if the state cannot be used.
+    An evaluation is identified by its name (the newest with that name), its id, or the last part of its id. By default,
+    the newest evaluation is used; a pulled one only if there is no other. Every method raises UsageError for an unknown
+    name, and StoreError if the state cannot be used.
     """
 
     name: str
@@ -72,21 +72,20 @@ class EvaluationStore:
         Parameters
         ----------
         metrics
-            The metrics to return; by default those of `display:`. `drift.*` is the drift of every column. A metric that
-            is called as another column, such as `rows`, is in the column `metrics.rows`.
+            The metrics to return; by default those of `display:`. `drift.*` means the drift of all columns. A metric
+            with the name of another column, such as `rows`, is in the column `metrics.rows`.
         intervals
-            Whether each metric that has confidence intervals is followed by their ends, `low.<metric>` and
-            `high.<metric>`.
+            Whether each metric with confidence intervals is followed by `low.<metric>` and `high.<metric>`.
         superseded
-            Whether those are among them that a later evaluation of the same time and model has superseded.
+            Whether to include evaluations that a later one of the same time and model has superseded.
         origin
-            Only those that were pulled from this deployment; by default all, those that were made here too.
+            Only evaluations pulled from this deployment; by default all.
 
         Returns
         -------
         name, labels.<key>…, time (as declared), time.start, time.end (UTC), created (UTC), rows, the metrics,
         checks.<name>… (the latest outcome), id, same_data_as, superseded_by (ids of other evaluations), origin (the
-        deployment that it was pulled from). The columns of times, of other evaluations and of origins are there if an
+        deployment that it was pulled from). The columns of times, other evaluations and origins exist only if an
         evaluation has them.
         """
         return self.tabulate_evaluations(
@@ -102,7 +101,7 @@ class EvaluationStore:
         superseded: bool = False,
         origin: str | None = None,
     ) -> ResultTable:
-        """Return what `evaluations` returns, without polars."""
+        """Return the same table as `evaluations`, without polars."""
         named = [metrics] if isinstance(metrics, str) else metrics
         wanted = self.displayed if named is None else [self._parse_metric(metric) for metric in named]
         with self.open_state() as context:
@@ -130,17 +129,17 @@ class EvaluationStore:
         return context.store.evaluations.get(choose_evaluation(self.name, name, context))
 
     def count(self, *, superseded: bool = False, origin: str | None = None) -> int:
-        """Return the number of evaluations; with `superseded`, of those too that have been superseded.
+        """Return the number of evaluations, with `superseded` including superseded ones.
 
-        With `origin`, only those that were pulled from this deployment count.
+        With `origin`, only those pulled from this deployment are counted.
         """
         with self.open_state() as context:
             return context.store.evaluations.count(self.name, select_origin(origin, superseded=superseded))
 
     def starts_anew(self, last: int | None = None) -> list[Evaluation]:
-        """Return the evaluations, among the `last`, at which the history starts anew because their model is another.
+        """Return those of the `last` evaluations that start a new history because of a new model, without details.
 
-        Without their details. Where the history goes on across models, there are none.
+        There are none if the history continues across models.
         """
         if self.spec.continues_across_models:
             return []
@@ -169,7 +168,7 @@ class EvaluationStore:
         return tabulation.tabulate_columns(self._as_evaluation(evaluation)).to_frame()
 
     def challenger(self, evaluation: str | Evaluation | None = None) -> "pl.DataFrame":
-        """Return the challenger against the model of the store, one row per performance metric.
+        """Return the comparison of the challenger with the model of the store, one row per performance metric.
 
         The columns are those of `engine.api.tabulation.tabulate_challenger`. The frame is empty if the evaluation has
         no challenger.
@@ -177,7 +176,7 @@ class EvaluationStore:
         return tabulation.tabulate_challenger(self._as_evaluation(evaluation)).to_frame()
 
     def estimates(self, evaluation: str | Evaluation | None = None) -> "pl.DataFrame":
-        """Return the estimated performance beside what the labels show, one row per performance metric.
+        """Return the estimated and the real performance, one row per performance metric.
 
         The columns are those of `engine.api.tabulation.tabulate_estimates`. The frame is empty unless the store
         declares `estimates`.
@@ -185,7 +184,7 @@ class EvaluationStore:
         return tabulation.tabulate_estimates(self._as_evaluation(evaluation)).to_frame()
 
     def segments(self, evaluation: str | Evaluation | None = None, metric: str | None = None) -> "pl.DataFrame":
-        """Return the segments of an evaluation, the worst first, with the drift and a performance metric of each.
+        """Return the segments of an evaluation, the worst first, with drift and a performance metric.
 
         The columns are those of `engine.api.tabulation.tabulate_segments`. The frame is empty unless the store declares
         `segments`.
@@ -196,17 +195,17 @@ class EvaluationStore:
         return evaluation if isinstance(evaluation, Evaluation) else self.evaluation(evaluation)
 
     def checks(self, evaluation: str | None = None, last: int | None = None) -> "pl.DataFrame":
-        """Return the results of the checks, oldest first; with `last`, only the newest. Of one evaluation, if named.
+        """Return the check results, of one evaluation if given, oldest first; with `last`, only the newest.
 
         Returns
         -------
         created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
-        evaluation_id, detectable (what would have broken an OK in 4 of 5 batches of this size).
+        evaluation_id, detectable (the value that would have failed an OK check in 4 of 5 batches of this size).
         """
         return ProjectTables(self.project, self.open_state).checks(self.name, evaluation, last).to_frame()
 
     def latest_checks(self, evaluation: str | None = None) -> list[CheckPoint]:
-        """Return the results of each check when it was last applied to an evaluation, oldest first."""
+        """Return the latest results of each check of an evaluation, oldest first."""
         with self.open_state() as context:
             points = context.store.checks.history(
                 self.name, evaluation=choose_evaluation(self.name, evaluation, context)
@@ -215,9 +214,9 @@ class EvaluationStore:
         return [point for point in points if point.created == newest[point.result.check]]
 
     def check(self, evaluation: str | None = None) -> list[CheckResult]:
-        """Apply the checks, as the spec declares them now, to an evaluation; record and return the results.
+        """Apply the present checks of the spec to an evaluation; record and return the results.
 
-        Those of an evaluation that was pulled from a deployment are recorded there, and here not changed.
+        A pulled evaluation is refused, because its results come from its deployment.
         """
         from engine.pipeline.checks import apply_checks
 
@@ -232,20 +231,20 @@ class EvaluationStore:
             return list(apply_checks(self.name, chosen).results)
 
     def replay(self, tried: "TriedValues | None" = None) -> "pl.DataFrame":
-        """Apply the checks, as the spec declares them now or with tried settings, to all evaluations; record nothing.
+        """Apply the present checks, also with tried settings, to all evaluations; record nothing.
 
         Parameters
         ----------
         tried
             Settings to try, by check and key: `{"data drift < 0.45": {"soft_max": 0.5}}`. `except.<metric>.<key>` is a
-            bound of an exception; None removes a bound. A check with such settings has two rows, the declared one and
-            the tried one.
+            bound of an exception; None removes a bound. A check with tried settings has two rows, for the declared and
+            the tried settings.
 
         Returns
         -------
         check, tried, evaluations, error, warning, empty, ok, not_measured, alarms (evaluations in which the check
-        counts as WARNING or ERROR), first, last (of these, by name), metrics (the most frequent of these), bounds,
-        reason (why there was no value, the first time).
+        counts as WARNING or ERROR), first, last (names of the first and last alarm), metrics (the most frequent ones in
+        alarms), bounds, reason (why there was no value, the first time).
 
         Raises
         ------
@@ -268,14 +267,14 @@ class EvaluationStore:
 
         Returns
         -------
-        An evaluation that is in no store; `columns` and `metrics` make frames of it.
+        An evaluation that is not stored; `columns` and `metrics` convert it to frames.
 
         Raises
         ------
         DataError, ModelError
             The reference cannot be read, or lacks columns of the evaluation.
         """
-        from engine.pipeline import comparison
+        from engine.pipeline.evaluations import comparison
 
         with self.open_session() as context:
             found = self._load_evaluation(evaluation, context)
@@ -291,7 +290,7 @@ class EvaluationStore:
         Parameters
         ----------
         path
-            By default `STORE-EVALUATION.html` in the working folder; missing folders are made.
+            By default `STORE-EVALUATION.html` in the working folder; missing folders are created.
 
         Raises
         ------
@@ -307,7 +306,7 @@ class EvaluationStore:
         return target
 
     def before(self, evaluation: str | None = None) -> Evaluation:
-        """Return the evaluation before this one; of the same model, unless the history goes on across models."""
+        """Return the evaluation before this one, of the same model unless the history continues across models."""
         with self.open_state() as context:
             return load_previous(self.name, choose_evaluation(self.name, evaluation, context), context)
 
@@ -318,20 +317,20 @@ class EvaluationStore:
         before: datetime | None = None,
         origin: str | None = None,
     ) -> list[Evaluation]:
-        """Return the evaluations, without their details, that meet every condition given; oldest first.
+        """Return the evaluations that meet all given conditions, without details, oldest first.
 
-        Superseded ones are among them; those that were pulled from a deployment, if their id or `origin` is given.
+        Superseded ones are included; pulled ones only if their id or `origin` is given.
 
         Parameters
         ----------
         names
-            Names, or ids or their last parts; an evaluation with any of them.
+            Names, ids or last parts of ids; one of them must match.
         labels
-            Values of labels that an evaluation must have, all of them.
+            Required values of labels.
         before
-            The moment before which its time is, or without a time it was made; without a time zone, in UTC.
+            The time of an evaluation, or else its creation, must be before this moment; without a time zone, in UTC.
         origin
-            The deployment that they were pulled from.
+            The deployment that the evaluations were pulled from.
 
         Raises
         ------
@@ -347,7 +346,7 @@ class EvaluationStore:
         Parameters
         ----------
         evaluations
-            Those to remove: what `select` returns, or names (every evaluation of that name) or ids.
+            Evaluations from `select`, names (all evaluations with that name), or ids.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Finds what a name or an id means; the error for an unknown one suggests a name, or lists those that exist."""
+"""Resolves names and ids; the error for an unknown one suggests a similar name, or lists the known ones."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,14 +19,14 @@ def unknown_name(what: str, name: str, known: Sequence[str]) -> UsageError:
 
 
 def choose_id(what: str, wanted: str, matching: Sequence[str], list_known: Callable[[], Sequence[str]]) -> str:
-    """Return the only id that `wanted` can mean, of those that the store has found for it.
+    """Return the id that `wanted` identifies, if it is the only one in `matching`.
 
-    `list_known` gives the names to suggest where there is none; it is not called otherwise.
+    `list_known` returns the names to suggest; it is called only if there is no match.
 
     Raises
     ------
     UsageError
-        The id is unknown, or several begin like that.
+        There is no matching id, or there are several.
     """
     if len(matching) == 1:
         return matching[0]
@@ -37,7 +37,7 @@ def choose_id(what: str, wanted: str, matching: Sequence[str], list_known: Calla
 
 
 def check_last(last: int | None) -> int | None:
-    """Return `last`, the number of newest rows that a caller wants; raises UsageError if it is no such number."""
+    """Return `last`, the number of newest rows to return; raise UsageError if it is not None or a number from 0."""
     if last is not None and (not isinstance(last, int) or last < 0):
         raise UsageError(f"last = {last!r} is not possible: it is the number of the newest rows to return, or None")
     return last
@@ -54,7 +54,7 @@ def require_store(name: str, spec: ProjectSpec) -> None:
 
 
 def find_target(name: str, spec: ProjectSpec) -> EvaluationStoreSpec | AnyDataset:
-    """Return the declaration of an evaluation store or a dataset; raises UsageError if there is neither."""
+    """Return the declaration of an evaluation store or a dataset; raise UsageError if there is neither."""
     targets = {**spec.datasets, **spec.evaluation_stores}
     if name not in targets:
         raise unknown_name("evaluation store or dataset", name, [*spec.evaluation_stores, *spec.datasets])
@@ -68,5 +68,5 @@ def require_check(target: str, check: str, spec: ProjectSpec) -> None:
 
 
 def choose_run(id_: str, context: StateContext) -> str:
-    """Return the id of the run that a text can only mean; raises UsageError if there is none, or several."""
+    """Return the id of the run that a text identifies; raise UsageError if there is none, or several."""
     return choose_id("run", id_, context.store.runs.find_ids(id_), context.store.runs.list_short_ids)

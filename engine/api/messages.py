@@ -1,4 +1,4 @@
-"""Drops and retries messages of the outbox that have not arrived."""
+"""Drops and retries undelivered messages of the outbox."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from engine.store import MessageState, OutboxMessage, match_ids, shorten_id
 
 
 def drop_messages(ids: Sequence[str], context: StateContext) -> list[str]:
-    """Settle messages as dropped by the acting user, and return their ids."""
+    """Drop messages in the name of the acting user, and return their ids."""
     dropped = _select_messages(context, ids)
     reason = f"dropped by {describe_acting_user()} on {format_minute(context.clock())}"
     for message in dropped:
@@ -20,7 +20,7 @@ def drop_messages(ids: Sequence[str], context: StateContext) -> list[str]:
 
 
 def retry_messages(ids: Sequence[str], context: StateContext) -> list[Delivery]:
-    """Send messages now, and make those due at once that cannot be sent from here."""
+    """Send messages now; those that cannot be sent from here become due for a server."""
     messages = _select_messages(context, ids)
     context.store.make_due(messages)
     by = describe_acting_user()
@@ -32,7 +32,7 @@ def retry_messages(ids: Sequence[str], context: StateContext) -> list[Delivery]:
 
 
 def _select_messages(context: StateContext, ids: Sequence[str]) -> list[OutboxMessage]:
-    """Return the undelivered and refused messages with these ids, of these runs, reporters or channels; or all.
+    """Return the undelivered and refused messages with these ids, runs, reporters or channels; by default all.
 
     Raises UsageError if there is no such message.
     """
@@ -55,6 +55,6 @@ def _select_messages(context: StateContext, ids: Sequence[str]) -> list[OutboxMe
 
 
 def _belongs_to(message: OutboxMessage, name: str) -> bool:
-    """Return whether a message is of the run, the reporter or the channel with this id or name."""
+    """Return whether a message belongs to the run, the reporter or the channel with this id or name."""
     run = message.run or ""
     return name in (message.reporter, message.channel) or (bool(run) and name in (run, run.rpartition("-")[2]))

@@ -1,4 +1,4 @@
-"""Mutes of checks: muting, ending a mute, and telling of those in force."""
+"""Mutes of checks: adds them, ends them, and describes those in force."""
 
 from datetime import date, datetime, timedelta
 
@@ -13,7 +13,7 @@ from engine.store import Mute
 
 
 def mute_check(target: str, check: str, until: date | datetime | timedelta, reason: str, context: StateContext) -> Mute:
-    """Record that a check counts as OK until a time; raises UsageError if there is no such check or time."""
+    """Mute a check until a time; raise UsageError if the check does not exist or the time is past."""
     require_check(target, check, context.project)
     end = resolve_end(until, "a mute", context)
     mute = Mute(target, check, end, describe_acting_user(), " ".join(reason.split()), context.clock())
@@ -22,7 +22,7 @@ def mute_check(target: str, check: str, until: date | datetime | timedelta, reas
 
 
 def unmute_check(target: str, check: str, context: StateContext) -> None:
-    """End the mute of a check; raises UsageError if it is not muted."""
+    """End the mute of a check; raise UsageError if it is not muted."""
     if not context.store.mutes.end(target, check, describe_acting_user()):
         muted = [f"{mute.check!r} of {mute.target}" for mute in context.store.mutes.list_active()]
         others = f"muted are {join_some(muted)}" if muted else "no check is muted"

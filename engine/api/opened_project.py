@@ -1,4 +1,4 @@
-"""A project whose state is opened for each call and closed again: nothing stays open between calls."""
+"""The base of the Python API: a project whose state is opened for each call and closed again."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -14,12 +14,12 @@ from engine.pipeline.context import StateContext
 from engine.pipeline.log import LogLine
 from engine.scenarios import scenario_selection
 from engine.scenarios.context import RunContext
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OpenedProject:
-    """What a project declares, and its state, which is opened for each call; for the attributes, see `Project`."""
+    """A spec with access to its state, which is opened for each call; for the attributes, see `Project`."""
 
     spec: spec.ProjectSpec
     environ: Mapping[str, str]
@@ -54,19 +54,19 @@ class OpenedProject:
         return replace(self, spec=self.spec.with_variables(values))
 
     def store(self, name: str) -> EvaluationStore:
-        """Return an evaluation store; raises UsageError if the name is unknown."""
+        """Return an evaluation store; raise UsageError if the name is unknown."""
         require_store(name, self.spec)
         return EvaluationStore(name, self.spec, self.open_state, self.open_session)
 
     @property
     def tables(self) -> ProjectTables:
-        """What the state holds as tables that need no polars, as the command line prints them."""
+        """The contents of the state as tables without polars, as printed on the command line."""
         return ProjectTables(self.spec, self.open_state)
 
     def open_session(self) -> AbstractContextManager[RunContext]:
-        """Open the project's state and data, and yield the context that runs start from."""
+        """Open the project's state and data, and yield a context for runs."""
         return open_session(self.spec, self.environ, self.listeners)
 
     def open_state(self) -> AbstractContextManager[StateContext]:
-        """Open the project's state alone; the messages of killed runs are sent first, as when a run starts."""
+        """Open the project's state without data; messages about killed runs are sent first."""
         return open_state(self.spec, self.environ, self.listeners)

@@ -1,4 +1,4 @@
-"""A project for Python: the spec is loaded once, the state is opened for each call and closed again.
+"""The Python API of a project: the spec is loaded once, and the state is opened for each call and closed again.
 
 Nothing stays open between calls, so an idle notebook holds no lock and no file.
 """
@@ -16,19 +16,19 @@ from engine.api.project_runs import ProjectRuns
 from engine.api.project_state import ProjectState
 from engine.api.project_triggers import ProjectTriggers
 from engine.scenarios.result import RunResult as Run
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 from engine.store.node import OperationRow as Update
 
 __all__ = ["Project", "Run", "Update", "load", "run"]
 
 
 class Project(ProjectRuns, ProjectChecks, ProjectMessages, ProjectTriggers, ProjectDeployments, ProjectState):
-    """A project: the resources that its spec declares, and the results that its state holds.
+    """A project: the resources of its spec, and the results in its state.
 
     Attributes
     ----------
     spec
-        The spec, read and validated.
+        The validated spec.
     environ
         The environment that secrets are read from.
     listeners
@@ -60,7 +60,7 @@ def load(
     Raises
     ------
     SpecError
-        The spec is invalid; `diagnostics` holds every problem, in order of position.
+        The spec is invalid; `diagnostics` has all problems, in order of position.
     """
     # absolute, because a notebook may change its working folder between two calls
     return Project(spec.load(Path(path).absolute(), variables, environ, as_of), environ)
@@ -74,7 +74,7 @@ def run(path: Path | str, scenario: str | None = None, variables: Mapping[str, V
     SpecError
         The spec is invalid; nothing has run.
     UsageError, StoreError
-        As `Project.run` and `Project.run_all`.
+        See `Project.run` and `Project.run_all`.
     """
     project = load(path, variables)
     return project.run_all() if scenario is None else [project.run(scenario)]

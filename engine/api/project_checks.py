@@ -1,4 +1,4 @@
-"""The checks of a project's datasets and evaluation stores: applied, replayed, muted."""
+"""The methods of a project for checks of datasets and evaluation stores: apply, replay, mute."""
 
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ class ProjectChecks(OpenedProject):
     __slots__ = ()
 
     def check(self, target: str, evaluation: str | None = None) -> list[CheckResult]:
-        """Apply the checks of a dataset or an evaluation store, as the spec declares them now; record the results.
+        """Apply the present checks of a dataset or an evaluation store; record and return the results.
 
         Parameters
         ----------
@@ -33,7 +33,7 @@ class ProjectChecks(OpenedProject):
         UsageError
             There is no such dataset, store or evaluation.
         DataError
-            The dataset cannot be read, or its contract does not hold.
+            The dataset cannot be read, or violates its contract.
         """
         from engine.pipeline.checks import apply_checks
 
@@ -46,12 +46,12 @@ class ProjectChecks(OpenedProject):
             return list(context.read_unchanged(lambda attempt: apply_checks(target, attempt)).results)
 
     def checks(self, target: str, last: int | None = None) -> "pl.DataFrame":
-        """Return the results of the checks of a dataset or an evaluation store, oldest first; with `last`, the newest.
+        """Return the check results of a dataset or an evaluation store, oldest first; with `last`, only the newest.
 
         Returns
         -------
         created (UTC), evaluation (its name), check, metric, outcome, counts_as, value, bounds, reason, run,
-        evaluation_id, detectable (what would have broken an OK in 4 of 5 batches of this size).
+        evaluation_id, detectable (the value that would have failed an OK check in 4 of 5 batches of this size).
 
         Raises
         ------
@@ -61,14 +61,14 @@ class ProjectChecks(OpenedProject):
         return self.tables.checks(target, last=last).to_frame()
 
     def replay(self, target: str, tried: "TriedValues | None" = None) -> "pl.DataFrame":
-        """Apply the checks of a dataset or evaluation store to all that is stored of it, as `EvaluationStore.replay`.
+        """Apply the checks of a dataset or evaluation store to its whole history; see `EvaluationStore.replay`.
 
         The evaluations of a dataset are its measurements, named by their time.
 
         Raises
         ------
         UsageError
-            There is no such dataset or store, nothing is stored of it, or a tried setting is not possible.
+            There is no such dataset or store, it has no history, or a tried setting is not possible.
         """
         from engine.api.replay import replay_target
 
@@ -77,15 +77,15 @@ class ProjectChecks(OpenedProject):
             return replay_target(target, tried or {}, context).to_frame()
 
     def mute(self, target: str, check: str, *, until: date | datetime | timedelta, reason: str) -> str:
-        """Let a check count as OK until a time, and record who did so; return that as a sentence.
+        """Mute a check: let it count as OK until a time, and record by whom; return the mute as a sentence.
 
-        The check is measured, stored and told all the same. An earlier mute of it ends.
+        The check is still measured, stored and shown. An earlier mute of it ends.
 
         Parameters
         ----------
         until
-            When the check counts again: a date (its first instant), a time (of the project's time zone, if it has no
-            offset), or a duration from now on.
+            The end: a date (its first instant), a time (of the project's time zone, if it has no offset), or a duration
+            from now.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class ProjectChecks(OpenedProject):
             return mutes.describe_mute(mutes.mute_check(target, check, until, reason, context))
 
     def unmute(self, target: str, check: str) -> None:
-        """End the mute of a check, and record who did so.
+        """End the mute of a check, and record by whom.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The bundles and deployments of a project."""
+"""The methods of a project for bundles and deployments."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from engine.store.node import OperationRow as Update
 if TYPE_CHECKING:
     import polars as pl
 
-    from engine.pipeline.bundle_creation import CreatedBundle
+    from engine.pipeline.bundles.creation import CreatedBundle
 
 
 class ProjectDeployments(OpenedProject):
@@ -32,7 +32,7 @@ class ProjectDeployments(OpenedProject):
     __slots__ = ()
 
     def create_bundle(self, name: str, *, keys: Sequence[Path] = ()) -> "CreatedBundle":
-        """Build what a bundle of the spec includes, pack it, and put it into the local registry under its name.
+        """Build the contents of a declared bundle, pack it, and store it in the local registry under its name.
 
         Parameters
         ----------
@@ -48,7 +48,7 @@ class ProjectDeployments(OpenedProject):
         DataError, ModelError
             A dataset or a model cannot be built, or a check of a dataset is ERROR.
         """
-        from engine.pipeline.bundle_creation import plan_bundle
+        from engine.pipeline.bundles.creation import plan_bundle
         from engine.pipeline.datasets import ChecksFailed
 
         with session.open_session(self.spec, environ=self.environ, listeners=self.listeners) as context:
@@ -60,12 +60,12 @@ class ProjectDeployments(OpenedProject):
                 raise DataError(str(failed)) from failed
 
     def bundles(self) -> "pl.DataFrame":
-        """Return the bundles that were made here and those that are published, by name.
+        """Return the local and the published bundles, by name.
 
         Returns
         -------
         name, id, where (local, published or both), size (bytes), signatures (their number; they are not checked),
-        created (ISO 8601, UTC), by, release_notes, problem (why its archive cannot be used; null: it is sound).
+        created (ISO 8601, UTC), by, release_notes, problem (why its archive cannot be used, else null).
 
         Raises
         ------
@@ -75,14 +75,14 @@ class ProjectDeployments(OpenedProject):
         return tabulation.tabulate_bundles(list_project_bundles(self.spec)).to_frame()
 
     def on(self, deployment: str) -> Self:
-        """Return what is active in a deployment, as a project: its state is that of the deployment.
+        """Return the active revision of a deployment as a project, with the state of the deployment.
 
         Raises
         ------
         UsageError
             The spec has no such deployment, or nothing is deployed there.
         SpecError
-            What is deployed is not valid any more.
+            The deployed spec is not valid any more.
         """
         return replace(self, spec=load_deployed(self.spec, deployment, self.environ))
 
@@ -94,9 +94,9 @@ class ProjectDeployments(OpenedProject):
         bundle
             Its name or id; by default that of the deployment in the spec.
         again
-            Deploy it although it was rolled back there.
+            Deploy it even if it was rolled back there before.
         now
-            Leave out the proofs.
+            Skip the proofs.
 
         Returns
         -------
@@ -107,43 +107,44 @@ class ProjectDeployments(OpenedProject):
         UsageError
             There is no such deployment or bundle.
         EngineError
-            The update was refused: the bundle was rolled back there, or somebody else was faster.
+            The update was refused: the bundle was rolled back there, or another update was faster.
         """
         return deploy_bundle(
             self.spec, deployment, bundle, environ=self.environ, again=again, now=now, tell=self._tell_deployment
         )
 
     def roll_back(self, deployment: str, *, now: bool = False) -> Update:
-        """Go back to the last healthy revision of a deployment, with the settings that it had; returns as `deploy`.
+        """Roll a deployment back to its last healthy revision with the settings of that time; returns as `deploy`.
 
         Raises
         ------
         UsageError
             There is no such deployment, or nothing is deployed.
         EngineError
-            There is no healthy revision to go back to, or somebody else was faster.
+            There is no healthy revision to go back to, or another update was faster.
         """
         return roll_back_deployment(self.spec, deployment, environ=self.environ, now=now, tell=self._tell_deployment)
 
     def pull(self, deployment: str, store: str | None = None, *, since: date | datetime | None = None) -> Pulled:
-        """Bring the evaluations of a deployment that are not here yet, and return what was brought.
+        """Pull the evaluations of a deployment that are not in this state yet; return a summary.
 
-        They are a history of their own, marked with their origin: nothing here is compared with them, and no check,
-        alert or reference looks at them.
+        They are a separate history, marked with their origin: they are never used by checks, alerts or references of
+        this project.
 
         Parameters
         ----------
         store
-            The evaluation store whose evaluations are brought; by default every one.
+            The evaluation store to pull; by default all.
         since
-            The day or moment since which their time is, or without a time they were made; without a time zone, in UTC.
+            Pull only evaluations whose time, or else creation, is at this day or moment or later; without a time zone,
+            in UTC.
 
         Raises
         ------
         UsageError
             The spec has no such deployment or store, or nothing is deployed.
         StoreError
-            What arrives is not as it must be, or cannot be stored; what was brought before that stays.
+            Received data are not valid, or cannot be stored; evaluations that were stored before stay.
         """
         moment = None
         if since is not None:
@@ -161,7 +162,7 @@ class ProjectDeployments(OpenedProject):
             )
 
     def deployments(self) -> "pl.DataFrame":
-        """Return the deployments of the spec as they are now.
+        """Return the present state of the deployments of the spec.
 
         Returns
         -------
@@ -171,11 +172,11 @@ class ProjectDeployments(OpenedProject):
         return tabulation.tabulate_deployments(list_deployments(self.spec, self.environ)).to_frame()
 
     def updates(self, deployment: str) -> list[Update]:
-        """Return the operations on a deployment, oldest first; raises UsageError if the spec has no such deployment."""
+        """Return the operations on a deployment, oldest first; raise UsageError if the spec has no such deployment."""
         return list_operations(self.spec, deployment, self.environ)
 
     def status(self, deployment: str | None = None) -> list[ProjectStatus]:
-        """Return how the deployments of the spec stand (one of them, or all); without any, how the project stands.
+        """Return the status of one or all deployments of the spec; if it has none, that of the project.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The messages of a project: those that were not sent, and what its reporters have told."""
+"""The methods of a project for unsent messages and the states of reporters."""
 
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class ProjectMessages(OpenedProject):
-    """The messages of a project: those that were not sent, and what its reporters have told."""
+    """The unsent messages of a project, and the states of its reporters."""
 
     __slots__ = ()
 
     def outbox(self) -> "pl.DataFrame":
-        """Return the messages that were not sent, oldest first: PENDING ones wait, the others are not tried again.
+        """Return the messages that were not sent, oldest first.
 
-        REFUSED ones were refused by their receivers for good, and can be sent again by `retry_messages`; DROPPED ones
-        are settled.
+        PENDING ones are tried again. REFUSED ones were refused by their receivers for good, but can be sent again by
+        `retry_messages`. DROPPED ones are never sent.
 
         Returns
         -------
@@ -29,13 +29,13 @@ class ProjectMessages(OpenedProject):
         return self.tables.outbox().to_frame()
 
     def drop_messages(self, *ids: str) -> list[str]:
-        """Drop undelivered and refused messages of the outbox: they are not tried again. Record who has dropped them.
+        """Drop undelivered and refused messages, so that they are not tried again, and record by whom.
 
         Parameters
         ----------
         ids
-            The messages, by id or by its last part; or all of a run, a reporter or a channel, by its id or name. All
-            undelivered and refused messages if none is given.
+            Ids or last parts of ids of messages, or ids or names of runs, reporters or channels for all their messages.
+            By default all undelivered and refused messages.
 
         Returns
         -------
@@ -50,9 +50,10 @@ class ProjectMessages(OpenedProject):
             return messages.drop_messages(ids, context)
 
     def retry_messages(self, *ids: str) -> list[Delivery]:
-        """Send undelivered and refused messages of the outbox now; the parameters are those of `drop_messages`.
+        """Send undelivered and refused messages now; the parameters are those of `drop_messages`.
 
-        Those that cannot be sent from here are due at once for a server that runs: it waits for their channels no more.
+        Messages that cannot be sent from here become due at once for a running server, without the delays of their
+        channels.
 
         Raises
         ------
@@ -63,12 +64,12 @@ class ProjectMessages(OpenedProject):
             return messages.retry_messages(ids, context)
 
     def reporter_states(self) -> "pl.DataFrame":
-        """Return what the reporters with `only_on_change` or `cooldown` have last seen and told.
+        """Return the states of the reporters with `only_on_change` or `cooldown`.
 
         Returns
         -------
-        scenario, reporter, channel, watches (its run_condition, or the outcome), now (what the last run gave; null
-        before the first), since (UTC), told (what its receivers know), sent_at (its last message, UTC), as_of (the
-        moment that the last run stands for, UTC).
+        scenario, reporter, channel, watches (its run_condition, or the outcome), now (the observation of the last run;
+        null before the first), since (UTC), told (the observation that was last reported), sent_at (of its last
+        message, UTC), as_of (the moment that the last run stands for, UTC).
         """
         return self.tables.reporter_states().to_frame()

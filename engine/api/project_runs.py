@@ -1,4 +1,4 @@
-"""The runs of a project: started, planned, looked at."""
+"""The methods of a project to start, plan and inspect runs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class ProjectRuns(OpenedProject):
-    """The runs of a project: started, planned, looked at."""
+    """The runs of a project: starts, plans and returns them."""
 
     __slots__ = ()
 
     def run(self, scenario: str) -> Run:
-        """Run a scenario and return its outcome, its steps and the results of the checks.
+        """Run a scenario; return the run with its outcome, steps and check results.
 
         Raises
         ------
@@ -42,12 +42,12 @@ class ProjectRuns(OpenedProject):
         UsageError
             There are several scenarios, and the spec has no `run:`.
         StoreError
-            As `run`.
+            See `run`.
         """
         return self._run_scenarios()
 
     def plan(self, *scenarios: str) -> Plan:
-        """Return what running scenarios (by default those of `run:`, or the only one) would do, and why.
+        """Return the plan of scenarios (by default those of `run:`, or the only one): all actions with their reasons.
 
         Nothing is changed. Data are opened: files are hashed, schemas are read, and functions of `python` datasets are
         called.
@@ -67,12 +67,12 @@ class ProjectRuns(OpenedProject):
         return session.run_scenarios(self.spec, names, environ=self.environ, listeners=self.listeners).runs
 
     def drill(self, store: str, *disturbances: str, scenarios: Sequence[str] = ()) -> "DrillResult":
-        """Disturb the batch of a store in memory: which checks fire, and what would be sent? Nothing is kept or sent.
+        """Disturb the batch of a store in memory; return the checks that fire and the messages, without sending any.
 
         Parameters
         ----------
         disturbances
-            As `engine drill` takes them, made in this order: "shift card_age=+0.5sd", "missing card_age=10%".
+            As for `engine drill`, applied in this order: "shift card_age=+0.5sd", "missing card_age=10%".
         scenarios
             The scenarios to run, in order; by default the last one of `run:` that builds the store and those that
             follow it there, or else the last one of the spec that builds it.
@@ -103,12 +103,12 @@ class ProjectRuns(OpenedProject):
         return self.tables.runs(last).to_frame()
 
     def past_run(self, id: str) -> RunRecord:  # noqa: A002  the field of RunRecord has this name
-        """Return the record of a run; the last part of its id is enough. Raises UsageError if the id is unknown."""
+        """Return the record of a run by its id or the last part of it; raise UsageError if it is unknown."""
         with self.open_state() as context:
             return context.store.runs.get(choose_run(id, context))
 
     def log(self, run: str) -> "pl.DataFrame":
-        """Return the log of a run and of the runs that it started: at (UTC), level, scenario, step, text.
+        """Return the log of a run and its descendants: at (UTC), level, scenario, step, text.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What the state of a project takes of room."""
+"""The methods of a project for the size of its state: retention and vacuum."""
 
 from engine.api.opened_project import OpenedProject
 from engine.errors import UsageError
@@ -9,14 +9,14 @@ from engine.store.state.size import StateSize, describe_size
 
 
 class ProjectState(OpenedProject):
-    """What the state of a project takes of room."""
+    """The size of a project's state, and its reduction."""
 
     __slots__ = ()
 
     def prune(self, *, dry: bool = False) -> Pruned:
-        """Remove from the state what `retention:` of the spec does not keep, and return what that was.
+        """Remove everything that `retention:` of the spec does not keep; return the numbers of removed items.
 
-        What is still needed is never removed: see the reference page. Without `retention:`, nothing is.
+        Data that are still needed are never removed, see the reference page. Without `retention:`, nothing is removed.
 
         Parameters
         ----------
@@ -27,17 +27,17 @@ class ProjectState(OpenedProject):
             return prune_state(context.store, self.spec, context.clock(), dry=dry)
 
     def state_size(self) -> StateSize:
-        """Return how large the state is: bytes of its database and of its files, and rows."""
+        """Return the size of the state: bytes of its database and files, and rows."""
         with self.open_state() as context:
             return describe_size(context.store)
 
     def vacuum(self) -> tuple[int, int]:
-        """Write the database of the state anew, without the room of what was removed; return its bytes before and now.
+        """Rewrite the database of the state without the space of removed rows; return its bytes before and after.
 
         Raises
         ------
         UsageError
-            Runs are at work.
+            Runs are running.
         """
         with self.open_state() as context:
             if running := context.store.runs.list_running():

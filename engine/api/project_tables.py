@@ -1,4 +1,4 @@
-"""What the state of a project holds, as tables and sentences: what the command line prints, without polars."""
+"""The contents of a project's state as tables and sentences without polars, for the command line."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ from engine.views.trigger_view import FireView, TriggerView
 
 @dataclass(frozen=True, slots=True)
 class ProjectTables:
-    """The tables of a project: those of the methods of `Project` that have the same names, with the same errors."""
+    """The tables of the methods of `Project` with the same names, with the same errors."""
 
     spec: ProjectSpec
     open_state: Callable[[], AbstractContextManager[StateContext]]
@@ -36,14 +36,14 @@ class ProjectTables:
             return context.store.runs.count()
 
     def log(self, run: str) -> ResultTable:
-        """Return the log of a run and of the runs that it started."""
+        """Return the log of a run and its descendants."""
         with self.open_state() as context:
             runs = context.store.runs
             descendants = runs.list_descendants(choose_run(run, context))
             return tabulate_log([runs.folder_of(id_) / "log.jsonl" for id_ in descendants])
 
     def checks(self, target: str, evaluation: str | None = None, last: int | None = None) -> ResultTable:
-        """Return the results of the checks of a dataset or store, oldest first; those of one evaluation, if named."""
+        """Return the check results of a dataset or store, or of one evaluation, oldest first."""
         find_target(target, self.spec)
         if evaluation is not None:
             require_store(target, self.spec)
@@ -59,7 +59,7 @@ class ProjectTables:
             return tabulation.tabulate_messages(context.store.outbox.list_unsent())
 
     def messages_of(self, run: str) -> list[OutboxMessage]:
-        """Return the messages of a run, and what has become of them since; raises UsageError if it is unknown."""
+        """Return the messages of a run in their present states; raise UsageError if the run is unknown."""
         with self.open_state() as context:
             return context.store.outbox.list_of_run(choose_run(run, context))
 
@@ -92,12 +92,12 @@ class ProjectTables:
             return trigger_history.list_triggers(context)
 
     def tell_triggers(self) -> list[str]:
-        """Return sentences that tell whether engine serve looks at the triggers; none if all is well."""
+        """Return sentences about triggers that engine serve does not evaluate in time; empty if all is well."""
         with self.open_state() as context:
             return trigger_history.tell_evaluation(context)
 
     def fires(self, last: int | None = None) -> ResultTable:
-        """Return what was due by triggers and what has become of it, oldest first; with `last`, the newest."""
+        """Return the fires of triggers, oldest first; with `last`, only the newest."""
         with self.open_state() as context:
             return tabulation.tabulate_fires(trigger_history.list_fires(check_last(last), context))
 
@@ -107,12 +107,12 @@ class ProjectTables:
             return context.store.fires.count()
 
     def fire_of(self, run: str) -> FireView | None:
-        """Return the fire that a run answers, None if it answers none; raises UsageError if the run is unknown."""
+        """Return the fire that started a run, None without one; raise UsageError if the run is unknown."""
         with self.open_state() as context:
             return trigger_history.find_fire_of(context.store.runs.get(choose_run(run, context)), context)
 
     def reporter_states(self) -> ResultTable:
-        """Return what the reporters with `only_on_change` or `cooldown` have last seen and told."""
+        """Return the states of the reporters with `only_on_change` or `cooldown`."""
         with self.open_state() as context:
             declared = [
                 (name, reporter)

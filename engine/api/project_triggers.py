@@ -1,4 +1,4 @@
-"""The triggers of a project's scenarios: what they have started, and pauses."""
+"""The methods of a project for triggers, their fires, and pauses."""
 
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,44 +12,44 @@ if TYPE_CHECKING:
 
 
 class ProjectTriggers(OpenedProject):
-    """The triggers of a project's scenarios: what they have started, and pauses."""
+    """The triggers of a project's scenarios, their fires, and pauses."""
 
     __slots__ = ()
 
     def triggers(self) -> "pl.DataFrame":
-        """Return the triggers of all scenarios, in the order of the spec. No server is needed for it.
+        """Return the triggers of all scenarios, in the order of the spec. This needs no server.
 
         Returns
         -------
         scenario, trigger, kind, starts (in words), timezone, state (active, or why it starts no run), last_scheduled
-        (of its newest fire, UTC), last_state, last_run, next_times (the next five, UTC; empty for a trigger that is not
-        due at times).
+        (of its newest fire, UTC), last_state, last_run, next_times (the next five, UTC; empty for a trigger without
+        schedule).
         """
         return tabulation.tabulate_triggers(self.tables.list_triggers()).to_frame()
 
     def fires(self, last: int | None = None) -> "pl.DataFrame":
-        """Return what was due by triggers and what has become of it, oldest first; with `last`, the newest.
+        """Return the fires of triggers, oldest first; with `last`, only the newest.
 
         Returns
         -------
         number, scheduled (UTC), local (the same in the time zone of its trigger, as text), timezone, scenario, trigger,
         state (WAITING, STARTING, RUNNING, DONE, COALESCED, SKIPPED), reason, run (its id), outcome (of its run),
-        attempt, into (the number of the fire that does its work), late (seconds after `scheduled` at which its run has
-        started, or without a run, at which it was seen), changed (the names of what has changed).
+        attempt, into (the number of the fire that it was coalesced into), late (seconds from `scheduled` to the start
+        of its run, or without a run, to its recording), changed (the names of the changed datasets).
         """
         return self.tables.fires(last).to_frame()
 
     def pause(self, scenario: str, *, until: date | datetime | timedelta | None = None, reason: str = "") -> str:
-        """Let the triggers of a scenario start no runs, and record who did so; return that as a sentence.
+        """Pause the triggers of a scenario, and record by whom; return the pause as a sentence.
 
-        An earlier pause of it ends. What is due meanwhile is recorded as SKIPPED, and is not made up for. Runs that are
-        started by hand are not paused.
+        An earlier pause of it ends. Times that are due meanwhile are recorded as SKIPPED, and are not run later. Runs
+        can still be started by hand.
 
         Parameters
         ----------
         until
-            When its triggers start runs again: a date (its first instant), a time (of the project's time zone, if it
-            has no offset), a duration from now on, or None: when somebody resumes it.
+            The end: a date (its first instant), a time (of the project's time zone, if it has no offset), a duration
+            from now, or None for a pause until somebody resumes it.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class ProjectTriggers(OpenedProject):
             return describe_pause(paused) + trigger_history.explain_idle_pause(scenario, context)
 
     def resume(self, scenario: str) -> None:
-        """End the pause of a scenario, and record who did so.
+        """End the pause of a scenario, and record by whom.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Replays checks with the settings of the spec and with tried ones, as one frame."""
+"""Replays checks with the settings of the spec and with tried ones, as one table."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from engine.pipeline.replay import ReplayedCheck, replay_checks
 from engine.scenarios.context import RunContext
 
 TriedValues = Mapping[str, Mapping[str, Any]]
-"""By check and key, a value to try."""
+"""The values to try, by check and key."""
 
 SHOWN_METRICS = 3
-"""Metrics of a wildcard check that are listed."""
+"""Most metrics of a wildcard check that are listed."""
 
 
 def replay_target(target: str, tried: TriedValues, context: RunContext) -> ResultTable:
-    """Return what the checks of a dataset or store give for all that is stored of it; with tried settings, also those.
+    """Return the outcomes of the checks on the whole history of a dataset or store, also with tried settings.
 
     Raises
     ------
     UsageError
-        Nothing is stored of it, or a tried setting is not possible.
+        There is no history, or a tried setting is not possible.
     """
     section = "evaluation_stores" if target in context.project.evaluation_stores else "datasets"
     texts = {check: {key: write_value(value) for key, value in keys.items()} for check, keys in tried.items()}
@@ -41,7 +41,7 @@ def replay_target(target: str, tried: TriedValues, context: RunContext) -> Resul
 
 
 def write_value(value: Any) -> str:
-    """Return a value as YAML text; raises UsageError if it is none that a spec can hold."""
+    """Return a value as YAML text; raise UsageError if a spec cannot contain it."""
     try:
         return json.dumps(value.total_seconds() if isinstance(value, timedelta) else value, allow_nan=False)
     except (TypeError, ValueError) as problem:

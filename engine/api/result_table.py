@@ -1,6 +1,6 @@
-"""A table of stored results: what the command line prints, and what becomes a polars frame for Python.
+"""A table of stored results, which the command line prints, and which can be converted to a polars frame.
 
-polars itself would be a quarter of the time of a command that shows some rows.
+Importing polars would take a quarter of the time of a command that shows some rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class ResultTable:
     columns
         The type of each column, by name: str, int, float, bool, datetime (in UTC), or list (of such times).
     rows
-        The rows; one without a value in a column may lack it or have None.
+        The rows; a missing value is None, or its key is missing.
     """
 
     columns: Mapping[str, type]
@@ -42,7 +42,7 @@ class ResultTable:
         return replace(self, rows=self.rows[max(0, len(self.rows) - most) :])
 
     def sort(self, name: str, *, descending: bool) -> Self:
-        """Return the rows in the order of the values of a column; those without one are last."""
+        """Return the table sorted by a column; rows without a value are last."""
         values = self.values(name)
         present = [place for place, value in enumerate(values) if value is not None]
         missing = [place for place, value in enumerate(values) if value is None]
@@ -50,7 +50,7 @@ class ResultTable:
         return replace(self, rows=[self.rows[place] for place in (*present, *missing)])
 
     def with_column(self, name: str, kind: type, values: Sequence[Any]) -> Self:
-        """Return the table with one column more, or with another one of that name."""
+        """Return the table with a column added or replaced."""
         rows = [{**row, name: value} for row, value in zip(self.rows, values, strict=True)]
         return replace(self, columns={**self.columns, name: kind}, rows=rows)
 

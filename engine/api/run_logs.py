@@ -13,7 +13,7 @@ LOG_COLUMNS: dict[str, type] = {"at": datetime, **dict.fromkeys(("level", "scena
 
 
 def _read_log(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the entries of a log; in place of those that are damaged, one that says so. A log may be gone."""
+    """Yield the entries of a log, and at its end a warning if some are damaged; nothing if the log does not exist."""
     damaged = 0
     last: dict[str, Any] = {"at": datetime.fromtimestamp(0, UTC), "scenario": "", "step": ""}
     try:

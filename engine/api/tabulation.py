@@ -1,4 +1,4 @@
-"""Makes tables of what the state stores: one function per table; an empty table has the same columns."""
+"""Tables of the contents of the state, one function per table; an empty table has the same columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -30,17 +30,17 @@ _COLUMN_FIELDS = (
 )  # fmt: skip
 
 DEPLOYED = ("release", "revision", "origin", "infrastructure")
-"""The columns of a table of evaluations that tell which deployment has made one."""
+"""The columns about the deployment that made an evaluation."""
 
 
 def tabulate_evaluations(store: StoreView, *, intervals: bool = False) -> ResultTable:
     """Return one row per evaluation: its facts, `labels.<key>`, the metrics, and `checks.<name>`.
 
-    With `intervals`, a metric that has them is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
-    outcome when the check was last applied; of a wildcard check, the worst. A metric that is called as another column,
-    such as `rows`, is in the column `metrics.rows`. `time`, `time.start` and `time.end` are there if an evaluation has
-    a declared time, and so is `same_data_as`; `superseded_by`, if one is superseded; `release` and `revision`, if
-    a deployment has made one; `origin` and `infrastructure`, the deployment that one was pulled from, and where it is.
+    With `intervals`, a metric with intervals is followed by `low.<metric>` and `high.<metric>`. `checks.<name>` is the
+    latest outcome of the check, for a wildcard check the worst one. A metric with the name of another column, such as
+    `rows`, is in the column `metrics.rows`. Some columns exist only if an evaluation has a value: `time`, `time.start`,
+    `time.end` and `same_data_as` for declared times, `superseded_by`, `release` and `revision` for evaluations made by
+    a deployment, and `origin` and `infrastructure` for pulled ones.
     """
     found = store.evaluations
     timed = any(one.time for one in found)
@@ -83,9 +83,9 @@ def tabulate_metrics(evaluation: Evaluation) -> ResultTable:
 
 
 def tabulate_columns(evaluation: Evaluation) -> ResultTable:
-    """Return one row per compared column, the most drifted first: its drift, both sides as text, every statistic.
+    """Return one row per compared column, the most drifted first: drift, both sides as text, all statistics.
 
-    `reference` and `batch` are mean ± standard deviation of a numerical column. Of a categorical one they are the
+    `reference` and `batch` are mean ± standard deviation of a numerical column. For a categorical column they are the
     shares of some categories: those that changed most if the drift is significant, else the most frequent ones.
     """
     columns = describe_columns(evaluation)
@@ -104,10 +104,10 @@ def tabulate_columns(evaluation: Evaluation) -> ResultTable:
 
 
 def tabulate_performance(evaluation: Evaluation) -> ResultTable:
-    """Return one row per performance metric: the reference's value, the batch's, the change; or the reason for none.
+    """Return one row per performance metric: its value in reference and batch, and the change; or why it has none.
 
-    The ends of their confidence intervals are `reference_low`, `reference_high`, `low`, `high`, `change_low` and
-    `change_high`. A value without an interval has a reason that begins with "no interval: ".
+    The confidence intervals are in `reference_low`, `reference_high`, `low`, `high`, `change_low` and `change_high`.
+    The reason of a value without an interval begins with "no interval: ".
     """
     rows = []
     for known in describe_performance(evaluation):
@@ -122,10 +122,10 @@ def tabulate_performance(evaluation: Evaluation) -> ResultTable:
 
 
 def tabulate_challenger(evaluation: Evaluation) -> ResultTable:
-    """Return one row per performance metric of a challenger: of both models on the same rows, and the advantage.
+    """Return one row per performance metric of a challenger: its values for both models on the same rows.
 
-    `advantage` is positive where the challenger is better; its paired interval is `advantage_low`, `advantage_high`.
-    `verdict` is better or worse where that interval does not hold 0, else undecided. Empty without a challenger.
+    `advantage` is positive if the challenger is better, with the paired interval `advantage_low`, `advantage_high`.
+    `verdict` is better or worse if the interval does not contain 0, else undecided. Empty without a challenger.
     """
     schema: dict[str, type] = {"metric": str}
     schema |= {f"{of}{end}": float for of in _CHALLENGED for end in ("", "_low", "_high")}
@@ -146,10 +146,10 @@ def tabulate_challenger(evaluation: Evaluation) -> ResultTable:
 
 
 def tabulate_estimates(evaluation: Evaluation) -> ResultTable:
-    """Return one row per estimated performance metric, beside the one that the labels that are there show.
+    """Return one row per performance metric: its estimate, and its real value from the available labels.
 
-    `low` and `high` are the ends of the interval of the estimate, `realised_low` and `realised_high` those of the
-    metric itself. Empty unless the store declares `estimates`.
+    `low` and `high` are the interval of the estimate, `realised_low` and `realised_high` that of the real value. Empty
+    unless the store declares `estimates`.
     """
     rows = [
         {
@@ -171,9 +171,9 @@ def tabulate_estimates(evaluation: Evaluation) -> ResultTable:
 def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> ResultTable:
     """Return one row per segment, the worst first: its rows, drift with p-value, and performance with interval.
 
-    `metric` is the performance metric, `moved` names the columns that drifted, and `reason` tells why a segment has no
-    drift. `where` is the condition of a segment that was found, null for a declared one. Empty unless the store has
-    `segments` or `find_segments`.
+    `metric` is the performance metric, `moved` lists the columns that drifted, and `reason` is why a segment has no
+    drift. `where` is the condition of a found segment, null for a declared one. Empty unless the store has `segments`
+    or `find_segments`.
     """
     view = describe_segments(evaluation, metric)
     rows = [
@@ -199,7 +199,7 @@ def tabulate_segments(evaluation: Evaluation, metric: str | None = None) -> Resu
 
 
 def tabulate_predictions(evaluation: Evaluation) -> ResultTable:
-    """Return one row per class (of a regression: per decile of the reference): the predicted share on both sides."""
+    """Return the predicted shares in reference and batch, one row per class, or per decile for a regression."""
     schema: dict[str, type] = {"predicted": str, "reference": float, "batch": float, "fugacity": float}
     rows = [
         dict(zip(schema, (one.label, one.reference, one.batch, one.change), strict=True))
@@ -209,10 +209,10 @@ def tabulate_predictions(evaluation: Evaluation) -> ResultTable:
 
 
 def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> ResultTable:
-    """Return one row per result of a check; `names` maps ids of evaluations to their names.
+    """Return one row per check result; `names` maps ids of evaluations to their names.
 
-    `detectable` is the value that would have broken the check in 4 of 5 batches of this size, on the side of its first
-    bound; only an OK has one.
+    `detectable` is the value that would have failed the check in 4 of 5 batches of this size, on the side of its first
+    bound; only OK results have one.
     """
     schema: dict[str, type] = {"created": datetime, "evaluation": str, "check": str, "metric": str}
     schema |= {"outcome": str, "counts_as": str, "value": float, "bounds": str}
@@ -238,7 +238,7 @@ def tabulate_checks(points: Sequence[CheckPoint], names: Mapping[str, str]) -> R
 
 
 def tabulate_runs(found: Sequence[RunRecord]) -> ResultTable:
-    """Return one row per run; `state` is RUNNING, or the outcome; `release` is there if a deployment has run one."""
+    """Return one row per run; `state` is RUNNING or the outcome; `release` exists only for runs of deployments."""
     schema: dict[str, type] = {"id": str, "scenario": str, "state": str, "started": datetime}
     schema |= {"seconds": float, "trigger": str, "who": str, "parent": str}
     released = ["release"] * any(run.release for run in found)
@@ -273,7 +273,7 @@ def tabulate_messages(found: Sequence[OutboxMessage]) -> ResultTable:
 
 
 def tabulate_deliveries(run: RunView) -> ResultTable:
-    """Return one row per message of a run: what has become of it until now."""
+    """Return one row per message of a run, with its present state."""
     schema: dict[str, type] = dict.fromkeys(("reporter", "channel", "state", "reason"), str)
     return ResultTable(schema, [asdict(one) for one in run.deliveries])
 
@@ -287,9 +287,7 @@ def tabulate_deployments(found: Sequence[DeploymentState]) -> ResultTable:
 
 
 def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence[Mute]) -> ResultTable:
-    """Return one row per mute; `active` are those in force, and `idle` those of them without effect."""
-    schema: dict[str, type] = dict.fromkeys(("target", "check", "state"), str)
-    schema |= {"until": datetime, "by": str, "reason": str, "created": datetime}
+    """Return one row per mute; `active` are those in force, and `idle` those in force but without effect."""
 
     def describe_state(mute: Mute) -> str:
         if mute in idle:
@@ -298,9 +296,7 @@ def tabulate_mutes(found: Sequence[Mute], active: Sequence[Mute], idle: Sequence
             return "in force"
         return f"ended by {mute.ended_by} on {format_minute(mute.ended)}" if mute.ended else "expired"
 
-    rows = [{name: getattr(mute, name) for name in schema if name != "state"} for mute in found]
-    states = [{"state": describe_state(mute)} for mute in found]
-    return ResultTable(schema, [row | state for row, state in zip(rows, states, strict=True)])
+    return _tabulate_orders(("target", "check"), [(mute, describe_state(mute)) for mute in found])
 
 
 def tabulate_bundles(bundles: Sequence[ListedBundle]) -> ResultTable:
@@ -311,17 +307,21 @@ def tabulate_bundles(bundles: Sequence[ListedBundle]) -> ResultTable:
 
 
 def tabulate_pauses(found: Sequence[Pause], active: Sequence[Pause], idle: Mapping[str, str]) -> ResultTable:
-    """Return one row per pause; `active` are those in force, `idle` says by scenario why a pause has no effect."""
-    schema: dict[str, type] = dict.fromkeys(("scenario", "state"), str)
-    schema |= {"until": datetime, "by": str, "reason": str, "created": datetime}
+    """Return one row per pause; `active` are those in force, `idle` says per scenario why a pause has no effect."""
 
     def describe_state(pause: Pause) -> str:
         if pause in active:
             return f"in force{idle[pause.scenario]}"
         return f"ended by {pause.ended_by} on {format_minute(pause.ended)}" if pause.ended else "over"
 
-    rows = [{name: getattr(pause, name) for name in schema if name != "state"} for pause in found]
-    return ResultTable(schema, [row | {"state": describe_state(one)} for row, one in zip(rows, found, strict=True)])
+    return _tabulate_orders(("scenario",), [(pause, describe_state(pause)) for pause in found])
+
+
+def _tabulate_orders(subject: Sequence[str], found: Sequence[tuple[Mute | Pause, str]]) -> ResultTable:
+    """Return one row per mute or pause with its state; `subject` are the fields that say what it is of."""
+    given: dict[str, type] = {"until": datetime, "by": str, "reason": str, "created": datetime}
+    rows = [{name: getattr(one, name) for name in (*subject, *given)} | {"state": state} for one, state in found]
+    return ResultTable(dict.fromkeys((*subject, "state"), str) | given, rows)
 
 
 def tabulate_triggers(found: Sequence[TriggerView]) -> ResultTable:
@@ -344,7 +344,7 @@ def tabulate_triggers(found: Sequence[TriggerView]) -> ResultTable:
 
 
 def tabulate_fires(found: Sequence[FireView]) -> ResultTable:
-    """Return one row per fire; their local times have seconds if any time is not at a full minute."""
+    """Return one row per fire; local times have seconds if a time is not at a full minute."""
     seconds = have_seconds(one.fire.scheduled for one in found)
     schema: dict[str, type] = {"number": int, "scheduled": datetime}
     schema |= dict.fromkeys(("local", "timezone", "scenario", "trigger", "state", "reason", "run", "outcome"), str)
@@ -367,7 +367,7 @@ def tabulate_fires(found: Sequence[FireView]) -> ResultTable:
 
 
 def tabulate_reporters(declared: Sequence[tuple[str, Reporter]], states: Sequence[ReporterState]) -> ResultTable:
-    """Return one row per reporter that has a state: (scenario, reporter), with its state if that still holds."""
+    """Return one row per declared reporter with a state; a stored state of an older definition is left out."""
     schema: dict[str, type] = dict.fromkeys(("scenario", "reporter", "channel", "watches", "now"), str)
     schema |= {"since": datetime, "told": str, "sent_at": datetime, "as_of": datetime}
     known = {(state.scenario, state.reporter, state.definition): state for state in states}
@@ -382,7 +382,7 @@ def tabulate_reporters(declared: Sequence[tuple[str, Reporter]], states: Sequenc
 
 
 def tabulate_steps(run: RunView) -> ResultTable:
-    """Return one row per step of a run; `turn` shows the values of its iteration of `for_each`."""
+    """Return one row per step of a run; `turn` has the values of its iteration of `for_each`."""
     schema: dict[str, type] = {"step": str, "kind": str, "outcome": str, "seconds": float}
     schema |= {"reason": str, "turn": str}
     rows = [

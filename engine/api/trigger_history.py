@@ -1,4 +1,4 @@
-"""The triggers of a project and what has become of their fires; pausing and resuming scenarios."""
+"""The triggers of a project and their fires; pauses and resumes scenarios."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -11,8 +11,8 @@ from engine.pipeline.context import StateContext
 from engine.scenarios.scenario_selection import DEFAULT_SCENARIO, is_declared
 from engine.service.triggers.late_triggers import tell_late_triggers
 from engine.service.triggers.schedule import list_next_times
-from engine.spec.moment import find_end
 from engine.spec.resources.triggers import AnyTrigger
+from engine.spec.variables.moment import find_end
 from engine.store import Fire, Pause, RunRecord, TriggerState
 from engine.views.trigger_view import (
     FireView,
@@ -24,11 +24,11 @@ from engine.views.trigger_view import (
 )
 
 NEXT_TIMES = 5
-"""How many of the next times of a trigger are told."""
+"""Number of next times that are listed for a trigger."""
 
 
 def resolve_end(until: date | datetime | timedelta, what: str, context: StateContext) -> datetime:
-    """Return when something that begins now ends; raises UsageError if it cannot end then."""
+    """Return the end of a pause or a mute that begins now; raise UsageError if the end is not possible."""
     try:
         return find_end(until, what, context.clock(), context.project.as_of.tzinfo or UTC)
     except ValueError as wrong:
@@ -38,7 +38,7 @@ def resolve_end(until: date | datetime | timedelta, what: str, context: StateCon
 def pause_scenario(
     scenario: str, until: date | datetime | timedelta | None, reason: str, context: StateContext
 ) -> Pause:
-    """Record that the triggers of a scenario start no runs; raises UsageError if there is no such scenario."""
+    """Pause the triggers of a scenario; raise UsageError if there is no such scenario."""
     _require_scenario(scenario, context)
     end = None if until is None else resolve_end(until, "a pause", context)
     pause = Pause(scenario, end, describe_acting_user(), " ".join(reason.split()), context.clock())
@@ -47,7 +47,7 @@ def pause_scenario(
 
 
 def resume_scenario(scenario: str, context: StateContext) -> None:
-    """End the pause of a scenario; raises UsageError if it is not paused."""
+    """End the pause of a scenario; raise UsageError if it is not paused."""
     if not context.store.pauses.end(scenario, describe_acting_user()):
         paused = [pause.scenario for pause in context.store.pauses.list_active()]
         if scenario not in paused:
@@ -57,7 +57,7 @@ def resume_scenario(scenario: str, context: StateContext) -> None:
 
 
 def tell_pauses(context: StateContext) -> list[str]:
-    """Return a sentence for each pause in force; it says so if there is nothing to pause."""
+    """Return a sentence for each pause in force, with a remark if it has no effect."""
     return [
         f"{pause.scenario}: {describe_pause(pause)}{explain_idle_pause(pause.scenario, context)}"
         for pause in context.store.pauses.list_active()
@@ -65,7 +65,7 @@ def tell_pauses(context: StateContext) -> list[str]:
 
 
 def explain_idle_pause(scenario: str, context: StateContext) -> str:
-    """Return why a pause of a scenario has no effect, as the end of a sentence; empty if it has one."""
+    """Return why a pause of a scenario has no effect, as the end of a sentence; empty if it has an effect."""
     if not is_declared(context.project, scenario):
         return "; but the spec has no such scenario"
     declared = context.project.scenarios.get(scenario)
@@ -84,7 +84,7 @@ def list_triggers(context: StateContext) -> list[TriggerView]:
 
 
 def tell_evaluation(context: StateContext) -> list[str]:
-    """Return sentences that tell whether engine serve looks at the triggers now, and since when it does not."""
+    """Return sentences about triggers that engine serve does not evaluate in time; empty if all is well."""
     return tell_late_triggers(context.project, context.store, context.clock())
 
 
@@ -96,7 +96,7 @@ def list_fires(last: int | None, context: StateContext) -> list[FireView]:
 
 
 def find_fire_of(run: RunRecord, context: StateContext) -> FireView | None:
-    """Return the fire that a run answers; None if it answers none, or retention has removed it."""
+    """Return the fire that started a run; None without one, or if retention has removed it."""
     fire: Fire | None = None if run.fire is None else context.store.fires.get(run.fire)
     return None if fire is None else describe_fire(fire, run, name_zone(fire, context.project))
 

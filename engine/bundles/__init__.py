@@ -1,1 +1,1 @@
-"""Bundles: a project as one archive, read by its manifest, signed, kept in a registry. Nothing here runs anything."""
+"""Bundles: a project as one archive with a manifest and signatures, stored in a registry. No code of it is run here."""

@@ -1,7 +1,7 @@
-"""Reads archives of unknown origin: the records are compared with the only ones that a bundle can have.
+"""Reads archives of unknown origin safely: their ZIP records must be exactly those that a bundle has.
 
-Nothing is unpacked, parsed or trusted before it is checked: bounds first, then the records, then that the files are
-those of the manifest, then the hash of each file at its use.
+Everything is checked before it is used: first the limits, then the records, then that the files are those of the
+manifest, and the hash of each file when it is read.
 """
 
 import fcntl
@@ -50,12 +50,12 @@ from engine.formatting.numbers import format_bytes
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What the verification of an archive has found.
+    """The contents of a verified archive.
 
     Attributes
     ----------
     signers
-        Names of the trusted keys that have signed it.
+        The names of the trusted keys that have signed it.
     """
 
     manifest: Manifest
@@ -64,18 +64,18 @@ class Verified:
 
 
 class BundleArchive:
-    """An open archive whose records are those of a bundle. The bytes of its files are checked when they are read.
+    """An open archive with checked records. The content of its files is checked when they are read.
 
     Attributes
     ----------
     bytes
         The size of the archive.
     files
-        By name, where each file is.
+        The records of the files, by name.
     own_files
         The bytes of the manifest, the provenance and the signatures.
     id, manifest, provenance, envelope
-        What they say. Whoever asks for a bundle compares the id; the signatures are not checked yet.
+        The parsed contents of these. The caller must compare the id; the signatures are not checked yet.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -91,12 +91,12 @@ class BundleArchive:
         self.envelope = decode_document(Envelope, self.own_files[SIGNATURES_FILE], "list of signatures")
 
     def copy_file(self, name: str, write: Callable[[memoryview], object]) -> None:
-        """Pass the bytes of a listed file on, in parts.
+        """Pass the content of a listed file to `write` in parts.
 
         Raises
         ------
         BundleError
-            They were not those of the manifest; what was passed on must not be used.
+            The content has not the hash in the manifest; the parts must not be used.
         """
         expected, place = self.manifest.files[name], self.files[name].content_offset
         digest, left = hashlib.sha256(), expected.size
@@ -112,7 +112,7 @@ class BundleArchive:
             raise BundleError(f"{self.path} is refused: the bytes of {_show_name(name)} are not those of the manifest")
 
     def read_file(self, name: str, limit: int) -> bytes:
-        """Return the bytes of a listed file, which may have at most `limit`; BundleError if it is damaged or larger."""
+        """Return the content of a listed file; raise BundleError if it is damaged or larger than `limit` bytes."""
         if self.manifest.files[name].size > limit:
             raise BundleError(f"{self.path}: {_show_name(name)} is larger than {format_bytes(limit)}")
         parts: list[bytes] = []
@@ -120,7 +120,7 @@ class BundleArchive:
         return b"".join(parts)
 
     def _read_own(self, name: str) -> bytes:
-        """Return the bytes of a file that the manifest does not list, read once: what is checked is what is used."""
+        """Return the content of an unlisted file, read once so that it cannot change after checks."""
         file = self.files.get(name)
         if file is None:
             raise BundleError(f"it has no {name}")
@@ -132,12 +132,12 @@ class BundleArchive:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[BundleArchive]:
-    """Open the archive of a bundle and check its records; the bytes of its files are checked when they are read.
+    """Open the archive of a bundle and check its records; the content of its files is checked when they are read.
 
     Raises
     ------
     BundleError
-        The archive cannot be read, or is damaged, or is none of a bundle.
+        The archive cannot be read, is damaged, or is not a bundle.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -156,7 +156,7 @@ def open_archive(path: Path) -> Iterator[BundleArchive]:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest of an archive, whose records are checked; BundleError if it is refused."""
+    """Return the manifest of an archive with checked records; raise BundleError if it is refused."""
     with open_archive(path) as archive:
         return archive.manifest
 
@@ -169,9 +169,9 @@ def verify_archive(
     Parameters
     ----------
     keys, require
-        The keys that are trusted, and how many of them must have signed the bundle.
+        The trusted keys, and how many of them must have signed the bundle.
     today
-        The day on which the keys must be trusted; today in UTC if left out.
+        The day on which the keys must be trusted; by default today in UTC.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def verify_archive(
 def verify_open_archive(
     archive: BundleArchive, keys: Sequence[TrustedKey] = (), require: int = 0, today: date | None = None
 ) -> Verified:
-    """Do what `verify_archive` does for an archive that is open."""
+    """Verify an open archive; see `verify_archive`."""
     today = today or datetime.now(UTC).date()
     try:
         signers = check_signatures(archive.id, archive.provenance, archive.envelope, keys, require, today)
@@ -197,14 +197,14 @@ def verify_open_archive(
 
 
 def read_signatures(path: Path) -> set[Signature]:
-    """Return the signatures of an archive, which are not checked."""
+    """Return the unchecked signatures of an archive."""
     with open_archive(path) as archive:
         return set(archive.envelope.signatures)
 
 
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[None]:
-    """Let nobody else change an archive in a folder meanwhile who asks by this function too."""
+    """Hold an advisory lock on a folder, so that concurrent callers do not change its archives."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -214,7 +214,7 @@ def hold_folder(folder: Path) -> Iterator[None]:
 
 
 def add_signature(path: Path, signature: Signature) -> None:
-    """Write an archive anew with one more signature, or with a new one of the same key.
+    """Rewrite an archive with a further signature, which replaces one of the same key.
 
     Raises
     ------
@@ -234,7 +234,7 @@ def add_signature(path: Path, signature: Signature) -> None:
 
 
 def _read_records(descriptor: int) -> dict[str, ArchivedFile]:
-    """Return the files of an archive by name, after a comparison of all records with those that a bundle has."""
+    """Return the files of an archive by name, after checking all records."""
     total = os.fstat(descriptor).st_size
     if total > MOST_ARCHIVE_BYTES:
         raise BundleError(f"it has {format_bytes(total)}, but at most {format_bytes(MOST_ARCHIVE_BYTES)} are allowed")
@@ -266,7 +266,7 @@ def _read_records(descriptor: int) -> dict[str, ArchivedFile]:
 
 
 def _parse_directory(directory: bytes, number: int) -> list[ArchivedFile]:
-    """Return the files of a directory of an archive, in order."""
+    """Return the files in the central directory of an archive, in order."""
     files: dict[str, ArchivedFile] = {}
     place = 0
     for _ in range(number):
@@ -292,7 +292,7 @@ def _parse_directory(directory: bytes, number: int) -> list[ArchivedFile]:
 
 
 def _find_difference(found: CentralRecord) -> str:
-    """Return in words why a record of the directory is not one that a bundle has."""
+    """Return why a record of the central directory cannot be that of a bundle."""
     kind = stat.S_IFMT(found.attributes >> 16)
     differences = {
         "has a record that is none of an archive": found.mark != CENTRAL_MARK,
@@ -310,7 +310,7 @@ def _find_difference(found: CentralRecord) -> str:
 
 
 def _compare_with_manifest(files: Mapping[str, ArchivedFile], manifest: Manifest) -> None:
-    """Check that an archive holds the files of its manifest, in order and of their sizes, and no other."""
+    """Check that an archive has exactly the files of its manifest, in order and with their sizes."""
     listed = {*OWN_FILES, *manifest.files}
     for name in files:
         if name not in listed:

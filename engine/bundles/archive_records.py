@@ -1,8 +1,8 @@
-"""The records of a ZIP archive as bundles have them: one form, with nothing left to choose.
+"""The ZIP records of bundles, which have exactly one possible form.
 
-Every file is stored as it is, without compression, extra fields or comments, dated 1980-01-01, with the mode of a
-plain file. So equal contents give equal bytes with every version of Python and zlib, and a reader can compare a record
-with the only one that is possible. The format is that of PKWARE's APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16.
+Every file is stored without compression, extra fields or comments, dated 1980-01-01, with the mode of a regular file.
+So equal contents give equal bytes with every version of Python and zlib, and a reader can compare a record with the
+only possible one. The format is that of PKWARE's APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16.
 """
 
 import struct
@@ -15,17 +15,17 @@ END = struct.Struct("<4s4H2IH")
 LOCAL_MARK, CENTRAL_MARK, END_MARK = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 
 MOST_ARCHIVE_BYTES = 2**31 - 1
-"""Bytes of the largest archive. Sizes and places fit into the records; the 64-bit extension is never needed."""
+"""Most bytes of an archive, so that sizes and offsets fit into the records without the 64-bit extension."""
 
 VERSION, UNIX, STORED = 20, 3, 0
 DATE = (1 << 5) | 1
-"""1980-01-01, the first day that the format has."""
+"""1980-01-01, the first day of the format."""
 ATTRIBUTES = 0o100644 << 16
 UTF8_NAME = 0x800
 
 
 class CentralRecord(NamedTuple):
-    """The numbers of a record of the directory, in their order."""
+    """The fields of a record of the central directory, in order."""
 
     mark: bytes
     version: int
@@ -49,7 +49,7 @@ class CentralRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ArchivedFile:
-    """A file in an archive: its name, its size in bytes, the CRC-32 of its bytes, and where its record begins."""
+    """A file in an archive: its name, its size in bytes, the CRC-32 of its content, and the offset of its record."""
 
     name: str
     size: int
@@ -58,22 +58,22 @@ class ArchivedFile:
 
     @property
     def content_offset(self) -> int:
-        """Where its bytes begin."""
+        """The offset of its content."""
         return self.offset + LOCAL.size + len(self.name.encode())
 
     @property
     def end(self) -> int:
-        """Where the next record begins."""
+        """The offset of the next record."""
         return self.content_offset + self.size
 
     def to_local(self) -> bytes:
-        """Return the record before its bytes."""
+        """Return the local record, which precedes its content."""
         name, flags = _encode_name(self.name)
         sizes = (self.crc, self.size, self.size)
         return LOCAL.pack(LOCAL_MARK, VERSION, flags, STORED, 0, DATE, *sizes, len(name), 0) + name
 
     def to_central(self) -> bytes:
-        """Return its record in the directory at the end of the archive."""
+        """Return its record in the central directory at the end of the archive."""
         name, flags = _encode_name(self.name)
         sizes = (self.crc, self.size, self.size)
         return (
@@ -86,7 +86,7 @@ class ArchivedFile:
 
 
 def build_end(number: int, size: int, offset: int) -> bytes:
-    """Return the last record: how many files there are, and size and place of the directory in bytes."""
+    """Return the last record, with the number of files, and size and offset of the central directory in bytes."""
     return END.pack(END_MARK, 0, 0, number, number, size, offset, 0)
 
 

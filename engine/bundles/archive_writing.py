@@ -1,4 +1,4 @@
-"""Writes the archive of a bundle; the same bytes for equal contents, provenance and signatures."""
+"""Writes the archive of a bundle: equal contents, provenance and signatures give equal bytes."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FileSection:
-    """A part of a file: the bytes of one file in another archive."""
+    """A section of a file, such as the content of a file in another archive."""
 
     file: Path
     offset: int
@@ -43,7 +43,7 @@ Content = Path | bytes | FileSection
 
 
 def describe_content(content: Content, role: Role) -> BundledFile:
-    """Return what the manifest says of a file: its size and hash.
+    """Return the manifest entry of a file, with its size and hash.
 
     Raises
     ------
@@ -64,12 +64,12 @@ def write_archive(
     provenance: Provenance,
     signatures: Sequence[Signature] = (),
 ) -> str:
-    """Write the archive of a bundle to `path` and return its id. The file appears whole or not at all.
+    """Write the archive of a bundle to `path` atomically, and return its id.
 
     Parameters
     ----------
     contents
-        By path in the bundle, the bytes of each file that the manifest lists, or the file that holds them.
+        The content of each file in the manifest, by its path in the bundle: bytes, or the path or section of a file.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def write_archive(
 
 
 def _add_file(out: BinaryIO, name: str, content: Content, expected: BundledFile | None = None) -> ArchivedFile:
-    """Write a file with its record, which is written again when the checksum is known."""
+    """Write a file with its record; the record is rewritten when the checksum is known."""
     offset = out.tell()
     out.write(ArchivedFile(name, 0, 0, offset).to_local())
     size, crc, digest = 0, 0, hashlib.sha256()

@@ -1,4 +1,4 @@
-"""What differs between two bundles, read from their manifests and the texts of their specs."""
+"""The differences between two bundles, from their manifests and the texts of their specs."""
 
 import difflib
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from engine.bundles.archive_checks import BundleArchive
 from engine.bundles.manifest import Manifest
 
 MOST_TEXT_BYTES = 1 << 20
-"""Bytes of the largest file whose lines are compared, which is the size of the largest spec."""
+"""Most bytes of a file whose lines are compared, which is also the limit for a spec."""
 MOST_LINES = 2000
-"""Lines of the largest file whose lines are compared: the time grows faster than their number."""
+"""Most lines of a file whose lines are compared, because the time grows faster than their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class BundleDiff:
     Attributes
     ----------
     texts
-        By path of a spec or message file that is in both, the lines that differ, as `diff -u` shows them.
+        The differing lines of changed spec and message files, by path, in the format of `diff -u`.
     datasets, models, other
-        Sentences about what differs, one each.
+        Sentences about the differences.
     files
-        By path, "added", "removed" or "changed", with the role of the file.
+        "added", "removed" or "changed" with the role of the file, by path.
     """
 
     texts: Mapping[str, list[str]]
@@ -35,7 +35,7 @@ class BundleDiff:
 
 
 def compare_bundles(before: BundleArchive, after: BundleArchive) -> BundleDiff:
-    """Return what differs between two open archives; BundleError if a text to compare is damaged."""
+    """Return the differences between two open archives; raise BundleError if a text to compare is damaged."""
     old, new = before.manifest, after.manifest
     files = _compare_files(old, new)
     texts = {

@@ -1,7 +1,7 @@
-"""Paths inside a bundle: which ones are allowed, and which may not stand beside each other.
+"""Rules for paths inside a bundle: which ones are allowed, and which collide.
 
-The rules hold for what is written and for what is read. They keep an extraction inside its folder on any file system,
-also on one that ignores case or that composes accented letters differently.
+The rules apply to writing and reading. They keep an extraction inside its folder on any file system, including those
+that ignore case or normalize accented letters.
 """
 
 import re
@@ -13,11 +13,11 @@ MOST_NAME_BYTES = 255
 MOST_DEPTH = 32
 
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode categories that no path may hold: control characters, halves of characters, line separators."""
+"""Unicode categories that are not allowed in paths: control characters, surrogates, line separators."""
 
 
 def find_path_problem(path: str) -> str | None:
-    """Return in words why a path cannot be one inside a bundle; None if it can."""
+    """Return why a path is not allowed inside a bundle; None if it is allowed."""
     parts = path.split("/")
     if not path:
         return "the path is empty"
@@ -37,9 +37,9 @@ def find_path_problem(path: str) -> str | None:
 
 
 def find_collision(paths: Iterable[str]) -> tuple[str, str] | None:
-    """Return two paths that cannot stand in one folder: equal but for case or accents, or a file that is a folder too.
+    """Return two colliding paths: equal except for case or accents, or a file that is also a folder; else None.
 
-    Folders of different spelling count as well: where case is ignored they are one folder.
+    Folders with different spelling collide too, because file systems that ignore case merge them.
     """
     known: dict[str, tuple[str, bool]] = {}
     whole: dict[str, str] = {}
@@ -56,5 +56,5 @@ def find_collision(paths: Iterable[str]) -> tuple[str, str] | None:
 
 
 def _fold(path: str) -> str:
-    """Return a path without differences of case and of the composition of letters."""
+    """Return a path with normalized case and Unicode composition."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

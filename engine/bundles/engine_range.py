@@ -1,4 +1,4 @@
-"""Whether a version of a package is one that a bundle can run with."""
+"""Compares a version of the engine with the range that a bundle allows."""
 
 import re
 
@@ -8,7 +8,8 @@ _CONDITION = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*([0-9]+(?:\.[0-9]+)*)\s*")
 def fits_range(version: str, allowed: str) -> bool:
     """Return whether a version is within a range such as `>=0.3,<1`; an empty range allows every version.
 
-    Only the numbers of a version count, so that 0.3.0rc1 is within `>=0.3`. A range of another form allows none.
+    Only the numbers of a version are compared, so 0.3.0rc1 is within `>=0.3`. A range of another form allows no
+    version.
     """
     found = _read_numbers(version)
     for part in filter(None, allowed.split(",")):

@@ -1,4 +1,4 @@
-"""Lays the files of a bundle down in a folder, which appears whole or not at all."""
+"""Extracts the files of a bundle into a new folder, atomically."""
 
 import os
 import shutil
@@ -20,22 +20,22 @@ _NEW_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CL
 
 
 def extract_archive(path: Path, folder: Path, expected_id: str) -> Manifest:
-    """Lay the files of a bundle down in a new folder that nobody can write to.
+    """Extract the files of a bundle into a new folder without write permissions.
 
-    They are written to a folder beside it, whose name starts with a dot and that of `folder`, checked, synced and
-    renamed at last. What a killed process leaves are such folders. Signatures are not checked: `verify_archive` does.
+    They are written to a temporary folder beside it, named by a dot and the name of `folder`, then checked, synced and
+    renamed. A killed process may leave such a folder. Signatures are not checked here, but by `verify_archive`.
 
     Parameters
     ----------
     folder
-        The folder to make; it must not exist.
+        The folder to create; it must not exist.
     expected_id
-        The id of the bundle that is wanted.
+        The id of the wanted bundle.
 
     Raises
     ------
     BundleError
-        The archive is damaged, or that of another bundle, or the folder is there or cannot be written.
+        The archive is damaged or is another bundle, or the folder exists or cannot be written.
     """
     with open_archive(path) as archive:
         if archive.id != expected_id:
@@ -59,7 +59,7 @@ def extract_archive(path: Path, folder: Path, expected_id: str) -> Manifest:
 
 
 def remove_extracted(folder: Path) -> None:
-    """Remove a folder of an extracted bundle, whose folders cannot be written to."""
+    """Remove the folder of an extracted bundle, which has no write permissions."""
     for parent, _, _ in os.walk(folder):
         Path(parent).chmod(0o700)
     shutil.rmtree(folder)
@@ -83,7 +83,7 @@ def _write_files(archive: BundleArchive, staging: Path) -> None:
 
 @contextmanager
 def _create_file(name: str, root: int) -> Iterator[BinaryIO]:
-    """Yield a new file below an open folder. Each folder on the way is opened: no link is followed."""
+    """Yield a new file below an open folder. Each folder of the path is opened separately, so no link is followed."""
     *folders, base = name.split("/")
     parent = os.dup(root)
     try:
@@ -95,6 +95,6 @@ def _create_file(name: str, root: int) -> Iterator[BinaryIO]:
             parent = inner
         with os.fdopen(os.open(base, _NEW_FILE_FLAGS, FILE_MODE, dir_fd=parent), "wb") as file:
             yield file
-            os.fchmod(file.fileno(), FILE_MODE)  # whatever the umask is
+            os.fchmod(file.fileno(), FILE_MODE)  # independent of the umask
     finally:
         os.close(parent)

@@ -1,7 +1,7 @@
-"""The manifest of a bundle: what it holds and needs. Its hash is the id of the bundle.
+"""The manifest of a bundle: its contents and needs. The hash of the manifest is the id of the bundle.
 
-An archive is read by its manifest: what the manifest does not list is refused. The provenance (who made the bundle,
-when and with what) is not part of the manifest, so that equal contents have the same id wherever they are packed.
+An archive with files that the manifest does not list is refused. The provenance (who made the bundle, when and with
+which versions) is not part of the manifest, so that equal contents have the same id wherever they are packed.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ OWN_FILES = (MANIFEST_FILE, PROVENANCE_FILE, SIGNATURES_FILE)
 
 MOST_FILES = 10_000
 MOST_MANIFEST_BYTES = 3 << 20
-"""Bytes of the largest manifest: some 300 for each of the files."""
+"""Most bytes of a manifest: about 300 for each of MOST_FILES files."""
 MOST_VALUES = 60_000
-"""Values in the largest document, four for each of the files. Reading whatever JSON that is takes less than 100 MB."""
+"""Most values in a document, for more than four per file. Parsing any such JSON takes less than 100 MB of memory."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-"""A SHA-256, as 64 hexadecimal digits in lower case."""
+"""A SHA-256 as 64 hexadecimal digits in lower case."""
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Role = Literal["spec", "message", "code", "data", "model", "file"]
 
@@ -39,7 +39,7 @@ class _Part(BaseModel):
 
 
 class BundledFile(_Part):
-    """A file of a bundle: its size in bytes, the SHA-256 of its bytes, and what it is for."""
+    """A file of a bundle: its size in bytes, the SHA-256 of its content, and its role."""
 
     size: Count
     sha256: Hash
@@ -52,16 +52,16 @@ class BundledDataset(_Part):
     Attributes
     ----------
     path
-        Path of its file in the bundle; a pattern or a folder if it has several.
+        The path of its file in the bundle; a pattern or a folder if it has several files.
     rows, columns
         The number of rows, and the names of the columns in order.
     fingerprint
         The digest by which evaluations recognize the same data.
     frozen
-        Whether the rows are those of a function, a query or a table, written to one file; else the files are as they
-        were, and are read by the settings of the spec.
+        Whether the rows of a function, a query or a table were written to one file; if not, the original files are
+        included, and are read with the settings of the spec.
     entity
-        The column that names what rows belong to, also where a query has it from what it reads.
+        The column that identifies the entity of a row, also if a query inherits it from its inputs.
     """
 
     path: str
@@ -80,20 +80,20 @@ class BundledModel(_Part):
     folder
         Its folder in the bundle.
     version
-        The number that it has in the state from which it was packed.
+        Its number in the state from which it was packed.
     identity
-        The digest of what it computes; it stays the same wherever the version is imported.
+        The digest of the trained model; it is the same in every state that imports the version.
     fingerprint
-        The digest of what it was trained from.
+        The digest of its training inputs.
     held_out, held_out_rows
-        The digest of the rows that were held out from training, and how many of them the bundle holds: 0 if no
-        evaluation store compares with them.
+        The digest of the rows held out from training, and how many of them are in the bundle: 0 if no evaluation store
+        uses them as its reference.
     settings
-        What it was trained with, as the state records it: `model` and `dataset` of the spec, and `versions`.
+        The recorded training settings: `model` and `dataset` of the spec, and `versions` of libraries.
     datasets
-        Name and fingerprint of each table that its training data were made from; that of the data themselves is last.
+        Name and fingerprint of each table that its training data were made from, the training data last.
     probe, probe_rows
-        Path of a file with rows and their scores, which the imported model must reproduce, and how many they are.
+        The path of a file with rows and their scores, which the imported model must reproduce, and their number.
     """
 
     folder: str
@@ -110,7 +110,7 @@ class BundledModel(_Part):
 
 
 class Needs(_Part):
-    """What must be where a bundle is deployed: connections and channels with their kinds, datasets outside of it."""
+    """What a deployment's target must provide: connections, channels, external datasets."""
 
     connections: Mapping[str, str] = {}
     channels: Mapping[str, str] = {}
@@ -118,22 +118,22 @@ class Needs(_Part):
 
 
 class Manifest(_Part):
-    """What a bundle holds and needs.
+    """The contents and needs of a bundle.
 
     Attributes
     ----------
     project
-        Name of the project.
+        The name of the project.
     spec
-        Path of the spec in the bundle.
+        The path of the spec in the bundle.
     engine
         The versions of the engine that can run it, such as `>=0.3`.
     files
-        By path in the bundle, every file but the manifest, the provenance and the signatures.
+        All files by their path in the bundle, except the manifest, the provenance and the signatures.
     estimators
-        By name of a model that is a file of its own (kind skops), the path of this file in the bundle.
+        The path in the bundle of each model of kind skops, by the name of the model.
     secrets
-        Names of the secrets that the spec declares; never their values.
+        The names of the declared secrets; never their values.
     """
 
     format: Literal[1] = 1
@@ -182,16 +182,16 @@ class Manifest(_Part):
 
 
 class Provenance(_Part):
-    """Who made a bundle, when, and with what; signed together with the manifest.
+    """Who made a bundle, when, and with which versions; signed together with the manifest.
 
     Attributes
     ----------
     created
-        When, as ISO 8601 in UTC.
+        The time, as ISO 8601 in UTC.
     by
         The user who made it.
     engine, python, packages
-        Version of the engine, of Python, and of the packages that decide what a model computes.
+        The versions of the engine, of Python, and of the packages that the scores of a model depend on.
     git
         The commit of the folder of the spec, with "+" if it had changes; None outside of a repository.
     """
@@ -208,35 +208,35 @@ _Document = TypeVar("_Document", bound=BaseModel)
 
 
 def encode_document(document: BaseModel) -> bytes:
-    """Return a document as canonical JSON: sorted keys, UTF-8, one line end."""
+    """Return a document as canonical JSON: sorted keys, UTF-8, one final line feed."""
     return (canonical_json(dump_document(document)) + "\n").encode()
 
 
 def dump_document(document: BaseModel) -> dict[str, Any]:
-    """Return a document, JSON-ready, without the keys that have their defaults.
+    """Return a document as JSON values, without keys that have their defaults.
 
-    So a key that a later version of the engine adds changes neither the bytes of what was written before it, nor their
-    hash, nor what was signed.
+    So a key that a later version of the engine adds does not change the bytes, hashes and signatures of older
+    documents.
     """
     written = document.model_dump(mode="json", exclude_defaults=True)
     return {**written, "format": document.format} if isinstance(document, Manifest) else written
 
 
 def count_values(content: bytes) -> int:
-    """Return about how many values JSON has, and no less, without parsing it."""
+    """Return an upper bound for the number of values in JSON, without parsing it."""
     return 1 + sum(map(content.count, (b",", b"[", b"{")))
 
 
 def decode_document(kind: type[_Document], content: bytes, what: str) -> _Document:
-    """Return the document in bytes of unknown origin.
+    """Parse a document of unknown origin.
 
-    Bytes that are not exactly what `encode_document` writes are refused: nothing is hidden in them, such as a key that
-    stands twice.
+    Bytes that differ from the output of `encode_document` are refused, so that nothing can be hidden in them, such as a
+    repeated key.
 
     Raises
     ------
     BundleError
-        The bytes are no such document; `what` names it in the message.
+        The bytes are not such a document; `what` is its name in the message.
     """
     if count_values(content) > MOST_VALUES:
         raise BundleError(f"the {what} is refused: it has more than {MOST_VALUES:,} values")
@@ -258,7 +258,7 @@ def list_entries(manifest: Manifest) -> list[str]:
 
 
 def parse_manifest(content: bytes) -> Manifest:
-    """Return the manifest in bytes of unknown origin; BundleError if they are none."""
+    """Parse a manifest of unknown origin; raise BundleError if it is not valid."""
     return decode_document(Manifest, content, "manifest")
 
 

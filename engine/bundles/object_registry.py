@@ -1,7 +1,7 @@
-"""A registry of bundles in an object store, with the same paths as one in a folder.
+"""A registry of bundles in an object store, with the same paths as a registry in a folder.
 
-A name is given by a put that the store refuses if there is such an object. Some stores that speak S3 ignore this
-condition and answer as if they had kept it, so it is tried with an object of its own before a name is given.
+A name is assigned by a conditional put, which the store must refuse if the object exists. Some S3-compatible stores
+ignore this condition without an error, so it is tested with a canary object before a name is assigned.
 """
 
 import fnmatch
@@ -33,11 +33,11 @@ class ObjectRegistry(BundleRegistry):
     Parameters
     ----------
     place
-        The registry as messages name it.
+        The name of the registry for messages.
     folder
         The folder, below the prefix of the connection; may be empty.
     open_copies
-        Opens the connection; called with the first use, since most commands need no registry.
+        Opens the connection; called at the first use, since most commands need no registry.
     """
 
     def __init__(self, place: str, folder: str, open_copies: Callable[[], ObjectCopies]) -> None:
@@ -68,7 +68,7 @@ class ObjectRegistry(BundleRegistry):
             return self._fetch(path) if self._copies.source.find_object(path) else None
 
     def _fetch(self, path: str) -> Path:
-        """Return a copy of an archive as it is now, which is not larger than an archive may be."""
+        """Return a copy of the present archive; raise BundleError if it is too large."""
         found = self._copies.source.find_object(path)
         if found is not None and found.size > MOST_ARCHIVE_BYTES:
             most = format_bytes(MOST_ARCHIVE_BYTES)
@@ -93,7 +93,7 @@ class ObjectRegistry(BundleRegistry):
             return self._copies.source.create(self._name_object("names", folder, f"{stem}.json"), content)
 
     def _prove_conditions(self) -> None:
-        """Raise a BundleError unless the store refuses to create what is there: the canary, which stays for others."""
+        """Raise a BundleError unless the store refuses to create the canary, which stays there, a second time."""
         if self._keeps_conditions:
             return
         source, path = self._copies.source, self._name_object("canary")

@@ -1,4 +1,4 @@
-"""The bundles of a project: those made here, in the folder of its state, and those published in its registry."""
+"""The bundles of a project: local ones in the folder of its state, and published ones in its registry."""
 
 import contextlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_object_copies
 from engine.spec.resources.bundles import Registry
 from engine.spec.resources.connections import S3Connection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.location import resolve_state_folder
 
 LOCAL, PUBLISHED = "local", "published"
@@ -21,7 +21,7 @@ LOCAL, PUBLISHED = "local", "published"
 
 @dataclass(frozen=True, slots=True)
 class FoundBundle:
-    """A bundle that was found by its name or id, and the path of its archive."""
+    """The id of a found bundle, and the path of its archive."""
 
     id: str
     path: Path
@@ -29,18 +29,18 @@ class FoundBundle:
 
 @dataclass(frozen=True, slots=True)
 class ListedBundle:
-    """A bundle of a project as a list shows it.
+    """A bundle in the list of a project.
 
     Attributes
     ----------
     where
         `local`, `published`, or both.
     size
-        Bytes of its archive; like what follows, as far as the archive can be read.
+        The bytes of its archive; this and the following are None if the archive cannot be read.
     signatures
         The number of its signatures, which are not checked for the list.
     problem
-        Why its archive cannot be used; None if its records and its manifest are sound.
+        Why its archive cannot be used; None if its records and its manifest are valid.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ListedBundle:
 
 
 def list_project_bundles(project: ProjectSpec) -> list[ListedBundle]:
-    """Return the named bundles of a project by name, of both registries; BundleError if a name is damaged."""
+    """Return the named bundles of a project in both registries, by name; raise BundleError if a name is damaged."""
     places: dict[tuple[str, str], dict[str, BundleRegistry]] = {}
     for where, registry in list_registries(project).items():
         for one in registry.list_bundles(project.name):
@@ -106,7 +106,7 @@ def _open_published(project: ProjectSpec, declared: Registry) -> BundleRegistry:
 
 
 def require_published(project: ProjectSpec) -> BundleRegistry:
-    """Return the registry in which bundles are published; UsageError if the spec has none."""
+    """Return the registry for published bundles; raise UsageError if the spec has none."""
     registry = list_registries(project).get(PUBLISHED)
     if registry is None:
         raise UsageError(
@@ -122,7 +122,7 @@ def find_bundle(project: ProjectSpec, name_or_id: str) -> FoundBundle:
     Raises
     ------
     UsageError
-        There is none, or the name belongs to different bundles in the two registries.
+        There is no such bundle, or the name belongs to different bundles in the two registries.
     BundleError
         Its archive is damaged or is that of another bundle.
     """
@@ -143,7 +143,7 @@ def find_bundle(project: ProjectSpec, name_or_id: str) -> FoundBundle:
 
 
 def publish_bundle(project: ProjectSpec, name: str) -> str:
-    """Put a bundle that was made here into the registry, under its name, and return its id.
+    """Copy a local bundle to the registry under its name, and return its id.
 
     Raises
     ------
@@ -163,12 +163,12 @@ def publish_bundle(project: ProjectSpec, name: str) -> str:
 
 
 def import_bundle(project: ProjectSpec, archive: Path, name: str) -> str:
-    """Put an archive into the local registry under a name, and return its id.
+    """Store an archive in the local registry under a name, and return its id.
 
     Raises
     ------
     BundleError
-        The archive is damaged, or one of another project, or the name belongs to another bundle.
+        The archive is damaged or belongs to another project, or the name belongs to another bundle.
     """
     manifest = read_manifest(archive)
     if manifest.project != project.name:

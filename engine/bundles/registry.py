@@ -1,9 +1,9 @@
-"""A registry of bundles: archives by id, and names that are given once; here in a folder.
+"""Registries of bundles: archives by id, and names that never change; and the registry in a folder.
 
     blobs/<id>.zip   names/<project>/<name>.json
 
-An archive is checked when it is put, and again when it is used: a file that was swapped or damaged is told, not used.
-A name is given by creating its file, which one of several writers can do; it never leads to another bundle later.
+An archive is checked when it is stored, and again when it is used, so that a replaced or damaged file is refused. A
+name is assigned by creating its file, in which only one of several writers succeeds; it is never reassigned.
 """
 
 import fnmatch
@@ -27,15 +27,15 @@ from engine.errors import BundleError, UsageError
 from engine.store.folders import safe_name
 
 SHORTEST_ID = 8
-"""Digits of an id that are enough to name a bundle, if no other begins with them."""
+"""Fewest digits of an id that can identify a bundle."""
 LONGEST_PUT = 86_400
-"""Seconds after which an unfinished file is one of a killed process."""
+"""Seconds after which an unfinished file counts as left by a killed process."""
 MOST_NAME_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredBundle:
-    """A name of a project in a registry, and the id of the bundle that it was given to."""
+    """A name of a project in a registry, and the id of its bundle."""
 
     project: str
     name: str
@@ -43,19 +43,19 @@ class RegisteredBundle:
 
 
 class BundleRegistry(ABC):
-    """What registries have in common, wherever they keep archives and names.
+    """The base class of registries.
 
     Attributes
     ----------
     place
-        The registry as messages name it.
+        The name of the registry for messages.
     """
 
     place: str
 
     @abstractmethod
     def put(self, archive: Path) -> str:
-        """Store an archive and return its id; one that is there stays, unless the new one has more signatures.
+        """Store an archive and return its id; an existing one is replaced only by one with more signatures.
 
         Raises
         ------
@@ -65,12 +65,12 @@ class BundleRegistry(ABC):
         """
 
     def assign(self, project: str, name: str, id_: str) -> None:
-        """Give a name to a bundle that was put; the same name for the same bundle is given twice without harm.
+        """Assign a name to a stored bundle; assigning the same name to the same bundle again is allowed.
 
         Raises
         ------
         BundleError
-            The name belongs to another bundle, or the bundle is not in the registry, which may not be written either.
+            The name belongs to another bundle, the bundle is not in the registry, or the registry cannot be written.
         """
         self.path_of(id_)
         content = canonical_json({"project": project, "name": name, "id": id_}) + "\n"
@@ -91,7 +91,7 @@ class BundleRegistry(ABC):
         Raises
         ------
         UsageError
-            There is none, or several begin with these digits.
+            There is no such bundle, or several ids begin with these digits.
         BundleError
             The file of the name is damaged.
         """
@@ -109,13 +109,13 @@ class BundleRegistry(ABC):
     def path_of(self, id_: str) -> Path:
         """Return the path of an archive.
 
-        Its records and its manifest are checked, not yet the bytes of its files: `verify_archive` and
-        `extract_archive` check those.
+        Its records and its manifest are checked here; the content of its files is checked by `verify_archive` and
+        `extract_archive`.
 
         Raises
         ------
         BundleError
-            It is not there, or damaged, or was swapped for another one.
+            The archive does not exist, is damaged, or was replaced by another one.
         """
         if not re.fullmatch(r"[0-9a-f]{64}", id_):
             raise UsageError(f'"{id_[:80]}" is not the id of a bundle, which has 64 hexadecimal digits')
@@ -128,7 +128,7 @@ class BundleRegistry(ABC):
         return path
 
     def list_bundles(self, project: str) -> list[RegisteredBundle]:
-        """Return the names of a project, in alphabetical order; BundleError if the file of one is damaged."""
+        """Return the names of a project in alphabetical order; raise BundleError if the file of one is damaged."""
         folder = safe_name(project)
         names = [file.removesuffix(".json") for file in self._list_files(f"names/{folder}", "*.json")]
         found = (self._read_name(folder, name) for name in names)
@@ -139,23 +139,23 @@ class BundleRegistry(ABC):
 
     @abstractmethod
     def _find_archive(self, id_: str) -> Path | None:
-        """Return the path of an archive, which is not checked yet; None if there is none."""
+        """Return the path of an unchecked archive; None if there is none."""
 
     @abstractmethod
     def _list_files(self, folder: str, pattern: str) -> list[str]:
-        """Return the names of files; none if there is no such folder yet. One that cannot be read is an error."""
+        """Return the names of matching files; none if the folder is missing; raise BundleError if unreadable."""
 
     @abstractmethod
     def _read_name(self, folder: str, stem: str) -> RegisteredBundle | None:
-        """Return what the file of a name says; None if there is no such file."""
+        """Return the content of a name's file; None if there is no such file."""
 
     @abstractmethod
     def _create_name(self, folder: str, stem: str, content: bytes) -> bool:
-        """Create the file of a name, with its content, and return True; False if there is one."""
+        """Create the file of a name and return True; return False if it exists already."""
 
 
 class FolderRegistry(BundleRegistry):
-    """A registry in a folder, which is made at the first writing."""
+    """A registry in a folder, which is created at the first write."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.place = folder, str(folder)
@@ -217,7 +217,7 @@ class FolderRegistry(BundleRegistry):
         return self.folder / "blobs" / f"{id_}.zip"
 
     def _replace(self, target: Path, part: Path, signed: set[Signature]) -> None:
-        """Put a checked archive in the place of a damaged one, or of one of the same bundle with fewer signatures."""
+        """Replace a damaged archive, or one of the same bundle with fewer signatures, by a checked one."""
         if brings_signatures(target, target.stem, signed, str(target)):
             part.replace(target)
 
@@ -226,7 +226,7 @@ class FolderRegistry(BundleRegistry):
         """Yield the path of a new file in the registry; it is removed at the end unless it was moved away."""
         folder = self.folder / "staging"
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.iterdir():  # by a process that was killed
+        for left in folder.iterdir():  # left by killed processes
             with suppress(FileNotFoundError):
                 if time.time() - left.stat().st_mtime > LONGEST_PUT:
                     left.unlink()
@@ -246,12 +246,12 @@ class FolderRegistry(BundleRegistry):
 
 
 def copy_archive(archive: Path, target: Path) -> str:
-    """Copy an archive to a new file, which is checked completely before it appears, and return its id.
+    """Copy an archive to a new file, which is checked completely before it gets its name; return its id.
 
     Raises
     ------
     BundleError
-        The archive is damaged, or the file is there already or cannot be written.
+        The archive is damaged, or the file exists already or cannot be written.
     """
     if target.is_symlink() or target.exists():
         raise BundleError(f"{target} is already there: name a new file")
@@ -263,8 +263,8 @@ def copy_archive(archive: Path, target: Path) -> str:
 
 
 def copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
-    """Copy an archive and check the copy, which nobody else writes; return its id and its signatures."""
-    read_manifest(archive)  # what is not a bundle, or too large, is not copied
+    """Copy an archive and check the copy, which cannot change any more; return its id and its signatures."""
+    read_manifest(archive)  # a file that is not a bundle, or is too large, is not copied
     try:
         shutil.copyfile(archive, part)
         with open_archive(part) as copied:
@@ -275,9 +275,7 @@ def copy_checked(archive: Path, part: Path) -> tuple[str, set[Signature]]:
 
 
 def brings_signatures(stored: Path, id_: str, signed: set[Signature], place: str) -> bool:
-    """Tell whether an archive with these signatures shall replace a stored one of the same id.
-
-    It shall if that is damaged, or lacks some of them.
+    """Tell whether an archive with these signatures must replace a stored one: if that is damaged or lacks some.
 
     Raises
     ------
@@ -302,12 +300,12 @@ def brings_signatures(stored: Path, id_: str, signed: set[Signature], place: str
 
 
 def parse_name(content: bytes, folder: str, stem: str, place: str) -> RegisteredBundle:
-    """Return what the file of a name says; raise a BundleError if it is damaged, or of another place."""
+    """Parse the file of a name; raise a BundleError if it is damaged, or is the file of another name."""
     try:
         registered = RegisteredBundle(**json.loads(content))
         of = (safe_name(registered.project), safe_name(registered.name))
         if of != (folder, stem) or not re.fullmatch("[0-9a-f]{64}", registered.id):
-            raise ValueError  # a file that was put in the place of another one
+            raise ValueError  # a file that was moved here
     except (ValueError, TypeError, AttributeError, RecursionError):
         message = f"{place} is damaged: it must give a name of a project the id of a bundle"
         raise BundleError(message) from None

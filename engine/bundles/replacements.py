@@ -1,7 +1,7 @@
-"""What a release puts in the place of resources of its spec: files of the bundle instead of the sources of their data.
+"""The resources of a spec that a release replaces: datasets and models are read from files of the bundle.
 
-A dataset keeps what it declares of its rows (columns, checks, metrics, entity), as it is written in the spec: a
-variable in it has the value that the deployment gives it. Only where its rows come from is another place.
+A dataset keeps its declarations about rows (columns, checks, metrics, entity) as they are written in the spec, with the
+values of variables from the deployment. Only the source of its rows is replaced.
 """
 
 import posixpath
@@ -17,16 +17,16 @@ from engine.spec.diagnostics import Findings
 from engine.spec.reading.include import read_released_files
 from engine.spec.resources.datasets import Dataset, FileReading
 from engine.spec.spec_files import SpecFiles
-from engine.spec.variable_references import escape_references
+from engine.spec.variables.references import escape_references
 from engine.spec.yaml.yaml_tree import MapNode, node_at, plain_value
 
 
 @dataclass(frozen=True, slots=True)
 class Replacements:
-    """What a release replaces; the first three are those of a `Revision`.
+    """The replacements of a release; the first three attributes are those of a `Revision`.
 
-    `connections` are the names of those that the spec declares. `notes` tell, as sentences, which datasets of the
-    bundle are read from elsewhere.
+    `connections` are the names of the declared connections. `notes` are sentences about datasets of the bundle that are
+    read from elsewhere.
     """
 
     included: tuple[str, ...]
@@ -37,18 +37,18 @@ class Replacements:
 
 
 def collect_replacements(manifest: Manifest, release: Path, remapped: Collection[str] = ()) -> Replacements:
-    """Return what the bundle that was extracted to `release` replaces in its spec.
+    """Return the replacements of the bundle that was extracted to the folder `release`.
 
     Parameters
     ----------
     remapped
-        Names of the connections in whose place the deployment has put others. Datasets of them are read from there,
-        also if the bundle has their rows.
+        The names of the connections that the deployment replaces. Their datasets are read from there, even if the
+        bundle has their rows.
 
     Raises
     ------
     BundleError
-        The spec cannot be read, or lacks what the manifest names.
+        The spec cannot be read, or lacks a resource of the manifest.
     """
     findings = Findings()
     files = read_released_files(release / manifest.spec, release, findings)

@@ -1,8 +1,8 @@
-"""Signatures of bundles: an envelope in the form of DSSE around the id of a bundle and its provenance, with Ed25519.
+"""Signatures of bundles: a DSSE envelope for the id of a bundle and its provenance, with Ed25519.
 
-The key id of a signature picks one of the trusted keys, and the key decides the algorithm: nothing of a message does.
-What is signed is computed from the bundle itself and never read from the envelope, so a signature of another bundle or
-of another provenance is wrong. The form is DSSE 1.0 (github.com/secure-systems-lab/dsse).
+The key id of a signature selects a trusted key, and the key determines the algorithm, never the message. The signed
+statement is computed from the bundle itself and not read from the envelope, so a signature of another bundle or another
+provenance is not valid. The format is DSSE 1.0 (github.com/secure-systems-lab/dsse).
 """
 
 import base64
@@ -38,7 +38,7 @@ class Signature(BaseModel):
 
 
 class Envelope(BaseModel):
-    """The signatures of a bundle with what they sign, in the form of DSSE."""
+    """The signatures of a bundle with the signed statement, as a DSSE envelope."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, serialize_by_alias=True)
 
@@ -48,7 +48,7 @@ class Envelope(BaseModel):
 
     @classmethod
     def seal(cls, bundle: str, provenance: Provenance, signatures: Sequence[Signature] = ()) -> "Envelope":
-        """Return the envelope of a bundle, without signatures that stand twice and in the order of their keys."""
+        """Return the envelope of a bundle, with one signature per key, sorted by key id."""
         unique = {one.keyid: one for one in signatures}
         payload = base64.b64encode(_build_statement(bundle, provenance)).decode()
         return cls(payload=payload, payload_type=PAYLOAD_TYPE, signatures=tuple(unique[key] for key in sorted(unique)))
@@ -56,15 +56,15 @@ class Envelope(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TrustedKey:
-    """A public key that is trusted under a name.
+    """A trusted public key with a name.
 
     Attributes
     ----------
     public
         The 32 bytes of an Ed25519 key.
     not_after
-        The last day on which its signatures count, also of those made before; None without an end. Only the holder of
-        the key says when a signature was made, and who has stolen it may say anything.
+        The last day on which its signatures are accepted, including older ones; None without an end. The date of a
+        signature cannot be used, because a thief of the key could set any date.
     """
 
     name: str
@@ -78,12 +78,12 @@ class TrustedKey:
 
 
 def load_trusted_key(name: str, path: Path, not_after: date | None = None) -> TrustedKey:
-    """Read a public key as `openssl pkey -pubout` writes it.
+    """Read a public key in the format of `openssl pkey -pubout`.
 
     Raises
     ------
     UsageError
-        The file cannot be read, or holds no public Ed25519 key.
+        The file cannot be read, or is not a public Ed25519 key.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -104,19 +104,19 @@ def load_trusted_key(name: str, path: Path, not_after: date | None = None) -> Tr
 
 
 def load_trusted_keys(declared: Mapping[str, str | TrustedKeyFile], folder: Path) -> list[TrustedKey]:
-    """Read the keys of `trusted_keys:`, whose paths are relative to `folder`; UsageError if one cannot be used."""
+    """Read the keys of `trusted_keys:`, with paths relative to `folder`; raise UsageError if one cannot be used."""
     files = {name: one if isinstance(one, TrustedKeyFile) else TrustedKeyFile(path=one)
              for name, one in declared.items()}  # fmt: skip
     return [load_trusted_key(name, folder / one.path, one.not_after) for name, one in files.items()]
 
 
 def sign_bundle(bundle: str, provenance: Provenance, key_file: Path) -> Signature:
-    """Sign the id of a bundle and its provenance with a private key as `openssl genpkey -algorithm ed25519` makes it.
+    """Sign the id of a bundle and its provenance with a private key from `openssl genpkey -algorithm ed25519`.
 
     Raises
     ------
     UsageError
-        The file cannot be read, or holds no private Ed25519 key.
+        The file cannot be read, or is not a private Ed25519 key.
     """
     key = _load_private_key(key_file)
     public = TrustedKey("", key.public_key().public_bytes_raw())
@@ -132,8 +132,8 @@ def check_signatures(
     Raises
     ------
     BundleError
-        The envelope is that of another bundle, the signature of a trusted key is wrong, or fewer than `require` keys
-        have signed that are trusted today.
+        The envelope belongs to another bundle, the signature of a trusted key is wrong, or fewer than `require` keys
+        that are trusted today have signed.
     """
     statement = _build_statement(bundle, provenance)
     if envelope.payload != base64.b64encode(statement).decode():
@@ -171,12 +171,12 @@ def _check_signature(key: TrustedKey, signature: Signature, signed: bytes) -> No
 
 
 def _build_statement(bundle: str, provenance: Provenance) -> bytes:
-    """Return what is signed, as canonical JSON."""
+    """Return the signed statement as canonical JSON."""
     return canonical_json({"manifest": bundle, "provenance": dump_document(provenance)}).encode()
 
 
 def _encode_before_signing(payload: bytes) -> bytes:
-    """Return the bytes to sign: DSSE's pre-authentication encoding of type and payload, each after its length."""
+    """Return the bytes to sign: DSSE's pre-authentication encoding of type and payload, each with its length."""
     kind = PAYLOAD_TYPE.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 

@@ -1,4 +1,4 @@
-"""Mistakes in the arguments of a command, in the words of the command line instead of those of its library."""
+"""Messages for mistakes in the arguments of a command, instead of those of the library."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,16 @@ _NUMBERS = {
     r"must be a valid number.*": "expected a number",
     r"must be ((?:greater|less) than(?: or equal to)? \S+)": r"expected a number \1",
 }
-"""What the library says of a value that is not a number or is out of range, and what is said here."""
+"""The library's messages for a value that is not a number or out of range, and their replacements."""
 
 
 def describe_mistake(mistake: "typer.TyperException", arguments: list[str]) -> str:
-    """Return what is wrong with the arguments of a command, and what to write.
+    """Return what is wrong with the arguments of a command, and what to write instead.
 
     Parameters
     ----------
     arguments
-        Those of the command, in which the wrong one is found.
+        The command's arguments, among which the wrong one is searched.
     """
     context: Any = getattr(mistake, "ctx", None)
     if mistake.format_message().startswith(("Missing argument", "Missing option")):
@@ -43,7 +43,7 @@ def describe_mistake(mistake: "typer.TyperException", arguments: list[str]) -> s
 
 
 def _describe_missing(mistake: "typer.TyperException", parameter: Any) -> str:
-    """Return which argument or option is missing, what it is for, and what it may be if that is a choice."""
+    """Return which argument or option is missing, its meaning, and its possible values if it is a choice."""
     name = parameter.get_error_hint().strip("'")
     about = f" ({parameter.help[0].lower()}{parameter.help[1:].rstrip('.')})" if parameter.help else ""
     choices = " ".join(mistake.format_message().partition("Choose from:")[2].split())
@@ -68,7 +68,7 @@ def _describe_wrong_value(mistake: "typer.TyperException", arguments: list[str])
 
 
 def _find_value(option: str, arguments: list[str]) -> str:
-    """Return the value that an option has among arguments: `--last 3` or `--last=3`."""
+    """Return the value of an option among arguments: `--last 3` or `--last=3`."""
     for before, after in zip(["", *arguments], arguments, strict=False):
         if before == option:
             return after

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoices:
-    """What the user says of the columns: `--target`, `--prediction`, `--time`, and the `--period` of a batch."""
+    """The user's options about columns: `--target`, `--prediction`, `--time`, and the `--period` of a batch."""
 
     target: str | None = None
     prediction: str | None = None

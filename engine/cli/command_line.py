@@ -1,4 +1,4 @@
-"""The command line with all its verbs: each is a module of `engine.cli.verbs`, imported when it is asked for."""
+"""The command line with all its verbs: each is a module of `engine.cli.verbs`, imported when it is used."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -20,7 +20,7 @@ VERBS = (
 
 
 class _Verb(TyperCommand):
-    """A verb. An option that takes one value is refused if it is given twice: the first would be lost in silence."""
+    """A verb. An option that takes one value is rejected if given twice: the first value would silently be lost."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
@@ -32,7 +32,7 @@ class _Verb(TyperCommand):
 
 
 class _Verbs(Mapping[str, Any]):
-    """The verbs by name. A module is imported when its verb is asked for: the others are not part of a command."""
+    """The verbs by name. Only the module of the requested verb is imported."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in VERBS:
@@ -72,7 +72,7 @@ app = typer.Typer(
 
 
 def _add_group(parent: typer.Typer, name: str, about: str | None, commands: Mapping[str, Any]) -> None:
-    """Add a verb that has verbs, or groups of them, of its own."""
+    """Add a verb that has verbs, or groups of verbs, of its own."""
     group = typer.Typer(help=about, rich_markup_mode=None)
     for inner, command in commands.items():
         if isinstance(command, Mapping):

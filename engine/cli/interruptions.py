@@ -1,4 +1,4 @@
-"""Signals that end a program, as interruptions: whatever is at work ends in order."""
+"""Treat signals that end a program as interruptions, so that running work ends in order."""
 
 import signal
 from types import FrameType
@@ -6,9 +6,9 @@ from typing import NoReturn
 
 
 def treat_signals_as_interruptions() -> None:
-    """Let a run that is stopped, or whose terminal is closed, end like an interrupted one: ABORTED, with its messages.
+    """Make a run whose process or terminal is ended stop like an interrupted one: ABORTED, with its messages.
 
-    A signal that is ignored stays ignored: `nohup engine run` goes on when the terminal is closed.
+    A signal that is ignored stays ignored: `nohup engine run` continues when the terminal is closed.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -1,14 +1,14 @@
-"""Prints JSON on standard output."""
+"""Print JSON on standard output."""
 
 import json
 import sys
 from typing import Any
 
-from engine.spec.redaction import redact_values
+from engine.spec.secrets.redaction import redact_values
 
 
 def print_json(text: str) -> None:
-    """Print JSON. Secrets are masked in its texts alone: a number stays a number, whatever the secrets are."""
+    """Print JSON. Secrets are masked only in texts: a number stays a number, whatever the secrets are."""
     stream: Any = sys.stdout
     redact = getattr(stream, "redact", None)
     in_unicode = stream.encoding.lower().startswith("utf")

@@ -1,9 +1,10 @@
-"""The verdict on a spec, kept in the user's cache folder until something that it has depended on is another.
+"""Cache the verdict on a spec in the user's cache folder until something on which it depends has changed.
 
-Most of the time of `engine validate` is the import of the language. So a verdict is kept with everything that it was
-made of: the arguments and the working directory, the facts that reading the spec has noted (`engine.spec.observations`)
-and the files of all modules that were loaded. Each of them is looked at again before a kept verdict is used, and a
-verdict is not kept if one of them could not be looked at again, or if a value from outside of the spec is in its texts.
+Most of the time of `engine validate` is the import of the spec language. So a verdict is stored with everything on
+which it depends: the arguments and the working directory, the facts observed while the spec was read
+(`engine.spec.observations`), and the files of all loaded modules. Each of them is checked before a stored verdict is
+used. A verdict is not stored if one of them could not be checked, or if its texts contain a value from outside the
+spec.
 """
 
 import hashlib
@@ -25,18 +26,18 @@ from engine.spec.observations import Observations, collect_observations, look_ag
 from engine.user_cache import keep_bytes, read_kept
 
 MOST_VERDICTS = 200
-"""Verdicts that are kept; when there are more, the older half is removed."""
+"""Maximum number of stored verdicts; if there are more, the older half is removed."""
 MOST_BYTES = 1 << 18
-"""The largest verdict that is kept."""
+"""Maximum size of a stored verdict, in bytes."""
 
 _KIND = "verdicts"
 _LAYOUT = 1
-"""The version of what is in a file."""
+"""The version of the file format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What `engine validate` prints about one spec: its problems, what it switches off, and whether it is wrong."""
+    """The output of `engine validate` for one spec: its problems, what it switches off, and whether it is invalid."""
 
     found: tuple[Diagnostic, ...]
     inactive: tuple[str, ...]
@@ -45,7 +46,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which verdict is asked for: that on a spec, with other values of variables and for another moment than now."""
+    """The input of a verdict: a spec, the given values of variables, and the `--as-of` moment."""
 
     path: Path
     variables: Mapping[str, str]
@@ -53,15 +54,15 @@ class Question:
 
 
 def find_kept_verdict(question: Question) -> Verdict | None:
-    """Return the verdict that is kept; None if there is none, or if it may be another now."""
-    with suppress(OSError, ValueError, KeyError, TypeError):  # it is damaged, or something cannot be looked at
+    """Return the stored verdict; None if there is none, or if it may have changed."""
+    with suppress(OSError, ValueError, KeyError, TypeError):  # it is damaged, or a dependency cannot be checked
         kept = read_kept(_KIND, _name_file(question))
         return None if kept is None else _read_verdict(kept, question)
     return None
 
 
 def keep_verdict(question: Question, judge: Callable[[], Verdict]) -> Verdict:
-    """Return the verdict that `judge` gives, and keep it if that is possible."""
+    """Return the verdict computed by `judge`, and store it if possible."""
     with collect_observations() as observations:
         verdict = judge()
     if observations.complete and not _tells_values(verdict, observations, question):
@@ -71,25 +72,25 @@ def keep_verdict(question: Question, judge: Callable[[], Verdict]) -> Verdict:
 
 
 def _name_file(question: Question) -> str:
-    """Return the name of the file of a verdict: a digest of all that the process was told but values, and of Python.
+    """Return the file name of a verdict: a digest of the question without values of variables, and of Python.
 
     Raises
     ------
     OSError
         There is no working directory.
     """
-    told = [_LAYOUT, __version__, str(question.path), repr(question.as_of), str(Path.cwd()), sys.path]
+    asked = [_LAYOUT, __version__, str(question.path), repr(question.as_of), str(Path.cwd()), sys.path]
     built = [sys.version, sys.executable, sys.prefix, repr(sys.flags), sys.warnoptions, sys.getfilesystemencoding()]
-    return hashlib.sha256(json.dumps([told, built]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([asked, built]).encode()).hexdigest()
 
 
 def _read_verdict(kept: bytes, question: Question) -> Verdict | None:
-    """Return the verdict in the bytes of a file; None if they are damaged or something is another now.
+    """Return the verdict in the bytes of a file; None if they are damaged or something has changed.
 
     Raises
     ------
     OSError, ValueError, KeyError, TypeError
-        It cannot be told.
+        It cannot be determined.
     """
     digest, _, content = kept.partition(b"\n")
     if digest != hashlib.sha256(content).hexdigest().encode():
@@ -113,8 +114,8 @@ def _write_verdict(question: Question, verdict: Verdict, observations: Observati
     if code is None:
         return
     facts = [(kind, what, _digest(found, salt)) for (kind, what), found in observations.facts.items()]
-    told: dict[str, Any] = {"salt": salt.hex(), "given": _digest_variables(question, salt), "facts": facts}
-    content = json.dumps({**told, "folders": folders, "code": code, **asdict(verdict)}).encode()
+    record: dict[str, Any] = {"salt": salt.hex(), "given": _digest_variables(question, salt), "facts": facts}
+    content = json.dumps({**record, "folders": folders, "code": code, **asdict(verdict)}).encode()
     if len(content) <= MOST_BYTES:
         keep_bytes(
             _KIND, _name_file(question), hashlib.sha256(content).hexdigest().encode() + b"\n" + content, MOST_VERDICTS
@@ -122,12 +123,12 @@ def _write_verdict(question: Question, verdict: Verdict, observations: Observati
 
 
 def _tells_values(verdict: Verdict, observations: Observations, question: Question) -> bool:
-    """Return whether a value of a variable is in the texts of a verdict: it may be secret, whatever it is called."""
+    """Return whether the texts of a verdict contain a value of a variable, which may be secret whatever its name."""
     values = [*question.variables.values()]
     values += [os.fsdecode(found) for (kind, _), found in observations.facts.items() if kind == "variable" and found]
     if not values:
         return False
-    from engine.spec.redaction import Redactor
+    from engine.spec.secrets.redaction import Redactor
 
     redactor = Redactor()
     for value in values:
@@ -137,7 +138,7 @@ def _tells_values(verdict: Verdict, observations: Observations, question: Questi
 
 
 def _digest(found: bytes | None, salt: bytes) -> str | None:
-    """Return the digest of what was found. The salt keeps it from telling the same value in another file."""
+    """Return the digest of what was found. The salt hides that two files contain the same value."""
     return None if found is None else hashlib.blake2b(found, key=salt, digest_size=32).hexdigest()
 
 
@@ -146,7 +147,7 @@ def _digest_variables(question: Question, salt: bytes) -> str | None:
 
 
 def _list_code() -> dict[str, list[str]]:
-    """Return the files of all modules that are loaded, by folder, and the folders that modules are looked for in."""
+    """Return the files of all loaded modules, by folder, and the folders in which modules are searched."""
     folders: dict[str, list[str]] = {one or ".": [""] for one in sys.path}
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
@@ -159,12 +160,12 @@ def _list_code() -> dict[str, list[str]]:
 def _digest_code(folders: Mapping[str, Sequence[str]], settled_at: int | None) -> str | None:
     """Return a digest of the states of files; None if one may have changed since the process was started.
 
-    An installation changes the folder of the package, and an edit the file of the module.
+    An installation changes the folder of the package, and an edit changes the file of the module.
 
     Raises
     ------
     OSError
-        A module is in no file of its own, or it has been removed.
+        A module has no file of its own, or its file was removed.
     """
     states: list[FileIdentity | None] = []
     for folder, names in folders.items():
@@ -174,7 +175,7 @@ def _digest_code(folders: Mapping[str, Sequence[str]], settled_at: int | None) -
             except FileNotFoundError:
                 if name:
                     raise
-                states.append(None)  # a folder of the path that does not exist
+                states.append(None)  # a folder of the search path that does not exist
                 continue
             if settled_at is not None and not identity.is_settled(settled_at):
                 return None

@@ -1,7 +1,7 @@
 """The entry point: runs a verb, and turns every exception into a message and an exit code.
 
-A user's mistake becomes a message without a traceback, an interruption an exit code. Any other exception is a bug of
-the engine: its traceback is written to a file.
+A user's mistake gives a message without a traceback, an interruption an exit code. Any other exception is a bug of the
+engine: its traceback is written to a file.
 """
 
 import gc
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     pass
 
 EXIT_SECONDS = 5.0
-"""Seconds that threads of users' functions may take to end after the command has."""
+"""Maximum time in seconds for threads of users' functions to end after the command."""
 
 
 def main() -> None:
@@ -30,14 +30,14 @@ def main() -> None:
     set_up_standard_streams()
     code = _main()
     _limit_exit(code)
-    gc.freeze()  # skip the last garbage collection, a tenth of a short command's time: the process ends anyway
+    gc.freeze()  # skips the last garbage collection, a tenth of a short command's time: the process ends anyway
     sys.exit(code)
 
 
 def _limit_exit(code: int) -> None:
-    """End the process some seconds from now, if a function of the user's has left a thread running.
+    """End the process after some seconds if a user's function has left a thread running.
 
-    Python would wait for it, perhaps for ever.
+    Python would wait for it, perhaps forever.
     """
     others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
     left = [thread.name for thread in others if not thread.daemon]
@@ -76,7 +76,7 @@ def _main() -> int:
         return ExitCode.COULD_NOT_RUN
     except (SystemExit, GeneratorExit):
         raise
-    except BaseException as bug:  # noqa: BLE001 - the last boundary, also for a panic of polars: reported as a bug
+    except BaseException as bug:  # noqa: BLE001 - the last handler, also for a panic of polars: reported as a bug
         return _report_bug(bug)
 
 

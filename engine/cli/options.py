@@ -1,4 +1,4 @@
-"""Options that several verbs have in common."""
+"""Options that several verbs share."""
 
 import os
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ import typer
 
 from engine import spec
 from engine.cli.standard_streams import mask_secrets
-from engine.spec.moment import parse_moment
+from engine.spec.variables.moment import parse_moment
 
 if TYPE_CHECKING:
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
     from engine.spec import ProjectSpec
 
 Format = Annotated[
@@ -31,12 +31,12 @@ On = Annotated[
     typer.Option(
         "--on",
         metavar="DEPLOYMENT",
-        help="Do it in a deployment of the spec: with what is active there, and its state.",
+        help="Do it in a deployment of the spec: with its active bundle and its state.",
         show_default=False,
     ),
 ]
 GIVEN_OPTIONS = "engine.given_options"
-"""The key of `meta` of typer's context under which the names of all options are, in the order in which they stand."""
+"""The key in `meta` of typer's context for the names of all given options, in their order."""
 
 Variables = Annotated[
     list[str] | None,
@@ -47,7 +47,7 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         metavar="DATE",
-        help="The moment to stand for instead of now, ${as_of} in the spec: 2026-11-28 or 2026-11-28T02:30.",
+        help="The moment to use instead of now, ${as_of} in the spec: 2026-11-28 or 2026-11-28T02:30.",
         show_default=False,
     ),
 ]
@@ -56,7 +56,7 @@ AsOf = Annotated[
 def load_project(
     path: Path, variables: list[str] | None, as_of: str | None = None, on: str | None = None
 ) -> "ProjectSpec":
-    """Read and validate a spec; from now on the values of its secrets are masked in everything that is printed.
+    """Read and validate a spec; from now on the values of its secrets are masked in everything printed.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def parse_as_of(text: str | None) -> date | datetime | None:
 
 
 def find_node_of(path: Path, deployment: str) -> "NodeClient | None":
-    """Return a client of the node that a deployment of a spec is on; None if it is in a folder of this machine."""
+    """Return a client of the node of a spec's deployment; None if the deployment is in a folder of this machine."""
     from engine.service.deployments.settings import get_deployment
     from engine.service.deployments.targets import is_node, open_node
 
@@ -104,7 +104,7 @@ def find_node_of(path: Path, deployment: str) -> "NodeClient | None":
 
 
 def refuse_on_node(given: Mapping[str, object]) -> None:
-    """Refuse options that are not for a deployment on a node.
+    """Reject options that do not apply to a deployment on a node.
 
     Raises
     ------
@@ -138,12 +138,12 @@ def parse_pairs(given: list[str] | None, option: str, form: str) -> dict[str, st
 
 
 def parse_time(text: str, option: str) -> datetime:
-    """Parse the value of an option as an ISO date or time, in UTC unless it says otherwise.
+    """Parse the value of an option as an ISO date or time, in UTC by default.
 
     Raises
     ------
     typer.BadParameter
-        It is any other text.
+        The text is neither.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -155,7 +155,7 @@ def parse_time(text: str, option: str) -> datetime:
 
 def parse_end(text: str, option: str = "--until") -> date | datetime | timedelta:
     """Parse the value of an option: a date, a time, or a duration from now on; raises typer.BadParameter otherwise."""
-    from engine.spec.value_types import parse_duration
+    from engine.spec.validation.value_types import parse_duration
 
     try:
         return parse_duration(text.strip()) or parse_moment(text.strip())

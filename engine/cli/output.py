@@ -1,6 +1,6 @@
 """The output of `engine run`: progress on a terminal while it runs, then the results as text, JSON or annotations.
 
-A pipe gets the plain text: rich, whose import takes longer than all that is printed, is for terminals alone.
+A pipe gets plain text: rich is used only for terminals, because its import takes longer than printing.
 """
 
 import json
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Line = Sequence[str | tuple[str, str]]
-"""A line of the results: its texts, those with a style as pairs with it."""
+"""A line of the results: its texts, and pairs of a text and its style."""
 
 WIDTH_IN_A_PIPE = 160
 
 SHOWN_RESULTS = 20
-"""Results of a step's checks that are not OK, of which a line each is shown, the worst first."""
+"""Maximum number of results other than OK that are listed per step, the worst first."""
 
 
 @contextmanager
 def show_progress(*, verbose: bool) -> Iterator[Callable[[LogLine], None]]:
     """Show the progress of a run on standard error; yield the listener of its log.
 
-    A terminal gets one line that disappears at the end, a pipe only warnings and errors. With `verbose` every entry
-    of the log is printed instead. What functions of users print goes to standard error too. A warning that belongs to
-    no run is always printed: no result of a run repeats it.
+    A terminal gets one line that disappears at the end, a pipe only warnings and errors. With `verbose` every entry of
+    the log is printed instead. The output of users' functions goes to standard error too. A warning that belongs to no
+    run is always printed, because no result repeats it.
     """
     with redirect_stdout(sys.stderr):
         if verbose:
@@ -73,7 +73,7 @@ def _show_status() -> Iterator[Callable[[LogLine], None]]:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Return whether what a stream shows may have styles: on a terminal, or where the user asks for them."""
+    """Return whether a stream may show styles: on a terminal, or if the user requests it."""
     return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
 
 
@@ -84,13 +84,11 @@ def print_warning(line: LogLine) -> None:
 
 
 def _print_log_line(line: LogLine) -> None:
-    where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-    when = f"{line.at:%H:%M:%S} {line.level:7}"
-    print(" ".join(part for part in (when, where, line.text) if part), file=sys.stderr)
+    print(f"{line.at:%H:%M:%S} {line.level:7} {line.located_text}", file=sys.stderr)
 
 
 def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, code: ExitCode, state: Path) -> str:
-    """Return the results of a call in a format; `state` is the folder that holds the logs."""
+    """Return the results of a call in a format; `state` is the folder with the logs."""
     if form == "json":
         document = {
             "schema_version": 1,
@@ -109,7 +107,7 @@ def render_results(finished: CallResult, form: diagnostics.DiagnosticFormat, cod
 
 
 def _list_result_lines(finished: CallResult, state: Path) -> Iterator[Line | StoreView]:
-    """Yield the results of a call: lines, and stores, which are shown as tables."""
+    """Yield the results of a call as lines, and stores to be shown as tables."""
     for run in finished.runs:
         yield from _list_run_lines(describe_run_result(run), 0)
         if not finished.dry:
@@ -140,7 +138,7 @@ def _render_plain_block(block: Line | StoreView) -> str:
 
 
 def _measure_width(text: str) -> int:
-    """Return how many columns of a terminal a text takes up."""
+    """Return the width of a text in columns of a terminal."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -149,13 +147,13 @@ def _measure_width(text: str) -> int:
 
 
 def _remove_controls(line: Line) -> list[tuple[str, str]]:
-    """Return the texts of a line with their styles: a name must not control the terminal."""
+    """Return the texts of a line with their styles, without control characters."""
     styled = ((part, "") if isinstance(part, str) else part for part in line)
     return [(remove_controls(text), style) for text, style in styled]
 
 
 def _render_styled_blocks(blocks: Iterable[Line | StoreView]) -> str:
-    """Return lines and tables with their styles, as wide as the terminal; in a pipe lines stay whole, for grep."""
+    """Return lines and tables with their styles, as wide as the terminal; in a pipe lines are not wrapped, for grep."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -199,7 +197,7 @@ def render_annotations(checks: Iterable[CheckResult]) -> str:
 
 
 def _style_outcome(word: str) -> str | tuple[str, str]:
-    """Return an outcome in its colour; any other text as it is."""
+    """Return an outcome in its colour; any other text unchanged."""
     return (word, TERMINAL_COLOURS[word]) if word in TERMINAL_COLOURS else word
 
 
@@ -239,7 +237,7 @@ def _list_check_lines(checks: Sequence[CheckView], indent: str) -> Iterator[Line
 
 
 def _list_evaluation_rows(shown: StoreView) -> list[list[str]]:
-    """Return the newest evaluations of a store with the metrics that it displays; the first row is the header."""
+    """Return the newest evaluations of a store with its displayed metrics; the first row is the header."""
     rows = [["evaluation", *shown.metrics]]
     for evaluation in shown.evaluations:
         values = [evaluation.metrics.get(metric) for metric in shown.metrics]

@@ -1,6 +1,6 @@
-"""`engine validate` and `engine run` with plain arguments: read here, because a parser of arguments takes longer.
+"""`engine validate` and `engine run` with plain arguments, parsed here because an argument parser takes longer.
 
-All other forms, and all mistakes in arguments, are left to the verb, which gives the same answer.
+All other forms, and all mistakes in arguments, are left to the verb, which gives the same result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from typing import cast, get_args
 
 from engine.outcome import ExitCode
 from engine.spec.diagnostics import DiagnosticFormat
-from engine.spec.moment import parse_moment
+from engine.spec.variables.moment import parse_moment
 
 _OPTIONS = ("--var", "--as-of", "--format")
 
 
 def answer_plain_arguments(arguments: Sequence[str]) -> ExitCode | None:
-    """Do and print what the verb would with these arguments; return None if they are left to it."""
+    """Do and print what the verb would with these arguments; return None if they are left to the verb."""
     answer = {"validate": _validate, "run": _run}.get(arguments[0]) if arguments else None
     if answer is None or (read := _read_arguments(arguments[1:])) is None:
         return None
@@ -34,7 +34,7 @@ def answer_plain_arguments(arguments: Sequence[str]) -> ExitCode | None:
 
 
 def _read_arguments(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]] | None:
-    """Return the names of specs and scenarios, and the values of options; None if they are not in their plain form."""
+    """Return the names of specs and scenarios, and the values of options; None if they are not in plain form."""
     names: list[str] = []
     options: dict[str, list[str]] = {name: [] for name in _OPTIONS}
     rest = iter(arguments)

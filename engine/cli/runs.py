@@ -1,4 +1,4 @@
-"""What `engine run` does and prints: it runs scenarios of a project."""
+"""Run scenarios of a project and print the results, for `engine run`."""
 
 import sys
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def answer_run(
     fail_on: Literal["warning", "error", "never"] = "error",
     verbose: bool = False,
 ) -> ExitCode:
-    """Run scenarios, those of `run:` if none is named; print their results, and return the exit code."""
+    """Run the named scenarios, or those of `run:`; print their results, and return the exit code."""
     if project.warnings and form != "json":
         out = sys.stdout if form == "github" else sys.stderr
         print(diagnostics.render_diagnostics(project.warnings, "github" if form == "github" else "text"), file=out)

@@ -1,8 +1,7 @@
-"""The standard streams of the command line: the answer alone reaches standard output, and every text can be written.
+"""The standard streams of the command line: standard output gets only the answer, and every text can be written.
 
-Functions of users, their libraries and their child processes write to descriptor 1 whenever they like, some of them
-when the process ends. So the answer gets a descriptor of its own, and descriptor 1 becomes standard error for the rest
-of the process.
+Users' functions, their libraries and their child processes write to descriptor 1 at any time, even when the process
+ends. So the answer gets its own descriptor, and descriptor 1 becomes standard error for the rest of the process.
 """
 
 import os
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def set_up_standard_streams() -> None:
-    """Separate the answer from all other output, and make both streams usable whatever the caller has done to them."""
-    for descriptor in range(3):  # a closed one would be given to the next file that is opened, such as a database
+    """Separate the answer from all other output, and make both streams usable in whatever state they are."""
+    for descriptor in range(3):  # a closed one would be given to the next opened file, such as a database
         try:
             os.fstat(descriptor)
         except OSError:
@@ -30,7 +29,7 @@ def set_up_standard_streams() -> None:
 
 
 def mask_secrets(project: "ProjectSpec") -> None:
-    """Mask the values of a project's secrets in everything that is printed from now on."""
+    """Mask the values of a project's secrets in everything printed from now on."""
     if project.secrets:
         from engine.formatting.redacted_output import redact_standard_streams
         from engine.spec import Secrets
@@ -47,7 +46,7 @@ def _separate_answer(stdout: TextIO | None) -> TextIO:
 
 
 class _AnswerFile(FileIO):
-    """A file for the answer. If its reader (`head`, say) has closed it, the rest is dropped: the exit code counts."""
+    """A file for the answer. If its reader (such as `head`) closes it, the rest is dropped: the exit code matters."""
 
     ends_with_reader = False
 
@@ -64,17 +63,17 @@ class _AnswerFile(FileIO):
 
 
 def end_with_reader() -> None:
-    """Let a command that answers again and again end, by a `BrokenPipeError`, when its reader has closed the answer."""
-    answer: Any = sys.stdout  # perhaps in a stream that masks secrets
+    """Make a command that answers repeatedly end with a `BrokenPipeError` when its reader closes the answer."""
+    answer: Any = sys.stdout  # possibly inside a stream that masks secrets
     answer.buffer.raw.ends_with_reader = True
 
 
 def _open_stream(descriptor: int, encoding: str) -> TextIO:
-    # A character that the encoding lacks is written as an escape: no name of a file or a column stops the output.
+    # A character that the encoding lacks is written as an escape, so that no file or column name stops the output.
     file = _AnswerFile(descriptor, "w")
     return TextIOWrapper(BufferedWriter(file), encoding, "backslashreplace", line_buffering=file.isatty())
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    """Print a library's warning as one line, without the source that raised it."""
+    """Print a library's warning as one line, without the source line that raised it."""
     print(f"engine: {category.__name__}: {str(message).strip().partition(chr(10))[0]}", file=sys.stderr)

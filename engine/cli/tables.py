@@ -25,7 +25,7 @@ from engine.formatting.numbers import format_cell, format_interval
 from engine.formatting.palette import TERMINAL_COLOURS
 
 TEXT_WIDTHS = (14, 24)
-"""Least width of a column of text; the second, if its words are that long."""
+"""Minimum widths of a text column; the second one if its words are that long."""
 
 COLUMN_GAP = "  "
 """The space after a column."""
@@ -39,7 +39,7 @@ class Page:
         self._console.begin_capture()
 
     def add_title(self, text: str) -> None:
-        """Add a title, after an empty line."""
+        """Add a title, preceded by an empty line."""
         self._console.print(f"\n[bold]{escape(single_line(text))}[/]")
 
     def add_line(self, text: str, *, style: str | None = None) -> None:
@@ -49,7 +49,7 @@ class Page:
         self._console.print(table)
 
     def add_raw(self, text: str) -> None:
-        """Add a line that is not wrapped, however long it is."""
+        """Add a line that is not wrapped."""
         self._console.print(escape(remove_controls(text).expandtabs()), soft_wrap=True)
 
     def add_facts(self, facts: Mapping[str, str]) -> None:
@@ -68,7 +68,7 @@ class Page:
         headers
             The columns to show, with their headers; by default all. Columns without any value are left out.
         empty
-            The text that is shown instead of a table without rows.
+            The text shown instead of a table without rows.
         """
         headers = headers or {name: name for name in results.columns}
         if not results.rows:
@@ -110,14 +110,14 @@ def _compute_min_width(*texts: str) -> int:
 
 
 def _fit_widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int) -> dict[str, int]:
-    """Return the widths of the columns that fit, from the left, at least one; the remaining room is shared.
+    """Return the widths of the columns that fit, from the left, at least one; the remaining width is distributed.
 
-    The algorithm of rich shrinks the widest column further, so that words and numbers are broken.
+    rich's own algorithm shrinks the widest column further, so that words and numbers are broken.
 
     Parameters
     ----------
     needs, natural
-        Per column, the least width and the width without wrapping.
+        Per column, the minimum width and the width without wrapping.
     room
         The width of the terminal.
     """
@@ -127,7 +127,7 @@ def _fit_widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int)
             break
         widths[name] = min(need, max(room, 1))
         room -= need + len(COLUMN_GAP)
-    # Columns that need little more come first, so what they leave goes to those that need much.
+    # Columns that need little more come first, so that the rest goes to those that need much.
     for place, name in enumerate(sorted(widths, key=lambda name: natural[name] - widths[name])):
         more = max(0, min(natural[name] - widths[name], room // (len(widths) - place)))
         widths[name] += more
@@ -136,7 +136,7 @@ def _fit_widths(needs: Mapping[str, int], natural: Mapping[str, int], room: int)
 
 
 def _format_value(value: Any) -> str:
-    """Return a value as a table shows it."""
+    """Return a value as text for a table."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -147,9 +147,9 @@ def _format_value(value: Any) -> str:
 
 
 def render_data(results: ResultTable, format_: TableFormat) -> str:
-    """Return results as CSV, without formulas of spreadsheets, or as a JSON list of rows."""
+    """Return results as CSV, without spreadsheet formulas, or as a JSON list of rows."""
     if format_ == "csv":
-        from engine.data.csv_output import disarm_formulas
+        from engine.data.output.spreadsheet_csv import disarm_formulas
 
         frame = disarm_formulas(results.to_frame())
         return frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ").removesuffix("\n")
@@ -167,7 +167,7 @@ def format_with_interval(value: float | None, low: float | None, high: float | N
 
 
 def to_records(results: ResultTable) -> list[dict[str, Any]]:
-    """Return rows as dictionaries that have every column."""
+    """Return rows as dictionaries with every column."""
     columns = [results.values(name) for name in results.columns]
     return [dict(zip(results.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -178,5 +178,5 @@ def render_json(value: Any) -> str:
 
 
 def _colour_word(word: str) -> str:
-    """Return an outcome as markup in its colour; any other text as it is."""
+    """Return an outcome as markup in its colour; any other text unchanged."""
     return f"[{TERMINAL_COLOURS[word]}]{word}[/]" if word in TERMINAL_COLOURS else escape(word)

@@ -1,4 +1,4 @@
-"""What `engine validate` answers: the verdicts on some specs, kept ones or new ones, as text, JSON or annotations."""
+"""The answer of `engine validate`: the verdicts on specs, cached or new, as text, JSON or annotations."""
 
 import os
 import sys
@@ -36,15 +36,15 @@ def answer_validate(
 
 
 def judge_spec(question: Question) -> Verdict:
-    """Read a spec, or the file of a node; from now on the values of its secrets are masked in what is printed."""
+    """Read a spec, or the file of a node; from now on the values of its secrets are masked in everything printed."""
     from engine import spec
     from engine.spec.channel_urls import check_channel_urls
-    from engine.spec.node_text import names_node
+    from engine.spec.reading.node_text import names_node
     from engine.spec.rules.switched_off import list_inactive
 
     try:
         if names_node(question.path):
-            from engine.spec.node_file import load_node
+            from engine.spec.reading.node_file import load_node
 
             return Verdict(load_node(question.path).warnings, (), wrong=False)
         project = spec.load(question.path, question.variables, as_of=question.as_of)

@@ -1,4 +1,4 @@
-"""Connections to databases: opened with a limit of time, with errors in the words of whoever declared them.
+"""Connections to databases, with timeouts and with error messages in terms of the spec.
 
-Nothing here loads a data library: rows are handed on as streams of Arrow batches.
+Nothing here loads a data library: rows are passed on as streams of Arrow batches.
 """

@@ -1,4 +1,4 @@
-"""The error of a database, and of a package without which there is no connection to it."""
+"""The errors of databases and of packages that they require."""
 
 from importlib.util import find_spec
 
@@ -6,14 +6,14 @@ from engine.errors import DataError
 
 
 class DatabaseError(DataError):
-    """A database cannot be reached, or does not do what is asked of it.
+    """A database cannot be reached, or refuses a request.
 
     Attributes
     ----------
     code
-        The SQLSTATE of PostgreSQL, of five characters; empty where there is none.
+        The SQLSTATE of PostgreSQL, five characters; empty if there is none.
     transient
-        Whether the same may succeed when it is tried once more: the connection was lost, or others were in the way.
+        Whether a retry may succeed: the connection was lost, or there was a conflict with other sessions.
     """
 
     def __init__(self, message: str, code: str = "", *, transient: bool = False) -> None:

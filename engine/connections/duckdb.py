@@ -1,4 +1,4 @@
-"""Connections to DuckDB files. A file is open in one process at a time, unless all of them only read."""
+"""Connections to DuckDB files. Only one process at a time can open a file, unless all of them only read."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class DuckdbSession:
     connection
         DuckDB's own connection.
     place
-        The file, as messages name it.
+        The name of the file in messages.
     """
 
     def __init__(self, connection: "DuckDBPyConnection", place: str) -> None:
@@ -50,12 +50,12 @@ class DuckdbSession:
         yield relation
 
     def fetch_rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query; raises DatabaseError."""
+        """Return the rows of a query; raise DatabaseError if DuckDB refuses it."""
         with self.explain_errors():
             return self.connection.execute(query).fetchall()
 
     def execute(self, statement: str) -> int:
-        """Execute one statement; return how many rows it has changed, -1 if that is not known; raises DatabaseError."""
+        """Execute one statement; return how many rows it changed, -1 if unknown; raise DatabaseError if refused."""
         with self.explain_errors():
             answer = self.connection.execute(statement)
             names = [column[0] for column in answer.description or ()]
@@ -63,12 +63,12 @@ class DuckdbSession:
             return int(found[0]) if found else -1
 
     def insert_rows(self, table: str, rows: object) -> None:
-        """Append rows to a table, whose name is quoted; raises DatabaseError.
+        """Append rows to a table, whose name is quoted; raise DatabaseError if they are refused.
 
         Parameters
         ----------
         rows
-            What gives a stream of Arrow batches, by `__arrow_c_stream__`.
+            An object with `__arrow_c_stream__`, which gives a stream of Arrow batches.
         """
         with self.explain_errors():
             self.connection.register("sent rows", _ArrowRows(rows))
@@ -78,12 +78,12 @@ class DuckdbSession:
                 self.connection.unregister("sent rows")
 
     def commit(self) -> None:
-        """End the transaction: keep what was done, and begin another one."""
+        """Commit the transaction and begin another one."""
         self.execute("COMMIT")
         self.execute("BEGIN TRANSACTION")
 
     def rollback(self) -> None:
-        """End the transaction: undo what was done, and begin another one."""
+        """Roll back the transaction and begin another one."""
         self.execute("ROLLBACK")
         self.execute("BEGIN TRANSACTION")
 
@@ -99,7 +99,7 @@ class DuckdbSession:
 
 
 class _ArrowRows:
-    """Rows as nothing but a stream: DuckDB reads a frame that it knows through other packages, which may be absent."""
+    """Rows as a plain stream: DuckDB reads frames of known types through other packages, which may be absent."""
 
     def __init__(self, rows: Any) -> None:
         self._rows = rows
@@ -114,7 +114,7 @@ def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SE
     Parameters
     ----------
     path
-        The file. If it does not exist, it is made, unless it is only to be read.
+        The file. If it does not exist, it is created, unless `read_only`.
     read_only
         Whether nothing may be written. Several processes may then have it open.
     timeout
@@ -123,8 +123,8 @@ def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SE
     Raises
     ------
     DatabaseError
-        The package is not installed; the file does not exist, is none of DuckDB, or of a newer version of it; or
-        another process has it open.
+        The package is not installed; the file does not exist, is not a DuckDB file, or has the format of a newer
+        version; or another process has it open.
     """
     require_package("duckdb", "duckdb", "a connection to a DuckDB file")
     import duckdb
@@ -153,14 +153,14 @@ def open_duckdb(path: Path, *, read_only: bool = False, timeout: float = LOCK_SE
             if locked and time.monotonic() < until:
                 time.sleep(0.2)
                 continue
-            said = "another process has it open" if locked else _join_lines(error)
+            reason = "another process has it open" if locked else _join_lines(error)
             with suppress(IndexError):
-                said += f" ({str(error).split('Conflicting lock is held in ')[1].split(' See also')[0].strip('. ')})"
-            raise DatabaseError(f"{place}: {said}", transient=locked) from None
+                reason += f" ({str(error).split('Conflicting lock is held in ')[1].split(' See also')[0].strip('. ')})"
+            raise DatabaseError(f"{place}: {reason}", transient=locked) from None
         return session
 
 
 def _join_lines(error: Exception) -> str:
-    """Return what DuckDB said on one line, without its kind and without the query."""
+    """Return a message of DuckDB on one line, without its error kind and the query."""
     text = str(error).split("\n\nLINE ")[0].strip()
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,4 +1,4 @@
-"""Addresses of object stores: whether a bucket can be reached under one, and paths below its prefix."""
+"""Checks addresses of object stores, and normalizes paths below a prefix."""
 
 import posixpath
 import re
@@ -9,7 +9,7 @@ from engine.connections.object_store_errors import ObjectStoreError
 
 
 def find_address_problem(bucket: str, endpoint: str | None, *, path_style: bool, allow_http: bool) -> str:
-    """Return why a bucket cannot be reached under an address; an empty text if nothing speaks against it."""
+    """Return why a bucket cannot be reached at an address; an empty text if it can."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", bucket) or ".." in bucket:
         return f"{bucket[:63]!r} is not the name of a bucket"
     if endpoint is None:
@@ -34,7 +34,7 @@ def find_address_problem(bucket: str, endpoint: str | None, *, path_style: bool,
 
 
 def normalize_object_path(path: str) -> str:
-    """Return a path below the prefix without `.` and `..`; raises ObjectStoreError if it leads out of the prefix."""
+    """Return a path below the prefix without `.` and `..`; raise ObjectStoreError if it leaves the prefix."""
     normal = posixpath.normpath(path)
     if normal.startswith(("..", "/")):
         raise ObjectStoreError(f"the path {path[:80]!r} leads out of the bucket and its prefix")

@@ -1,9 +1,9 @@
 """Copies of the objects of a store in the state folder, which are then read as files.
 
-A copy is known by what the store says of its object (ETag, version, size) and is fetched once. It has the path of the
-object below a folder of its connection, so that fingerprints, partitions and messages are those of files. A copy is
-replaced when its object has changed; who reads it meanwhile notices that as with any file. Reading the remote files
-with polars itself was refused: CSV is read several times, and what is read must be what was hashed.
+A copy is identified by the ETag, version and size of its object and is fetched once. It has the path of the object
+below a folder of its connection, so that fingerprints, partitions and messages are those of files. A copy is replaced
+when its object has changed; readers detect that as with any file. Polars does not read the remote files itself: CSV is
+read several times, and the bytes read must be those that were hashed.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from engine.errors import DataError
 FETCHED_AT_ONCE = 8
 
 SPARED_SECONDS = 3600.0
-"""Copies that were used within this time are not removed, however much room they take: a run may be reading them."""
+"""Copies used within this time are kept, even above the size limit: a run may be reading them."""
 
 
 class ObjectCache:
@@ -32,19 +32,19 @@ class ObjectCache:
     Parameters
     ----------
     folder
-        Where they are; made with the first copy.
+        The folder of the copies; created with the first one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def fetch(self, source: ObjectFolder, root: Path, objects: Sequence[StoredObject], limit: int) -> int:
-        """Make copies of objects below `root` unless there are such; return how many bytes were fetched.
+        """Copy objects to below `root` unless they are there already; return how many bytes were fetched.
 
         Parameters
         ----------
         limit
-            Bytes of all copies, above which those are removed that have not been used for longest.
+            Most bytes of all copies together; above it, the least recently used ones are removed.
 
         Raises
         ------
@@ -80,14 +80,14 @@ class ObjectCache:
             source.download(one, part)
             with replace_file(target) as copy:
                 part.rename(copy)
-        except (IsADirectoryError, NotADirectoryError, FileExistsError):  # made at the same time
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):  # created at the same time
             raise _build_clash_error(source, one, target) from None
         finally:
             part.unlink(missing_ok=True)
         return one
 
     def adopt(self, root: Path, one: StoredObject, file: Path) -> None:
-        """Take a file, which was sent to the store, as the copy of the object that it has become there."""
+        """Use a file that was uploaded as the copy of its object."""
         with self._hold(root), self._open_index() as index:
             target = root / one.path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ class ObjectCache:
             self._note(index, root, one)
 
     def forget(self, root: Path, path: str) -> None:
-        """Remove the copy of an object that is not there any more."""
+        """Remove the copy of an object that no longer exists."""
         with self._hold(root), self._open_index() as index:
             index.execute("DELETE FROM objects WHERE root = ? AND path = ?", (root.name, path))
             (root / path).unlink(missing_ok=True)
@@ -128,7 +128,7 @@ class ObjectCache:
             )
 
     def _sweep(self, index: sqlite3.Connection, limit: int, now: float) -> None:
-        """Remove copies, those first that have not been used for longest, and what killed processes have left."""
+        """Remove the least recently used copies, and leftovers of killed processes."""
         for part in (self.folder / "parts").glob("*"):
             with suppress(FileNotFoundError):
                 if now - part.stat().st_mtime > SPARED_SECONDS:
@@ -146,7 +146,7 @@ class ObjectCache:
 
     @contextmanager
     def _hold(self, root: Path) -> Iterator[None]:
-        """Hold the copies of a connection: two processes that need the same objects fetch them once."""
+        """Lock the copies of a connection, so that two processes that need the same objects fetch them once."""
         with self._translate_errors():
             root.mkdir(parents=True, exist_ok=True)
             with (self.folder / f"{root.name}.lock").open("wb") as lock:
@@ -182,7 +182,7 @@ def _is_copied(path: Path, state: str | None, one: StoredObject) -> bool:
 
 
 def _make_place(source: ObjectFolder, one: StoredObject, target: Path) -> None:
-    """Make the folder of a copy; raise a DataError if the names of two objects cannot both be those of files."""
+    """Create the folder of a copy; raise a DataError if the names of two objects clash as file names."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():
         raise _build_clash_error(source, one, target)

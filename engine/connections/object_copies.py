@@ -1,4 +1,4 @@
-"""The objects of one connection with the copies of them: what datasets are read from."""
+"""The objects of one connection and their copies, from which datasets are read."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ class ObjectCopies:
     root
         The folder of the copies, which stands for the prefix.
     limit
-        Bytes of the copies of a project that are kept.
+        Most bytes of copies that a project keeps.
     fetched
-        The objects and bytes that were fetched by this process, by the path that they were fetched for.
+        The objects and bytes that this process has fetched, by requested path.
     """
 
     source: ObjectFolder
@@ -32,13 +32,13 @@ class ObjectCopies:
     fetched: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def list_tree(self, path: str) -> ObjectTree:
-        """Return the objects that a path, folder or pattern may stand for; those that are opened are fetched.
+        """Return the objects that match a path, folder or pattern; objects that are opened are fetched.
 
         Raises
         ------
         DataError
-            The store cannot be reached or refuses the request, or a copy cannot be written. If an object has changed
-            since, an ObjectChangedError when it is opened.
+            The store cannot be reached or refuses the request, or a copy cannot be written. Opening an object that has
+            changed since raises an ObjectChangedError.
         """
 
         def fetch(objects: Sequence[StoredObject]) -> None:
@@ -58,7 +58,7 @@ class ObjectCopies:
         return f"{size:,} bytes were fetched from {self.source.place}, for {objects}"
 
     def refresh(self, path: str) -> None:
-        """Let the copy of an object be as the object is now; without an object there is no copy."""
+        """Fetch the current content of an object; remove its copy if the object is gone."""
         found = self.source.find_object(path)
         if found is None:
             self.cache.forget(self.root, path)
@@ -72,17 +72,17 @@ class ObjectCopies:
             yield part
 
     def send(self, file: Path, path: str) -> None:
-        """Put a file in the place of an object, and keep it as its copy."""
+        """Upload a file as an object, and keep it as its copy."""
         sent = self.source.upload(file, path)
         self.cache.adopt(self.root, self.source.find_object(path) or sent, file)
 
     def name_objects(self, text: str) -> str:
-        """Return a message with the objects in the place of their copies."""
+        """Return a message with the paths of copies replaced by those of objects."""
         return text.replace(f"{self.root}/", f"{self.source.place}/").replace(str(self.root), self.source.place)
 
     @contextmanager
     def explain(self) -> Iterator[None]:
-        """Let the messages of errors name the objects and not their copies."""
+        """Make error messages name the objects and not their copies."""
         try:
             yield
         except DataError as error:

@@ -1,7 +1,7 @@
-"""Object stores that speak S3: a bucket, or what is below a prefix in it, as objects with paths.
+"""Object stores with the S3 protocol: the objects of a bucket, or of a prefix in it, by path.
 
-The library obstore does the requests. What it says of a failed one is put into words here, and it is imported with the
-first use, so that `engine validate` and the loop of `engine serve` never load it.
+The library obstore sends the requests. Its error messages are explained here. It is imported at first use, so that
+`engine validate` and the loop of `engine serve` never load it.
 """
 
 import os
@@ -32,27 +32,27 @@ if TYPE_CHECKING:
 
 
 EXPLICIT_CREDENTIALS = "ENGINE_EXPLICIT_CREDENTIALS"
-"""The environment variable that forbids connections without keys: those of the machine are not for everybody."""
+"""The environment variable that forbids connections without keys, which would use the keys of the machine."""
 
 MOST_OBJECTS = 1_000_000
-"""Objects below the folder of a path; more are refused, because each of them is kept in memory."""
+"""Most objects below the folder of a path; each of them is kept in memory."""
 
 _READ_BYTES, _WRITTEN_BYTES = 4 * 1024 * 1024, 16 * 1024 * 1024
-"""The pieces in which objects are fetched and sent: 10,000 of the second are the largest object."""
+"""Bytes of the parts of downloads and uploads; an upload has 10,000 parts at most, which limits the object size."""
 
 _MOST_CONDITIONAL_BYTES = 256 * 1024 * 1024
-"""A put under a condition is one request, which is held in memory."""
+"""Most bytes of a conditional put, which is a single request and held in memory."""
 
 _CREATING_TRIES = 3
 
 _NO_OBJECT = "engine-asks-for-what-no-store-has"
-"""The path of an object that is nowhere."""
+"""The path of an object that never exists."""
 
 _LONGEST_TRANSFER = timedelta(days=1)
 
 
 class StoredObject(NamedTuple):
-    """An object as a list has found it; `path` is below the prefix."""
+    """An object as listed by the store; `path` is below the prefix."""
 
     path: str
     size: int
@@ -62,13 +62,13 @@ class StoredObject(NamedTuple):
 
     @property
     def state(self) -> str:
-        """What tells this content of the object from any other; a store without ETags tells it by the time alone."""
+        """A text that identifies the content of the object; only its time if the store has no ETags."""
         return f"{self.etag} {self.version} {'' if self.etag else self.modified.isoformat()}"
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStoreLogin:
-    """Keys that are written in the spec."""
+    """Keys from the spec."""
 
     access_key: str
     secret_key: str
@@ -81,18 +81,18 @@ class ObjectFolder:
     Parameters
     ----------
     endpoint
-        The address of the server; None stands for that of AWS in the region.
+        The address of the server; None for that of AWS in the region.
     login
-        The keys; None stands for those that the environment or the machine gives.
+        The keys; None for those of the environment or the machine.
     certificate
-        The certificates, as PEM, of those who are trusted besides the usual ones.
+        Certificates, as PEM, that are trusted besides the usual ones.
     timeout
-        Seconds in which a connection must be made, and in which more data must come.
+        Seconds to wait for a connection, and for more data.
 
     Raises
     ------
     ObjectStoreError
-        The extra is not installed, or the settings cannot be used.
+        The extra is not installed, or the settings are invalid.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class ObjectFolder:
         if address is not None:
             scheme, _, host = address.partition("://")
             settings["endpoint"] = address if path_style else f"{scheme}://{self.bucket}.{host}"
-        if login is not None:  # nothing is left to the environment, whose token or settings may be those of others
+        if login is not None:  # ignore the environment, whose token or settings may belong to others
             settings |= {"skip_signature": False, "credential_provider": _GivenCredentials(login)}
         try:
             return S3Store(
@@ -160,12 +160,12 @@ class ObjectFolder:
             raise ObjectStoreError(f"{self.place}: {shorten_message(str(error))}") from None
 
     def list_objects(self, folder: str = "") -> Iterator[StoredObject]:
-        """Yield the objects below a folder, page by page, in no order; marks of folders, which end in /, are left out.
+        """Yield the objects below a folder, page by page, in no order, without folder markers, which end in /.
 
         Raises
         ------
         ObjectStoreError
-            The store cannot be reached, refuses the request, or has more than `MOST_OBJECTS` there.
+            The store cannot be reached, refuses the request, or has more than `MOST_OBJECTS` in the folder.
         """
         with self._explain(folder):
             pages = self._store.list(folder.strip("/") or None, chunk_size=1000)
@@ -179,7 +179,7 @@ class ObjectFolder:
             self._refuse_other_servers()
 
     def list_names(self, folder: str = "") -> list[str]:
-        """Return the names of what is directly in a folder; raises ObjectStoreError."""
+        """Return the names directly in a folder; raise ObjectStoreError if the request fails."""
         with self._explain(folder):
             found = self._store.list_with_delimiter(folder.strip("/") or None)
         paths = [*(one["path"] for one in found["objects"]), *found["common_prefixes"]]
@@ -188,13 +188,12 @@ class ObjectFolder:
         return [posixpath.basename(one.rstrip("/")) for one in paths]
 
     def _refuse_other_servers(self) -> None:
-        """Raise ObjectStoreError if what answers is not an object store.
+        """Raise ObjectStoreError if the server is not an object store.
 
-        obstore takes a web page, which answers every address, for a store without objects
-        (findings/obstore-lists-a-web-page.sh).
+        obstore takes a web server that answers every address for an empty store (findings/obstore-lists-a-web-page.sh).
         """
         found = None
-        with suppress(ObjectStoreError):  # such as a refusal, which only a store gives
+        with suppress(ObjectStoreError):  # such as a refusal, which only a store sends
             found = self.find_object(_NO_OBJECT)
         if found is not None:
             raise ObjectStoreError(
@@ -203,7 +202,7 @@ class ObjectFolder:
             )
 
     def find_object(self, path: str) -> StoredObject | None:
-        """Return what the store says of an object; None if there is none; raises ObjectStoreError."""
+        """Return the listing entry of an object, None if there is none; raise ObjectStoreError if the request fails."""
         try:
             with self._explain(path):
                 return _describe_object(self._ask_for(path))
@@ -214,19 +213,19 @@ class ObjectFolder:
         try:
             return self._store.head(path)
         except Exception as error:
-            if re.search("40[0-9] (?!Not Found)", str(error)):  # a refused HEAD says nothing of the reason, a GET does
+            if re.search("40[0-9] (?!Not Found)", str(error)):  # a refused HEAD has no reason, a refused GET has
                 self._store.get_range(path, start=0, length=1)
             raise
 
     def download(self, one: StoredObject, target: Path) -> None:
-        """Write an object into a new file, piece by piece.
+        """Download an object into a new file, in parts.
 
         Raises
         ------
         ObjectChangedError
-            It is another object by now, or gone.
+            It has been replaced or removed.
         ObjectStoreError
-            It cannot be read to its end.
+            It cannot be read completely.
         OSError
             The file cannot be written.
         """
@@ -247,7 +246,7 @@ class ObjectFolder:
             yield from result.stream(_READ_BYTES)
 
     def read_bytes(self, path: str, most: int) -> bytes | None:
-        """Return the content of a small object, cut off after a number of bytes; None if there is none."""
+        """Return the content of a small object, truncated to a number of bytes; None if there is no object."""
         found = self.find_object(path)
         if found is None or not found.size:
             return None if found is None else b""
@@ -258,19 +257,19 @@ class ObjectFolder:
             return None
 
     def upload(self, file: Path, path: str, *, replaced: StoredObject | None = None) -> StoredObject:
-        """Put a file in the place of an object; the object appears when all of it has arrived.
+        """Upload a file as an object, which appears once the upload is complete.
 
         Parameters
         ----------
         replaced
-            The object that is to be replaced, and no other; a file that is too large for one request replaces any.
+            The only object that may be replaced; a file too large for one request replaces any.
 
         Raises
         ------
         ObjectChangedError
-            There is another object than `replaced`.
+            The current object is not `replaced`.
         ObjectStoreError
-            The store refuses it, or cannot be reached.
+            The store refuses the upload, or cannot be reached.
         """
         with self._explain(path):
             if replaced is not None and replaced.etag and file.stat().st_size <= _MOST_CONDITIONAL_BYTES:
@@ -281,10 +280,10 @@ class ObjectFolder:
         return StoredObject(path, file.stat().st_size, put["e_tag"] or "", "", modified)
 
     def create(self, path: str, content: bytes) -> bool:
-        """Put a small object unless there is one; return whether this call has put it.
+        """Create a small object unless it exists; return whether this call created it.
 
-        If the connection is lost, it is tried again, and may then find the object that it has put before. So False says
-        that there is an object, not that it is another one's.
+        The call retries after a lost connection and may then find the object that it created before. So False means
+        that the object exists, not that somebody else created it.
         """
         tries = 0
         while True:
@@ -294,7 +293,7 @@ class ObjectFolder:
                     self._store.put(path, content, mode="create", use_multipart=False)
             except ObjectExistsError:
                 return False
-            except ConnectionLostError:  # obstore repeats no request under a condition
+            except ConnectionLostError:  # obstore does not retry conditional requests
                 if tries == _CREATING_TRIES:
                     raise
                 time.sleep(0.1)
@@ -302,7 +301,7 @@ class ObjectFolder:
                 return True
 
     def name(self, path: str) -> str:
-        """Return an object or a folder as messages name it."""
+        """Return the name of an object or a folder for messages."""
         return posixpath.join(self.place, path) if path else self.place
 
     @contextmanager
@@ -317,10 +316,10 @@ class ObjectFolder:
             raise ObjectChangedError(f"{self.name(path)} changed while it was read") from None
         except BaseException as error:
             of_obstore = isinstance(error, BaseError | OSError | ValueError) and getattr(error, "errno", None) is None
-            if not of_obstore and type(error).__name__ != "PanicException":  # a fault of its own, which is no Exception
+            if not of_obstore and type(error).__name__ != "PanicException":  # a panic of obstore, which is no Exception
                 raise
             text = str(error)
-            if "<Code>PreconditionFailed" in text:  # of a request that goes on where an answer was cut
+            if "<Code>PreconditionFailed" in text:  # of a request that resumes an interrupted download
                 raise ObjectChangedError(f"{self.name(path)} changed while it was read") from None
             if isinstance(error, FileNotFoundError) and not re.search("NoSuchBucket|NoSuchUpload", text):
                 raise ObjectMissingError(f"{self.name(path)}: there is no such object") from None
@@ -328,7 +327,7 @@ class ObjectFolder:
 
 
 class _GivenCredentials:
-    """Gives the keys of the spec to obstore, which else would mix them with those of the environment."""
+    """Passes the keys of the spec to obstore, which would otherwise mix them with those of the environment."""
 
     def __init__(self, login: ObjectStoreLogin) -> None:
         self._login = login

@@ -1,4 +1,4 @@
-"""The errors of object stores, with a plain explanation of what obstore says of a failed request."""
+"""The errors of object stores, with explanations of obstore's messages."""
 
 import re
 
@@ -6,11 +6,11 @@ from engine.errors import DataError
 
 
 class ObjectStoreError(DataError):
-    """An object store cannot be reached, or does not do what is asked of it."""
+    """An object store cannot be reached, or refuses a request."""
 
 
 class ObjectChangedError(ObjectStoreError):
-    """An object is not the one any more that was listed."""
+    """An object has changed since it was listed."""
 
 
 class ConnectionLostError(ObjectStoreError):
@@ -18,24 +18,24 @@ class ConnectionLostError(ObjectStoreError):
 
 
 class ObjectMissingError(ObjectStoreError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class ObjectExistsError(ObjectStoreError):
-    """There is such an object already."""
+    """The object exists already."""
 
 
 def build_request_error(text: str, place: str, where: str, bucket: str) -> ObjectStoreError:
-    """Return the error for a failed request, with a plain explanation of what obstore says.
+    """Return the error for a failed request, with an explanation of obstore's message.
 
     Parameters
     ----------
     text
-        The message of obstore, with the answer of the server if there was one.
+        The message of obstore, with the response of the server if there was one.
     place
-        The object or folder that was asked for.
+        The requested object or folder.
     where
-        The server that was asked.
+        The server.
     """
     for pattern, meaning in _MEANINGS.items():
         if re.search(pattern, text):
@@ -75,13 +75,13 @@ _MEANINGS = {
     r"(?i:connection reset|connection closed|IncompleteMessage|error decoding|end of file|broken pipe|"
     r"error sending request|unexpected eof)": _LOST,
 }
-"""Patterns of what obstore says, in the order in which they are looked for, and what they mean."""
+"""Explanations by pattern of obstore's message; the first match wins."""
 
 
 def shorten_message(text: str) -> str:
-    """Return the first line of a message, without the answer of the server around its own words."""
+    """Return the first line of a message, with only the error text of the server's response."""
     line = text.partition("\n\nDebug source")[0]
-    if said := re.search(r"<Message>(.*?)</Message>", line, re.DOTALL):
+    if message := re.search(r"<Message>(.*?)</Message>", line, re.DOTALL):
         code = re.search(r"<Code>(\w+)</Code>", line)
-        return f"{said[1].strip()[:300]} ({code[1]})" if code else said[1].strip()[:300]
+        return f"{message[1].strip()[:300]} ({code[1]})" if code else message[1].strip()[:300]
     return " ".join(line.split())[:300]

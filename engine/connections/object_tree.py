@@ -1,4 +1,4 @@
-"""The objects of a store as files in folders, so that they are found by the rules of `engine.discovery`."""
+"""Objects of a store as a tree of files, so that the rules of `engine.discovery` apply to them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from glob import has_magic
@@ -11,16 +11,16 @@ from engine.errors import DataError
 
 
 class ObjectTree:
-    """Objects, each at the path that its copy has or would have.
+    """Objects by the path of their copies, which need not exist.
 
     Parameters
     ----------
     root
         The folder that stands for the prefix of the connection.
     beside
-        The folder of a file that is not there, and the names of what is in it, for a hint.
+        The folder of a missing file, and the names in it, for a hint.
     fetch
-        Makes copies of objects.
+        Copies objects.
 
     Attributes
     ----------
@@ -44,15 +44,15 @@ class ObjectTree:
                     break
                 self._folders.add(folder)
         for folder in self._folders & self.objects.keys():
-            if not self.objects[folder].size:  # some tools leave such an object where they make a folder
+            if not self.objects[folder].size:  # some tools create such an object for a folder
                 del self.objects[folder]
 
     def is_file(self, path: Path) -> bool:
-        """Tell whether there is an object."""
+        """Return whether a path is an object."""
         return path in self.objects
 
     def is_folder(self, path: Path) -> bool:
-        """Tell whether there are objects below a path."""
+        """Return whether there are objects below a path."""
         return path in self._folders
 
     def list_files(self, folder: Path) -> list[Path]:
@@ -64,19 +64,19 @@ class ObjectTree:
         return [path for path in self.objects if match_parts(pattern.parts, path.parts)]
 
     def list_names(self, folder: Path) -> list[str]:
-        """Return the names of what is in a folder."""
+        """Return the names in a folder."""
         return list(self._beside[1]) if self._beside else [one.name for one in self.objects if one.parent == folder]
 
     def read_size(self, path: Path) -> int:
-        """Return the bytes of an object."""
+        """Return the size of an object in bytes."""
         return self._get(path).size
 
     def read_changed(self, path: Path) -> int:
-        """Return when an object was last written, in nanoseconds, as far as the store tells: whole seconds."""
+        """Return when an object was last written, in nanoseconds; stores report whole seconds."""
         return round(self._get(path).modified.timestamp() * 1e9)
 
     def provide(self, paths: Sequence[Path]) -> None:
-        """Fetch objects; raises DataError for an empty one, FileNotFoundError for one that is not there."""
+        """Fetch objects; raise DataError for an empty one, FileNotFoundError for a missing one."""
         wanted = [self._get(path) for path in paths]
         for path, one in zip(paths, wanted, strict=True):
             if not one.size:
@@ -95,12 +95,12 @@ def list_object_tree(
     path: str,
     fetch: Callable[[Sequence[StoredObject]], None] = lambda _: None,
 ) -> ObjectTree:
-    """Return the objects that a path, folder or pattern of a dataset may stand for, with one paged list at most.
+    """Return the objects that match a path, folder or pattern of a dataset, with at most one paged list.
 
     Raises
     ------
     ObjectStoreError
-        The store cannot be reached, refuses the request, or the path leads out of the prefix.
+        The store cannot be reached, refuses the request, or the path leaves the prefix.
     """
     path = normalize_object_path(path)
     if has_magic(path):

@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL, over ADBC: rows come and go as streams of Arrow batches.
+"""Connections to PostgreSQL over ADBC, which reads and writes rows as streams of Arrow batches.
 
-The driver is called without its layer for Python programs, which would load pyarrow wherever that is installed.
+The driver is called without its DB-API layer, which would load pyarrow wherever that is installed.
 """
 
 import os
@@ -26,14 +26,14 @@ _SETTINGS = {
     "client_encoding": "UTF8",
     "lock_timeout": "60s",
 }
-"""Settings of a session: texts are the same whatever the server's defaults are, and no lock is waited for for ever."""
+"""Settings of a session that make texts independent of the server's defaults and limit waits for locks."""
 
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "application_name": "engine"}
-"""Parameters of the connection: a server that is gone without a word is noticed after a minute."""
+"""Parameters of the connection that detect a server that vanished within a minute."""
 
 
 class ArrowStream(Protocol):
-    """Batches of rows: what polars, pyarrow and others read."""
+    """A stream of batches of rows, as read by polars, pyarrow and others."""
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
@@ -44,7 +44,7 @@ class PostgresqlSession:
     Attributes
     ----------
     place
-        The server and the database, as messages name them.
+        The server and the database, for messages.
     """
 
     def __init__(self, database: "AdbcDatabase", connection: "AdbcConnection", place: str) -> None:
@@ -59,7 +59,7 @@ class PostgresqlSession:
         for close in (self._connection.rollback, self._connection.close, self._database.close):
             try:
                 close()
-            except Error:  # the connection was lost, which has been told
+            except Error:  # the connection was lost, which has been reported
                 continue
 
     @contextmanager
@@ -80,7 +80,7 @@ class PostgresqlSession:
             yield stream
 
     def fetch_rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query with a small result, whose columns are texts, integers or booleans.
+        """Return the rows of a query with a small result of text, integer or boolean columns.
 
         Raises
         ------
@@ -92,11 +92,11 @@ class PostgresqlSession:
         with self.stream_rows(query) as stream:
             try:
                 return list(nanoarrow.ArrayStream(stream).iter_tuples())
-            except RuntimeError as error:  # that of nanoarrow is one, and has no public name
+            except RuntimeError as error:  # the base of nanoarrow's error, which has no public name
                 raise explain_stream_error(str(error), self.place) from error
 
     def execute(self, statement: str) -> int:
-        """Execute one statement that returns no rows; return how many rows it has changed, -1 if that is not known.
+        """Execute one statement without a result; return how many rows it changed, -1 if unknown.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class PostgresqlSession:
             return int(prepared.execute_update())
 
     def ingest(self, table: str, stream: ArrowStream, schema: str | None = None) -> int:
-        """Append the rows of a stream to a table that exists; return how many.
+        """Append the rows of a stream to an existing table; return how many.
 
         Raises
         ------
@@ -128,12 +128,12 @@ class PostgresqlSession:
             return int(statement.execute_update())
 
     def commit(self) -> None:
-        """End the transaction: keep what was done, and begin another one."""
+        """Commit the transaction and begin another one."""
         with self._explain_errors():
             self._connection.commit()
 
     def rollback(self) -> None:
-        """End the transaction: undo what was done, and begin another one."""
+        """Roll back the transaction and begin another one."""
         with self._explain_errors():
             self._connection.rollback()
 
@@ -150,7 +150,7 @@ class PostgresqlSession:
 FILE_PARAMETERS = frozenset(
     {"passfile", "service", "servicefile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir", "sslkeylogfile"}
 )
-"""The parameters of a URL in which libpq takes the path of a file, or what stands in one."""
+"""The parameters of a URL that contain the path or the content of a file."""
 
 
 def open_postgresql(
@@ -168,11 +168,11 @@ def open_postgresql(
     url
         postgresql://user:password@host:port/database?parameters
     schema
-        The schema of tables whose name has none; that of the server if not given.
+        The schema of unqualified table names; by default that of the server.
     timeout
         Seconds to wait for the server.
     read_only
-        Whether nothing may be written, and all queries see the same state of the database.
+        Whether writes are forbidden; all queries then see the same state of the database.
     settings
         Further settings of the session.
 
@@ -213,7 +213,7 @@ def open_postgresql(
 
 
 def describe_place(url: str) -> str:
-    """Return the server and the database that a URL names, as messages name them: without its login."""
+    """Return the server and the database of a URL without its login, for messages."""
     parts = urlsplit(url)
     given = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     host = parts.netloc.rpartition("@")[2] or given.get("host", "this machine")
@@ -222,12 +222,12 @@ def describe_place(url: str) -> str:
 
 
 def complete_url(url: str, timeout: float) -> str:
-    """Return a URL with the limits of time of a connection, as far as it does not say them itself."""
+    """Return a URL with the timeouts of a connection, unless it sets them itself."""
     return _add_parameters(url, {"connect_timeout": max(2, ceil(timeout)), **_KEEPALIVES})
 
 
 def confine_postgresql_url(url: str) -> str:
-    """Return the URL with what keeps the client from using logins and files of the user that it runs as.
+    """Return the URL with parameters that keep the client from using logins and files of its user.
 
     Raises
     ------
@@ -248,7 +248,7 @@ def confine_postgresql_url(url: str) -> str:
 
 
 def _add_parameters(url: str, parameters: Mapping[str, object]) -> str:
-    """Return the URL with further parameters; those that it has stay."""
+    """Return the URL with further parameters; existing ones are kept."""
     given = parse_qs(urlsplit(url).query)
     added = "&".join(f"{key}={quote(str(value))}" for key, value in parameters.items() if key not in given)
     return f"{url}{'&' if urlsplit(url).query else '?'}{added}" if added else url

@@ -1,8 +1,8 @@
-"""Whether a table of PostgreSQL has changed: asked cheaply first, and by the content where that does not tell.
+"""Detects changes of a PostgreSQL table, first by row counters and then by the content.
 
-The server counts the rows that were inserted, updated and deleted. The counts may come a second late, and a transaction
-that was undone counts too, so they only say when to look at the content. Some tables have no counts: views, foreign
-tables, all tables of a standby server, and of a server that was told not to count.
+The server counts inserted, updated and deleted rows. The counters may be a second late and include transactions that
+were rolled back, so they only show when to read the content. Some tables have no counters: views, foreign tables, all
+tables of a standby server, and of a server with `track_counts` off.
 """
 
 from engine.connections.database_errors import DatabaseError
@@ -31,12 +31,12 @@ FROM root
 def find_table_marker(session: PostgresqlSession, table: str) -> tuple[str, str | None]:
     """Return the columns of a table as text, and a text that differs if its rows may have changed.
 
-    The second is None where only the content can tell.
+    The second is None if only the content shows changes.
 
     Raises
     ------
     DatabaseError
-        There is no such table, or the server cannot be asked.
+        The table does not exist, or the query fails.
     """
     ((exists, counted, counts, columns),) = session.fetch_rows(_MARKER.format(table=quote_text(_quote_table(table))))
     if not exists:
@@ -45,7 +45,7 @@ def find_table_marker(session: PostgresqlSession, table: str) -> tuple[str, str 
 
 
 def digest_table(session: PostgresqlSession, table: str) -> str:
-    """Return a text that differs if the rows of a table differ, whatever their order; the server reads them all.
+    """Return a digest of the rows of a table that ignores their order; the server reads all of them.
 
     Raises
     ------

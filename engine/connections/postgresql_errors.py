@@ -1,4 +1,4 @@
-"""What PostgreSQL and its library libpq say, in the words of whoever declared a connection."""
+"""Explains errors of PostgreSQL and libpq in terms of the spec."""
 
 import re
 
@@ -23,16 +23,16 @@ _REFUSALS = {
     r"no pg_hba\.conf entry for host .*?, (no encryption|SSL)": "the server lets nobody in from this machine as this "
     "user ({0}; pg_hba.conf)",
 }
-"""Patterns of libpq's messages about connections that are refused however often they are tried, and what they mean.
+"""Explanations by pattern of libpq's message, for refused connections that are not retried.
 
-They are not tried again: many servers lock out whoever gives a wrong password several times.
+Many servers lock an account after several wrong passwords.
 """
 
 NO_CONNECTION_LEFT = (
     r"too many clients|too many connections for|remaining connection slots|no more connections allowed|"
     r"query_wait_timeout"
 )
-"""What a server says, or a pooler before it, that has no connection left; it gives no SQLSTATE then."""
+"""Messages of a server or a pooler without free connections; they come without a SQLSTATE."""
 
 _NOT_READY = {
     r"Connection refused": "the server cannot be reached: connection refused. Is it running, and are host and port "
@@ -41,7 +41,7 @@ _NOT_READY = {
     NO_CONNECTION_LEFT: "the server has no connection left",
     r"the database system is (starting up|shutting down)": "the server is {0}",
 }
-"""The same of connections that may be made later."""
+"""Explanations by pattern of libpq's message, for connections that may succeed later."""
 
 _LOST = ("closed the connection", "terminating connection", "connection not open", "no connection to the server",
          "Failed to begin transaction", "could not receive data", "could not send data", "SSL SYSCALL", "reset by peer",
@@ -49,7 +49,7 @@ _LOST = ("closed the connection", "terminating connection", "connection not open
 """Parts of messages about a connection that was lost."""
 
 _TRANSIENT = ("08", "40", "53", "57P", "55P03")
-"""Beginnings of the SQLSTATEs of what may succeed later: lost connections, conflicts, missing resources, a shutdown."""
+"""Prefixes of the SQLSTATEs of transient errors: lost connections, conflicts, missing resources, a shutdown."""
 
 _MEANINGS = {
     "42501": "the user has no permission: {0}; the owner of the table can GRANT it",
@@ -63,9 +63,9 @@ _MEANINGS = {
 
 
 def check_postgresql_url(url: str) -> None:
-    """Raise a DatabaseError unless a text is a URL of PostgreSQL whose login is written as URLs are.
+    """Raise a DatabaseError unless a text is a URL of PostgreSQL with a correctly encoded login.
 
-    Else libpq would take a part of the password for the host, and its messages would show it.
+    Otherwise libpq would take a part of the password for the host and show it in messages.
     """
     if not _URL.fullmatch(url):
         raise DatabaseError(
@@ -75,20 +75,20 @@ def check_postgresql_url(url: str) -> None:
 
 
 def explain_postgresql_error(text: str, code: str | None, place: str) -> DatabaseError:
-    """Return an error in words for one of the driver.
+    """Return an error that explains one of the driver.
 
     Parameters
     ----------
     text
-        The message of the driver, with what libpq or the server said.
+        The message of the driver, with that of libpq or the server.
     code
-        The SQLSTATE, if the server has given one.
+        The SQLSTATE, if the server sent one.
     place
         The server and the database.
     """
-    said = _clean_message(text)
+    message = _clean_message(text)
     if code:
-        meaning = _MEANINGS.get(code, "{0}").format(said)
+        meaning = _MEANINGS.get(code, "{0}").format(message)
         return DatabaseError(f"{place}: {meaning}", code, transient=code.startswith(_TRANSIENT))
     if any(part in text for part in _LOST) and "Failed to connect" not in text:
         return explain_stream_error(text, place)
@@ -98,19 +98,19 @@ def explain_postgresql_error(text: str, code: str | None, place: str) -> Databas
             return DatabaseError(f"{place}: {meaning.format(*found.groups())}", code, transient=pattern in _NOT_READY)
     if found := _UNKNOWN_PARAMETER.search(text):
         return DatabaseError(f"{place}: its url has a parameter that libpq does not know: {found[1]!r}")
-    return DatabaseError(f"{place}: {said}")
+    return DatabaseError(f"{place}: {message}")
 
 
 def explain_stream_error(text: str, place: str) -> DatabaseError:
-    """Return the error of rows that ended before the last: the connection was lost, or a value cannot be computed."""
-    said = _clean_message(text)
+    """Return the error of an incomplete stream of rows: a lost connection, or a value that cannot be computed."""
+    message = _clean_message(text)
     if any(part in text for part in _LOST):
-        return DatabaseError(f"{place}: the connection was lost: {said}", "08006", transient=True)
-    return DatabaseError(f"{place}: {said}", "22003" if "is out of range for type" in text else "")
+        return DatabaseError(f"{place}: the connection was lost: {message}", "08006", transient=True)
+    return DatabaseError(f"{place}: {message}", "22003" if "is out of range for type" in text else "")
 
 
 def _clean_message(text: str) -> str:
-    """Return what the server said on one line, without the driver's words around it and without the query."""
+    """Return the server's message on one line, without the text of the driver and the query."""
     text = re.split(r"\n\s*Query was:|\. SQLSTATE: |\nLINE \d+:", text, maxsplit=1)[0]
     text = re.sub(r"^(?:got external error: )?(?:[A-Z_]+: )?(?:\[libpq\] )?", "", text.strip())
     text = re.sub(r"^(?:Failed to [a-z ]+|could not begin COPY|PQ\w+\(\) failed|Failed to \w+ \w+ \w+): ", "", text)

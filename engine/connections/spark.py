@@ -1,8 +1,8 @@
-"""Connections to Spark: a cluster, this machine, or a server of Spark Connect.
+"""Connections to Spark: a cluster, local mode, or a server of Spark Connect.
 
-A process has one Spark at a time, and starting one takes seconds, so it is kept until the process ends. The Java
-process of a driver is started here and not by pyspark, because pyspark would put all settings, also the secret ones,
-into its command line, and would let it write into the output of the engine.
+A process has one Spark session at a time. Starting it takes seconds, so it is kept until the process ends. The Java
+process of a driver is started here and not by pyspark, because pyspark would put all settings, including secrets, into
+its command line, and would let it write to the output of the engine.
 """
 
 import logging
@@ -35,24 +35,24 @@ _SETTINGS_OF_DRIVER = {
 }
 
 _SETTINGS_OF_THIS_MACHINE = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-"""Those of a Spark in this machine: its name may lead to no address, or to one of a network that is not there."""
+"""Settings of local mode: the name of the machine may not resolve, or to an address of a missing network."""
 
 _ADDRESS = re.compile(r"(?<=[/,@])([^/:,@]+):(\d+)")
-"""The host and the port of each server that a url names."""
+"""The host and the port of each server in a url."""
 
 _opened: list[tuple[str, Mapping[str, str], "SparkSession"]] = []
-"""The Spark of this process: its url, its settings and its session; empty if none is running."""
+"""The Spark of this process: url, settings and session; empty if none is running."""
 
 
 def open_spark(url: str, options: Mapping[str, str], secret: Mapping[str, str]) -> "SparkSession":
-    """Return the session of Spark of this process, which is started if it is not running.
+    """Return the Spark session of this process; start it if it is not running.
 
     Parameters
     ----------
     url
-        Where Spark runs; see `SparkConnection`.
+        The master or server; see `SparkConnection`.
     options, secret
-        Settings by name; those that are secret are never part of a command line.
+        Settings by name; the secret ones are never part of a command line.
 
     Raises
     ------
@@ -74,17 +74,17 @@ def open_spark(url: str, options: Mapping[str, str], secret: Mapping[str, str]) 
         )
     _require_answer(url)
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
-        logging.getLogger(name).disabled = True  # they write Java's stack of errors that are told
-    with catch_warnings(action="ignore"):  # those of pyspark about itself are nothing that users could act on
+        logging.getLogger(name).disabled = True  # they log Java stacks of errors that are reported anyway
+    with catch_warnings(action="ignore"):  # users cannot act on pyspark's warnings about itself
         session = _connect(url, wanted) if url.startswith("sc://") else _start_driver(url, options, wanted)
     _opened.append((url, wanted, session))
     return session
 
 
 def _require_answer(url: str) -> None:
-    """Raise a DatabaseError if nobody listens at an address of a url: pyspark would try for minutes.
+    """Raise a DatabaseError if no address of a url accepts connections: pyspark would retry for minutes.
 
-    A cluster may have several masters, of which the others wait until the first is gone.
+    A cluster may have several masters, of which all but one are on standby.
     """
     silent = []
     for host, port in _ADDRESS.findall(url.partition(";")[0]):
@@ -99,13 +99,13 @@ def _require_answer(url: str) -> None:
 
 
 def _connect(url: str, options: Mapping[str, str]) -> "SparkSession":
-    """Return a session of a server of Spark Connect."""
+    """Return a session on a server of Spark Connect."""
     for package in ("grpc", "grpc_status", "google.rpc", "zstandard"):
         require_package(package.split(".")[0], "spark", "a connection to Spark Connect")
     from pyspark.sql import SparkSession
 
     try:
-        # functions of users ask for the session by getOrCreate, which refuses to give it unless this names a server
+        # users' functions call getOrCreate, which fails unless this names a server
         os.environ["SPARK_REMOTE"] = url.partition(";")[0]
         builder = SparkSession.builder.remote(url)
         for name, value in {**options, **SPARK_SETTINGS_OF_ENGINE}.items():
@@ -113,7 +113,7 @@ def _connect(url: str, options: Mapping[str, str]) -> "SparkSession":
         session = builder.getOrCreate()
         bound_waits_of_client(session)
         return session
-    except Exception as error:  # noqa: BLE001  # of pyspark, grpc or the server: no class is common to them
+    except Exception as error:  # noqa: BLE001  # from pyspark, grpc or the server: they have no common class
         raise explain_spark_error(error) from None
 
 
@@ -129,31 +129,31 @@ def _start_driver(url: str, options: Mapping[str, str], wanted: Mapping[str, str
     from pyspark.sql import SparkSession
 
     running = SparkSession.getActiveSession()
-    if running is not None and running.sparkContext.master == url:  # of a notebook, or of a user's function
+    if running is not None and running.sparkContext.master == url:  # started by a notebook or a user's function
         return running
     here = _SETTINGS_OF_THIS_MACHINE if url.startswith("local") else {}
-    # workers take another interpreter than the driver's unless they are told; on a cluster it has another path there.
-    # spark-submit makes the setting this variable, and pyspark reads nothing but that
+    # without this, workers use another interpreter than the driver's; on a cluster its path differs. spark-submit turns
+    # the setting into this variable, and pyspark reads only the variable
     if python := wanted.get("spark.pyspark.python", sys.executable if here else ""):
         os.environ["PYSPARK_PYTHON"] = python
     settings = {**_SETTINGS_OF_DRIVER, **here, **wanted, **SPARK_SETTINGS_OF_ENGINE, "spark.master": url}
-    of_launch = {name: value for name, value in settings.items() if name not in wanted or name in options}
-    with TemporaryFile("w+", errors="replace") as said:  # Java keeps it open; only a failed start is told
+    public_settings = {name: value for name, value in settings.items() if name not in wanted or name in options}
+    with TemporaryFile("w+", errors="replace") as output:  # Java keeps it open; it is read only if the start fails
         try:
             launch: Callable[..., object] = launch_gateway  # pyspark gives it no types
-            gateway = launch(_make_conf(SparkConf, of_launch), {"stdout": said, "stderr": said})
+            gateway = launch(_make_conf(SparkConf, public_settings), {"stdout": output, "stderr": output})
             conf = _make_conf(SparkConf, settings)
             context = SparkContext(conf=conf, gateway=gateway, environment={"POLARS_MAX_THREADS": "1"})
             session = SparkSession(context)
-        except Exception as error:  # noqa: BLE001  # of pyspark or py4j: no class is common to them
-            raise explain_start(error, url, _read_end(said)) from None
+        except Exception as error:  # noqa: BLE001  # from pyspark or py4j: they have no common class
+            raise explain_start(error, url, _read_end(output)) from None
     _silence_end_of_java(context)
     watch_executors(context)
     return session
 
 
 def _silence_end_of_java(context: Any) -> None:
-    """Keep pyspark and py4j from writing tracebacks beside the error that is told if Java ends."""
+    """Keep pyspark and py4j from logging tracebacks besides the reported error if Java ends."""
     context._accumulatorServer.handle_error = lambda *_: None
     logging.getLogger().addFilter(lambda record: record.module != "java_gateway")  # py4j writes to the root logger
 
@@ -170,13 +170,13 @@ def _find_java() -> bool:
     return Path(home, "bin", "java").exists() if home else which("java") is not None
 
 
-def _read_end(said: IO[str]) -> str:
-    said.seek(0)
-    return said.read()[-20_000:]
+def _read_end(output: IO[str]) -> str:
+    output.seek(0)
+    return output.read()[-20_000:]
 
 
 def prepare_session(session: "SparkSession") -> None:
-    """Let a session, which may be that of a user's function, give times in UTC, and run the tasks of the engine."""
+    """Make a session, possibly one of a user's function, return times in UTC and run tasks of the engine."""
     for name in ("spark.sql.session.timeZone", "spark.sql.execution.arrow.maxRecordsPerBatch"):
         session.conf.set(name, SPARK_SETTINGS_OF_ENGINE[name])
     if ".connect." not in type(session).__module__ and "PYSPARK_PYTHON" not in os.environ:
@@ -189,16 +189,16 @@ def prepare_session(session: "SparkSession") -> None:
 def explain_spark_errors(place: str) -> Iterator[None]:
     """Raise a DatabaseError that begins with a place for each error of Spark, without Java's stack.
 
-    An error of this package that an executor has raised is raised as what it is.
+    An error of this package that an executor raised keeps its class.
     """
     try:
         yield
-    except Exception as error:  # no class is common to pyspark, py4j and grpc; what is not theirs goes on
-        told = translate_spark_error(error)
-        if isinstance(told, DatabaseError):
-            raise DatabaseError(f"{place}: {told}", transient=told.transient) from None
-        if isinstance(told, DataError):
-            raise DataError(f"{place}: {told}") from None
-        if told is not None:
-            raise told from None
+    except Exception as error:  # pyspark, py4j and grpc have no common class; other errors are raised again
+        explained = translate_spark_error(error)
+        if isinstance(explained, DatabaseError):
+            raise DatabaseError(f"{place}: {explained}", transient=explained.transient) from None
+        if isinstance(explained, DataError):
+            raise DataError(f"{place}: {explained}") from None
+        if explained is not None:
+            raise explained from None
         raise

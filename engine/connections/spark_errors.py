@@ -1,4 +1,4 @@
-"""Errors of Spark in the words of users: what was found and what to do, without the stacks of Java and of workers."""
+"""Explains errors of Spark: the finding and the remedy, without the stacks of Java and of workers."""
 
 import re
 
@@ -16,10 +16,10 @@ _LOG_ERROR = re.compile(
 )
 
 _DETAILS = re.compile(r'<_\w+ of RPC .*?\bdetails = "(.*?)"', re.DOTALL)
-"""What an error of grpc says, whose text is that of a Python object."""
+"""The details in the text of an error of grpc, which is the repr of an object."""
 
 _PLACE = re.compile(r'^ +File "(.+)", line (\d+), in ', re.MULTILINE)
-"""A line of a traceback of Python."""
+"""A line of a Python traceback."""
 
 _WAITED = re.compile(r"Exception thrown in awaitResult:\s*$")
 _NO_PACKAGE = re.compile(r"DATA_SOURCE_NOT_FOUND|Class org\.apache\.hadoop\.fs\.[\w.]+ not found")
@@ -27,15 +27,15 @@ _MISSING_ENGINE = re.compile(r"No module named '(engine|polars|numba|pyarrow|sko
 _RAISED = re.compile(
     r"^(?P<module>[\w.]*?)\.?(?P<kind>\w*(?:Error|Exception|Warning|Interrupt))(?:: (?P<text>.*))?$", re.MULTILINE
 )
-"""The last line of the traceback of Python in the message of Spark."""
+"""The last line of the Python traceback in a message of Spark."""
 
 _OTHER_PYTHON = re.compile(r"PYTHON_VERSION_MISMATCH|Python in worker has different version")
 
 
 def translate_spark_error(error: BaseException) -> errors.EngineError | None:
-    """Return an error of pyspark, of py4j or of grpc in words; None for another error.
+    """Return an explained error for one of pyspark, py4j or grpc; None for another error.
 
-    An error of this package that an executor has raised is returned as what it is.
+    An error of this package that an executor raised keeps its class.
     """
     if isinstance(error, ConnectionError | EOFError) or type(error).__name__ == "Py4JNetworkError":
         return DatabaseError(
@@ -49,7 +49,7 @@ def translate_spark_error(error: BaseException) -> errors.EngineError | None:
 
 
 def explain_spark_error(error: BaseException) -> DatabaseError:
-    """Return what an error of pyspark, of py4j or of grpc says, as an error of a database."""
+    """Return a database error that explains one of pyspark, py4j or grpc."""
     messages = _read_messages(error)
     text = "\n".join(messages)
     lost = _LOST.search(text) is not None
@@ -65,20 +65,20 @@ def explain_spark_error(error: BaseException) -> DatabaseError:
         )
     if "OutOfMemoryError" in text:
         return DatabaseError("Java has no memory left: give it more by spark.driver.memory or spark.executor.memory")
-    said = _shorten_message(next((one for one in messages if not _WAITED.search(one)), text))
+    reason = _shorten_message(next((one for one in messages if not _WAITED.search(one)), text))
     if _NO_PACKAGE.search(text):
         return DatabaseError(
-            f"{said}; Spark needs a package for it: name it by spark.jars.packages under options: of the connection, "
+            f"{reason}; Spark needs a package for it: name it by spark.jars.packages under options: of the connection, "
             "in the version that belongs to this Spark"
         )
     if _ACCESS.search(text):
-        return DatabaseError(f"Spark may not read it: {said}")
-    told = f"Spark does not answer: {said}" if lost else said
-    return DatabaseError(told, transient=lost or "has had no executor for" in said)
+        return DatabaseError(f"Spark may not read it: {reason}")
+    message = f"Spark does not answer: {reason}" if lost else reason
+    return DatabaseError(message, transient=lost or "has had no executor for" in reason)
 
 
 def _find_own_error(message: str) -> errors.EngineError | None:
-    """Return the error of this package that an executor has raised, from the traceback in a message of Spark."""
+    """Return the error of this package that an executor raised, from the traceback in a message of Spark."""
     if "Traceback (most recent call last)" not in message:
         return None
     raised = [found for found in _RAISED.finditer(message) if found["module"] or found["text"]]
@@ -89,14 +89,14 @@ def _find_own_error(message: str) -> errors.EngineError | None:
     return kind(raised[-1]["text"] or "") if kind else None
 
 
-def explain_start(error: BaseException, url: str, said: str) -> DatabaseError:
-    """Return why Spark has not started, from the error and from what Java has written."""
-    if "UnsupportedClassVersionError" in said:
+def explain_start(error: BaseException, url: str, output: str) -> DatabaseError:
+    """Return why Spark has not started, from the error and the output of Java."""
+    if "UnsupportedClassVersionError" in output:
         return DatabaseError("Spark needs Java 17 or newer, and this machine has an older one: install a newer one")
     if "multiple SparkContexts" in str(error) or "Only one SparkContext" in str(error):
         return DatabaseError("this process has another Spark running already, which a function may have started")
-    found = [one or other for one, other in _LOG_ERROR.findall(said)]
-    if "All masters are unresponsive" in said or "All masters are unresponsive" in str(error):
+    found = [one or other for one, other in _LOG_ERROR.findall(output)]
+    if "All masters are unresponsive" in output or "All masters are unresponsive" in str(error):
         return DatabaseError(f"no Spark answers at {url}", transient=True)
     if "JAVA_GATEWAY_EXITED" in str(error):
         why = _shorten_message(found[0]) if found else "Java has ended at once"
@@ -105,20 +105,20 @@ def explain_start(error: BaseException, url: str, said: str) -> DatabaseError:
 
 
 def _read_messages(error: BaseException) -> list[str]:
-    """Return the message of an error; where py4j carries one of Java, that and those of its causes."""
+    """Return the message of an error; for a Java error in py4j, its message and those of its causes."""
     java = getattr(error, "java_exception", None)
     found: list[str] = []
     try:
         while java is not None:
             found.append(str(java.toString()))
             java = java.getCause()
-    except Exception:  # noqa: BLE001  # the Java process is gone, and with it what it would have said
+    except Exception:  # noqa: BLE001  # the Java process is gone, and its message with it
         found = []
     return found or [str(error)]
 
 
 def _shorten_message(text: str) -> str:
-    """Return what a message says, on one line: of an error of a Python worker its last line, else its first ones."""
+    """Return a message on one line: for an error of a Python worker its last line, else its first ones."""
     if of_grpc := _DETAILS.search(text):
         text = of_grpc[1]
     lines = [line for line in text.splitlines() if line.strip()]
@@ -126,12 +126,12 @@ def _shorten_message(text: str) -> str:
         last = [line for line in lines if re.match(r"(?:\w+\.)*\w+(?:Error|Exception|Fault|Problem)?: ", line)]
         places = [f"{file}:{line}: " for file, line in _PLACE.findall(text) if "pyspark" not in file]
         return "".join(places[-1:]) + _STATE.sub("", last[-1] if last else lines[-1]).strip()
-    told = []
+    before_stack = []
     for line in lines:
         if _FRAME.match(line):
             break
-        told.append(line.strip())
-    said = _STATE.sub("", " ".join(told))
-    while (shorter := _CONDITION.sub("", _CLASS.sub("", said))) != said:
-        said = shorter
-    return said[:500].strip() or "it gave no reason"
+        before_stack.append(line.strip())
+    shortened = _STATE.sub("", " ".join(before_stack))
+    while (shorter := _CONDITION.sub("", _CLASS.sub("", shortened))) != shortened:
+        shortened = shorter
+    return shortened[:500].strip() or "it gave no reason"

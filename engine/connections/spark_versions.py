@@ -1,7 +1,7 @@
-"""The versions of packages that executors of Spark share with the machine that sends them work.
+"""Checks that executors of Spark have the same package versions as the machine that sends the tasks.
 
-Another version of the engine may measure differently, one of polars may not read the expressions that are sent, and one
-of scikit-learn may predict something else: without a check, nobody would be told.
+Another version of the engine may measure differently, of polars may not read the expressions that are sent, and of
+scikit-learn may predict other values: without a check, nobody would notice.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def require_versions(task: "Task") -> "Task":
-    """Return a task that raises a DataError where another version of a package is installed than here."""
+    """Return a task that raises a DataError where the version of a package differs from the one here."""
     return partial(_run_if_same, _read_versions(), task)
 
 
@@ -36,6 +36,6 @@ def _run_if_same(
 
 @cache
 def _read_versions() -> Mapping[str, str]:
-    """Return the version of each package: whole of the engine, the first two numbers of others."""
+    """Return the version of each package: the full one of the engine, the first two numbers of others."""
     others = {name: ".".join(version(name).split(".")[:2]) for name in ("polars", "scikit-learn")}
     return {"engine": version("engine"), **others}

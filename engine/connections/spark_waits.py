@@ -1,7 +1,7 @@
-"""Waits for Spark that would never end: its executors, or its Spark Connect server, do not exist any more.
+"""Limits waits for Spark whose executors or Spark Connect server no longer exist.
 
-Spark waits for executors for ever, because others may come, and its client for minutes for a server. Here such a wait
-is said in the log of the run, and is ended by an error.
+Spark waits for executors without limit, because others may start, and its client waits minutes for a server. Such a
+wait is reported in the log of the run and ends with an error.
 """
 
 import warnings
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LONGEST_WAIT = 120
-"""Seconds that are waited for a server of Spark Connect and for its executors; others have spark.network.timeout."""
+"""Seconds to wait for a server of Spark Connect and its executors; others use spark.network.timeout."""
 
-_QUIET = 10
-"""Seconds of waiting before it is said; and those that are waited again if the whole time has been waited in vain."""
+_REPORTED_AFTER = 10
+"""Seconds before a wait is reported, and of each further wait after a full one without success."""
 
 _EXECUTORS = "Spark has no executor; the run waits for one"
 _NO_EXECUTOR = (
@@ -29,33 +29,33 @@ _NO_EXECUTOR = (
 
 
 class _Wait:
-    """A wait for something that has an end."""
+    """A wait with a limit."""
 
     def __init__(self, what: str, most: int) -> None:
         self._what, self._most = what, most
-        self._left = max(most, _QUIET)
+        self._left = max(most, _REPORTED_AFTER)
         self._began: float | None = None
-        self._said = False
+        self._reported = False
 
     def end(self) -> None:
-        """Note that it is there."""
+        """End the wait: the awaited thing exists."""
         self._began, self._left = None, self._most
 
     def pause(self) -> None:
-        """Note that nothing asks for it."""
+        """Pause the wait: nothing needs the awaited thing."""
         self._began = None
 
     def go_on(self) -> bool:
-        """Note that it is waited for; return whether it has been for too long."""
+        """Continue the wait; return whether it has exceeded its limit."""
         now = monotonic()
         if self._began is None:
-            self._began, self._said = now, False
+            self._began, self._reported = now, False
         waited = now - self._began
         if waited >= self._left:
-            self._began, self._left = None, _QUIET
+            self._began, self._left = None, _REPORTED_AFTER
             return True
-        if waited >= _QUIET and not self._said:
-            self._said = True
+        if waited >= _REPORTED_AFTER and not self._reported:
+            self._reported = True
             warnings.warn_explicit(f"{self._what}, at most {self._most} s", RuntimeWarning, "Spark", 0)
         return False
 
@@ -63,9 +63,9 @@ class _Wait:
 def watch_executors(context: Any) -> None:
     """Cancel the jobs of a cluster that has had no executor for spark.network.timeout, in a thread.
 
-    Executors that are lost are only waited for where a job needs one: with dynamic allocation they come with a job.
+    Waits count only while a job needs an executor: with dynamic allocation executors start with a job.
     """
-    if context._jsc.sc().isLocal():  # the driver is its executor
+    if context._jsc.sc().isLocal():  # the driver is the executor
         return
     most = context._jsc.sc().conf().getTimeAsSeconds("spark.network.timeout", f"{LONGEST_WAIT}s")
     Thread(target=_watch_jobs, args=(context, most), name="waits for executors of Spark", daemon=True).start()
@@ -86,12 +86,12 @@ def _watch_jobs(context: Any, most: int) -> None:
                 for job in jobs:
                     scala.cancelJob(job, _NO_EXECUTOR.format(most))
             sleep(1)
-    except (Py4JError, OSError):  # Java has ended, which the next query tells
+    except (Py4JError, OSError):  # Java has ended, which the next query reports
         return
 
 
 def bound_waits_of_client(session: "SparkSession") -> None:
-    """Let the client of a server of Spark Connect wait for it, and for its executors, for `LONGEST_WAIT`."""
+    """Make the client of Spark Connect wait `LONGEST_WAIT` at most for its server and executors."""
     from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicyState
 
     server = _Wait("the server of Spark Connect does not answer; the run waits for it", LONGEST_WAIT)

@@ -9,8 +9,8 @@ _TABLE = re.compile(rf"(?:(?P<schema>{_PART})\.)?(?P<name>{_PART})")
 def split_table_name(table: str) -> tuple[str | None, str] | None:
     """Return the schema, or None, and the name of a table that is written `name` or `schema.name`.
 
-    Names are taken as they stand: `Orders` is not `orders`. A name that contains a dot is put in double quotes, as in
-    SQL. The result is None if the text is not the name of a table.
+    Names are case-sensitive: `Orders` is not `orders`. A name with a dot is put in double quotes, as in SQL. Return
+    None if the text is not the name of a table.
     """
     found = _TABLE.fullmatch(table)
     if found is None:
@@ -20,12 +20,12 @@ def split_table_name(table: str) -> tuple[str | None, str] | None:
 
 
 def quote_name(*parts: str | None) -> str:
-    """Return a name as SQL has it, each of its parts in double quotes; a part that is None is left out."""
+    """Return a name in SQL, with each part in double quotes and without parts that are None."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts if part is not None)
 
 
 def quote_text(text: str) -> str:
-    """Return a text as a literal of SQL."""
+    """Return a text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -1,6 +1,6 @@
 """Datasets of a project as lazy polars frames: opened, verified against contracts, measured, fingerprinted.
 
-The names are imported when they are first used: a run that finds its data unchanged computes nothing.
+The names are imported at first use: a run that finds its data unchanged computes nothing.
 """
 
 from importlib import import_module
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from engine.data.column_types import column_type
     from engine.data.contract import verify_contract
     from engine.data.datasets import Datasets
-    from engine.data.file_hashes import FileHashes, InMemoryFileHashes
+    from engine.data.files.hashes import FileHashes, InMemoryFileHashes
+    from engine.data.files.watched_files import WatchedFiles, read_unchanged
     from engine.data.metrics import compute_dataset_metrics, find_unmeasurable_metrics
     from engine.data.repeated_rows import (
         RowCounts,
@@ -22,16 +23,15 @@ if TYPE_CHECKING:
     )
     from engine.data.spark.reading import require_unchanged_rows
     from engine.data.table import Table, explain_read_errors
-    from engine.data.user_functions import load_function
-    from engine.data.watched_files import WatchedFiles, read_unchanged
+    from engine.data.user_code.functions import load_function
 
 _LAZY_EXPORTS = {
     "Datasets": "datasets",
-    "FileHashes": "file_hashes",
-    "InMemoryFileHashes": "file_hashes",
+    "FileHashes": "files.hashes",
+    "InMemoryFileHashes": "files.hashes",
     "RowCounts": "repeated_rows",
     "Table": "table",
-    "WatchedFiles": "watched_files",
+    "WatchedFiles": "files.watched_files",
     "column_type": "column_types",
     "compute_dataset_metrics": "metrics",
     "count_rows": "repeated_rows",
@@ -40,9 +40,9 @@ _LAZY_EXPORTS = {
     "find_unmeasurable_metrics": "metrics",
     "hash_table_rows": "repeated_rows",
     "list_shared_columns": "repeated_rows",
-    "load_function": "user_functions",
+    "load_function": "user_code.functions",
     "measure_repeated_share": "repeated_rows",
-    "read_unchanged": "watched_files",
+    "read_unchanged": "files.watched_files",
     "require_unchanged_rows": "spark.reading",
     "verify_contract": "contract",
 }

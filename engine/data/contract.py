@@ -1,8 +1,8 @@
 """Column contracts: the rules that a spec declares for a dataset's columns, verified whenever the dataset is read.
 
 The schema is checked when a table is opened, before any row is read. All other rules compile to one lazy polars plan
-that counts the violations of every rule in a single streaming pass. Rows are searched only for rules that are broken.
-Checking rule by rule would read the data once per rule.
+that counts the violations of every rule in a single streaming pass. Rows are searched only for broken rules. Checking
+rule by rule would read the data once per rule.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,20 +21,20 @@ from engine.spec.resources.datasets import Column
 from engine.spec.resources.resource import Scalar
 
 MAX_ROWS_SHOWN = 5
-"""The largest number of failing rows that a message shows per rule."""
+"""Maximum number of failing rows that a message shows per rule."""
 
 
 def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Column]) -> None:
-    """Check that each column of a contract exists and has its declared type, and that its rules suit the type.
+    """Check that each column of a contract exists and has its declared type, and that its rules fit the type.
 
     An integer column satisfies `type: number`. A number column satisfies `type: integer` here, and every row is checked
-    for whole numbers later: pandas holds integers as floats where one is missing. A column without any value satisfies
+    for whole numbers later: pandas stores integers as floats if one is missing. A column without any value satisfies
     every type.
 
     Raises
     ------
     DataError
-        Lists every column that is missing, has another type, or has a rule that does not suit its type.
+        Lists every column that is missing, has another type, or has a rule that does not fit its type.
     """
     faults = []
     for column, rules in contract.items():
@@ -54,7 +54,7 @@ def check_schema(schema: Mapping[str, pl.DataType], contract: Mapping[str, Colum
 
 
 def refuse_pattern_names(columns: Iterable[str], where: str) -> None:
-    """Raise a DataError if polars reads the name of a column as a pattern of columns: "*" or "^…$"."""
+    """Raise a DataError if polars would take the name of a column for a pattern of columns: "*" or "^…$"."""
     for name in columns:
         if name == "*" or (name.startswith("^") and name.endswith("$")):
             raise DataError(
@@ -70,11 +70,11 @@ def verify_contract(table: Table) -> None:
     Raises
     ------
     DataError
-        Lists each broken rule with its column, the number of violations and the first rows (counted from 1, per file
-        where the table consists of files). Also raised where a CSV line is too short, or where a column has a name
-        that polars reads as a pattern of columns: "*" or "^…$".
+        Lists each broken rule with its column, the number of violations and the first rows (counted from 1, per file if
+        the table consists of files). Also raised if a CSV line is too short, or if polars would take the name of a
+        column for a pattern of columns: "*" or "^…$".
     """
-    from engine.data.read_faults import find_short_line
+    from engine.data.files.read_faults import find_short_line
 
     with explain_read_errors(table):
         if table.files and (fault := find_short_line(table.files)):
@@ -88,7 +88,7 @@ def verify_contract(table: Table) -> None:
         broken = [(rule, count) for rule, count in zip(rules, found, strict=True) if count]
         if not broken:
             return
-        # Only now, and only for the broken rules, are the rows themselves searched.
+        # The rows themselves are searched only now, and only for the broken rules.
         faults = [
             f"column {rule.column!r}: {count} of {rows} values {'is' if count == 1 else 'are'} {rule.description}: "
             f"{_locate_violations(table, rule)}"
@@ -98,10 +98,10 @@ def verify_contract(table: Table) -> None:
 
 
 def _count_violations(table: Table, rules: Sequence["_Rule"]) -> tuple[list[int], int]:
-    """Return how many rows break each rule, and the number of rows."""
+    """Return the number of rows that break each rule, and the number of rows."""
     named = {str(i): rule for i, rule in enumerate(rules)}
     there: dict[str, int] = {}
-    if table.spark:  # each executor counts those of its rows; only repeated values can be told from all of them
+    if table.spark:  # each executor counts in its own rows; only repeated values need all rows
         of_rows = {key: rule.count_violations() for key, rule in named.items() if rule.is_violation is not None}
         there = table.spark.sum_expressions(of_rows)
     # One plan with one count per rule: a single streaming pass over the data.
@@ -137,7 +137,7 @@ class _Rule:
     def first_violations(self, frame: pl.LazyFrame) -> pl.DataFrame:
         """Return the first rows that break the rule, with the columns `row` (from 1) and `value`.
 
-        For `unique` these are all rows of a repeated value, the first included, so that a message shows what repeats.
+        For `unique` these are all rows of a repeated value, including the first, so that a message shows what repeats.
         """
         numbered = frame.select(self.value.alias("value"), self._violation_column()).with_row_index("row", offset=1)
         return numbered.filter("bad").select("row", "value").head(MAX_ROWS_SHOWN).collect(engine="streaming")
@@ -153,11 +153,11 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
     Raises
     ------
     TypeError
-        A rule does not suit the type; the message completes "column 'x' is text, but …".
+        A rule does not fit the type; the message completes "column 'x' is text, but …".
     """
     value = pl.col(name).fill_nan(None) if dtype.is_float() else pl.col(name)
     if column.required:
-        # The value shown is the column itself, so that a message tells NaN from null.
+        # The column itself is shown, so that a message distinguishes NaN from null.
         yield _Rule(name, "missing, but the column is required", pl.col(name), value.is_null())
     if dtype == pl.Null:
         return
@@ -183,7 +183,7 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
     if column.allowed is not None:
         shown = join_some(map(repr, column.allowed), MAX_ROWS_SHOWN)
         legal = _cast_allowed_values(column.allowed, dtype)
-        # Categories and enums are compared as text: their type refuses values that they do not list.
+        # Categories and enums are compared as text: their type rejects values that they do not list.
         compared = value.cast(pl.String) if column_type(dtype) == "text" else value
         yield _Rule(name, f"not in allowed ({shown})", value, ~compared.is_in(legal.implode()) & value.is_not_null())
     if column.unique:
@@ -193,7 +193,7 @@ def _compile_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[_R
 def _bound_literal(rule: str, bound: float | date, dtype: pl.DataType) -> pl.Expr:
     """Return a bound as a literal that polars can compare with the column.
 
-    A bound of a duration is in seconds; a datetime without a time zone takes that of the column.
+    A bound of a duration is in seconds; a datetime without a time zone gets that of the column.
 
     Raises
     ------
@@ -257,7 +257,7 @@ def _drop_zero_fraction(bound: float | date) -> float | date:
 
 
 def _locate_violations(table: Table, rule: _Rule) -> str:
-    """List the first rows that break a rule, with their file where the table consists of files.
+    """List the first rows that break a rule, with their file if the table consists of files.
 
     Rows that repeat a value may be in different files, so `unique` is searched in the whole table.
     """

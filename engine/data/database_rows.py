@@ -1,4 +1,4 @@
-"""Rows that were read from a database or from Spark, in a file of this machine."""
+"""Rows that were read from a database or from Spark into a local file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ class DatabaseRows:
     path
         The file with the rows.
     hidden
-        Names of columns of the file that the table does not have.
+        Columns of the file that are not columns of the table.
     fingerprint
         Digest of the names and types of the columns, and of the rows in any order.
     count
         The number of rows.
     notes
-        What is not as it is there, as sentences.
+        Sentences about values that differ from those in the source.
     """
 
     path: Path

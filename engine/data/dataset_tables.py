@@ -1,4 +1,4 @@
-"""The table of each kind of dataset: its rows, with what the declaration and the source say of them."""
+"""The table of each kind of dataset: its rows, with the facts from the declaration and the source."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ import polars as pl
 
 from engine.data import queries
 from engine.data.contract import check_schema
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.table import Table, explain_read_errors
 from engine.drift.reading.column_families import read_storage
@@ -20,7 +20,7 @@ from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
 from engine.spec.resources.datasets import Dataset, FileDataset, PythonDataset, QueryDataset, StoredDataset
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 
 if TYPE_CHECKING:
     from engine.data.database_rows import DatabaseRows
@@ -54,7 +54,7 @@ def describe_files(
 
 def describe_database_rows(name: str, dataset: StoredDataset, rows: "DatabaseRows") -> Table:
     """Return the table of rows that were read from a database."""
-    from engine.data.file_datasets import read_declared_texts
+    from engine.data.files.file_datasets import read_declared_texts
 
     files = read_declared_texts(rows.path, dataset)
     return Table(
@@ -85,7 +85,7 @@ def describe_function_rows(
     kept: KeptState | None,
     files: DatasetFiles | None = None,
 ) -> Table:
-    """Return the table of the rows that a function has returned, or of those that are kept of it."""
+    """Return the table of a function's rows, returned now or kept from an earlier call."""
     frame = read_storage(returned.lazy())
     return Table(
         name,
@@ -102,7 +102,7 @@ def describe_function_rows(
 
 
 def describe_kept_rows(name: str, dataset: StoredDataset, written: Table) -> Table:
-    """Return the table of a stored dataset that reads the kept rows of another: the same rows, so one fingerprint."""
+    """Return the table of a stored dataset that reads another's kept rows: the same rows, so the same fingerprint."""
     return Table(
         name,
         written.frame,
@@ -126,7 +126,7 @@ def describe_query(
     files: DatasetFiles | None = None,
     locate: Callable[[str], str] = str,
 ) -> Table:
-    """Return the table of a query that is computed here, or of its kept rows; `values` are those of all names."""
+    """Return the table of a query computed here, or of its kept rows; `values` are those of all variables in scope."""
     return Table(
         name,
         frame,
@@ -145,7 +145,7 @@ def describe_query(
 def describe_pushed_query(
     name: str, dataset: QueryDataset, inputs: Sequence[str], rows: "DatabaseRows", project: ProjectSpec
 ) -> Table:
-    """Return the table of a query whose rows its database has computed."""
+    """Return the table of a query whose rows its database computed."""
     frame = pl.scan_parquet(rows.path, glob=False).drop(rows.hidden)
     tables = [table for one in inputs if (table := project.find_table(one))]
     entities = {one.entity for one in map(project.datasets.__getitem__, inputs) if one.entity is not None}
@@ -165,14 +165,14 @@ def describe_pushed_query(
 
 
 def warn_of_columns(frame: pl.LazyFrame, dataset: Dataset) -> Callable[[], tuple[str, ...]]:
-    """Return what finds, once and when it is asked for, the columns that look like something else than they are.
+    """Return a function that finds, once and on demand, the columns that look like something else than they are.
 
-    Rows that were read before are not read again for warnings that nobody is told.
+    Rows that were read before are not read again for warnings that nobody sees.
     """
 
     @cache
     def find_warnings() -> tuple[str, ...]:
-        from engine.data.text_columns import find_doubtful_columns, sample_columns
+        from engine.data.files.text_columns import find_doubtful_columns, sample_columns
 
         return tuple(find_doubtful_columns(sample_columns([frame]), dataset.columns).values())
 
@@ -180,14 +180,14 @@ def warn_of_columns(frame: pl.LazyFrame, dataset: Dataset) -> Callable[[], tuple
 
 
 def _describe_sql(dataset: QueryDataset, values: Mapping[str, Value]) -> dict[str, Any]:
-    """Return the SQL of a query and the values of its variables; a date as ISO text, as JSON can hold it."""
+    """Return the SQL of a query and the values of its variables; a date as ISO text, for JSON."""
     used = {one: values[one] for one in sorted(sql.list_sql_variables(dataset.sql))}
     variables = {one: value.isoformat() if isinstance(value, date) else value for one, value in used.items()}
     return {"sql": sql.outline_sql(dataset.sql), "variables": variables}
 
 
 def check_columns(name: str, table: Table) -> None:
-    """Raise a DataError if a table cannot be read, or lacks a column that its contract or its entity names."""
+    """Raise a DataError if a table cannot be read, or lacks a column of its contract or its entity column."""
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
     with prefix_dataset_name(name):
@@ -199,7 +199,7 @@ def check_columns(name: str, table: Table) -> None:
 
 @contextmanager
 def prefix_dataset_name(name: str) -> Iterator[None]:
-    """Put the name of the dataset before the message of a DataError, whose class remains."""
+    """Prefix the message of a DataError with the name of the dataset; its class is kept."""
     try:
         yield
     except DataError as error:

@@ -1,7 +1,7 @@
 """The datasets of a project, opened by name.
 
-A run has one `Datasets` object. It caches what the functions of `python` datasets returned, so that a function is
-called once for all tables made from it and for all iterations of a loop, how unchanged files are read, and the tables
+A run has one `Datasets` object. It caches what the functions of `python` datasets returned (so that a function is
+called once for all tables made from it and for all iterations of a loop), how unchanged files are read, and the tables
 themselves, so that their schemas are read once. The cache ends with the object: the next run calls the functions again.
 """
 
@@ -28,15 +28,15 @@ from engine.data.dataset_tables import (
     describe_query,
     prefix_dataset_name,
 )
-from engine.data.file_hashes import FileHashes, hash_file
-from engine.data.file_sources import FileSources
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
+from engine.data.files.hashes import FileHashes, hash_file
+from engine.data.files.sources import FileSources
+from engine.data.files.watched_files import WatchedFiles
 from engine.data.fingerprints import check_hashable, hash_frame
-from engine.data.kept_files import KeptFile
 from engine.data.kept_rows import KeptPlace, KeptRowsRecords, KeptState, NoRecords, examine_kept_rows
+from engine.data.output.kept_files import KeptFile
 from engine.data.table import Table, explain_read_errors
-from engine.data.user_functions import call_frame_function, find_module_file, translate_user_code_errors
-from engine.data.watched_files import WatchedFiles
+from engine.data.user_code.functions import call_frame_function, find_module_file, translate_user_code_errors
 from engine.digests import digest_json, digest_texts
 from engine.drift.reading.hash_version import HASH_VERSION
 from engine.errors import DataError
@@ -46,7 +46,7 @@ from engine.spec.code_folder import CodeFolder
 from engine.spec.dataset_inputs import list_own_inputs
 from engine.spec.resources.connections import COLLECT_ROWS
 from engine.spec.resources.datasets import AnyDataset, PythonDataset, QueryDataset, StoredDataset
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import DatabaseTable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 
 class Datasets:
-    """The datasets of a project with its present variables.
+    """The datasets of a project with its current variables.
 
     Parameters
     ----------
@@ -66,21 +66,21 @@ class Datasets:
     hashes
         Cache of the digests of files.
     scratch
-        Gives a new folder that lasts as long as this object, for the rows of a function that returns a lazy frame, and
-        for those of a table in a database.
+        Returns a new folder that exists as long as this object, for the rows of a function that returns a lazy frame,
+        and for those of a database table.
     secrets
-        Those that the connections of the project need; made from the environment if not given.
+        The secrets for the project's connections; by default created from the environment.
     records
-        What `materialize` has written before; nothing by default.
+        The records of rows that `materialize` wrote before; none by default.
     objects
-        The folder of the copies of objects of stores; if not given, they are made in `scratch`.
+        The folder for copies of objects of stores; by default in `scratch`.
 
     Attributes
     ----------
     files
-        The files that were opened, in the state in which they were hashed.
+        The opened files, in the state in which they were hashed.
     drill
-        What is disturbed: the rows of some datasets, and so those of the queries that read it.
+        The disturbances of the rows of some datasets, and so of the queries that read them.
     """
 
     def __init__(
@@ -114,14 +114,14 @@ class Datasets:
         return other
 
     def with_files(self, files: WatchedFiles) -> Self:
-        """Return the same datasets with another record of the files that are opened; each is then opened once."""
+        """Return the same datasets with another record of the opened files; each file is then opened once."""
         other = copy(self)
         other.files = files
         other._opened = {}
         return other
 
     def with_drill(self, drill: "Drill | None") -> Self:
-        """Return the same datasets, of which some have disturbed rows; or, with None, all as they are."""
+        """Return the same datasets with a drill that disturbs the rows of some; None for no drill."""
         if drill == self.drill:
             return self
         other = copy(self)
@@ -142,12 +142,12 @@ class Datasets:
         return self._open_with_inputs(name, {} if self._opened is None else self._opened)
 
     def compute_again(self, name: str) -> None:
-        """Compute the rows of a dataset from now on, although they are kept, until they are written."""
+        """Compute the rows of a dataset from now on, even if they are kept, until they are written."""
         self._computed_again.add(name)
         self._forget_opened()
 
     def note_written_rows(self, name: str) -> None:
-        """Open all datasets anew from now on: the kept rows of a dataset were written."""
+        """Open all datasets again from now on, because the kept rows of a dataset were written."""
         self._computed_again.discard(name)
         self._forget_opened()
 
@@ -161,7 +161,7 @@ class Datasets:
         dataset = self.project.datasets.get(name)
         if dataset is None:
             raise DataError(f"there is no dataset {name!r}{suggest_name(name, list(self.project.datasets))}")
-        # `opened` holds each table once, however many queries read it; the spec's rules have refused cycles.
+        # `opened` holds each table once, however many queries read it; the spec's rules exclude cycles.
         made_from = list_own_inputs(name, self.project.resources)
         with prefix_dataset_name(name):
             pushed = self._read_pushed_query(name, dataset, made_from)
@@ -193,9 +193,9 @@ class Datasets:
         return self._disturbed[key]
 
     def disturb_table(self, table: Table) -> Table:
-        """Return the table with the rows that the drill makes of its rows, in a file of their own.
+        """Return the table with disturbed rows, which are written to a separate file.
 
-        Of the held-out rows of a model, which lack the columns that are not features, only the others are disturbed.
+        Held-out rows of a model lack the columns that are not features; disturbances of these are skipped.
 
         Raises
         ------
@@ -207,7 +207,7 @@ class Datasets:
         from engine.data.disturbances import disturb_rows
 
         with explain_read_errors(table):
-            # two reads of a query may give its rows in two orders, of a file they cannot
+            # two reads of a query may give its rows in different orders; two reads of a file cannot
             rows = table.frame if table.rereadable else self._copy_rows(table.frame)
             schema = rows.collect_schema()
             check_hashable(schema)
@@ -228,11 +228,11 @@ class Datasets:
     def _prepare_table(
         self, name: str, dataset: AnyDataset, inputs: tuple[Table, ...]
     ) -> tuple[tuple[object, ...], Callable[[], Table]]:
-        """Return what a table is made of besides the declaration, and the function that builds it.
+        """Return what a table depends on besides its declaration, and the function that builds it.
 
-        What is made of the same again is the same table, whose schema is known: files are hashed or looked up each
-        time, so that a file that changes between two steps gives another one. Ids stand for objects that the table or
-        this object keeps.
+        Equal dependencies give the same table, whose schema is known: files are hashed or looked up each time, so that
+        a file that changes between two steps gives another table. Objects are identified by their ids, and the table or
+        this object keeps them alive.
         """
         if isinstance(dataset, StoredDataset) and inputs:
             return (id(inputs[0]),), lambda: describe_kept_rows(name, dataset, inputs[0])
@@ -273,10 +273,10 @@ class Datasets:
             return (id(held),), lambda: describe_spark_data(name, dataset, held, facts)
         if isinstance(dataset, StoredDataset):
             table = self.project.find_table(name)
-            assert table is not None  # noqa: S101 - the rules have refused one of neither files nor a table
+            assert table is not None  # noqa: S101 - the rules exclude a dataset with neither files nor a table
             rows = self._stored_rows.read_table(self.project, table)
             return (id(rows),), lambda: describe_database_rows(name, dataset, rows)
-        assert isinstance(dataset, PythonDataset)  # noqa: S101 - what is left: files come first
+        assert isinstance(dataset, PythonDataset)  # noqa: S101 - the only remaining kind
         return self._prepare_function_table(name, dataset)
 
     def find_copies(self, connection: str | None) -> "ObjectCopies | None":
@@ -284,7 +284,7 @@ class Datasets:
         return self._sources.find_copies(self.project, connection)
 
     def name_object(self, path: Path) -> str:
-        """Return the object whose copy a file is, as messages name it; an empty text for any other file."""
+        """Return the object of which a file is a copy, for messages; an empty text for any other file."""
         return self._sources.name_object(path)
 
     def _prepare_function_table(
@@ -307,7 +307,7 @@ class Datasets:
             return kept.key, lambda: describe_function_rows(name, dataset, rows, fingerprint, facts, kept, files)
         if key not in self._function_results:
             self._function_results[key] = self._call_function(self.project.code_of("datasets", name), dataset)
-            hash_file(module, self.files)  # raises unless the function is that of the source that was hashed
+            hash_file(module, self.files)  # raises if the module was changed after it was hashed
         returned = self._function_results[key]
         made_of = (id(returned), kept and kept.key)
         if not isinstance(returned, tuple):
@@ -332,7 +332,7 @@ class Datasets:
             return frame, hash_frame(frame)
 
     def _examine_kept_rows(self, name: str, made_of: str) -> KeptState | None:
-        """Return how the kept rows of a dataset stand; None if none are kept."""
+        """Return the state of a dataset's kept rows; None if none are kept."""
         place = self.project.find_kept_place(name)
         if place is None:
             return None
@@ -340,7 +340,7 @@ class Datasets:
         if place.key == "path":
             named = (place.name, self.project.name, self.files.hashes)
             if copies := self.find_copies(place.connection):
-                from engine.data.kept_objects import KeptObject
+                from engine.data.output.kept_objects import KeptObject
 
                 kept = KeptObject(copies.root, *named, copies)
             else:
@@ -365,11 +365,11 @@ class Datasets:
     def _open_kept_rows(self, kept: KeptState) -> tuple[pl.LazyFrame, DatasetFiles | None]:
         frame, files = kept.place.read_rows()
         if files is not None:
-            files.hash_each(self.files)  # they are watched from now on
+            files.hash_each(self.files)  # watch them from now on
         return frame, files
 
     def _read_pushed_query(self, name: str, dataset: AnyDataset, inputs: Sequence[str]) -> "DatabaseRows | None":
-        """Return the rows of a query that the database of all its tables runs; None if the query is computed here."""
+        """Return the rows of a query run by the database of its tables; None if it is computed in this process."""
         disturbed = self.drill.datasets if self.drill is not None else ()
         if not isinstance(dataset, QueryDataset) or dataset.materialize or not set(inputs).isdisjoint(disturbed):
             return None
@@ -380,24 +380,24 @@ class Datasets:
         return self._stored_rows.read_query(self.project, connection, query, inputs)
 
     def forget_tables(self) -> None:
-        """Read the tables of databases anew when they are opened next: something may have been written into them."""
+        """Read database tables again when they are opened next, because they may have been written."""
         if self._stored_rows.forget():
             self._forget_made()
         self._forget_opened()
 
     def _forget_made(self) -> None:
-        """Forget what was made of rows that are gone: it is known by their id, which other rows may get now."""
+        """Forget results of rows that no longer exist: they are identified by ids, which other rows may get now."""
         self._tables.clear()
         self._disturbed.clear()
         self._forget_opened()
 
     def _remember_rows(self, table: DatabaseTable, rows: "DatabaseRows") -> None:
-        """Take these as the rows of a table: they were written to it."""
+        """Use these rows for a table to which they were written."""
         self._stored_rows.replace_table(self.project, table, rows)
         self._forget_made()
 
     def _copy_rows(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Write the rows of a lazy frame to a file: what it reads may change, and nobody else knows what that is."""
+        """Write the rows of a lazy frame to a file, because its sources are unknown and may change."""
         check_hashable(frame.collect_schema())
         path = self._scratch() / "rows.arrow"
         frame.sink_ipc(path, compression="lz4", engine="streaming")

@@ -1,10 +1,10 @@
-"""Makes the disturbances of a drill in the rows of a batch: values are shifted, missing, shuffled; rows left out.
+"""Apply the disturbances of a drill to the rows of a batch: values are shifted, missing, shuffled; rows are left out.
 
-Which rows are concerned is decided by a seeded hash of their content, never by their position: the same rows in any
-order give the same rows. A share is exact: of n rows, round(share * n) are concerned. The seed follows from the
-disturbance, so the same one concerns the same rows, whichever others are made beside it.
+The affected rows are chosen by a seeded hash of their content, never by position: the same rows in any order give the
+same result. A share is exact: of n rows, round(share * n) are affected. The seed is derived from the disturbance, so it
+affects the same rows whatever other disturbances are applied.
 
-The hashes of all rows are in memory, 8 bytes each, and the values of a column that is shuffled; all else is streamed.
+The hashes of all rows are in memory, 8 bytes each, and the values of a shuffled column; everything else is streamed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ def require_possible(disturbances: Sequence[Disturbance], schema: pl.Schema, dat
 
 
 def _explain_unfit(one: Disturbance, dtype: pl.DataType) -> str:
-    """Return why the type of a column does not allow a disturbance; empty if it does."""
+    """Return why the type of a column does not allow a disturbance; an empty text if it does."""
     family, named = column_type(dtype), f"holds values of type {name_type(dtype)}"
     if one.kind == "scale" and family not in _NUMBERS:
         return f"{named}: only numbers can be multiplied"
@@ -75,7 +75,7 @@ def _explain_unfit(one: Disturbance, dtype: pl.DataType) -> str:
 
 
 def require_deviations(disturbances: Sequence[Disturbance], schema: pl.Schema) -> None:
-    """Raise a UsageError if standard deviations, now that they are known, round to nothing in whole numbers."""
+    """Raise a UsageError if standard deviations, which are now known, round to zero in whole numbers."""
     for one in disturbances:
         if one.unit == "sd" and schema.get(one.column, pl.Null()).is_integer() and not round(one.added):
             raise UsageError(
@@ -85,7 +85,7 @@ def require_deviations(disturbances: Sequence[Disturbance], schema: pl.Schema) -
 
 
 def disturb_rows(frame: pl.LazyFrame, disturbances: Sequence[Disturbance]) -> pl.LazyFrame:
-    """Return the frame with its disturbances, made in their order.
+    """Return the frame with its disturbances, applied in order.
 
     The frame must be cheap to read more than once, and give its rows in the same order each time.
     """
@@ -95,7 +95,7 @@ def disturb_rows(frame: pl.LazyFrame, disturbances: Sequence[Disturbance]) -> pl
 
 
 def describe_disturbances(frame: pl.LazyFrame, disturbances: Sequence[Disturbance]) -> list[str]:
-    """Return what each disturbance does in the rows of a frame, as texts with the number of rows that it changes."""
+    """Return a description of each disturbance, with the number of rows that it changes."""
     return [_describe_stage(*stage) for stage in _iterate_stages(frame, disturbances)]
 
 
@@ -104,7 +104,7 @@ def _iterate_stages(
 ) -> Iterator[tuple[Disturbance, pl.LazyFrame, pl.LazyFrame]]:
     """Yield each disturbance with the rows before and after it."""
     content = frame.select(row_content_hash(frame.collect_schema().names()))
-    # numbered once: rows that were equal may differ after the first disturbance, and are not interchangeable any more
+    # numbered once: rows that were equal may differ after the first disturbance, and are no longer interchangeable
     numbers = make_row_keys(content.collect(engine="streaming").to_series().to_numpy(), 0)
     for one in disturbances:
         before = frame
@@ -124,14 +124,14 @@ def _iterate_stages(
 
 
 def _choose_rows(numbers: Hashes, one: Disturbance, count: int) -> NDArray[np.bool_]:
-    """Return which rows are concerned: the first `count` ones in the order of the disturbance."""
+    """Return the mask of affected rows: the first `count` ones in the order of the disturbance."""
     chosen = np.zeros(len(numbers), np.bool_)
     chosen[_order_rows(numbers, one)[:count]] = True
     return chosen
 
 
 def _order_rows(numbers: Hashes, one: Disturbance, purpose: str = "") -> NDArray[np.intp]:
-    """Return the positions of the rows in a random order that follows from what is disturbed, not from how far."""
+    """Return the positions of the rows in a random order that depends on the disturbed column, not on the amount."""
     seed = int(digest_json([one.kind, one.column, one.value, purpose])[:16], 16)
     return np.argsort(make_keys(numbers, np.zeros_like(numbers), np.uint64(seed)))
 
@@ -145,9 +145,9 @@ def _set_value(frame: pl.LazyFrame, one: Disturbance) -> pl.Expr:
     dtype, column = frame.collect_schema()[one.column], column_named(one.column)
     if one.kind == "missing":
         return pl.when(pl.col(_CHOSEN)).then(None).otherwise(column).alias(one.column)
-    if column_type(dtype) == "text":  # an enum has no room for a new value
+    if column_type(dtype) == "text":  # an enum cannot hold a new value
         column, dtype = column.cast(pl.String), pl.String()
-    elif column_type(dtype) == "integer":  # nor may a narrow integer
+    elif column_type(dtype) == "integer":  # a narrow integer may not hold it either
         dtype = _widen_integers(dtype)
         column = column.cast(dtype)
     value = pl.lit(_read_value(one.value, dtype)).cast(dtype)
@@ -155,7 +155,7 @@ def _set_value(frame: pl.LazyFrame, one: Disturbance) -> pl.Expr:
 
 
 def _read_value(text: str, dtype: pl.DataType) -> str | bool | int | float | date:
-    """Return a text as a value of a type; raises ValueError if it is none, KeyError if no value can be written."""
+    """Return a text as a value of a type; raises ValueError if it is not one, KeyError if the type is not supported."""
     return _READERS[column_type(dtype)](text)
 
 
@@ -205,9 +205,9 @@ def _widen_integers(dtype: pl.DataType) -> pl.DataType:
 
 
 def _shuffle_values(frame: pl.LazyFrame, numbers: Hashes, one: Disturbance) -> pl.LazyFrame:
-    """Return the frame in which the values of a column have changed rows with each other.
+    """Return the frame with the values of a column exchanged between its rows.
 
-    Rows in one random order get the values in another one, so that their own order plays no part.
+    Rows in one random order get the values in another random order, so that their own order does not matter.
     """
     taken = np.empty(len(numbers), np.int64)
     taken[_order_rows(numbers, one, "to")] = _order_rows(numbers, one, "from")

@@ -1,8 +1,8 @@
-"""Fingerprints of frames: BLAKE2b digests of content, independent of names and times; those of files: `file_hashes`.
+"""Fingerprints of frames: BLAKE2b digests of content, independent of names and times; those of files: `files.hashes`.
 
-The digest of a frame is made of the sums of the hashes of its rows (see `engine.drift.reading.row_hash`): a sum does
-not depend on the order of rows and streams over a frame larger than memory, whereas sorting would need all rows at
-once.
+The digest of a frame is computed from sums of the hashes of its rows (see `engine.drift.reading.row_hash`): a sum does
+not depend on the order of rows and can be computed for a frame larger than memory, whereas sorting would need all rows
+at once.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,20 +30,20 @@ def hash_frame(frame: pl.DataFrame | pl.LazyFrame) -> str:
 
 
 def digest_row_sums(schema: Mapping[str, pl.DataType], count: int, sums: Sequence[int]) -> str:
-    """Return the digest of a frame from its columns, the number of its rows and the sums of their hashes."""
+    """Return the digest of a frame from its columns, its number of rows and the sums of their hashes."""
     texts = (f"{name}:{dtype}" for name, dtype in schema.items())
     return digest_texts(*texts, *map(str, (count, *(one % 2**64 for one in sums))))
 
 
 class FrameHasher:
-    """Computes the digest of a frame while its rows pass on their way to where they are needed: see `hash_frame`.
+    """Computes the digest of a frame while its rows are read for another purpose: see `hash_frame`.
 
     Attributes
     ----------
     left_out
         Names of columns that are not part of the digest.
     count
-        The number of rows that have passed.
+        The number of rows read so far.
     """
 
     def __init__(self, left_out: Collection[str] = ()) -> None:
@@ -54,7 +54,7 @@ class FrameHasher:
         self._lock = Lock()
 
     def watch(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Return a frame with the same rows, to be read once: they are added to the digest then.
+        """Return a frame with the same rows, to be read once; reading adds them to the digest.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class FrameHasher:
         schema = frame.collect_schema()
         self._schema = {name: dtype for name, dtype in schema.items() if name not in self.left_out}
         check_hashable(self._schema)
-        # All rows and columns pass, also those that nobody needs afterwards.
+        # All rows and columns pass through, including those that are not needed afterwards.
         return frame.map_batches(
             self._add,
             streamable=True,
@@ -75,11 +75,11 @@ class FrameHasher:
         )
 
     def digest(self) -> str:
-        """Return the digest of the rows that have passed."""
+        """Return the digest of the rows read so far."""
         return digest_row_sums(self._schema, self.count, self._sums)
 
     def _add(self, batch: pl.DataFrame) -> pl.DataFrame:
-        from engine.drift.reading.row_hash import hash_rows  # which needs numba; a reused digest does not
+        from engine.drift.reading.row_hash import hash_rows  # needs numba, which a reused digest does not
 
         rows = batch.drop(self.left_out)
         sums = [int(hash_rows(rows, seed).sum()) for seed in (0, 1)]

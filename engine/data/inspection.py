@@ -1,7 +1,7 @@
-"""Inspection of a file that no spec declares: its format, and a summary of each column. `engine init` needs both.
+"""Inspect a file without a spec: its format, and a summary of each column, for `engine init`.
 
 The file is read by the code that reads declared datasets, so that a run will find the same columns and types. Only the
-dialect of a CSV file is guessed, since the file does not declare it.
+dialect of a CSV file is guessed, since nothing declares it.
 """
 
 import csv
@@ -18,13 +18,13 @@ import polars as pl
 from engine import drift
 from engine.data.column_types import POLARS_DTYPES, column_type
 from engine.data.contract import refuse_pattern_names
-from engine.data.file_datasets import find_files
-from engine.data.file_hashes import InMemoryFileHashes
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
+from engine.data.files.file_datasets import find_files
+from engine.data.files.hashes import InMemoryFileHashes
+from engine.data.files.read_faults import find_file_fault, find_short_line
+from engine.data.files.watched_files import WatchedFiles, read_unchanged
 from engine.data.metrics import compute_dataset_metrics
-from engine.data.read_faults import find_file_fault, find_short_line
 from engine.data.table import Table, explain_read_errors
-from engine.data.watched_files import WatchedFiles, read_unchanged
 from engine.discovery.compression import UNPACK_ERRORS, open_bytes
 from engine.discovery.file_endings import detect_format, find_compression
 from engine.discovery.listing import list_data_files
@@ -38,10 +38,10 @@ from engine.spec.resources.datasets import Csv, FileDataset
 from engine.spec.resources.resource import facts_of
 
 DIALECT_SAMPLE_BYTES = 1 << 20
-"""Bytes at the start of a CSV file from which its dialect is guessed."""
+"""Number of bytes at the start of a CSV file from which its dialect is guessed."""
 SEPARATORS = ",;\t|"
 MAX_VALUES_LISTED = 12
-"""The largest number of distinct values for which a column of text lists its values."""
+"""Maximum number of distinct values of a text column that are listed."""
 
 _CSV_NUMBER_PATTERN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _DECIMAL_COMMA_PATTERN = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?( ?[€%])?")
@@ -53,10 +53,10 @@ class ColumnSummary:
     """Summary of one column.
 
     `missing` is a share from 0 to 1, `distinct` the number of distinct values. `statistics` holds mean, std, min, max
-    and median, each None where it is not defined; durations are in seconds. `low` and `high` are the smallest and
-    largest value as text. `values` are the values of a text column with at most `MAX_VALUES_LISTED` of them, most
-    frequent first. `holds_dates` tells that all texts are ISO dates. `role` is the column's role in drift; None, with
-    the `reason`, where drift leaves the column out.
+    and median, each None if undefined; durations are in seconds. `low` and `high` are the smallest and largest value as
+    text. `values` are the values of a text column if there are at most `MAX_VALUES_LISTED`, most frequent first.
+    `holds_dates` tells whether all texts are ISO dates. `role` is the column's role in drift; None, with the `reason`,
+    if drift leaves the column out.
     """
 
     name: str
@@ -74,7 +74,7 @@ class ColumnSummary:
 
 @dataclass(frozen=True, slots=True)
 class FileInspection:
-    """A file as a spec would declare it, its opened table, its number of rows and the summary of each column."""
+    """A file's proposed declaration, its opened table, its number of rows and the summary of each column."""
 
     dataset: FileDataset
     table: Table
@@ -88,7 +88,7 @@ def inspect_file(path: Path) -> FileInspection:
     Raises
     ------
     DataError
-        The file cannot be read, is of no known format, or has no rows.
+        The file cannot be read, has an unknown format, or has no rows.
     """
     return read_unchanged(lambda files: _inspect_watched(path, files), InMemoryFileHashes(), lambda _: None)
 
@@ -97,22 +97,22 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
     found = list_data_files(path)
     for one in found.paths:
         watched.watch(one, "the data")
-    told = len(found.paths) > 1 or detect_format(path.name)
-    dataset = FileDataset(path=str(path), format=None if told else found.format)
+    is_recognised = len(found.paths) > 1 or detect_format(path.name)
+    dataset = FileDataset(path=str(path), format=None if is_recognised else found.format)
     guessed, files = Csv(), None
     if found.format == "csv":
         guessed = guess_dialect(found.paths[0])
-        # Missing markers are recognized column by column; all columns need them only where the first rows have none.
+        # Missing markers are recognised column by column; all columns need them only if the first rows have none.
         dataset = _declare_csv(dataset, guessed.model_copy(update={"null_values": [""]}))
     files = find_files(dataset, path.parent, datetime.now(UTC))
     if found.format == "csv" and find_file_fault(files):
         dataset = _declare_csv(dataset, guessed)
         files = find_files(dataset, path.parent, datetime.now(UTC))
-        # Types come from the first rows. Where a later row contradicts them, infer them from all rows.
+        # Types come from the first rows. If a later row contradicts them, infer them from all rows.
         if find_file_fault(files):
             files = replace(files, types={**_infer_types(files), **files.types}, readings={})
     elif keys := _find_declarable_keys(files):
-        # Later files may have fewer values, which leave a doubt.
+        # Later files may have fewer values, which would make the notation uncertain.
         dataset = dataset.model_copy(update={"csv": dataset.csv.model_copy(update=keys)})
     table = Table(path.name, files.scan_all(), "", files=files, rereadable=files.rereadable)
     with explain_read_errors(table):
@@ -124,7 +124,7 @@ def _inspect_watched(path: Path, watched: WatchedFiles) -> FileInspection:
 
 
 def _find_declarable_keys(files: DatasetFiles) -> dict[str, str]:
-    """Return the separator of thousands and the order of dates, if the columns of a CSV file agree on them."""
+    """Return the thousands separator and the order of dates, if the columns of a CSV file agree on them."""
     thousands = {reading.thousands for reading in files.readings.values() if reading.thousands}
     orders = {reading.order for reading in files.readings.values() if reading.type in ("date", "datetime")} - {"ymd"}
     keys = {"thousands": thousands.pop()} if len(thousands) == 1 and files.format == "csv" else {}
@@ -132,7 +132,7 @@ def _find_declarable_keys(files: DatasetFiles) -> dict[str, str]:
 
 
 def _declare_csv(dataset: FileDataset, dialect: Csv) -> FileDataset:
-    """Return the dataset with those settings of a CSV file that are not the defaults."""
+    """Return the dataset with the CSV settings that differ from the defaults."""
     settings = facts_of(dialect)
     return dataset.model_copy(update={"csv": Csv(**settings)}) if settings else dataset
 
@@ -143,12 +143,12 @@ def summarize_columns(table: Table) -> tuple[int, dict[str, ColumnSummary]]:
     Raises
     ------
     DataError
-        The table cannot be read, has no rows, or a column's name is one that polars reads as a pattern.
+        The table cannot be read, has no rows, or polars would take a column's name for a pattern.
     """
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
         refuse_pattern_names(schema, table.name)
-        # One pass for what dataset metrics do not give: the number of rows, the smallest and largest value of columns
+        # One pass for facts that dataset metrics lack: the number of rows, the smallest and largest value of columns
         # with dates or times, and whether all texts start like a date.
         flat = [name for name, dtype in schema.items() if holds_values(dtype)]
         times = [name for name, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Duration]
@@ -197,7 +197,7 @@ _EXTREMES = (("low", "min"), ("high", "max"))
 
 
 def _format_extreme(value: str | float | None) -> str | None:
-    """Return a smallest or largest value for display; a time loses zero fractions of a second and a midnight."""
+    """Return a smallest or largest value for display; a time is shown without zero fractions and without midnight."""
     if isinstance(value, str):
         return re.sub(r"\.0+(?!\d)", "", value).removesuffix(" 00:00:00")
     return None if value is None else format_number(value)
@@ -224,9 +224,8 @@ def _infer_types(files: DatasetFiles) -> dict[str, pl.DataType]:
 def guess_dialect(path: Path) -> Csv:
     """Guess the dialect of a CSV file from its first megabyte.
 
-    The separator is the one with which the most lines have as many fields as the header. A decimal comma, a separator
-    of thousands or a text that means a missing value is accepted only where all other values of the column are numbers
-    or dates.
+    The separator is the one with which the most lines have as many fields as the header. A decimal comma, a thousands
+    separator or a missing marker is accepted only if all other values of the column are numbers or dates.
     """
     if find_compression(path) == "zst":
         return Csv()
@@ -269,7 +268,7 @@ def guess_dialect(path: Path) -> Csv:
 
 
 def _guess_encoding(sample: bytes) -> str:
-    """Return the encoding of a text: UTF-8 unless it is not; then the code page of Western Windows."""
+    """Return the encoding of a text: UTF-8 if it is valid, else the code page of Western Windows."""
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     try:
@@ -294,6 +293,6 @@ def _find_missing_markers(values: list[str]) -> set[str]:
 
 
 def _uses_decimal_comma(values: list[str]) -> bool:
-    """Tell whether a column holds numbers with a decimal comma and nothing else, apart from missing values."""
+    """Tell whether a column holds only numbers with a decimal comma, apart from missing values."""
     numbers = [value for value in values if value not in MISSING_MARKERS]
     return any("," in value for value in numbers) and all(_DECIMAL_COMMA_PATTERN.fullmatch(value) for value in numbers)

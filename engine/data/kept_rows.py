@@ -1,8 +1,8 @@
-"""Rows of datasets that `materialize` keeps in a file or a table, so that they are computed once.
+"""Rows of datasets that `materialize` keeps in a file or a table, so that they are computed only once.
 
-Opening such a dataset finds out whether the kept rows are made of what it would be made of now, and are still those
-that were written. If so, they are read; if not, the dataset is computed as any other, and `KeptState` says why. Whether
-they are then written is decided by whoever opened it: a plan and a dry run write nothing.
+Opening such a dataset finds out whether the kept rows are up to date and unchanged. If so, they are read; if not, the
+dataset is computed like any other, and `KeptState` says why. The caller decides whether to write them then: a plan and
+a dry run write nothing.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import polars as pl
 
-    from engine.data.files import DatasetFiles
+    from engine.data.files.dataset_files import DatasetFiles
     from engine.data.table import Table
 
 
 FORCED = "mode: force"
-"""The problem of kept rows that are to be written again in any case."""
+"""The problem of kept rows that must be written again in any case."""
 
 
 class KeptRowsRecord(Protocol):
-    """What was written; see `engine.store.KeptRows`."""
+    """The record of written rows; see `engine.store.KeptRows`."""
 
     @property
     def made_of(self) -> str: ...
@@ -36,14 +36,14 @@ class KeptRowsRecord(Protocol):
 
 
 class KeptRowsRecords(Protocol):
-    """The records of what was written, by dataset and place."""
+    """The records of written rows, by dataset and place."""
 
     def find(self, dataset: str, place: str) -> KeptRowsRecord | None:
         """Return the record of a dataset and a place, or None."""
 
 
 class NoRecords:
-    """Records of a project without a state: nothing was ever written."""
+    """The records of a project without a state: nothing was ever written."""
 
     def find(self, dataset: str, place: str) -> None:
         """Return None."""
@@ -54,38 +54,38 @@ class KeptPlace(Protocol):
 
     @property
     def name(self) -> str:
-        """The place, as messages name it."""
+        """The place, for messages."""
 
     def find_problem(self, content: str) -> str:
-        """Return why the rows there are not those with that digest; an empty text if they are."""
+        """Return why the stored rows do not have that digest; an empty text if they do."""
 
     def read_rows(self) -> tuple[pl.LazyFrame, DatasetFiles | None]:
-        """Return the rows, and the files that they are read from, if they are."""
+        """Return the rows, and the files from which they are read, if any."""
 
     def check_rows(self, table: Table, *, known: bool) -> None:
-        """Raise a DataError if a column cannot be kept, which it names, or if something else is at the place.
+        """Raise a DataError if a column cannot be kept (it is named), or if the place contains something else.
 
-        `known` tells that rows of the dataset were written there before.
+        `known` is True if rows of the dataset were written there before.
         """
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:
-        """Replace the rows that are there by those of a table; return their digest and their number."""
+        """Replace the existing rows by those of a table; return their digest and their number."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptState:
-    """How the kept rows of a dataset stand.
+    """The state of a dataset's kept rows.
 
     Attributes
     ----------
     place
-        Where they are kept.
+        The place where they are kept.
     made_of
-        Digest of what the dataset is made of now.
+        Digest of what the dataset currently depends on.
     record
-        What was written last; None if nothing was.
+        The record of the last write; None if nothing was written.
     problem
-        Why what was written is not there; empty if it is, or if nothing was written.
+        Why the written rows cannot be used; empty if they can, or if nothing was written.
     """
 
     place: KeptPlace
@@ -95,12 +95,12 @@ class KeptState:
 
     @property
     def current(self) -> bool:
-        """Whether the kept rows are those of the dataset."""
+        """Whether the kept rows are up to date."""
         return self._is_recorded and self.record is not None and bool(self.record.content)
 
     @property
     def supposed(self) -> bool:
-        """Whether a plan or a dry run supposes that the rows are those of the dataset; they are not there."""
+        """Whether a plan or a dry run assumes that the rows are up to date although they do not exist."""
         return self._is_recorded and not self.current
 
     @property
@@ -109,14 +109,14 @@ class KeptState:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What identifies this state among others of the same dataset."""
+        """The key of this state among others of the same dataset."""
         return self.place.name, self.made_of, self.record and (self.record.made_of, self.record.content), self.problem
 
 
 def examine_kept_rows(
     dataset: str, place: KeptPlace, made_of: str, records: KeptRowsRecords, *, forced: bool
 ) -> KeptState:
-    """Return how the kept rows of a dataset stand, which is now made of what has the digest `made_of`."""
+    """Return the state of a dataset's kept rows; `made_of` is the digest of what it currently depends on."""
     record = records.find(dataset, place.name)
     if forced:
         return KeptState(place, made_of, record, FORCED)

@@ -1,8 +1,8 @@
 """Dataset metrics: counts, moments, quantiles and ages of a table.
 
-Counts and moments come from one streaming pass. Quantiles and distinct counts need all values of a column in memory,
-so they are computed for a few columns at a time. One plan for all columns would hold the whole table, and the time
-that polars needs to plan many quantiles grows with the square of their number.
+Counts and moments come from one streaming pass. Quantiles and distinct counts need all values of a column in memory, so
+they are computed for a few columns at a time. One plan for all columns would hold the whole table, and polars' planning
+time for quantiles grows with the square of their number.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -42,13 +42,13 @@ _NUMERICAL_METRICS: dict[str, _MetricExpression] = {
     "q95": lambda value: value.quantile(0.95, "linear"),
 }
 _TIME_METRICS: dict[str, _MetricExpression] = {
-    # the newest time in seconds since 1970, UTC; it is subtracted from the present afterwards
+    # the newest time in seconds since 1970, UTC; it is subtracted from the current time afterwards
     "age": lambda value: value.max().dt.epoch("us") / 1e6
 }
 _COLUMN_METRICS = _METRICS_OF_ANY_TYPE | _NUMERICAL_METRICS | _TIME_METRICS
 _WHOLE_COLUMN_METRICS = ("distinct_count", "distinct_share", "median", "q05", "q25", "q75", "q95")
 MAX_VALUES_HELD = 10_000_000
-"""The largest number of values in memory at a time; one column is always held whole."""
+"""Maximum number of values in memory at a time; one column is always held whole."""
 
 
 def compute_dataset_metrics(
@@ -63,15 +63,15 @@ def compute_dataset_metrics(
     table
         The dataset.
     wanted
-        Names of metrics as a spec writes them: row_count, mean.amount, missing_share."a.b"; mean.* stands for the
-        mean of every numerical column. All but `repeated_share`, which also depends on an earlier batch.
+        Names of metrics as in a spec: row_count, mean.amount, missing_share."a.b"; mean.* stands for the mean of every
+        numerical column. All but `repeated_share`, which also depends on an earlier batch.
     now
-        The moment that `age` is measured at, with a time zone; needed only for `age`.
+        The time at which `age` is measured, with a time zone; needed only for `age`.
 
     Returns
     -------
     dict
-        The value by metric name, wildcards expanded. None where a metric is not defined: the mean of a column without
+        The value by metric name, wildcards expanded. None if a metric is undefined: the mean of a column without
         values, the standard deviation of one value.
 
     Raises
@@ -99,7 +99,7 @@ def compute_dataset_metrics(
 
 def _measure_here(frame: pl.LazyFrame, plan: Mapping[str, "_ColumnStatistic"], schema: pl.Schema) -> dict[str, Any]:
     """Return the values of a plan by key, computed in this process."""
-    # Pass 1: the row count and every metric that polars can aggregate while rows stream by.
+    # Pass 1: the row count and every metric that polars can aggregate in a streaming pass.
     passing = [
         _streaming_expression(asked, schema).alias(key) for key, asked in plan.items() if not asked.needs_whole_column
     ]
@@ -107,7 +107,7 @@ def _measure_here(frame: pl.LazyFrame, plan: Mapping[str, "_ColumnStatistic"], s
         found = frame.select(pl.len().alias(""), *passing).collect(engine="streaming").row(0, named=True)
     else:
         found = {"": count_frame_rows(frame)}
-    # Passes 2 to n: metrics that need whole columns, as many columns at a time as the limit on values allows.
+    # Passes 2 to n: metrics that need whole columns, as many columns at a time as `MAX_VALUES_HELD` allows.
     whole: dict[str, list[pl.Expr]] = {}
     for key, asked in plan.items():
         if asked.needs_whole_column:
@@ -124,9 +124,9 @@ def _measure_here(frame: pl.LazyFrame, plan: Mapping[str, "_ColumnStatistic"], s
 
 
 def find_unmeasurable_metrics(table: Table, wanted: Collection[str]) -> dict[str, str]:
-    """Return the reason by metric name for each wanted metric that the dataset cannot have.
+    """Return, by metric name, the reason for each wanted metric that the dataset cannot have.
 
-    The column does not exist, or it is not numerical.
+    The column does not exist, or is not numerical.
     """
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
@@ -151,7 +151,7 @@ class _ColumnStatistic(NamedTuple):
 
 
 def _expand_metric_name(dataset: str, text: str, schema: pl.Schema) -> Iterator[tuple[str, _ColumnStatistic]]:
-    """Yield each concrete metric that a name stands for: one, or with the wildcard one per suitable column."""
+    """Yield each concrete metric of a name: one, or for a wildcard one per suitable column."""
     name = parse_metric_name(text)
     if not isinstance(name, MetricName) or name.statistic not in list_statistics("dataset"):
         raise DataError(f"dataset {dataset!r} has no metric {text!r}; it has {', '.join(list_statistics('dataset'))}")
@@ -200,7 +200,7 @@ def _is_numerical(dtype: pl.DataType) -> bool:
 
 
 def _values_without_nan(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Return the values of a column with NaN as null, which polars would otherwise order above every number.
+    """Return the values of a column with NaN as null, because polars sorts NaN above every number.
 
     Durations become seconds; decimals and empty columns become floats.
     """

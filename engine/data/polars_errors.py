@@ -1,4 +1,4 @@
-"""Messages of polars' errors for the owner of the data, without the parts that are for programmers."""
+"""Messages of polars' errors for the owner of the data, without the parts for programmers."""
 
 import re
 
@@ -7,7 +7,7 @@ import polars as pl
 from engine.formatting.hints import suggest_name
 
 READ_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""Exceptions that faulty data cause. polars' panic is a BaseException; corrupt files can cause one."""
+"""Exceptions caused by faulty data. polars' panic is a BaseException; corrupt files can cause one."""
 
 
 def describe_error(error: BaseException) -> str:
@@ -35,7 +35,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def _name_type(name: str) -> str:
-    """Return the word for a type that polars' messages call str, i64 or f64."""
+    """Return the spec's word for a type that polars' messages call str, i64 or f64."""
     if re.fullmatch(r"[iu]\d+", name):
         return "integer"
     return {"str": "text", "f32": "number", "f64": "number", "bool": "boolean"}.get(name, name)

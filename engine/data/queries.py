@@ -11,7 +11,7 @@ from engine.digests import digest_texts
 from engine.errors import DataError
 from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec, sql
-from engine.spec.variable_references import Value
+from engine.spec.variables.references import Value
 
 
 def bind_query(query: str, variables: Mapping[str, Value]) -> str:
@@ -20,7 +20,7 @@ def bind_query(query: str, variables: Mapping[str, Value]) -> str:
     Raises
     ------
     DataError
-        A variable has no value, or one that the query cannot have.
+        A variable has no value, or one that the query cannot contain.
     """
     try:
         return sql.bind_variables(query, variables)
@@ -38,13 +38,13 @@ def plan_query(query: str, inputs: tuple[Table, ...], locate: Callable[[str], st
     inputs
         The tables that it reads; in the SQL each has the name of its dataset.
     locate
-        Adds to the message of an error where the query stands.
+        Adds the place of the query to the message of an error.
 
     Raises
     ------
     DataError
-        polars cannot plan the query: it names an unknown column (the message suggests the likely one), uses a wrong
-        type, or calls a function that polars does not have.
+        polars cannot plan the query: it names an unknown column (the message suggests a similar one), uses a wrong
+        type, or calls a function that polars lacks.
     """
     try:
         with pl.SQLContext({table.name: table.frame for table in inputs}) as context:
@@ -56,9 +56,9 @@ def plan_query(query: str, inputs: tuple[Table, ...], locate: Callable[[str], st
 
 
 def locate_query_error(message: str, name: str, project: ProjectSpec) -> str:
-    """Return the message of an error of a query with its place in the spec: of a column that it names, or of the SQL.
+    """Return the message of a query's error with its place in the spec: that of a named column, or of the SQL.
 
-    polars tells no line of a query.
+    polars gives no line of a query.
     """
     at = project.locate_word(re.findall(r"column (?:named )?'([^']+)'", message), "datasets", name, "sql")
     return f"{message} ({at.file}:{at.line}:{at.column})"
@@ -78,11 +78,11 @@ def inherit_entity(frame: pl.LazyFrame, inputs: tuple[Table, ...]) -> str | None
 
 
 def _explain_query_error(error: BaseException, inputs: tuple[Table, ...]) -> str:
-    """Return polars' message; where it misses a column, with the likely name."""
+    """Return polars' message; if it misses a column, with a similar name."""
     text = describe_error(error)
     if found := re.fullmatch(r"no column named '(?P<column>.*)' found in table '(?P<table>.*)'", text):
         columns = {name for table in inputs for name in table.frame.collect_schema() if table.name == found["table"]}
-        # The table named may be an alias of the query's, which belongs to no input.
+        # The table in the message may be an alias of the query, which belongs to no input.
         columns = columns or {name for table in inputs for name in table.frame.collect_schema()}
         return f"{text}{suggest_name(found['column'], sorted(columns))}"
     return text

@@ -1,4 +1,4 @@
-"""The digest of a query's result, by which a trigger knows whether it has changed."""
+"""The digest of a query's result, with which a trigger detects that it has changed."""
 
 import polars as pl
 import polars.selectors as cs
@@ -14,19 +14,19 @@ from engine.drift.reading.row_hash import hash_rows
 from engine.errors import DataError
 from engine.spec import ProjectSpec, sql
 from engine.spec.opened_connections import open_connection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.sql.statements import bind_statement
 
 MOST_ROWS = 100_000
 MOST_BYTES = 64_000_000
-"""A result that decides whether a run is needed should be small: a count, the last day, a few groups."""
+"""Maximum size of a result in bytes: one that triggers runs should be small, such as a count or the last day."""
 
 DIGITS = {pl.Float64: 12, pl.Float32: 6}
-"""Significant digits that count: threads add numbers up in another order each time, which changes the last digits."""
+"""Number of significant digits: threads add numbers in varying order, which changes the last digits."""
 
 
 def digest_query(datasets: Datasets, query: str) -> str:
-    """Return the digest of the result of a query: of its columns and rows, in any order unless it has ORDER BY.
+    """Return the digest of a query's result: of its columns and rows, in any order unless it has ORDER BY.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def digest_query(datasets: Datasets, query: str) -> str:
 
 
 def digest_database_query(project: ProjectSpec, connection: str, query: str, secrets: Secrets) -> str:
-    """Return the digest of the result of a query that a database runs: of its rows as texts, in any order.
+    """Return the digest of the result of a query run by a database: of its rows as texts, in any order.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def digest_database_query(project: ProjectSpec, connection: str, query: str, sec
     Raises
     ------
     DataError
-        A variable cannot be filled in, the database cannot be reached or refuses the query, or its result is too large.
+        A variable cannot be filled in, the database cannot be reached or rejects the query, or its result is too large.
     """
     try:
         bound = bind_statement(query, project.connections[connection].kind, project.names)

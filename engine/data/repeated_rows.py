@@ -1,7 +1,7 @@
-"""How often each row of a batch occurs, by a hash of its values: it is kept, so that a later batch can be compared.
+"""Count how often each row of a batch occurs, by a hash of its values, for comparison with later batches.
 
-Values are brought to one form before they are hashed: the same rows read from CSV and from Parquet, or with integers
-that became floats because one value is missing, are equal rows.
+Values are normalized before they are hashed: rows that were read from CSV and from Parquet, or with integers that
+became floats because one value is missing, are equal.
 """
 
 import json
@@ -22,30 +22,31 @@ from engine.drift.reading.row_hash import hash_columns
 from engine.errors import DataError
 
 MAX_DIFFERENT_ROWS = 1_000_000
-"""Number of different rows up to which all are counted (in 9 to 16 MB); of more, those with the smallest hashes."""
+"""Maximum number of distinct rows that are counted (in 9 to 16 MB); if there are more, those with the smallest
+hashes."""
 
 _FORMAT = 1
 _ALL_HASHES = 2**64 - 1
 _TYPE_GROUPS = {"integer": "number", "date": "time", "datetime": "time"}
-"""Types whose values are brought to one form, so that columns of both types are comparable."""
+"""Types whose values are normalized to one form, so that columns of both types are comparable."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """How often each row of a table occurs.
+    """The number of occurrences of each row of a table.
 
     Attributes
     ----------
     types
-        The group of types by column, which decides whether columns are comparable.
+        The group of each column's type, which determines whether columns are comparable.
     hashes, times
-        The hashes of the different rows, ascending, and how often each occurs.
+        The hashes of the distinct rows, ascending, and the number of occurrences of each.
     limit
         The largest hash that was counted; rows with larger ones are left out.
     rows
         The number of rows of the table.
     version
-        The version of the hashes; counts of different versions are not comparable.
+        The version of the hash function; counts with different versions are not comparable.
     """
 
     types: Mapping[str, str]
@@ -70,7 +71,7 @@ class RowCounts:
 
     @classmethod
     def load(cls, path: Path) -> "RowCounts":
-        """Read counts from a file; raises DataError if it is not a file that `save` wrote."""
+        """Read counts from a file; raises DataError if `save` did not write it."""
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 facts = json.loads(arrays["facts"].tobytes())
@@ -100,7 +101,7 @@ def count_rows(table: Table, columns: Sequence[str] | None = None) -> RowCounts:
 def hash_table_rows(table: Table, *by: Sequence[str]) -> list[NDArray[np.uint64]]:
     """Return the hash of each row of a table by its values of some columns, shape (rows,), for each list of columns.
 
-    The table is read once, so the hashes have one order, also where another read may give the rows in another one.
+    The table is read once, so the hashes have the same order, even if another read would give the rows in another one.
 
     Raises
     ------
@@ -113,7 +114,7 @@ def hash_table_rows(table: Table, *by: Sequence[str]) -> list[NDArray[np.uint64]
 
 
 def hash_rows_by(frame: pl.LazyFrame, by: Sequence[Sequence[str]]) -> pl.LazyFrame:
-    """Return the hashes of the rows of a frame, a column named `hash <number>` for each list of columns."""
+    """Return the hashes of the rows of a frame, in a column named `hash <number>` for each list of columns."""
     schema = frame.collect_schema()
     return frame.select(
         hash_columns((_unify_value(name, schema[name]) for name in columns), 0).alias(f"hash {number}")
@@ -129,7 +130,7 @@ def _plan_hashes(table: Table, by: Sequence[Sequence[str]]) -> pl.LazyFrame:
 
 
 def list_shared_columns(first: Table, second: Table) -> list[str]:
-    """Return the columns that two tables have with comparable types, sorted: those by which rows of both are equal."""
+    """Return the columns that two tables have with comparable types, sorted: rows are compared by these columns."""
     first_groups, second_groups = (
         {name: _group_type(dtype) for name, dtype in table.frame.collect_schema().items() if dtype != pl.Object}
         for table in (first, second)
@@ -149,10 +150,10 @@ def find_incomparable_columns(now: RowCounts, before: RowCounts) -> str | None:
 
 
 def measure_repeated_share(now: RowCounts, before: RowCounts) -> float | None:
-    """Return the share of the rows of `now` that `before` has too; None if there is no row to compare.
+    """Return the share of the rows of `now` that also occur in `before`; None if there is no row to compare.
 
-    A row that occurs several times is repeated as often as it occurs in both. If not all rows are counted on a side,
-    the share is that among the rows whose hash is small enough to be counted on both sides.
+    A row that occurs several times is repeated as often as it occurs in both. If a side did not count all rows, the
+    share is that of the rows whose hash is small enough to be counted on both sides.
     """
     limit = np.uint64(min(now.limit, before.limit))
     kept = np.searchsorted(now.hashes, limit, side="right")
@@ -166,7 +167,7 @@ def measure_repeated_share(now: RowCounts, before: RowCounts) -> float | None:
 def _count_smallest(
     batches: Iterable[NDArray[np.uint64]],
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64], int, int]:
-    """Return the smallest different hashes, how often each occurs, the largest that is kept, and the number of all.
+    """Return the smallest distinct hashes, their numbers of occurrences, the largest kept hash, and the number of all.
 
     The limit only falls, so a hash below the last limit was below every earlier one: its count is complete.
     """
@@ -194,7 +195,7 @@ def _count_smallest(
 
 def _group_type(dtype: pl.DataType) -> str:
     if dtype == pl.Float32:
-        return "number of 32 bits"  # 0.1 is another number in 32 bits than in 64
+        return "number of 32 bits"  # 0.1 in 32 bits is not 0.1 in 64
     name = column_type(dtype)
     return _TYPE_GROUPS.get(name, name)
 

@@ -1,4 +1,4 @@
-"""Tables that are cheap to read more than once, by temporary copies: a comparison reads a table several times."""
+"""Make tables cheap to read more than once, by temporary copies, because a comparison reads a table several times."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +18,9 @@ ROW_GROUP_SIZE = 131_072
 def make_rereadable(table: Table, folder: Path) -> Iterator[Table]:
     """Yield a table whose frame is cheap to read more than once.
 
-    Tables from Parquet, Arrow and frames in memory are given unchanged, and those of which the rows stay with Spark,
-    because no disk here may hold them. The rows of any other table are streamed to a temporary Parquet file in
-    `folder`, which is removed at exit.
+    Tables from Parquet, Arrow and frames in memory are returned unchanged, and so are tables of rows in Spark, which
+    may not fit on a local disk. The rows of any other table are streamed to a temporary Parquet file in `folder`, which
+    is removed at exit.
 
     Raises
     ------

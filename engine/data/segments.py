@@ -1,4 +1,4 @@
-"""Which rows of a table belong to which segment: by the values of a column, or by a condition in SQL."""
+"""Assign the rows of a table to segments: by the values of a column, or by an SQL condition."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +19,16 @@ from engine.spec.sql.row_conditions import ROWS, list_bound_columns
 
 @dataclass(frozen=True, slots=True)
 class SegmentRules:
-    """The segments that a store declares.
+    """The declared segments of a store.
 
     Attributes
     ----------
     columns
         Columns whose values have a segment each, with their places in the spec.
     conditions
-        By name, a query over the table `rows` whose column `holds` tells which rows belong to it.
+        By name, a query over the table `rows` with a column `holds` that marks the segment's rows.
     places
-        By name, where the condition is written in the spec.
+        By name, the place of the condition in the spec.
     """
 
     columns: Mapping[str, Position] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class SegmentRules:
     places: Mapping[str, Position] = field(default_factory=dict)
 
     def require_columns(self, table: Table) -> None:
-        """Raise a DataError, with its place in the spec, unless a table has the columns that the segments need."""
+        """Raise a DataError, with its place in the spec, if a table lacks a column that the segments need."""
         schema = table.frame.collect_schema()
         for column, at in self.columns.items():
             if column not in schema:
@@ -61,7 +61,7 @@ class SegmentRules:
 class SegmentMembers:
     """The rows of a table by segment, as masks in the order of the rows.
 
-    `values` are, by column, the values that have a segment of their own.
+    `values` are, by column, the values with a segment of their own.
     """
 
     values: Mapping[str, Sequence[str]]
@@ -69,12 +69,12 @@ class SegmentMembers:
 
 
 def find_members(table: Table, rules: SegmentRules, known: Mapping[str, Sequence[str]] | None = None) -> SegmentMembers:
-    """Return which rows of a table belong to which segment.
+    """Return the masks of a table's rows by segment.
 
     Parameters
     ----------
     known
-        By column, the values that have a segment on the other side; if None, the most frequent ones of this table have.
+        By column, the values with a segment on the other side; if None, the most frequent values of this table.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def find_members(table: Table, rules: SegmentRules, known: Mapping[str, Sequence
 def plan_marks(
     table: Table, rules: SegmentRules, known: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[Mapping[str, Sequence[str]], SegmentMarks]:
-    """Return the values that have a segment, and what marks the rows of a table whose rows stay with Spark.
+    """Return the values with a segment, and a function that marks the rows of a table in Spark.
 
     Parameters
     ----------
@@ -122,14 +122,14 @@ def plan_marks(
     DataError
         The table lacks a column, or Spark cannot read it.
     """
-    assert table.spark is not None  # noqa: S101 - other tables have one order of rows, and `find_members`
+    assert table.spark is not None  # noqa: S101 - other tables have a fixed order of rows, and `find_members`
     rules.require_columns(table)
     values = {name: None if known is None else known.get(name) for name in rules.columns}
     if counted := [name for name, chosen in values.items() if chosen is None]:
         counts = drift.profile(table.spark.frame, dict.fromkeys(counted, drift.Role.CATEGORICAL)).columns
         for name in counted:
             column = counts[name]
-            assert isinstance(column, drift.Categorical)  # noqa: S101 - the role was asked for
+            assert isinstance(column, drift.Categorical)  # noqa: S101 - that role was requested
             values[name] = _choose_values(pl.DataFrame({"value": column.labels, "count": column.counts}))
     chosen = {name: tuple(of_column or ()) for name, of_column in values.items()}
     names = [one for name, of_column in chosen.items() for one in _name_segments(name, of_column)]
@@ -139,7 +139,7 @@ def plan_marks(
 
 
 def mark_rows(rules: SegmentRules, values: Mapping[str, Sequence[str]], block: pl.DataFrame) -> Mapping[str, pl.Series]:
-    """Return which rows of a block belong to which segment, also those that have none there."""
+    """Return the masks of a block's rows by segment, including segments without rows in the block."""
     found = find_members(Table(ROWS, block.lazy(), ""), rules, values).rows
     none = pl.repeat(value=False, n=block.height, eager=True)
     names = [one for column, chosen in values.items() for one in _name_segments(column, chosen)]
@@ -147,7 +147,7 @@ def mark_rows(rules: SegmentRules, values: Mapping[str, Sequence[str]], block: p
 
 
 def list_rest_segments(columns: Collection[str]) -> set[str]:
-    """Return the segments of the values of columns that have none of their own: without rows, there are none."""
+    """Return the segments for the other values of columns, which exist only if they have rows."""
     return {name for column in columns for name in (name_other(column), name_missing(column))}
 
 
@@ -156,7 +156,7 @@ def _name_segments(column: str, values: Sequence[str]) -> list[str]:
 
 
 def _choose_values(counts: pl.DataFrame) -> Sequence[str]:
-    """Return the most frequent values that have a segment each, given columns `value` and `count`."""
+    """Return the most frequent values, which have a segment each, given columns `value` and `count`."""
     ordered = counts.sort(["count", "value"], descending=[True, False])
     short = ordered.filter(pl.col("value").str.len_chars() <= MAX_VALUE_CHARACTERS)
     chosen: Sequence[str] = short["value"].head(MAX_SEGMENT_VALUES).to_list()
@@ -164,7 +164,7 @@ def _choose_values(counts: pl.DataFrame) -> Sequence[str]:
 
 
 def _as_rows(table: Table) -> Table:
-    """Return a table as conditions see it: NaN is null, since SQL would take it for a number above all others."""
+    """Return a table in the form for conditions: NaN is null, since SQL would sort it above all numbers."""
     return Table(ROWS, table.frame.with_columns(pl.selectors.float().fill_nan(None)), table.fingerprint)
 
 

@@ -1,8 +1,8 @@
-"""An opened dataset: a lazy frame, and what is known about it before any row is read.
+"""An opened dataset: a lazy frame, and the facts known before any row is read.
 
 polars' errors name no dataset and no file. Code that collects a table's frame therefore does so inside
-`explain_read_errors`, which names the dataset, file, line or column at fault. That costs a second read of the files,
-but only after the first one failed.
+`explain_read_errors`, which names the faulty dataset, file, line or column. That costs a second read of the files, but
+only after the first one failed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from engine.data.files import DatasetFiles
+from engine.data.files.dataset_files import DatasetFiles
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
 from engine.drift.reading.blocks import count_frame_rows
@@ -30,16 +30,15 @@ if TYPE_CHECKING:
 class Table:
     """An opened dataset.
 
-    Each collect reads `frame` again; `rereadable` tells that this is cheap (Parquet, Arrow, a frame in memory).
-    `fingerprint` is a BLAKE2b hex digest that depends on the content alone. `entity` may be inherited through a
-    query. `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file
-    dataset. `facts` are what the fingerprint is made of, JSON-ready: a digest alone cannot tell what has changed.
-    `notes` tell what was recognized or left out when the data were opened. `find_warnings` may read the first rows.
-    `undisturbed` is the table before a drill has disturbed its rows; None for any other table. `kept` tells how the
-    rows stand that `materialize` keeps, if it does; `frame` reads them if they are current. `place` says where the
-    rows were read from, if that is a database or Spark. `spark` are the rows where they stay with Spark: each read
-    of `frame` then asks the executors for what is wanted of them. `locate` adds to the message of an error where in the
-    spec the query stands.
+    Each collect reads `frame` again; `rereadable` tells whether this is cheap (Parquet, Arrow, a frame in memory).
+    `fingerprint` is a BLAKE2b hex digest that depends on the content alone. `entity` may be inherited through a query.
+    `columns` is the contract. `inputs` are the tables that a query reads, `files` the files of a file dataset. `facts`
+    are the inputs of the fingerprint, ready for JSON: a digest alone cannot show what has changed. `notes` say what was
+    recognised or left out when the data were opened. `find_warnings` may read the first rows. `undisturbed` is the
+    table before a drill disturbed its rows; None for any other table. `kept` is the state of the rows kept by
+    `materialize`, if any; `frame` reads them if they are up to date. `place` is where the rows were read from, if that
+    is a database or Spark. `spark` are the rows if they stay in Spark: each read of `frame` then requests the needed
+    ones from the executors. `locate` adds the place of the query in the spec to the message of an error.
     """
 
     name: str
@@ -66,20 +65,20 @@ class Table:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Which columns look like something else than their type says."""
+        """The columns that look like something else than their type."""
         return self.find_warnings()
 
     def reading_notes(self) -> list[str]:
-        """Return what must be told about how the data of the lineage are read, as sentences with the dataset's name.
+        """Return notes on how the data of the lineage are read, as sentences with the dataset's name.
 
-        First what stays text although it looks like something else, then what was recognized or left out.
+        First the columns that stay text although they look like something else, then what was recognised or left out.
         """
         tables = self.lineage().items()
         warnings = [f"dataset {name!r}: {said}" for name, table in tables for said in table.warnings]
         return [*warnings, *(f"dataset {name!r}: {said}" for name, table in tables for said in table.notes)]
 
     def lineage(self) -> dict[str, Table]:
-        """Return all tables that this one is made from and itself, by name; inputs first, itself last."""
+        """Return this table and all tables from which it is made, by name; inputs first, itself last."""
         return {name: table for one in self.inputs for name, table in one.lineage().items()} | {self.name: self}
 
     def count_rows(self) -> int:
@@ -87,16 +86,16 @@ class Table:
         return self.spark.count if self.spark else count_frame_rows(self.frame)
 
     def give_rows(self, alignment: Alignment) -> Any:
-        """Return the aligned rows for drift: those of Spark as its DataFrame, unless a column is read as another type.
+        """Return the aligned rows for drift: rows in Spark as a DataFrame, unless a column must be converted.
 
-        Such rows are brought to that type here, piece by piece.
+        Then they are read and converted in this process, block by block.
         """
         return self.spark.frame if self.spark and not alignment.expressions else alignment.frame
 
     def name_row(self, row: int) -> str:
-        """Return how to find a row, counted from 1: `line 50 of new.csv`, or `row 49 of dataset 'joined'`."""
+        """Return the place of a row, counted from 1: `line 50 of new.csv`, or `row 49 of dataset 'joined'`."""
         before = 0
-        with suppress(*READ_ERRORS):  # the row's number will do where a file cannot be read again
+        with suppress(*READ_ERRORS):  # the row's number suffices if a file cannot be read again
             for number, (_, frame) in enumerate(self.files.scan_each() if self.files else ()):
                 rows = count_frame_rows(frame)
                 if row <= before + rows and self.files:
@@ -105,7 +104,7 @@ class Table:
         return f"row {row:,} of dataset {self.name!r}"
 
     def provenance(self) -> dict[str, dict[str, Any]]:
-        """Return the fingerprint of each table of the lineage, and the facts that it is made of, by name."""
+        """Return the fingerprint of each table of the lineage, and its facts, by name."""
         return {name: {"fingerprint": table.fingerprint, **table.facts} for name, table in self.lineage().items()}
 
 
@@ -116,7 +115,7 @@ def explain_read_errors(table: Table) -> Iterator[None]:
     Raises
     ------
     DataError
-        Names the dataset and, where they can be found, the file, line, column and value.
+        Names the dataset and, if they can be found, the file, line, column and value.
     """
     try:
         yield
@@ -127,11 +126,11 @@ def explain_read_errors(table: Table) -> Iterator[None]:
 
 
 def find_read_fault(tables: Iterable[Table]) -> str | None:
-    """Return which file of the tables, or of those that they are made from, cannot be read, and why; None if all can.
+    """Return which file of the tables, or of their inputs, cannot be read, and why; None if all can.
 
     The fault may be in a file that a query reads through other datasets: inputs are searched first.
     """
-    from engine.data.read_faults import find_file_fault
+    from engine.data.files.read_faults import find_file_fault
 
     for table in tables:
         for source in table.lineage().values():

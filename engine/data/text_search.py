@@ -1,4 +1,4 @@
-"""Looking for texts in the values of a table."""
+"""Search for texts in the values of a table."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,9 +8,9 @@ from engine.data.table import Table, explain_read_errors
 
 
 def find_column_with(table: Table, texts: Sequence[str]) -> str | None:
-    """Return the first column of a table in which a value contains one of the texts; None if there is none.
+    """Return the first column of a table with a value that contains one of the texts; None if there is none.
 
-    Texts inside of lists and structures count, and so do bytes. Numbers and times hold no texts.
+    Texts inside lists and structures, and bytes, are searched too. Numbers and times contain no texts.
     """
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
@@ -25,7 +25,7 @@ def find_column_with(table: Table, texts: Sequence[str]) -> str | None:
 
 
 def _test_values(values: pl.Expr, dtype: pl.DataType, texts: Sequence[str]) -> Iterator[pl.Expr]:
-    """Yield expressions that are true where a value contains one of the texts."""
+    """Yield expressions that are true if a value contains one of the texts."""
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         yield values.cast(pl.String).str.contains_any(list(texts))
     elif dtype == pl.Binary:

@@ -1,5 +1,5 @@
-"""Which files belong to a path, in which format they are, and which columns the names of their folders hold.
+"""Find the files of a path, their format, and the columns in the names of their folders.
 
-Nothing here reads rows or imports polars: `engine validate` needs the formats, and both the datasets of a spec and the
-tables of the library need the files, found by the same rules.
+Nothing here reads rows or imports polars: `engine validate` needs the formats. The datasets of a spec and the tables of
+the library find files by the same rules.
 """

@@ -1,7 +1,7 @@
-"""Whether a file proves by its last bytes that it was written to its end.
+"""Check from a file's last bytes whether it was written to its end.
 
-Parquet, Arrow and ZIP files (a model of skops is one) end in a mark of their own. A CSV or NDJSON file that was cut
-between two lines reads without an error, so nothing tells that it is incomplete.
+Parquet, Arrow and ZIP files (a skops model is one) end with a mark. A CSV or NDJSON file that was cut between two lines
+is read without an error, so it cannot be recognised as incomplete.
 """
 
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 from engine.discovery.file_endings import detect_format
 
 _FOOTER_BYTES = 12
-"""The end of a Parquet file is the length of its footer (4 bytes) and PAR1; of an Arrow file the length and ARROW1."""
+"""A Parquet file ends with the length of its footer (4 bytes) and PAR1; an Arrow file with the length and ARROW1."""
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def has_proven_end(path: Path) -> bool | None:
-    """Tell whether a file was written to its end; None if a file of its format cannot prove that.
+    """Tell whether a file was written to its end; None if files of its format cannot show it.
 
     Raises
     ------

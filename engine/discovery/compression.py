@@ -1,7 +1,7 @@
-"""The bytes of compressed data files, unpacked within bounds.
+"""Read compressed data files, with a limit on the unpacked size.
 
-polars reads gzip and Zstandard itself, in parts. What Python's standard library unpacks in its place, zip and bzip2, is
-held in memory: so its size is limited, whatever the file says of it.
+polars reads gzip and Zstandard itself, in parts. zip and bzip2 are unpacked by Python's standard library into memory:
+so their size is limited, whatever the file claims.
 """
 
 import bz2
@@ -15,14 +15,14 @@ from engine.discovery.file_endings import find_compression
 from engine.errors import DataError
 
 MAX_UNPACKED_BYTES = 1 << 30
-"""Most bytes of a zip or bzip2 file when it is unpacked."""
+"""Maximum unpacked size of a zip or bzip2 file, in bytes."""
 
 UNPACK_ERRORS = (EOFError, OSError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
-"""What the standard library raises for files that are damaged, encrypted, or compressed in a way that it lacks."""
+"""Errors of the standard library for files that are damaged, encrypted, or compressed by an unsupported method."""
 
 
 def open_bytes(path: Path, declared: str | None = None) -> IO[bytes]:
-    """Open a file for reading, unpacked; one of Zstandard as it is, since the standard library does not unpack it.
+    """Open a file for reading, unpacked; a Zstandard file is not unpacked, since the standard library cannot do it.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def read_unpacked(path: Path, declared: str | None = None, most: int = MAX_UNPAC
     Raises
     ------
     DataError
-        The file is damaged, or larger than `most` when it is unpacked.
+        The file is damaged, or larger than `most` bytes when unpacked.
     """
     content = read_unpacked_head(path, declared, most + 1)
     if len(content) > most:
@@ -78,7 +78,7 @@ def find_member(path: Path) -> str:
 
 
 def _name_member(path: Path, archive: zipfile.ZipFile) -> str:
-    """Return the name of the only file; what macOS adds, and hidden files, are not data."""
+    """Return the name of the only file; hidden files and those that macOS adds are ignored."""
     names = [one for one in archive.namelist() if not one.endswith("/") and not one.startswith("__MACOSX/")]
     names = [one for one in names if not one.rpartition("/")[2].startswith(".")]
     if len(names) != 1:

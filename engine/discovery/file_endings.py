@@ -1,4 +1,4 @@
-"""What the ending of its path tells of a data file: its format, and how it is compressed."""
+"""The format and the compression of a data file, by the ending of its path."""
 
 from pathlib import Path, PurePath
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 Compression = Literal["gz", "zip", "zst", "bz2"]
 
 COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zip": "zip", ".bz2": "bz2"}
-"""How a file is compressed, by the ending of its path; the ending before it tells the format."""
+"""The compression of a file, by the ending of its path; the ending before it gives the format."""
 
 ENDINGS: dict[str, str] = {
     ".csv": "csv",
@@ -24,7 +24,7 @@ ENDINGS: dict[str, str] = {
 """The format of a file, by the ending of its path."""
 
 _PARQUET_CODECS = (".gzip", ".snappy", ".gz", ".zst", ".zstd", ".brotli", ".lz4")
-"""What pandas users write behind `.parquet` to name the compression of the pages inside."""
+"""Endings that pandas users add after `.parquet` to name the compression of the pages inside."""
 
 SPREADSHEETS = (".xls", ".xlsx", ".xlsm", ".ods")
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
@@ -34,7 +34,7 @@ UNPACK = "unpack it, and name the file that was in it"
 
 
 def detect_format(path: str) -> str | None:
-    """Return the format that the ending of a path stands for, or None for any other ending."""
+    """Return the format for the ending of a path, or None for any other ending."""
     pure = PurePath(path.lower())
     inner = PurePath(pure.stem).suffix
     if pure.suffix in _PARQUET_CODECS and ENDINGS.get(inner) == "parquet":
@@ -43,10 +43,10 @@ def detect_format(path: str) -> str | None:
 
 
 def find_compression(path: Path, declared: str | None = None) -> str | None:
-    """Return how a file is compressed: as declared, else by its ending; None if it is not."""
+    """Return the compression of a file: as declared, else by its ending; None if it is not compressed."""
     return declared or COMPRESSIONS.get(path.suffix.lower())
 
 
 def is_unpacked_here(path: Path, declared: str | None = None) -> bool:
-    """Tell whether a file is compressed in a way that polars does not read."""
+    """Tell whether a file has a compression that polars does not read."""
     return find_compression(path, declared) in ("zip", "bz2")

@@ -1,7 +1,7 @@
-"""Where the files of a path are looked for: on the disk, or in a list of the objects of a store.
+"""The places where files are looked for: on disk, or in a list of objects of a store.
 
-The rules of `listing.py` are the same for both. They ask a tree what there is, and it provides those files that are
-opened: a tree of objects fetches them then.
+The rules of `listing.py` are the same for both. A tree lists what exists, and provides the files that are opened: a
+tree of objects downloads them then.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from engine.errors import DataError
 
 
 class FileTree(Protocol):
-    """Files in folders; each path begins with that of the tree."""
+    """Files in folders; each path begins with the path of the tree."""
 
     def is_file(self, path: Path) -> bool:
         """Tell whether there is a file."""
@@ -24,19 +24,19 @@ class FileTree(Protocol):
         """Tell whether there is a folder."""
 
     def list_files(self, folder: Path) -> list[Path]:
-        """Return the files below a folder at any depth, also links that lead nowhere."""
+        """Return the files below a folder at any depth, including broken links."""
 
     def match_files(self, pattern: Path) -> list[Path]:
-        """Return the files that match a pattern, also links that lead nowhere."""
+        """Return the files that match a pattern, including broken links."""
 
     def list_names(self, folder: Path) -> list[str]:
-        """Return the names of what is in a folder."""
+        """Return the names of the entries of a folder."""
 
     def read_size(self, path: Path) -> int:
-        """Return the bytes of a file; raises FileNotFoundError."""
+        """Return the size of a file in bytes; raises FileNotFoundError."""
 
     def read_changed(self, path: Path) -> int:
-        """Return when a file was last changed, in nanoseconds; raises FileNotFoundError."""
+        """Return the time of a file's last change, in nanoseconds; raises FileNotFoundError."""
 
     def provide(self, paths: Sequence[Path]) -> None:
         """Make sure that files can be opened.
@@ -44,9 +44,9 @@ class FileTree(Protocol):
         Raises
         ------
         DataError
-            One is empty, no regular file, or cannot be fetched.
+            A file is empty, not a regular file, or cannot be fetched.
         OSError
-            One is not there, or cannot be opened.
+            A file does not exist, or cannot be opened.
         """
 
 
@@ -71,19 +71,19 @@ class DiskTree:
         return _keep_files([Path(one) for one in dict.fromkeys(found)])
 
     def list_names(self, folder: Path) -> list[str]:
-        """Return the names of what is in a folder."""
+        """Return the names of the entries of a folder."""
         return [one.name for one in folder.iterdir()]
 
     def read_size(self, path: Path) -> int:
-        """Return the bytes of a file."""
+        """Return the size of a file in bytes."""
         return path.stat().st_size
 
     def read_changed(self, path: Path) -> int:
-        """Return when a file was last changed."""
+        """Return the time of a file's last change, in nanoseconds."""
         return path.stat().st_mtime_ns
 
     def provide(self, paths: Sequence[Path]) -> None:
-        """Refuse what is not a regular file, and an empty one."""
+        """Raise a DataError for an empty file, or one that is not a regular file."""
         for path in paths:
             state = path.stat()
             if S_ISDIR(state.st_mode) or not S_ISREG(state.st_mode):

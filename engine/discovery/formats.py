@@ -1,7 +1,7 @@
 """The format of a data file: by the ending of its name, else by its first bytes.
 
-An ending is enough to validate a spec. Where it tells nothing, or the first bytes are those of another binary format,
-the bytes decide. A file that cannot be read (a spreadsheet, a ZIP archive) is refused with what to do about it.
+The ending suffices to validate a spec. If it is not known, or the first bytes are those of another binary format, the
+bytes decide. A file that cannot be read (a spreadsheet, a ZIP archive) is rejected with advice.
 """
 
 import re
@@ -44,12 +44,12 @@ def recognize_format(path: Path, compression: str | None = None) -> str:
     Parameters
     ----------
     compression
-        How the file is compressed; None if its ending tells.
+        The compression of the file; None to find it by the ending.
 
     Raises
     ------
     DataError
-        The file is a spreadsheet, an archive, of another format, or of none that can be told.
+        The file is a spreadsheet, an archive, of another format, or of an unknown format.
     OSError
         The file cannot be read.
     """
@@ -91,14 +91,14 @@ def _recognize_text(path: Path, head: bytes) -> str:
 
 
 def recognize_signature(path: Path, head: bytes) -> str | None:
-    """Return the binary format whose signature a file begins with; None for text and for a compressed file.
+    """Return the binary format of a file's signature; None for text and for a compressed file.
 
     Raises
     ------
     DataError
-        The signature is that of a format that cannot be read.
+        The signature belongs to a format that cannot be read.
     """
-    if is_text(head):  # a CSV file may begin with a column PAR1 or ORC
+    if is_text(head):  # the first column of a CSV file may be named PAR1 or ORC
         return None
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -121,12 +121,12 @@ def recognize_signature(path: Path, head: bytes) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Tell whether the first bytes of a file may be text in UTF-8 or in a code page of single bytes."""
+    """Tell whether the first bytes of a file may be text in UTF-8 or in a single-byte code page."""
     return re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xfe]*", head) is not None
 
 
 def read_head(path: Path) -> bytes:
-    """Return the first bytes of a file, as they are stored."""
+    """Return the first bytes of a file, as stored."""
     with path.open("rb") as file:
         return file.read(_HEAD_BYTES)
 
@@ -139,7 +139,7 @@ def _read_gzip_head(path: Path) -> bytes:
 
 
 def _describe_zip(path: Path) -> tuple[str, str]:
-    """Return what a ZIP file is, and what to do: spreadsheets are ZIP files too."""
+    """Return what kind of file a ZIP file is, and advice: spreadsheets are ZIP files too."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

@@ -1,8 +1,8 @@
 """The files of a path: one file, the files of a folder, or those that match a pattern.
 
-The rules are those of Spark, Hive, pyarrow and DuckDB. What starts with `_` or `.` below the folder is not data: an
-engine keeps its marks and its unfinished parts there. A part of zero bytes holds no rows. A folder named `name=value`
-is a column `name`. What is left out is listed, for the user to be told.
+The rules are those of Spark, Hive, pyarrow and DuckDB. Names that start with `_` or `.` below the folder are not data:
+engines put marks and unfinished parts there. A part of zero bytes has no rows. A folder named `name=value` gives a
+column `name`. Files that are left out are listed for the user.
 """
 
 import re
@@ -41,7 +41,7 @@ class FoundFiles:
     format
         csv, parquet, ndjson or arrow.
     keys
-        Per file, the values of the columns that its folders name, as `country=DE`; the same columns for every file.
+        Per file, the values of the columns named by its folders, such as `country=DE`; the same columns for every file.
     notes
         What was left out and why, as sentences.
     """
@@ -67,20 +67,20 @@ def list_data_files(
         A file, a folder, or a pattern such as `out/**/*.parquet`. A path that exists is taken literally, even if its
         name looks like a pattern.
     declared_format
-        The format of the files; None if their names and first bytes tell it.
+        The format of the files; None to find it by their names and first bytes.
     newest_until
-        If given, only the newest file of a folder or pattern is taken, as `pick_newest` finds it.
+        If given, only the newest file of a folder or pattern is taken: see `pick_newest`.
     tree
         Where the files are looked for.
     compression
-        How the files are compressed; None if their endings tell.
+        The compression of the files; None to find it by their endings.
 
     Raises
     ------
     DataError
-        No file exists or matches; a file is empty, no regular file, or cannot be opened; the files are of several
-        formats; the folders of the files name different columns; or the folder is a table of Delta Lake or Iceberg,
-        whose files alone are not its rows.
+        No file exists or matches; a file is empty, not a regular file, or cannot be opened; the files have several
+        formats; the folders of the files name different columns; or the folder is a Delta Lake or Iceberg table, whose
+        files alone are not its rows.
     """
     try:
         if _names_one_file(path, tree):
@@ -116,16 +116,16 @@ def list_data_files(
 
 
 def list_candidate_files(path: Path, tree: FileTree = DISK) -> list[Path]:
-    """Return the files that a path stands for now, of any format and without opening them; none if there are none."""
+    """Return the files that a path currently stands for, of any format and without opening them; may be empty."""
     if _names_one_file(path, tree):
         return [path]
     return _list_candidates(path, path if tree.is_folder(path) else find_fixed_folder(path), tree)[0]
 
 
 def list_named_files(path: Path, declared_format: str | None = None, tree: FileTree = DISK) -> list[Path]:
-    """Return the files of a path, folder or pattern, also empty ones and such of several formats.
+    """Return the files of a path, folder or pattern, including empty ones and those of several formats.
 
-    In a folder those are left out that are not data, as when it is read.
+    In a folder, files that are not data are left out, as when it is read.
     """
     found = [one for one in list_candidate_files(path, tree) if tree.is_file(one) or one.is_symlink()]
     return _select_data_files(found, declared_format)[0] if tree.is_folder(path) else found
@@ -136,9 +136,9 @@ def _names_one_file(path: Path, tree: FileTree) -> bool:
 
 
 def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path], list[Path]]:
-    """Return the files of a folder or pattern in order of their paths: those that are data, and those that are not.
+    """Return the files of a folder or pattern in order of their paths: those that are data, and the others.
 
-    A pattern that itself names what starts with `_` or `.` is followed.
+    A pattern that itself contains names starting with `_` or `.` is followed.
     """
     if tree.is_folder(path):
         files, said = sorted(tree.list_files(path)), ""
@@ -151,7 +151,7 @@ def _list_candidates(path: Path, base: Path, tree: FileTree) -> tuple[list[Path]
 
 
 def _is_mark(part: str, marks: tuple[str, ...]) -> bool:
-    """Tell whether a name below the folder is not data; `_year=2026` is a column."""
+    """Tell whether a name below the folder marks data that must be ignored; `_year=2026` is a column."""
     return part.startswith(marks) and not (part.startswith("_") and "=" in part) if marks else False
 
 
@@ -166,9 +166,9 @@ def _refuse_table_formats(base: Path, tree: FileTree) -> None:
 
 
 def _select_data_files(files: list[Path], declared: str | None) -> tuple[list[Path], list[Path]]:
-    """Return the files of a folder whose name or first bytes tell a format, and the others.
+    """Return the files of a folder whose name or first bytes show a format, and the others.
 
-    With a declared format, a folder in which no name tells a format is taken as it is.
+    If a format is declared and no name in the folder shows a format, all files are taken.
     """
     known = [one for one in files if detect_format(one.name) or _is_signed(one)]
     if declared is not None:
@@ -180,7 +180,7 @@ def _select_data_files(files: list[Path], declared: str | None) -> tuple[list[Pa
 def _is_signed(path: Path) -> bool:
     try:
         return recognize_signature(path, read_head(path)) is not None
-    except (DataError, FileNotFoundError):  # an object of which there is no copy
+    except (DataError, FileNotFoundError):  # FileNotFoundError: an object without a local copy
         return False
 
 
@@ -218,7 +218,7 @@ def _show_files(base: Path, files: list[Path]) -> str:
 
 
 def _suggest_file(path: Path, tree: FileTree) -> str:
-    """Return the help for a file that does not exist: a missing folder, or the likely file in the folder."""
+    """Return advice for a file that does not exist: the missing folder, or a similar file in the folder."""
     folder = path.parent
     if has_magic(str(folder)):
         return ""
@@ -229,12 +229,12 @@ def _suggest_file(path: Path, tree: FileTree) -> str:
 
 
 def _read_folder_keys(base: Path, files: list[Path]) -> dict[Path, dict[str, KeyValue]]:
-    """Return the columns that the folders below `base` name, per file, with the type that all values of a column have.
+    """Return, per file, the columns named by the folders below `base`, with one type for all values of a column.
 
     Raises
     ------
     DataError
-        A file lies in folders that name other columns than those of the first file.
+        A file is in folders that name other columns than those of the first file.
     """
     texts = {one: dict(split_folders(one.relative_to(base).parts[:-1])) for one in files}
     first, columns = next(iter(texts.items()))
@@ -251,7 +251,7 @@ def _read_folder_keys(base: Path, files: list[Path]) -> dict[Path, dict[str, Key
 
 
 def split_folders(folders: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
-    """Yield the name and the text of each folder that names a column; None where the value is missing."""
+    """Yield the name and the value of each folder that names a column; None for a missing value."""
     for folder in folders:
         name, equals, value = folder.partition("=")
         if equals and name:
@@ -260,12 +260,12 @@ def split_folders(folders: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
 
 
 def _type_key_values(texts: set[str | None]) -> dict[str | None, KeyValue]:
-    """Return the value of each text: whole numbers if all texts are, else dates if all are, else the texts."""
+    """Return the value of each text: integers if all texts are, else dates if all are, else the texts."""
     present = {text for text in texts if text is not None}
     values: dict[str | None, KeyValue] = {text: text for text in present}
     if all(re.fullmatch(r"-?[0-9]{1,19}", text) and abs(int(text)) < _LARGEST_INTEGER for text in present):
         values = {text: int(text) for text in present}
     elif all(re.fullmatch(r"\d{4}-\d\d-\d\d", text) for text in present):
-        with suppress(ValueError):  # such as 2026-02-30: a text
+        with suppress(ValueError):  # such as 2026-02-30, which stays text
             values = {text: date.fromisoformat(text) for text in present}
     return values | {None: None}

@@ -1,8 +1,8 @@
-"""The newest of several files, for `pick: newest`: by the dates in their names, else by when they were last changed.
+"""The newest of several files, for `pick: newest`: by the dates in their names, else by the times of last change.
 
-A name says which day its data is of, whenever the file arrived, and it survives a copy. So it counts where every file
-has one. Files of later days than the one that a run stands for are left out, and a run that is repeated for an earlier
-day picks the file that it picked then.
+A name gives the day of the data, whenever the file arrived, and is kept when the file is copied. So names are used if
+every file has a date. Files of later days than the day of the run are left out, so a run repeated for an earlier day
+picks the same file as then.
 """
 
 import re
@@ -23,16 +23,16 @@ _MONTH = re.compile(r"(?<!\d)((?:19|2[01])\d\d)[-_.](\d\d)(?!\d)")
 def pick_newest(
     files: Sequence[Path], base: Path, as_of: datetime, tree: FileTree = DISK
 ) -> tuple[list[Path], list[str]]:
-    """Return the newest file of those that are not later than the date of `as_of`, and how it was found, as sentences.
+    """Return the newest file not later than the date of `as_of`, and how it was found, as sentences.
 
-    If the dates are in the names of the folders alone, all files of the newest date are returned: they are its parts.
+    If only the names of the folders have dates, all files of the newest date are returned: they are its parts.
 
     Parameters
     ----------
     files
         The files in order of their paths; at least one.
     base
-        The folder below which they were found; only what comes after it in a path is searched for dates.
+        The folder below which they were found; only the rest of a path is searched for dates.
     tree
         Where they are.
 
@@ -52,10 +52,13 @@ def pick_newest(
     if newest is None:
         raise _build_too_late_error(files, as_of, min(dated, key=lambda one: (dated[one], one)))
     chosen = [one for one in files if dated[one] == newest]
-    how = f"by the dates in {'the names of their folders' if by_folder else 'their names'}"
-    return _describe_choice(
-        chosen if by_folder else chosen[-1:], files, how, as_of, sum(day > as_of.date() for day in dated.values())
-    )
+    later = sum(day > as_of.date() for day in dated.values())
+    if by_folder:
+        return _describe_choice(chosen, files, "by the dates in the names of their folders", as_of, later)
+    found, notes = _describe_choice(chosen[-1:], files, "by the dates in their names", as_of, later)
+    if others := [one.name for one in chosen[:-1]]:
+        notes.append(f"{join_some(others, 3)}: of the same date, and left out, since its name comes before")
+    return found, notes
 
 
 def _pick_last_changed(files: Sequence[Path], as_of: datetime, tree: FileTree) -> tuple[list[Path], list[str]]:
@@ -86,7 +89,7 @@ def _build_too_late_error(files: Sequence[Path], as_of: datetime, oldest: Path) 
 
 
 def _find_date(text: str) -> date | None:
-    """Return the first date in a text: of a day, of the Monday of a week such as 2026-W07, or of a month's first."""
+    """Return the first date in a text: a day, the Monday of a week such as 2026-W07, or the first day of a month."""
     with suppress(ValueError):  # such as 2026-13-01
         if day := _DAY.search(text):
             return date(int(day[1]), int(day[3]), int(day[4]))

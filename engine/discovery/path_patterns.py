@@ -1,4 +1,4 @@
-"""Patterns of paths, such as `data/**/*.csv`: which paths they match, and where their files are."""
+"""Patterns of paths, such as `data/**/*.csv`: which paths match them, and in which folder their files are."""
 
 from fnmatch import fnmatchcase
 from glob import has_magic
@@ -8,7 +8,7 @@ from pathlib import Path
 def names_file(path: Path, file: Path) -> bool:
     """Tell whether a path, folder or pattern names a file, which need not exist; both are absolute.
 
-    Whether the file would be left out, as one that starts with `_`, is not looked at.
+    It does not check whether the file would be left out, for example because its name starts with `_`.
     """
     if not has_magic(str(path)):
         return file == path or path in file.parents
@@ -25,7 +25,7 @@ def match_parts(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
 
 
 def find_fixed_folder(pattern: Path) -> Path:
-    """Return the folder in front of the first part of a pattern that has a wildcard."""
+    """Return the folder before the first part of a pattern that has a wildcard."""
     parts = pattern.parts
     magic = next(i for i, part in enumerate(parts) if has_magic(part))
     return Path(*parts[:magic]) if magic else Path()

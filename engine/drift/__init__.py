@@ -1,8 +1,8 @@
 """Compare a batch with a reference, column by column and all columns together.
 
-The package can be used alone: it takes tables and knows nothing of specs, stores or models. All rows are used,
-statistics are exact or come with certain bounds, and the verdicts are calibrated. The modules below are imported at
-first use, because a run in which nothing changed needs none of them, and importing numba would take much of its time.
+The package can be used alone: it takes tables and does not depend on specs, stores or models. All rows are used,
+statistics are exact or have certain bounds, and the verdicts are calibrated. The modules below are imported at first
+use: a run in which nothing changed needs none of them, and importing numba would take much of its time.
 """
 
 from importlib import import_module
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.drift.subgroups.search import Subgroup, count_searched_rows, find_subgroups, score_subgroup
 
 KERNEL_VERSION = "7"
-"""Version of the numbers: it changes whenever this package may give another number for the same data."""
+"""Version of the results: raise it whenever a change may give another number for the same data."""
 
 NOTABLE_DRIFT = 0.1
 """A column whose drift is at least this large counts as drifted."""

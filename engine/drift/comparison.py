@@ -1,6 +1,6 @@
 """Compare the profiles of a reference and a batch: statistics and one verdict per column.
 
-The verdicts are adjusted for the number of tests, so they hold for all columns together, and for any other tests of the
+Verdicts are adjusted for the number of tests, so they hold for all columns together, and for any other tests of the
 same family.
 """
 
@@ -45,17 +45,16 @@ class ColumnDrift:
     statistics
         All other statistics by name; None where one cannot be computed.
     reasons
-        For each number that is None, why.
+        For each number that is None, the reason.
     undecidable
         Whether the drift is None because no difference could be significant.
     bounds
-        For each statistic that is not exact, the two numbers that it certainly lies between; `statistics` then has the
-        middle.
+        For each inexact statistic, the two numbers that it certainly lies between; `statistics` then has the middle.
     type_change
         If the batch holds the column in another family of types than the reference: what it is, what it was, and how
         it is read; else an empty text.
     measured
-        Whether the batch has the column, and it can be read.
+        Whether the batch has the column and it can be read.
     histogram
         Ready for JSON: `edges` (inner edges; bins include their right edge, the outer bins are unbounded) or `labels`
         (and `other`, the rows of the categories not listed), the counts `reference` and `batch`, and `missing` rows of
@@ -85,7 +84,7 @@ class Drift:
 
     @property
     def drifted_columns(self) -> int:
-        """Number of columns whose drift is at least 0.1."""
+        """The number of columns whose drift is at least 0.1."""
         return sum((c.drift or 0) >= NOTABLE_DRIFT for c in self.columns.values())
 
     @property
@@ -106,17 +105,17 @@ def compare(
     Parameters
     ----------
     reference
-        A profile, which is made once for any number of batches; or the data to make one from (see `profile`).
+        A profile, which can be used for any number of batches; or data to make one from (see `profile`).
     batch
         A profile of the same columns in the same roles; or data (see `profile`), which is read in bounded memory and
-        brought to the types of the reference. A column that is gone or cannot be read has no statistics, for a reason;
-        all others are compared. Columns that only the batch has are named in a note.
+        converted to the types of the reference. A column that is gone or cannot be read has no statistics, only a
+        reason; all others are compared. A note names the columns that only the batch has.
     confidence
-        The confidence of all verdicts together: without drift, at most a share of 1 - confidence of all comparisons
-        has any column with a drift above 0.
+        Confidence of all verdicts together: without drift, at most a share 1 - confidence of comparisons has any column
+        with a drift above 0.
     seed
-        Seed of the random permutations that the test uses: they change which rows count as the reference's and which
-        as the batch's. Apart from it, verdicts depend only on the counts.
+        Seed of the random permutations of the labels "reference" and "batch" in the test. Otherwise verdicts depend
+        only on the counts.
     exact
         True to read data of more than a million rows a second time where exact numbers need it. False to read it once:
         the distances and quantiles of columns with too many values then have `bounds`, about 6e-5 of the rows apart.
@@ -143,9 +142,9 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class ComparedGroup:
-    """Comparisons, and p-values of other tests, that share a part of the level, `weight`.
+    """Comparisons and p-values of other tests that share a part of the level, `weight`.
 
-    `pairs` are reference and batch of each comparison.
+    `pairs` are the reference and batch of each comparison.
     """
 
     pairs: Sequence[tuple[Profile, Profile]]
@@ -161,19 +160,19 @@ class ComparedGroup:
 def compare_groups(
     groups: Sequence[ComparedGroup], *, confidence: float = 0.95, seed: int = 0
 ) -> list[tuple[list[Drift], list[float]]]:
-    """Compare groups of pairs of profiles so that all verdicts hold together, each group with its part of the level.
+    """Compare groups of pairs of profiles so that all verdicts hold together; each group has its part of the level.
 
     Parameters
     ----------
     groups
         Their weights add up to 1; see `engine.drift.significance.hierarchy`.
     confidence, seed
-        See `compare`; the confidence is that of all verdicts of all groups together.
+        See `compare`; the confidence holds for all verdicts of all groups together.
 
     Returns
     -------
     list of (drifts, p_values)
-        By group the comparisons, and the p-values of the other tests, adjusted.
+        Per group, the comparisons and the adjusted p-values of the other tests.
 
     Raises
     ------
@@ -192,7 +191,7 @@ def compare_groups(
 def compare_family(
     pairs: Sequence[tuple[Profile, Profile]], p_values: Sequence[float] = (), *, confidence: float = 0.95, seed: int = 0
 ) -> tuple[list[Drift], list[float]]:
-    """Compare several pairs of profiles so that all verdicts hold together, also with tests made elsewhere.
+    """Compare several pairs of profiles so that all verdicts hold together, also with tests computed elsewhere.
 
     Parameters
     ----------
@@ -201,7 +200,7 @@ def compare_family(
     p_values
         The p-values of the other tests.
     confidence, seed
-        See `compare`; the confidence is that of all verdicts and of the other tests together.
+        See `compare`; the confidence holds for all verdicts and the other tests together.
 
     Returns
     -------
@@ -219,10 +218,10 @@ def compare_family(
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What was measured per column of a reference, before any verdict.
+    """The measurements of each column of a reference, before any verdict.
 
-    `unmeasured` gives the reason for each column that the batch cannot be compared in, `changes` says of each column
-    whose family has changed what it is now, and `notes` what must be told about how the batch was read.
+    `unmeasured` gives the reason for each column that cannot be compared, `changes` describes the type change of each
+    column whose type family changed, and `notes` say how the batch was read.
     """
 
     reference: Profile
@@ -235,7 +234,7 @@ class _Measured:
 def _measure(
     reference: Profile, batch: Profile | Any, confidence_of_tests: tuple[float, int], seed: int, exact: bool
 ) -> _Measured:
-    """Measure every column that both sides have; the confidence is that of so many tests together."""
+    """Measure every column that both sides have; the confidence holds for the given number of tests together."""
     confidence, tests = confidence_of_tests
     if not 0 < confidence < 1:
         raise UsageError(f"confidence must be a share between 0 and 1, such as 0.95; found {confidence}")
@@ -257,7 +256,7 @@ def _measure(
         one = known.columns[name]
         found = measure_column(one, column, name=name, level=1 - confidence, tests=tests, seed=seed)
         if isinstance(one, Numerical) and column.present > MAX_DISTINCT_VALUES:
-            one.table.release()  # beside so many rows, to read it again next time takes no time to speak of
+            one.table.release()  # rereading it costs little compared with reading this many rows
         return found
 
     if isinstance(batch, Profile):
@@ -274,7 +273,7 @@ def _judge(
 ) -> list[tuple[list[Drift], list[float]]]:
     """Return the comparisons of each group with verdicts, and its other p-values adjusted.
 
-    A group is what was measured, the other p-values, and the part of the level that they share.
+    A group consists of measurements, the other p-values, and the part of the level that they share.
     """
     level = 1 - confidence
     tested = []
@@ -300,7 +299,7 @@ def _judge(
 
 
 def _collect_notes(measured: _Measured) -> Iterator[str]:
-    """Yield the notes about all columns, then one about the columns of the reference that are not exact."""
+    """Yield the notes about all columns, then one about the reference columns that are not exact."""
     yield from measured.notes
     yield from measured.unmeasured.values()
     yield from (change for name, change in measured.changes.items() if name not in measured.unmeasured)
@@ -316,7 +315,7 @@ def _collect_notes(measured: _Measured) -> Iterator[str]:
 
 
 def _find_differences(reference: Profile, batch: Profile) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the columns of the reference that the batch's profile cannot be compared in, and those of another family.
+    """Return the reference columns that cannot be compared with the batch, and those whose type family changed.
 
     Raises
     ------
@@ -340,7 +339,7 @@ def _find_differences(reference: Profile, batch: Profile) -> tuple[Mapping[str, 
 
 
 def _explain_nothing_in_common(reference: Profile, batch: Profile | Alignment, unmeasured: Mapping[str, str]) -> str:
-    """Return the message for a batch that no column of the reference can be compared in."""
+    """Return the message for a batch in which no column of the reference can be compared."""
     if isinstance(batch, Profile) and not batch.rows:
         return "the batch has no rows, so there is nothing to compare"
     if isinstance(batch, Profile) and not batch.columns.keys() & reference.columns.keys():
@@ -350,7 +349,7 @@ def _explain_nothing_in_common(reference: Profile, batch: Profile | Alignment, u
 
 
 def _describe_unmeasured(reference: Column, reason: str) -> ColumnDrift:
-    """Return the result of a column that the batch does not have: what the reference is, and no other statistic."""
+    """Return the result of a column that the batch does not have: only its statistics in the reference."""
     if isinstance(reference, Numerical):
         nothing: Column = Numerical.exact(reference.values[:0], reference.counts[:0], 0)
     else:
@@ -368,7 +367,7 @@ def _judge_column(
 ) -> ColumnDrift:
     """Return the result of a column.
 
-    `p` is adjusted for the number of tests. `decidable` is False if it could not be below the level for any labels.
+    `p` is adjusted for the number of tests. `decidable` is False if no labels could bring it below the level.
     """
     shown = measured.statistics, measured.reasons, measured.histogram, measured.bounds
     counts = measured.counts
@@ -391,7 +390,7 @@ def _judge_column(
 
 
 def _may_hide_drift(counts: VerdictCounts) -> bool:
-    """Return whether the pooled rows could be divided so unevenly that the drift would be notable.
+    """Return whether some division of the pooled rows between the sides would show a notable drift.
 
     If not, such as in a column with one value, "no drift" is right although no difference could be significant.
     """

@@ -1,4 +1,4 @@
-"""The smallest drift that a comparison of this size would find: what an OK of a small batch is worth."""
+"""The smallest drift that a comparison would detect with so many rows: how much an OK for a small batch is worth."""
 
 from math import log2, sqrt
 
@@ -8,18 +8,18 @@ from engine.drift.profiles.profile import Profile
 from engine.drift.significance.chi_squared import find_noncentrality
 
 POWER = 0.8
-"""The share of comparisons in which a drift of the smallest detectable size is found."""
+"""Share of comparisons that detect a drift of the smallest detectable size."""
 
 
 def smallest_detectable_drift(rows: int, batch_rows: int, bins: int, level: float) -> float | None:
-    """Return the effect size that is found significant in 4 of 5 comparisons, 0 to 1; None if no drift would be.
+    """Return the effect size, 0 to 1, found significant in 4 of 5 comparisons; None if no drift would be significant.
 
     The power is that of the chi-squared test, whose statistic has a noncentral chi-squared distribution (Cohen 1988,
-    chapter 7), for a drift in no particular direction: half of the mass gains what the other half loses. With shares
-    (1 + d) / 2 and (1 - d) / 2 of the two halves in the reference, exchanged in the batch, the effect size is
-    sqrt(1 - h((1 + d) / 2)) with the binary entropy h, and the noncentrality n m / (n + m) 4 d^2 / (1 - c^2 d^2) with
-    c = (n - m) / (n + m). A drift that the Kolmogorov-Smirnov test sees better, such as a shift of all values, is found
-    when it is smaller.
+    chapter 7), for a drift in no particular direction: half of the mass gains what the other half loses. With shares (1
+    + d) / 2 and (1 - d) / 2 of the two halves in the reference, exchanged in the batch, the effect size is sqrt(1 -
+    h((1 + d) / 2)) with the binary entropy h, and the noncentrality n m / (n + m) 4 d^2 / (1 - c^2 d^2) with c = (n -
+    m) / (n + m). A drift to which the Kolmogorov-Smirnov test is more sensitive, such as a shift of all values, is
+    found at smaller sizes.
 
     Parameters
     ----------
@@ -47,8 +47,9 @@ def detectable_drifts(
 ) -> dict[str, float | None]:
     """Return the smallest detectable drift of each column that both profiles have.
 
-    `tests` is the number of tests that the confidence is that of together; by default that of the columns. The level is
-    that of the first step of Holm's procedure, half of it for a numerical column, which has two tests.
+    `tests` is the number of tests for which the confidence holds together; by default the number of tests of the
+    columns. The level is that of the first step of Holm's procedure; half of it for a numerical column, which has two
+    tests.
     """
     n, m = (side.rows if side.entities is None else len(side.entities.keys) for side in (reference, batch))
     level = (1 - confidence) / max(1, len(reference.columns) if tests is None else tests)
@@ -62,13 +63,13 @@ def detectable_drifts(
 
 
 NUMERICAL_BINS = 10
-"""Most bins of the values of a numerical column."""
+"""Maximum number of bins of the values of a numerical column."""
 
 
 def _count_bins(reference: Numerical | Categorical, batch: Numerical | Categorical) -> int:
-    """Return the number of bins or categories of a column in both sides, missing values included; at least two.
+    """Return the number of bins or categories of a column on both sides, missing values included; at least two.
 
-    A column of one value, or without any, drifts by another value: the second bin.
+    A column with one value or none can drift to another value: the second bin.
     """
     values = max(len(reference.counts), len(batch.counts))
     missing = reference.missing + batch.missing > 0

@@ -1,6 +1,6 @@
-"""A parallel map over columns, in as many threads as there are cores; compiled kernels release the interpreter lock.
+"""A parallel map over columns, with one thread per core; compiled kernels release the interpreter lock.
 
-The threads are kept: otherwise a process that compares every second would start thousands of them, each with its
+The threads are kept: otherwise a process that compares every second would start thousands of them, each with its own
 scratch memory. Submitting a task costs as much as a small column, so one task per thread takes column after column.
 """
 
@@ -21,11 +21,11 @@ THREADS = os.cpu_count() or 1
 
 @cache
 def _thread_pool() -> ThreadPoolExecutor:
-    pl.Series(np.empty(0))  # polars binds numpy at its first use, which fails if two threads do that at once
+    pl.Series(np.empty(0))  # polars binds numpy at its first use, which fails if two threads do it at once
     return ThreadPoolExecutor(THREADS, "engine.drift")
 
 
-# a forked process does not have the threads of its parent
+# a forked process does not have its parent's threads
 os.register_at_fork(after_in_child=_thread_pool.cache_clear)
 
 
@@ -39,7 +39,7 @@ def parallel_map(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """
     waiting = list(items)
     results: dict[int, R] = {}
-    positions = iter(range(len(waiting)))  # asked for the next one, it gives each to one thread only
+    positions = iter(range(len(waiting)))  # threads share it, and each position goes to one of them
 
     def work_off() -> None:
         for i in positions:

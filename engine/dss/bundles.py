@@ -1,4 +1,4 @@
-"""The settings of a project's bundles: what they include."""
+"""Import the settings of a project's bundles."""
 
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
@@ -6,7 +6,7 @@ from engine.dss.spec_writing import Part
 
 
 def import_bundles(state: ImportState, params: JsonObject) -> None:
-    """Declare a bundle with what the bundles of the project include."""
+    """Declare a bundle with the content of the project's bundles."""
     options = params.get_object("bundleExporterSettings").get_object("exportOptions")
     if not options.values:
         return

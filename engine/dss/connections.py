@@ -1,4 +1,4 @@
-"""The connections of a project: their names, never their addresses."""
+"""Import the names of a project's connections, never their addresses."""
 
 from engine.dss.import_state import ImportState
 from engine.dss.names import make_name
@@ -8,7 +8,7 @@ from engine.spec.rules.placeholders import PLACEHOLDER
 
 
 def import_connection(state: ImportState, name: str, kind: str, place: str) -> str:
-    """Declare a connection by its name in DSS, if it is not yet, and return its name here."""
+    """Declare a connection by its name in DSS, if it is not declared yet, and return its name in the spec."""
     connections = state.sections["connections"]
     ours = make_name(name, (), "connection")
     if ours not in connections:
@@ -26,12 +26,12 @@ def import_connection(state: ImportState, name: str, kind: str, place: str) -> s
 
 
 def find_database(state: ImportState, name: str, place: str, line: ObjectLine) -> str:
-    """Return the name of the PostgreSQL connection that a query uses, declared if it is not yet; empty if it is none.
+    """Return the name of the PostgreSQL connection that a query uses, declared if necessary; empty if it is another.
 
     Parameters
     ----------
     name
-        Its name in DSS. Its type is that of the datasets that use it, or what the manifest of an export says.
+        Its name in DSS. Its type is that of the datasets that use it, or the one in the manifest of an export.
     """
     types = {
         found.get_text("type")

@@ -1,16 +1,16 @@
-"""`datasets/`: files and tables, their formats, columns and connections."""
+"""Import `datasets/`: files and tables, with their formats, columns and connections."""
 
 import re
 from typing import Any
 
 from engine.connections.table_names import quote_name
-from engine.dss.checks import import_checks
+from engine.dss.checks.check_import import import_checks
+from engine.dss.checks.rules import COLUMN_TYPES
 from engine.dss.connections import import_connection
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import fill_references, make_name
 from engine.dss.report import ObjectLine
-from engine.dss.rules import COLUMN_TYPES
 from engine.dss.spec_writing import Part, Template
 from engine.dss.variables import declare_unknown
 from engine.spec.rules.placeholders import PLACEHOLDER
@@ -35,7 +35,7 @@ _SQL_TYPES = frozenset(
     }
 )
 _COMPRESSIONS = frozenset({"", "none", "gz", "gzip", "zst", "zstd", "zip", "bz2", "bzip2"})
-"""How files may be compressed; their endings tell."""
+"""The compressions that can be read; they are recognised by the files' endings."""
 _FORMATS = {"csv": "csv", "parquet": "parquet", "jsonl": "ndjson", "json": "ndjson"}
 
 
@@ -45,7 +45,7 @@ _DATA_FOLDERS = ("fs_datasets_data", "uploads", "uploaded_files", "datasets_data
 def import_datasets(state: ImportState) -> None:
     """Declare the datasets of the project and their connections."""
     datasets = state.read_folder("dataset", "datasets")
-    for id_, _ in datasets:  # rules of one may name another
+    for id_, _ in datasets:  # names first, because the rules of a dataset may refer to another one
         state.names.add_target("datasets", id_, id_)
     for id_, found in datasets:
         line = state.report.add("dataset", id_, found.place)
@@ -93,7 +93,7 @@ def _describe_table(state: ImportState, part: Part, found: JsonObject, type_: st
 
 
 def _ask_for_export(part: Part, found: JsonObject, what: str, line: ObjectLine) -> None:
-    """Ask for files in place of what nothing here reads."""
+    """Add a note that asks for files in place of data that the engine cannot read."""
     for key in ("params", "formatParams"):
         found.get_value(key)
     part["path"] = PLACEHOLDER
@@ -140,9 +140,9 @@ def _describe_files(state: ImportState, part: Part, found: JsonObject, id_: str,
 
 
 def find_data(state: ImportState, id_: str) -> list[str]:
-    """Return the paths of the files with the rows of a dataset, which an export may have.
+    """Return the paths of the files with the rows of a dataset, if the export contains them.
 
-    Where an export keeps uploaded files is not documented: these folders are looked in.
+    It is not documented where an export keeps uploaded files: these are the folders that are searched.
     """
     found = (state.files.list_other_files(f"{folder}/{id_}") for folder in _DATA_FOLDERS)
     return next((files for files in found if files), [])
@@ -218,7 +218,7 @@ def _describe_columns(found: JsonObject, line: ObjectLine) -> dict[str, Any]:
 
 
 def _list_probes(state: ImportState, found: JsonObject, id_: str) -> None:
-    """Report the probes that have no counterpart: those of code. All others are metrics that checks compute."""
+    """Report the probes without a counterpart, which are those with code. Checks compute the metrics of all others."""
     for probe in found.get_object("metrics").get_objects("probes"):
         type_, enabled = probe.get_text("type"), probe.get_flag("enabled", default=True)
         if type_ in ("python", "sql_query", "verify_col") and enabled:

@@ -1,17 +1,17 @@
-"""Deployments: what is known of them in a project, which is their names and the values of their node."""
+"""Import deployments as far as a project's files describe them: their names and the values of their node."""
 
 from engine.dss.import_state import ImportState
 from engine.dss.names import make_name
 from engine.dss.spec_writing import Part
 
 INFRASTRUCTURE = "automation"
-"""The infrastructure that stands for those of the deployer, which are in no file of a project."""
+"""The infrastructure that replaces those of the deployer, which are in no file of a project."""
 
 
 def declare_deployment(state: ImportState, id_: str, bundle: str, place: str) -> str:
-    """Declare a deployment by its id in DSS, if it is not yet, and return its name here.
+    """Declare a deployment by its id in DSS, if it is not declared yet, and return its name in the spec.
 
-    It goes to a folder, with the variables of the node: what the deployer knows of it is in no file of a project.
+    It is deployed to a folder, with the variables of the node: the deployer's settings are in no file of a project.
     """
     deployments, infrastructures = state.sections["deployments"], state.sections["infrastructures"]
     name = make_name(id_, (), "deployment")

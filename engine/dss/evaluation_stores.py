@@ -1,8 +1,8 @@
-"""`model_evaluation_stores/`, with the recipes that evaluate into them."""
+"""Import `model_evaluation_stores/`, with the recipes that evaluate into them."""
 
 from typing import Any
 
-from engine.dss.checks import import_checks
+from engine.dss.checks.check_import import import_checks
 from engine.dss.import_state import ImportState, list_references
 from engine.dss.json_objects import JsonObject
 from engine.dss.metric_names import translate_metric
@@ -14,7 +14,7 @@ from engine.spec.rules.placeholders import PLACEHOLDER
 
 _OF_MODEL = "in DSS it checks the model's own test rows, here each batch that the store evaluates"
 _ROLES = ("evaluationStore", "main")
-"""The roles in which a recipe writes a store: of the evaluation, and of the standalone evaluation."""
+"""The roles of a store in the outputs of a recipe: for the evaluation, and for the standalone evaluation."""
 
 
 def import_evaluation_stores(
@@ -25,7 +25,7 @@ def import_evaluation_stores(
     Parameters
     ----------
     references
-        By name of a model, the reference of its stores.
+        The reference of a model's stores, by the model's name.
     """
     for id_, found in state.read_folder("evaluation store", "model_evaluation_stores"):
         label = found.get_text("name") or id_
@@ -61,7 +61,7 @@ def import_evaluation_stores(
 
 
 def _declare_store_of_model(state: ImportState, model: str, reference: dict[str, Any]) -> None:
-    """Declare a store for the checks of a model that no store of the project evaluates: there, it has them itself."""
+    """Declare a store for the checks of a model that no store of the project evaluates: in DSS the model has checks."""
     found = state.models[model]
     name = state.names.add_target("evaluation_stores", f"{found.file}/checks", f"{model} performance")
     target = f"evaluation_stores.{name}"
@@ -99,7 +99,7 @@ def _describe_inputs(
     part.comments.append(f"evaluated by {recipe.place}")
     find = state.names.find_target
     models = [found for one in list_references(recipe, "inputs", "model") if (found := find(one, "models"))]
-    # the rows with predictions are an output of the evaluation; the input has none
+    # the rows with predictions are an output of the evaluation; its input has none
     scored = list_references(recipe, "outputs", "main") if models else []
     rows = [*scored, *list_references(recipe, "inputs", "main")]
     dataset = next((found for one in rows if (found := find(one, "datasets"))), None)
@@ -127,14 +127,14 @@ def _describe_inputs(
 
 
 def _give_roles(dataset: dict[str, Any], roles: dict[str, str]) -> None:
-    """Give the columns of a dataset the roles that they have in the training of the model."""
+    """Give the columns of a dataset their roles in the training of the model."""
     for column, role in roles.items():
         if column in dataset.get("columns", {}):
             dataset["columns"][column].setdefault("role", role)
 
 
 def _describe_settings(state: ImportState, part: Part, recipe: str, owner: JsonObject, line: ObjectLine) -> None:
-    """Carry over the settings of the evaluation: labels, confidence, columns left out."""
+    """Import the settings of the evaluation: labels, confidence, excluded columns."""
     settings = state.read_payload(recipe, owner.get_text("type"))
     if settings is None:
         line.note("the settings of its recipe are not in the project: the defaults count")

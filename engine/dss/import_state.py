@@ -1,4 +1,4 @@
-"""What an import has read and made so far: the files, the names, the parts of the spec, and the report."""
+"""The state of an import: the files read, the names, the parts of the spec, and the report."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ SECTIONS = (
     *("variables", "secrets", "connections", "datasets", "models", "evaluation_stores", "channels", "scenarios"),
     *("bundles", "infrastructures", "deployments"),
 )
-"""The sections that an import writes, in their order."""
+"""The sections that an import writes, in order."""
 
 
 @dataclass(slots=True)
@@ -27,32 +27,31 @@ class ImportState:
     Attributes
     ----------
     copies
-        With data: by the path in the source of a data file, the path of its copy, relative to the spec.
+        With data: the path of a data file's copy, relative to the spec, by its path in the source.
     joins
-        With data: by the path of a file, relative to the spec, the rows and predictions that it is made of.
+        With data: the rows and predictions that are joined to a file, by its path relative to the spec.
     predicted_columns
-        By name of a dataset with the test rows of a model, the columns of its predictions.
+        The columns of predictions, by the name of a dataset with the test rows of a model.
     triggers_off
-        Whether the settings of the project switch all triggers off.
+        Whether the project's settings switch off all triggers.
     objects
-        What was read, by path of the file.
+        The objects read, by path of the file.
     models
-        By name here, the files of the models.
+        The files of the models, by their names in the spec.
     stores_of_model
-        By name of a model, those of the stores that evaluate it.
+        The names of the stores that evaluate a model, by the model's name.
     queries_of_dataset
-        By name of a dataset, that of the query that some of its rules became.
+        The name of the query to which some rules of a dataset were converted, by the dataset's name.
     roles
-        By name of a model, the roles that its training gives columns.
+        The roles of columns in the training of a model, by the model's name.
     node_variables
-        Names of the variables that each node has a value of its own for.
+        Names of the variables whose values differ between nodes.
     channel_names
-        By what makes messages share a channel, its name.
+        The names of channels, by the settings that messages of one channel share.
     channel_urls
-        By what makes messages share a server, the reference to the secret with its address.
+        The reference to the secret with a server's address, by the settings that messages to one server share.
     unread_datasets
-        By name, the lines of datasets that nothing here reads: they are left out unless something of the spec uses
-        them.
+        The report lines of datasets that the engine cannot read, by name: they are left out unless the spec uses them.
     """
 
     files: ProjectFiles
@@ -79,13 +78,13 @@ class ImportState:
         return self._parse_file(path, lambda: self.files.read_content(path))
 
     def read_manifest(self) -> JsonObject | None:
-        """Return the manifest of an export; None if there is none that can be read."""
+        """Return the manifest of an export; None if there is no readable one."""
         if not self.files.has_manifest:
             return None
         return self._parse_file(MANIFEST_FILE, self.files.read_manifest)
 
     def read_other(self, path: str) -> JsonObject | None:
-        """Return the JSON object in a file beside the content, by its full path; None if it cannot be read."""
+        """Return the JSON object in a file outside the content, by its full path; None if it cannot be read."""
         return self._parse_file(path, lambda: self.files.read_other(path))
 
     def _parse_file(self, path: str, read: Callable[[], bytes]) -> JsonObject | None:
@@ -108,7 +107,7 @@ class ImportState:
         return self.objects[path]
 
     def read_payload(self, recipe: str, ending: str) -> JsonObject | None:
-        """Return the settings of a recipe, which lie in a file beside it; None if there is none that can be read."""
+        """Return the settings of a recipe, which are in a file beside it; None if there is no readable one."""
         path = f"recipes/{recipe}.{ending}"
         return self.read_object(path) if self.files.has_content(path) else None
 
@@ -125,7 +124,7 @@ class ImportState:
         return found
 
     def add_secret(self, wish: str) -> Template:
-        """Declare an optional secret, from an environment variable of the project; return the reference to it."""
+        """Declare an optional secret, read from an environment variable of the project; return the reference to it."""
         secrets = self.sections["secrets"]
         name = make_identifier(wish.lower(), secrets)
         variable = make_identifier(f"{self.names.project}_{name}".upper())
@@ -136,12 +135,12 @@ class ImportState:
 
 
 def may_hold_password(sql: str) -> bool:
-    """Return whether SQL may hold a password, as that which makes users does."""
+    """Return whether SQL may contain a password, as statements that create users do."""
     return re.search(r"password|identified\s+by|secret|credential", sql, re.IGNORECASE) is not None
 
 
 def list_references(owner: JsonObject, key: str, role: str) -> list[str]:
-    """Return what a recipe reads or writes in a role: `inputs.main.items[].ref`."""
+    """Return the references to a recipe's inputs or outputs in a role: `inputs.main.items[].ref`."""
     return [
         name for one in owner.get_object(key).get_object(role).get_objects("items") if (name := one.get_text("ref"))
     ]

@@ -1,7 +1,7 @@
-"""The JSON of a project's files, with the place of each value; a value of another type than expected is reported.
+"""The JSON of a project's files, with the place of each value; values of an unexpected type are reported.
 
-DSS writes and reads JSON that is not strict: texts in single quotes, comments and commas before a closing bracket
-occur in files that people have edited.
+DSS writes and reads JSON that is not strict: single quotes, comments, and commas before a closing bracket occur in
+files that people have edited.
 """
 
 import json
@@ -24,12 +24,12 @@ def parse_lenient_json(text: str, repeated: list[str] | None = None) -> Any:
     Parameters
     ----------
     repeated
-        Takes the keys that an object has twice; the last value counts.
+        A list to which the keys that occur twice in an object are added; the last value counts.
 
     Raises
     ------
     ValueError
-        It is not JSON in this sense either. The message quotes nothing of the text, but its place.
+        It is not even lenient JSON. The message contains only the position, nothing of the text.
     """
     found: list[str] = [] if repeated is None else repeated
     parse = partial(json.loads, object_pairs_hook=partial(_unite_pairs, found))
@@ -70,9 +70,9 @@ class JsonObject:
     Attributes
     ----------
     report_type
-        Called with the place and what was expected, for a value of another type.
+        Called with the place and the expected type, for a value of another type.
     read
-        The paths that were read in the file; of those in `whole`, also all that is inside.
+        The paths that were read in the file; those in `whole` include everything inside.
     """
 
     file: str
@@ -95,17 +95,17 @@ class JsonObject:
         return ""
 
     def get_value(self, key: str) -> Any:
-        """Return the value at a key, whatever it is; None if there is none."""
+        """Return the value at a key, of any type; None if there is none."""
         self.whole.add(f"{self.path}.{key}")
         return self.values.get(key)
 
     def read_whole(self) -> Mapping[str, Any]:
-        """Return all values, which count as read with all that is inside."""
+        """Return all values, and mark them as read with everything inside."""
         self.whole.add(self.path)
         return self.values
 
     def get_flag(self, key: str, default: bool) -> bool:
-        """Return whether a flag is set: true or false, also as texts."""
+        """Return whether a flag is set: true or false, also as text."""
         value = self.get_value(key)
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
@@ -134,24 +134,21 @@ class JsonObject:
         return self._make_child(f".{key}", found)
 
     def get_objects(self, key: str) -> list["JsonObject"]:
-        """Return the objects of the list at a key; entries that are none are reported."""
-        found = []
-        for place, value in enumerate(next(iter(self._find_values((key,), "a list", list)), [])):
-            if isinstance(value, dict):
-                found.append(self._make_child(f".{key}[{place}]", value))
-            else:
-                self.report_type(f"{self.file} {self.path}.{key}[{place}]", "an object")
-        return found
+        """Return the objects in the list at a key; other entries are reported."""
+        return [self._make_child(step, values) for step, values in self._find_items(key, "an object", dict)]
 
     def get_texts(self, key: str) -> list[str]:
-        """Return the texts of the list at a key; entries that are none are reported."""
-        found = []
+        """Return the texts in the list at a key; other entries are reported."""
+        return [text for _, text in self._find_items(key, "a text", str)]
+
+    def _find_items(self, key: str, expected: str, type_: type) -> Iterator[tuple[str, Any]]:
+        """Yield the items of a type in the list at a key, each with its step; other items are reported."""
         for place, value in enumerate(next(iter(self._find_values((key,), "a list", list)), [])):
-            if isinstance(value, str):
-                found.append(value)
+            step = f".{key}[{place}]"
+            if isinstance(value, type_):
+                yield step, value
             else:
-                self.report_type(f"{self.file} {self.path}.{key}[{place}]", "a text")
-        return found
+                self.report_type(f"{self.file} {self.path}{step}", expected)
 
     def _find_values(self, keys: tuple[str, ...], expected: str, *types: type) -> Iterator[Any]:
         self.read.update(f"{self.path}.{key}" for key in keys)

@@ -1,4 +1,4 @@
-"""The metrics of DSS, as metrics of the spec."""
+"""Translate the metrics of DSS into metrics of the spec."""
 
 from engine.spec.metrics.definition import MetricScope
 from engine.spec.metrics.dss_names import find_own_name
@@ -7,7 +7,7 @@ from engine.spec.metrics.owner import MetricOwner
 
 
 def translate_metric(id_: str, scope: MetricScope) -> str | None:
-    """Return our name of a metric of DSS; None if there is none.
+    """Return the engine's name of a DSS metric; None if there is none.
 
     Parameters
     ----------

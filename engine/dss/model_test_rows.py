@@ -1,21 +1,21 @@
-"""The rows that a model was tested on, which DSS compares batches with: `split/` of its version, in a full export."""
+"""Import the rows on which a model was tested, DSS's reference for batches: `split/` of a version in a full export."""
 
 import re
 
+from engine.dss.checks.rules import COLUMN_TYPES
 from engine.dss.import_state import ImportState
 from engine.dss.json_objects import JsonObject
 from engine.dss.names import make_name
 from engine.dss.predicted_rows import join_predictions
 from engine.dss.report import ObjectLine
-from engine.dss.rules import COLUMN_TYPES
 from engine.dss.spec_writing import Part
 
 _FORMAT = "csv1"
-"""The format of the rows in `split.json`: no header, tabs, doubled quotes, the columns of its schema in their order."""
+"""The format of the rows in `split.json`: no header, tabs, doubled quotes, columns in the order of its schema."""
 
 
 def import_test_rows(state: ImportState, found: JsonObject, id_: str, model: str) -> str | None:
-    """Declare the test rows of a model as a dataset, if an export has them, and return its name."""
+    """Declare the test rows of a model as a dataset, if the export has them, and return its name."""
     versions: dict[str, str] = {}
     for path in state.files.list_other_files(f"saved_models/{id_}/versions"):
         if named := re.search(r"/versions/([^/]{1,60})/split/test\.csv\.gz$", path):
@@ -44,7 +44,7 @@ def import_test_rows(state: ImportState, found: JsonObject, id_: str, model: str
         part.add_todo("look at its first lines: split.json, which names its columns, is not there or of another format")
         line.note("TODO name its columns under columns:, in their order: split.json does not say them")
     if state.with_data:
-        state.copies[rows] = path  # with its predictions, if they can be joined
+        state.copies[rows] = path  # replaced by rows with predictions, if they can be joined
     else:
         line.note(f"TODO give --with-data, or copy the file to {path}")
     predicted = rows.removesuffix("split/test.csv.gz") + "predicted.csv"

@@ -1,4 +1,4 @@
-"""`saved_models/`, with the recipes that train them, and their test rows in a full export."""
+"""Import `saved_models/`, with the recipes that train them, and their test rows in a full export."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _GAINS = {
 
 
 def import_models(state: ImportState, recipes: dict[str, JsonObject]) -> dict[str, dict[str, Any]]:
-    """Declare the models of the project as models that run elsewhere.
+    """Declare the models of the project as models whose scores are computed elsewhere.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def import_models(state: ImportState, recipes: dict[str, JsonObject]) -> dict[st
 
 
 def declare_scored_model(state: ImportState, store: str, settings: JsonObject, found: JsonObject) -> str | None:
-    """Declare the model whose predictions a standalone evaluation reads from its rows; None if it names no column."""
+    """Declare the model of a standalone evaluation, whose predictions are in its rows; None if no column is named."""
     prediction, target = settings.get_text("predictionVariable"), settings.get_text("targetVariable")
     type_ = settings.get_text("predictionType")
     if not prediction:
@@ -114,19 +114,19 @@ def _describe_model(
         excluded = _list_features(settings, "REJECT")
         if excluded:
             part["features"] = {"exclude": sorted(excluded)}
-        settings.read_whole()  # the rest says how the model was trained
+        settings.read_whole()  # the rest is about the training of the model
     return part
 
 
 def _guess_task(found: JsonObject) -> str:
-    """Return the task that a model seems to have, by the metrics of its checks."""
+    """Return the likely task of a model, judged by the metrics of its checks."""
     checks = found.get_object("metricsChecks").get_objects("checks")
     names = {translate_metric(one.get_text("metricId"), "store") for one in checks}
     return REGRESSION if names & {*METRICS_BY_TASK[REGRESSION]} - {*METRICS_BY_TASK[BINARY]} else BINARY
 
 
 def _read_gains(places: list[JsonObject]) -> dict[str, float]:
-    """Return the gains of the kinds of predictions, from where the settings of the training have them."""
+    """Return the gains by kind of prediction, from the settings of the training."""
     for one in places:
         weights = one.get_object("modeling").get_object("metrics").get_object("costMatrixWeights")
         if gains := _read_weights(weights):
@@ -139,7 +139,7 @@ def _read_weights(weights: JsonObject) -> dict[str, float]:
 
 
 def _list_features(settings: JsonObject, role: str) -> dict[str, str]:
-    """Return the columns that the training uses in a role, with their types there."""
+    """Return the columns with a role in the training, and their types there."""
     per_feature = next(
         (
             one
@@ -153,7 +153,7 @@ def _list_features(settings: JsonObject, role: str) -> dict[str, str]:
 
 
 def _note_roles(state: ImportState, model: str, recipe: str | None) -> None:
-    """Keep the roles that the training gives the columns, for the rows that the model is evaluated on."""
+    """Store the roles of columns in the training, for the rows on which the model is evaluated."""
     settings = state.read_payload(recipe, "prediction_training") if recipe else None
     if settings is not None:
         types = _list_features(settings, "INPUT")
@@ -163,7 +163,7 @@ def _note_roles(state: ImportState, model: str, recipe: str | None) -> None:
 def _find_reference(
     state: ImportState, found: JsonObject, id_: str, name: str, training: JsonObject | None, line: ObjectLine
 ) -> str:
-    """Return the dataset that batches are compared with: the test rows of the model, or the training rows."""
+    """Return the dataset with which batches are compared: the test rows of the model, or the training rows."""
     if test := import_test_rows(state, found, id_, name):
         return test
     for reference in list_references(training, "inputs", "main") if training else []:

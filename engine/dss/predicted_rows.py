@@ -1,7 +1,7 @@
-"""The test rows of a model with its predictions, from two files of its version: `split/` and `predicted.csv`.
+"""Join the test rows of a model with its predictions, from two files of its version: `split/` and `predicted.csv`.
 
-How the rows of `predicted.csv` are ordered is not documented. So they are joined in order only if both files have the
-same number of rows, and every column that both have agrees in every row.
+The order of the rows of `predicted.csv` is not documented. So they are joined in order only if both files have the same
+number of rows, and every common column agrees in every row.
 """
 
 import csv
@@ -25,14 +25,14 @@ _UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError)
 
 @dataclass(frozen=True, slots=True)
 class PredictedRows:
-    """Two files of a project whose rows belong together.
+    """Two files of a project whose rows correspond.
 
     Attributes
     ----------
     test, predicted
         The full paths of the rows, which have no header, and of the predictions, which have one.
     added
-        The columns that the predictions add, by their places there.
+        The columns that the predictions add, with their positions there.
     """
 
     test: str
@@ -54,7 +54,7 @@ class PredictedRows:
 
 
 def join_predictions(files: ProjectFiles, test: str, predicted: str, columns: list[str]) -> PredictedRows | str:
-    """Return how rows and predictions belong together, or why they cannot be joined.
+    """Return how to join rows and predictions, or why they cannot be joined.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def _compare_rows(
     both: list[tuple[int, int]],
     widths: tuple[int, int],
 ) -> str:
-    """Return why the rows of two files do not belong together in their order; an empty text if they do."""
+    """Return why the rows of two files do not correspond in order; an empty text if they do."""
     seen: set[tuple[str, ...]] = set()
     for row, predicted in zip_longest(rows, predictions):
         if row is None or predicted is None:
@@ -103,7 +103,7 @@ def _is_same_value(one: str, other: str) -> bool:
 
 @contextmanager
 def _open_rows(files: ProjectFiles, path: str) -> Iterator[Iterator[list[str]]]:
-    """Open the rows of a file of text with tabs, or with commas if its first line has no tab."""
+    """Open the rows of a text file with tabs, or with commas if its first line has no tab."""
     with files.open_file(path) as stored:
         unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=stored)) if path.endswith(".gz") else stored
         lines = _read_lines(io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline=""))
@@ -112,7 +112,7 @@ def _open_rows(files: ProjectFiles, path: str) -> Iterator[Iterator[list[str]]]:
 
 
 def _read_lines(file: IO[str]) -> Iterator[str]:
-    """Yield the lines of a file; BundleError if one, or all, are longer than rows of an export may be."""
+    """Yield the lines of a file; BundleError if a line, or the file, is longer than rows of an export may be."""
     left = MOST_UNPACKED_BYTES
     while line := file.readline(_MOST_LINE):
         left -= len(line)

@@ -1,12 +1,12 @@
-"""Imports a project: the spec and the report as texts, and the data files to copy."""
+"""Import a project: the spec and the report as texts, and the data files to copy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.dss.bundles import import_bundles
-from engine.dss.check_mistakes import find_check_mistakes
-from engine.dss.checks import leave_out_checks
+from engine.dss.checks.check_import import leave_out_checks
+from engine.dss.checks.mistakes import find_check_mistakes
 from engine.dss.datasets import import_datasets
 from engine.dss.evaluation_stores import import_evaluation_stores
 from engine.dss.import_state import ImportState
@@ -15,8 +15,8 @@ from engine.dss.models import import_models
 from engine.dss.names import ProjectNames, make_name
 from engine.dss.predicted_rows import PredictedRows
 from engine.dss.report import ImportReport, format_report
-from engine.dss.scenario_mistakes import find_scenario_mistakes
-from engine.dss.scenarios import import_scenarios
+from engine.dss.scenarios.mistakes import find_scenario_mistakes
+from engine.dss.scenarios.scenario_import import import_scenarios
 from engine.dss.source import NEVER_READ, ProjectFiles
 from engine.dss.spec_writing import Template, format_spec
 from engine.dss.unread_keys import report_unread_keys
@@ -37,14 +37,14 @@ _OTHER_FOLDERS = {
 }
 _READ_FOLDERS = ("datasets", "model_evaluation_stores", "recipes", "saved_models", "scenarios")
 _QUIET_RECIPES = ("prediction_training", "evaluation", "standalone_evaluation")
-"""Recipes whose content goes into models and stores."""
+"""Recipes whose content is imported into models and stores."""
 _SQL_RECIPES = frozenset(
     {
         *("sql_query", "sql_script", "join", "grouping", "vstack", "window", "sync", "sampling", "split", "distinct"),
         *("sort", "topn", "pivot"),
     }
 )
-"""Recipes that a query can say."""
+"""Recipes that a query can replace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class ImportedProject:
     Attributes
     ----------
     copies
-        By path in the source, the path of a data file relative to the spec.
+        The path of a data file relative to the spec, by its path in the source.
     joins
-        By path of a file, relative to the spec, the rows and predictions that it is made of.
+        The rows and predictions to be joined, by the path of the file relative to the spec.
     """
 
     spec: str
@@ -72,7 +72,7 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
     Parameters
     ----------
     with_data
-        Whether the spec reads copies of the data files that an export has.
+        Whether the spec reads copies of the data files in the export.
     """
     report = ImportReport()
     state = ImportState(files, ProjectNames(), report, with_data)
@@ -103,7 +103,7 @@ def import_project(files: ProjectFiles, *, with_data: bool) -> ImportedProject:
 
 
 def check_spec(path: Path) -> tuple[str, bool]:
-    """Return what `engine validate` says of a spec, and whether it is valid."""
+    """Return the output of `engine validate` for a spec, and whether it is valid."""
     try:
         project = load(path, environ={})
     except SpecError as wrong:
@@ -118,7 +118,7 @@ def describe_import(imported: ImportedProject, source: str, findings: str) -> st
 
 
 def _name_project(state: ImportState, params: JsonObject) -> None:
-    """Find the key and the name of the project.
+    """Determine the key and the name of the project.
 
     The key is in the manifest of an export, and in the files of older versions; the name is in `params.json`.
     """
@@ -137,7 +137,7 @@ def _name_project(state: ImportState, params: JsonObject) -> None:
 
 
 def _drop_unused(state: ImportState) -> dict[str, object]:
-    """Return the sections without variables that only other tools use: unused ones stay, and validate names them."""
+    """Return the sections without variables that only other tools use; validate reports other unused ones."""
     text = format_spec({section: value for section, value in state.sections.items() if section != "variables"})
     variables = state.sections["variables"]
     others = " ".join(str(value) for value in variables.values() if isinstance(value, Template))
@@ -150,7 +150,7 @@ def _drop_unused(state: ImportState) -> dict[str, object]:
 
 
 def _leave_out_unused(state: ImportState) -> None:
-    """Leave out the datasets that nothing here reads, and that nothing of the spec uses or checks."""
+    """Leave out the datasets that the engine cannot read and that the spec neither uses nor checks."""
     others = {section: parts for section, parts in state.sections.items() if section != "datasets"}
     used = set(_list_texts(others))
     for name, line in state.unread_datasets.items():
@@ -183,7 +183,7 @@ def _report_recipes(state: ImportState, recipes: dict[str, JsonObject]) -> None:
 
 
 def _explain_recipe(type_: str) -> str:
-    """Return why a recipe needs nothing in the spec, and what may take its place."""
+    """Return why a recipe is not needed in the spec, and what may replace it."""
     read = "its output is read where DSS writes it"
     if type_ in _SQL_RECIPES:
         return f"{read}; a dataset of kind: query may take its place"
@@ -193,7 +193,7 @@ def _explain_recipe(type_: str) -> str:
 
 
 def _report_others(state: ImportState) -> None:
-    """Report what is never carried over."""
+    """Report what is never imported."""
     for folder, kind in _OTHER_FOLDERS.items():
         for path in state.files.list_content(folder):
             line = state.report.add(kind, path.removeprefix(f"{folder}/").removesuffix(".json"), path)

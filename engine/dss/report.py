@@ -1,29 +1,29 @@
-"""The report of an import: a line for each object of the project, and what has become of it."""
+"""The report of an import: a line for each object of the project, with its outcome."""
 
 from dataclasses import dataclass, field
 
 from engine.formatting.control_characters import single_line
 
 _TODO = "TODO "
-"""What a note begins with that says what a person has to do."""
+"""The prefix of a note that says what a person has to do."""
 
 
 @dataclass(slots=True)
 class ObjectLine:
-    """What has become of an object.
+    """The outcome of the import of an object.
 
     Attributes
     ----------
     kind, name, place
-        What it is in DSS, its name there, and its file and JSON path.
+        Its kind and name in DSS, and its file and JSON path.
     target
-        Where it is in the spec.
+        Its place in the spec.
     notes
-        What is different, or has to be done.
+        What differs, or has to be done.
     reason
-        Why it is left out; None if it is imported. What stands for it in the spec, switched off, is the target.
+        The reason why it is left out; None if it is imported. A disabled replacement in the spec is the target.
     needless
-        Why nothing in the spec is needed for it; None if something is.
+        The reason why the spec does not need it; None if it does.
     """
 
     kind: str
@@ -35,21 +35,21 @@ class ObjectLine:
     needless: str | None = None
 
     def note(self, text: str) -> None:
-        """Add a note, unless it is there."""
+        """Add a note, unless it exists already."""
         if text not in self.notes:
             self.notes.append(text)
 
     def leave_out(self, reason: str) -> None:
-        """Say that the object is left out, and why."""
+        """Mark the object as left out, with the reason."""
         self.reason, self.target = reason, ""
 
     def drop(self, why: str) -> None:
-        """Say that nothing in the spec is needed for the object, and why."""
+        """Mark the object as unnecessary in the spec, with the reason."""
         self.needless, self.target = why, ""
 
     @property
     def outcome(self) -> str:
-        """The outcome in words."""
+        """The outcome, in words."""
         if self.reason is not None:
             return "left out"
         if self.needless is not None:
@@ -64,11 +64,11 @@ class ImportReport:
     Attributes
     ----------
     remarks
-        Values that have another type than expected, files that cannot be read: place and what is wrong.
+        Values of an unexpected type and unreadable files: the place and the problem.
     mistakes
-        What the authors of the project got wrong: places, and what is wrong there.
+        Mistakes of the project's authors: the places and the problem.
     unread
-        Keys that were not read: their path, with how often it occurs and the first place.
+        Keys that were not read: their path, the number of occurrences, and the first place.
     """
 
     lines: list[ObjectLine] = field(default_factory=list)
@@ -83,11 +83,11 @@ class ImportReport:
         return line
 
     def report_type(self, place: str, expected: str) -> None:
-        """Note that a value is not of the expected type; it counts as missing."""
+        """Report that a value is not of the expected type; it counts as missing."""
         self.remarks.setdefault(place, f"{expected} was expected; the value counts as missing")
 
     def add_mistake(self, place: str, text: str) -> None:
-        """Add a mistake of the project's authors, unless it is there."""
+        """Add a mistake of the project's authors, unless it exists already."""
         if (place, text) not in self.mistakes:
             self.mistakes.append((place, text))
 
@@ -97,7 +97,7 @@ class ImportReport:
         return [line for line in self.lines if line.reason is not None]
 
     def summarize(self) -> str:
-        """Return how many objects have which outcome: `12 imported, 3 imported with a note, 1 left out`."""
+        """Return the number of objects by outcome: `12 imported, 3 imported with a note, 1 left out`."""
         outcomes = [line.outcome for line in self.lines]
         words = ("imported", "imported with a note", "not needed", "left out")
         return ", ".join(f"{outcomes.count(word)} {word}" for word in words)
@@ -113,7 +113,7 @@ DIFFERENCES = """\
 - **Empty texts.** A rule on empty values counts missing values here; a text of blanks is a value.
 - **A variable of a message without a value** stops the message in DSS. Here it is sent, with a note.
 """
-"""What is different between the two for every project."""
+"""Differences between DSS and the engine that affect every project."""
 
 
 def format_report(report: ImportReport, project: str, source: str, findings: str) -> str:
@@ -124,7 +124,7 @@ def format_report(report: ImportReport, project: str, source: str, findings: str
     source
         The name of the folder or archive.
     findings
-        What `engine validate` says of the spec; empty if nothing.
+        The output of `engine validate` for the spec; may be empty.
     """
     parts = [f"# Import of {_format_cell(project)}", f"From `{_format_cell(source)}`: {report.summarize()}."]
     if report.mistakes:
@@ -163,5 +163,5 @@ def _format_line(line: ObjectLine) -> str:
 
 
 def _format_cell(text: str) -> str:
-    """Return a text on one line that neither ends a cell nor starts HTML."""
+    """Return a text on one line that cannot end a table cell or start HTML."""
     return single_line(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

@@ -1,7 +1,7 @@
-"""Reads the files of a project from a folder or from a zip archive of unknown origin, within bounds.
+"""Read the files of a project from a folder or from an untrusted zip archive, within limits.
 
-Three containers have one content (`params.json`, `datasets/`, `scenarios/`, …): a folder that is synchronized with git
-or unpacked, an export with the content under `project_config/`, and a bundle. An archive is never unpacked: its
+Three containers have the same content (`params.json`, `datasets/`, `scenarios/`, …): a folder that is synchronized with
+git or unpacked, an export with the content under `project_config/`, and a bundle. An archive is never unpacked: its
 directory is checked, and single files are read.
 """
 
@@ -25,15 +25,15 @@ from engine.formatting.numbers import format_bytes
 MOST_FILES = 50_000
 MOST_ARCHIVE_BYTES = 2**31 - 1
 MOST_UNPACKED_BYTES = 2**33
-"""Bytes of all files of an archive when they are unpacked."""
+"""Maximum unpacked size of all files of an archive, in bytes."""
 MOST_TEXT_BYTES = 16 * 2**20
-"""Bytes of a file that is read into memory."""
+"""Maximum size in bytes of a file that is read into memory."""
 MOST_DIRECTORY_BYTES = 32 * 2**20
 
 MANIFEST_FILE = "export-manifest.json"
 
 NEVER_READ = frozenset({"apikeys.json"})
-"""Files whose content is keys."""
+"""Files that contain keys."""
 
 _CONTENT = ("datasets/", "scenarios/", "recipes/", "saved_models/", "model_evaluation_stores/")
 """Folders of the content."""
@@ -50,13 +50,13 @@ class ProjectFiles:
     Attributes
     ----------
     files
-        By path in the folder or archive, the size in bytes.
+        The size in bytes, by path in the folder or archive.
     root
-        What the paths of the content begin with: empty, or a folder with a slash at its end.
+        The prefix of the content's paths: empty, or a folder with a slash at its end.
     skipped
-        Paths that are not read, and why: links, devices.
+        Paths that are not read, and the reason: links, devices.
     name
-        What the folder or archive is called.
+        The name of the folder or archive.
     """
 
     files: dict[str, int]
@@ -67,12 +67,12 @@ class ProjectFiles:
 
     @property
     def base(self) -> str:
-        """What the paths begin with beside the content, where an export has its manifest and its data."""
+        """The prefix of paths beside the content, where an export has its manifest and its data."""
         return self.root.removesuffix("project_config/")
 
     @property
     def has_manifest(self) -> bool:
-        """Whether it has the manifest of an export."""
+        """Whether there is the manifest of an export."""
         return self.base + MANIFEST_FILE in self.files
 
     def list_content(self, folder: str, ending: str = ".json") -> list[str]:
@@ -82,7 +82,7 @@ class ProjectFiles:
         return sorted(f"{folder}/{name}" for name in inside if "/" not in name)
 
     def count_by_folder(self) -> dict[str, int]:
-        """Return how many files each folder of the content has, by its name; hidden folders and data are left out."""
+        """Return the number of files in each folder of the content, by its name, without hidden folders and data."""
         inside = (path.removeprefix(self.root).split("/") for path in self.files if path.startswith(self.root))
         folders = (parts[0] for parts in inside if len(parts) > 1)
         return dict(sorted(Counter(one for one in folders if not one.startswith(".") and one != "other-files").items()))
@@ -116,7 +116,7 @@ class ProjectFiles:
         return self._read_whole(self.base + MANIFEST_FILE)
 
     def copy_file(self, path: str, target: Path) -> None:
-        """Copy a file, by its full path, to a new file; BundleError if it is damaged or another file is there."""
+        """Copy a file, by its full path, to a new file; BundleError if it is damaged or the target exists."""
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with target.open("xb") as file:
@@ -150,9 +150,9 @@ def open_project_files(path: Path) -> Iterator[ProjectFiles]:
     Raises
     ------
     UsageError
-        There is nothing of that name, or it holds no project.
+        The path does not exist, or contains no project.
     BundleError
-        The archive is refused: it is damaged, too large, or has files that no export has.
+        The archive is rejected: it is damaged, too large, or has files that no export has.
     """
     if path.is_dir():
         files, skipped = _list_folder(path)
@@ -176,7 +176,7 @@ def open_project_files(path: Path) -> Iterator[ProjectFiles]:
 
 
 def _find_root(files: dict[str, int], path: Path) -> str:
-    """Return what the paths of the content begin with: the shallowest folder of `params.json` with content beside it.
+    """Return the prefix of the content's paths: the shallowest folder with `params.json` and content beside it.
 
     Without `params.json`, it is the shallowest folder with two kinds of content.
     """
@@ -205,7 +205,7 @@ def _find_folders_of_content(files: dict[str, int]) -> list[str]:
 
 
 def _list_folder(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
-    """Return the plain files below a folder with their sizes, and what is not read. No link is followed."""
+    """Return the regular files below a folder with their sizes, and what is not read. No link is followed."""
     files: dict[str, int] = {}
     skipped: dict[str, str] = {}
     for parent, folders, names in os.walk(folder):
@@ -251,7 +251,7 @@ def _check_end(path: Path) -> None:
 
 
 def _check_records(archive: zipfile.ZipFile) -> dict[str, int]:
-    """Return the files of an archive with their sizes, after a check of its directory."""
+    """Return the files of an archive with their sizes, after checking its directory."""
     files: dict[str, int] = {}
     end = 0
     for info in sorted(archive.infolist(), key=lambda one: one.header_offset):

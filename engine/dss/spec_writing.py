@@ -1,4 +1,4 @@
-"""Writes a spec as YAML with comments: where each part comes from, and what is left to do."""
+"""Write a spec as YAML with comments on the source of each part and on what is left to do."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,10 +6,10 @@ from typing import Any
 
 from engine.formatting.control_characters import single_line
 from engine.formatting.yaml_text import is_plain_scalar, quote_scalar
-from engine.spec.variable_references import escape_references, parse_iso_date
+from engine.spec.variables.references import escape_references, parse_iso_date
 
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-"""Characters that YAML cannot have, not even escaped: the sign for an unknown character takes their place."""
+"""Characters that YAML cannot represent even escaped; they are replaced by U+FFFD."""
 
 
 class Part(dict[str, Any]):
@@ -20,24 +20,24 @@ class Part(dict[str, Any]):
         self.comments = [f"from {source}"] if source else []
 
     def add_todo(self, text: str) -> None:
-        """Say in the comment what is left to do."""
+        """Add to the comment what is left to do."""
         self.comments.append(f"TODO {text}")
 
 
 class Template(str):
-    """A text whose `${…}` are filled in; in all other texts they are escaped."""
+    """A text with variables `${…}`, which other texts would escape."""
 
     __slots__ = ()
 
 
 class Day(str):
-    """A date such as 2017-10-01, which is written without quotes."""
+    """A date such as 2017-10-01, written without quotes."""
 
     __slots__ = ()
 
 
 def format_spec(spec: Mapping[str, Any]) -> str:
-    """Return a spec as YAML. Values that are None, and sections that are empty, are left out."""
+    """Return a spec as YAML, without None values and empty sections."""
     lines: list[str] = []
     for section, value in spec.items():
         if value is None or value in ({}, []):
@@ -86,7 +86,7 @@ def _write_item(value: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 
 def _is_flat(values: Mapping[str, Any]) -> bool:
-    """Return whether a mapping fits on one line: no comments or texts of several lines inside, and not long."""
+    """Return whether a mapping fits on one line: it is short, without comments and multi-line texts."""
     inner = [value for value in values.values() if value is not None]
     if any(isinstance(value, Part) or (isinstance(value, str) and "\n" in value) for value in inner):
         return False
@@ -116,13 +116,13 @@ def _write_flow(value: Any) -> str:
 
 
 def _quote_text(text: str) -> str:
-    """Return a text as a scalar: words with single blanks between them need no quotes."""
+    """Return a text as a scalar: words separated by single spaces need no quotes."""
     words = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(?: [A-Za-z0-9_]+)+", text)
     return str(text) if words or is_plain_scalar(text) else quote_scalar(_NO_TEXT.sub("\ufffd", text))
 
 
 def _write_block(text: str, indent: str) -> list[str] | None:
-    """Return a text as a literal block, or None if it cannot be one unchanged."""
+    """Return a text as a literal block, or None if a block would change it."""
     body = (text if isinstance(text, Template) else escape_references(text)).removesuffix("\n")
     lines = body.split("\n")
     plain = all(line == line.rstrip() and (line.isprintable()) for line in lines)

@@ -1,4 +1,4 @@
-"""SQL of a project, in which DSS replaces `${…}` as text; in the spec a variable is a value of SQL."""
+"""Convert SQL of a project: DSS replaces `${…}` as text, while in the spec a variable is an SQL value."""
 
 import re
 from collections.abc import Mapping
@@ -7,21 +7,21 @@ from engine.dss.import_state import ImportState
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Template
 from engine.spec.rules.placeholders import PLACEHOLDER
-from engine.spec.variable_references import escape_references
+from engine.spec.variables.references import escape_references
 
 _REFERENCE = re.compile(r"""'\$\{(?P<quoted>[^}']+)\}'|(?P<before>[\w."']?)\$\{(?P<bare>[^}]+)\}(?P<after>[\w."']?)""")
 
 
 def fill_sql(state: ImportState, sql: str, variables: Mapping[str, str], line: ObjectLine) -> Template:
-    """Return SQL with its `${…}` as those of the spec.
+    """Convert the `${…}` in SQL to those of the spec.
 
-    One that is a whole value stays one; one that is part of a name, or of a longer text, is replaced by what the
-    variable is now. Unknown ones are kept as text. Each that is not a value is noted.
+    One that is a whole value stays a variable; one that is part of a name, or of a longer text, is replaced by the
+    variable's current value. Unknown ones are kept as text. Each one that is not a value is noted.
 
     Parameters
     ----------
     variables
-        By name in the SQL, the names of variables in the spec.
+        The names of variables in the spec, by name in the SQL.
     """
     filled, place = "", 0
     for found in _REFERENCE.finditer(sql):

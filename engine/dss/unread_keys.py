@@ -1,4 +1,4 @@
-"""The keys of a project's files that were not read: what they say in DSS has no effect here."""
+"""Report the keys of a project's files that were not read: their settings have no effect in the spec."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ MEANINGLESS_KEYS = frozenset(
             "inlineVersions",
             "conditionalOutputs",
         ),
-        # what a name or a type says already, and what follows from the data here
+        # repeats a name or a type, or follows from the data here
         *("originalType", "maxLength", "meaning", "computeOnBuildMode", "configuration", "probableNumberOfRecords"),
         *("savedModelType", "contentType", "partitioningType", "normalizeDoubles", "normalizeBooleans"),
         *("arrayMapFormat", "dateSerializationFormat", "readSQLDateColsAsDSSDates", "readColsWithUnknownTzAsDates"),
@@ -57,13 +57,13 @@ MEANINGLESS_KEYS = frozenset(
         *("automationLocal", "predictionType", "disabledMERunIds", "allAvailableMetrics"),
         *("hasSetupSection", "projectAppType", "ignoreNonMatchingFile", "considerMissingRequestedPartitionsAsEmpty"),
         *("templateFormat", "templateName", "uploadConnection", "exportOptions", "projectType", "description"),
-        # when DSS applies checks by itself, which the report says of every project
+        # when DSS applies checks by itself, which the report mentions for every project
         *("runOnBuild", "monitor", "autoRun", "computeAutomaticRules"),
         # how a model was trained
         *("miniTask", "modeling", "preprocessing", "splitParams", "core", "diagnosticsSettings", "labels"),
     }
 )
-"""Keys without a meaning for monitoring, by their own name, with all that is inside."""
+"""Keys without a meaning for monitoring, by name, including everything inside."""
 
 _READ_FOLDERS = ("datasets/", "model_evaluation_stores/", "saved_models/", "scenarios/", "recipes/", "params.json")
 
@@ -71,7 +71,7 @@ _READ_FOLDERS = ("datasets/", "model_evaluation_stores/", "saved_models/", "scen
 def report_unread_keys(state: ImportState) -> None:
     """Report the keys that no part of the import has read, once for all places of a kind.
 
-    Keys that are known as meaningless, and those without a value, are passed over.
+    Keys that are known to be meaningless, and those without a value, are skipped.
     """
     for path, found in state.objects.items():
         if not path.startswith(_READ_FOLDERS) or not (found.read or found.whole):
@@ -101,7 +101,7 @@ def _list_unread(found: JsonObject, values: Mapping[str, Any], path: str) -> Ite
 
 
 def _says_nothing(value: Any) -> bool:
-    """Return whether a value is empty, or has nothing inside but what is empty or meaningless."""
+    """Return whether a value is empty, or contains only empty or meaningless values."""
     if isinstance(value, dict):
         return all(key in MEANINGLESS_KEYS or _says_nothing(one) for key, one in value.items())
     return all(map(_says_nothing, value)) if isinstance(value, list) else value in (None, "")

@@ -1,4 +1,4 @@
-"""`variables.json`: the variables of a project."""
+"""Import `variables.json`: the variables of a project."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,14 +7,14 @@ from engine.dss.import_state import ImportState
 from engine.dss.names import make_identifier
 from engine.dss.report import ObjectLine
 from engine.dss.spec_writing import Day, Template
-from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.rules.names import RESERVED_VARIABLES
 from engine.spec.rules.placeholders import PLACEHOLDER
 from engine.spec.secret_texts import may_be_secret
-from engine.spec.variable_references import find_references, parse_iso_date
+from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES
+from engine.spec.variables.references import find_references, parse_iso_date
 
 PROJECT_KEY = "project_key"
-"""The variable for `${projectKey}`, a name that messages alone have here."""
+"""The variable for `${projectKey}`, a name that only messages have in the spec."""
 
 _MOST_DEPTH = 8
 
@@ -40,7 +40,7 @@ def import_variables(state: ImportState) -> None:
 
 
 def declare_unknown(state: ImportState, texts: list[str], place: str) -> None:
-    """Declare what texts refer to and no file declares, such as `${NODE}`: variables of a DSS instance."""
+    """Declare variables that texts refer to but no file declares, such as `${NODE}`: variables of a DSS instance."""
     for text in texts:
         for reference in find_references(text):
             name = reference.text[2:-1].strip()
@@ -51,7 +51,7 @@ def declare_unknown(state: ImportState, texts: list[str], place: str) -> None:
 
 
 def read_value(text: str) -> Any:
-    """Return a text as the value of a variable: a date without quotes, so that it is one."""
+    """Return a text as the value of a variable: a date is written without quotes, so that it stays a date."""
     return Day(text) if parse_iso_date(text) else text
 
 
@@ -73,7 +73,7 @@ def _import_variable(state: ImportState, name: str, value: object, line: ObjectL
 
 
 def declare_variable(state: ImportState, name: str, value: object, line: ObjectLine) -> None:
-    """Declare a variable of the spec, by a legal name that no other one has."""
+    """Declare a variable of the spec under a valid name that no other one has."""
     taken = {*state.sections["variables"], *RESERVED_VARIABLES, *MOMENT_NAMES, *FIRE_NAMES}
     ours = make_identifier(name, taken)
     ours = ours if not ours.startswith("stepOutcome_") else f"v_{ours}"
@@ -95,7 +95,7 @@ def declare_variable(state: ImportState, name: str, value: object, line: ObjectL
 
 
 def write_large_number(value: Any, line: ObjectLine) -> Any:
-    """Return a number that a spec cannot have as a text, and anything else as it is."""
+    """Return a number that a spec cannot represent as a text, and anything else unchanged."""
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) < 2**63:
         return value
     line.note("a number is too large, and becomes a text")

@@ -1,1 +1,1 @@
-"""Evaluations: a batch is compared with a reference, a model is measured on it, and checks are applied."""
+"""Evaluations: compare a batch with a reference, measure a model's performance on it, and apply checks."""

@@ -1,4 +1,4 @@
-"""The metrics of a challenger: how much better it is than the model of the store on the rows of a batch."""
+"""The metrics of a challenger: its advantage over the store's model on the rows of a batch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import polars as pl
 from engine import drift
 from engine.data import Table, explain_read_errors, hash_table_rows
 from engine.errors import ModelError
-from engine.evaluation.measured_predictions import performance_metrics
 from engine.evaluation.observation import prepare_scoring, score_rows
+from engine.evaluation.performance.measured_predictions import performance_metrics
 from engine.evaluation.record import MetricValue
 from engine.models import Advantage, FittedModel, measure_advantage
 from engine.models.spark_pairs import Columns, ScoredSide, score_spark_pair
@@ -20,17 +20,17 @@ from engine.spec.metrics.names import MetricName
 from engine.spec.resources.models import CostMatrix
 
 OF_ROWS = ("labelled_share", "prediction_missing_share")
-"""Metrics among those of a performance that describe rows, not a model."""
+"""Performance metrics that describe the rows rather than a model."""
 
 
 def is_of_challenger(metric: str) -> bool:
-    """Return whether a metric is one that a store has only with a challenger."""
+    """Return whether a metric exists only in stores with a challenger."""
     return metric.partition(".")[0] in CHALLENGER_METRICS
 
 
 @dataclass(frozen=True, slots=True)
 class RivalScores:
-    """The scores of the rows of a batch by champion and challenger, and their hashes by columns, in the same order."""
+    """Scores of the rows of a batch by champion and challenger, and the row hashes by columns, in the same order."""
 
     scored: tuple[pl.DataFrame, pl.DataFrame]
     hashes: Mapping[Columns, npt.NDArray[np.uint64]]
@@ -44,16 +44,16 @@ def score_by_both(
     known: Mapping[str, drift.KnownColumn],
     hashed: Sequence[Columns],
 ) -> RivalScores:
-    """Score the rows of a batch with a challenger; and with the champion, if the rows stay with Spark.
+    """Score the rows of a batch with a challenger; rows in Spark with the champion as well.
 
     Parameters
     ----------
     scored
-        The scores by the champion, in the order of the rows; not needed for rows that stay with Spark.
+        The champion's scores, in the order of the rows; not needed for rows in Spark.
     known
-        What the reference knows of the columns.
+        The types and other facts of the columns in the reference.
     hashed
-        The columns by which the rows are hashed, once or several times.
+        The sets of columns to hash, one hash per set.
 
     Raises
     ------
@@ -92,9 +92,9 @@ def compare_on_rows(
     Parameters
     ----------
     scored
-        The scores by both, as `RivalScores` has them.
+        The scores by both, as in `RivalScores`.
     seen
-        The rows that one of the models was trained on, which are left out; None for no row.
+        Mask of the rows on which one of the models was trained; they are left out. None for no row.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def compare_on_rows(
 
 
 def advantage_metrics(found: Advantage) -> dict[str, MetricValue]:
-    """Return the advantage of a challenger as metric values, with the low ends of its intervals and its performance."""
+    """Return the challenger's advantage as metric values, with the low ends of its intervals and its performance."""
     metrics: dict[str, MetricValue] = {}
     for name, value in found.metrics.items():
         low, high = found.intervals.get(name, (None, None))

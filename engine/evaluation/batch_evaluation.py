@@ -1,10 +1,10 @@
-"""Evaluation of a batch: its drift from a reference and a model's performance on it, assembled into one record.
+"""Evaluate a batch: its drift from a reference and a model's performance on it, combined into one record.
 
-The result depends on the arguments alone. Ids, times and what is read from the store are passed in, so the same
-arguments give the same evaluation.
+The result depends only on the arguments. Ids, times and stored data are passed in, so the same arguments give the same
+evaluation.
 """
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,17 +17,17 @@ from engine.evaluation.drift_metrics import (
     list_data_drift_metrics,
     list_drifted_metrics,
 )
-from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
 from engine.evaluation.evaluation_identity import EvaluationIdentity, build_empty_evaluation, measure_repetition
-from engine.evaluation.found_segments import SearchSettings, describe_found
 from engine.evaluation.joint_comparison import ComparableSides, compare_jointly
-from engine.evaluation.labelled_rows import compare_labelled_rows
 from engine.evaluation.observation import Observation
-from engine.evaluation.performance_changes import compare_performance
+from engine.evaluation.performance.changes import compare_performance
+from engine.evaluation.performance.estimation import EstimateSettings, Estimation, estimate_batch
+from engine.evaluation.performance.labelled_rows import compare_labelled_rows
 from engine.evaluation.prediction_drift import describe_predictions
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.evaluation.segments import describe_segments
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.segments.comparison import describe_segments
+from engine.evaluation.segments.found import SearchSettings, describe_found
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.resources.evaluation_stores import DriftSettings
 
 
@@ -42,7 +42,7 @@ def evaluate_batch(
     estimates: EstimateSettings | None = None,
     search: SearchSettings | None = None,
 ) -> Evaluation:
-    """Compare a batch with a reference and assemble the evaluation.
+    """Compare a batch with a reference and return the evaluation.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ def evaluate_batch(
     batch, reference
         The two sides, which must have been measured with the same roles.
     model_importance
-        The model's importance by feature, to be kept beside that of the drift model.
+        The model's importance by feature, stored next to that of the drift model.
     own_metrics
         Custom metrics of the batch, already computed.
     estimates
-        How to estimate the performance; None if it is not to be estimated.
+        Settings for estimating the performance; None for no estimates.
     search
-        How to search for segments; None if they are not to be searched for.
+        Settings for the search for segments; None for no search.
     """
     sides = ComparableSides.of_snapshots(reference, batch.snapshot)
     compared = compare_jointly(reference, batch.snapshot, sides, settings, search)
@@ -144,7 +144,7 @@ def evaluate_batch(
 
 
 def _explain_nothing_compared(reference_rows: int, batch_rows: int, columns: int) -> str | None:
-    """Return which side has no rows, or that there are no columns; None where something is compared."""
+    """Return which side has no rows, or that there are no columns; None if something is compared."""
     if reference_rows and batch_rows:
         return None if columns else "there is no column to compare"
     return "the batch has no rows" if not batch_rows else "the reference has no rows"

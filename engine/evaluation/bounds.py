@@ -1,4 +1,4 @@
-"""What a check has allowed: a range of a value or of its change, or a set of values. And both as JSON."""
+"""The bounds of a check: a range for a value or its change, or a set of values. Also their conversion to JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from engine.spec.resources.resource import Scalar
 
 @dataclass(frozen=True, slots=True)
 class AppliedRange:
-    """A range that a value was compared with.
+    """A range with which a value was compared.
 
     Attributes
     ----------
     limits
-        Its bounds, in ascending order; seconds where `in_seconds`.
+        Its bounds, in ascending order; in seconds if `in_seconds`.
     compare
-        What the change is measured from, as the spec names it; None if the range is one of the value itself.
+        The baseline of the change, as named in the spec; None if the range is for the value itself.
     change
         Whether the change is absolute or relative; None without `compare`.
     """
@@ -29,27 +29,27 @@ class AppliedRange:
 
     @property
     def lower(self) -> RangeBound | None:
-        """The bound that a falling value leaves first."""
+        """The bound that a falling value crosses first."""
         return next((limit for limit in reversed(self.limits) if limit.is_lower), None)
 
     @property
     def upper(self) -> RangeBound | None:
-        """The bound that a rising value leaves first."""
+        """The bound that a rising value crosses first."""
         return next((limit for limit in self.limits if not limit.is_lower), None)
 
     def find_limit(self, key: str) -> RangeBound:
-        """Return the bound with a key of the spec, which must be given."""
+        """Return the bound with a key of the spec, which must exist."""
         return next(limit for limit in self.limits if limit.key == key)
 
     def compute_excess(self, value: float) -> float:
-        """Return how far a value is beyond the bound that it breaks most; negative if it breaks none."""
+        """Return the largest distance of a value beyond a bound; negative if it breaks none."""
         sides = (limit.value - value if limit.is_lower else value - limit.value for limit in self.limits)
         return max(sides, default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedValues:
-    """The values that are allowed; those that are not in `soft_allowed` are a WARNING."""
+    """The allowed values; those not in `soft_allowed` are a WARNING."""
 
     allowed: tuple[Scalar, ...]
     soft_allowed: tuple[Scalar, ...] | None = None
@@ -59,7 +59,7 @@ CheckBounds = AppliedRange | AllowedValues
 
 
 def bounds_to_json(bounds: CheckBounds | None) -> dict[str, Any]:
-    """Return what a check has allowed by the keys of the spec, and `unit` for a range in seconds; empty for None."""
+    """Return the bounds of a check by the keys of the spec, with `unit` for a range in seconds; empty for None."""
     if bounds is None:
         return {}
     if isinstance(bounds, AllowedValues):
@@ -73,7 +73,7 @@ def bounds_to_json(bounds: CheckBounds | None) -> dict[str, Any]:
 
 
 def bounds_from_json(stored: Mapping[str, Any]) -> CheckBounds | None:
-    """Return what `bounds_to_json` has written."""
+    """Return the bounds written by `bounds_to_json`."""
     if "allowed" in stored:
         soft = stored.get("soft_allowed")
         return AllowedValues(tuple(stored["allowed"]), None if soft is None else tuple(soft))

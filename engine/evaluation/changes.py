@@ -1,4 +1,4 @@
-"""The change of a metric from an earlier value, or from the reference's, with its interval."""
+"""The change of a metric from an earlier value or the reference's value, with its interval."""
 
 from collections.abc import Sequence
 from math import hypot, isnan
@@ -18,8 +18,8 @@ class Estimate(NamedTuple):
 def difference_interval(first: Estimate, second: Estimate) -> tuple[float, float]:
     """Return the interval of first - second, two independent values.
 
-    The distances from a value to the ends of its interval stand for its standard errors in these directions, and are
-    combined as such (MOVER: Zou & Donner 2008; for shares the hybrid score interval of Newcombe 1998).
+    The distances from a value to the ends of its interval are used as its standard errors in these directions (MOVER:
+    Zou & Donner 2008; for shares the hybrid score interval of Newcombe 1998).
     """
     difference = first.value - second.value
     below = hypot(first.value - first.low, second.high - second.value)
@@ -27,9 +27,9 @@ def difference_interval(first: Estimate, second: Estimate) -> tuple[float, float
 
 
 def ratio_interval(first: Estimate, second: Estimate) -> tuple[float, float] | None:
-    """Return the interval of first / second, two independent values: that of the difference of their logarithms.
+    """Return the interval of first / second, two independent values, from the difference of their logarithms.
 
-    None where an interval reaches below 0, or that of the second to 0.
+    None if an interval reaches below 0, or that of the second reaches 0.
     """
     if min(first.value, second.value, second.low) <= 0 or first.low < 0:
         return None
@@ -41,7 +41,7 @@ def ratio_interval(first: Estimate, second: Estimate) -> tuple[float, float] | N
 
 
 def mean_estimate(parts: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
-    """Return the weighted mean of independent values with its interval, by the same combination of distances."""
+    """Return the weighted mean of independent values with its interval, combined in the same way."""
     total = sum(weights)
     mean = sum(w * part.value for w, part in zip(weights, parts, strict=True)) / total
     below = hypot(*(w * (part.value - part.low) for w, part in zip(weights, parts, strict=True))) / total
@@ -73,8 +73,8 @@ def average_metrics(metrics: Sequence[MetricValue], weights: Sequence[float] | N
 def change_between(new: MetricValue, old: MetricValue, change: Literal["absolute", "relative"]) -> MetricValue:
     """Return new - old, or for a relative change (new - old) / |old|; both must have a value.
 
-    The interval treats the two values as independent. A relative change has one only where both values and the interval
-    of `old` are positive.
+    The interval treats the two values as independent. A relative change has an interval only if both values and the
+    interval of `old` are positive.
     """
     if new.value is None or old.value is None:
         raise ValueError("both values must be known")

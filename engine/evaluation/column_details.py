@@ -1,6 +1,6 @@
-"""What an evaluation keeps of its columns beside their metrics, taken from their comparison."""
+"""Extract the details of columns that an evaluation stores besides metrics from their comparison."""
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from engine.evaluation.drift_metrics import list_statistic_metrics
 def describe_columns(
     compared: drift.Drift, reference: drift.Profile, batch: drift.Profile, confidence: float, tests: int
 ) -> dict[str, ColumnDetail]:
-    """Return what the evaluation keeps of every column beside its metrics."""
+    """Return the details of every column."""
     detectable = drift.detectable_drifts(reference, batch, confidence, tests)
     return {
         name: ColumnDetail(
@@ -37,7 +37,7 @@ def _infinite_if_none(detectable: float | None) -> float:
 
 
 def keep_statistics(detail: ColumnDetail, column: drift.ColumnDrift) -> ColumnDetail:
-    """Return a detail with the statistics of its column, which are not metrics of the evaluation."""
+    """Return a detail with the statistics of its column that are not metrics of the evaluation."""
     metrics = dict(list_statistic_metrics(column))
     return replace(
         detail,

@@ -1,6 +1,6 @@
-"""Custom metrics: a user's function takes a lazy frame and returns a number, or None for no value.
+"""Custom metrics: a user's function of a lazy frame returns a number, or None for no value.
 
-A function that raises gives a failed metric with its reason, so that checks of it are ERROR.
+If the function raises, the metric is failed, with the reason, so that its checks are ERROR.
 """
 
 import math
@@ -33,7 +33,7 @@ def compute_custom_metrics(
 
 
 def _compute_custom_metric(metric: PythonMetric, frame: pl.LazyFrame, code: CodeFolder) -> MetricValue:
-    """Call the function of one metric and check what it returns."""
+    """Call the function of one metric and check its result."""
     try:
         returned = load_function(code, metric.function)(frame, **metric.arguments)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""What an evaluation keeps of its columns and predictions beside their metrics: roles, histograms, detectable drift."""
+"""The details of columns and predictions that an evaluation stores besides metrics, such as roles and histograms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,20 +7,20 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
-    """Rows of both sides per bin.
+    """Numbers of rows of both sides per bin.
 
     Attributes
     ----------
     edges
         The inner edges of the bins of a numerical column; bins include their right edge, the outer bins are unbounded.
     labels
-        The categories of a categorical column that have a bin of their own.
+        The categories of a categorical column with a bin of their own.
     reference, batch
-        Rows per bin: one more than edges, or as many as labels.
+        Number of rows per bin: one more than edges, or as many as labels.
     other
-        Rows of the categories that are not listed, in the reference and in the batch; only beside `labels`.
+        Number of rows of the categories that are not listed, in the reference and in the batch; only with `labels`.
     missing
-        Rows without a value, in the reference and in the batch.
+        Number of rows without a value, in the reference and in the batch.
     """
 
     edges: tuple[float, ...] | None = None
@@ -33,15 +33,15 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnDetail:
-    """What is kept of a compared column beside its metrics.
+    """The stored details of a compared column besides its metrics.
 
     Attributes
     ----------
     significant
         Whether the drift is significant among all tests of the evaluation.
     detectable
-        The smallest drift that 4 of 5 such batches show; infinite if they show none, however large; None where that is
-        not known: the column has no verdict, or an early version has made the evaluation.
+        The smallest drift found in 4 of 5 such batches; infinite if no drift would be found; None if unknown, because
+        the column has no verdict or an early version made the evaluation.
     statistics, reasons
         The statistics that are not metrics of the evaluation, and why some have no value; see `PredictionDetail`.
     """
@@ -56,10 +56,10 @@ class ColumnDetail:
 
 @dataclass(frozen=True, slots=True)
 class PredictionDetail:
-    """What is kept of the predictions beside their metrics: `prediction`, the class or value, and `probability`.
+    """The stored details of the predictions: `prediction`, the class or value, and `probability`.
 
-    The metrics `prediction_drift.<statistic>` are those of the probability where there is one, which carries more
-    information than the class; those of the class are then kept here.
+    The metrics `prediction_drift.<statistic>` are those of the probability if there is one, because it carries more
+    information than the class; the statistics of the class are then stored here.
     """
 
     prediction: ColumnDetail
@@ -72,7 +72,7 @@ class PredictionDetail:
 
     @property
     def columns(self) -> dict[str, ColumnDetail]:
-        """Both columns by name, as far as there are."""
+        """The existing columns by name."""
         return {
             "prediction": self.prediction,
             **({} if self.probability is None else {"probability": self.probability}),
@@ -81,7 +81,7 @@ class PredictionDetail:
 
 @dataclass(frozen=True, slots=True)
 class ColumnImportance:
-    """How important each column is, as shares that add up to 1: in the drift model, and in the monitored model."""
+    """The importance of each column in the drift model and in the monitored model, as shares that add up to 1."""
 
     drift: Mapping[str, float] = field(default_factory=dict)
     model: Mapping[str, float] = field(default_factory=dict)

@@ -1,21 +1,22 @@
-"""The drift of a batch as metrics: of the whole, of its columns, and of the columns that the reference lacks."""
+"""The drift of a batch as metrics: of the whole, of its columns, and of columns absent from the reference."""
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from engine import drift
 from engine.evaluation.record import MetricValue
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.metrics.catalogue import METRICS
 from engine.spec.metrics.names import MetricName
 
 
 def list_data_drift_metrics(drift_model: drift.DomainClassifierResult, *, data_present: bool) -> dict[str, MetricValue]:
-    """Return the metrics of the classifier that tells rows of the batch from rows of the reference.
+    """Return the metrics of the classifier that distinguishes rows of the batch from rows of the reference.
 
-    `data_present` tells that both sides have rows and columns: if there are no numbers, there are only too few rows.
+    `data_present` means that both sides have rows and columns: then, if there are no numbers, there are only too few
+    rows.
     """
     reason = drift_model.reason
     significant = drift_model.significant
@@ -34,9 +35,9 @@ def list_data_drift_metrics(drift_model: drift.DomainClassifierResult, *, data_p
 
 
 def list_drifted_metrics(compared: drift.Drift, nothing: str | None) -> dict[str, MetricValue]:
-    """Return how many columns have drifted, and their share; none where no column has a verdict.
+    """Return the number of drifted columns, and their share; without values if no column has a verdict.
 
-    `nothing` says why nothing was compared, if so.
+    `nothing` is the reason if nothing was compared.
     """
     columns = compared.columns.values()
     if nothing or all(column.drift is None for column in columns):
@@ -51,7 +52,7 @@ def list_drifted_metrics(compared: drift.Drift, nothing: str | None) -> dict[str
 
 def list_column_drift_metrics(compared: drift.Drift) -> dict[str, MetricValue]:
     """Return the metrics `statistic.column` of every column."""
-    # the end of a name, ".column", is made once per column, not once per metric
+    # the end of a name, ".column", is formatted once per column, not once per metric
     columns = [(str(MetricName("", name)), column) for name, column in compared.columns.items()]
     metrics = {
         f"{statistic}{of_column}": metric
@@ -62,7 +63,7 @@ def list_column_drift_metrics(compared: drift.Drift) -> dict[str, MetricValue]:
 
 
 def list_absent_column_metrics(reference: Snapshot) -> dict[str, MetricValue]:
-    """Return the metrics of the columns that the reference should have: none has a value."""
+    """Return the metrics of the columns that the reference lacks: none has a value."""
     return {
         str(MetricName(metric.name, name)): MetricValue(None, reason=f"the reference does not have it: {one.reason}")
         for name, one in reference.absent.items()
@@ -72,7 +73,7 @@ def list_absent_column_metrics(reference: Snapshot) -> dict[str, MetricValue]:
 
 
 def _type_change_metric(column: drift.ColumnDrift) -> MetricValue:
-    """Return 1 if the column's family of types has changed, with the reason in words; else 0, or None if it is gone."""
+    """Return 1 if the column's type family changed, with the reason in words; else 0, or None if it is gone."""
     if column.type_change or column.measured:
         return MetricValue(float(bool(column.type_change)), reason=column.type_change or None)
     return MetricValue(None, reason=column.reasons["drift"])

@@ -1,4 +1,4 @@
-"""What an evaluation is beside its numbers: its names, fingerprints, time, and what it belongs to."""
+"""The identity of an evaluation: everything except its measurements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, M
 
 @dataclass(frozen=True, slots=True)
 class EvaluationIdentity:
-    """The part of an evaluation that is not measured: its names, fingerprints and what it belongs to."""
+    """The part of an evaluation that is not measured: its names, fingerprints, time and origin."""
 
     id: str
     store: str
@@ -30,12 +30,12 @@ class EvaluationIdentity:
 
 
 def measure_repetition(identity: EvaluationIdentity) -> dict[str, MetricValue]:
-    """Return whether the batch is the same data as that of another time, as a metric; none without a time."""
+    """Return, as a metric, whether the batch has the same data as that of another time; nothing without a time."""
     return {} if identity.time is None else {"repeated_data": MetricValue(float(identity.same_data_as is not None))}
 
 
 def build_empty_evaluation(identity: EvaluationIdentity) -> Evaluation:
-    """Return an evaluation without metrics, as a plan needs one for a batch that would be evaluated."""
+    """Return an evaluation without metrics, for the plan of a batch to be evaluated."""
     return Evaluation(
         **{name: getattr(identity, name) for name in EvaluationIdentity.__dataclass_fields__},
         engine_version=__version__,

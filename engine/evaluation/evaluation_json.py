@@ -1,7 +1,7 @@
-"""Evaluations and check results as JSON: details for the store and back, and whole for people's programs.
+"""Convert evaluations and check results to JSON: details for the store and back, and whole records for programs.
 
-The store keeps once what the metrics hold already: the details of a column leave out its drift and its statistics.
-Early versions have stored them there as well; they are ignored. The JSON for programs has them with their column.
+In the store, the details of a column omit its drift and statistics, which are metrics. Early versions stored them there
+as well; they are ignored. The JSON for programs contains them with their column.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from engine.evaluation.record import CheckResult, Evaluation, MetricValue
 from engine.models import PerformanceDetail
 
 DETAILS = ("columns", "importance", "prediction", "performance")
-"""The fields of an evaluation that are kept as details; `performance` holds that of the reference too."""
+"""The fields of an evaluation that are stored as details; `performance` includes that of the reference."""
 
 Json = dict[str, Any]
 
@@ -43,9 +43,9 @@ def details_to_json(evaluation: Evaluation) -> dict[str, Json]:
 
 
 def read_details(evaluation: Evaluation, stored: Mapping[str, Any]) -> Evaluation:
-    """Return an evaluation with its details, which `stored` holds by the names in `DETAILS`.
+    """Return an evaluation with the details in `stored`, by the names in `DETAILS`.
 
-    Early versions wrote the drift and the statistics of each column too, which are metrics of the evaluation.
+    Early versions also stored the drift and the statistics of each column, which are metrics of the evaluation.
     """
     predicted = {name: _column_from_json(column) for name, column in stored["prediction"].items()}
     prediction = PredictionDetail(predicted["prediction"], predicted.get("probability")) if predicted else None
@@ -91,7 +91,7 @@ def check_to_json(result: CheckResult) -> Json:
 
 
 def _fields_to_json(value: Any) -> Json:
-    """Return the fields of a dataclass by name; `asdict` copies each value, which takes longer than to store it."""
+    """Return the fields of a dataclass by name; `asdict` would copy each value, which takes longer than storing it."""
     return {one.name: getattr(value, one.name) for one in fields(value)}
 
 
@@ -111,7 +111,7 @@ def _column_to_json(detail: ColumnDetail) -> Json:
         },
     }
     if detail.detectable is not None:
-        # JSON has no infinity: where no drift would be found, the key is there without a value.
+        # JSON has no infinity: if no drift would be found, the key has no value.
         column["detectable"] = detail.detectable if isfinite(detail.detectable) else None
     return column
 

@@ -1,10 +1,10 @@
-"""The comparisons of an evaluation, judged together: columns, drift model, predictions and segments share one level.
+"""Judge all comparisons of an evaluation together: columns, drift model, predictions and segments share one level.
 
 Without drift, at most a share of 1 - confidence of all evaluations has any alarm (see
 `engine.drift.significance.hierarchy`).
 """
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,22 +13,22 @@ from math import ceil
 import numpy as np
 
 from engine import drift
-from engine.evaluation.found_segments import SearchSettings, SegmentProposals, propose_segments
-from engine.evaluation.segments import ComparedSegment, pair_segments
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.segments.comparison import ComparedSegment, pair_segments
+from engine.evaluation.segments.found import SearchSettings, SegmentProposals, propose_segments
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.resources.evaluation_stores import DriftSettings
 
 
 @dataclass(frozen=True, slots=True)
 class ComparableSides:
-    """The profiles of two sides as they are compared: both with an entity, or both without.
+    """The profiles of two sides in comparable form: both with an entity, or both without.
 
     Attributes
     ----------
     roles
-        The columns that the drift model can use: both sides have them in the same role.
+        The columns for the drift model: both sides have them in the same role.
     notes
-        What must be known of the comparison.
+        Notes on the comparison.
     """
 
     reference: drift.Profile
@@ -64,24 +64,24 @@ def _repeat_entity(*sides: drift.Profile) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class JointComparison:
-    """What was compared of a batch, with p-values adjusted for all tests of the evaluation.
+    """The comparisons of a batch, with p-values adjusted for all tests of the evaluation.
 
     Attributes
     ----------
     columns
         The drift of the columns.
     predictions
-        The drift of the predictions, if both sides have some.
+        The drift of the predictions, if both sides have predictions.
     drift_model
-        The classifier that tells rows of the batch from rows of the reference.
+        The classifier that distinguishes rows of the batch from rows of the reference.
     segments
-        The declared segments that both sides have enough rows of, each with its drifts.
+        The declared segments with enough rows on both sides, each with its drifts.
     proposals
-        What a search for segments proposes; None if none was asked for.
+        The proposals of a search for segments; None without a search.
     found
-        By proposed segment its drifts, and the adjusted p-value of its losses.
+        Per proposed segment, its drifts and the adjusted p-value of its losses.
     tests
-        How many tests would have to share all of the level for each to have what those of the whole batch have.
+        The number of tests sharing the whole level that would give each the level of the whole batch's tests.
     """
 
     columns: drift.Drift
@@ -96,7 +96,7 @@ class JointComparison:
 def compare_jointly(
     reference: Snapshot, batch: Snapshot, sides: ComparableSides, settings: DriftSettings, search: SearchSettings | None
 ) -> JointComparison:
-    """Compare a batch with a reference: as a whole, in its segments, and in those that a search proposes."""
+    """Compare a batch with a reference: as a whole, in its segments, and in segments that a search proposes."""
     drift_model = drift.domain_classifier(
         reference.sample,
         batch.sample,

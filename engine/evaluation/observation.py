@@ -1,9 +1,9 @@
-"""Measurement of one side of a comparison: scores of its rows, profiles of columns and predictions, performance.
+"""Measure one side of a comparison: scores of its rows, profiles of columns and predictions, performance.
 
-A side is measured independently of the other side, so a reference is measured once and kept as a snapshot.
+A side is measured independently of the other side, so a reference is measured once and stored as a snapshot.
 """
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,21 +14,21 @@ import polars as pl
 
 from engine import drift
 from engine.data import Table, explain_read_errors
-from engine.data.csv_faults import suggest_separator
+from engine.data.files.csv_faults import suggest_separator
 from engine.data.segments import SegmentMembers, SegmentRules, find_members, plan_marks
 from engine.drift.reading.segment_marks import SegmentMarks
 from engine.errors import DataError
-from engine.evaluation.labelled_rows import LabelledRows
-from engine.evaluation.measured_predictions import performance_metrics, profile_predictions
+from engine.evaluation.performance.labelled_rows import LabelledRows
+from engine.evaluation.performance.measured_predictions import performance_metrics, profile_predictions
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import ScoredRows, sample_scored_rows, sample_spark_scored_rows
-from engine.evaluation.segment_observation import (
+from engine.evaluation.segments.observation import (
     add_segments,
     keep_scored_segments,
     measure_segments,
     require_types_of_executors,
 )
-from engine.evaluation.snapshot import AbsentColumn, Snapshot
+from engine.evaluation.snapshots.scored_rows import ScoredRows, sample_scored_rows, sample_spark_scored_rows
+from engine.evaluation.snapshots.snapshot import AbsentColumn, Snapshot
 from engine.formatting.hints import suggest_name
 from engine.formatting.lists import join_words
 from engine.models import (
@@ -47,12 +47,12 @@ from engine.spec.resources.models import CostMatrix
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One side, measured: its snapshot, and what is kept for this evaluation only.
+    """One measured side: its snapshot, and data for this evaluation only.
 
-    `scored` holds the predictions of every row, with target and entity where the dataset has them; None without a
-    model. `labelled` is where some rows have a label and some have none: profiles of the predictions of both.
-    `left_out` gives, by column, the reason why a column of this side alone is not compared. `advantage` holds the
-    metrics of a challenger that was measured on the same rows.
+    `scored` holds the predictions of every row, with target and entity if the dataset has them; None without a model.
+    `labelled` holds profiles of the predictions of rows with and without a label, if there are both. `left_out` gives,
+    by column, the reason why a column of this side alone is not compared. `advantage` holds the metrics of a challenger
+    measured on the same rows.
     """
 
     rows: int
@@ -65,7 +65,7 @@ class Observation:
     advantage: Mapping[str, MetricValue] = field(default_factory=dict)
 
     def as_reference(self) -> Snapshot:
-        """Return the snapshot of a side that others are compared with; it tells which of its columns were converted."""
+        """Return the snapshot for use as a reference, with notes on its converted columns."""
         return replace(self.snapshot, notes=tuple(self.snapshot.columns.type_changes.values()))
 
 
@@ -87,33 +87,33 @@ def snapshot_side(
 ) -> Observation:
     """Measure a table as one side of a comparison.
 
-    The table is read several times, so its reads should be cheap: see `engine.data.rereadable_tables`. A column that
-    is gone or cannot be read is absent from the snapshot. If the model needs it, the rows are not scored: their drift
+    The table is read several times, so its reads should be cheap: see `engine.data.rereadable_tables`. A column that is
+    gone or cannot be read is absent from the snapshot. If the model needs it, the rows are not scored, but their drift
     is measured all the same.
 
     Parameters
     ----------
     known, left_out
-        What the other side, or the model, knows of the columns that are compared, and the reasons why others are not.
+        The facts about the compared columns from the other side or the model, and the reasons why others are left out.
         Both sides use those of the reference.
     model, cost_matrix
-        The model that scores the rows, and the gain of a row for each combination of true and predicted class; None
-        for a comparison without a model.
+        The model that scores the rows, and the gain of a row for each combination of true and predicted class; None for
+        a comparison without a model.
     sample_rows
-        The largest number of rows to keep for the drift model.
+        Maximum number of rows to keep for the drift model.
     knower
-        Who knows the columns, for messages.
+        The name of the known side, for messages.
     confidence
         The confidence level of the intervals of the performance.
     against
-        The reference that this side will be compared with. A column with too many distinct values to be kept whole is
+        The reference with which this side will be compared. A column with too many distinct values to be kept whole is
         then profiled at the values that the comparison needs.
     scored_by
-        The fingerprint of the model, if scored rows are to be kept for estimates; else None.
+        The fingerprint of the model if scored rows are kept for estimates; else None.
     segments
-        The segments that are measured on their own, if any.
+        The segments to measure separately, if any.
     segment_values
-        By column, the values that have a segment on the other side; None for a side that is measured first.
+        By column, the values with a segment on the other side; None for a side that is measured first.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def snapshot_side(
 def _profile_columns(
     table: Table, known: Mapping[str, drift.KnownColumn], alignment: drift.Alignment, against: Snapshot | None
 ) -> drift.Profile:
-    """Profile the columns of a side, with what is to be told of those that were converted or not measured."""
+    """Profile the columns of a side, with notes on those that were converted or not measured."""
     profile = drift.profile(
         table.give_rows(alignment),
         alignment.roles,
@@ -209,7 +209,7 @@ def _keep_scored_rows(
     rows: int,
     seed: int,
 ) -> ScoredRows:
-    """Draw the rows that are kept with their scores, for estimates."""
+    """Draw the rows to keep with their scores, for estimates."""
     draw = partial(sample_scored_rows, alignment.frame)
     if table.spark:
         of_model = _align_for_model(model, table, alignment)
@@ -218,9 +218,9 @@ def _keep_scored_rows(
 
 
 def _fail_performance(snapshot: Snapshot, measured: Performance, unscored: str, table: Table) -> Snapshot:
-    """Return a side whose rows were not scored: no metric of performance has a value; only the labels may be known."""
+    """Return a side whose rows were not scored: no performance metric has a value; only the labels may be known."""
     performance = performance_metrics(replace(measured, unlabelled=False))
-    # of rows that are too many to be scored, the labels are not read either
+    # if there are too many rows to score, the labels are not read either
     known = [] if table.spark and explain_too_many_rows(table.spark) else ["labelled_share"]
     failed = MetricValue(None, reason=unscored, failed=True)
     performance = {name: metric if name in known else failed for name, metric in performance.items()}
@@ -241,10 +241,10 @@ def _profile_labelled_rows(scored: pl.DataFrame, model: FittedModel, entity: str
 def score_rows(
     model: FittedModel, table: Table, alignment: drift.Alignment, marks: SegmentMarks | None = None
 ) -> tuple[pl.DataFrame, str]:
-    """Return the scores of all rows with target and entity; and, where a column prevents scoring, the reason.
+    """Return the scores of all rows with target and entity; and, if a column prevents scoring, the reason.
 
-    A trained model knows the types of its features. Any other model gets the columns as the drift comparison reads
-    them. `marks` tells which rows that stay with Spark belong to which segment: see `score_spark_rows`.
+    A trained model knows the types of its features. Any other model gets the columns in the form used for drift.
+    `marks` assigns rows in Spark to segments: see `score_spark_rows`.
     """
     alignment, extra, obstacle = prepare_scoring(model, table, alignment)
     frame = alignment.frame
@@ -265,7 +265,7 @@ def score_rows(
 def prepare_scoring(
     model: FittedModel, table: Table, alignment: drift.Alignment
 ) -> tuple[drift.Alignment, list[str], str]:
-    """Return the columns as a model reads them, those kept beside its scores, and why it cannot score, or nothing."""
+    """Return the columns in the form for a model, those kept with its scores, and why it cannot score (or empty)."""
     alignment = _align_for_model(model, table, alignment)
     available = alignment.frame.collect_schema().names()
     kept = list(dict.fromkeys(name for name in (model.target, table.entity) if name and name in available))
@@ -289,7 +289,7 @@ def _describe_missing_column(name: str, table: Table, model: FittedModel) -> str
 
 
 def _explain_no_column(table: Table, known: Mapping[str, drift.KnownColumn], alignment: drift.Alignment) -> str:
-    """Return the message for a table that has none of the columns that are compared, or cannot be read in any."""
+    """Return the message for a table that lacks all compared columns, or in which none can be read."""
     available = table.frame.collect_schema().names()
     if any(name in available for name in known):
         return f"no column can be compared: {'; '.join(list(alignment.unmeasured.values())[:3])}"
@@ -302,7 +302,7 @@ def _explain_no_column(table: Table, known: Mapping[str, drift.KnownColumn], ali
 def _suggest_names(
     unmeasured: Mapping[str, str], table: Table, known: Mapping[str, drift.KnownColumn]
 ) -> dict[str, str]:
-    """Return the reasons for columns that are not measured; one that is gone may be a new column under another name."""
+    """Return the reasons for unmeasured columns; a column that is gone may be a new column under another name."""
     available = table.frame.collect_schema().names()
     new = [name for name in available if name not in known]
     return {
@@ -313,7 +313,7 @@ def _suggest_names(
 
 @contextmanager
 def _add_dataset_name(table: Table) -> Iterator[None]:
-    """Put the name of the dataset before the message of a DataError that does not name it yet."""
+    """Prefix the message of a DataError with the name of the dataset unless it contains it."""
     try:
         yield
     except DataError as error:

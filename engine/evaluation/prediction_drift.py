@@ -1,6 +1,6 @@
-"""The drift of the predictions of a batch, and how often each class is predicted."""
+"""The drift of the predictions of a batch, and the share of each predicted class."""
 
-from __future__ import annotations  # keeps annotations with types of drift unevaluated: drift loads them lazily
+from __future__ import annotations  # types of drift in annotations must not be evaluated: drift loads them lazily
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from engine.evaluation.column_details import describe_columns, keep_statistics
 from engine.evaluation.detail import Histogram, PredictionDetail
 from engine.evaluation.drift_metrics import list_statistic_metrics
 from engine.evaluation.record import MetricValue
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.metrics.catalogue import METRICS
 from engine.spec.metrics.names import MetricName
 
@@ -29,10 +29,10 @@ def describe_predictions(
 ) -> PredictionDrift:
     """Return the drift of the predictions, and the share of each class with its relative change.
 
-    `compared` holds the comparison of the predictions, if both sides have some.
+    `compared` holds the comparison of the predictions if both sides have predictions.
 
-    For a regression, deciles of the reference's predictions take the place of classes. `fugacity` is the relative
-    change of a share: (share in the batch - share in the reference) / share in the reference.
+    For a regression, deciles of the reference's predictions replace the classes. `fugacity` is the relative change of a
+    share: (share in the batch - share in the reference) / share in the reference.
     """
     if unscored := batch.unscored or (reference.unscored and f"unknown for the reference: {reference.unscored}"):
         nothing = MetricValue(None, reason=unscored, failed=True)
@@ -41,7 +41,7 @@ def describe_predictions(
     if not compared or reference.predictions is None or batch.predictions is None:
         return PredictionDrift({})
     [of_predictions] = compared
-    # A probability carries more information than a class: where there is one, its drift is the prediction drift.
+    # A probability carries more information than a class, so its drift is the prediction drift if there is one.
     main = of_predictions.columns.get("probability", of_predictions.columns["prediction"])
     metrics = {
         str(MetricName("prediction_drift", statistic)): metric for statistic, metric in list_statistic_metrics(main)

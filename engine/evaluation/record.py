@@ -1,4 +1,4 @@
-"""Records of evaluations and check results: plain frozen data that the store keeps."""
+"""Records of evaluations and check results: plain frozen data for the store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ _COLUMN_STATISTICS = {
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """The value of a metric; where `value` is None, `reason` gives the reason. Few values need words as well.
+    """The value of a metric; if `value` is None, `reason` says why. Some values have a reason as well.
 
-    `low` and `high` are a confidence interval at the level of the evaluation store. Where a metric that has intervals
-    has none this time, `reason` says why, beginning with "no interval: ". For a drift statistic of a column
-    with too many distinct values to be kept whole, they are exact bounds of the value instead.
+    `low` and `high` are a confidence interval at the level of the evaluation store. If a metric that usually has an
+    interval has none, `reason` says why, beginning with "no interval: ". For a drift statistic of a column with too
+    many distinct values to be kept whole, they are exact bounds of the value instead.
 
-    `failed` tells that the metric could not be computed: its checks are ERROR. A metric that has no value for another
-    reason makes its checks EMPTY. `counts_as_ok` tells that nothing is wrong, because only labels are missing or there
+    `failed` means that the metric could not be computed: its checks are ERROR. A metric without a value for another
+    reason makes its checks EMPTY. `counts_as_ok` means that nothing is wrong, because only labels are missing or there
     are too few rows for any verdict: such an EMPTY counts as OK.
     """
 
@@ -48,7 +48,7 @@ class MetricValue:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """BLAKE2b hex digests of everything that the numbers of an evaluation depend on: equal digests, equal numbers."""
+    """BLAKE2b hex digests of everything on which the numbers of an evaluation depend: equal digests, equal numbers."""
 
     model: str
     dataset: str
@@ -58,9 +58,9 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationTime:
-    """What the batch of an evaluation stands for, as declared: a moment, or a window of time whose end is excluded.
+    """The declared time of an evaluation's batch: a moment, or a window of time whose end is excluded.
 
-    `start` and `end` are in UTC; `text` is the declared time as people read it, in the project's time zone.
+    `start` and `end` are in UTC; `text` is the declared time for display, in the project's time zone.
     """
 
     start: datetime
@@ -72,19 +72,17 @@ class EvaluationTime:
 class Evaluation:
     """One evaluation of an evaluation store: a batch compared with a reference, and a model measured on it.
 
-    `columns`, `prediction` and `performance` are what is kept beside the metrics: roles and histograms of both sides by
+    `columns`, `prediction` and `performance` are stored besides the metrics: roles and histograms of both sides by
     column, those of the predictions, confusion matrix and curves. `reference_performance` holds the performance metrics
     of the reference that have a value, with their intervals. `left_out` gives, by column, the reason why it was not
-    compared. `facts` are what the fingerprints are made of, JSON-ready.
+    compared. `facts` are the inputs of the fingerprints, ready for JSON.
 
-    `time` is None where none is declared: then the evaluation stands for the moment of the run that made it.
-    `superseded_by` is the id of the evaluation that was made of the same time and model later, from changed data.
-    `same_data_as` is the id of an evaluation of another time whose batch is exactly the same data.
-    `release` is the bundle of the deployment that made it, and `revision` the number of the revision that was active;
-    None outside of deployments.
-    `origin` is the deployment that it was pulled from, and `infrastructure` where that lives; None if it was made in
-    this state.
-    `files_removed` is when retention has removed its files, the snapshot of its batch; None while they are kept.
+    `time` is None if none is declared: then the evaluation belongs to the moment of its run. `superseded_by` is the id
+    of a later evaluation of the same time and model, made from changed data. `same_data_as` is the id of an evaluation
+    of another time whose batch has exactly the same data. `release` is the bundle of the deployment that made it, and
+    `revision` the number of the active revision; None outside of deployments. `origin` is the deployment from which it
+    was pulled, and `infrastructure` that deployment's infrastructure; None if it was made in this state.
+    `files_removed` is the time when retention removed its files, the snapshot of its batch; None while they are kept.
     """
 
     id: str
@@ -121,12 +119,12 @@ class Evaluation:
 
     @property
     def moment(self) -> datetime:
-        """The moment that orders the history: the start of its time, else when it was made."""
+        """The moment that orders the history: the start of its time, else its creation time."""
         return self.time.start if self.time else self.created
 
     @property
     def pulled_from(self) -> str:
-        """The deployment that it was pulled from, in words; empty if it was made in this state."""
+        """The deployment from which it was pulled, in words; empty if it was made in this state."""
         if self.origin is None:
             return ""
         revision = "" if self.revision is None else f", revision {self.revision}"
@@ -134,7 +132,7 @@ class Evaluation:
 
     @property
     def order(self) -> tuple[bool, datetime]:
-        """The place in the history of its store; what was made before times were declared comes first."""
+        """The sort key in the history of its store; evaluations from before times were declared come first."""
         return self.time is not None, self.moment
 
     def find_value(self, metric: str) -> float | None:
@@ -147,7 +145,7 @@ class Evaluation:
         return self.find_value(str(MetricName("drift", column)))
 
     def group_column_metrics(self) -> dict[str, dict[str, MetricValue]]:
-        """Return the statistics of each compared column, by their names, in the order of the columns."""
+        """Return the statistics of each compared column by name, in the order of the columns."""
         by_text = {str(MetricName("", name)).removeprefix("."): name for name in self.columns}
         found: dict[str, dict[str, MetricValue]] = {name: {} for name in self.columns}
         for metric, measured in self.metrics.items():
@@ -157,7 +155,7 @@ class Evaluation:
         return found
 
     def group_prediction_metrics(self) -> dict[str, dict[str, MetricValue]]:
-        """Return the statistics of the predictions, by their names, for `prediction` and `probability`."""
+        """Return the statistics of the predictions by name, for `prediction` and `probability`."""
         if self.prediction is None:
             return {}
         prefix = "prediction_drift."
@@ -172,7 +170,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class CheckMute:
-    """Who has muted a check, until when, and why. If it is `over`, the check counts again."""
+    """Who muted a check, until when, and why. If it is `over`, the check counts again."""
 
     until: datetime
     by: str
@@ -191,11 +189,11 @@ class CheckResult:
     """The result of one check on one metric.
 
     `check` is the name of the check in the spec, `target` the evaluation store or dataset, `metric` the concrete
-    metric: a wildcard check gives one result per metric. `bounds` is what was allowed, None of a python check, and of a
-    wildcard that matches nothing. `counts_as` is the outcome after `when_empty`, never EMPTY; that of a muted check is
-    OK. `reason` is a sentence for people. `detectable` gives, by bound, the value nearest to it that would have broken
-    the check in 4 of 5 batches of this size, None where none would; it is empty where that is not known. `mute` is that
-    of the check when it was applied, or one that has expired since it was applied before.
+    metric: a wildcard check gives one result per metric. `bounds` are the allowed values; None for a python check, and
+    for a wildcard that matches nothing. `counts_as` is the outcome after `when_empty`, never EMPTY; for a muted check
+    it is OK. `reason` is a sentence for people. `detectable` gives, by bound, the value nearest to it that would have
+    broken the check in 4 of 5 batches of this size, None if none would; empty if unknown. `mute` is the mute of the
+    check when it was applied, or one that has expired since the previous application.
     """
 
     target: str
@@ -213,12 +211,12 @@ class CheckResult:
 
     @property
     def muted(self) -> bool:
-        """Whether the check was muted, so that it counts as OK whatever its outcome is."""
+        """Whether the check was muted, so that it counts as OK whatever its outcome."""
         return self.mute is not None and not self.mute.over
 
     @property
     def excess(self) -> float:
-        """How far the value is outside the range that it breaks, in its unit; infinite without a value."""
+        """How far the value is outside the broken range, in its unit; infinite without a value."""
         if self.value is None:
             return inf
         return self.bounds.compute_excess(self.value) if isinstance(self.bounds, AppliedRange) else 0.0

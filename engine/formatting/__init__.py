@@ -1,1 +1,1 @@
-"""How values become text for people: numbers, lists, moments, hints for misspelt names, control characters, colours."""
+"""Values as text for people: numbers, lists, moments, hints for misspelt names, control characters, colours."""

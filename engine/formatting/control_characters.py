@@ -1,8 +1,8 @@
-"""Texts of others without control characters: text from a spec, a table or a server must not control a terminal."""
+"""Remove or escape control characters: text from a spec, a table or a server must not control a terminal."""
 
 import re
 
-# C0 and C1 controls but tab and line feed, line separators, and halves of characters (lone surrogates)
+# C0 and C1 controls except tab and line feed, line separators, and lone surrogates
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -23,8 +23,8 @@ def single_line(text: str, limit: int | None = None) -> str:
 
 
 def make_encodable(text: str) -> str:
-    r"""Return `text` with each half of a character (a lone surrogate), which no encoding can write, as `\udc80`.
+    r"""Return `text` with each lone surrogate, which no encoding can write, as an escape such as `\udc80`.
 
-    A file name or a variable of the environment that is not UTF-8 has them, and so may any text of a user's function.
+    File names and environment variables that are not UTF-8 contain them, and so may any text of a user's function.
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

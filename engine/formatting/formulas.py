@@ -1,8 +1,8 @@
-"""Texts that a spreadsheet would run as a formula.
+"""Protect texts that a spreadsheet would run as a formula.
 
-Names of categories and columns come from data that anybody may have written. A spreadsheet takes a cell that begins
-with =, +, -, @, a tab or a line break for a formula, which may send the sheet away or start a program (OWASP, "CSV
-Injection"). As advised there, an apostrophe is put before it. Numbers stay as they are, also those that are text.
+Names of categories and columns come from untrusted data. A spreadsheet takes a cell that begins with =, +, -, @, a tab
+or a line break for a formula, which may send the sheet away or start a program (OWASP, "CSV Injection"). As advised
+there, an apostrophe is put before it. Numbers are not changed, even if they are text.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Hints for a name that does not exist: the most similar one that does, or else the names there are."""
+"""Hints for a name that does not exist: the most similar existing name, or else a list of the names."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,9 +6,9 @@ from engine.formatting.lists import join_some
 
 
 def find_similar(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the known word most similar to `word`, or None. Case, hyphens, underscores and spaces do not count.
+    """Return the known word most similar to `word`, or None; ignores case, hyphens, underscores and spaces.
 
-    `cutoff` is the least similarity, from 0 to 1, as difflib counts it.
+    `cutoff` is the minimum similarity, from 0 to 1, as defined by difflib.
     """
     from difflib import get_close_matches
 

@@ -1,10 +1,10 @@
-"""Moments as a part of a sentence."""
+"""Moments as part of a sentence."""
 
 from datetime import UTC, datetime
 
 
 def format_minute(moment: datetime) -> str:
-    """Return an aware datetime in UTC, without its seconds: `2026-10-25 01:30 UTC`."""
+    """Return an aware datetime in UTC, without seconds: `2026-10-25 01:30 UTC`."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 

@@ -1,4 +1,4 @@
-"""Numbers as text: plain for messages, aligned for tables of the terminal, typographic for pages."""
+"""Numbers as text: plain for messages, aligned for terminal tables, typographic for pages."""
 
 import math
 from collections.abc import Callable
@@ -9,12 +9,12 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def format_number(value: object) -> str:
-    """Return a float with six significant digits, anything else as its text."""
+    """Return a float with six significant digits, anything else by `str`."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def format_cell(value: float) -> str:
-    """Return a number for a table: four significant digits, or thousands separated and without a fraction."""
+    """Return a number for a table: four significant digits, or an integer with thousands separators."""
     whole = abs(value) < 1e15 and (abs(value) >= 1000 or value == int(value))
     return f"{value:,.0f}" if whole else f"{value:.4g}"
 
@@ -51,9 +51,9 @@ def format_p_value(value: float | None) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a time span as a spec writes it, in one unit with three significant digits: 90s, 36h, 12.5d, -3h."""
+    """Return a time span in the notation of specs, in one unit with three significant digits: 90s, 36h, 12.5d, -3h."""
     size = abs(seconds)
-    # a day and a half is 36h, as people say it; from three days on, hours are hard to read
+    # a day and a half is 36h; from three days on, hours are hard to read
     unit, length = next(
         (unit for unit in (("d", 86_400), ("h", 3_600), ("m", 60)) if size >= unit[1] * (3 if unit[0] == "d" else 1)),
         ("s", 1),
@@ -82,7 +82,7 @@ def format_bytes(size: int) -> str:
 
 
 def format_ends(low: float | None, high: float | None, form: Callable[[float], str]) -> str:
-    """Return the ends of an interval: 0.741 to 0.786; an empty text if there is none."""
+    """Return the ends of an interval as text: 0.741 to 0.786; empty if there is none."""
     return "" if low is None or high is None else f"{form(low)} to {form(high)}"
 
 

@@ -1,9 +1,9 @@
-"""The colours of outcomes: one meaning, one colour, in the terminal, mails, charts and pages."""
+"""The colours of outcomes, one per meaning, shared by terminal, mails, charts and pages."""
 
 from engine.outcome import CheckOutcome, Outcome
 
 GREEN, AMBER, RED, GREY = "#177244", "#8f5500", "#b42318", "#5f6b7a"
-"""On white each has a contrast of at least 4.5, as WCAG 2 asks of text; report.css repeats the first three."""
+"""Each has a contrast of at least 4.5 on white, as WCAG 2 requires for text; report.css repeats the first three."""
 
 OUTCOME_COLOURS = {
     Outcome.SUCCESS: GREEN,

@@ -1,4 +1,4 @@
-"""Text streams that mask secrets in everything written to them: the last boundary before a terminal or a pipe."""
+"""Text streams that mask secrets in everything written to them, before it reaches a terminal or a pipe."""
 
 import sys
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from typing import Any, TextIO
 
 
 class RedactedStream:
-    """A text stream that passes everything through `redact` before it writes it to another stream.
+    """A text stream that passes everything through `redact` and writes it to another stream.
 
-    Text is kept until its line ends or the stream is flushed, so that a value written in pieces is still found.
-    Everything else, such as the encoding or whether it is a terminal, is that of the other stream.
+    Text is kept until its line ends or the stream is flushed, so that a value written in pieces is found. All other
+    attributes, such as the encoding or whether it is a terminal, are those of the other stream.
     """
 
     def __init__(self, stream: TextIO, redact: Callable[[str], str]) -> None:
@@ -31,12 +31,12 @@ class RedactedStream:
             self.write(line)
 
     def write_redacted(self, text: str) -> None:
-        """Write text that needs no masking because it has been masked already."""
+        """Write text that has been masked already."""
         self.flush()
         self._stream.write(text)
 
     def flush(self) -> None:
-        """Write what is kept, and flush the other stream."""
+        """Write the kept text, and flush the other stream."""
         kept, self._kept = self._kept, ""
         if kept:
             self._stream.write(self.redact(kept))

@@ -1,4 +1,4 @@
-"""Jinja2 environments for the HTML templates of the engine. Users' texts are values in a template, never templates."""
+"""Jinja2 environments for the engine's HTML templates. Users' texts are values in a template, never templates."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def create_html_environment(folders: Sequence[Path], redact: Callable[[str], str]) -> "jinja2.Environment":
     """Return an environment for the templates in `folders` that escapes every value.
 
-    `redact` masks secrets in every text before it is escaped: a secret with `&` in it would not be found afterwards.
+    `redact` masks secrets in every text before escaping: a secret with `&` could not be found afterwards.
     """
     import jinja2
     from markupsafe import Markup

@@ -1,4 +1,4 @@
-"""Texts as YAML scalars that are read back unchanged, whatever characters they have."""
+"""Texts as YAML scalars that are read back unchanged, whatever characters they contain."""
 
 import re
 
@@ -7,17 +7,17 @@ _RESERVED_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", 
 
 
 def is_plain_scalar(text: str) -> bool:
-    """Return whether a text is read back as it is without quotes."""
+    """Return whether a text without quotes is read back unchanged."""
     return _PLAIN_SCALAR.fullmatch(text) is not None and text.lower() not in _RESERVED_WORDS
 
 
 def quote_scalar(text: str) -> str:
-    """Return a text in double quotes of YAML."""
+    """Return a text in YAML double quotes."""
     return '"' + "".join(map(escape_character, text)) + '"'
 
 
 def escape_character(character: str) -> str:
-    """Return a character as it is written inside double quotes of YAML."""
+    """Return a character escaped for YAML double quotes."""
     if character in '"\\':
         return "\\" + character
     if character.isprintable():

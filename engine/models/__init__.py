@@ -1,8 +1,8 @@
 """Models: training, loading, scoring, performance.
 
-The modules below are imported at first use: who only reads what is known of a model's performance needs no data
-library. scikit-learn is imported only where an estimator is fitted or rebuilt, since the import takes seconds and a run
-that finds its model unchanged does not need it.
+The modules below are imported at first use: reading a model's stored performance needs no data library. scikit-learn is
+imported only where an estimator is fitted or rebuilt, since its import takes seconds and a run that finds its model
+unchanged does not need it.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """Classes of a target, compared by a canonical text (their label) whatever their type.
 
-The same class is 1 in Parquet, "1" in a CSV column read as text, 1.0 where a null made integers floats, and true where
-a database has booleans. Compared as they are, these would be four classes; their labels are equal.
+The same class is 1 in Parquet, "1" in a CSV column read as text, 1.0 where a null turned integers into floats, and true
+where a database has booleans. As values these would be four classes; their labels are equal.
 """
 
 import math
@@ -37,7 +37,8 @@ def label_of(value: ClassValue) -> str:
 def encode_classes(values: pl.Series, classes: Sequence[ClassValue]) -> npt.NDArray[np.int64]:
     """Return the index of each value in `classes`, shape (n,): -1 for a missing value, -2 for an unknown class.
 
-    A text that is not a label, but reads as the number or boolean of one, counts as that class: "1.0" and "true" as 1.
+    A text that is not a label but can be read as the number or boolean of one counts as that class: "1.0" and "true" as
+    1.
     """
     texts = class_labels(values)
     labels = [label_of(c) for c in classes]
@@ -53,7 +54,7 @@ def encode_classes(values: pl.Series, classes: Sequence[ClassValue]) -> npt.NDAr
 
 
 def _read_label(text: str) -> str:
-    """Return the label of the number or boolean that a text holds; any other text as it is."""
+    """Return the label of the number or boolean that a text holds; any other text unchanged."""
     word = text.strip().casefold()
     if word in ("true", "false"):
         return label_of(word == "true")
@@ -64,7 +65,7 @@ def _read_label(text: str) -> str:
 
 
 def find_foreign_classes(values: pl.Series, classes: Sequence[ClassValue]) -> tuple[ClassValue, ...]:
-    """Return the distinct values that are none of the classes, sorted."""
+    """Return the distinct values that are not among the classes, sorted."""
     return distinct_classes(values.filter(pl.Series(encode_classes(values, classes) == -2)))
 
 
@@ -100,7 +101,7 @@ def find_positive_class(classes: Sequence[ClassValue], declared: ClassValue | No
 
 
 def unite_classes(*sides: Iterable[ClassValue]) -> list[ClassValue]:
-    """Return the classes of several sides, each label once, in the type of the side that comes first."""
+    """Return the classes of several sides, each label once, in the type of the first side that has it."""
     united: dict[str, ClassValue] = {}
     for side in sides:
         for one in side:
@@ -109,7 +110,7 @@ def unite_classes(*sides: Iterable[ClassValue]) -> list[ClassValue]:
 
 
 def sort_classes(classes: Iterable[ClassValue]) -> tuple[ClassValue, ...]:
-    """Return the classes sorted and of one type: as their labels where numbers, texts and booleans are mixed."""
+    """Return the classes sorted and of one type: as their labels if numbers, texts and booleans are mixed."""
     found = list(classes)
     if len({type(one) for one in found} - {float}) > 1 or {bool, float} <= {type(one) for one in found}:
         found = [label_of(one) for one in found]
@@ -118,10 +119,10 @@ def sort_classes(classes: Iterable[ClassValue]) -> tuple[ClassValue, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SettledClasses:
-    """The classes of a model that does not know them itself.
+    """The classes of a model that does not declare them itself.
 
-    `values` are sorted; `known` are those of them that data or spec show. The rest is assumed, so that a model of two
-    classes can be used before its labels arrive. `undecided` is empty, or says why the positive class is not known.
+    `values` are sorted; `known` are those that appear in the data or spec. The rest is assumed, so that a model of two
+    classes can be used before its labels arrive. `undecided` is empty, or says why the positive class is unknown.
     """
 
     values: tuple[ClassValue, ...]
@@ -132,15 +133,15 @@ class SettledClasses:
 def settle_classes(
     spec: Model, named: Sequence[str], reference: Sequence[ClassValue], batch: Sequence[ClassValue], where: str
 ) -> SettledClasses:
-    """Decide on the classes of a model from those that its spec names, and those that reference and batch hold.
+    """Determine the classes of a model from those named by its spec and those found in reference and batch.
 
-    Those of the reference count: a batch may hold no label yet, or one class only. The classes of the batch are added
-    only where the reference holds fewer than two.
+    The classes of the reference are used, because a batch may have no label yet, or only one class. The classes of the
+    batch are added only if the reference has fewer than two.
 
     Parameters
     ----------
     named
-        Labels for which the spec names a column of probabilities; they are all classes there are.
+        Labels for which the spec names a column of probabilities; if there are any, they are all the classes.
 
     Raises
     ------
@@ -161,8 +162,8 @@ def settle_classes(
 def _settle_two_classes(spec: Model, seen: list[ClassValue], where: str) -> SettledClasses:
     """Complete the classes of a binary task to two.
 
-    The declared positive class makes up for one that the data lack, and 0 and 1 for each other. Any other class gets
-    the opposite "not " and its label.
+    The declared positive class completes the other one, and 0 and 1 complete each other. Any other class is completed
+    by "not " and its label.
     """
     if spec.positive is not None and len(seen) < 2:
         seen = unite_classes(seen, [spec.positive])

@@ -1,4 +1,4 @@
-"""Algorithms: the scikit-learn estimator of each, its preprocessing, and the types that it may be loaded from.
+"""Algorithms: the scikit-learn estimator of each, its preprocessing, and the types that may be loaded for it.
 
 Boosting handles categories and missing values itself. Trees take category codes as numbers, and missing values. Linear
 models get imputed, scaled numbers and one-hot encoded categories. scikit-learn is imported only when an estimator is
@@ -54,7 +54,7 @@ TRUSTED_TYPES: Mapping[str, Sequence[str]] = {
     "linear_regression": _ENCODER_TYPES,
     "ridge": _ENCODER_TYPES,
 }
-"""By algorithm, the types in the files of this engine that skops does not trust by default; no other type is loaded."""
+"""By algorithm, the types in this engine's files that skops does not trust by default; no other type is loaded."""
 
 LINEAR_ALGORITHMS = frozenset({"logistic_regression", "linear_regression", "ridge"})
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -92,9 +92,9 @@ def build_estimator(
 
 
 def _build_linear_pipeline(plain: Any, categorical: list[int], width: int) -> Any:
-    """Put a linear model behind imputation by the median and scaling, and one-hot encoding of categories.
+    """Return a linear model with median imputation and scaling of numbers, and one-hot encoding of categories.
 
-    Categories in fewer than 10 rows share one column, as do categories that training did not have.
+    Categories with fewer than 10 rows share one column, as do categories absent from training.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -110,7 +110,7 @@ def _build_linear_pipeline(plain: Any, categorical: list[int], width: int) -> An
 
 
 def replace_infinities(algorithm: str, encoded: FeatureMatrix) -> FeatureMatrix:
-    """Return the encoded rows without infinities, which scikit-learn refuses.
+    """Return the encoded rows without infinities, which scikit-learn rejects.
 
     A linear model gets a missing value instead; a tree gets the largest or smallest float32, which keeps the order.
     """

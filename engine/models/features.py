@@ -1,4 +1,4 @@
-"""Features: which columns a trained model takes, and how their values are encoded as numbers.
+"""Features: the columns that a trained model uses, and how their values are encoded as numbers.
 
 Values are encoded with polars, according to the description of the features that is saved in model.json. scikit-learn's
 encoders are not used: they look up every text in Python, which costs seconds per million rows, and would have to be
@@ -30,8 +30,8 @@ class Feature:
     """A column that a model takes as input.
 
     `family` is its column type at training. A categorical feature has `categories`, most frequent first; the position
-    of a category is its code. With `others`, all rarer and unseen categories share one further code; without, an
-    unseen category counts as missing.
+    of a category is its code. With `others`, all rarer and unseen categories share one more code; without it, an unseen
+    category counts as missing.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Feature:
 
 
 def require_columns(names: Sequence[str], columns: Sequence[str], where: str, named_by: str = "") -> None:
-    """Check that every name is a column; `named_by` says which key of the spec names them.
+    """Check that every name is a column; `named_by` is the key of the spec that names them.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def select_features(
 ) -> list[str]:
     """Return the columns that the spec selects as features, in order.
 
-    The target is never a feature; the entity is one only where the spec includes it by name.
+    The target is never a feature; the entity is one only if the spec includes it by name.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def describe_features(
     frame
         The training rows.
     declared
-        Roles that the dataset's contract declares, by column.
+        Roles declared in the dataset's contract, by column.
     included
         Whether the spec names the columns. A column that cannot be a feature is then an error; otherwise it is left
         out.
@@ -102,7 +102,7 @@ def describe_features(
     Returns
     -------
     features, left_out
-        The features, and for each column that is not one the reason.
+        The features, and for each other column the reason.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def describe_features(
     features = []
     for name, role in found_roles.items():
         kind = column_type(frame.schema[name])
-        # For drift a boolean is categorical; as a feature it is the number 0 or 1 unless declared categorical.
+        # For drift a boolean is categorical; as a feature it is the number 0 or 1, unless it is declared categorical.
         if role is Role.CATEGORICAL and (kind != "boolean" or declared.get(name) == "categorical"):
             features.append(_build_categorical_feature(frame[name], kind, max_categories))
         else:
@@ -138,10 +138,10 @@ def _is_missing(column: pl.Series) -> pl.Series:
 
 
 def _build_categorical_feature(column: pl.Series, kind: str, most: int) -> Feature:
-    """Return a categorical feature with at most `most` codes; categories of equal count are ordered by their text."""
+    """Return a categorical feature with at most `most` codes; categories with equal counts are ordered by text."""
     counts = class_labels(column).alias("category").drop_nulls().value_counts()
     ordered = counts.sort("count", "category", descending=[True, False])["category"]
-    others = len(ordered) > most  # the last code then stands for all categories left over
+    others = len(ordered) > most  # the last code then stands for all remaining categories
     return Feature(column.name, kind, "categorical", tuple(ordered.head(most - others)), others)
 
 
@@ -171,7 +171,7 @@ _NUMERICAL_TYPES = {"integer": "number", "boolean": "number"}
 def _encode_column(feature: Feature, column: pl.Series, where: str) -> pl.Series:
     """Return one column as floats: numbers, or codes of categories."""
     kind = column_type(column.dtype)
-    if kind == "null":  # a column without any value has every type
+    if kind == "null":  # a column without any value fits every type
         column, kind = column.cast(pl.String if feature.family == "text" else pl.Float64), feature.family
     if _NUMERICAL_TYPES.get(kind, kind) != _NUMERICAL_TYPES.get(feature.family, feature.family):
         raise ModelError(

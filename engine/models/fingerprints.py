@@ -1,7 +1,7 @@
-"""Fingerprints of models: digests of everything that changes a model's numbers, and of nothing else.
+"""Fingerprints of models: digests of everything that changes a model's results, and of nothing else.
 
 There are two. The fingerprint of the fit decides whether a trained version is still valid. The fingerprint of the model
-is kept by evaluations and also covers threshold and positive class, which change predictions without a new fit.
+is stored with evaluations and also covers threshold and positive class, which change predictions without a new fit.
 Neither covers names and descriptions. Neither covers library versions, since an upgrade alone must not replace a model
 in production; model.json records them.
 """
@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.data.file_hashes import FileHashes, hash_file
+from engine.data.files.hashes import FileHashes, hash_file
 from engine.data.table import Table
-from engine.data.user_functions import find_module_file
+from engine.data.user_code.functions import find_module_file
 from engine.digests import canonical_json, digest_texts
 from engine.errors import ModelError
 from engine.spec import ProjectSpec
@@ -20,9 +20,9 @@ from engine.spec.resources.models import PythonModel, ScoredModel, SkopsModel, T
 from engine.spec.resources.resource import facts_of
 
 TRAINING_VERSION = "1"
-"""Increased whenever a change of our training code makes the models of before worth less than new ones.
+"""Raise it when a change of the training code makes earlier models worse than new ones.
 
-Which rows a new version holds out is no such change: each version keeps its own held-out rows.
+A change of which rows are held out does not count: each version keeps its own held-out rows.
 """
 
 
@@ -42,7 +42,7 @@ def collect_fit_facts(spec: TrainModel, table: Table) -> dict[str, Any]:
 
 
 def fingerprint_fit(spec: TrainModel, table: Table) -> str:
-    """Return the digest of all that a trained version depends on: equal digests, equal models."""
+    """Return the digest of everything on which a trained version depends: equal digests mean equal models."""
     return digest_texts(*map(canonical_json, ("train", collect_fit_facts(spec, table), table.fingerprint)))
 
 
@@ -69,7 +69,7 @@ def collect_model_facts(
 
     Notes
     -----
-    For a python model only the module itself is covered, not the modules that it imports.
+    For a python model only the module itself is covered, not its imports.
     """
     spec = project.models[name]
     settings = {"kind", "task", "target", "positive", "threshold"}
@@ -87,7 +87,7 @@ def collect_model_facts(
             settings |= {"prediction", "probability", "features"}
     declared = facts_of(spec, settings)
     if isinstance(spec, SkopsModel) and spec.task != "regression" and spec.threshold is None:
-        # An early engine took the most probable class, and its evaluations must not be reused.
+        # An early engine version predicted the most probable class; its evaluations must not be reused.
         declared["predictions"] = "of the model"
     return {
         "spec": declared,
@@ -97,10 +97,10 @@ def collect_model_facts(
 
 
 def fingerprint_model(facts: Mapping[str, Any]) -> str:
-    """Return the digest of a model's facts. Names of files play no part, only their contents."""
+    """Return the digest of a model's facts. It covers the contents of files, not their names."""
     return digest_texts(*map(canonical_json, ("model", facts["spec"], facts["fit"], sorted(facts["code"].values()))))
 
 
 def find_skops_file(project: ProjectSpec, name: str, spec: SkopsModel) -> Path:
-    """Return the path of a skops model's file, from its connection's folder or else from that of the spec."""
+    """Return the path of a skops model's file, relative to its connection's folder or else to the spec's."""
     return project.check_path(project.root_of("models", name, spec.connection) / spec.path)

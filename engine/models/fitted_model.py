@@ -1,7 +1,7 @@
-"""A model that can score, whatever its kind.
+"""A model that can score rows, of any kind.
 
 Kinds of models differ in their `Predictor`: a scikit-learn estimator, columns of the dataset, or a user's function.
-Classes, threshold and the columns of the scores are the same for all kinds and are handled here.
+Classes, threshold and the columns of the scores are handled here, because they are the same for all kinds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,10 @@ class Predictions:
 
 
 class RowError(ModelError):
-    """What is wrong with the prediction of one row, counted from 0 in the frame that was scored.
+    """An error in the prediction of one row, counted from 0 in the scored frame.
 
-    The caller knows where that row comes from: `name_place` puts its place into the message, such as a line of a file.
+    A caller that knows the source of the row calls `name_place` to put its place, such as a line of a file, into the
+    message.
     """
 
     def __init__(self, before: str, row: int, after: str) -> None:
@@ -37,7 +38,7 @@ class RowError(ModelError):
         self.before, self.row, self.after = before, row, after
 
     def shift_row(self, rows: int) -> "RowError":
-        """Return the fault of a batch of rows as one of the whole frame; `rows` is their number before the batch."""
+        """Return the error with the row's number in the whole frame; `rows` is the number of rows before the batch."""
         return RowError(self.before, self.row + rows, self.after)
 
     def name_place(self, place: str) -> ModelError:
@@ -58,14 +59,13 @@ class Predictor(Protocol):
 class FittedModel:
     """A model, ready to score.
 
-    `features` are the input columns that drift compares. `classes` are sorted, and empty for a regression; the column
-    `probability_<i>` of the scores belongs to `classes[i]`. `known_classes` are those that were not assumed for want of
-    labels; `undecided` is empty, or says why the positive class is not known. `positive` is None unless the task is
-    binary. With a `threshold`, the probability decides which class is predicted; without one, the predictor's own
-    predictions count. `own_threshold` describes the threshold inside an estimator that has one. `importance` sums to 1
-    over the features; None where it is unknown. `left_out` gives, by column, the reason why it is not a feature.
-    `known` are the roles and types of the columns that the predictor was trained on; empty if they are not known.
-    `details` is JSON-ready.
+    `features` are the input columns that are compared for drift. `classes` are sorted, and empty for a regression; the
+    column `probability_<i>` of the scores belongs to `classes[i]`. `known_classes` are those that were not merely
+    assumed because labels are missing; `undecided` is empty, or says why the positive class is unknown. `positive` is
+    None unless the task is binary. With a `threshold`, the probability determines the predicted class; without one, the
+    predictor's own predictions are used. `own_threshold` describes the threshold inside an estimator that has one.
+    `importance` sums to 1 over the features; None if unknown. `left_out` gives, by column, the reason why it is not a
+    feature. `known` are the roles and types of the columns at training; empty if unknown. `details` is ready for JSON.
     """
 
     name: str
@@ -86,7 +86,7 @@ class FittedModel:
     undecided: str = ""
 
     def score(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return a frame with `prediction` and, where the model gives them, `probability_0`, `probability_1`, ….
+        """Return a frame with `prediction` and, if the model gives them, `probability_0`, `probability_1`, ….
 
         Raises
         ------
@@ -110,7 +110,7 @@ class FittedModel:
         return pl.DataFrame({"prediction": values, **by_class})
 
     def describe_decisions(self, scored: pl.DataFrame) -> str | None:
-        """Return a remark if something else than a threshold of 0.5 decides which class is predicted, else None.
+        """Return a note if anything other than a threshold of 0.5 determines the predicted class, else None.
 
         Parameters
         ----------
@@ -136,9 +136,9 @@ class FittedModel:
         )
 
     def _classify(self, probabilities: npt.NDArray[np.float64], threshold: float | None) -> pl.Series:
-        """Return the class predicted from probabilities, shape (rows, classes); null where one is missing.
+        """Return the class predicted from probabilities, shape (rows, classes); null if one is missing.
 
-        The threshold of two classes is 0.5 if there is none.
+        The default threshold of two classes is 0.5.
         """
         missing = np.isnan(probabilities).any(axis=1)
         if self.positive is None:  # more than two classes: the most probable one
@@ -161,7 +161,7 @@ def score_frame(
     Parameters
     ----------
     keep
-        Columns to return beside the scores, such as target and entity.
+        Columns to return with the scores, such as target and entity.
     batch_rows
         Rows per batch; polars may give larger ones.
 
@@ -183,7 +183,7 @@ def score_frame(
     batches = wanted.collect_batches(chunk_size=batch_rows, maintain_order=True)
     scored, rows = [], 0
     for batch in batches:
-        if not batch.height:  # a model is not asked to score nothing
+        if not batch.height:  # models are not called without rows
             continue
         try:
             scored.append(pl.concat([batch.select(keep), model.score(batch)], how="horizontal"))

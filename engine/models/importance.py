@@ -1,4 +1,4 @@
-"""Importance of each feature for a trained model, summing to 1, to be read beside the feature's drift.
+"""Importance of each feature for a trained model, summing to 1, shown next to the feature's drift.
 
 Trees and forests compute it in training: the mean decrease in impurity. For a linear model it is the standard deviation
 of the linear predictor (the prediction of a regression, the decision function of a classification) when one feature
@@ -17,9 +17,9 @@ from engine.models.estimators import LINEAR_ALGORITHMS, FeatureMatrix
 from engine.models.features import Feature
 
 MAX_IMPORTANCE_ROWS = 2_000
-"""The largest number of held-out rows that importance is computed from."""
+"""Maximum number of held-out rows from which importance is computed."""
 PERMUTATION_REPEATS = 2
-"""Shuffles per feature."""
+"""Number of shuffles per feature."""
 
 
 def compute_importance(
@@ -30,9 +30,9 @@ def compute_importance(
     target: npt.NDArray[Any],
     seed: int,
 ) -> dict[str, float] | None:
-    """Return the share of each feature by name; None where no feature matters.
+    """Return the share of each feature by name; None if no feature matters.
 
-    It is also None where held-out rows are needed (linear models, boosting) and none has a label.
+    It is also None if held-out rows are needed (linear models, boosting) and none has a label.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def _linear_importance(estimator: Any, rows: FeatureMatrix) -> FeatureMatrix:
     predict_linear = getattr(estimator, "decision_function", estimator.predict)
     deviations = []
     for column in range(rows.shape[1]):
-        # Row 0 repeated, with only this column as it is: its codes pass through the one-hot encoding of the model.
+        # Row 0 repeated, with only this column unchanged: its codes must pass through the model's one-hot encoding.
         varied = np.repeat(rows[:1], len(rows), axis=0)
         varied[:, column] = rows[:, column]
         deviations.append(np.std(np.asarray(predict_linear(varied)), axis=0).mean())

@@ -10,7 +10,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from engine.data.table import Table, explain_read_errors
-from engine.data.user_functions import load_function
+from engine.data.user_code.functions import load_function
 from engine.errors import DataError, ModelError
 from engine.formatting.lists import join_some
 from engine.models.classes import (
@@ -48,12 +48,12 @@ def load_model(
     Parameters
     ----------
     table
-        The table that it will score. It gives the features where the spec names none and, for the kinds scored and
-        python, the classes where the reference does not.
+        The table to score. It provides the features if the spec names none and, for the kinds scored and python, the
+        classes if the reference does not.
     version, digests
         The folder of the trained version, for kind train, and the digests of its files.
     reference_classes
-        The classes that the reference holds, for the kinds scored and python: the table may have no labels yet.
+        The classes found in the reference, for the kinds scored and python: the table may have no labels yet.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class EstimatorPredictor:
                 values = np.asarray(self.estimator.predict(rows))
                 if not self.classifies:
                     return Predictions(values=pl.Series(values.astype(np.float64).ravel()))
-                # Both are asked: an estimator may decide otherwise than by the largest probability.
+                # Both are called: an estimator may predict another class than the most probable one.
                 has_probabilities = hasattr(self.estimator, "predict_proba")
                 return Predictions(
                     values=pl.Series(values.tolist()),
@@ -112,7 +112,7 @@ class EstimatorPredictor:
 
 
 def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: str) -> FittedModel:
-    """Load a user's estimator and check that its columns, task and classes are those of the spec."""
+    """Load a user's estimator and check that its columns, task and classes match the spec."""
     try:
         if path.stat().st_size > MAX_MODEL_BYTES:
             raise ModelError(
@@ -153,7 +153,7 @@ def _load_skops(name: str, spec: SkopsModel, path: Path, table: Table, where: st
 
 
 def _describe_threshold(estimator: Any) -> str | None:
-    """Return the decision threshold that an estimator has of its own, or the one at the end of a pipeline or search."""
+    """Return the decision threshold inside an estimator, or inside the last step of a pipeline or search."""
     for _ in range(10):
         kind = type(estimator).__name__
         if kind in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
@@ -210,7 +210,7 @@ def _load_scored(
 
 @dataclass(frozen=True, slots=True)
 class FunctionPredictor:
-    """Predicts with a user's function and verifies what it returns."""
+    """Predicts with a user's function and checks its result."""
 
     columns: Sequence[str]
     parser: PredictionParser
@@ -270,9 +270,9 @@ def _positive_class(spec: Model, classes: Sequence[ClassValue], where: str) -> C
 
 
 def observe_classes(spec: Model, table: Table, where: str) -> tuple[ClassValue, ...]:
-    """Return the sorted classes that a table holds, in the target and among the predictions of a scored model.
+    """Return the sorted classes found in a table, in the target and in the predictions of a scored model.
 
-    Empty for a regression, for a model that knows its classes itself, and where the table has no such value.
+    Empty for a regression, for a model that declares its classes itself, and if the table has no such value.
 
     Raises
     ------
@@ -303,7 +303,7 @@ def observe_classes(spec: Model, table: Table, where: str) -> tuple[ClassValue, 
 def _settle_classes_of(
     spec: ScoredModel | PythonModel, table: Table, reference: Sequence[ClassValue], where: str
 ) -> SettledClasses:
-    """Decide on the classes of a model that does not know them; the table is read only where the reference's lack."""
+    """Determine the classes of a model that does not declare them; reads the table only if the reference lacks some."""
     if spec.task == "regression":
         return SettledClasses((), ())
     named = tuple(spec.probability) if isinstance(spec, ScoredModel) and isinstance(spec.probability, dict) else ()

@@ -1,4 +1,4 @@
-"""Predictions from columns of a dataset or from a user's function, verified and converted to one form.
+"""Predictions from columns of a dataset or from a user's function, checked and converted to one form.
 
 That form is `Predictions`: values, and probabilities by class. Accepted are
 
@@ -23,7 +23,7 @@ from engine.models.classes import ClassValue, encode_classes, label_of
 from engine.models.fitted_model import Predictions, RowError
 
 SUM_TOLERANCE = 1e-3
-"""How far the sum of a row's probabilities may be from 1: float32 models and rounded columns are not exact."""
+"""Maximum deviation of the sum of a row's probabilities from 1: float32 models and rounded columns are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class PredictionParser:
     where: str
 
     def parse(self, output: Any, rows: int) -> Predictions:
-        """Return a prediction for `rows` rows in the common form.
+        """Return predictions for `rows` rows in the common form.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class PredictionParser:
         return Predictions(self._parse_classes(values) if values is not None else None, probabilities)
 
     def _to_columns(self, output: Any) -> dict[str, pl.Series]:
-        """Return the output of a model as columns by name: `prediction`, `probability`, or the label of a class."""
+        """Return a model's output as columns by name: `prediction`, `probability`, or the label of a class."""
         match output:
             case pl.DataFrame():
                 return {str(c): output[c] for c in output.columns}
@@ -74,7 +74,8 @@ class PredictionParser:
                         f"{len(self.classes)} classes: {join_some(self.classes)}"
                     )
                 return {label_of(c): pl.Series(output[:, i]) for i, c in enumerate(self.classes)}
-        # One column without a name: floats are probabilities in a binary task, all else are predictions.
+        # One column without a name: in a binary task floats are probabilities; anything else is a prediction. NaN
+        # compares as false: a row with a missing probability passes here and gets no class later.
         only = self._to_series(output)
         is_probability = self.positive is not None and only.dtype.is_float()
         return {"probability" if is_probability else "prediction": only}
@@ -123,7 +124,7 @@ class PredictionParser:
         return numbers
 
     def _to_numbers(self, column: pl.Series, name: str) -> pl.Series:
-        if column.null_count() == column.len():  # a column of a CSV file without any value is text
+        if column.null_count() == column.len():  # a CSV column without any value is text
             column = column.cast(pl.Float64)
         if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)):
             raise ModelError(f"{self.where}: {name} holds {column.dtype}, not numbers")
@@ -131,7 +132,7 @@ class PredictionParser:
 
     def _parse_classes(self, column: pl.Series) -> pl.Series:
         """Return predicted classes as values of the target: "1", 1.0 and true all become the class 1."""
-        # With more than two classes, a predicted class that occurs among no labels is accepted as it is.
+        # With more than two classes, a predicted class that does not occur in the labels is accepted.
         if self.positive is None:
             return column.cast(pl.String) if isinstance(column.dtype, pl.Categorical | pl.Enum) else column
         places = encode_classes(column, self.classes)

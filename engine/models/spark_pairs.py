@@ -1,4 +1,4 @@
-"""Scores by two models of rows that stay with Spark, from one pass: another might give the rows in another order."""
+"""Score rows in Spark with two models in one pass: another pass might read the rows in another order."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class ScoredSide:
     Attributes
     ----------
     aligning
-        The expressions of the columns that must be brought to another type for the model.
+        The expressions of the columns that must be converted for the model.
     keep
-        The columns to return beside the scores, such as target and entity.
+        Columns to return with the scores, such as target and entity.
     """
 
     model: FittedModel
@@ -37,18 +37,18 @@ class ScoredSide:
 def score_spark_pair(
     sides: Sequence[ScoredSide], rows: SparkRows, hashed: Sequence[Columns]
 ) -> tuple[list[pl.DataFrame], dict[Columns, npt.NDArray[np.uint64]]]:
-    """Score rows that stay with Spark by several models; executors do, if all can be sent to them.
+    """Score rows in Spark with several models; the executors do it if all models can be sent to them.
 
     Parameters
     ----------
     hashed
-        The columns by which the rows are hashed, once or several times.
+        The sets of columns to hash, one hash per set.
 
     Returns
     -------
     scores, hashes
-        By model, the scores as `score_frame` returns them; and by columns the hashes of the rows, shape (n,). All have
-        the same order.
+        Per model, the scores as in `score_frame`; and per set of columns the row hashes, shape (n,). All have the same
+        order.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Scores of rows that stay with Spark: executors compute them, and what performance needs is read into this machine.
+"""Score rows in Spark: executors compute the scores, and the columns needed for performance are read into this process.
 
-An estimator travels as the bytes of a .skops file that was written here, after it was loaded by the rules of trust. A
-model that is a function of the user's is not sent: its module may not be there, so its rows are read and scored here.
+An estimator is sent as the bytes of a .skops file, written here after the estimator was loaded by the rules of trust. A
+user's function is not sent, because its module may be missing there: its rows are read and scored in this process.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,19 +23,20 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Score = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
-"""Returns a batch with its columns brought to the types of a model, and its scores."""
+"""Returns a batch with its columns converted to the model's types, and its scores."""
 
 Join = Callable[[FittedModel, pl.DataFrame, pl.DataFrame], pl.DataFrame]
 
 MEMBERS = "\0members"
-"""The column of the segments that a row belongs to."""
+"""The name of the column with the segments of a row."""
 
 MAX_SCORED_ROWS = 50_000_000
-"""The most rows whose scores are read into this machine: 40 bytes each, and several times that for intervals."""
+"""Maximum number of rows whose scores are read into this process: 40 bytes each, and several times that for
+intervals."""
 
 
 def explain_too_many_rows(rows: SparkRows) -> str:
-    """Return why rows in Spark are not scored; an empty text if they are."""
+    """Return why rows in Spark are too many to score; an empty text if they are not."""
     if rows.count <= MAX_SCORED_ROWS:
         return ""
     return f"of {rows.count:,} rows, no scores are read: at most {MAX_SCORED_ROWS:,} are held; evaluate a part of them"
@@ -48,27 +49,27 @@ def score_spark_rows(
     keep: Sequence[str],
     marks: SegmentMarks | None = None,
 ) -> pl.DataFrame:
-    """Score rows that stay with Spark.
+    """Score rows in Spark.
 
     Parameters
     ----------
     aligning
-        The expressions of the columns that must be brought to another type before.
+        The expressions of the columns that must be converted before.
     keep
-        Columns to return beside the scores, such as target and entity.
+        Columns to return with the scores, such as target and entity.
     marks
-        What tells which rows belong to which segment; None if that is not wanted.
+        Marks the rows of segments; None if not wanted.
 
     Returns
     -------
     DataFrame
-        As that of `score_frame`, with the rows in the order of the partitions; and `MEMBERS`, a structure with the mask
-        of each segment, if it is wanted.
+        Like that of `score_frame`, with the rows in the order of the partitions; and, if wanted, `MEMBERS`, a structure
+        with the mask of each segment.
 
     Raises
     ------
     ModelError
-        As `score_frame`; the row of a malformed prediction is counted within its batch.
+        As in `score_frame`; the row of a malformed prediction is counted within its batch.
     DatabaseError
         Spark does not answer.
     """
@@ -91,18 +92,18 @@ def join_spark_scores(
     scored: pl.DataFrame,
     join: Join,
 ) -> "DataFrame | pl.LazyFrame":
-    """Return what is made of rows that stay with Spark and of their scores: they are scored whenever it is read.
+    """Return the result of `join` for rows in Spark and their scores; they are scored whenever the result is read.
 
     Parameters
     ----------
     aligning
         See `score_spark_rows`.
     keep
-        The columns that `join` is given of the rows, each as its expression reads it.
+        The columns of the rows that are passed to `join`, each read by its expression.
     scored
-        A frame without rows that has the columns of the scores, and the target if the rows have it.
+        A frame without rows that has the score columns, and the target if the rows have it.
     join
-        Returns rows, which may be fewer, for the model, some rows and their scores; a function of a module.
+        Returns rows, possibly fewer, from the model, some rows and their scores; a function of a module.
     """
     target = [model.target] if model.target in scored.columns else []
     needed = list(dict.fromkeys([*model.predictor.columns, *keep, *target]))
@@ -121,7 +122,7 @@ def join_spark_scores(
         with_target = pl.concat([read.select(target), scores], how="horizontal")
         return join(model, batch.select(keep.values()), with_target).cast(empty.schema)
 
-    # rows and columns are scored as they are, whatever is wanted of the result
+    # all rows and columns are scored, whatever part of the result is used
     return frame.map_batches(
         join_here,
         schema=empty.schema,
@@ -135,7 +136,7 @@ def join_spark_scores(
 def score_batch(
     model: FittedModel, aligned: Sequence[pl.Expr], batch: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a batch with some columns brought to another type, and its scores; raises ModelError."""
+    """Return a batch with some columns converted, and its scores; raises ModelError."""
     rows = batch.with_columns(aligned)
     try:
         return rows, model.score(rows)
@@ -144,22 +145,22 @@ def score_batch(
 
 
 def is_sent(model: FittedModel) -> bool:
-    """Tell whether executors score rows with a model themselves."""
+    """Tell whether executors can score rows with a model themselves."""
     return isinstance(model.predictor, EstimatorPredictor | TrainedPredictor)
 
 
 @dataclass(frozen=True, slots=True)
 class SentModel:
-    """A model as it is sent to executors.
+    """A model in the form in which it is sent to executors.
 
     Attributes
     ----------
     model
         The model without its estimator.
     estimator
-        That, as the bytes of a .skops file.
+        The estimator, as the bytes of a .skops file.
     aligning
-        The serialized expressions of columns that must be brought to another type before.
+        The serialized expressions of columns that must be converted before.
     """
 
     model: FittedModel
@@ -168,14 +169,14 @@ class SentModel:
 
     @classmethod
     def pack(cls, model: FittedModel, aligning: Mapping[str, pl.Expr], needed: Sequence[str]) -> "SentModel":
-        """Return a model to send, with the expressions of those columns that are needed."""
+        """Return a model to send, with the expressions of the needed columns."""
         assert isinstance(model.predictor, EstimatorPredictor | TrainedPredictor)  # noqa: S101 - no other is sent
         packed = [one.meta.serialize() for name, one in aligning.items() if name in needed]
         sent = replace(model, predictor=replace(model.predictor, estimator=None))
         return cls(sent, dump_estimator(model.predictor.estimator), packed)
 
     def open(self) -> Score:
-        """Return what scores batches, on an executor."""
+        """Return the function that scores batches on an executor."""
         predictor = self.model.predictor
         assert isinstance(predictor, EstimatorPredictor | TrainedPredictor)  # noqa: S101 - no other is sent
         loaded, _ = load_estimator(self.estimator, None, f"model {self.model.name}", "its estimator", "")
@@ -205,7 +206,7 @@ def _join_batches(
 
 
 def _mark_members(frame: pl.LazyFrame, marks: SegmentMarks | None) -> pl.LazyFrame:
-    """Return a frame with the members of segments, if they are wanted."""
+    """Return a frame with the segment members, if they are wanted."""
     if marks is None:
         return frame
 

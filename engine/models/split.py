@@ -1,8 +1,8 @@
-"""The held-out part: the rows that a model is not trained on.
+"""Split off the held-out rows, on which a model is not trained.
 
-Rows are drawn by a seeded hash of their content, never by position, since a database may return them in any order.
-With an entity, all rows of one entity are drawn together: a model that has seen other rows of a card would recognize
-the card, and its performance on held-out rows would look too good.
+Rows are drawn by a seeded hash of their content, never by position, since a database may return them in any order. With
+an entity, all rows of one entity are drawn together: a model that has seen other rows of a card would recognise the
+card, and its performance on held-out rows would look too good.
 """
 
 import numpy as np
@@ -19,14 +19,14 @@ def split_held_out(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Divide the rows of a frame into a training part and a held-out part.
 
-    The same rows give the same parts, each in the same order, in whatever order they come. Equal rows are numbered, so
-    that each is drawn by itself. The target does not influence which part a row goes to, except among rows that differ
-    only in the target. A row without an entity is drawn by itself.
+    The same rows give the same parts, each in the same order, whatever the order of the input. Equal rows are numbered,
+    so that each is drawn separately. The target does not influence which part a row goes to, except among rows that
+    differ only in the target. A row without an entity is drawn separately.
 
     Parameters
     ----------
     share
-        Share of the entities that are held out, or of the rows where no entity is declared; rounded, at least one and
+        Share of the entities that are held out, or of the rows if no entity is declared; rounded, at least one and
         never all.
 
     Returns
@@ -39,14 +39,14 @@ def split_held_out(
         There are fewer than two rows or entities.
     """
     ordered = _order_by_content(frame, target)
-    # The number by which a row is drawn: a seeded hash of its content and of its number among rows of equal content.
+    # The number by which a row is drawn: a seeded hash of its content and of its number among equal rows.
     numbers = ordered.select(pl.int_range(pl.len(), dtype=pl.UInt64).over("__row")).to_series().to_numpy()
     drawn_by = make_keys(ordered["__row"].to_numpy(), numbers, np.uint64(seed % 2**64))
     if entity is not None:  # all rows of an entity share the hash of the entity
         entities = class_labels(ordered[entity])
         drawn_by = np.where(entities.is_null().to_numpy(), drawn_by, hash_values(entities, seed))
     ordered = ordered.with_columns(pl.Series("__unit", drawn_by))
-    # The numbers of the units that are drawn: entities, or single rows.
+    # The numbers of the drawn units: entities, or single rows.
     units = ordered["__unit"].unique().sort()
     if units.len() < 2:
         counted = f'values of the entity "{entity}"' if entity else "rows"
@@ -66,8 +66,8 @@ def split_off_rows(frame: pl.DataFrame, kept: pl.DataFrame, *, target: str) -> t
     Returns
     -------
     others, rows
-        The others in the order of `split_held_out`, the rows in that of `kept`. None if a row or a column of `kept` is
-        not in the frame.
+        The others in the order of `split_held_out`, the rows in the order of `kept`. None if a row or a column of
+        `kept` is not in the frame.
     """
     names = kept.columns
     if not set(names) <= set(frame.columns) or kept.schema != frame.select(names).schema:

@@ -1,4 +1,4 @@
-"""Training: a dataset and a declared algorithm give a model, and the held-out rows that serve as its reference."""
+"""Train a model of a declared algorithm on a dataset, and hold out the rows that serve as its reference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ from engine.spec.resources.models import TrainModel
 class TrainingResult:
     """A new model, its held-out rows, and notes for the user.
 
-    The held-out rows have the columns of features, target and entity, and include rows without a label. `same_rows`
-    tells that they are those of the earlier version.
+    The held-out rows have the columns of features, target and entity, and include rows without a label. `same_rows` is
+    True if they are those of the earlier version.
     """
 
     model: FittedModel
@@ -46,7 +46,7 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class TrainedPredictor:
-    """Predicts with an estimator that we trained, on features that we encode."""
+    """Predicts with an estimator trained by the engine, on features that it encodes."""
 
     algorithm: str
     features: Sequence[Feature]
@@ -69,13 +69,13 @@ class TrainedPredictor:
 def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | None = None) -> TrainingResult:
     """Train a model on the rows of a table that have a label and are not held out.
 
-    The same rows give the same model in whatever order they come.
+    The same rows give the same model in any order.
 
     Parameters
     ----------
     kept
-        The held-out rows of an earlier version for the same data and settings. These rows are held out again: the hash
-        by which rows are drawn may be another one since then. If they are not all found, rows are drawn.
+        The held-out rows of an earlier version with the same data and settings. They are held out again, because the
+        hash by which rows are drawn may have changed since. If some are not found, new rows are drawn.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | 
     chosen = select_features(spec.features, schema.names(), spec.target, entity=table.entity, where=source)
     entity = [table.entity] if table.entity else []
     needed = list(dict.fromkeys([*chosen, *entity, spec.target]))
-    # Categories become text: their physical codes depend on the order of rows, and so would their hashes.
+    # Categories become text: their physical codes, and so their hashes, depend on the order of rows.
     texts = [c for c in needed if isinstance(schema[c], pl.Categorical | pl.Enum)]
     with explain_read_errors(table):
         frame = table.frame.select(needed).with_columns(pl.col(texts).cast(pl.String)).collect(engine="streaming")
@@ -115,7 +115,7 @@ def train_model(name: str, spec: TrainModel, table: Table, kept: pl.DataFrame | 
     unfitted = build_estimator(spec.algorithm, spec.task, spec.parameters, features, spec.seed, where)
     rows = replace_infinities(spec.algorithm, encode_frame(labelled, features, where))
     fitted, notes = fit_estimator(unfitted, rows, _encode_target(labelled[spec.target], classes, where), where)
-    # Importance is measured on the labelled held-out rows whose class the training rows had (code >= 0).
+    # Importance is measured on the labelled held-out rows whose class occurs in the training rows (code >= 0).
     labelled_test = test.filter(_has_label(spec.target, test))
     truth = _encode_target(labelled_test[spec.target], classes, where)
     shares = compute_importance(
@@ -200,7 +200,7 @@ def _training_classes(spec: TrainModel, labelled: pl.DataFrame, where: str) -> t
 
 
 def _encode_target(values: pl.Series, classes: Sequence[ClassValue], where: str) -> npt.NDArray[Any]:
-    """Return the target in the form that scikit-learn takes: codes of classes, or finite numbers."""
+    """Return the target in the form that scikit-learn accepts: codes of classes, or finite numbers."""
     if classes:
         return encode_classes(values, classes)
     numbers = values.cast(pl.Float64).to_numpy()

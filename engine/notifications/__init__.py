@@ -1,8 +1,8 @@
 """Messages about runs: composing them, and delivering them through channels.
 
 `compose_message` makes a message from the facts of a run, the store queues it with the run, and `deliver_messages`
-sends the queued messages. What composes is imported at its first use, because it loads polars: a server that only
-sends stays small.
+sends the queued messages. The modules that compose are imported at their first use, because they load polars: a server
+that only sends needs less memory.
 """
 
 from importlib import import_module

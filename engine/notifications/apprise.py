@@ -1,27 +1,26 @@
 """The apprise channel: Slack, Teams, Telegram, webhooks and a hundred more.
 
-Apprise returns a boolean and writes the cause to its log. The log is read while it sends, so that an error holds the
-reply of the service. The parts of the URL, which are the credentials of most services, are masked in them.
+Apprise returns a boolean and writes the cause to its log. The log is read during the sending, so that an error contains
+the reply of the service. The parts of the URL, which are the credentials of most services, are masked in it.
 
-Each service is called in the thread of the caller: a thread of apprise's own pool that waits for a server without end
-would keep the process from ending. So `retry=`, `wait=` and `optional=` of a URL have no effect: the outbox tries
-again, and a message that was not sent is told.
+Each service is called in the caller's thread: a thread of apprise's own pool that waits for a server forever would keep
+the process from ending. So `retry=`, `wait=` and `optional=` of a URL have no effect: the outbox tries again, and a
+message that was not sent is reported.
 
-**Once.** A URL may name several services (separated by blanks or commas), and a service several targets, such as two
-rooms. Each that has taken a message is remembered by a digest that tells nothing of its token, and does not get it
-again when another one fails. The few services that do not tell their targets apart (dingtalk, msg91, notifyre, smsc,
-xmatters) repeat the message to all, and so does `overflow=split`.
+**No repeated messages.** A URL may name several services (separated by blanks or commas), and a service several
+targets, such as two rooms. Each one that has accepted a message is recorded by a digest that reveals nothing of its
+token, and does not get the message again when another one fails. The few services that do not distinguish their targets
+(dingtalk, msg91, notifyre, smsc, xmatters) repeat the message to all, and so does `overflow=split`.
 
-**In a form that the service takes.** A text that is longer than the service allows is shortened here, unless the URL
-says `overflow=`; the whole text is attached where the service takes files. A service that refuses it all the same gets
-half of it, and half of that.
+**Length.** A text that is longer than the service allows is shortened here, unless the URL has `overflow=`; the whole
+text is attached if the service accepts files. If the service still refuses the content, the text is halved repeatedly.
 
-**Not for ever.** An answer 400, 406, 413, 414, 415 or 422 is about the message, so that it is refused for good; any
-other 4xx, except 408, 425 and 429, may be mended by the service's owner, and is final at the third time. So is a
-redirect, which is followed only where the URL says `redirect=yes`.
+**Final refusals.** An answer 400, 406, 413, 414, 415 or 422 is about the message, and final at once. Any other 4xx,
+except 408, 425 and 429, may be repaired by the owner of the service, and is final at the third attempt. So is a
+redirect, which is followed only if the URL has `redirect=yes`.
 
-**Taken, but not whole.** Some services leave a file or a target out and still say that all is sent. What apprise warns
-of then is a remark beside the delivery: the message counts as sent, since another try would repeat it to the others.
+**Partial delivery.** Some services omit a file or a target and still report success. The warnings of apprise then
+become a remark on the delivery. The message counts as sent, since another attempt would repeat it to the others.
 """
 
 import hashlib
@@ -61,25 +60,25 @@ NOTIFICATION_TYPES: dict[Outcome | None, str] = {
     Outcome.FAILED: "failure",
     Outcome.ABORTED: "failure",
 }
-"""The type of a notification: services show it as a colour, incident services open and close incidents by it."""
+"""The apprise type of a message for each outcome: services show it as a colour, or open and close incidents."""
 READ_SECONDS = 30.0
-"""How long to wait for an answer, unless the URL says rto=. Apprise waits 4 s: a message that a slower service has
-taken would count as not sent, and be repeated."""
+"""Seconds to wait for an answer, unless the URL has rto=. Apprise's own 4 s are too short: a message that a slow
+service has accepted would count as not sent, and be repeated."""
 
 SHORTEST_TEXT = 250
-"""Characters: a service that refuses the content gets no shorter text than about this."""
+"""Characters: a text that a service refuses is not shortened much below this, because it would say too little."""
 
 MODES_WITHOUT_FILES = {"hook", "webhook", "sms", "matrix", "slack", "t2bot", "hookshot"}
-"""Modes, as Slack, Webex, Notifyre and Matrix call theirs, of services that take files in another mode only. Apprise
-sends the text, drops the files and says that all is sent."""
+"""The values of `mode` (of Slack, Webex, Notifyre and Matrix) in which the service accepts no files. Apprise then sends
+the text, drops the files and reports success."""
 
 TITLE_MARGIN = 32
-"""Characters that apprise may add to a title that it puts into the text."""
+"""Most characters that apprise adds to a title that it puts into the text."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What a service answered: whether it took the message, its words, and the HTTP codes in them if it did not."""
+    """The answer of a service: whether it accepted the message, its text, and the HTTP codes in it if it did not."""
 
     taken: bool
     words: str = ""
@@ -89,12 +88,12 @@ class Answer:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether every code says that the message is refused, not delayed."""
+        """Whether every code means that the message is refused, not delayed."""
         return bool(self.codes) and all(300 <= code < 500 and code not in PASSING_CODES for code in self.codes)
 
     @property
     def is_about_content(self) -> bool:
-        """Whether every code says that the message itself is refused."""
+        """Whether every code means that the content of the message is refused."""
         return bool(self.codes) and self.codes <= CONTENT_CODES
 
 
@@ -108,12 +107,12 @@ def send(_channel: AppriseChannel, post: Envelope) -> None:
     UnreachableError
         None of the services can be reached, or a URL is wrong.
     DeliveryError
-        A service did not accept the message; it may do so later.
+        A service did not accept the message, but may accept it later.
     """
     settled = {*post.message.reached, *post.message.refused}
     services = {_digest_target(post, url): url for url in split_urls(post.url)}
     services = {key: url for key, url in services.items() if key not in settled}
-    # All are loaded before any is used, so that a wrong URL does not repeat the message to the others.
+    # All services are loaded before one is used, so that a wrong URL does not repeat the message to the others.
     unused: dict[str, list[str]] = {key: [] for key in services}
     try:
         loaded = {key: load_service(url, unused[key]) for key, url in services.items()}
@@ -132,7 +131,7 @@ def send(_channel: AppriseChannel, post: Envelope) -> None:
 
 
 def _remark_warnings(warnings: Sequence[str], url: str, post: Envelope) -> None:
-    """Add what a service that took the message warned of to the remarks, on one line without parts of the URL."""
+    """Add the warnings of a service that accepted the message to the remarks, on one line, with the URL masked."""
     if warnings:
         scheme = url.partition("://")[0]
         words = mask_url_parts("; ".join(dict.fromkeys(warnings)), url)
@@ -153,10 +152,10 @@ def _raise_failures(failed: dict[str, Answer], post: Envelope) -> None:
 
 
 def _send_to_service(service: "apprise.NotifyBase", url: str, post: Envelope) -> Answer:
-    """Send the message, shortened as far as the service allows, and shorter still while it refuses the content."""
+    """Send the message, shortened to what the service allows, and halve it while the service refuses the content."""
     if "rto=" not in url:
         service.socket_read_timeout = READ_SECONDS
-    if service.overflow_mode.value != "split":  # there a target takes several pieces, each of which counts
+    if service.overflow_mode.value != "split":  # with "split", apprise marks each piece as a target's whole message
         _remember_targets(service, url, post)
     text, left_out = post.message.text, [] if takes_files(service) else list_files(post.message)
 
@@ -175,7 +174,7 @@ def _send_to_service(service: "apprise.NotifyBase", url: str, post: Envelope) ->
 
 
 def _fits(service: "apprise.NotifyBase", title: str, text: str) -> bool:
-    """Return whether a service takes a text, as apprise writes it for this service."""
+    """Return whether a text, as apprise formats it for the service, is within the limits of the service."""
     from apprise import NotifyFormat
     from apprise.conversion import convert_between
 
@@ -195,9 +194,9 @@ def _fits(service: "apprise.NotifyBase", title: str, text: str) -> bool:
 
 
 def _remember_targets(service: "apprise.NotifyBase", url: str, post: Envelope) -> None:
-    """Make a service skip the targets that have the message, and remember those that take it now.
+    """Make a service skip the targets that have the message already, and record those that accept it now.
 
-    Apprise asks these two methods of a service before and after it sends to a target.
+    Apprise calls these two methods of a service before and after it sends to a target.
     """
     known = {*post.message.reached}
 
@@ -205,7 +204,7 @@ def _remember_targets(service: "apprise.NotifyBase", url: str, post: Envelope) -
         return _digest_target(post, url, key) in known
 
     def mark_delivered(key: Any, per_message: bool = False) -> None:
-        if type(key) is not object:  # apprise's own mark, which differs from process to process
+        if type(key) is not object:  # an internal mark of apprise, whose digest would differ in each process
             known.add(_digest_target(post, url, key))
             post.reached.append(_digest_target(post, url, key))
 
@@ -214,16 +213,16 @@ def _remember_targets(service: "apprise.NotifyBase", url: str, post: Envelope) -
 
 
 def _digest_target(post: Envelope, url: str, target: Any = None) -> str:
-    """Return a name for a service, or a target of it, from which neither its token nor its number can be found.
+    """Return an identifier for a service or one of its targets that reveals neither tokens nor phone numbers.
 
-    24 bits tell the few targets of a message apart, and fit to so many numbers and tokens that they reveal none.
+    24 bits suffice to distinguish the few targets of a message, and match so many tokens that they reveal none.
     """
     words = repr((post.message.id, url, type(target).__name__, repr(target)))
     return hashlib.blake2b(words.encode("utf-8", "replace"), digest_size=3).hexdigest()
 
 
 def takes_files(service: "apprise.NotifyBase") -> bool:
-    """Return whether a service takes files in the mode that its URL chooses."""
+    """Return whether a service accepts files in the mode of its URL."""
     return bool(service.attachment_support) and getattr(service, "mode", None) not in MODES_WITHOUT_FILES
 
 
@@ -238,7 +237,7 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
     title = post.message.subject
     if service.title_maxlen > 0:
         title = single_line(title, service.title_maxlen)
-    with _attach_files(files) as attached, listen_to_apprise() as heard:
+    with _attach_files(files) as attached, listen_to_apprise() as logged:
         try:
             taken = service.notify(
                 title=title,
@@ -249,14 +248,14 @@ def _notify(service: "apprise.NotifyBase", url: str, post: Envelope, text: str) 
             )
         except AppriseException as error:
             taken = False
-            heard.append(str(error))
+            logged.append(str(error))
     if taken:
-        return Answer(True, warnings=[text for text in heard if not text.startswith(DETAIL_PREFIXES)])
-    words = "; ".join(heard) or f"{service.service_name} failed and does not say why"
+        return Answer(True, warnings=[text for text in logged if not text.startswith(DETAIL_PREFIXES)])
+    words = "; ".join(logged) or f"{service.service_name} failed and does not say why"
     codes = frozenset(int(code) for code in re.findall(r"\berror=(\d{3})\b", words))
     if any(300 <= code < 400 for code in codes):
         words += " (redirects are not followed: write the final address into the URL)"
-    reachable = not any(word.startswith(SOCKET_PREFIX) for word in heard)
+    reachable = not any(word.startswith(SOCKET_PREFIX) for word in logged)
     return Answer(False, mask_url_parts(words, url), codes=codes, reachable=reachable)
 
 
@@ -270,7 +269,7 @@ def _attach_files(files: Sequence[Attachment]) -> "Iterator[list[AttachBase]]":
     Raises
     ------
     DeliveryError
-        There is no room for them.
+        A file cannot be written, for example because the disk is full.
     """
     from apprise.attachment.file import AttachFile
     from apprise.attachment.memory import AttachMemory
@@ -293,6 +292,6 @@ def _attach_files(files: Sequence[Attachment]) -> "Iterator[list[AttachBase]]":
 
 
 def describe(_channel: AppriseChannel, url: str) -> str:
-    """Return where messages go: the services alone, because the rest of a URL may be its token."""
+    """Return the names of the services, without the rest of the URL, which may be a token."""
     schemes = [scheme for scheme, mark, _ in (one.partition("://") for one in split_urls(url)) if mark]
     return f"{', '.join(schemes)} through apprise" if schemes else "apprise"

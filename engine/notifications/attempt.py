@@ -1,12 +1,12 @@
-"""One attempt to send one message that its sender has claimed, and the record of how it ended.
+"""One attempt to send a claimed message, and the record of its result.
 
-A transport failure is about the channel: the message stays due, and whoever sends decides when the channel is tried
-again. Any other failure is about the message, which gets the time of its next try; or it is REFUSED, if its receivers
+A transport failure concerns the channel: the message stays due, and the caller decides when the channel is tried again.
+Any other failure concerns the message: the time of its next attempt is recorded, or it becomes REFUSED if its receivers
 have refused it for good.
 
-**A bounded time.** An attempt ends after `limit_sending(channel)` seconds, whatever the receiver does, and a message is
-claimed for longer than that. What it had begun is then cut off where the channel can do so; else the thread that still
-sends is told with the error, so that the channel is not used again before it has ended.
+**Limited time.** An attempt ends after `limit_sending(channel)` seconds, whatever the receiver does, and a message is
+claimed for longer than that. The connection is then closed if the channel supports this; else the error contains the
+thread that still sends, so that the channel is not used again before the thread has ended.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from engine.notifications.mime import create_html_part, is_html_part
 from engine.outcome import Outcome
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import Channel
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import (
     LONGEST_DELAY,
     Attachment,
@@ -42,25 +42,24 @@ from engine.store import (
 )
 
 LISTED_MESSAGES = 20
-"""How many messages that were joined into one it tells of one by one; of the others, how many there are."""
-
+"""Most joined messages that a message lists one by one; further ones are only counted."""
 CLAIM_MARGIN = timedelta(minutes=1)
-"""How much longer than its sending a message is claimed. One that a killed sender had claimed waits that long."""
+"""A message is claimed for this much longer than sending it may take. After a killed sender, it waits that long."""
 UNDECLARED = "dropped: the spec does not declare this channel any more"
 
 REMARK_CHARACTERS = 1000
 
 CUT_SECONDS = 2.0
-"""How long a sending that was cut off may take to end."""
+"""Seconds to wait for the end of a thread whose connection was closed."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The state of a message after a try.
+    """The state of a message after an attempt.
 
-    `reason` says why it was not sent, or where to. `remark` is what was warned of although it was sent, such as a file
+    `reason` says where it was sent, or why not. `remark` has warnings about a message that was sent, such as a file
     that the service has left out.
     """
 
@@ -70,19 +69,19 @@ class Delivery:
     remark: str = ""
 
     @property
-    def told(self) -> str:
-        """The reason and the remark."""
+    def details(self) -> str:
+        """The reason and the remark as one text."""
         return "; ".join(part for part in (self.reason, self.remark) if part)
 
 
 def describe_event(delivery: Delivery, by: str, at: datetime) -> Event:
-    """Return what has become of a message as an event of its run, `by` whom it was sent if not by the run itself."""
+    """Return a delivery as an event of the message's run; `by` names the sender if it is not the run itself."""
     message, what = delivery.message, str(delivery.state)
     severity: Literal["info", "warning", "error"] = "error"
     if delivery.state is MessageState.SENT:
         severity = "warning" if delivery.remark else "info"
         what += f" by {by}" if by else ""
-    return make_delivery_event(message.reporter, message.channel, f"{what}: {delivery.told}", severity, at)
+    return make_delivery_event(message.reporter, message.channel, f"{what}: {delivery.details}", severity, at)
 
 
 def add_delivery_event(store: Store, delivery: Delivery, by: str = "") -> None:
@@ -103,20 +102,20 @@ class UnfinishedError(UnreachableError):
 def double_delay(failures: int) -> timedelta:
     """Return how long to wait after a number of failures in a row: a minute after the first, at most `LONGEST_DELAY`.
 
-    No message is given up because nobody answers: it is told until it is sent, or until a person drops it.
+    No message is given up because nobody answers: it is reported as waiting until it is sent or a person drops it.
     """
     return min(timedelta(minutes=1 << min(failures - 1, 10)), LONGEST_DELAY)
 
 
 def claim_seconds(channel: Channel) -> timedelta:
-    """Return how long a message is claimed: longer than an attempt to send it through the channel may take."""
+    """Return how long to claim a message: longer than an attempt to send it through the channel may take."""
     return timedelta(seconds=limit_sending(channel) + CUT_SECONDS) + CLAIM_MARGIN
 
 
 def send_claimed(
     store: Store, project: ProjectSpec, secrets: Secrets, claim: Claim, seconds: float, by: str
 ) -> Delivery:
-    """Send a claimed message through its channel in at most `seconds`, and record how it ended, and `by` whom.
+    """Send a claimed message through its channel in at most `seconds`, and record the result and the sender `by`.
 
     Raises
     ------
@@ -125,12 +124,12 @@ def send_claimed(
         message is due again at once.
     """
     message = claim.message
-    told = _tell_of_joined(message, store.outbox.list_joined(message.id))
+    noted = _add_joined_note(message, store.outbox.list_joined(message.id))
     reached: list[str] = []
     remarks: list[str] = []
     try:
         outcome = store.runs.find_outcome(message.run)
-        sent_to = send_directly(project, secrets, told, outcome, seconds, reached, remarks)
+        sent_to = send_directly(project, secrets, noted, outcome, seconds, reached, remarks)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug in one channel must not stop the other messages
         return _record_failure(store, secrets, claim, error, reached, remarks)
     remark = join_remarks(remarks)
@@ -143,7 +142,7 @@ def send_claimed(
 
 
 def join_remarks(remarks: Sequence[str]) -> str:
-    """Return what receivers warned of as one text of at most `REMARK_CHARACTERS`."""
+    """Return the warnings of receivers as one text of at most `REMARK_CHARACTERS`."""
     return single_line("; ".join(remarks), REMARK_CHARACTERS)
 
 
@@ -156,21 +155,21 @@ def send_directly(
     reached: list[str] | None = None,
     remarks: list[str] | None = None,
 ) -> str:
-    """Send a message in at most `seconds`, and record nothing; return where it went.
+    """Send a message in at most `seconds` without recording it; return where it was sent.
 
     Parameters
     ----------
     outcome
         The outcome of the run that the message is about.
     reached
-        Each receiver is added as soon as it has taken the message.
+        Each receiver is added as soon as it has accepted the message.
     remarks
-        What a receiver that took the message warned of is added.
+        Warnings of receivers that accepted the message are added.
 
     Raises
     ------
     DeliveryError
-        The message was not accepted, or the project has no such channel. What else is raised is a bug.
+        The message was not accepted, or the project has no such channel. Any other exception is a bug.
     """
     channel = project.channels.get(message.channel)
     if channel is None:
@@ -192,9 +191,9 @@ def send_directly(
 def _record_failure(
     store: Store, secrets: Secrets, claim: Claim, error: Exception, reached: Sequence[str], remarks: Sequence[str]
 ) -> Delivery:
-    """Record why a message was not sent, and to whom it was; raise UnreachableError again."""
+    """Record why a message was not sent, and the receivers that have it; raise UnreachableError again."""
     problem = error if isinstance(error, EngineError) else f"internal error: {type(error).__name__}: {error}"
-    # Those that have the message do not get it again, so what they warned of is told now.
+    # Receivers that have the message do not get it again, so their warnings are recorded now.
     reason = "; ".join([secrets.redact(str(problem)), *filter(None, [join_remarks(remarks)])])
     message = claim.message
     now = store.database.now()
@@ -215,8 +214,8 @@ def _record_failure(
     return Delivery(message, MessageState.PENDING, reason)
 
 
-def _tell_of_joined(message: OutboxMessage, joined: Sequence[JoinedMessage]) -> OutboxMessage:
-    """Return the message with a note of those that were dropped because it tells of them."""
+def _add_joined_note(message: OutboxMessage, joined: Sequence[JoinedMessage]) -> OutboxMessage:
+    """Return the message with a note that lists the earlier messages that were joined into it."""
     if not joined:
         return message
     more = len(joined) - LISTED_MESSAGES
@@ -238,8 +237,8 @@ def _add_html_note(page: Attachment, lines: Sequence[str]) -> Attachment:
 def _call_within(seconds: float, send: Callable[[], T], cuts: Sequence[Callable[[], None]]) -> T:
     """Return the result of `send`, or raise UnreachableError after `seconds`.
 
-    Nothing else interrupts a server that answers one byte at a time, because each byte starts the time limit of a
-    socket anew. `cuts` are called then, which `send` has left there: they close its connection.
+    The timeout of a socket is not enough, because each byte of a slow answer restarts it. After `seconds`, the
+    functions in `cuts`, which `send` has added, are called to close its connection.
     """
     results: list[T] = []
     errors: list[BaseException] = []

@@ -1,7 +1,7 @@
-"""Channels of deployments on a node: which of them must not be used, because they reach what the node has not given.
+"""Channels of deployments on a node: which must not be used, because they would access files or services of the node.
 
-A URL that is one secret of the node, and a channel that node.yaml declares, are the words of the node's owner. In any
-other URL a bundle could name a file of the node, which a service would read and send.
+A channel that node.yaml declares, and a URL that is a single secret of the node, come from the node's owner and are
+trusted. Any other URL comes from a bundle and could name a file of the node, which a service would read and send.
 """
 
 from urllib.parse import parse_qs, urlsplit
@@ -15,18 +15,18 @@ from engine.spec.resources.channels import (
     FileChannel,
     MailChannel,
 )
-from engine.spec.secrets import Secrets
-from engine.spec.variable_references import find_only_reference
+from engine.spec.secrets.values import Secrets
+from engine.spec.variables.references import find_only_reference
 
 FILE_PARAMETERS = frozenset({"template", "keyfile", "subfile", "pgpkey", "pgp", "pem", "key", "ca", "cert", "config"})
-"""The parameters of Apprise's URLs in which services take the path of a file."""
+"""The parameters of Apprise's URLs that contain the path of a file."""
 
 LOCAL_SERVICES = frozenset({"dbus", "gio", "glib", "gnome", "kde", "qt", "macosx", "windows", "syslog", "blink1"})
 """The services that act on this machine itself."""
 
 
 def find_channel_refusal(project: ProjectSpec, name: str, secrets: Secrets) -> str:
-    """Return why a channel must not be used, and what to do; empty if it may be."""
+    """Return why a channel must not be used, and what to do; empty if it may be used."""
     channel, confinement = project.channels[name], project.confinement
     if confinement is None or ("channels", name) in confinement.given:
         return ""
@@ -44,7 +44,7 @@ def find_channel_refusal(project: ProjectSpec, name: str, secrets: Secrets) -> s
     try:
         url = secrets.reveal(channel.url)
     except SpecError:
-        return ""  # without the secret nothing is sent, which is told where it is sent
+        return ""  # the secret is absent, which is reported when a message is sent
     if url is None:
         return ""
     if isinstance(channel, AppriseChannel):
@@ -54,12 +54,12 @@ def find_channel_refusal(project: ProjectSpec, name: str, secrets: Secrets) -> s
     try:
         ca = SmtpServer.parse(url).ca
     except DeliveryError:
-        return ""  # told where it is used
+        return ""  # a wrong URL is reported when a message is sent
     return confinement.find_path_refusal(project.folder_of("channels", name) / ca) if ca else ""
 
 
 def _is_of_node(url: str) -> bool:
-    """Tell whether a URL is a secret as a whole, which only the node gives."""
+    """Tell whether a URL consists of a single secret, which only the owner of the node can set."""
     only = find_only_reference(url)
     return only is not None and only.parts[:1] == ("secret",)
 

@@ -1,8 +1,8 @@
 """The kinds of channels, and the functions that send through any of them.
 
-A kind is a module of its name with `send`, which raises DeliveryError, and `describe`, which returns where messages go,
-without credentials. It is imported by the first channel of the kind. The secrets in a channel's URL are
-revealed here, just before use, and masked here in the replies of servers.
+Each kind has a module of its name with `send`, which raises DeliveryError, and `describe`, which returns where messages
+go, without credentials. It is imported with the first channel of the kind. The secrets in a channel's URL are inserted
+here, just before use, and masked here in the replies of servers.
 """
 
 import os
@@ -23,7 +23,7 @@ from engine.spec.resources.channels import (
     WebhookChannel,
     list_secret_texts,
 )
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import OutboxMessage
 
 DEFAULT_SENDER = "engine@localhost"
@@ -31,7 +31,7 @@ DEFAULT_SENDER = "engine@localhost"
 
 
 SENDING_SECONDS = 60.0
-"""How many seconds the sending of one message may take on a channel that declares no timeout."""
+"""Seconds to send one message through a channel that has no timeout setting."""
 
 
 def _find_kind(channel: Channel) -> Any:
@@ -52,32 +52,32 @@ def send_message(
     environ: Mapping[str, str] = os.environ,
     remarks: list[str] | None = None,
 ) -> str:
-    """Send `message` through `channel`, or through its `fallback` where its secret is absent.
+    """Send `message` through `channel`, or through its `fallback` if its secret is absent.
 
     Returns
     -------
-    Where the message went, and why if that is the fallback.
+    Where the message was sent, and why if that is the fallback.
 
     Parameters
     ----------
     folder
-        The folder of the file that declares the channel: the relative paths of what it reads start there.
+        The folder of the file that declares the channel; relative paths that are read start there.
     home
-        The folder that the relative paths of what it writes start from.
+        The folder where relative paths that are written start.
     project
         The project's name.
     seconds
-        How long the sending may take.
+        The time limit for sending.
     outcome
         The outcome of the run that the message is about.
     reached
-        Each receiver is added as soon as it has taken the message, also if the sending fails later.
+        Each receiver is added as soon as it has accepted the message, also if sending to others fails later.
     cuts
-        Functions are added that cut the sending off, from another thread.
+        Functions are added that close the connection from another thread.
     environ
-        The environment of a program that gets the message.
+        The environment variables of a program that gets the message.
     remarks
-        What receivers that took the message warned of is added, also if the sending fails later.
+        Warnings of receivers that accepted the message are added, also if sending to others fails later.
 
     Raises
     ------
@@ -91,15 +91,15 @@ def send_message(
         used, url, headers = _resolve_channel(channel, secrets)
         sent_to = [] if reached is None else reached
         cut = [] if cuts is None else cuts
-        told: list[str] = []
+        warned: list[str] = []
         envelope = Envelope(
-            message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut, environ, told
+            message, url, folder, home, sender, outcome, sent_to, project, headers, seconds, cut, environ, warned
         )
         try:
             _find_kind(used).send(used, envelope)
         finally:
             if remarks is not None:
-                remarks += map(secrets.redact, told)
+                remarks += map(secrets.redact, warned)
     except DeliveryError as error:
         error.args = (secrets.redact(str(error)),)
         raise
@@ -107,7 +107,7 @@ def send_message(
 
 
 def limit_sending(channel: Channel) -> float:
-    """Return how many seconds the sending of one message may take: a mail takes several answers of its server."""
+    """Return the seconds that sending one message may take: SMTP needs several answers, each within the timeout."""
     if isinstance(channel, MailChannel):
         return 4 * channel.timeout
     if isinstance(channel, WebhookChannel | CommandChannel):
@@ -141,7 +141,7 @@ def explain_absence(channel: Channel, secrets: Secrets) -> str:
 
 
 def greet_channel(channel: Channel, secrets: Secrets, folder: Path) -> str:
-    """Greet the server of a mail channel, without sending anything; return what was done, empty for other kinds.
+    """Connect to the server of a mail channel without sending; return what was done, empty for other kinds.
 
     Raises
     ------
@@ -153,12 +153,12 @@ def greet_channel(channel: Channel, secrets: Secrets, folder: Path) -> str:
 
 
 def _resolve_channel(channel: Channel, secrets: Secrets) -> tuple[Channel, str, dict[str, str]]:
-    """Return the channel to use, which may be the fallback, and its URL and headers with secrets revealed.
+    """Return the channel to use, which may be the fallback, and its URL and headers with secrets inserted.
 
     Raises
     ------
     UnreachableError
-        A secret is absent, for this message as for any other.
+        A secret is absent, so no message can be sent through the channel.
     """
     if not isinstance(channel, ServerChannel):
         return channel, "", {}

@@ -1,7 +1,7 @@
-"""The command channel: a program of the user's gets each message as JSON on its standard input.
+"""The command channel: a program of the user gets each message as JSON on its standard input.
 
-No shell reads the arguments, and no text of a message becomes one: a name of a column that is a command must not be
-run. The program says by exit code 0 that it has the message. After any other, the message is tried again.
+No shell is used, and no text of a message becomes an argument, so that a column name that is a shell command is not
+executed. Exit code 0 means that the program has accepted the message. After any other code, the message is tried again.
 """
 
 import os
@@ -18,9 +18,9 @@ from engine.notifications.message_document import describe_message
 from engine.spec.resources.channels import CommandChannel
 
 QUOTED_BYTES = 1000
-"""Bytes at the end of what the program has written to standard error that are told."""
+"""Bytes at the end of the program's standard error that an error message quotes."""
 MARGIN = 0.5
-"""Seconds that are kept to end a program before the time for its message is over."""
+"""Seconds reserved to kill a program before the time for its message is over."""
 
 
 def send(channel: CommandChannel, post: Envelope) -> None:
@@ -29,7 +29,7 @@ def send(channel: CommandChannel, post: Envelope) -> None:
     Raises
     ------
     UnreachableError
-        The program cannot be started, or took too long and was killed, with all that it has started.
+        The program cannot be started, or took too long and was killed with its process group.
     DeliveryError
         It ended with another code than 0, or there is no room for the message.
     """
@@ -78,10 +78,10 @@ def _quote_errors(errors: IO[bytes]) -> str:
     """Return the end of what the program has written to standard error."""
     size = errors.seek(0, os.SEEK_END)
     errors.seek(max(0, size - QUOTED_BYTES))
-    said = single_line(errors.read(QUOTED_BYTES).decode("utf-8", "replace").strip(), QUOTED_BYTES)
-    return f": {said}" if said else ""
+    text = single_line(errors.read(QUOTED_BYTES).decode("utf-8", "replace").strip(), QUOTED_BYTES)
+    return f": {text}" if text else ""
 
 
 def describe(channel: CommandChannel, _url: str) -> str:
-    """Return what gets the messages."""
+    """Return the program that gets the messages."""
     return f"the program {channel.argv[0]}"

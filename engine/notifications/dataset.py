@@ -1,9 +1,9 @@
 """The dataset channel: each message becomes a row of a CSV or NDJSON file, which a dataset of the project can read.
 
-The file is replaced as a whole, under a lock beside it. So a reader never sees half a row, whoever is killed when, and
-two processes lose no row of each other. A message whose id is in the file already is not added again.
+The file is replaced as a whole while a lock file is held. So a reader never sees half a row, even after a kill, and
+concurrent processes do not lose rows. A message whose id is in the file already is not added again.
 
-In a CSV file, a text that a spreadsheet would run as a formula gets an apostrophe, as in all CSV of the engine.
+In a CSV file, a text that a spreadsheet would execute as a formula gets an apostrophe, as in all CSV of the engine.
 """
 
 import csv
@@ -29,20 +29,20 @@ COLUMNS = (
 
 
 def send(channel: DatasetChannel, post: Envelope) -> None:
-    """Add the row of a message to the channel's file, unless it is there.
+    """Add the row of a message to the channel's file, unless it is there already.
 
     Raises
     ------
     UnreachableError
-        The file cannot be written, or holds something else than such rows.
+        The file cannot be written, or has other content than such rows.
     """
-    path = (post.home / channel.path).resolve()  # a link stays a link
+    path = (post.home / channel.path).resolve()  # replace the file that a symbolic link leads to, not the link
     add = _add_json_row if path.suffix.lower() == ".ndjson" else _add_csv_row
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock_file(path):
             remove_parts(path)
-            before = path.read_bytes().decode("utf-8") if path.exists() else ""  # line ends inside of texts stay
+            before = path.read_bytes().decode("utf-8") if path.exists() else ""  # keeps line ends inside texts
             after = add(before, _make_row(post))
             if after == before:
                 return
@@ -102,7 +102,7 @@ def _end_line(text: str) -> str:
 
 @contextmanager
 def _lock_file(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which the operating system releases if this process is killed."""
+    """Hold a lock beside the file, which the operating system releases if this process is killed."""
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

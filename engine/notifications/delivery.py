@@ -1,18 +1,18 @@
-"""Send the messages of the outbox within a run: at least once, oldest first; a failure of one does not stop the others.
+"""Sends the messages of the outbox within a run: at least once, oldest first; one failure does not stop the others.
 
 A message is claimed before it is sent, so that two runs at the same time, or a run and a server, do not both send it.
-The claim of a killed sender expires. A message that was not accepted is tried again by the next run. Only the receivers
-that do not have it yet are tried again, and a message that all of them have refused for good becomes REFUSED: the run
-says so once, and no later run tries it.
+The claim of a killed sender expires. A message that was not accepted is tried again by the next run, but only for the
+receivers that do not have it yet. A message that all of them have refused for good becomes REFUSED: the run reports it
+once, and no later run tries it.
 
-**A bounded time.** All deliveries of a run share `DELIVERY_SECONDS`, however many channels and messages there are and
-whatever their servers do. Each channel gets an equal share of the time that is left, and a channel whose messages have
-failed least often is first, so that a slow one does not keep the others from being tried. The first message that cannot
-reach its channel is the last one that is tried there; one that has failed `TURNS` times lets the others go first. What
-was not tried in the time is PENDING, and says so.
+**Limited time.** All deliveries of a run share `DELIVERY_SECONDS`, however many channels and messages there are and
+whatever their servers do. Each channel gets an equal share of the time that is left. The channels whose messages have
+failed least often come first, so that a slow channel does not delay the others. When a channel cannot be reached, its
+further messages are not tried; a message that has failed `TURNS` times is tried after the others. A message that was
+not tried in time stays PENDING, with this reason.
 
-**A bounded number.** Of the messages of earlier runs that one reporter could not send through one channel, the newest
-`KEPT_MESSAGES` are sent whole. The oldest of these tells of those before it, which are dropped.
+**Limited number.** If one reporter could not send many messages of earlier runs through one channel, the newest
+`KEPT_MESSAGES` are sent, and the older ones are dropped; the oldest message that is sent lists them.
 """
 
 import time
@@ -32,25 +32,24 @@ from engine.notifications.attempt import (
 from engine.notifications.channels import limit_sending
 from engine.outcome import Outcome
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import MessageState, OutboxMessage, Store
 
 DELIVERY_SECONDS = 120.0
-"""The longest time that all deliveries of a run take together."""
+"""Seconds for all deliveries of a run together, so that servers that do not answer delay a run by at most this."""
 LAST_SECONDS = 60.0
-"""How much of it is kept for the end of the run: messages at its start, and of runs that it starts, take the rest."""
+"""Seconds of DELIVERY_SECONDS reserved for the end of the run; start messages and child runs can use only the rest."""
 
 TIME_IS_OVER = f"not tried, because the deliveries of a run may take {DELIVERY_SECONDS:g} s, which were over"
 
 KEPT_MESSAGES = 5
-"""How many messages of earlier runs, of one reporter and through one channel, are sent whole."""
-
+"""Most messages of earlier runs, per reporter and channel, that are sent one by one."""
 TURNS = 3
 
 
 @dataclass(slots=True)
 class DeliveryTime:
-    """The time for all deliveries of one run, which each of them shortens: `left` seconds. The run began at `began`."""
+    """The time for all deliveries of a run: `left` seconds, reduced by each delivery. The run began at `began`."""
 
     began: datetime | None = None
     left: float = DELIVERY_SECONDS
@@ -68,20 +67,21 @@ def deliver_messages(
 ) -> tuple[Delivery, ...]:
     """Send messages of the outbox: channel by channel, oldest first.
 
-    Messages that failed before are tried even if their next try is in the future: a person who starts a run by hand may
-    have just repaired the channel. A server is told of a channel that works again.
+    Messages that failed before are tried even if their next attempt is in the future: a person who starts a run by hand
+    may have just repaired the channel. If a channel works again, its recorded failure is removed, so that a server uses
+    it again.
 
     Parameters
     ----------
     by
-        Who sends them, as the receipt of a message of another run names it.
+        The sender, which is recorded with a message of another run.
     messages
         The messages to send; by default all that wait.
     time_of_run
-        The time that is left to the run; by default `DELIVERY_SECONDS`. With its begin, the messages of earlier runs
-        are joined if they are many.
+        The time that is left to the run; by default `DELIVERY_SECONDS`. If it has `began`, older messages of earlier
+        runs are joined, see above.
     reserved
-        Seconds of it that must remain.
+        Seconds of this time that must remain.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def deliver_messages(
 def send_unrecorded(
     project: ProjectSpec, secrets: Secrets, messages: Sequence[OutboxMessage], outcome: Outcome
 ) -> tuple[Delivery, ...]:
-    """Send messages that the outbox cannot record, each once: an alert must go out although nothing can be written."""
+    """Send messages once each without the outbox, so that alerts are sent even if the state cannot be written."""
     delivered = []
     until = time.monotonic() + DELIVERY_SECONDS
     for message in messages:

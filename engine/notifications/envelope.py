@@ -1,4 +1,4 @@
-"""A message together with what a channel needs, beside its settings, to send it; and the answer that it is refused."""
+"""The input of a channel's `send`, and the errors for delayed and refused messages."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,24 +11,39 @@ from engine.outcome import Outcome
 from engine.store import OutboxMessage
 
 CONTENT_CODES = frozenset({400, 406, 413, 414, 415, 422})
-"""HTTP answers that refuse the message itself."""
+"""HTTP status codes that refuse the content of the message."""
 PASSING_CODES = frozenset({408, 425, 429})
-"""HTTP answers 4xx that only delay it."""
+"""HTTP status codes 4xx that only delay the message."""
 PATIENCE = 3
-"""The number of refusals, other than for the content, that are final."""
+"""After this many refusals that are not about the content, a message is refused for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A message ready to send.
 
-    `url` is the channel's URL with secrets revealed, empty for a kind without URL. The relative paths of what the
-    channel reads start at `folder`, of what it writes at `home`. `sender` is a mail address. `outcome` is the run's
-    outcome, None before its end. The channel adds each receiver to `reached` as soon as it has taken the message, so
-    that it does not get it again if another one fails, and to `remarks` what was warned of although it did. `headers`
-    are HTTP headers with secrets revealed. The sending may take `seconds`; the channel adds to `cuts` what closes its
-    connection, which is called from another thread when they are over. `environ` is the environment of a program that
-    gets the message.
+    Attributes
+    ----------
+    url
+        The channel's URL with secrets inserted; empty for a kind without URL.
+    folder, home
+        The folders where relative paths start: `folder` for files that are read, `home` for files that are written.
+    sender
+        A mail address.
+    outcome
+        The run's outcome; None before its end.
+    reached
+        The channel adds each receiver as soon as it has accepted the message, so that it does not get it again if
+        another one fails.
+    headers
+        HTTP headers with secrets inserted.
+    seconds, cuts
+        The time limit for sending; after it, another thread calls the functions that the channel has added to `cuts` to
+        close its connection.
+    environ
+        The environment variables of a program that gets the message.
+    remarks
+        The channel adds the warnings of receivers that have accepted the message.
     """
 
     message: OutboxMessage
@@ -47,7 +62,7 @@ class Envelope:
 
 
 class DelayedError(DeliveryError):
-    """The receiver asks to try again after some `seconds`."""
+    """The receiver asks to try again after `seconds`."""
 
     def __init__(self, text: str, seconds: float) -> None:
         super().__init__(text)
@@ -57,9 +72,9 @@ class DelayedError(DeliveryError):
 class RefusedError(DeliveryError):
     """The message was refused, not delayed.
 
-    `refused` are the receivers that have refused it for good, with their words; `complete` says that none is left to
-    try. A refusal that may pass, such as by an address that is not found, is `counted` instead: the channel makes it
-    final after some tries.
+    `refused` has the receivers that have refused it for good, with their answers; `complete` says that no receiver is
+    left to try. A refusal that may be temporary, such as "not found", is `counted` instead, and is final after PATIENCE
+    attempts.
     """
 
     def __init__(self, text: str, refused: Mapping[str, str], *, complete: bool, counted: int = 0) -> None:

@@ -1,6 +1,6 @@
 """The facts of a run from which messages are made, and the names that a message can use for them.
 
-The facts are plain data that the runner passes in. A reporter reads nothing else, so the same facts give the same
+The facts are plain data that the runner passes in. A message depends on nothing else, so the same facts give the same
 message in a run, in a preview and in a test.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Severity
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.detectable import summarize_weak_checks
-from engine.evaluation.range_checks import MOST_MOVED
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.detectable import summarize_weak_checks
+from engine.evaluation.checks.ranges import MOST_MOVED
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import single_line
 from engine.formatting.moments import format_second
@@ -25,7 +25,7 @@ from engine.store import Event
 from engine.views.ranges import format_bounds, format_checked
 
 SUMMARY_LINES = 100
-"""A summary shows at most this many lines, so that a wildcard over 2,000 columns fits into a mail."""
+"""Most lines of a summary, so that a wildcard check on 2,000 columns fits into a mail."""
 
 NOT_ENDED = "[the run has not ended]"
 
@@ -46,14 +46,25 @@ _STEP_SEVERITY: dict[Outcome, Literal["info", "warning", "error"]] = {
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run as its reporters see it.
+    """The facts about a run that its messages use. Times have a time zone.
 
-    `condition_facts` is what a run condition reads: the outcome (None before the end), the outcomes of steps and
-    checks, metrics, the trigger, variables. `checks` holds every result: of each iteration, and of each metric of a
-    wildcard. `events` are the lines of the summaries. Times are aware. `log` is the path of the run's log. `notes` are
-    added to every message, whatever its text: why a run did not end as it should. `changes` tells what has changed
-    since the last evaluation that was OK. `fire` has the values of what only a trigger knows
-    (`engine.spec.moment.list_fire_values`).
+    Attributes
+    ----------
+    condition_facts
+        The facts for run conditions: the outcome (None before the end), the outcomes of steps and checks, metrics, the
+        trigger, variables.
+    checks
+        Every check result, of each iteration and of each metric of a wildcard check.
+    events
+        The lines of the summaries.
+    log
+        The path of the run's log.
+    notes
+        Texts that are added to every message, such as why a run was aborted.
+    changes
+        Returns a text about the changes since the last evaluation that was OK.
+    fire
+        The values of the names that only a trigger sets, see `engine.spec.variables.moment.list_fire_values`.
     """
 
     project: str
@@ -79,7 +90,7 @@ class RunFacts:
 def message_values(facts: RunFacts, texts: Collection[str]) -> dict[str, object]:
     """Return every name that a message can use, with its value; a missing value is a note in square brackets.
 
-    `texts` are those of the message: what has changed is looked up in the state only if one of them tells it.
+    `texts` are those of the message: changes are looked up in the state only if one of them uses `changesSummary`.
     """
     known = facts.condition_facts
     outcome = NOT_ENDED if known.outcome is None else str(known.outcome)
@@ -122,13 +133,13 @@ def _list_muted_outcomes(checks: Iterable[CheckResult]) -> dict[str, CheckOutcom
 
 
 def summarize_events(facts: RunFacts, severity: Severity) -> str:
-    """Return one line per warning or error: what, value, range, where."""
+    """Return one line per event of a severity: what, value, allowed range, where."""
     lines = [format_event(event) for event in facts.events if event.severity == severity]
     return join_lines(lines) if lines else f"no {severity}s"
 
 
 def summarize_checks(facts: RunFacts) -> str:
-    """Return the number of checks per outcome, then one line per check, the most severe first, and per weak OK."""
+    """Return the number of checks per outcome, one line per check, the most severe first, and one line per weak OK."""
     if not facts.checks:
         return "no checks"
     counts = Counter(check.outcome for check in facts.checks)
@@ -174,7 +185,7 @@ def create_step_event(name: str, outcome: Outcome, reason: str, at: datetime) ->
 
 
 def format_event(event: Event) -> str:
-    """Return an event on one line: what, value, range, where."""
+    """Return an event on one line: what, value, allowed range, where."""
     text = event.what if event.value is None else f"{event.what} is {format_checked(event.value, event.range)}"
     if event.range is not None:
         text += f", allowed: {format_bounds(event.range)}"

@@ -1,8 +1,8 @@
 """The HTML part of a message: the reporter's text, then the checks as a table.
 
-The HTML is ours, and markupsafe escapes every value that is filled into it: texts of users are values, never HTML. It
-does so without Jinja2, whose import takes longer than a run that finds nothing changed needs for all its messages.
-Styles are attributes of the elements, because mail programs drop style sheets.
+The templates are constants of this module, and markupsafe escapes every value inserted into them, so texts of users are
+never HTML. Jinja2 is not used, because its import takes longer than all messages of a short run. Styles are attributes
+of the elements, because mail programs drop style sheets.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +69,7 @@ def render_html_body(
     redact: Callable[[str], str],
     pictures: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return a message as one HTML page that loads nothing. Secrets are masked in every text by `redact`.
+    """Return a message as an HTML page without external resources. `redact` masks secrets in every text.
 
     `pictures` are the attached images to show: the content id and a description of each.
     """
@@ -103,7 +103,7 @@ def render_html_body(
 
 
 def _render_checks(checks: Sequence[CheckResult], fill: Callable[..., Markup]) -> Markup:
-    """Return the table of the worst results."""
+    """Return the table of check results, the worst first, with at most SUMMARY_LINES rows."""
     more = len(checks) - SUMMARY_LINES
     return fill(
         _CHECKS,

@@ -1,13 +1,13 @@
 """The mail channel: SMTP, encrypted unless the URL sets tls=none.
 
 smtps:// is TLS from the first byte. smtp:// must switch to TLS by STARTTLS before anything is sent, except with
-?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was rejected because an attacker between
-the two can remove the offer and read the password. Certificates are verified, against the authorities of ?ca= if
+?tls=none or to this machine without ?ca=. "Encrypt if the server offers it" was rejected, because an attacker on the
+connection can remove the offer and read the password. Certificates are verified, against the authorities of ?ca= if
 given. An error quotes the reply of the server, never the user name or the password.
 
 A reply 5xx to the sender, a recipient or the text is final (RFC 5321, 4.2.1): the same mail would be refused again, so
-these recipients are given up. A refused login is not: it is mended without the mail, and concerns every other mail too.
-A mail that is too large for the server (RFC 1870) is sent again at once, as text alone.
+these recipients are given up. A refused login is not final: it concerns all mails, and is repaired without changing
+them. A mail that is too large for the server (RFC 1870) is sent again at once, as text alone.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _TOO_LARGE = re.compile(r"552 (?!5\.2\.2)|5\d\d 5\.(3\.4|2\.3)\b")
 """Replies to a mail that is too large, also with the codes of RFC 3463; 5.2.2 is a mailbox that is full."""
 
 Refusals = Mapping[str, tuple[int, bytes]]
-"""Per address, the code and the words by which the server has refused it."""
+"""For each refused address, the code and the text of the server's reply."""
 
 
 def send(channel: MailChannel, post: Envelope) -> None:
@@ -45,7 +45,7 @@ def send(channel: MailChannel, post: Envelope) -> None:
     UnreachableError
         The server cannot be reached, does not answer in time, or refuses the login; or the URL is wrong.
     DeliveryError
-        The server did not accept the message for every receiver; it may do so later.
+        The server did not accept the message for every receiver, but may accept it later.
     """
     server = _parse_url(post.url)
     message = post.message
@@ -62,7 +62,7 @@ def send(channel: MailChannel, post: Envelope) -> None:
                 _log_in(smtp, server.user, server.password)
             refused = _send_letter(smtp, letter, post, list(waiting))
         finally:
-            # The server has accepted the message: an error while closing must not send it again.
+            # The server has accepted the message: after an error while closing, it must not be sent again.
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 smtp.quit()
     except smtplib.SMTPRecipientsRefused as error:
@@ -70,7 +70,7 @@ def send(channel: MailChannel, post: Envelope) -> None:
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
         who = f"sender {post.sender}: " if isinstance(error, smtplib.SMTPSenderRefused) else ""
         words = f"{server.host}: {who}{_format_reply(error.smtp_code, error.smtp_error)}"
-        if error.smtp_code == 530:  # it wants a login first
+        if error.smtp_code == 530:  # the server requires a login
             raise UnreachableError(words) from None
         if _is_final(error.smtp_code):
             raise RefusedError(words, dict.fromkeys(waiting.values(), words), complete=True) from None
@@ -106,12 +106,12 @@ def _send_letter(smtp: smtplib.SMTP, letter: EmailMessage, post: Envelope, recei
 
 
 def greet_mail_server(channel: MailChannel, url: str, folder: Path) -> str:
-    """Greet the server of the channel's URL and log in, without sending a mail; return what was done.
+    """Connect to the server of the channel's URL and log in, without sending a mail; return what was done.
 
     Raises
     ------
     UnreachableError
-        It does not answer, or refuses the greeting or the login.
+        The server does not answer, or refuses the greeting or the login.
     """
     server = _parse_url(url)
     try:
@@ -128,8 +128,8 @@ def greet_mail_server(channel: MailChannel, url: str, folder: Path) -> str:
     except (smtplib.SMTPException, OSError) as error:
         if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             raise UnreachableError(f"{server.host}:{server.port} did not answer in {channel.timeout:g} s") from None
-        said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-        raise UnreachableError(f"{server.host}:{server.port}: {said}") from None
+        problem = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        raise UnreachableError(f"{server.host}:{server.port}: {problem}") from None
     return "greeted and logged in" if server.user is not None else "greeted"
 
 
@@ -152,7 +152,7 @@ def describe(channel: MailChannel, url: str) -> str:
 
 
 class _Connection(smtplib.SMTP):
-    """A connection to a server that another thread can close while this one waits for an answer."""
+    """An SMTP connection that another thread can close while this one waits for an answer."""
 
     def __init__(self, cuts: list[Callable[[], None]], *args: Any, **options: Any) -> None:
         cuts.append(self._cut)
@@ -164,7 +164,7 @@ class _Connection(smtplib.SMTP):
 
 
 class _TlsConnection(_Connection, smtplib.SMTP_SSL):
-    """The same, with TLS from the first byte."""
+    """Such a connection with TLS from the first byte."""
 
 
 def _open_connection(server: SmtpServer, timeout: float, folder: Path, cuts: list[Callable[[], None]]) -> smtplib.SMTP:

@@ -1,6 +1,6 @@
-"""A message as JSON: what a webhook gets as its body and a command on its standard input. `engine schema` documents it.
+"""A message as JSON: the body for a webhook and the standard input of a command. `engine schema` documents it.
 
-The format has a version. Keys may be added to it; any other change makes a new version.
+The format has a version. Keys may be added to it; any other change needs a new version.
 """
 
 import json
@@ -17,7 +17,7 @@ from engine.outcome import Outcome
 
 SCHEMA_FILE = "message.v1.json"
 MAX_CONTENT_BYTES = 1_000_000
-"""Bytes of all attachments of a message together, above which it names them without their content."""
+"""If all attachments together have more bytes than this, the document names them without their content."""
 
 
 class AttachmentDocument(BaseModel):

@@ -1,8 +1,8 @@
 """Compose the message of a reporter from the facts of a run.
 
 A missing part never suppresses an alert: a condition that cannot be decided, a name without a value or a log that
-cannot be read becomes a visible note in the message. The whole message is made once: a retry days later must send
-what the run saw, although its log may be gone and its datasets may have changed.
+cannot be read becomes a visible note in the message. The message is composed completely once, so that an attempt days
+later sends the data of the run, although its log may be gone and its datasets may have changed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,13 +16,13 @@ from engine.notifications.facts import RunFacts, message_values
 from engine.notifications.html_body import render_html_body
 from engine.notifications.mime import HEADER_CHARACTERS, create_content_id, create_html_part
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
-from engine.spec.secrets import Secrets
-from engine.spec.variable_references import VariableReference, fill_references
+from engine.spec.secrets.values import Secrets
+from engine.spec.variables.references import VariableReference, fill_references
 from engine.store import Attachment, OutboxMessage
 from engine.views import EvaluationFacts
 
 MAX_ATTACHMENT_BYTES = 2_000_000
-"""Bytes of an attachment: mail servers commonly refuse mails of more than 10 MB, and base64 adds a third."""
+"""Most bytes of an attachment: mail servers commonly refuse mails of more than 10 MB, and base64 adds a third."""
 
 MEGABYTES = MAX_ATTACHMENT_BYTES // 1_000_000
 
@@ -31,13 +31,13 @@ PAGE_ATTACHMENTS = ("report", "chart")
 
 EvaluationReader = Callable[[], Sequence[EvaluationFacts]]
 CsvReader = Callable[[str], Iterable[bytes]]
-"""Returns a dataset as CSV in pieces, header first, so that no more of it is read than is attached."""
+"""Returns a dataset as CSV in pieces, header first, so that only the attached part is read."""
 
 START_TEXTS = {"subject": "${scenarioName} started", "message": "${scenarioName} of ${projectKey} started.\n"}
 """Default texts of a message at the start: the usual defaults mention an outcome, which is not known yet."""
 
 RECOVERED = "Recovered: "
-"""What the subject of a message begins with that tells that something has ended."""
+"""The beginning of the subject of a message about a recovery."""
 
 
 def compose_message(
@@ -56,13 +56,13 @@ def compose_message(
     Parameters
     ----------
     sender
-        A reporter, of which the caller has checked that it sends, or a step that sends a message.
+        A step that sends a message, or a reporter that sends (the caller has checked this).
     facts
         The facts of the run so far.
     secrets
         Masked in all texts and attachments.
     message_id
-        Unique among all messages.
+        An id that is unique among all messages.
     now
         The time of the message.
     csv_of
@@ -70,15 +70,15 @@ def compose_message(
     evaluations
         Returns the run's evaluations, for reports and charts.
     recovery
-        What has ended, if the message is about that.
+        A text about the recovery that the message reports; empty for any other message.
     """
     notes: list[str] = [*facts.notes]
     texts = {"subject": sender.subject, "message": sender.message}
     if isinstance(sender, Reporter) and sender.at == "start":
         texts = {name: text if name in sender.model_fields_set else START_TEXTS[name] for name, text in texts.items()}
     if recovery:
-        told = recovery.replace("${", "$${")
-        texts = {"subject": f"{RECOVERED}{texts['subject']}", "message": f"{told}\n\n{texts['message']}"}
+        escaped = recovery.replace("${", "$${")
+        texts = {"subject": f"{RECOVERED}{texts['subject']}", "message": f"{escaped}\n\n{texts['message']}"}
     names = message_values(facts, texts.values())
     subject = single_line(secrets.redact(fill_references(texts["subject"], names, _mark_missing)), HEADER_CHARACTERS)
     body = remove_controls(secrets.redact(fill_references(texts["message"], names, _mark_missing)))
@@ -156,7 +156,7 @@ def _read_attachment(wanted: str, facts: RunFacts, csv_of: CsvReader) -> tuple[A
 
 
 def _read_tail(path: Path) -> bytes:
-    """Return the end of a file: at most one byte more than the limit, which shows that the file is longer."""
+    """Return the end of a file: at most one byte more than the limit, so that the caller sees that it is too long."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - MAX_ATTACHMENT_BYTES - 1))

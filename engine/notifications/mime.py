@@ -1,8 +1,8 @@
 """A message as internet mail (RFC 5322), which the mail channel sends and the file channel writes.
 
-The standard library's EmailMessage encodes it. It raises on line breaks in headers, and an alert must not be lost for
-that, so header texts are made a single line first. The encoding is seven bits, so a server without 8BITMIME does not
-change the message.
+The standard library's EmailMessage encodes it. It raises an error for line breaks in headers, so header texts are made
+a single line first: no alert may be lost because of that. The encoding is 7bit, so that a server without 8BITMIME does
+not change the message.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from engine.store import Attachment, OutboxMessage
 
 MAIL_POLICY = SMTP.clone(cte_type="7bit")
 HEADER_CHARACTERS = 250
-"""A header text is cut here: servers refuse lines of more than 998 octets."""
+"""Header texts are cut at this length: servers refuse lines of more than 998 octets."""
 
 _ATOM = r"[A-Za-z0-9_!#$%&'*+/=?^`{|}~-]+"
 _ADDRESS = re.compile(
@@ -52,7 +52,7 @@ def parse_address(text: str) -> Address:
 def build_mail(message: OutboxMessage, sender: str) -> EmailMessage:
     """Return `message` as mail from `sender`: a plain part, an HTML part with its pictures, then the attachments.
 
-    The same message has the same Message-ID and Date however often it is sent. The receivers of `bcc` are in no header.
+    A message that is sent again has the same Message-ID and Date. The receivers of `bcc` are not in any header.
 
     Raises
     ------
@@ -102,17 +102,17 @@ def create_content_id(message_id: str, name: str) -> str:
 
 
 def create_html_part(html: str) -> Attachment:
-    """Return the HTML part of a message as the outbox keeps it: an attachment without a name."""
+    """Return the HTML part of a message as the outbox stores it: as an attachment without a name."""
     return Attachment(name="", media_type="text/html", content=html.encode("utf-8"))
 
 
 def list_files(message: OutboxMessage) -> list[Attachment]:
-    """Return the files that are attached to a message: what it has beside its HTML part."""
+    """Return the attachments of a message without its HTML part."""
     return [attachment for attachment in message.attachments if not is_html_part(attachment)]
 
 
 def add_left_out_files(text: str, files: Sequence[Attachment], reason: str) -> str:
-    """Return the text of a message with a note of the files that its receiver does not get; as it is without any."""
+    """Return the text of a message, with a note if there are files that its receiver does not get."""
     names = ", ".join(file.name for file in files)
     return f"{text}\n\n(Not attached, because {reason}: {names})" if files else text
 

@@ -5,11 +5,11 @@ from engine.notifications.channels import describe_channel
 from engine.notifications.mime import list_files
 from engine.spec import ProjectSpec
 from engine.spec.resources.scenarios import Reporter, SendMessageStep
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import OutboxMessage
 
 SILENT = "would send nothing: "
-"""What the first line of a preview says of a reporter without a message."""
+"""Part of the first line of a preview for a reporter that sends no message."""
 
 
 def is_silent(preview: str) -> bool:
@@ -18,7 +18,7 @@ def is_silent(preview: str) -> bool:
 
 
 def preview_silence(reporter: Reporter, reason: str, secrets: Secrets) -> str:
-    """Return that a reporter would send nothing, and why."""
+    """Return the preview of a reporter that would send nothing, with the reason."""
     return f'Reporter "{reporter.name}" {SILENT}{secrets.redact(reason)}.\n'
 
 

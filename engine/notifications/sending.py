@@ -1,14 +1,14 @@
-"""Decides whether a reporter sends at the end of a run, from the facts of the run and from what it told before.
+"""Decides whether a reporter sends at the end of a run, from the facts of the run and the reporter's earlier messages.
 
-A reporter with `only_on_change` or `cooldown` has a state. It follows what the runs give, also where nothing is sent:
-a reporter that did not notice the end of a condition would not tell its next beginning.
+A reporter with `only_on_change` or `cooldown` has a state, which every run updates, even if nothing is sent: otherwise
+the reporter would miss the end of a condition, and then not report its next beginning.
 
-**Never silent for a wrong reason.** A condition that cannot be decided sends and leaves the state as it is. A message
-that a cooldown holds back is told in the log, and sent by the first later run at which the condition still holds.
-Receivers that were not told of a beginning are not told of its end.
+**No missed alerts.** If a condition cannot be decided, the reporter sends and its state stays as it is. A message that
+a cooldown holds back is logged, and sent after the cooldown by the first run for which the condition still holds. The
+end of a condition is reported only if its beginning was.
 
-**Only the newest moment counts.** A run that stands for an earlier moment than the state does, or that evaluates
-earlier times than the newest ones, such as a run for last week that is made up for, neither alerts nor recovers.
+**Only the newest moment counts.** A run for an earlier moment than that of the state, or whose evaluations are for
+earlier times than the newest ones (a backfill), neither alerts nor recovers.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from engine.spec.resources.scenarios import Reporter
 from engine.store import ReporterState
 
 HOLDS, HOLDS_NOT = "holds", "does not hold"
-"""What a run gives for a reporter with a run condition; without one it gives its outcome."""
+"""The observation of a run by a reporter with a run condition; without one, the observation is the run's outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Sending:
     reason
         Why it does not send.
     held_back
-        Whether it does not send although its condition holds, which is always told.
+        Whether it does not send although its condition holds; this is always logged.
     note
-        What the message says of the decision itself.
+        A note about the decision, which is added to the message.
     recovery
-        What the message says of what has ended, if it is about that.
+        A text about the recovery, if the message reports one.
     state
         The state of the reporter after the run, if it changes.
     """
@@ -52,12 +52,12 @@ class Sending:
 
 
 def has_state(reporter: Reporter) -> bool:
-    """Return whether what a reporter sends depends on what it told before."""
+    """Return whether the messages of a reporter depend on its earlier ones."""
     return reporter.only_on_change or reporter.cooldown is not None
 
 
 def decide_sending(reporter: Reporter, facts: ConditionFacts) -> Sending:
-    """Return whether a reporter sends, whatever it told before."""
+    """Return whether a reporter sends, without regard to its earlier messages."""
     if not reporter.active:
         return Sending(False, "it is not active")
     try:
@@ -92,17 +92,17 @@ def follow_state(
     now
         The time of the message.
     unmuted
-        The facts as they would be if no check were muted. What ends only because a check is muted is no recovery; if it
-        is still so when the mute is over, it is told as new.
+        The facts as they would be without mutes; None if no check is muted. A condition that ends only because of a
+        mute is not a recovery; if it holds again after the mute, it is reported as new.
     backfill
-        Whether all evaluations of the run stand for earlier times than the newest ones of their stores.
+        Whether all evaluations of the run are for earlier times than the newest ones of their stores.
     """
     plain = decide_sending(reporter, facts)
     if plain.note:  # it cannot be decided
         return plain
     definition = describe_definition(reporter)
-    usual = Outcome.SUCCESS.value if reporter.run_condition is None else HOLDS_NOT  # what needs no message
-    moment = min(as_of, now)  # a date far ahead, as a mistake gives it, must not silence the runs until then
+    usual = Outcome.SUCCESS.value if reporter.run_condition is None else HOLDS_NOT  # needs no message
+    moment = min(as_of, now)  # a mistaken date in the future must not silence all runs until then
     before = known if known and known.definition == definition else None
     before = before or ReporterState(scenario, reporter.name, definition, usual, moment, usual, None, moment)
     if not reporter.active:
@@ -120,33 +120,33 @@ def follow_state(
     if not reporter.only_on_change:
         return _apply_cooldown(reporter, state, now) if plain.sends else replace(plain, state=state)
     if observed == before.told:
-        told = f", and its message was made at {format_second(state.sent_at)}" if state.sent_at else ""
+        sent = f", and its message was made at {format_second(state.sent_at)}" if state.sent_at else ""
         what = "its run_condition has held" if reporter.run_condition else f"the outcome has been {observed}"
-        unchanged = f"nothing has changed: {what} since {format_second(state.since)}{told}"
+        unchanged = f"nothing has changed: {what} since {format_second(state.since)}{sent}"
         return Sending(False, plain.reason or unchanged, state=state)
     if observed == usual and unmuted is not None and _is_other_than(usual, reporter, unmuted):
         reason = "it would tell a recovery, but only muted checks make the difference"
         return Sending(False, reason, held_back=True, state=replace(state, told=usual))
     if observed == usual:
-        return _tell_recovery(reporter, before, state)
+        return _report_recovery(reporter, before, state)
     return _apply_cooldown(reporter, state, now)
 
 
 def _precedes(moment: datetime, known: datetime) -> bool:
-    """Return whether a moment is past. A whole day, as `--as-of 2026-11-28` gives it, is so when the day is over."""
+    """Return whether a moment is before the known one. A whole day (`--as-of 2026-11-28`) is, if the day is earlier."""
     if moment.time() == time():
         return moment.date() < known.astimezone(moment.tzinfo).date()
     return moment < known
 
 
 def describe_definition(reporter: Reporter) -> str:
-    """Return what a reporter watches, and whether it is active: a state holds as long as this stays the same."""
+    """Return what a reporter watches and whether it is active; if this text changes, its state starts anew."""
     watched = f"run_condition: {reporter.run_condition}" if reporter.run_condition else "the outcome of the run"
     return watched if reporter.active else f"not active; {watched}"
 
 
 def describe_state(reporter: Reporter, known: ReporterState | None) -> str:
-    """Return when a reporter with a state sends, and what it has last seen and told."""
+    """Return when a reporter with a state sends, with its last observation and message."""
     watched = reporter.run_condition or "the outcome of the run"
     when = f"on a change of {watched}" if reporter.only_on_change else watched
     if reporter.cooldown is not None:
@@ -158,21 +158,21 @@ def describe_state(reporter: Reporter, known: ReporterState | None) -> str:
 
 
 def _observe_run(reporter: Reporter, facts: ConditionFacts) -> str:
-    """Return what a run gives; raises UndecidedCondition if that cannot be decided."""
+    """Return the observation of a run (see HOLDS); raise UndecidedCondition if the condition cannot be decided."""
     if reporter.run_condition is None:
         return str(facts.outcome)
     return HOLDS if evaluate_condition(reporter.run_condition, facts) else HOLDS_NOT
 
 
 def _is_other_than(usual: str, reporter: Reporter, facts: ConditionFacts) -> bool:
-    """Return whether facts give, or could give, something else than the usual."""
+    """Return whether the observation of these facts differs, or could differ, from the usual one."""
     try:
         return _observe_run(reporter, facts) != usual
     except UndecidedCondition:
         return True
 
 
-def _tell_recovery(reporter: Reporter, before: ReporterState, state: ReporterState) -> Sending:
+def _report_recovery(reporter: Reporter, before: ReporterState, state: ReporterState) -> Sending:
     state = replace(state, told=state.observed)
     since = format_second(before.since)
     if reporter.run_condition is None:
@@ -185,7 +185,7 @@ def _tell_recovery(reporter: Reporter, before: ReporterState, state: ReporterSta
 
 
 def _apply_cooldown(reporter: Reporter, state: ReporterState, now: datetime) -> Sending:
-    """Return that the reporter sends, unless its last message was too short a time ago."""
+    """Return that the reporter sends, unless the cooldown after its last message is not over."""
     if reporter.cooldown is not None and state.sent_at is not None:
         over = state.sent_at + reporter.cooldown
         if state.sent_at <= now < over:  # a clock that was set back must not prolong it

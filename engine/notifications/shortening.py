@@ -1,7 +1,7 @@
-"""Shortening the text of a message for a service that takes only so much of it.
+"""Shortens the text of a message for a service that limits its length.
 
-Whole lines are kept, the first ones, and the last line says how many were left out: a service that cuts a text itself
-does so in the middle of a line and tells nobody.
+The first lines are kept whole, and a last line says how many were left out. A service that cuts a text itself does so
+in the middle of a line and without notice.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ def shorten_text(text: str, fits: Callable[[str], bool]) -> str:
     Parameters
     ----------
     fits
-        Whether the service takes a text. If it takes a text, it takes the beginning of it.
+        Returns whether the service accepts a text. If it accepts a text, it must accept every beginning of it.
     """
     if fits(text):
         return text

@@ -1,8 +1,8 @@
 """The webhook channel: each message is one HTTP POST of JSON, in the format of `message_document`.
 
-An answer 2xx says that the message was taken. 400, 406, 413, 414, 415 and 422 are about the message, so that it is
-refused for good. Any other 4xx but 408, 425 and 429, and a redirect, may be mended by somebody, and are final at the
-third time. Everything else is tried again; `Retry-After` is respected.
+An answer 2xx means that the message was accepted. 400, 406, 413, 414, 415 and 422 are about the message and refuse it
+for good. Any other 4xx except 408, 425 and 429, and a redirect, may be repaired by the server's owner, and are final at
+the third attempt. After any other answer the message is tried again; `Retry-After` is respected.
 
 Redirects are never followed: the message and its headers are for the server that the spec names.
 """
@@ -34,19 +34,20 @@ from engine.spec.resources.channels import WebhookChannel
 from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
 
 MAX_ANSWER_BYTES = 2000
-"""Bytes of an answer that are read; its first words are told if the message was not taken."""
+"""Bytes of an answer that are read; the first are quoted if the message was refused."""
 ANSWER_SECONDS = 2.0
 """How long the body of an answer is read: one that comes byte by byte must not hide how the server has answered."""
 QUOTED_CHARACTERS = 300
+"""Characters of an answer that an error message quotes."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow no redirect: it becomes an HTTPError."""
+        """Return None, so that a redirect becomes an HTTPError."""
 
 
 class _OpenedConnections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Opens connections that another thread can close while this one waits for an answer."""
+    """Opens connections that another thread can close during the wait for an answer."""
 
     def __init__(self, cuts: list[Callable[[], None]]) -> None:
         super().__init__()
@@ -84,7 +85,7 @@ def send(channel: WebhookChannel, post: Envelope) -> None:
     UnreachableError
         The server cannot be reached, or the URL or a header is wrong.
     DeliveryError
-        The server did not take the message; it may do so later.
+        The server did not accept the message, but may accept it later.
     """
     problems = [
         find_webhook_problem(post.url),

@@ -32,6 +32,8 @@ SHOWN_CHARACTERS = 40
 """Characters of a value that are shown; of longer values only the part that differs is shown."""
 LISTED_FILES = 20
 """Changed files that are listed one by one."""
+_READING = {"readings", "compression", "names", "converted"}
+"""Facts of files that are there only if their content is read in another way than usual."""
 
 FingerprintFacts = Mapping[str, Any]
 RolePaths = Mapping[str, tuple[str, ...]]
@@ -187,13 +189,14 @@ def _compare_tables(
     if before.keys() == {"fingerprint"}:
         return  # of a model version from a bundle, which tells no more
     # Each kind of dataset has different facts, so different keys mean another kind.
-    if before.keys() != after.keys() and "table" in {*before, *after}:
+    same_kind = before.keys() - _READING == after.keys() - _READING
+    if not same_kind and "table" in {*before, *after}:
         says = f"dataset {name}: its rows are no longer read from the same kind of place"
         if "table" in after:
             says = f"dataset {name}: its rows are now read from table {after['table']} of {after['connection']}"
         yield Change(kind="data", what=f"datasets.{name}", says=says)
         return
-    if before.keys() != after.keys():
+    if not same_kind:
         yield Change(
             kind="spec", what=format_spec_path(place, ("kind",)), says=f"the kind of dataset {name} has changed"
         )
@@ -217,6 +220,7 @@ def _compare_tables(
         yield from _compare_stored_rows(name, "table" if "table" in after else "path", before, after)
     elif "files" in after:
         yield from _compare_files(name, before, after)
+        yield from _compare_readings(name, before.get("readings", {}), after.get("readings", {}))
         old, new = ({"format": facts["format"], "csv": facts["csv"]} for facts in (before, after))
         yield from _compare_settings(old, new, place, project)
         for column in sorted(before["types"].keys() | after["types"].keys()):
@@ -267,6 +271,16 @@ def _compare_files(name: str, before: FingerprintFacts, after: FingerprintFacts)
     if len(texts) > LISTED_FILES:
         says = f"dataset {name}: {len(texts) - LISTED_FILES} more files have changed"
         yield Change(kind="data", what=f"datasets.{name}", says=says)
+
+
+def _compare_readings(name: str, before: FingerprintFacts, after: FingerprintFacts) -> Iterator[Change]:
+    """Yield the columns whose values are written in another way, such as with a decimal comma."""
+    for column in sorted(before.keys() | after.keys()):
+        old, new = before.get(column), after.get(column)
+        if old != new:
+            how = ", ".join(f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in (new or {}).items())
+            says = f"dataset {name}: column {column} is now read {f'with {how}' if how else 'as usual'}"
+            yield Change(kind="data", what=f"datasets.{name}", before=old, after=new, says=says)
 
 
 def _describe_model_change(before: Any, after: Any, places: RolePaths) -> Change:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from engine.errors import DataError
-from engine.evaluation.check_counts import PassedChecks
-from engine.evaluation.check_target import CheckTarget, PastMetrics
-from engine.evaluation.checks import apply_check
-from engine.evaluation.detectable import HARDLY_FAILED, summarize_weak_checks
-from engine.evaluation.false_alarms import describe_false_alarms
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.counts import PassedChecks
+from engine.evaluation.checks.detectable import HARDLY_FAILED, summarize_weak_checks
+from engine.evaluation.checks.false_alarms import describe_false_alarms
+from engine.evaluation.checks.target import CheckTarget, PastMetrics
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.outcome import CheckOutcome
 from engine.pipeline.actions import Action

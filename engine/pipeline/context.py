@@ -14,7 +14,7 @@ from engine.pipeline.actions import Mode
 from engine.pipeline.journal import Journal, SaidTexts
 from engine.pipeline.log import RunLog
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import LockBusy, Store
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class BuildContext(StateContext):
 
     def read_unchanged(self, work: Callable[[Self], T]) -> T:
         """Return what `work` returns for this context; if a file that it reads changes meanwhile, do it once more."""
-        from engine.data.watched_files import read_unchanged
+        from engine.data.files.watched_files import read_unchanged
 
         def attempt(files: "WatchedFiles") -> T:
             self.journal.clear()

@@ -11,13 +11,13 @@ from engine import drift
 from engine.data import Table, column_type
 from engine.errors import EngineError, ModelError, Position
 from engine.evaluation.record import Evaluation
-from engine.evaluation.segment_metrics import write_segment_metric
+from engine.evaluation.segments.metrics import write_segment_metric
 from engine.formatting.hints import did_you_mean
 from engine.pipeline.context import BuildContext
 from engine.pipeline.evaluation_times import name_next_evaluation
 from engine.pipeline.models import find_active_version, use_model
-from engine.pipeline.reference_evaluations import find_reference_evaluations
-from engine.pipeline.reference_schemas import read_reference_schema
+from engine.pipeline.references.evaluations import find_reference_evaluations
+from engine.pipeline.references.schemas import read_reference_schema
 from engine.spec.diagnostics import Findings
 from engine.spec.metrics.definition import MetricScope
 from engine.spec.metrics.lookup import find_metric_definition
@@ -32,7 +32,7 @@ from engine.spec.resources.evaluation_stores import (
 )
 from engine.spec.resources.models import Model, ScoredModel, TrainModel
 from engine.spec.resources.scenarios import AnyStep
-from engine.spec.validator import SpecPath
+from engine.spec.validation.validator import SpecPath
 
 
 def validate_target(target: str, evaluation: Evaluation | None, context: BuildContext, findings: Findings) -> None:
@@ -66,7 +66,7 @@ def validate_target(target: str, evaluation: Evaluation | None, context: BuildCo
         validate_reading(dataset, context, findings)
 
 
-def tell_findings(step: AnyStep, context: BuildContext) -> None:
+def report_findings(step: AnyStep, context: BuildContext) -> None:
     """Write into the log, once in a call, what `engine plan` finds about the columns that a step names."""
     findings = Findings()
     for target in step.targets:
@@ -241,7 +241,7 @@ def _describe_absent_column(column: str, tables: Sequence[Table], what: str) -> 
     names = [repr(table.name) for table in tables]
     which = f"dataset {names[0]} has no" if len(names) == 1 else f"neither dataset {' nor dataset '.join(names)} has a"
     known = list(dict.fromkeys(name for table in tables for name in table.frame.collect_schema()))
-    from engine.data.csv_faults import suggest_separator
+    from engine.data.files.csv_faults import suggest_separator
 
     single = next((hint for table in tables if (hint := suggest_separator(table.frame.collect_schema().names()))), "")
     return f"{which} column {column!r}{what}", single.lstrip(":; ") or did_you_mean(column, known, "there are")

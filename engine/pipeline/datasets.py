@@ -4,7 +4,7 @@ The metrics are stored under a fingerprint of content, contract and wanted metri
 again; only its ages grow. Checks are applied every time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,9 +12,9 @@ from pathlib import Path
 from engine.data.table import Table
 from engine.digests import digest_json
 from engine.errors import DataError
-from engine.evaluation.check_target import CheckTarget, PastMetrics
-from engine.evaluation.checks import apply_check
-from engine.evaluation.false_alarms import describe_false_alarms
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.false_alarms import describe_false_alarms
+from engine.evaluation.checks.target import CheckTarget, PastMetrics
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_seconds
@@ -132,16 +132,19 @@ def plan_dataset_read(
         {"spec": {"dataset": {"columns": contract}}, "datasets": table.provenance(), "metrics": wanted}
     )
 
-    def keep(values: dict[str, MetricValue]) -> dict[str, MetricValue]:
+    def keep(values: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
         context.store.measurements.add(name, fingerprint, values, context.run, facts, now)
-        return values
+        return tell(values)
+
+    def tell(values: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
+        return _take_ages_at_moment(values, now - context.project.as_of)
 
     if stored is not None and not force and not spec.metrics:
         # of other data since: they are the latest again, for checks that look at earlier values
         returned = find_past_window(checks) and context.store.measurements.find_first(name, table.fingerprint) is None
         reason = "they were measured before" if returned else "nothing has changed"
         reused = Action(kind="read", target=name, because="reused", reason=reason, notes=notes)
-        return Decision(reused, lambda: keep(stored) if returned else stored, lambda: stored)
+        return Decision(reused, lambda: keep(stored) if returned else tell(stored), lambda: tell(stored))
     if stored is None:
         earlier = context.store.measurements.list_facts(name, MAX_CANDIDATES)
         places = {"dataset": ("datasets", name)}
@@ -193,8 +196,22 @@ def _expect_untypical_values(name: str, context: BuildContext) -> list[str]:
 
 def _increase_ages(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
     """Return the metrics of data that have not changed since they were measured, some time ago."""
+    seconds = passed.total_seconds()
+    return _change_ages(metrics, lambda age: age + seconds)
+
+
+def _take_ages_at_moment(metrics: Mapping[str, MetricValue], passed: timedelta) -> dict[str, MetricValue]:
+    """Return metrics that were measured now as they are at the moment that the run stands for, which has passed since.
+
+    What has come since that moment is no time in the future: its age is 0.
+    """
+    seconds = max(0.0, passed.total_seconds())
+    return _change_ages(metrics, lambda age: max(age - seconds, min(age, 0.0)))
+
+
+def _change_ages(metrics: Mapping[str, MetricValue], change: Callable[[float], float]) -> dict[str, MetricValue]:
     return {
-        name: replace(metric, value=metric.value + passed.total_seconds())
+        name: replace(metric, value=change(metric.value))
         if name.startswith(_IN_SECONDS) and metric.value is not None
         else metric
         for name, metric in metrics.items()

@@ -6,8 +6,8 @@ from datetime import date, datetime
 
 from engine.evaluation.record import Evaluation, EvaluationTime
 from engine.pipeline.context import StateContext
-from engine.spec.declared_times import find_moment, find_zone, format_declared_time, go_back
 from engine.spec.resources.evaluation_stores import SamePeriodReference, TimeWindow
+from engine.spec.times.declared_times import find_moment, find_zone, format_declared_time, go_back
 from engine.store import EvaluationFilter
 
 DeclaredTime = date | datetime | TimeWindow

@@ -30,6 +30,11 @@ class LogLine:
     step: str
     text: str
 
+    @property
+    def located_text(self) -> str:
+        """The text after the scenario and the step, such as `daily [build] 3 rows are read`."""
+        return " ".join(part for part in (self.scenario, f"[{self.step}]" if self.step else "", self.text) if part)
+
 
 class LogFiles:
     """The two files of one run's log. A file that cannot be written does not end the run.

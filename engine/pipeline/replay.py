@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.errors import UsageError
-from engine.evaluation.check_target import CheckTarget, MetricsByName, PastMetrics
-from engine.evaluation.checks import apply_check
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.target import CheckTarget, MetricsByName, PastMetrics
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.evaluation.segment_metrics import group_segment_metrics
+from engine.evaluation.segments.metrics import group_segment_metrics
 from engine.outcome import CheckOutcome, worst_check_outcome
 from engine.pipeline.context import BuildContext
 from engine.pipeline.datasets import counts_same_data_once, select_metrics_in_seconds

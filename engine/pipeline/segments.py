@@ -11,7 +11,7 @@ from engine.spec.sql.row_conditions import bind_row_condition
 
 if TYPE_CHECKING:
     from engine.data.segments import SegmentRules
-    from engine.evaluation.found_segments import SearchSettings
+    from engine.evaluation.segments.found import SearchSettings
 
 CONDITIONS_VERSION = "2"
 """Version of what conditions select: it changes whenever the same condition selects other rows of the same table."""
@@ -54,7 +54,7 @@ def has_conditions(store: str, context: BuildContext) -> bool:
 
 def find_search_settings(store: str, context: BuildContext) -> "SearchSettings | None":
     """Return how a store searches for segments; None if it does not."""
-    from engine.evaluation.found_segments import SearchSettings
+    from engine.evaluation.segments.found import SearchSettings
 
     spec = context.project.evaluation_stores[store]
     if spec.segment_search is None:

@@ -1,4 +1,4 @@
-"""The processes that this process has started or adopted, and that still live."""
+"""The running processes that this process has started or adopted."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ def list_children() -> list[int]:
     own, found = os.getpid(), []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            # The name stands in parentheses and may hold any character; state and parent follow it.
+            # proc(5): the name is in parentheses and may contain any character; state and parent follow it.
             state, parent = (folder / "stat").read_bytes().rpartition(b")")[2].split()[:2]
             if int(parent) == own and state != b"Z":
                 found.append(int(folder.name))
@@ -18,7 +18,7 @@ def list_children() -> list[int]:
 
 
 def read_process_name(pid: int) -> str:
-    """Return `sleep (process 4711)`."""
+    """Return the name of a process with its id, such as `sleep (process 4711)`."""
     name = "a process"
     with contextlib.suppress(OSError):
         name = Path(f"/proc/{pid}/comm").read_bytes().decode("utf-8", "backslashreplace").strip()

@@ -1,4 +1,4 @@
-"""What a run needs beside what every build gets: who started it, what it may send, and how it starts other runs."""
+"""The context of a run: that of a build, and how the run was started, sends messages and starts other runs."""
 
 import math
 from collections.abc import Callable
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext(BuildContext):
-    """Everything that a step may use.
+    """Everything that a step can use.
 
     Attributes
     ----------
     start_scenario
         Runs another scenario.
     trigger
-        What started the run, as conditions and messages name it.
+        What started the run, in the words of conditions and messages.
     preview
-        If given, it is called with what each reporter would send, and nothing is sent.
+        If given, it is called with the text that each reporter would send, and nothing is sent.
     deliver
-        Whether the run sends its messages. If not, it commits them only: a server sends them.
+        Whether the run sends its messages. If not, it only commits them, and a server sends them.
     delivery_time
         The time for the deliveries of this run, its parents and its child runs together.
     fire
-        The fire that the run answers, as it was when the run began, if one does; child runs have it too.
+        The trigger's fire that started the run, as it was when the run began; None without one. Child runs share it.
     turn
         The number of the iteration of `for_each`, from 0.
     finished
-        The results of the steps before this one, of the same iteration.
+        The results of the earlier steps of the same iteration.
     deadline
-        When the run must have ended because of its `timeout`, in seconds of the monotonic clock.
+        When the `timeout` of the run ends, in seconds of the monotonic clock.
     """
 
     start_scenario: "Callable[[str, RunContext], RunResult]"

@@ -1,7 +1,7 @@
-"""Runs whose process has died: they are marked ABORTED, and their reporters tell it, as far as it is known.
+"""Runs whose process has died: they are marked ABORTED, and the messages of their reporters are sent.
 
-What is known are the steps, checks and evaluations that the run had stored, and its log: the step that the log last
-speaks of is the one at which the run has died.
+The messages are composed from the steps, checks and evaluations that the run has stored, and from its log: the last
+step that the log mentions is the one during which the process died.
 """
 
 import json
@@ -27,16 +27,17 @@ from engine.spec.conditions import ConditionFacts
 from engine.store import EvaluationFilter, OutboxMessage, ReporterState, RunRecord, StepRecord
 
 MAX_LOG_BYTES = 1 << 20
-"""So much of a log's end is read to find the last step."""
+"""Bytes that are read from the end of a log to find the last step: enough for thousands of lines, so that a huge log
+costs no memory."""
 
 
-def tell_dead_runs(context: RunContext, cause: str = "") -> None:
-    """Mark the runs whose process has died as ABORTED; commit their messages with that, then deliver them.
+def abort_dead_runs(context: RunContext, cause: str = "") -> None:
+    """Mark the runs whose process has died as ABORTED; commit their messages in the same transaction, then deliver.
 
     Parameters
     ----------
     cause
-        Why the process of a step was ended: so are the runs that the run of `context` has started in it.
+        Why the process of a step was ended; it is reported for the runs that the run of `context` started in it.
     """
     found: dict[str, tuple[RunResult, RunContext]] = {}
 
@@ -70,7 +71,7 @@ def tell_dead_runs(context: RunContext, cause: str = "") -> None:
 
 
 def find_unfinished_step(log: Path, finished: Iterable[str]) -> tuple[str, datetime] | None:
-    """Return the step that a run was at when its log ended, and when it had started; None if at none.
+    """Return the step that a run was executing when its log ended, and when that step started; None if there is none.
 
     Parameters
     ----------
@@ -85,14 +86,14 @@ def find_unfinished_step(log: Path, finished: Iterable[str]) -> tuple[str, datet
         return None
     last = started[-1]
     times = Counter(line["step"] for line in started)
-    whole = lines[0]["step"] == ""  # else the log is longer than what was read of it, and the counts are not known
+    whole = lines[0]["step"] == ""  # else only the end of the log was read, and earlier starts were not counted
     if whole and times[last["step"]] <= Counter(finished)[last["step"]]:
         return None
     return last["step"], datetime.fromisoformat(last["at"])
 
 
 def _list_ancestry(run: RunRecord, context: RunContext) -> list[RunRecord]:
-    """Return a run and its ancestors: the run that has started it, and so on."""
+    """Return a run, its parent, the parent of that one, and so on."""
     found = [run]
     while (parent := found[-1].parent) is not None and (record := context.store.runs.find(parent)) is not None:
         found.append(record)
@@ -102,7 +103,7 @@ def _list_ancestry(run: RunRecord, context: RunContext) -> list[RunRecord]:
 def _restore_context(run: RunRecord, ancestry: Sequence[RunRecord], context: RunContext) -> RunContext:
     """Return the context of an earlier run: its scenario, its log, and those of its variables that still exist.
 
-    The fire that it answers is that of the first of its ancestry.
+    Its fire is that of its oldest ancestor.
     """
     number = ancestry[-1].fire
     fire = None if number is None else context.store.fires.get(number)
@@ -117,7 +118,7 @@ def _restore_context(run: RunRecord, ancestry: Sequence[RunRecord], context: Run
 
 
 def _describe_dead_run(run: RunRecord, cause: str, context: RunContext) -> tuple[RunResult, str]:
-    """Return the result of a dead run, with the step that it was at, and what is known of its end as text."""
+    """Return the result of a dead run, with its unfinished step, and a description of its end."""
     at_step = (
         f"the run never ended: {cause}" if cause else "the run was killed or has crashed while it was at this step"
     )
@@ -153,7 +154,7 @@ def _describe_dead_run(run: RunRecord, cause: str, context: RunContext) -> tuple
 
 
 def find_fire_reason(context: RunContext) -> str:
-    """Return why the server that has started a run has ended it, or how it saw the run's process end; else nothing."""
+    """Return the reason that the server recorded for the end of a run's process; empty if there is none."""
     fire = None if context.fire is None else context.store.fires.get(context.fire.number)
     return "" if fire is None else fire.reason
 
@@ -164,17 +165,17 @@ def describe_end(
     finished: Sequence[StepRecord] | Sequence[StepResult],
     unfinished: tuple[str, datetime] | None,
 ) -> str:
-    """Return how a run ended before its steps did, at which step, when it had started, and what it had finished."""
+    """Return a text about a run that ended early: how, at which step, when it started, and which steps it finished."""
     at = f" at step {unfinished[0]!r}, which had started at {format_second(unfinished[1])}" if unfinished else ""
     done = ", ".join(f"{step.name} {step.outcome}" for step in finished) or "none"
     return f"this run {how}{at}. It had started at {format_second(started)}. Steps that it had finished: {done}."
 
 
 def _collect_known_facts(result: RunResult, context: RunContext) -> ConditionFacts:
-    """Return the facts for the conditions of a dead run's reporters; what the run has not decided is left out.
+    """Return the facts for the conditions of a dead run's reporters, without those that were not final yet.
 
-    A condition that needs such a fact cannot be decided, so its message is sent. In a loop, an iteration that never
-    came could have changed every good outcome.
+    A condition on a missing fact is undecided, and its message is sent. In a loop, an iteration that did not run could
+    have worsened every good outcome, so good outcomes are missing.
     """
     facts = collect_condition_facts(result.steps, context)
     looped = bool(context.get_scenario(result.scenario).for_each)
@@ -199,7 +200,7 @@ def _make_step_result(step: StepRecord) -> StepResult:
 
 
 def _read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the last lines of a run's log; those that were not written whole, or by another program, are left out."""
+    """Return the last entries of a run's log, without lines that are incomplete or not in the format of the log."""
     try:
         with (folder / "log.jsonl").open("rb") as file:
             size = file.seek(0, 2)

@@ -1,8 +1,8 @@
-"""Drills: scenarios run as the data are, and again with a disturbed batch, to see whether anybody would hear of it.
+"""Drills: scenarios run on the real data and again on a disturbed batch, to see whether checks and reporters react.
 
-All runs work on one copy of the state, so nothing is kept, and their messages are shown instead of sent. The disturbed
-batch takes the place of the present one: before the second runs, what the first ones have recorded is forgotten, and so
-is an evaluation of the present batch that was there already. Thus both are compared with the same past.
+All runs work on one copy of the state, which is discarded, and their messages are shown instead of sent. The disturbed
+batch takes the place of the present one: before the second runs, the records of the first runs are removed from the
+copy, and so is an earlier evaluation of the present batch. So both batches are compared with the same history.
 """
 
 import os
@@ -45,7 +45,7 @@ def drill_store(
     clock: Callable[[], datetime] = utc_now,
     listeners: Sequence[Callable[[LogLine], None]] = (),
 ) -> DrillResult:
-    """Run the scenarios that build and check a store without and with disturbances of its batch; keep, send nothing.
+    """Run the scenarios that build and check a store, without and with disturbances; keep and send nothing.
 
     Parameters
     ----------
@@ -110,17 +110,17 @@ def drill_store(
 
 
 def _pass_on_marked(line: LogLine, listeners: Sequence[Callable[[LogLine], None]]) -> None:
-    """Pass on an entry of the log that says whose it is: nobody should take an error of a drill for a real one."""
+    """Pass on an entry of the log marked as part of a drill, so that nobody takes its errors for real ones."""
     for listen in listeners:
         listen(replace(line, scenario=f"drill of {line.scenario}"))
 
 
 def _ignore_preview(_text: str) -> None:
-    """Do nothing: what the run without disturbances would send is not asked for."""
+    """Discard the messages of the runs without disturbances: a drill does not show them."""
 
 
 def _choose_scenarios(store: str, named: Sequence[str], context: RunContext) -> list[str]:
-    """Return the scenarios to run: those that are named, else of `run:` the last one that builds it, and the rest."""
+    """Return the scenarios to run: those that are named, else those described at `drill_store`."""
     declared = _list_declared(context.project)
     for name in named:
         if name not in declared:
@@ -148,7 +148,7 @@ def _list_declared(project: ProjectSpec) -> list[str]:
 
 
 def _list_builds(name: str, store: str, context: RunContext) -> Iterator[RunContext]:
-    """Yield the context, with its values of variables, of each step of a scenario that builds a store."""
+    """Yield the context of each step of a scenario that builds the store, with the variables as the step sees them."""
     return (at for step, at in _list_planned(name, context) if isinstance(step, BuildStep) and store in step.targets)
 
 
@@ -158,9 +158,9 @@ def _uses_store(name: str, store: str, context: RunContext) -> bool:
 
 
 def _list_planned(name: str, context: RunContext) -> Iterator[tuple[AnyStep, RunContext]]:
-    """Yield the steps of a scenario and of those that it runs, each with the context that has its values of variables.
+    """Yield the steps of a scenario and of those that it runs, each with the context that holds its variables.
 
-    Whether a condition skips a step is not asked.
+    Conditions are not evaluated: a step that one would skip is yielded too.
     """
     context = context.with_defaults(context.get_scenario(name).variables)
     for turn in context.get_scenario(name).for_each or [{}]:
@@ -186,15 +186,15 @@ def _require_possible_in(store: str, disturbances: Sequence[Disturbance], contex
     require_possible(disturbances, table.frame.collect_schema(), table.name)
     wanted = [one for one in disturbances if one.kind == "rows"]
     with explain_read_errors(table):
-        there = count_frame_rows(table.frame) if wanted else 0
+        rows = count_frame_rows(table.frame) if wanted else 0
     for one in wanted:
-        if one.amount >= there:
-            raise UsageError(f"{one.option}: dataset {table.name!r} has {there:,} rows; name a smaller number")
-        there = int(one.amount)
+        if one.amount >= rows:
+            raise UsageError(f"{one.option}: dataset {table.name!r} has {rows:,} rows; name a smaller number")
+        rows = int(one.amount)
 
 
 def _find_evaluation(store: str, before: Sequence[RunResult], context: RunContext) -> Evaluation:
-    """Return the evaluation of the present batch, the last one; raises DataError if there is none."""
+    """Return the last evaluation that the undisturbed runs made of the store; raise DataError if there is none."""
     steps = [step for _, step in list_all_steps(before)]
     made = [made.id for step in steps for made in step.evaluations if made.store == store]
     if not made:
@@ -205,7 +205,7 @@ def _find_evaluation(store: str, before: Sequence[RunResult], context: RunContex
 
 
 def _list_unchecked(store: str, datasets: Sequence[str], runs: Sequence[RunResult], project: ProjectSpec) -> list[str]:
-    """Return the checks of a store and its datasets that no run has applied."""
+    """Return the names of the checks of a store and its datasets that no run has applied."""
     applied = {(target, check) for _, target, check, _ in collect_checks(runs)}
     declared = {store: project.evaluation_stores[store].checks} | {
         name: project.datasets[name].checks for name in datasets
@@ -214,7 +214,7 @@ def _list_unchecked(store: str, datasets: Sequence[str], runs: Sequence[RunResul
 
 
 def _measure_shift(one: Disturbance, evaluation: Evaluation) -> Disturbance:
-    """Return a shift in standard deviations with the one of the reference; any other disturbance as it is."""
+    """Return a disturbance; a shift in units of `sd` gets the standard deviation of its column in the reference."""
     if one.unit != "sd":
         return one
     metric = evaluation.metrics.get(str(MetricName("reference_std", one.column)))
@@ -242,7 +242,7 @@ def _forget_measured(store: str, builds: Sequence[RunContext], context: RunConte
 
 
 def _forget_present(store: str, before: Sequence[RunResult], builds: Sequence[RunContext], context: RunContext) -> None:
-    """Forget the runs without disturbances, and the present batch, which the disturbed one takes the place of."""
+    """Remove the undisturbed runs and the evaluations of the present batch from the copy of the state."""
     _forget_measured(store, builds, context)
     made = [made.id for _, step in list_all_steps(before) for made in step.evaluations]
     for build in builds:

@@ -1,4 +1,4 @@
-"""What a drill has found: the checks and steps of its runs without and with the disturbances, side by side."""
+"""The result of a drill: checks and steps of its runs without and with the disturbances, side by side."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from engine.views.run_view import name_iteration
 
 @dataclass(frozen=True, slots=True)
 class DrilledCheck:
-    """What a check gives on one metric without and with the disturbances; None where it is not applied.
+    """The results of a check on one metric without and with the disturbances; None where it was not applied.
 
     `turn` is the iteration of `for_each`.
     """
@@ -31,31 +31,31 @@ class DrilledCheck:
 
     @property
     def fires(self) -> bool:
-        """Whether it counts as WARNING or ERROR because of the disturbances: it did not, or was milder, without."""
+        """Whether the check counts as WARNING or ERROR with the disturbances, and as less severe without them."""
         return _severity(self.after) > _severity(self.before)
 
     @property
     def muted(self) -> bool:
-        """Whether it would fire if nobody had muted it."""
+        """Whether the check would fire if it were not muted."""
         found = self.after
         bad = (CheckOutcome.WARNING, CheckOutcome.ERROR)
         return found is not None and found.muted and found.outcome in bad and found.counts_as not in bad
 
     @property
     def fired_before(self) -> bool:
-        """Whether it counts as WARNING or ERROR without any disturbance."""
+        """Whether the check counts as WARNING or ERROR without any disturbance."""
         return _severity(self.before) > 0
 
 
 def _severity(result: CheckResult | None) -> int:
-    """Return 0 for what is OK or not applied, 1 for WARNING, 2 for ERROR."""
+    """Return 2 for ERROR, 1 for WARNING, and 0 for any other outcome or a check that is not applied."""
     counts_as = CheckOutcome.OK if result is None else result.counts_as
     return {CheckOutcome.WARNING: 1, CheckOutcome.ERROR: 2}.get(counts_as, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class DrillResult:
-    """What a drill has found.
+    """The result of a drill.
 
     Attributes
     ----------
@@ -68,13 +68,13 @@ class DrillResult:
     unchecked
         Checks of the store and its dataset that no step of these scenarios applies.
     disturbances
-        What was disturbed, and what that has changed, in words.
+        Each disturbance with a text about what it changed.
     remarks
-        What must be known of the runs.
+        Texts about limits of the drill, such as several disturbed batches.
     before, after
         The runs without and with the disturbances.
     messages
-        What each reporter would do in the runs with the disturbances.
+        The messages that the runs with the disturbances would send, or why a reporter would not send.
     """
 
     store: str
@@ -89,27 +89,27 @@ class DrillResult:
     messages: tuple[str, ...]
 
     def compare_checks(self) -> list[DrilledCheck]:
-        """Return every check that a run has applied, by metric, in the order of the steps."""
+        """Return every check that a run has applied, one entry per metric, in the order of the steps."""
         before, after = collect_checks(self.before), collect_checks(self.after)
         return [DrilledCheck(key[0], before.get(key), after.get(key)) for key in {**before, **after}]
 
     def list_failures(self) -> list[StepResult]:
-        """Return the steps that could not do their work because of the disturbances."""
+        """Return the steps that fail with the disturbances and do not fail without them."""
         before = {(turn, step.name) for turn, step in list_all_steps(self.before) if _has_failed(step)}
         after = list_all_steps(self.after)
         return [step for turn, step in after if _has_failed(step) and (turn, step.name) not in before]
 
     @property
     def heard(self) -> bool:
-        """Whether a check fires or a step fails because of the disturbances."""
+        """Whether somebody would learn of the disturbances: a check fires or a step fails because of them."""
         return bool(self.list_failures()) or any(check.fires for check in self.compare_checks())
 
 
 def collect_checks(runs: Sequence[RunResult]) -> dict[tuple[str, str, str, str], CheckResult]:
-    """Return the results by iteration, target, check and metric.
+    """Return the check results by iteration, target, check and metric.
 
-    Of a check that is applied again, the worst one counts: the batch may also be what a model was trained on, whose
-    checks see the rows that are not disturbed.
+    Of a check that was applied several times, the worst result counts: if the batch is also the training data of a
+    model, its checks are applied to the undisturbed rows as well.
     """
     found: dict[tuple[str, str, str, str], CheckResult] = {}
     for turn, step in list_all_steps(runs):
@@ -120,7 +120,7 @@ def collect_checks(runs: Sequence[RunResult]) -> dict[tuple[str, str, str, str],
 
 
 def list_all_steps(runs: Sequence[RunResult], turn: str = "") -> Iterator[tuple[str, StepResult]]:
-    """Yield each step of runs and of the runs that they started, with the iterations that it belongs to."""
+    """Yield each step of runs and of their child runs, with the names of the iterations that it belongs to."""
     for step in (step for run in runs for step in run.steps):
         inner = ", ".join(filter(None, [turn, name_iteration(step.turn)]))
         yield inner, step
@@ -129,6 +129,6 @@ def list_all_steps(runs: Sequence[RunResult], turn: str = "") -> Iterator[tuple[
 
 
 def _has_failed(step: StepResult) -> bool:
-    """Tell whether a step could not do its work: for another reason than its checks or the steps of its run."""
+    """Tell whether a step failed itself, and not because of its checks or the steps of its child run."""
     bad = step.outcome in (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
     return bad and step.run is None and step.cause != "check" and not any(map(_severity, step.checks))

@@ -1,8 +1,8 @@
-"""What a scenario means: which steps are done, in which order, which are skipped, tried again, or only warn.
+"""The semantics of a scenario: which steps run, in which order, and which are skipped, tried again or only warn.
 
-A run and a plan both walk a scenario through this module. They differ in their executor, which answers each step: that
-of a run executes it, that of a plan predicts how it will end, as far as that is known. So the two cannot disagree about
-iterations, conditions, retries, `on_failure` and `fail_fast`.
+A run and a plan both use this module with different executors: a run executes each step, and a plan predicts its
+outcome as far as it is known. So the two cannot disagree about iterations, conditions, retries, `on_failure` and
+`fail_fast`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ class StepEnd(Protocol):
     def name(self) -> str: ...
     @property
     def outcome(self) -> Outcome | None:
-        """None: not known before the run."""
+        """The outcome; None if it is not known before the run."""
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -40,25 +40,25 @@ End = TypeVar("End", bound=StepEnd)
 
 
 class Executor(Protocol[End]):
-    """Answers the steps of one iteration. The context of every call belongs to the step."""
+    """Executes or predicts the steps of one iteration. The context of every call is that of the step."""
 
     def collect_facts(self, finished: Sequence[End], context: RunContext) -> ConditionFacts:
-        """Return the facts for the conditions of the step that follows these."""
+        """Return the facts for the condition of the next step, from the ends of those before it."""
 
     def has_failed(self, finished: Sequence[End]) -> bool:
-        """Return whether one of these steps is FAILED; raises UndecidedCondition if that is not known."""
+        """Return whether one of these steps is FAILED; raise UndecidedCondition if that is not known."""
 
     def answer_undecided(self, step: AnyStep, reason: str, context: RunContext) -> End | None:
-        """Return the end of a step of which it cannot be decided whether it runs; None: go on as if it runs."""
+        """Return the end of a step whose condition cannot be decided; None to go on as if the step runs."""
 
     def skip(self, step: AnyStep, context: RunContext, reason: str = "") -> End:
-        """Return the end of a step that does not run; `explain_skip` tells why, unless there is another reason."""
+        """Return the end of a step that does not run; an empty `reason` means that `explain_skip` gives it."""
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> End:
-        """Make an attempt (1, 2, …) at step number `index` of the scenario, and return its end."""
+        """Execute step number `index` of the scenario, as attempt number 1, 2, …, and return its end."""
 
     def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
-        """Return whether a step is tried again, after its pause, now that this attempt has FAILED."""
+        """Wait for the pause after a FAILED attempt, and return whether the step is tried again."""
 
     def complete(
         self,
@@ -69,26 +69,26 @@ class Executor(Protocol[End]):
         iteration: Mapping[str, Any],
         context: RunContext,
     ) -> End:
-        """Return the end of a step with what is known when it is over.
+        """Return the end of a step with its times and its iteration.
 
         Parameters
         ----------
         undecided
-            What decides whether the step runs, if that was not known; empty if it was.
+            The condition that decides whether the step runs, if its result is not known; else empty.
         iteration
             The variables of the iteration of `for_each`; empty without any.
         """
 
 
 def explain_skip(step: AnyStep, failed: str) -> str:
-    """Return why a step does not run; `failed` says it where neither `active` nor its condition does."""
+    """Return why a step does not run: it is not active, its condition does not hold, or else the text `failed`."""
     if not step.active:
         return "switched off"
     return f"its run_condition does not hold: {step.run_condition}" if step.run_condition else failed
 
 
 def walk_scenario(name: str, context: RunContext, make_executor: Callable[[], Executor[End]]) -> Iterator[End]:
-    """Yield the end of each step, once per iteration of `for_each`, or once without any. Each has its own executor."""
+    """Yield the end of each step, for each iteration of `for_each` or once without it; each has a new executor."""
     scenario = context.get_scenario(name)
     ends: list[End] = []
     for turn, iteration in enumerate(scenario.for_each or [{}]):
@@ -123,7 +123,10 @@ def _skip_iteration(
 def _walk_iteration(
     name: str, iteration: Mapping[str, Any], undecided: str, context: RunContext, executor: Executor[End]
 ) -> Iterator[End]:
-    """Yield the ends of an iteration; `undecided` says why it is not known whether it takes place, if it is not."""
+    """Yield the ends of the steps of an iteration.
+
+    `undecided` is the reason why it is not known whether the iteration takes place; empty if it does.
+    """
     finished: list[End] = []
     for index in range(len(context.get_scenario(name).steps)):
         # Read anew each time: an earlier step may have set variables that this step's settings contain.
@@ -148,9 +151,9 @@ def _answer_next_step(
     context: RunContext,
     executor: Executor[End],
 ) -> tuple[End, str]:
-    """Return the end of a step, and what decides whether it runs if that was not known.
+    """Return the end of a step, and the condition that decides whether it runs if its result is not known, else "".
 
-    `needed` are the ends of steps of which none may have FAILED if it has no condition.
+    `needed` are the ends of the steps that must not have FAILED if the step has no condition.
     """
     if not step.active:
         return executor.skip(step, context), ""
@@ -178,8 +181,8 @@ def _try_step(index: int, step: AnyStep, context: RunContext, executor: Executor
         attempt += 1
         end = executor.execute(index, step, attempt, context)
     changes: dict[str, Any] = {"tries": attempt}
-    # The exit code is made from the causes of steps and from the outcomes of checks. With the cause removed, the
-    # failure does not affect it; a check that is ERROR still does.
+    # The exit code depends on the causes of steps and on the outcomes of checks. Without its cause, the failure does
+    # not affect it; a check that is ERROR still does.
     if end.outcome is Outcome.FAILED and step.on_failure == "warn":
         changes |= {"outcome": Outcome.WARNING, "cause": None}
     return end.model_copy(update=changes)

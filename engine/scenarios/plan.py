@@ -1,4 +1,4 @@
-"""The plan of a run: every step, and every action of it with its reason, in the order in which they would be done."""
+"""The plan of a run: every step in order, with every action and its reason."""
 
 from collections.abc import Iterator
 from typing import Any, Literal

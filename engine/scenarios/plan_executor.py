@@ -1,8 +1,8 @@
 """Predicts the steps of a run: every action with its reason, without executing anything.
 
-A plan calls the same step functions as a run, but their actions are only simulated: what they would make is kept in
-memory, so that of two steps that build the same model the second finds it built. A condition whose result is not known
-before the run does not stop the plan: its step is planned as if it ran, and marked `depends`.
+A plan calls the same step functions as a run, but their actions are only simulated: their results are kept in memory,
+so that the second of two steps that build the same model finds it built. If the result of a condition is not known
+before the run, its step is planned as if it ran, and marked `depends`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,21 +23,21 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.interpreter import explain_skip, walk_scenario
 from engine.scenarios.plan import ScenarioPlan, StepPlan
 from engine.scenarios.result import EvaluationMade, StepResult
-from engine.scenarios.steps import run_kind
+from engine.scenarios.steps import run_step_kind
 from engine.spec.conditions import ConditionFacts, UndecidedCondition, evaluate_condition
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.scenarios import AnyStep, Reporter, RunScenarioStep, SetVariablesStep
 
 
 class Planner:
-    """Plans scenarios one after the other; each sees the simulated results of those before it.
+    """Plans scenarios one after the other, each with the simulated results of those before it.
 
     Attributes
     ----------
     findings
-        What the data show to be wrong with the spec.
+        Diagnostics of the spec that need the data, such as a missing column.
     conditional_steps
-        The actions of steps of which it is not known whether they run, each with its step.
+        For each action (kind, target) of a step whose condition is undecided, the name of the step.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Planner:
         self.conditional_steps: dict[tuple[str, str], str] = {}
 
     def plan_scenario(self, name: str, context: RunContext) -> ScenarioPlan:
-        """Plan a scenario that a call starts."""
+        """Return the plan of a scenario that `engine run` starts."""
         return self.predict_scenario(name, context, frozenset())[0]
 
     def predict_scenario(
@@ -56,7 +56,7 @@ class Planner:
         Parameters
         ----------
         context
-            That of the scenario that runs this one, if one does.
+            The context of the scenario that runs this one, else of the call.
         uncertain
             Variables whose values are not certain before the run.
         """
@@ -75,9 +75,9 @@ class Planner:
 
 @dataclass(frozen=True, slots=True)
 class _Prediction:
-    """The end of a step as it is predicted: its plan, and what later steps will find if it runs.
+    """The predicted end of a step: its plan, and the variables and evaluations that later steps will find.
 
-    `doubtful` is why its outcome may be FAILED, if it is not known.
+    `doubtful` says why the step may be FAILED if its outcome is not known.
     """
 
     name: str
@@ -90,7 +90,7 @@ class _Prediction:
     doubtful: str = ""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> "_Prediction":
-        """Return the prediction with other values of these fields, as the models of pydantic do."""
+        """Return a copy with other values of these fields, as pydantic models do."""
         return replace(self, **(update or {}))
 
 
@@ -102,11 +102,11 @@ class PlanExecutor:
         self._uncertain = uncertain
 
     def collect_facts(self, finished: Sequence[_Prediction], context: RunContext) -> ConditionFacts:
-        """Return the facts that are known before the run. Nothing in a plan is worse than FAILED."""
+        """Return the facts that are known before the run."""
         return _collect_predicted_facts(finished, context, self._uncertain)
 
     def has_failed(self, finished: Sequence[_Prediction]) -> bool:
-        """Return whether one of these steps will fail; a step without any known reason to fail counts as none."""
+        """Return whether one of these steps will fail; without a known reason, a step is assumed not to fail."""
         if any(end.outcome is Outcome.FAILED for end in finished):
             return True
         if doubtful := [end.doubtful for end in finished if end.doubtful]:
@@ -123,17 +123,17 @@ class PlanExecutor:
         return _Prediction(name=step.name, plan=plan, outcome=Outcome.SKIPPED)
 
     def execute(self, index: int, step: AnyStep, attempt: int, context: RunContext) -> _Prediction:
-        """Simulate the step. What is known of its outcome is only whether it will fail."""
+        """Simulate the step. The outcome is FAILED if there is a known problem, else mostly not known (None)."""
         if isinstance(step, RunScenarioStep):
             return self._predict_run(step, context)
         at_step = replace(context, journal=Journal())
         problem, result = "", None
 
         def simulate(attempt: RunContext) -> StepResult:
-            found = run_kind(step, attempt)
+            found = run_step_kind(step, attempt)
             for target in step.targets:
                 evaluation = _find_reused_evaluation(target, found, attempt)
-                with suppress(EngineError):  # what the step needs it has opened itself
+                with suppress(EngineError):  # the step itself reports data that it cannot open
                     data_validation.validate_target(target, evaluation, attempt, self._planner.findings)
             return found
 
@@ -153,7 +153,7 @@ class PlanExecutor:
         )
 
     def _predict_run(self, step: RunScenarioStep, context: RunContext) -> _Prediction:
-        """Plan the scenario that the step runs. The step will fail if a step of it will."""
+        """Plan the scenario that the step runs. The step will fail if a step of that scenario will fail."""
         uncertain = self._uncertain - step.variables.keys()
         child, ends = self._planner.predict_scenario(step.scenario, context.with_values(step.variables), uncertain)
         failing = [planned for planned in child.steps if planned.problem and planned.outcome is not Outcome.WARNING]
@@ -168,14 +168,14 @@ class PlanExecutor:
         )
 
     def _mark_dependent(self, action: Action) -> Action:
-        """Return the action with `because` "depends" if it is reused only provided that an earlier step runs."""
+        """Return the action, with `because` "depends" if its result is reused only if an earlier step runs."""
         step = self._planner.conditional_steps.get((action.kind, action.target))
         if not action.reused or step is None:
             return action
         return action.model_copy(update={"because": "depends", "reason": f"reused if step {step!r} has run"})
 
     def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
-        """Return False: a prediction does not change by being made again."""
+        """Return False: a second prediction would be the same."""
         return False
 
     def complete(
@@ -187,7 +187,7 @@ class PlanExecutor:
         iteration: Mapping[str, Any],
         context: RunContext,
     ) -> _Prediction:
-        """Mark the plan of a step of which it is not known whether it runs: then its outcome is not known either."""
+        """Add the iteration and the outcome to the plan; if the condition is undecided, mark the step `depends`."""
         plan = end.plan.model_copy(
             update={"turn": context.secrets.redact_values(iteration) or None, "outcome": end.outcome}
         )
@@ -204,7 +204,7 @@ class PlanExecutor:
 
 
 def _find_reused_evaluation(store: str, result: StepResult, context: RunContext) -> Evaluation | None:
-    """Return the evaluation that a step reuses; None if this plan has only simulated it, so that it has no metrics."""
+    """Return the evaluation that a step reuses; None if this plan only simulated it, because it then has no metrics."""
     if store not in context.project.evaluation_stores:
         return None
     made = {made.store: made.id for made in result.evaluations} | dict(context.built)
@@ -217,7 +217,7 @@ def _find_reused_evaluation(store: str, result: StepResult, context: RunContext)
 def _collect_predicted_facts(
     ends: Sequence[_Prediction], context: RunContext, uncertain: Collection[str]
 ) -> ConditionFacts:
-    """Return the facts that are known before the run of steps, each of which may have several iterations."""
+    """Return the facts that are known before the run; a step with several iterations has its worst outcome."""
     outcomes: dict[str, list[Outcome | None]] = {}
     for end in ends:
         outcomes.setdefault(end.name, []).append(end.outcome)
@@ -239,9 +239,9 @@ def _collect_predicted_facts(
 def _collect_facts_at_end(
     ends: Sequence[_Prediction], context: RunContext, uncertain: frozenset[str]
 ) -> ConditionFacts:
-    """Return the facts that are known of the end of a run: with the variables that its steps have set.
+    """Return the facts that are known about the end of a run, with the variables that its steps have set.
 
-    Values that an iteration of `for_each` sets end with it.
+    Variables that are set in an iteration of `for_each` are valid only in that iteration.
     """
     for end in ends:
         if end.plan.turn is None:
@@ -252,7 +252,7 @@ def _collect_facts_at_end(
 
 
 def _plan_reporter(scenario: str, reporter: Reporter, facts: ConditionFacts, context: RunContext) -> Action:
-    """Return the action of a reporter: whether it will send, and when, given what is known of that moment."""
+    """Return the action of a reporter: whether it will send, and when, as far as the known facts decide."""
     target = f"{reporter.name} to {reporter.channel}"
     if not reporter.active:
         return Action(kind="send", target=target, because="never", reason="it is not active")

@@ -1,14 +1,14 @@
 """Runs a step with a timeout, or whole runs, in a separate process, because a thread cannot be stopped reliably.
 
 The process (`supervisor.py`, which starts `worker.py`) gets the spec's path and the values of variables, and loads the
-project itself: no code of a user is loaded here. It replies as `requests.py` says. It ends with its result: what it has
-left running is ended with it, and told.
+project itself: no code of a user is loaded here. Requests and replies are defined in `requests.py`. The process ends
+after its result; processes that it left running are killed and listed in its last reply.
 
-A process may be started before it is needed: it imports what every run needs, loads what it is told, and waits for the
-request. So the request is answered sooner, by a process that has never run a user's code.
+A process may be started before it is needed: it imports modules and waits for the request. So the request is answered
+sooner, by a process that has never run a user's code.
 
-The timeout of a step counts from the moment when the process is ready: the time that Python needs to start and to
-import is not the step's. That of a scenario counts all of it.
+The timeout of a step begins when the process is ready, so it does not include the time that Python needs to start and
+to import. The timeout of a scenario includes all of it.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from typing import Self
 
 from engine.pipeline.log import LogLine
 from engine.scenarios.requests import (
+    AbortRequest,
     CallReply,
     EndReply,
     FailureCause,
@@ -42,26 +43,21 @@ from engine.scenarios.requests import (
     RunRequest,
     StepReply,
     StepRequest,
-    TellRequest,
     get_reply_reader,
     write_message,
 )
 from engine.scenarios.result import RunResult, StepResult
 
 START_LIMIT = 300.0
-"""Seconds that the process may take to be ready: on a slow disk or a busy machine, imports alone take many."""
-
+"""Seconds until the process must be ready: on a slow disk or a busy machine, imports alone can take minutes."""
 EXIT_LIMIT = 2.0
-"""Seconds that the process may take to exit after its result: a thread of a user's function may never end."""
-
+"""Seconds until the process must exit after its result; a thread of a user's function may never end."""
 END_LIMIT = 10.0
-"""Seconds that the supervisor may take to end all processes of the step, before it is killed itself."""
-
+"""Seconds until the supervisor must have ended all processes of the step; then it is killed itself."""
 INTERRUPTION_LIMIT = 20.0
-"""Seconds that runs may take to end as ABORTED after an interruption: then their process is killed."""
-
+"""Seconds in which runs must end as ABORTED after an interruption; then their process is killed."""
 PIPE_BYTES = 1 << 20
-"""The names of all modules to load fit into the pipe of the requests, so that whoever writes them need not wait."""
+"""Size of the pipe for requests: the names of all modules to load fit in, so that the writer never blocks."""
 
 SIGNAL_MEANINGS = {
     signal.SIGKILL: "the system may have run out of memory; give it more, or let the step read less",
@@ -70,11 +66,11 @@ SIGNAL_MEANINGS = {
     signal.SIGABRT: "a library has given up, often for lack of memory",
     signal.SIGXCPU: "its limit of processor time is used up",
 }
-"""What probably was the cause of a signal that has ended a process."""
+"""The probable reason why a process was ended by a signal."""
 
 
 SUPERVISOR = ("-m", "engine.scenarios.supervisor")
-"""The program of a process, as arguments of Python."""
+"""Arguments of Python that start the supervisor."""
 
 
 def run_in_process(
@@ -86,30 +82,30 @@ def run_in_process(
     pass_on: Callable[[LogLine], None],
     preview: Callable[[str], None] | None = None,
 ) -> "Conversation":
-    """Execute a request in a process of its own, and return what that has replied.
+    """Execute a request in a separate process, and return its replies.
 
     Parameters
     ----------
     seconds
-        The process is killed after that many seconds of work; None: it may work as long as it takes.
+        The process is killed after this many seconds of work; None for no limit.
     deadline
-        It is killed at this time of the monotonic clock in any case.
+        Time of the monotonic clock, in seconds, at which the process is killed in any case.
     pass_on, preview
-        Called with each entry of the log, and with what each reporter would send, as soon as they come.
+        Called with each entry of the log, and with each message of a preview, as soon as it arrives.
     """
     with RunProcess(environ) as process:
         return process.execute(request, seconds=seconds, deadline=deadline, pass_on=pass_on, preview=preview)
 
 
 class RunProcess:
-    """A process that waits for its request; at the end of the `with` block it is ended with all that it has started.
+    """A process that waits for one request. The `with` block ends it and all processes that it has started.
 
     Parameters
     ----------
     load
-        What it loads while it waits.
+        The modules and kernels that it loads while it waits.
     program
-        The program of the supervisor.
+        Arguments of Python that start the supervisor.
     """
 
     def __init__(
@@ -134,20 +130,20 @@ class RunProcess:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the process lives, so that it can take a request."""
+        """Whether the process is running and can take a request."""
         return self._supervisor.poll() is None
 
     def interrupt(self) -> None:
-        """Ask requested runs to end as ABORTED; another thread may be in `execute`."""
+        """Ask the requested runs to end as ABORTED. May be called while another thread is in `execute`."""
         self._supervisor.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill the supervisor, because it does not answer: what has left the group of its process may live on."""
+        """Kill the supervisor, because it does not answer; processes that left its process group may go on."""
         self._supervisor.kill()
 
     def execute(
         self,
-        request: StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest,
+        request: StepRequest | RunRequest | AbortRequest | QueryRequest | PreloadRequest,
         *,
         seconds: float | None = None,
         deadline: float = math.inf,
@@ -155,14 +151,14 @@ class RunProcess:
         preview: Callable[[str], None] | None = None,
         take_run: Callable[[RunResult], None] | None = None,
     ) -> "Conversation":
-        """Send the request, and return what the process has replied until it has ended; see `run_in_process`.
+        """Send the request, wait until the process has ended, and return its replies; see `run_in_process`.
 
-        `take_run` is called with the result of each run as soon as it comes: the process needs a while to end.
+        `take_run` is called with the result of each run as soon as it arrives, before the process has ended.
 
         Raises
         ------
         KeyboardInterrupt
-            The user has interrupted this process: requested runs have ended as ABORTED, or are killed with the process.
+            The user has interrupted this process; the requested runs have ended as ABORTED or are killed.
         """
         conversation = Conversation(self._supervisor, seconds, deadline, pass_on, preview, take_run)
         self._send(request)
@@ -176,7 +172,7 @@ class RunProcess:
         return conversation
 
     def _send(
-        self, request: StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest
+        self, request: StepRequest | RunRequest | AbortRequest | QueryRequest | PreloadRequest | LoadRequest
     ) -> None:
         if self._supervisor.stdin is None:
             raise TypeError("the process has no pipes")
@@ -188,11 +184,11 @@ class RunProcess:
                 content = content[os.write(self._supervisor.stdin.fileno(), content) :]
 
     def ask_to_end(self) -> None:
-        """Let the process end, with every process that it has started, while another thread reads its replies."""
+        """Ask the process and all that it has started to end, without waiting. May be called during `execute`."""
         self._supervisor.terminate()
 
     def end(self) -> None:
-        """End the process with every process that it has started."""
+        """End the process and every process that it has started."""
         with self._supervisor:
             self._supervisor.terminate()
             try:
@@ -202,26 +198,26 @@ class RunProcess:
 
 
 class Conversation:
-    """The exchange with the process: its replies, taken in until it has ended or its time is over.
+    """The replies of a process, read until it has ended or its time is over.
 
     Attributes
     ----------
     step
         The result of the step; None if the process has sent none.
     runs, call
-        The results of the runs that have ended, and the end of a request for runs; None if it has not come.
+        The results of the runs that have ended, and the last reply to a request for runs; None until it arrives.
     query
         The digest of a query's result; None if the process has sent none.
     proofs
         The proofs of a preload, in order.
     answered_ns
-        When the last of these results came, in nanoseconds of the clock; 0 if none has.
+        When the last result of a run arrived, in nanoseconds since 1970; 0 without one.
     failure, cause
         Why there is no result, if that is known.
     code
-        How the worker ended, as `subprocess` counts it; None if it was ended.
+        The worker's return code, as in `subprocess.Popen.returncode`; None if the supervisor killed it.
     left
-        The processes that it has left running.
+        The processes that the worker left running.
     """
 
     def __init__(
@@ -253,9 +249,9 @@ class Conversation:
         self._exceeded = f"its process was not ready after {START_LIMIT:g} s and was stopped"
 
     def exchange(self, limit: float | None = None) -> None:
-        """Take in the replies until the process has ended or its time is over: at the latest after `limit` seconds.
+        """Read replies until the process has ended or its time is over, for at most `limit` seconds.
 
-        The end of the pipe alone would not do: a process that the step has started may hold the pipe open.
+        Waiting for the end of the pipe is not enough: a process that the step has started may hold it open.
         """
         if self._supervisor.stdout is None:
             raise TypeError("the process has no pipes")
@@ -279,7 +275,7 @@ class Conversation:
     def _take(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-        except ValueError:  # an empty line, or one that the process was killed at
+        except ValueError:  # an empty line, or one cut short when the process was killed
             return
         reply = get_reply_reader().validate_python(message)
         match reply:
@@ -316,7 +312,7 @@ class Conversation:
 
 
 def _describe_exit(code: int | None) -> str:
-    """Return why a process has returned no result."""
+    """Return why a process that ended with this return code has returned no result."""
     if code is None:
         return "its process was ended from outside before it returned a result"
     if code >= 0:

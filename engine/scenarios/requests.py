@@ -1,9 +1,9 @@
-"""What the engine and the process of a step or of whole runs say to each other: one request, then replies, as JSON.
+"""The protocol between the engine and the process of a step or of whole runs: one request, then replies, as JSON.
 
-A request is one line on the standard input of the process. Before it the process may be told what to load while it
-waits. Each reply is one line of its standard output, in this order: `ready`; log entries and previews while it works;
-a result or a failure; and the `end`, which the supervisor of the process adds (`supervisor.py`). This module loads no
-data library, so a program that only starts runs stays small.
+A request is one line on the standard input of the process; a `LoadRequest` may precede it. Each reply is one line of
+its standard output, in this order: `ready`; log entries and previews during the work; a result or a failure; and the
+`end`, which the supervisor of the process adds (`supervisor.py`). This module imports no data library, so that a
+program that only starts runs needs little memory.
 """
 
 import json
@@ -22,11 +22,11 @@ from engine.scenarios.run_reasons import ChangedPart
 from engine.spec.disturbances import Drill
 
 KernelSignature = tuple[str, str, int]
-"""A kernel's module, its name, and the position of one of its signatures."""
+"""The module and the name of a kernel, and the position of one of its signatures."""
 
 
 class StepRequest(FrozenModel):
-    """Run step number `index` of a scenario, for a run that has begun in the process which asks.
+    """Run step number `index` of a scenario, for a run that has begun in the requesting process.
 
     Attributes
     ----------
@@ -37,17 +37,17 @@ class StepRequest(FrozenModel):
     log_folder
         The folder of the run's log.
     held_locks
-        Tokens of the locks that the run holds, so that the process passes them.
+        Tokens of the locks that the run holds, so that the process does not wait for them.
     built
         Per evaluation store, the id of the evaluation that the run has built.
     turn
         The number of the iteration.
     deliver
-        Whether the run sends its messages, or commits them only.
+        Whether the run sends its messages, or only commits them.
     delivery_seconds
-        The time that is left to the deliveries of the run.
+        Seconds that are left for the deliveries of the run.
     finished
-        The results of the steps before it, of the same iteration.
+        The results of the earlier steps of the same iteration.
     preview
         Whether the messages of child runs are to be shown, not sent.
     confined
@@ -55,11 +55,11 @@ class StepRequest(FrozenModel):
     state
         The folder of the state, or of its copy.
     drill
-        What a drill disturbs.
+        The datasets that a drill disturbs, and how.
     settled
-        The states, by absolute path, in which changed files of data were found to be complete.
+        By absolute path, the identities of changed data files that were found to be complete.
     fire
-        The number of the fire that the run answers, if one does.
+        The number of the trigger's fire that started the run; None without one.
     """
 
     kind: Literal["step"] = "step"
@@ -92,24 +92,26 @@ class RunRequest(FrozenModel):
     Attributes
     ----------
     scenarios
-        Their names; none: those that `engine run` runs when none is named.
+        Their names; if empty, those that `engine run` runs by default.
     run
-        The id that the run of the only scenario will have, so it is known before the process is started.
+        The id for the run of the only scenario, so that it is known before the process is started.
     changed
-        If given, each scenario is planned first, and is run only if its plan has work to do after such changes.
+        If given, each scenario is planned first, and runs only if these changes give its plan work to do.
     settled
-        The states, by absolute path, in which changed files of data were found to be complete.
+        By absolute path, the identities of changed data files that were found to be complete.
     as_of
         The moment that the runs stand for; None for the time at which the process loads the spec.
     fire
-        The number of the fire that the run of the only scenario answers. Such a run does not wait for its scenario.
+        The number of the fire that starts the run of the only scenario. Such a run does not wait for the scenario's
+        lock.
     release
-        The release of whoever asks, see `release.py`: a process of another one refuses. Empty: any will do.
+        The release of the requesting process, see `release.py`; a process of another release refuses. Empty accepts
+        any.
     confined
         The variables whose values come from a request, see `ProjectSpec.confine`.
     deliver
-        Whether the runs send their messages. If not, they commit them only: whoever asks for the runs sends them. What
-        cannot be committed is sent all the same.
+        Whether the runs send their messages. If not, they only commit them, and the requesting process sends them.
+        Messages that cannot be committed are sent in any case.
     """
 
     kind: Literal["run"] = "run"
@@ -127,10 +129,10 @@ class RunRequest(FrozenModel):
     deliver: bool = True
 
 
-class TellRequest(FrozenModel):
-    """Mark the runs whose process has died as ABORTED, and tell their reporters."""
+class AbortRequest(FrozenModel):
+    """Mark the runs whose process has died as ABORTED, and commit the messages of their reporters."""
 
-    kind: Literal["tell"] = "tell"
+    kind: Literal["abort dead"] = "abort dead"
     spec: Path
     variables: dict[str, Any] = Field({})
     as_of: datetime | None = None
@@ -147,7 +149,7 @@ class QueryRequest(FrozenModel):
     connection
         The connection to the database that runs it; None if it reads datasets.
     as_of
-        The moment whose names it may use.
+        The moment that the query's time variables refer to.
     """
 
     kind: Literal["query"] = "query"
@@ -159,7 +161,7 @@ class QueryRequest(FrozenModel):
 
 
 class PreloadRequest(FrozenModel):
-    """Prove that a revision of a deployment can run, before it is used. Nothing is kept and nothing is sent.
+    """Prove that a revision of a deployment can run, before it is activated. Nothing is kept and nothing is sent.
 
     Attributes
     ----------
@@ -168,11 +170,11 @@ class PreloadRequest(FrozenModel):
     released
         The folder of its release.
     scenarios
-        Those whose data are looked at, besides the ones that triggers start there.
+        Scenarios whose data are checked, besides those that triggers start.
     dry_run
-        Those that are computed completely.
+        Scenarios that are computed completely.
     probe_channels
-        Whether mail servers are greeted.
+        Whether to connect to mail servers.
     """
 
     kind: Literal["preload"] = "preload"
@@ -184,9 +186,9 @@ class PreloadRequest(FrozenModel):
 
 
 class LoadRequest(FrozenModel):
-    """Load these modules, and the compiled code of these kernels, before the request that is to be answered comes.
+    """Load these modules and the compiled code of these kernels while waiting for the request.
 
-    Both are what an earlier process has needed, see `CallReply`.
+    An earlier process has reported them, see `CallReply`.
     """
 
     kind: Literal["load"] = "load"
@@ -195,7 +197,7 @@ class LoadRequest(FrozenModel):
 
 
 class ReadyReply(FrozenModel):
-    """The process has loaded what it needs and begins to work."""
+    """The process has loaded its modules and begins to work."""
 
     kind: Literal["ready"] = "ready"
 
@@ -208,7 +210,7 @@ class LineReply(FrozenModel):
 
 
 class PreviewReply(FrozenModel):
-    """What a reporter would send."""
+    """The text that a reporter would send."""
 
     kind: Literal["preview"] = "preview"
     text: str
@@ -243,16 +245,15 @@ class CallReply(FrozenModel):
     Attributes
     ----------
     problems
-        Why steps of the scenarios that were planned, but not run, would fail; and errors about the spec that only the
-        data show.
+        Why steps of scenarios that were only planned would fail, and errors in the spec that need the data to be found.
     undelivered
-        The messages that were not delivered, and what comes of them, as text; none if the runs do not send them.
+        The messages that were not delivered, and what comes of them, as text; empty if the runs do not send messages.
     written
         The files that the runs have written.
     served
         Whether `engine serve` runs the project too.
     modules, kernels
-        What the process has loaded for them.
+        The modules and kernels that the process has loaded for the runs.
     """
 
     kind: Literal["call"] = "call"
@@ -265,14 +266,15 @@ class CallReply(FrozenModel):
 
 
 FailureCause = Literal["", "busy", "known run", "invalid spec", "other release"]
-"""Why there is no result, where whoever asks goes by it.
+"""Why there is no result, if the requesting process must distinguish it.
 
-The scenario is running already; there is a run of this id; the spec is not valid; the code is of another release.
+In order: any other reason; the scenario is running already; a run with this id exists; the spec is not valid; the
+process has the code of another release.
 """
 
 
 class QueryReply(FrozenModel):
-    """The digest of a query's result: the same one for the same rows, in any order unless the query has ORDER BY."""
+    """The digest of a query's result. It depends on the order of rows only if the query has ORDER BY."""
 
     kind: Literal["query"] = "query"
     digest: str
@@ -287,7 +289,7 @@ class FailureReply(FrozenModel):
 
 
 class EndReply(FrozenModel):
-    """How the process has ended, as `subprocess` counts it (None: it was ended), and what it had left running."""
+    """The worker's return code as in `subprocess` (None: it was killed), and the processes that it left running."""
 
     kind: Literal["end"] = "end"
     code: int | None
@@ -295,7 +297,8 @@ class EndReply(FrozenModel):
 
 
 Request = Annotated[
-    StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest, Field(discriminator="kind")
+    StepRequest | RunRequest | AbortRequest | QueryRequest | PreloadRequest | LoadRequest,
+    Field(discriminator="kind"),
 ]
 Reply = Annotated[
     ReadyReply
@@ -313,18 +316,18 @@ Reply = Annotated[
 
 
 def write_message(message: FrozenModel) -> str:
-    """Return a request or a reply as one line of JSON, in which infinite numbers stay what they are.
+    """Return a request or a reply as one line of JSON, with infinite numbers as `Infinity`.
 
-    pydantic's own JSON has null for them, and the infinite maximum of a column would be no value in the other process.
+    pydantic's own JSON writes null for them, and an infinite maximum of a column would be lost.
     """
     return json.dumps(message.model_dump(mode="json"))
 
 
 @cache
 def get_request_reader() -> TypeAdapter[
-    StepRequest | RunRequest | TellRequest | QueryRequest | PreloadRequest | LoadRequest
+    StepRequest | RunRequest | AbortRequest | QueryRequest | PreloadRequest | LoadRequest
 ]:
-    """Return what reads requests."""
+    """Return the parser of requests."""
     return TypeAdapter(Request)
 
 
@@ -341,5 +344,5 @@ def get_reply_reader() -> TypeAdapter[
     | FailureReply
     | EndReply
 ]:
-    """Return what reads replies."""
+    """Return the parser of replies."""
     return TypeAdapter(Reply)

@@ -1,6 +1,6 @@
 """The result of a run: the JSON format of `run.json`, of `engine run --format json` and of a step's process.
 
-All three use one model, so that a run, its file and a step that ran in a separate process cannot disagree.
+All three use the same model, so they cannot disagree.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ class EvaluationMade(FrozenModel):
     def describe(
         cls, evaluation: Evaluation, *, reused: bool, newest: bool, supersedes: str | None = None
     ) -> "EvaluationMade":
-        """Return an evaluation as a result names it."""
+        """Return the entry for an evaluation in a result."""
         return cls(
             id=evaluation.id,
             store=evaluation.store,
@@ -65,8 +65,8 @@ class Delivery(FrozenModel):
     )
 
     @property
-    def told(self) -> str:
-        """The reason and the remark."""
+    def details(self) -> str:
+        """The reason and the remark as one text."""
         return "; ".join(part for part in (self.reason, self.remark) if part)
 
 
@@ -143,7 +143,7 @@ def exit_code(runs: list[RunResult], *, undelivered: int, fail_on: FailOn) -> Ex
     steps = [step for run in runs for step in run.all_steps()]
     if any(run.outcome is Outcome.ABORTED for run in runs) or any(step.cause == "failure" for step in steps):
         return ExitCode.COULD_NOT_RUN
-    # A WARNING of a check, too, can make its step FAILED.
+    # A step with `on_warning: fail` is FAILED also for a check that is WARNING.
     failing = fail_on != "never" and any(step.cause == "check" for step in steps)
     checked = checks_exit_code([check for step in steps for check in step.checks], fail_on)
     checked = ExitCode.CHECK_ERROR if failing else checked
@@ -152,7 +152,7 @@ def exit_code(runs: list[RunResult], *, undelivered: int, fail_on: FailOn) -> Ex
 
 
 def checks_exit_code(checks: Iterable[CheckResult], fail_on: FailOn) -> ExitCode:
-    """Return CHECK_ERROR if a check counts at least as the outcome that `fail_on` names, else OK."""
+    """Return CHECK_ERROR if a check counts as the outcome that `fail_on` names, or as a worse one; else OK."""
     failing = {
         "never": set[CheckOutcome](),
         "error": {CheckOutcome.ERROR},

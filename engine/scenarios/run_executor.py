@@ -1,7 +1,8 @@
-"""Executes the steps of a run: in this process, or in one of its own if the step or the scenario has a timeout.
+"""Executes the steps of a run: in this process, or in a separate one if the step or the scenario has a timeout.
 
-A function of a user's, a kernel or a query that does not return can be stopped only with its process. So each step of a
-scenario with a timeout has a process, which is killed with all that it has started when the time of the run is over.
+A user's function, a kernel or a query that does not return can be stopped only by killing its process. So each step of
+a scenario with a timeout has its own process, which is killed with its child processes when the time of the run is
+over.
 """
 
 import math
@@ -18,7 +19,7 @@ from engine.pipeline.log import STARTED
 from engine.scenarios import steps
 from engine.scenarios.alerts.run_facts import collect_condition_facts
 from engine.scenarios.context import RunContext
-from engine.scenarios.dead_runs import tell_dead_runs
+from engine.scenarios.dead_runs import abort_dead_runs
 from engine.scenarios.interpreter import explain_skip
 from engine.scenarios.result import StepResult
 from engine.spec.conditions import ConditionFacts
@@ -35,7 +36,7 @@ from engine.spec.resources.scenarios import (
 
 
 class RunTimedOut(Exception):  # noqa: N818  (the end of a run, not a fault)
-    """The run has taken longer than the timeout of its scenario; `step` is the result of the step that was at work."""
+    """The run has taken longer than the timeout of its scenario; `step` is the result of the step that was running."""
 
     def __init__(self, step: StepResult) -> None:
         super().__init__(step.reason)
@@ -43,7 +44,7 @@ class RunTimedOut(Exception):  # noqa: N818  (the end of a run, not a fault)
 
 
 class AbortRequested(KeyboardInterrupt):
-    """Somebody has asked the run to end, who is not at its terminal."""
+    """Somebody has asked the run to end from outside its terminal, for example through the server."""
 
 
 def require_no_abort(context: RunContext) -> None:
@@ -58,9 +59,9 @@ class RunExecutor:
     Raises
     ------
     RunTimedOut
-        The time of the run is over; raised by `execute` and `prepare_retry`.
+        By `execute` and `prepare_retry`: the time of the run is over.
     AbortRequested
-        Somebody has asked the run to end; raised by `execute`.
+        By `execute`: somebody has asked the run to end.
     """
 
     def __init__(self) -> None:
@@ -76,7 +77,7 @@ class RunExecutor:
         return any(step.outcome is Outcome.FAILED for step in finished)
 
     def answer_undecided(self, step: AnyStep, reason: str, context: RunContext) -> StepResult:
-        """Fail the step: neither running nor skipping it would be right, so the reporters say so."""
+        """Fail the step: running it and skipping it could both be wrong, and reporters report a failure."""
         return steps.fail_step(step, f"its run_condition cannot be evaluated: {reason}", context)
 
     def skip(self, step: AnyStep, context: RunContext, reason: str = "") -> StepResult:
@@ -108,7 +109,7 @@ class RunExecutor:
             raise self._end_run(step, context)
 
     def _end_run(self, step: AnyStep, context: RunContext) -> RunTimedOut:
-        """Return the end of a run whose time is over at this step."""
+        """Return the exception that ends a run whose time is over during this step."""
         iterations = context.get_scenario(context.log.scenario).for_each
         result = StepResult(
             name=step.name,
@@ -122,7 +123,7 @@ class RunExecutor:
         return RunTimedOut(result)
 
     def prepare_retry(self, step: AnyStep, attempt: int, context: RunContext) -> bool:
-        """Log that the step is tried again, and wait for the pause before that."""
+        """Log that the step is tried again, and wait for the pause between attempts."""
         retries = step.retries
         if retries is None:
             return False
@@ -149,14 +150,14 @@ class RunExecutor:
 
 
 def _describe_timeout(context: RunContext) -> str:
-    """Return how a run has ended whose time is over."""
+    """Return how a run whose time is over has ended."""
     timeout = context.get_scenario(context.log.scenario).timeout
     limit = format_seconds(timeout.total_seconds()) if timeout else "?"
     return f"took longer than its timeout of {limit} and was stopped"
 
 
 def _count_warning(step: AnyStep, result: StepResult, context: RunContext) -> StepResult:
-    """Return the result of a step whose WARNING makes it FAILED, with the reason; any other as it is."""
+    """Return the result of a step; a WARNING becomes FAILED, with the reason, if the step has `on_warning: fail`."""
     if step.on_warning != "fail" or result.outcome is not Outcome.WARNING:
         return result
     reason = "on_warning: fail makes its WARNING a failure"
@@ -178,7 +179,7 @@ def _count_warning(step: AnyStep, result: StepResult, context: RunContext) -> St
 def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResult | None:
     """Run step number `index` of the context's scenario in a process, which is killed when its time is over.
 
-    Returns None if that is so because the time of the run is over.
+    Returns None if the time of the whole run is over.
     """
     from engine.scenarios import process  # most runs have no step with a timeout
     from engine.scenarios.requests import StepRequest
@@ -229,5 +230,5 @@ def _run_in_process(index: int, step: AnyStep, context: RunContext) -> StepResul
     timed_out = time.monotonic() >= context.deadline
     starter = f"the run of {context.log.scenario!r} that has started it"
     how = _describe_timeout(context) if timed_out else f"has ended its step {step.name!r}: {reply.describe_failure()}"
-    tell_dead_runs(context, f"{starter} {how}")  # a child run in the process has died with it
+    abort_dead_runs(context, f"{starter} {how}")  # a child run in the process has died with it
     return None if timed_out else steps.fail_step(step, reply.describe_failure(), context)

@@ -1,4 +1,4 @@
-"""The file run.json of a run: its result, for other programs."""
+"""Writes run.json, the file with the result of a run for other programs."""
 
 from pydantic_core import to_json
 
@@ -13,7 +13,7 @@ def write_run_file(result: RunResult, context: RunContext) -> None:
     Raises
     ------
     StoreError
-        It cannot be written, or the run's log could not.
+        The file, or earlier the log of the run, cannot be written.
     """
     document = context.secrets.redact_values(result.model_dump(mode="json"))
     with translate_errors(context.store.folder):

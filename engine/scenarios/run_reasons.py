@@ -1,4 +1,4 @@
-"""Whether the plan of a scenario has work that is a reason to run it, after something that it reads has changed."""
+"""Decides whether a scenario must run after a change of its files, from its plan."""
 
 from collections.abc import Set
 from typing import Literal
@@ -7,15 +7,15 @@ from engine.pipeline.actions import Action
 from engine.scenarios.plan import Plan
 
 ChangedPart = Literal["spec", "code", "data"]
-"""What has changed: what the spec says, a Python file beside it, or a file of data."""
+"""What has changed: the content of the spec, a Python file beside it, or a data file."""
 
 
 def has_reason_to_run(plan: Plan, changed: Set[ChangedPart]) -> bool:
-    """Tell whether a plan has work to do after these changes; none: only what no earlier run has done.
+    """Tell whether a plan has work to do after these changes; without changes, only work that no earlier run has done.
 
-    What is computed is a reason unless it is reused. Checks are applied in every run, so that they are a reason only
-    after a change of the spec; what calls a function in every run, only after one of the spec or of code. Messages and
-    reports are none: they tell of the other work.
+    An action that computes something is a reason unless its result is reused. Checks are applied in every run, so they
+    are a reason only after a change of the spec; an action that calls a function in every run, only after a change of
+    the spec or of code. Messages and reports are never a reason, because they only report the other work.
     """
     return any(_is_reason(action, changed) for step in plan.all_steps() if step.runs != "no" for action in step.actions)
 

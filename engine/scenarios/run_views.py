@@ -1,4 +1,4 @@
-"""The view of a run that has just ended, from its result, which knows more than the store: checks per step."""
+"""The view of a run that has just ended, from its result: unlike the store, the result has the checks per step."""
 
 from engine.scenarios.result import RunResult, StepResult
 from engine.views.checks import describe_checks, tally_checks
@@ -6,7 +6,7 @@ from engine.views.run_view import DeliveryView, RunView, StepView, name_iteratio
 
 
 def describe_run_result(run: RunResult) -> RunView:
-    """Return a run as people see it, with the runs that its steps started."""
+    """Return the view of a run, with those of its child runs."""
     return RunView(
         id=run.id,
         scenario=run.scenario,
@@ -20,7 +20,7 @@ def describe_run_result(run: RunResult) -> RunView:
         as_of=run.as_of,
         steps=tuple(map(_describe_step, run.steps)),
         checks=describe_checks(check for step in run.steps for check in step.checks),
-        deliveries=tuple(DeliveryView(one.reporter, one.channel, one.state, one.told) for one in run.deliveries),
+        deliveries=tuple(DeliveryView(one.reporter, one.channel, one.state, one.details) for one in run.deliveries),
     )
 
 

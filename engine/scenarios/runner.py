@@ -13,7 +13,7 @@ from engine.notifications import DeliveryTime
 from engine.outcome import Outcome, worst_outcome
 from engine.pipeline.log import LogFiles
 from engine.pipeline.mutes import find_idle_mutes
-from engine.scenarios.alerts.composition import compose_messages, tell_unrecorded_end
+from engine.scenarios.alerts.composition import compose_messages, report_unrecorded_end
 from engine.scenarios.alerts.delivery import deliver_waiting_messages, send_unrecorded_messages
 from engine.scenarios.alerts.run_facts import collect_condition_facts, list_events
 from engine.scenarios.context import RunContext
@@ -26,7 +26,7 @@ from engine.store import Event, LockBusy, RunRecord, StepRecord, generate_id, ma
 
 
 class DuplicateRunError(EngineError):
-    """There is a run of the id already: another process has begun it."""
+    """A run with this id exists already: another process has begun it."""
 
 
 def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunResult:
@@ -35,19 +35,19 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
     Parameters
     ----------
     run
-        The id of the run, if it is known before; by default a new one.
+        The id of the run; by default a new one is generated.
 
     Raises
     ------
     LockBusy
-        The scenario is already running, and it has `on_busy: refuse`, or the run answers a fire.
+        The scenario is already running, and it has `on_busy: refuse` or the run was started by a fire.
     DuplicateRunError
-        There is a run of this id already.
+        A run with this id exists already.
     StoreError
-        The run or its end cannot be recorded; its messages have been sent nevertheless, as far as that was possible.
+        The run or its end cannot be recorded; its messages have been sent nevertheless, as far as possible.
     KeyboardInterrupt
-        The user has interrupted the run: it is ABORTED, and its messages wait in the outbox. Or somebody has asked it
-        to end: then they are sent.
+        The user has interrupted the run: it is ABORTED, and its messages wait in the outbox. As AbortRequested,
+        somebody has asked it to end; then its messages are sent.
     """
     now = context.clock()
     given, run = run, run or generate_id(now)
@@ -59,13 +59,13 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
     )
     with ExitStack() as stack:
         try:
-            answers_fire = context.fire is not None and context.run is None  # its turn comes again
+            answers_fire = context.fire is not None and context.run is None  # the server starts it again later
             wait = context.get_scenario(name).on_busy == "wait" and not answers_fire
             locked = stack.enter_context(replace(context, run=run).lock(f"scenario {name}", wait=wait))
         except LockBusy:
             raise
         except StoreError as problem:
-            tell_impossible_run(name, run, ready, problem)
+            report_impossible_run(name, run, ready, problem)
             raise
         if given and context.store.runs.find(given) is not None:
             raise DuplicateRunError(f"run {given} has begun already")
@@ -75,16 +75,16 @@ def run_scenario(name: str, context: RunContext, run: str | None = None) -> RunR
         return _execute_run(begun, replace(ready, run=run, held_locks=locked.held_locks, deadline=deadline))
 
 
-def tell_impossible_run(name: str, run: str, context: RunContext, problem: StoreError) -> None:
+def report_impossible_run(name: str, run: str, context: RunContext, problem: StoreError) -> None:
     """Send the `end` messages of a run that cannot even start, because the state cannot be used."""
     result = _begin_result(name, run, context).model_copy(update={"outcome": Outcome.ABORTED, "ended": context.clock()})
     facts = replace(collect_condition_facts([], context), outcome=Outcome.ABORTED)
-    without_log = replace(context.log, files=None)  # there is no folder that it could be written into
-    tell_unrecorded_end(result, facts, replace(context, run=run, log=without_log), problem)
+    without_log = replace(context.log, files=None)  # there is no folder for it
+    report_unrecorded_end(result, facts, replace(context, run=run, log=without_log), problem)
 
 
 def _begin_result(name: str, run: str, context: RunContext) -> RunResult:
-    """Return the result of a run that starts now; `context` belongs to the run that starts it, if one does."""
+    """Return the result of a run that starts now; `context` is that of the parent run, if there is one."""
     return RunResult(
         id=run,
         project=context.project.name,
@@ -117,7 +117,7 @@ def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
     except RunTimedOut as timeout:
         stopped = timeout
         finished.append(timeout.step)
-    except BaseException as error:  # the end is recorded after an interruption too; the outcome is ABORTED then
+    except BaseException as error:  # the end of an interrupted run is recorded too, as ABORTED
         stopped = error
         raise
     finally:
@@ -127,7 +127,7 @@ def _execute_run(begun: RunResult, context: RunContext) -> RunResult:
 
 
 def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
-    """Record the start of the run with its messages, and deliver those."""
+    """Record the start of the run with its `start` messages, and deliver them."""
     context.store.runs.folder_of(begun.id)
     context.log.info(f"{begun.scenario} of {context.project.name} started, {context.trigger}")
     for mute in find_idle_mutes(context) if begun.parent is None else ():
@@ -144,12 +144,12 @@ def _start_run(begun: RunResult, context: RunContext) -> list[Delivery]:
 def _finish_run(result: RunResult, stopped: BaseException | None, context: RunContext) -> RunResult:
     """Commit the run and its messages in one transaction, deliver them unless the run was interrupted, write run.json.
 
-    Messages are committed before they are sent, so an alert is not lost if the process dies in between. If the end
-    cannot be recorded, they are sent all the same. Returns the result with all its deliveries.
+    Messages are committed before they are sent, so that no alert is lost if the process dies in between. If the end
+    cannot be recorded, they are sent anyway. Returns the result with all its deliveries.
     """
     context.log.info(f"{result.scenario} ended {result.outcome}")
     for step in result.steps:
-        # `turn` holds the variables of the iteration that the step ran in; values that an iteration sets end with it
+        # variables that are set in an iteration (`turn` is not None) are valid only in that iteration
         if step.turn is None:
             context = context.with_values(step.variables)
     condition_facts = replace(collect_condition_facts(result.steps, context), outcome=result.outcome)
@@ -163,7 +163,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
         cause = stopped if isinstance(stopped, StoreError) else problem
         if stopped is not None and (so_far := worst_outcome(step.outcome for step in result.steps)) != "SUCCESS":
             condition_facts = replace(condition_facts, outcome=so_far)  # an alert must not wait for the next run
-        tell_unrecorded_end(result, condition_facts, context, cause)
+        report_unrecorded_end(result, condition_facts, context, cause)
         if stopped is None or isinstance(stopped, RunTimedOut):
             raise
         return result
@@ -173,7 +173,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
         except StoreError:
             send_unrecorded_messages(context.store.outbox.list_undelivered(result.id), context)
             raise
-    # A message of the start or of a step that was pending may have been sent now: the later delivery replaces it.
+    # A pending message of the start or of a step may have been sent now: the later delivery replaces the earlier.
     last = {delivery.message or (delivery.reporter,): delivery for delivery in deliveries}
     result = result.model_copy(update={"deliveries": list(last.values())})
     write_run_file(result, context)
@@ -181,7 +181,7 @@ def _finish_run(result: RunResult, stopped: BaseException | None, context: RunCo
 
 
 def _describe_interruption(result: RunResult, stopped: BaseException, context: RunContext) -> str:
-    """Return what has interrupted the run, and at which step."""
+    """Log and return what has interrupted the run, and during which step."""
     finished = [step for step in result.steps if step.outcome is not Outcome.ABORTED]
     match stopped:
         case RunTimedOut(step=step):
@@ -204,10 +204,10 @@ def _describe_interruption(result: RunResult, stopped: BaseException, context: R
 def _make_run_record(
     result: RunResult, context: RunContext, notes: Sequence[str] = (), skipped: Sequence[Delivery] = ()
 ) -> RunRecord:
-    """Return the record of a run; `notes` tell why it has ended before its steps did, `skipped` who does not send."""
+    """Return the record of a run; `notes` say why it ended before its steps did, `skipped` who does not send."""
     at = result.ended or result.started
-    told = [Event("run", "error", note, at) for note in notes]
-    told += [
+    events = [Event("run", "error", note, at) for note in notes]
+    events += [
         make_delivery_event(one.reporter, one.channel, f"{one.state}: {one.reason}", "info", at) for one in skipped
     ]
     return RunRecord(
@@ -220,7 +220,7 @@ def _make_run_record(
         fire=context.fire.number if context.fire is not None and result.parent is None else None,
         spec=context.project.digest,
         release=revision.release if (revision := context.project.revision) else None,
-        events=(*list_events(result), *told),
+        events=(*list_events(result), *events),
     )
 
 

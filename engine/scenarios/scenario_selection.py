@@ -1,4 +1,4 @@
-"""Selects the scenarios that `engine run` runs, and makes the default one of a project without scenarios."""
+"""Selects the scenarios that `engine run` runs, and makes the default scenario of a project that declares none."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,13 +12,13 @@ DEFAULT_SCENARIO = "default"
 
 
 def select_scenarios(project: ProjectSpec, named: Sequence[str] = ()) -> Sequence[str]:
-    """Return the scenarios to run: those that the user names, else those of `run:`, else the only one.
+    """Return the scenarios to run: those in `named`, else those of `run:`, else the only one.
 
     Raises
     ------
     UsageError
-        There is no scenario of that name; or none is named, there are several, and the spec has no `run:`; or the spec
-        declares nothing that a run could build.
+        There is no scenario with a given name; none is named, there are several, and the spec has no `run:`; or the
+        spec declares nothing that a run could build.
     """
     if not (project.scenarios or project.evaluation_stores or project.models or project.datasets):
         raise UsageError(
@@ -39,13 +39,13 @@ def select_scenarios(project: ProjectSpec, named: Sequence[str] = ()) -> Sequenc
 
 
 def list_run_scenarios(project: ProjectSpec) -> list[str]:
-    """Return the scenarios of `run:`; none if the spec has no `run:`."""
+    """Return the scenarios of `run:`; an empty list if the spec has no `run:`."""
     run = project.resources.run
     return [run] if isinstance(run, str) else list(run or ())
 
 
 def is_declared(project: ProjectSpec, name: str) -> bool:
-    """Tell whether the project has a scenario of that name; one without scenarios has the default one."""
+    """Tell whether the project has a scenario of this name, declared or default."""
     return name in (project.scenarios or (DEFAULT_SCENARIO,))
 
 
@@ -55,9 +55,9 @@ def resolve_scenario(project: ProjectSpec, name: str) -> Scenario:
 
 
 def list_preconditions(project: ProjectSpec, scenario: str, step: AnyStep) -> Collection[str] | None:
-    """Return the names of the steps that must not have FAILED for one without a run_condition; None for all before it.
+    """Return the earlier steps that must not have FAILED if a step without run_condition is to run; None for all.
 
-    What fails in the default scenario does not keep other stores from being built and checked.
+    In the default scenario, the failure of one store does not keep the others from being built and checked.
     """
     return None if scenario in project.scenarios else [_name_build(target) for target in step.targets]
 

@@ -1,7 +1,7 @@
 """One call of the engine: opens the state, runs or plans scenarios, and returns the results.
 
-Environment, clock and terminal are passed in here and handed on, so nothing below reads globals. What reads data is
-imported by the functions that do: whoever looks at the state alone must not wait for it.
+Environment, clock and terminal are parameters and are passed on, so that nothing below reads globals. Modules that read
+data are imported inside the functions that need them, so that commands that only read the state start quickly.
 """
 
 import os
@@ -23,8 +23,8 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult
 from engine.spec import ProjectSpec
 from engine.spec.metrics.displayed import list_displayed_metrics
-from engine.spec.redaction import redact_exception
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.redaction import redact_exception
+from engine.spec.secrets.values import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
 from engine.store.location import locate_state, resolve_state_folder
 from engine.views.store_view import StoreView, describe_store
@@ -33,14 +33,15 @@ if TYPE_CHECKING:
     from engine.scenarios.plan import Plan
 
 SHOWN_EVALUATIONS = 10
-"""Evaluations per store that are shown after a run."""
+"""Number of evaluations per store that are shown after a run: a table that fits on a screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
     """The result of a call: its runs in order, the stores that they built, and the messages that were not sent.
 
-    These are every undelivered message, and those that were refused for good in this call. If `dry`, nothing was kept.
+    `undelivered` has every message that waits, and those that were refused for good in this call. If `dry`, nothing was
+    kept.
     """
 
     runs: list[RunResult]
@@ -72,22 +73,22 @@ def run_scenarios(
     listeners
         Called with each entry of the log.
     preview
-        Called with what each reporter would send; nothing is sent.
+        If given, it is called with the text that each reporter would send, and nothing is sent.
     dry
         Compute everything on a copy of the state; keep nothing and send nothing.
     trigger
-        What starts the runs, as conditions and messages name it.
+        What starts the runs, in the words of conditions and messages.
     run
-        The id of the run, if it is known before, and only one scenario is run.
+        The id of the run, if there is only one scenario; by default a new one is generated.
     settled
-        The states, by absolute path, in which files of data were found to be complete.
+        By absolute path, the identities of data files that were found to be complete.
     fire
-        The number of the fire that the run answers, if one does: it does not wait for its scenario.
+        The number of the fire that starts the run. Such a run does not wait for its scenario's lock.
     deliver
-        Send the messages of the runs, and those that wait. Without it they are committed only, and the result does not
-        list undelivered ones: somebody else sends them.
+        Whether to send the messages of the runs and those that wait. If not, messages are only committed, another
+        process sends them, and the result does not list undelivered ones.
     state
-        The folder of a copy of the state to use as it is.
+        The folder of a copy of the state, which is used as it is.
 
     Raises
     ------
@@ -113,7 +114,7 @@ def run_scenarios(
             )
         except StoreError as problem:
             if mode == "run" and preview is None:
-                _tell_unusable_state(project, scenarios, problem, environ, clock, listeners)
+                _report_unusable_state(project, scenarios, problem, environ, clock, listeners)
             raise
         refused = {message.id for message in context.store.outbox.list_refused()}
         answered = None if fire is None else context.store.fires.get(fire)
@@ -148,8 +149,8 @@ def plan_scenarios(
 ) -> "Plan":
     """Return what `run` would do, each action with its reason. Nothing is changed.
 
-    Data are opened: files are hashed, schemas are read, and functions of `python` datasets are called. `state` is the
-    folder of a copy of the state, if that is to be used.
+    Data are opened: files are hashed, schemas are read, and functions of `python` datasets are called. `state` is an
+    optional folder with a copy of the state, which is used instead.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def plan_scenarios(
     )
 
 
-def _tell_unusable_state(
+def _report_unusable_state(
     project: ProjectSpec,
     scenarios: Sequence[str],
     problem: StoreError,
@@ -181,10 +182,10 @@ def _tell_unusable_state(
 ) -> None:
     """Send the `end` messages of scenarios that cannot run because the state cannot be opened.
 
-    An empty temporary state takes its place while the messages are composed. Where there is no room for that either,
-    the error alone tells.
+    The messages are composed with an empty temporary state. If that cannot be created either, no message is sent, and
+    only the error reports the problem.
     """
-    from engine.scenarios.runner import tell_impossible_run
+    from engine.scenarios.runner import report_impossible_run
 
     with (
         suppress(OSError, StoreError),
@@ -193,7 +194,7 @@ def _tell_unusable_state(
     ):
         for name in scenarios:
             at_scenario = replace(context, log=replace(context.log, scenario=name))
-            tell_impossible_run(name, generate_id(clock()), at_scenario, problem)
+            report_impossible_run(name, generate_id(clock()), at_scenario, problem)
 
 
 @contextmanager
@@ -216,13 +217,13 @@ def open_session(
     Parameters
     ----------
     mode
-        `"run"` marks killed runs as ABORTED.
+        With `"run"`, killed runs are marked ABORTED.
     deliver
-        Whether messages are sent; without it they are committed only.
+        Whether messages are sent; if not, they are only committed.
     """
     from engine.data.datasets import Datasets
     from engine.pipeline.touched_files import TouchedFileHashes
-    from engine.scenarios.dead_runs import tell_dead_runs
+    from engine.scenarios.dead_runs import abort_dead_runs
     from engine.scenarios.runner import run_scenario
 
     with ExitStack() as stack:
@@ -255,7 +256,7 @@ def open_session(
             deliver=deliver,
         )
         if mode == "run" and state is None and store.database.unwritable is None and preview is None:
-            tell_dead_runs(context)
+            abort_dead_runs(context)
         yield context
 
 
@@ -270,18 +271,17 @@ def open_state(
     state: Path | None = None,
     reading: bool = False,
 ) -> Iterator[StateContext]:
-    """Open the project's state for those who read no data, and yield what they need.
+    """Open the project's state without its data, and yield a context with it.
 
     Parameters
     ----------
     mode
-        `"run"` works on the state itself; a dry run works on a temporary copy, and a plan keeps what it supposes in
-        memory.
+        `"run"` works on the state itself, a dry run on a temporary copy; a plan keeps its simulated changes in memory.
     state
-        The folder to use as it is, state or copy; a worker process uses the one of its parent.
+        The folder of a state or of a copy, which is used as it is; a worker process uses the folder of its parent.
     reading
-        Whether the caller may do without writing: a state that cannot be written is then read from a temporary copy,
-        and whatever would change it raises a StoreError.
+        Whether the caller mostly reads: a state that cannot be written is then read from a temporary copy, and any
+        change raises a StoreError.
     """
     environ = project.select_environment(environ)
     secrets = Secrets(project, environ)
@@ -314,7 +314,7 @@ def open_state(
 
 
 def _mask_exception(secrets: Secrets) -> Callable[[object, BaseException | None, object], None]:
-    """Return an exit callback that masks secrets in the exception that leaves a session, whoever shows it."""
+    """Return an exit callback that masks secrets in an exception that leaves a session."""
 
     def mask(_type: object, error: BaseException | None, _traceback: object) -> None:
         if error is not None:

@@ -1,17 +1,16 @@
-"""The supervisor of the process of a step or of runs: `python -m engine.scenarios.supervisor PID`, where PID starts it.
+"""The supervisor of the process of a step or of runs: `python -m engine.scenarios.supervisor PID [PROGRAM ARGUMENT…]`.
 
-It forks. The child does the work (`worker.py`), or is the program whose name and arguments follow PID, which prints to
-standard error only; the parent stays, small, and waits for one of three things: the child
-has ended, the process that started it asks for the end (SIGTERM), or that process has died, however it died. Then it
-kills the child and everything that the child has started, and ends. So no process of a step outlives the step, and none
-outlives its run. An interruption (SIGINT) is passed to the child, whose runs then end in order.
+PID is the process that starts it. The supervisor forks. The child does the work (`worker.py`), or becomes PROGRAM,
+whose output goes to standard error. The parent waits until the child has ended, until PID asks for the end (SIGTERM),
+or until PID has died for any reason. Then it kills the child and everything that the child has started, and ends. So no
+process of a step outlives the step or its run. An interruption (SIGINT) is passed to the child, whose runs then end as
+ABORTED.
 
-On Linux the supervisor adopts the processes that the child leaves behind ("subreaper", prctl(2)), so it also finds
-those that have left the process group by `setsid` or a double fork; elsewhere it kills the child's process group. The
-death of the starting process is seen by the number of the parent, which changes then; Linux also sends a signal, so
-that it is seen at once.
+On Linux the supervisor adopts orphaned descendants ("subreaper", prctl(2)), so it also finds processes that have left
+the process group by `setsid` or a double fork; elsewhere it kills the child's process group. It sees the death of PID
+by the change of its own parent id; Linux also sends a signal, so that it is seen at once.
 
-At the end it adds one JSON line to the reply of the child: how the child ended, and what it had left running.
+At the end it writes one more JSON line: the return code of the child, and the processes that the child left running.
 """
 
 import contextlib
@@ -31,17 +30,15 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 """Operations of prctl(2)."""
 
 LOOK_SECONDS = 0.5
-"""How often the supervisor looks whether the process that started it is still there, where no signal says so."""
-
+"""Interval between checks that the starting process still exists, for systems without a signal for this."""
 LEAVE_SECONDS = 0.3
-"""Helpers of the child, such as those of Python's multiprocessing, may end by themselves this long after the child."""
-
+"""Seconds in which processes that outlive the child, such as helpers of multiprocessing, can end by themselves."""
 KILL_SECONDS = 5.0
-"""A killed process that the system cannot end at once, because a disk does not answer, is waited for this long."""
+"""Longest wait for a killed process that the system cannot end at once, because a disk does not answer."""
 
 
 def _supervise(starter: int, program: Sequence[str]) -> None:
-    """Fork the worker, and end all that belongs to it when it ends, or when `starter` asks for it or dies."""
+    """Fork the worker; when it ends, or when `starter` asks for the end or dies, kill all its processes."""
     awake, wake = os.pipe()
     os.set_blocking(awake, False)
     os.set_blocking(wake, False)
@@ -57,7 +54,7 @@ def _supervise(starter: int, program: Sequence[str]) -> None:
         _become_worker(supervisor, program)
         return
     signal.signal(signal.SIGINT, lambda number, _frame: _pass_signal(number, worker))
-    # Only the worker reads the request: if it dies before, its starter must see a closed pipe.
+    # Only the worker reads the request. If it dies before that, its starter must see a closed pipe.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     ended: dict[int, int] = {}
     while _reap_children(ended) and worker not in ended and not asked and os.getppid() == starter:
@@ -67,20 +64,20 @@ def _supervise(starter: int, program: Sequence[str]) -> None:
     code = ended.get(worker)
     left = [] if code is None else _list_left_processes(ended)
     _kill_descendants(worker, ended)
-    with contextlib.suppress(OSError):  # nobody may be left to read it
+    with contextlib.suppress(OSError):  # the reader may have died
         os.write(1, b"\n" + json.dumps({"kind": "end", "code": code, "left": left}).encode() + b"\n")
     os._exit(0)
 
 
 def _become_worker(supervisor: int, program: Sequence[str]) -> None:
-    """Do the work in this process, which is the child of the fork, or let it be the program, if one is given."""
+    """Run the worker, or execute the program if one is given, in this process, which is the child of the fork."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have let it be ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have set it to be ignored
     os.setsid()
     _call_prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor:  # it has died before this process could ask for the signal
+    if os.getppid() != supervisor:  # it died before the signal was requested
         return
     if program:
         _become_program(program)
@@ -90,7 +87,7 @@ def _become_worker(supervisor: int, program: Sequence[str]) -> None:
 
 
 def _become_program(program: Sequence[str]) -> NoReturn:
-    replies = os.dup(1)  # it is closed when the program takes this process over
+    replies = os.dup(1)  # closed by exec, since dup makes it non-inheritable
     os.dup2(2, 1)
     try:
         os.execvp(program[0], list(program))  # noqa: S606 - without a shell, as its author has written it
@@ -105,15 +102,16 @@ def _pass_signal(number: int, worker: int) -> None:
 
 
 def _call_prctl(operation: int, value: int) -> None:
-    """Ask the system for one of its services for processes; only Linux has it."""
+    """Call prctl(2) with one argument; only Linux has it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(operation, ctypes.c_ulong(value), 0, 0, 0)
 
 
 def _reap_children(ended: dict[int, int]) -> bool:
-    """Add the children that have ended, with their exit codes as `subprocess` counts them; tell whether any is left.
+    """Add the children that have ended, with their return codes as in `subprocess`; return whether any child is left.
 
-    None is left only when none has any descendants: those become children of this process before it can reap the child.
+    If no child is left, no descendant is left either: orphans become children of this process before their parent is
+    reaped.
     """
     while True:
         try:
@@ -126,7 +124,7 @@ def _reap_children(ended: dict[int, int]) -> bool:
 
 
 def _list_left_processes(ended: dict[int, int]) -> list[str]:
-    """Return the names of the processes that the worker has left running, after a moment in which they may end."""
+    """Return the names of the processes that the worker left running and that did not end within LEAVE_SECONDS."""
     deadline = time.monotonic() + LEAVE_SECONDS
     while _reap_children(ended) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -134,12 +132,12 @@ def _list_left_processes(ended: dict[int, int]) -> list[str]:
 
 
 def _kill_descendants(worker: int, ended: dict[int, int]) -> None:
-    """Kill the worker's process group and everything that this process has adopted, until nothing is left."""
+    """Kill the worker's process group and all adopted processes, until none is left or KILL_SECONDS are over."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(worker, signal.SIGKILL)
     deadline = time.monotonic() + KILL_SECONDS
     while _reap_children(ended) and time.monotonic() < deadline:
-        for child in list_children():  # killing one makes its own children ours
+        for child in list_children():  # the children of a killed process become children of this one
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGKILL)
         time.sleep(0.005)

@@ -1,6 +1,6 @@
-"""Updates a deployment from a run: `engine deploy` in a process of its own, which has its own locks and time limits.
+"""Updates a deployment from a run, by `engine deploy` in a separate process with its own locks and time limits.
 
-So an update that has begun is brought to its end, or concluded by the next one, whatever becomes of the run.
+So an update that has begun is completed, or concluded by the next update, even if the run is killed.
 """
 
 import json
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 INTERRUPTION_SECONDS = 30.0
-"""An update may take that long to end when the run is interrupted; then it is killed, and the next one concludes it."""
+"""Seconds in which an update must end when the run is interrupted; then it is killed, and the next one concludes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateEnd:
-    """How an update has ended: `problem` is why it was refused or went wrong; empty if the deployment is healthy."""
+    """The end of an update; `problem` is why it was refused or failed, and empty if the deployment is healthy."""
 
     revision: int | None
     problem: str
@@ -30,27 +30,27 @@ def start_update(
     bundle: str | None,
     variables: Mapping[str, Any],
     environ: Mapping[str, str],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> UpdateEnd:
-    """Update a deployment of a spec, and return how that has ended.
+    """Update a deployment of a spec, and return how the update ended.
 
     Parameters
     ----------
     variables
         Values that replace those of the spec.
-    tell
-        Called with what the update says, a line at a time.
+    report
+        Called with each line that the update writes to standard error.
     """
     arguments = ["deploy", str(spec), deployment, "--format", "json"]
     arguments += ["--bundle", bundle] if bundle is not None else []
     for name, value in variables.items():
         arguments += ["--var", f"{name}={value}"]
-    return run_deploy_verb([sys.executable, "-m", "engine", *arguments], environ, tell)
+    return run_deploy_verb([sys.executable, "-m", "engine", *arguments], environ, report)
 
 
-def run_deploy_verb(argv: Sequence[str], environ: Mapping[str, str], tell: Callable[[str], None]) -> UpdateEnd:
-    """Run a verb that prints an operation as JSON, and return how the operation has ended."""
-    said: list[str] = []
+def run_deploy_verb(argv: Sequence[str], environ: Mapping[str, str], report: Callable[[str], None]) -> UpdateEnd:
+    """Run a command that prints an operation as JSON, and return how the operation ended."""
+    reported: list[str] = []
     with subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
         argv,
         stdin=subprocess.DEVNULL,
@@ -63,8 +63,8 @@ def run_deploy_verb(argv: Sequence[str], environ: Mapping[str, str], tell: Calla
 
         def take_lines() -> None:
             for line in process.stderr or ():
-                said.append(line.rstrip())
-                tell(line.rstrip())
+                reported.append(line.rstrip())
+                report(line.rstrip())
 
         reader = threading.Thread(target=take_lines, daemon=True)
         reader.start()
@@ -82,7 +82,8 @@ def run_deploy_verb(argv: Sequence[str], environ: Mapping[str, str], tell: Calla
     try:
         operation = json.loads(printed)
     except ValueError:
-        return UpdateEnd(None, said[-1].removeprefix("engine: error: ") if said else f"exit code {process.returncode}")
+        last = reported[-1].removeprefix("engine: error: ") if reported else f"exit code {process.returncode}"
+        return UpdateEnd(None, last)
     if operation["state"] == "HEALTHY":
         return UpdateEnd(operation["to_revision"], "")
     return UpdateEnd(operation["to_revision"], f"{operation['state']}: {operation['reason']}")

@@ -1,7 +1,6 @@
 """The work of a step with a timeout, or of whole runs, in a process that `supervisor.py` starts.
 
-It reads requests from standard input: what to load while it waits, and the one that it answers; the lines of standard
-output are the replies, see `requests.py`.
+It reads requests from standard input and writes replies to standard output, see `requests.py`.
 """
 
 import json
@@ -25,6 +24,7 @@ from engine.scenarios.context import RunContext
 from engine.scenarios.preload.proofs import prove_revision
 from engine.scenarios.release import describe_release
 from engine.scenarios.requests import (
+    AbortRequest,
     CallReply,
     FailureCause,
     FailureReply,
@@ -39,7 +39,6 @@ from engine.scenarios.requests import (
     RunRequest,
     StepReply,
     StepRequest,
-    TellRequest,
     get_request_reader,
     write_message,
 )
@@ -49,7 +48,7 @@ from engine.scenarios.runner import DuplicateRunError
 from engine.scenarios.scenario_selection import select_scenarios
 from engine.scenarios.session import open_session, plan_scenarios, run_scenarios
 from engine.spec import ProjectSpec, load
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import LockBusy, MessageState, OutboxMessage, utc_now
 from engine.store.location import resolve_state_folder
 from engine.store.locks import SERVER_LOCK, Locks
@@ -58,11 +57,11 @@ Send = Callable[[FrozenModel], None]
 
 CAUSES: Mapping[type[EngineError], FailureCause] = {
     SpecError: "invalid spec",
-    UsageError: "invalid spec",  # it has no such scenario
+    UsageError: "invalid spec",  # it does not have the scenario
     LockBusy: "busy",
     DuplicateRunError: "known run",
 }
-"""The errors that whoever asks for runs goes by."""
+"""The cause in the reply for each error that the requesting process must distinguish."""
 
 
 def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> StepReply:
@@ -84,7 +83,7 @@ def _answer_step(request: StepRequest, project: ProjectSpec, send: Send) -> Step
         at_step = replace(
             context,
             log=replace(context.log, files=files, scenario=request.scenario, step=step.name),
-            # The tokens let this process pass the locks that the parent process holds for the run.
+            # With these tokens, this process does not wait for the locks that the parent process holds for the run.
             held_locks=request.held_locks,
             built=request.built,
             turn=request.turn,
@@ -108,7 +107,7 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
         _send_line(line, send)
 
     if request.fire is not None:
-        _prefer_end_of_this_process()
+        _raise_own_oom_score()
     send(ReadyReply())
     problems: list[str] = []
     undelivered: list[OutboxMessage] = []
@@ -146,16 +145,16 @@ def _answer_runs(request: RunRequest, project: ProjectSpec, send: Send) -> CallR
     )
 
 
-def _answer_telling(project: ProjectSpec, send: Send) -> CallReply:
-    """Open the state, which tells of dead runs."""
+def _abort_dead_runs(project: ProjectSpec, send: Send) -> CallReply:
+    """Open the state, which marks dead runs as ABORTED and commits their messages."""
     send(ReadyReply())
     listeners = [lambda line: _send_line(line, send)]
     with open_session(project, environ=os.environ, listeners=listeners, deliver=False):
         return CallReply()
 
 
-def _prefer_end_of_this_process() -> None:
-    """Let the system end this process, if memory runs out, and not the server that has started it."""
+def _raise_own_oom_score() -> None:
+    """Make Linux kill this process, if memory runs out, rather than the server that started it."""
     with suppress(OSError):  # only Linux has this file
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
@@ -177,20 +176,23 @@ def _answer_query(request: QueryRequest, project: ProjectSpec, send: Send) -> Qu
 
 
 def _list_written_files(run: RunResult, project: ProjectSpec) -> list[Path]:
-    """Return the files that the steps of a run, and of the runs that it has started, have written."""
+    """Return the files that the steps of a run and of its child runs have written."""
     here = project.home_of("scenarios", run.scenario)
     written = [here / action.target for step in run.steps for action in step.actions if action.kind == "write"]
     return written + [path for step in run.steps if step.run for path in _list_written_files(step.run, project)]
 
 
 def _find_other_release(line: bytes) -> str:
-    """Return the release that a request is made for, if it is not this one: its other keys may not be known here."""
+    """Return the release that a request is for if it is not this one, else "".
+
+    This is read before the request is parsed, because a request of another release may have other keys.
+    """
     release = str(json.loads(line).get("release", ""))
     return "" if release == describe_release() else release
 
 
 def _load_early(request: LoadRequest) -> None:
-    """Import modules and load kernels; what does not exist any more is left to the work that may need it."""
+    """Import modules and load kernels; those that do not exist any more are ignored."""
     for name in request.modules:
         with suppress(ImportError):
             import_module(name)
@@ -199,8 +201,8 @@ def _load_early(request: LoadRequest) -> None:
             load_kernel(module, name, index)
 
 
-def _leave_variables(project: ProjectSpec) -> None:
-    """Leave only the variables of the environment that are the project's, whatever this process was started with."""
+def _limit_environment(project: ProjectSpec) -> None:
+    """Remove the environment variables that the project must not see."""
     for name in set(os.environ) - set(project.select_environment(os.environ)):
         del os.environ[name]
 
@@ -210,9 +212,9 @@ def _send_line(line: LogLine, send: Send) -> None:
 
 
 def main() -> None:
-    """Read requests and write the replies to the last.
+    """Read requests, and write the replies to the last one.
 
-    Output of a user's function goes to standard error, not into a reply.
+    Standard output of a user's function goes to standard error, so that it cannot mix with the replies.
     """
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -232,8 +234,8 @@ def main() -> None:
                 break
             _load_early(request)
         else:
-            return  # whoever has started this process does not need it any more
-        os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # a user's function that reads finds the end
+            return  # the pipe was closed: the process is not needed any more
+        os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())  # user code that reads it gets the end
         if isinstance(request, PreloadRequest):
             send(ReadyReply())
             prove_revision(request, send)
@@ -241,12 +243,12 @@ def main() -> None:
             return
         confined = request.confined if isinstance(request, StepRequest | RunRequest) else ()
         project = load(request.spec, request.variables, as_of=request.as_of, confined=confined)
-        _leave_variables(project)
+        _limit_environment(project)
         redact_standard_streams(Secrets(project, os.environ).redact)
         if isinstance(request, StepRequest):
             send(_answer_step(request, project, send))
-        elif isinstance(request, TellRequest):
-            send(_answer_telling(project, send))
+        elif isinstance(request, AbortRequest):
+            send(_abort_dead_runs(project, send))
         elif isinstance(request, QueryRequest):
             send(_answer_query(request, project, send))
         else:

@@ -1,4 +1,4 @@
-"""The HTTP side of `engine serve`: health, metrics, and what people and programs ask of a running server.
+"""The HTTP server of `engine serve`: health, metrics, the API and the pages.
 
-It asks the loop through `engine.service.control`, and reads the store. Nothing here loads a data library.
+It calls the server's loop through `engine.service.control`, and reads the store. Nothing here loads a data library.
 """

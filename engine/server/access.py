@@ -1,13 +1,13 @@
-"""Who may ask: a token, the right Host, and no other origin. Only whether the server lives and is ready is open.
+"""Access control for requests: they need a token, a valid Host header and the same origin.
 
-That the server listens on this machine alone protects nothing: every program and every web page on it can connect, a
-page also by a name that it lets lead here. So each request carries a token, its Host must be a name of the server, and
-a page of another origin is refused. Whoever the token belongs to is handed on with the request.
+Listening only on this machine is no protection: every local program and every web page in a local browser can connect,
+a page also through DNS rebinding. So each request needs a token, its Host must be a name of the server, and requests by
+pages of other origins are refused. The owner of the token is passed on with the request.
 
-A browser has a session instead of a token, in a cookie that counts for the pages, and for addresses that do not exist,
-but never for what programs ask.
-What changes something there must come from a page of this server, as the browser says in Sec-Fetch-Site or Origin:
-other pages can make it send the cookie too. The form for the token and the files of the pages are open.
+A browser has a session cookie instead of a token. It is valid for pages and for unknown addresses, but never for the
+API. A changing request with a cookie must come from a page of this server, according to Sec-Fetch-Site or Origin,
+because other pages can make a browser send the cookie too. Only liveness, readiness, the login form and the static
+files need no token.
 """
 
 from collections.abc import Callable, Collection
@@ -42,20 +42,20 @@ SECURITY_HEADERS = (
 
 
 class AccessGuard:
-    """Lets the requests through that may be answered, and adds the headers that protect their answers.
+    """Refuses requests without access, and adds security headers to all answers.
 
     Parameters
     ----------
     app
-        What answers them, with its routes.
+        The application that answers the accepted requests.
     gate
-        Finds out whose a token is.
+        Finds the owner of a token.
     sessions
-        Those who are logged in.
+        The sessions of logged-in browsers.
     list_hosts
         Returns the names of the server besides those of this machine, in lower case and without ports.
     write_problem
-        Returns the answer that tells of a problem.
+        Returns the answer for an error.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class AccessGuard:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """What may be asked."""
+        """The routes of the application."""
         return self._app.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +114,7 @@ class AccessGuard:
         if token is None and is_page(request.scope["path"]):
             return await self._gate.identify_session(self._find_session(request))
         if token is None and not self._is_known(request.scope):
-            # whoever is logged in gets 404, as for a page; others are not told which paths there are
+            # a logged-in browser gets 404 as for a page; others must not learn which paths exist
             with suppress(AnswerError):
                 return await self._gate.identify_session(self._find_session(request))
         return await self._gate.identify(token, request)
@@ -127,13 +127,13 @@ class AccessGuard:
 
     def _is_own_host(self, host: str, request: HTTPConnection) -> bool:
         name = _read_host(host)[0]
-        # A numeric address cannot be made to lead here by whoever owns a name, so the one that was called is right.
+        # DNS rebinding needs a name, so the numeric address of the connection is always allowed.
         called = str((request.scope.get("server") or ("",))[0])
         return name in (*LOCAL_NAMES, called) or name in self._list_hosts()
 
 
 def _check_size(scope: Scope) -> None:
-    """Refuse a request whose path and headers are too large; h11 bounds them only as long as they are incomplete."""
+    """Refuse a request whose path and headers are too large; h11 limits only incomplete ones."""
     size = len(scope["raw_path"]) + len(scope["query_string"])
     if size + sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES:
         message = f"the path and the headers are larger than {HEADER_BYTES} bytes"
@@ -141,9 +141,9 @@ def _check_size(scope: Scope) -> None:
 
 
 def _find_token(request: HTTPConnection, *, in_url: bool) -> str | None:
-    """Return the token that a request carries: in its header; one that only reads, else in its URL if it may."""
+    """Return the token of a request from its header; with `in_url`, that of a GET request also from its URL."""
     headers = request.headers.getlist("authorization")
-    if len(headers) > 1:  # what stands in front of the server may have looked at the other one
+    if len(headers) > 1:  # a proxy in front of the server may have checked the other one
         return None
     kind, _, text = "".join(headers).partition(" ")
     if kind:
@@ -154,13 +154,13 @@ def _find_token(request: HTTPConnection, *, in_url: bool) -> str | None:
 
 
 def _check_same_site(request: HTTPConnection) -> None:
-    """Refuse what was not sent by a page of this server; an Origin that there is was compared before."""
+    """Refuse a request that was not sent by a page of this server; an Origin header was checked before."""
     if request.headers.get("sec-fetch-site") != "same-origin" and "origin" not in request.headers:
         raise AnswerError(403, "this was not asked by a page of this server", "programs ask the other paths", CLOSE)
 
 
 def _is_same_origin(origin: str, host: str) -> bool:
-    """Tell whether a page of an origin comes from the host that is asked."""
+    """Tell whether an origin is the requested host itself."""
     scheme, _, rest = origin.partition("://")
     if scheme not in ("http", "https"):
         return False

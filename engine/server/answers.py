@@ -1,4 +1,4 @@
-"""What the server answers: JSON, and errors that say what was wrong and what is allowed."""
+"""Answers of the server: JSON, and errors that say what was wrong and what is allowed."""
 
 import json
 import math
@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 
 class AnswerError(Exception):
-    """A request that cannot be answered as asked.
+    """A request that is answered with an error.
 
     Attributes
     ----------
     status
-        The status of HTTP.
+        The HTTP status.
     error, help
         What was wrong, and what is allowed or what to do.
     headers
@@ -32,18 +32,18 @@ class AnswerError(Exception):
 
 
 def build_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON answer. Dates become ISO texts; numbers that JSON does not have become null."""
+    """Return a JSON answer. Dates become ISO texts; infinite numbers and NaN become null."""
     return Response(f"{json.dumps(make_json(content))}\n", status, headers, media_type="application/json")
 
 
 def build_error_answer(problem: AnswerError) -> Response:
-    """Return the answer that tells of a problem: `{"error": …, "help": …}`."""
+    """Return the answer for an error: `{"error": …, "help": …}`."""
     content = {"error": problem.error} | ({"help": problem.help} if problem.help else {})
     return build_answer(content, problem.status, problem.headers)
 
 
 def make_json(value: Any) -> Any:
-    """Return a value as JSON has it: records and mappings as objects, what JSON has no form for as text."""
+    """Convert a value to JSON types: records and mappings become objects, and unknown types become text."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: make_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, BaseModel):

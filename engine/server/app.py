@@ -1,4 +1,4 @@
-"""The application: which path is answered by what, and what becomes of errors."""
+"""The application: the routes of all paths, and the answers for errors."""
 
 import time
 import traceback
@@ -55,17 +55,17 @@ def build_app(
     Parameters
     ----------
     tokens
-        Knows whose the token of a request is.
+        Finds the owner of a request's token.
     tell
-        Called with what went wrong inside the server, which whoever asked cannot know.
+        Called with internal errors, which are not shown to the client.
     node
-        The node that the server is; None if it is none.
+        The node of the server; None if the server is not a node.
     api
-        What answers the requests about deployments on that node.
+        Answers the requests about deployments on the node.
     secure
-        Whether browsers reach the server by TLS alone.
+        Whether browsers can reach the server only by TLS.
     copied
-        Whether the pages become files, in which nothing can be searched, chosen or sent.
+        Whether the pages are written to files, without searches, choices and forms.
     """
     metrics = ServerMetrics(control, utc_now(), api.node if api else None)
     requests = ProjectRequests(control, utc_now, node)
@@ -81,7 +81,7 @@ def build_app(
         return partial(_answer_changing, threads, answer)
 
     async def answer_open(answer: Callable[[ServerControl], Response], _request: Request) -> Response:
-        return answer(control)  # not in a thread: it must not wait for requests that do
+        return answer(control)  # not in a thread, so that it never waits for other requests
 
     def answer_health(_request: Request) -> Response:
         return build_answer(describe_health(control, utc_now(), node))
@@ -132,7 +132,7 @@ def build_app(
         },
     )
     app.router.redirect_slashes = False
-    # outermost: also around faults
+    # outermost, so that errors get its headers too
     return AccessGuard(app, gate, sessions, partial(_list_hosts, control, node), forms.write_problem)
 
 
@@ -147,7 +147,7 @@ async def _answer_changing(
 
 
 def _list_hosts(control: ServerControl, node: ServedNode | None) -> set[str]:
-    """Return the names under which the specs say that the server is reached; only its own file says it of a node."""
+    """Return the host names in the server URLs of the specs, or for a node in the URL of its own file."""
     if node is not None:
         urls = [node.spec.resources.url or ""]
     else:
@@ -162,22 +162,22 @@ def _explain_problem(_request: Request, problem: Exception) -> AnswerError:
 
 
 def _explain_engine_error(_request: Request, problem: Exception) -> AnswerError:
-    """Tell that what was asked cannot be done now: by this server, or with this state."""
+    """Return the answer that the request cannot be executed now by this server or with this state."""
     return AnswerError(503, str(problem), "" if isinstance(problem, RefusedRequestError) else "try it again later")
 
 
 def _explain_lateness(_request: Request, _problem: Exception) -> AnswerError:
-    """Tell that the loop did not answer, so that what was asked may still happen."""
+    """Return the answer that the loop did not respond; the request may still be executed."""
     help_ = "ask again with the same Idempotency-Key; GET /livez tells whether the server lives"
     return AnswerError(503, "the server is too busy to answer", help_)
 
 
 def _explain_unknown(routes: Sequence[Route], request: Request, problem: Exception) -> AnswerError:
-    """Tell that there is no such path, or that it has other methods."""
+    """Return the answer that there is no such path, or that it has other methods."""
     assert isinstance(problem, HTTPException)  # noqa: S101 - the table of handlers says so
     headers = problem.headers
     if problem.status_code == 405:
-        allowed = _list_methods(request)  # Starlette names those of the first route of the path alone
+        allowed = _list_methods(request)  # Starlette lists only those of the first route of the path
         message, help_ = f"{request.method} is not a method of this path", f"allowed are {allowed}"
         headers = {"allow": allowed}
     elif prefers_html(request.headers):
@@ -188,13 +188,13 @@ def _explain_unknown(routes: Sequence[Route], request: Request, problem: Excepti
 
 
 def _list_methods(request: Request) -> str:
-    """Return the methods that a path has, of all its routes: `GET, HEAD, POST`."""
+    """Return the methods of all routes of a path: `GET, HEAD, POST`."""
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
     return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 def _explain_fault(tell: Callable[[str], None], request: Request, problem: Exception) -> AnswerError:
-    """Tell that the server has a fault, and tell those who run it what it is."""
+    """Return the answer for an internal error, and report the traceback to the operator."""
     where = "".join(traceback.format_exception(problem))
     tell(f"answering {request.method} {request.url.path} failed, which is a fault of the engine:\n{where}")
     return AnswerError(500, "the server has met a fault of its own", "its output tells more")

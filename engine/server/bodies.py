@@ -1,4 +1,4 @@
-"""Reading the body of a request, of bounded size, that arrives in bounded time: one JSON object, or a form."""
+"""Reads the body of a request, a JSON object or a form, with limits for size and time."""
 
 import asyncio
 import json
@@ -13,9 +13,9 @@ from engine.server.answers import AnswerError
 BODY_BYTES = 65_536
 BODY_SECONDS = 10.0
 MOST_FIELDS = 500
-"""Fields of a form."""
+"""Most fields of a form."""
 CLOSE = {"connection": "close"}
-"""A body that was not read to its end must not be taken for the next request."""
+"""Header that closes the connection, so that the rest of an unread body is not taken for the next request."""
 
 
 async def read_body(request: Request, limit: int = BODY_BYTES) -> dict[str, Any]:
@@ -35,7 +35,7 @@ async def read_body(request: Request, limit: int = BODY_BYTES) -> dict[str, Any]
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Return the fields of a form of a page; of a field that stands twice, the last value. Raises AnswerError."""
+    """Return the fields of a page's form; a repeated field has its last value. Raises AnswerError."""
     raw = await _read_bytes(request, BODY_BYTES)
     if raw and _find_kind(request) != "application/x-www-form-urlencoded":
         raise AnswerError(415, "the body is not that of a form of a page")
@@ -73,10 +73,10 @@ async def _collect_body(request: Request, limit: int) -> bytes:
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object that some bytes are; raises AnswerError if they are not one.
+    """Parse a JSON object; raise AnswerError if the bytes are not one.
 
-    A key that stands twice, a number that is not finite, text that is not UTF-8 and the half of a surrogate pair are
-    refused: other readers would read something else in them.
+    Repeated keys, numbers that are not finite, text that is not UTF-8 and lone surrogates are refused, because other
+    parsers would interpret them differently.
     """
     try:
         found = json.loads(
@@ -102,7 +102,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 
 def check_keys(body: dict[str, Any], allowed: tuple[str, ...]) -> None:
-    """Refuse keys that a request does not have."""
+    """Raise AnswerError if a body has keys that are not allowed."""
     if unknown := sorted(body.keys() - set(allowed)):
         known = f"the keys are {', '.join(allowed)}" if allowed else "the body has no keys"
         raise AnswerError(422, f'there is no key "{unknown[0][:60]}"', known)

@@ -1,4 +1,4 @@
-"""Who has asked, and what they may do: the role of their token, and the role that each path needs."""
+"""The caller of a request, the role of its token, and the role that each path needs."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from engine.server.answers import AnswerError
 
 
 class Role(IntEnum):
-    """What a token allows; each role allows what those before it do.
+    """The permissions of a token; each role includes those before it.
 
-    VIEWER reads. OPERATOR starts and aborts runs, pauses scenarios. DEPLOYER brings bundles, updates, rolls back and
-    switches off deployments. ADMIN deletes deployments and bundles, and lets the server read its files again.
+    VIEWER reads. OPERATOR starts and aborts runs, and pauses scenarios. DEPLOYER uploads bundles, and updates, rolls
+    back and disables deployments. ADMIN deletes deployments and bundles, and reloads the server's files.
     """
 
     VIEWER = 1
@@ -27,20 +27,20 @@ class Role(IntEnum):
 
     @property
     def word(self) -> str:
-        """How people write it: `viewer`."""
+        """The role in lower case: `viewer`."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever has sent a request: the name and the role of their token."""
+    """The sender of a request: the name and the role of the token."""
 
     name: str
     role: Role
 
 
 class GuardedRoute(Route):
-    """A path with one method, which only callers of a role or a higher one may use."""
+    """A route with one method, for callers with at least a given role."""
 
     def __init__(
         self, path: str, endpoint: Callable[[Request], Awaitable[Response]], role: Role, method: str = "GET"
@@ -49,7 +49,7 @@ class GuardedRoute(Route):
         self.role = role
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; raises AnswerError if the role of the caller is too low."""
+        """Answer a request; raise AnswerError if the role of the caller is too low."""
         caller: Caller = scope["caller"]
         if caller.role < self.role:
             message = f'this needs the role {self.role.word}; the token "{caller.name}" has the role {caller.role.word}'
@@ -59,17 +59,17 @@ class GuardedRoute(Route):
 
 
 def get_caller(request: Request) -> Caller:
-    """Return who has sent a request; the guard has put them there."""
+    """Return the caller of a request, which the AccessGuard has stored in its scope."""
     caller: Caller = request.scope["caller"]
     return caller
 
 
 def describe_caller(request: Request) -> str:
-    """Return who has sent a request, for records: the name of their token, and their address."""
+    """Return the caller of a request as text for records: the name of the token, and the client address."""
     name = get_caller(request).name
     return f"{name} {request.client.host}" if request.client else name
 
 
 def prefers_html(headers: Headers) -> bool:
-    """Return whether a request is one of a browser, which names HTML among what it accepts; programs do not."""
+    """Return whether a request comes from a browser: only browsers have `text/html` in their Accept header."""
     return "text/html" in headers.get("accept", "")

@@ -1,4 +1,4 @@
-"""One connection of HTTP: a client that sends or reads too slowly is disconnected, and bad HTTP is answered in JSON."""
+"""HTTP connections that disconnect slow clients and answer invalid HTTP with JSON."""
 
 import asyncio
 import json
@@ -9,23 +9,23 @@ from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 EXCHANGE_SECONDS = 30.0
-"""The longest that a request and its answer may take together, unless it is extended. None waits for a run."""
+"""Time limit for a request and its answer together, unless it is extended; no request waits for a run."""
 
 EXTENSION = "engine.extend_exchange"
-"""The key of a request's scope under which the function is that extends its exchange."""
+"""The key in a request's scope of the function that extends its time limit."""
 
 
 def extend_exchange(request: Request, seconds: float) -> None:
-    """Extend the time limit of a request, in seconds from now: uploads and streams of events take long."""
+    """Set the time limit of a request to `seconds` from now, for uploads and event streams."""
     extend = request.scope.get(EXTENSION)
     if extend is not None:
         extend(seconds)
 
 
 class TimedConnection(H11Protocol):
-    """A connection whose exchanges are limited in time.
+    """A connection with a time limit for each request and its answer.
 
-    uvicorn ends a connection that is idle after an answer, but waits for ever for the end of a request.
+    uvicorn closes a connection that is idle after an answer, but waits forever for the end of a request.
     """
 
     _deadline: asyncio.TimerHandle | None = None
@@ -46,13 +46,13 @@ class TimedConnection(H11Protocol):
     def handle_events(self) -> None:
         try:
             super().handle_events()
-        except UnicodeDecodeError:  # the target of a request has bytes that are not ASCII
+        except UnicodeDecodeError:  # the request target is not ASCII
             self.send_400_response("the path is not ASCII")
-        if self.scope is not None:  # it is read by the request's task, which begins later
+        if self.scope is not None:  # before the request's task begins, which reads it
             self.scope[EXTENSION] = self._start_exchange  # type: ignore[literal-required]
 
     def send_400_response(self, msg: str) -> None:
-        """Tell that what came is not HTTP, and end the connection."""
+        """Answer that the request is not valid HTTP, and close the connection."""
         body = json.dumps({"error": msg, "help": "this is a server of HTTP/1.1"}).encode() + b"\n"
         headers = [
             ("content-type", "application/json"),
@@ -64,7 +64,7 @@ class TimedConnection(H11Protocol):
         for event in [*events, h11.Data(data=body), h11.EndOfMessage()]:
             try:
                 self.transport.write(self.conn.send(event) or b"")
-            except h11.LocalProtocolError:  # an answer has been begun already
+            except h11.LocalProtocolError:  # an answer has already begun
                 break
         self.transport.close()
 

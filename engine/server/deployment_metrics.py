@@ -1,4 +1,4 @@
-"""The metrics of the deployments of a node, read from node.db at each request."""
+"""Prometheus metrics of a node's deployments, read from node.db at each request."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,13 @@ STATES = ("HEALTHY", "ERROR", "UNKNOWN")
 
 
 class DeploymentCollector(Collector):
-    """Collects the metrics of all deployments at once; none of them if node.db cannot be read."""
+    """Collects the metrics of all deployments; if node.db cannot be read, there are none."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families of metrics."""
+        """Yield the metric families."""
         state = GaugeMetricFamily(
             "engine_deployment_state", "1 for the state that a deployment is in.", labels=["deployment", "state"]
         )

@@ -1,4 +1,4 @@
-"""Streams of server-sent events: what goes on is looked at again and again, and a client that was away goes on."""
+"""Streams of server-sent events, made by polling; a client can resume an interrupted stream."""
 
 import asyncio
 import time
@@ -14,17 +14,17 @@ from engine.server.request_threads import RequestThreads
 
 LOOK_SECONDS = 0.5
 SILENCE_SECONDS = 10.0
-"""A comment is sent after so many seconds without an event, so that a connection that is gone is noticed."""
+"""After this many seconds without an event, a comment is sent, so that a lost connection is noticed."""
 
 STREAM_SECONDS = 600.0
-"""The longest that one stream lasts; the client goes on with another one, and its token is looked at again."""
+"""Longest duration of a stream; the client then opens a new one, for which its token is checked again."""
 
 STREAMS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class StreamedEvent:
-    """One event: its kind, its data as one line of text, and the place after which a client goes on, if it has one."""
+    """An event: its kind, its data as one line of text, and the position from which a client can resume, if any."""
 
     kind: str
     data: str
@@ -33,7 +33,7 @@ class StreamedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen after a place: the events, the place after them, and whether no more will come."""
+    """The events after a position, the position after them, and whether the stream has ended."""
 
     events: Sequence[StreamedEvent]
     place: int
@@ -42,14 +42,14 @@ class Look:
 
 @dataclass(slots=True)
 class EventStreams:
-    """Opens streams, a limited number at once. Each look is a transaction of its own: none is held while it waits."""
+    """Opens streams, at most STREAMS at the same time. Each look is a separate transaction, so none is held open."""
 
     threads: RequestThreads
     is_draining: Callable[[], bool]
     _opened: int = 0
 
     def answer(self, request: Request, look: Callable[[int], Look], place: int) -> Response:
-        """Return a stream of what follows a place; `look` is called in a thread."""
+        """Return a stream of the events after a position; `look` is called in a thread."""
         if self._opened >= STREAMS:
             raise AnswerError(503, f"{STREAMS} streams of events are open already", headers={"retry-after": "5"})
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -57,7 +57,7 @@ class EventStreams:
 
     async def _stream(self, request: Request, look: Callable[[int], Look], place: int) -> AsyncIterator[str]:
         self._opened += 1
-        began = said = time.monotonic()
+        began = sent = time.monotonic()
         try:
             yield "retry: 1000\n\n"
             while time.monotonic() - began < STREAM_SECONDS and not self.is_draining():
@@ -70,9 +70,9 @@ class EventStreams:
                 if found.ended:
                     return
                 if found.events:
-                    said = time.monotonic()
-                elif time.monotonic() - said > SILENCE_SECONDS:
-                    said = time.monotonic()
+                    sent = time.monotonic()
+                elif time.monotonic() - sent > SILENCE_SECONDS:
+                    sent = time.monotonic()
                     yield ": at work\n\n"
                 await asyncio.sleep(LOOK_SECONDS)
         finally:

@@ -1,7 +1,7 @@
-"""Whether the server lives, whether it is ready, and what a person wants to know of it at a glance.
+"""Liveness, readiness and a health summary of the server.
 
-Drift and failed runs are not part of any of these: whoever restarts a server that does not live would do so because a
-model drifts. They are in the metrics.
+Drift and failed runs are not part of these, so that an orchestrator does not restart the server because a model drifts.
+They are in the metrics.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from engine.spec import ProjectSpec
 from engine.store import Store, TriggerState
 
 BUSY_TICK_SECONDS = 5.0
-"""A loop that has not begun a tick for so long is not asked for what only it knows: the rest is answered soon."""
+"""If the loop has not begun a tick for this long, it is not called, so that the rest is answered without delay."""
 
 SKIPPED_HOURS = 24
 SKIPPED_SHOWN = 100
@@ -27,24 +27,24 @@ NEXT_SHOWN = 20
 
 
 def answer_liveness(control: ServerControl) -> Response:
-    """Answer whether the loop of the server still turns: 200 or 503."""
+    """Answer whether the loop of the server still runs: 200 or 503."""
     seconds = control.measure_tick_age()
     alive = seconds < LONGEST_TICK_SECONDS
     return build_answer({"alive": alive, "seconds_since_tick": round(seconds, 1)}, 200 if alive else 503)
 
 
 def answer_readiness(control: ServerControl, *, needs_project: bool = True) -> Response:
-    """Answer whether the server does its work for all its projects: 200, or 503 with the reasons.
+    """Answer whether the server runs all its projects: 200, or 503 with the reasons.
 
-    Anybody may ask this, so the reasons tell no paths and no texts of others. A node is ready without a project too
-    (`needs_project` is False): else nobody would be let through who brings it one.
+    This needs no token, so the reasons contain no paths and no texts of users. A node is ready without a project
+    (`needs_project` is False), so that a load balancer lets the first deployment through.
     """
     reasons = list_obstacles(control, needs_project=needs_project)
     return build_answer({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
 
 def list_obstacles(control: ServerControl, *, needs_project: bool = True) -> list[str]:
-    """Return why the server is not ready, as sentences; none if it is."""
+    """Return sentences about why the server is not ready; empty if it is."""
     reasons = [] if control.measure_tick_age() < LONGEST_TICK_SECONDS else ["the loop stands still"]
     reasons += ["the server is about to end"] if control.is_draining() else []
     projects = control.list_projects()
@@ -53,7 +53,7 @@ def list_obstacles(control: ServerControl, *, needs_project: bool = True) -> lis
 
 
 def explain_unready(project: ServedProject) -> list[str]:
-    """Return why a project is not run by this server as its spec says; nothing if it is."""
+    """Return why this server does not run a project by its present spec; empty if it does."""
     if project.spec is None:
         return ["its spec has errors, and none has been valid since the server started"]
     reasons = ["its spec has errors; the last valid one is in force"] if project.spec_problems else []
@@ -65,7 +65,7 @@ def explain_unready(project: ServedProject) -> list[str]:
 
 
 def describe_health(control: ServerControl, now: datetime, node: ServedNode | None = None) -> dict[str, Any]:
-    """Return what a person wants to know of the server, JSON-ready but for dates."""
+    """Return a summary of the server and its projects, as JSON values and dates."""
     obstacles = list_obstacles(control, needs_project=node is None)
     return {
         "version": __version__,
@@ -81,7 +81,7 @@ def describe_health(control: ServerControl, now: datetime, node: ServedNode | No
 
 
 def describe_node(node: ServedNode) -> dict[str, Any]:
-    """Return the name of a node, and what is wrong with its file."""
+    """Return the name of a node, and the problems of its file."""
     return {
         "name": node.spec.name,
         "file": str(node.spec.path),
@@ -111,7 +111,7 @@ def _describe_project(project: ServedProject, control: ServerControl, now: datet
 
 
 def find_next_times(project: ServedProject, control: ServerControl, count: int = 1) -> Sequence[NextTimes]:
-    """Return the next times of each trigger of a project; nothing if the loop has no time to tell."""
+    """Return the next times of each trigger of a project; empty if the loop is busy."""
     if control.measure_tick_age() > BUSY_TICK_SECONDS:
         return ()
     try:
@@ -121,7 +121,7 @@ def find_next_times(project: ServedProject, control: ServerControl, count: int =
 
 
 def list_failing_triggers(store: Store, spec: ProjectSpec | None) -> list[TriggerState]:
-    """Return the states of the triggers of a spec that cannot be evaluated at present; raises StoreError."""
+    """Return the states of the triggers of a spec that cannot be evaluated now; raises StoreError."""
     declared = {
         (name, trigger.name)
         for name, scenario in (spec.scenarios if spec else {}).items()
@@ -155,7 +155,7 @@ def _describe_state(store: Store, spec: ProjectSpec | None, now: datetime) -> di
 
 
 def _list_next(found: Sequence[NextTimes]) -> list[dict[str, Any]]:
-    """Return the triggers that fire next, each with its time, soonest first."""
+    """Return the next triggers with their times, soonest first."""
     timed = [(one.times[0], one.scenario, one.trigger) for one in found if one.times]
     return [{"time": time, "scenario": scenario, "trigger": trigger} for time, scenario, trigger in sorted(timed)][
         :NEXT_SHOWN

@@ -1,7 +1,7 @@
-"""The addresses of the pages: the only place that builds them.
+"""The addresses of the pages, which are built only here.
 
-Each page has its own address, which says all that is chosen on it. The last part is a word or an id, never a name, so
-that `.json` and `.csv` can be added to it whatever the names are.
+Each page has its own address, which contains everything that is chosen on it. The last part is a word or an id, never a
+user's name, so that `.json` and `.csv` can always be appended.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ FLOW = "/p/{project}/flow"
 
 PAGE_PATHS = (START, PROJECTS, f"{PROJECTS}.json", f"{PROJECTS}.csv", LOGIN, LOGOUT)
 PAGE_PREFIXES = ("/p/", "/runs/", DEPLOYMENTS, BUNDLES)
-"""The paths that a browser asks with the cookie of its session; programs ask the others with a token."""
+"""The paths for which a session cookie is accepted; all others need a token."""
 
 OPEN_PREFIX = STATIC
 
@@ -64,9 +64,9 @@ def build_link(pattern: str, query: Mapping[str, object] | None = None, **names:
     pattern
         One of the patterns of this module.
     query
-        What is chosen on the page; values that are None or empty are left out.
+        The choices on the page; values that are None or empty are left out.
     names
-        The names in the pattern, as they are; here they are quoted.
+        The names in the pattern, not yet quoted.
     """
     path = pattern.format(**{name: _quote_name(value) for name, value in names.items()})
     return add_query(path, query or {})
@@ -78,7 +78,7 @@ def _quote_name(name: str) -> str:
 
 
 def add_query(path: str, query: Mapping[str, object]) -> str:
-    """Return an address with what is chosen on its page; values that are None or empty are left out."""
+    """Return an address with the choices on its page; values that are None or empty are left out."""
     chosen = {key: str(value) for key, value in query.items() if value not in (None, "")}
     return f"{path}?{urlencode(chosen)}" if chosen else path
 
@@ -89,5 +89,5 @@ def is_page(path: str) -> bool:
 
 
 def is_local(target: str) -> bool:
-    """Return whether an address leads to a page of this server, and not to a place that somebody put into a link."""
+    """Return whether an address is a page of this server, and not a foreign one from a manipulated link."""
     return is_page(target.partition("?")[0]) and "\\" not in target and not target.startswith("//")

@@ -1,7 +1,7 @@
-"""The listener of `engine serve`: a thread in which uvicorn answers, beside the loop.
+"""The HTTP listener of `engine serve`: uvicorn in a thread beside the loop.
 
-The socket is bound before the thread starts, so that an address that is in use is an error of the command. uvicorn gets
-no signal: it installs its handlers in a main thread alone.
+The socket is bound before the thread starts, so that an address in use is an error of the command. uvicorn handles no
+signals, because it installs handlers only in the main thread.
 """
 
 import errno
@@ -24,14 +24,14 @@ from engine.server.connections import TimedConnection
 from engine.server.tokens import NodeTokens, OneToken, TokenCheck, check_token, make_token
 from engine.service.control import ServerControl
 from engine.service.served_node import ServedNode
-from engine.spec.node_file import NodeSpec
+from engine.spec.reading.node_file import NodeSpec
 from engine.spec.urls.listen_address import EXAMPLES, is_loopback, parse_listen_address
 
 TOKEN_VARIABLE = "ENGINE_SERVE_TOKEN"  # noqa: S105 - a name
 MOST_CONNECTIONS = 200
 STOP_SECONDS = 2
 _KEYS = {"--tls-cert": "tls.certificate", "--tls-key": "tls.key"}
-"""Keys of the file of a node that have other names than the options."""
+"""The keys of a node's file whose names differ from those of the options."""
 
 if TYPE_CHECKING:
     from engine.server.node_api.application import NodeApi
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListenerOptions:
-    """Where the server listens, and how it is protected.
+    """The address of the server, and its token and TLS settings.
 
     Attributes
     ----------
     listen
-        Address and port: `127.0.0.1:7310`, `[::1]:7310`; port 0 for any that is free.
+        Address and port: `127.0.0.1:7310`, `[::1]:7310`; port 0 for any free port.
     token_file
-        A file that holds the token; None for the variable ENGINE_SERVE_TOKEN, or else a new one.
+        A file with the token; None for the variable ENGINE_SERVE_TOKEN, or else a new token.
     behind_proxy
-        Whether a proxy in front of the server ends TLS.
+        Whether a proxy in front of the server terminates TLS.
     tls_cert, tls_key
-        Files of the certificate and its key.
+        The files of the certificate and its key.
     file
-        The file of a node that says all this; None if the command line does.
+        The node file with these settings; None if they come from the command line.
     """
 
     listen: str = "127.0.0.1:7310"
@@ -64,7 +64,7 @@ class ListenerOptions:
 
     @classmethod
     def of_node(cls, node: NodeSpec) -> Self:
-        """Return what the file of a node says."""
+        """Return the options from the file of a node."""
         found, tls = node.resources, node.resources.tls
         return cls(
             listen=found.listen,
@@ -75,13 +75,13 @@ class ListenerOptions:
         )
 
     def name_option(self, option: str) -> str:
-        """Return how to name an option where it was written: `--tls-key`, or `tls.key` of a file."""
+        """Return the name of an option at its source: `--tls-key`, or `tls.key` of a file."""
         if self.file is None:
             return option
         return f"{self.file}: {_KEYS.get(option, option.removeprefix('--'))}"
 
     def load_certificate(self) -> ssl.SSLContext | None:
-        """Return what is needed to speak TLS; None without a certificate. Raises UsageError if it cannot be used."""
+        """Return the TLS context; None without a certificate. Raises UsageError if the certificate cannot be used."""
         if self.tls_cert is None or self.tls_key is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -103,16 +103,16 @@ class ListenerOptions:
 
 
 class Listener:
-    """Answers HTTP while it is started.
+    """Answers HTTP requests from `start` to `stop`.
 
     Attributes
     ----------
     url
-        The address of the server, once it is started.
+        The address of the server, after `start`.
     token
-        What each request must carry; empty for a node, which has tokens of its own.
+        The token that each request needs; empty for a node, which has its own tokens.
     tokens
-        Knows whose the token of a request is; counts from the start on.
+        Finds the owner of a request's token; may be replaced before `start`.
     """
 
     def __init__(
@@ -143,15 +143,15 @@ class Listener:
     def choose_shown_url(self, *, to_person: bool) -> str:
         """Return the address to print.
 
-        With the token if it was made here, so that nobody else knows it, or if a person reads it (`to_person`, at a
-        terminal). Logs are kept and read by many, so a token that was given does not belong there.
+        It contains the token if the token was generated here, so that nobody knows it yet, or if it is shown to a
+        person at a terminal (`to_person`). A given token must not appear in logs, which many people can read.
         """
         return self.start_url if self.token and (to_person or not self._token_is_given) else self.url
 
     def find_mismatch(self, server_url: str, key: str = "server.url") -> str:
-        """Return that an address leads to another port, once started; empty if not, or if a proxy may lead here.
+        """Return a warning if the address for links in messages, set under `key`, has another port than this server.
 
-        The links in messages begin with that address, which stands under `key`.
+        Empty if the ports match, or if a proxy may forward to this server.
         """
         named, own = urlsplit(server_url), urlsplit(self.url)
         port = named.port or {"http": 80, "https": 443}.get(named.scheme)
@@ -166,13 +166,13 @@ class Listener:
         )
 
     def read_certificate(self, node: NodeSpec) -> str:
-        """Take the certificate that the file of a node names now, for new connections; return why that is impossible.
+        """Use the certificate in the present node file for new connections; return why that is impossible, else "".
 
-        A certificate ends, and its next one must not need another start.
+        So a renewed certificate does not need a restart.
         """
         options = ListenerOptions.of_node(node)
         if self._tls is None or options.tls_cert is None:
-            return ""  # whether there is TLS counts from the next start
+            return ""  # TLS is switched on or off only at the next start
         try:
             self._certificate = options.load_certificate()
         except UsageError as problem:
@@ -180,21 +180,21 @@ class Listener:
         return ""
 
     def _give_certificate(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        """Give a new connection the certificate that counts now.
+        """Set the present certificate for a new connection.
 
-        A context that is in use takes a certificate and its key one after the other: a connection that begins
-        between the two would fail. So each pair is a context of its own.
+        Replacing certificate and key in a context takes two steps, and a connection that begins in between would fail.
+        So each pair has its own context.
         """
         if self._certificate is not None:
             connection.context = self._certificate
 
     def start(self) -> None:
-        """Bind the address, and answer from now on.
+        """Bind the address, and begin to answer requests.
 
         Raises
         ------
         UsageError
-            The address is in use, or is none of this machine.
+            The address is in use, or is not an address of this machine.
         """
         bound = _bind(*_parse_option(self._options.listen), self._options.name_option("--listen"))
         host, port = bound.getsockname()[:2]
@@ -213,7 +213,7 @@ class Listener:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="critical",  # requests are not news, and whoever asks is told what was wrong
+            log_level="critical",  # requests are not logged, and the client gets the errors
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -229,7 +229,7 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer no more; requests that are being answered have 2 s to end."""
+        """Stop answering; requests that are being answered have STOP_SECONDS to end."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(STOP_SECONDS + 2)
@@ -259,18 +259,18 @@ def create_listener(
     Parameters
     ----------
     environ
-        Where ENGINE_SERVE_TOKEN is looked up. It is taken out of it, because the runs of the server inherit the rest.
+        The environment variables. ENGINE_SERVE_TOKEN is removed, because the runs of the server inherit them.
     tell
-        Called with what goes wrong while it answers, as text for people.
+        Called with errors during operation, as text for people.
     node
-        The node that the server is; None if it is none.
+        The node of the server; None if the server is not a node.
     api
-        What answers the requests about deployments on that node.
+        Answers the requests about deployments on the node.
 
     Raises
     ------
     UsageError
-        An option is wrong, or others could read what the clients send.
+        An option is wrong, or the token would be sent unencrypted over the network.
     """
     host, _ = _parse_option(options.listen)
     if (options.tls_cert is None) != (options.tls_key is None):
@@ -288,7 +288,7 @@ def create_listener(
 
 
 def _take_token(file: Path | None, environ: MutableMapping[str, str]) -> str | None:
-    """Return the token that was given, if one was; take it out of the environment."""
+    """Return the given token, if any, and remove it from the environment."""
     given = environ.pop(TOKEN_VARIABLE, None)
     if file is not None:
         try:
@@ -313,9 +313,9 @@ def _bind(host: str, port: int, option: str) -> socket.socket:
         bound = socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
     except OSError as problem:
         help_ = f"end what uses it, or choose another one: {option} HOST:PORT, port 0 for any that is free"
-        known = problem.errno in errno.errorcode  # the text of an error of the name service stands in it alone
+        known = problem.errno in errno.errorcode  # errors of the name service have only their own text
         reason = os.strerror(problem.errno or 0) if known else problem.strerror
         raise UsageError(f"cannot listen on {shown}: {reason}; {help_}") from None
-    # asyncio sets this only where the protocol is named; without it, the body of an answer waits 40 ms for the client
+    # asyncio does not set this for a given socket; without it, the body of an answer waits 40 ms for the client's ACK
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound

@@ -7,6 +7,6 @@ LONGEST_LABEL = 200
 
 
 def shorten_label(text: str) -> str:
-    """Return a label of bounded length, on one line; what is cut off is told apart by a digest."""
+    """Return a label on one line; a longer one than LONGEST_LABEL is cut and gets a digest of the whole text."""
     line = single_line(text)
     return line if len(line) <= LONGEST_LABEL else f"{line[:LONGEST_LABEL]}…{digest_texts(text)[:8]}"

@@ -1,8 +1,8 @@
 """The metrics of the server for Prometheus, in its text format or as OpenMetrics.
 
-Most are read from the states at each request, so they are right whoever has changed them; what counts up is counted
-since the server started, as `run_counts.py` tells. A metric of an evaluation is here only if its store displays it:
-a model of 2,000 columns would otherwise make tens of thousands of series.
+Most are read from the states at each request, so they include changes by other processes; counters count since the
+start of the server (see `run_counts.py`). Metrics of evaluations are included only if their store displays them: a
+model with 2,000 columns would otherwise make tens of thousands of series.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ METRICS_PER_STORE = 50
 
 
 class ServerMetrics:
-    """The registry of a server, made of what its control and the states of its projects tell; it counts since then."""
+    """The metrics of a server, from its control and the states of its projects; counters start with this object."""
 
     def __init__(self, control: ServerControl, started: datetime, node: Node | None = None) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
@@ -61,7 +61,7 @@ class ServerMetrics:
 
 
 class _ServerCollector(Collector):
-    """Collects all metrics at once, so that those of one answer belong together."""
+    """Collects all metrics of one answer together, so that they are consistent."""
 
     def __init__(self, control: ServerControl, started: datetime) -> None:
         self._control = control
@@ -104,19 +104,19 @@ class _ServerCollector(Collector):
                 families.next_fire.add_metric(labels, one.times[0].timestamp())
 
     def _count_project(self, project: ServedProject) -> RunCounts | None:
-        """Return the counts of a project as they are now; as they last were, if its state cannot be read."""
+        """Return the present counts of a project; if its state cannot be read, the last known ones."""
         try:
             if project.store is not None and project.name not in self._counts:
                 self._counts[project.name] = RunCounts(project.store, self._started)
             if project.store is not None:
                 self._counts[project.name].update(project.store)
         except StoreError:
-            pass  # engine_state_readable tells it
+            pass  # engine_state_readable shows it
         return self._counts.get(project.name)
 
 
 class _Families:
-    """The families of metrics of all projects; iterating gives them in the order in which they stand here."""
+    """The metric families of all projects; iterating yields them in the order of their definition."""
 
     def __init__(self) -> None:
         project, of_scenario = ["project"], ["project", "scenario"]
@@ -193,7 +193,7 @@ class _Families:
         return iter(vars(self).values())
 
     def add_counts(self, project: str, spec: ProjectSpec, counts: RunCounts) -> None:
-        """Add what has been counted; what has not happened yet counts 0, so that the first time shows as a change."""
+        """Add the counters; what has not happened yet has 0, so that the first time is an increase."""
         known = dict.fromkeys((name, outcome) for name in spec.scenarios for outcome in map(str, FINAL_OUTCOMES))
         for scenario, outcome in [*known, *(counts.runs.keys() - known.keys())]:
             self.runs.add_metric(
@@ -221,7 +221,7 @@ class _Families:
 
 
 class _StateFamilies:
-    """What is read from the state of a project, all of it before any is added: after an error, none of it is shown."""
+    """The values from the state of a project, all read before any is added, so that after an error none is shown."""
 
     def __init__(self, project: ServedProject, store: Store) -> None:
         self._name = shorten_label(project.name)
@@ -287,5 +287,5 @@ class _StateFamilies:
 
 
 def _list_metrics(spec: ProjectSpec, store: str) -> list[str]:
-    """Return the metrics that a store displays, as many as there may be series of a store."""
+    """Return the metrics that a store displays, at most METRICS_PER_STORE."""
     return list_displayed_metrics(spec.evaluation_stores[store])[:METRICS_PER_STORE]

@@ -1,7 +1,7 @@
-"""The pages of a project as files, for people without a server: what a viewer sees, found by following the links.
+"""Writes the pages of a project to files, for people without a server: all pages that a viewer can reach by links.
 
-The pages are those of the server, asked for inside this process; a second set of templates would differ from them soon.
-Links between them become relative, those to what is not copied become text, and nothing is left to send.
+The pages are requested from the server's application inside this process, so that there is only one set of templates.
+Links between copied pages become relative, other links become text, and forms are removed.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from engine.spec import ProjectSpec
 from engine.store import Store
 
 MOST_PAGES = 2000
-"""Pages that are copied; links to others become text."""
+"""Most pages that are copied; links to others become text."""
 
 INDEX = "index.html"
 _ADDRESS = re.compile(r'<a href="([^"]*)"|(href|src)="(/static/[^"]*)"')
@@ -44,7 +44,7 @@ class _ViewerToken(OneToken):
 
 @dataclass
 class _ReadControl:
-    """A project that no server runs: nothing can be asked of it."""
+    """The control of a project that no server runs; it refuses all requests."""
 
     project: ServedProject
 
@@ -107,7 +107,7 @@ async def _write_pages(transport: httpx2.ASGITransport, start: str, copied: Page
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
         waiting = [start]
         while waiting:
-            # the statistics of columns are most of all pages, so they come last
+            # the pages of columns are the most numerous, so they come last
             address = waiting.pop(next((i for i, one in enumerate(waiting) if "/column?" not in one), 0))
             answer = await client.get(address, follow_redirects=True)
             if answer.status_code != 200:
@@ -135,13 +135,13 @@ def _read_address(found: re.Match[str]) -> str:
 
 
 def _is_left(address: str) -> bool:
-    """Return whether an address is not copied: other forms of pages, and what is searched, chosen or computed."""
+    """Return whether an address is not copied: JSON and CSV, and pages with searches, choices or computed results."""
     parts = urlsplit(address)
     return bool(_NOT_COPIED.search(parts.path) or _CHOICES.search(parts.query))
 
 
 def _name_file(address: str) -> str:
-    """Return the path of the file of a page; parts that are not names of files get a digest, so that none are alike."""
+    """Return the path of a page's file; parts that are not safe file names get a digest, so that names are unique."""
     parts = urlsplit(address)
     names = [_name_part(unquote(part)) for part in parts.path.strip("/").split("/")]
     if address.startswith(links.STATIC):

@@ -1,4 +1,4 @@
-"""The threads in which requests are answered; few, because each may hold a connection to a database."""
+"""The threads that answer requests."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ import anyio.to_thread
 T = TypeVar("T")
 
 THREADS = 8
-"""Requests that are answered at once; one that waits for the database holds a thread."""
+"""Most requests that are answered at the same time; few, because each may use a database connection."""
 
 
 class RequestThreads:
@@ -20,6 +20,6 @@ class RequestThreads:
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Do something in a thread, as soon as one is free."""
-        self._limiter = self._limiter or anyio.CapacityLimiter(self._number)  # belongs to the loop that answers
+        """Call a function in a thread, as soon as one is free."""
+        self._limiter = self._limiter or anyio.CapacityLimiter(self._number)  # must be created in the event loop
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._limiter)

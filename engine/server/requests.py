@@ -1,4 +1,4 @@
-"""What people and programs ask of the projects of a server: runs, their logs, fires, times, pauses."""
+"""The requests about the projects of a server: runs, logs, fires, times and pauses."""
 
 import codecs
 import re
@@ -22,14 +22,14 @@ from engine.server.variables import read_variables
 from engine.service.control import RequestedRun, ServedProject, ServerControl
 from engine.service.served_node import ServedNode
 from engine.spec import ProjectSpec
-from engine.spec.moment import find_end, parse_moment
-from engine.spec.value_types import parse_duration
+from engine.spec.validation.value_types import parse_duration
+from engine.spec.variables.moment import find_end, parse_moment
 from engine.store import Fire, RunRecord, Store
 from engine.store.records.runs import event_to_json
 from engine.views.run_view import describe_deliveries
 
 LOG_BYTES = 65_536
-"""How much of a log one answer holds."""
+"""Most bytes of a log in one answer."""
 
 FIRES_SHOWN = 20
 MOST_FIRES = 1000
@@ -37,7 +37,7 @@ RUNS_SHOWN = 20
 MOST_RUNS = 1000
 NEXT_TIMES = 5
 FORM_KEY = "engine.form_key"
-"""The key of a request's scope under which the field `key` of a form is."""
+"""The key in a request's scope of a form's field `key`."""
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -51,7 +51,7 @@ class ProjectRequests:
     node: ServedNode | None = None
 
     def request_run(self, request: Request, body: Mapping[str, Any]) -> Response:
-        """Record that a run is asked for; the loop starts it."""
+        """Record a requested run, which the loop starts."""
         check_keys(dict(body), ("variables",))
         made = self.ask_run(request, body.get("variables", {}), read_key(request))
         place = f"{request.scope['raw_path'].decode('ascii').partition('/scenarios/')[0]}/fires/{made.fire.number}"
@@ -59,7 +59,7 @@ class ProjectRequests:
         return build_answer(content, 202, {"location": place})
 
     def ask_run(self, request: Request, variables: Any, key: str) -> RequestedRun:
-        """Record that a run of a scenario is asked for; raises AnswerError if its variables are not valid."""
+        """Record a requested run of a scenario; raise AnswerError if its variables are not valid."""
         project, spec = self.find_spec(request)
         values = read_variables(variables, spec)
         made = self.control.request_run(project.name, find_scenario(request, spec), values, key)
@@ -83,7 +83,7 @@ class ProjectRequests:
         return build_answer(_describe_fire(fire))
 
     def list_triggers(self, request: Request) -> Response:
-        """Return the triggers of a project with their next times, what is wrong with them, and pauses."""
+        """Return the triggers of a project with their next times, errors and pauses."""
         project, spec = self.find_spec(request)
         store = self.find_store(request)
         next_times = {
@@ -116,14 +116,14 @@ class ProjectRequests:
         return build_answer({"runs": [_describe_run(run) for run in found], "total": store.runs.count()})
 
     def show_run(self, request: Request) -> Response:
-        """Return what is known of a run, what has become of its messages, and its log from a byte on."""
+        """Return a run with the deliveries of its messages, and its log from a byte on."""
         store, run = self.find_run(request)
         start = _read_count(request, "from", 0, 0, 1 << 50)
         found = _describe_run(run) | {"deliveries": describe_deliveries(store.outbox.list_of_run(run.id))}
         return build_answer({"run": found, "log": read_log(store.runs.path_of(run.id), start)})
 
     def show_linked_run(self, request: Request) -> Response:
-        """Return a run of any project, as the links in messages name it, and its log; a browser is led to its page."""
+        """Return a run of any project with its log, for the links in messages; a browser is redirected to its page."""
         wanted = request.path_params["run"]
         for project in self.control.list_projects():
             if project.store is not None and wanted in project.store.runs.find_ids(wanted):
@@ -170,7 +170,7 @@ class ProjectRequests:
         return build_answer({"resumed": self.control.resume(project.name, scenario, _read_name(request, body))})
 
     def reload_specs(self, _request: Request, body: Mapping[str, Any]) -> Response:
-        """Read the specs, and the file of a node, again; 422 if one is not valid: its last valid one stays in force."""
+        """Read the specs and the node file again; 422 if one is not valid, and its last valid version stays in use."""
         check_keys(dict(body), ())
         found = [
             {"project": one.name, "spec": str(one.path), "valid": not one.spec_problems, "problems": one.spec_problems}
@@ -181,7 +181,7 @@ class ProjectRequests:
         return build_answer({"projects": found, **of_node}, 200 if valid else 422)
 
     def find_project(self, request: Request) -> ServedProject:
-        """Return the project that a request is about; raises AnswerError if there is none of that name."""
+        """Return the project of a request; raise AnswerError if there is none with this name."""
         wanted, projects = request.path_params["project"], self.control.list_projects()
         for project in projects:
             if project.name == wanted:
@@ -190,7 +190,7 @@ class ProjectRequests:
         raise AnswerError(404, f'there is no project "{wanted[:60]}"', help_)
 
     def find_spec(self, request: Request) -> tuple[ServedProject, ProjectSpec]:
-        """Return the project that a request is about, and its last valid spec; raises AnswerError without one."""
+        """Return the project of a request and its last valid spec; raise AnswerError without one."""
         project = self.find_project(request)
         if project.spec is None:
             help_ = "; ".join(project.spec_problems[:3])
@@ -198,7 +198,7 @@ class ProjectRequests:
         return project, project.spec
 
     def find_store(self, request: Request) -> Store:
-        """Return the open state of a project; raises AnswerError if it cannot be used."""
+        """Return the open state of a project; raise AnswerError if it cannot be used."""
         project = self.find_project(request)
         if project.store is None:
             help_ = project.store_problem or "; ".join(project.spec_problems[:3])
@@ -206,7 +206,7 @@ class ProjectRequests:
         return project.store
 
     def find_run(self, request: Request) -> tuple[Store, RunRecord]:
-        """Return a run and the state that it is in; raises AnswerError if not one has that id, or ends with it."""
+        """Return a run and its state; raise AnswerError unless exactly one run has this id or short id."""
         store, wanted = self.find_store(request), request.path_params["run"]
         meant = store.runs.find_ids(wanted)
         if wanted in meant or len(meant) == 1:
@@ -218,7 +218,7 @@ class ProjectRequests:
 
 
 def read_key(request: Request) -> str:
-    """Return the key of a request, which makes it one however often it is sent; a new one if it has none.
+    """Return the idempotency key of a request; a new one if it has none.
 
     A form of a page has it as a field.
     """
@@ -229,7 +229,7 @@ def read_key(request: Request) -> str:
 
 
 def find_scenario(request: Request, spec: ProjectSpec) -> str:
-    """Return the scenario that a request is about; raises AnswerError if the spec does not declare it."""
+    """Return the scenario of a request; raise AnswerError if the spec does not declare it."""
     wanted: str = request.path_params["scenario"]
     if wanted not in spec.scenarios:
         help_ = did_you_mean(wanted, spec.scenarios, "the scenarios are")
@@ -246,7 +246,7 @@ def _read_count(request: Request, name: str, default: int, least: int, most: int
 
 
 def _read_name(request: Request, body: Mapping[str, Any]) -> str:
-    """Return who asks: the name of their token, their address, and whom they say they ask for."""
+    """Return the caller: the name of the token, the address, and the person named in the body."""
     address = describe_caller(request)
     name = body.get("by", "")
     if not isinstance(name, str) or len(name) > 100 or not name.isprintable():
@@ -255,7 +255,7 @@ def _read_name(request: Request, body: Mapping[str, Any]) -> str:
 
 
 def _read_end(found: Any, spec: ProjectSpec, now: datetime) -> datetime | None:
-    """Return the time until which a pause lasts; None if it lasts until somebody ends it."""
+    """Return the end of a pause; None if it lasts until somebody ends it."""
     if found is None:
         return None
     help_ = "write a date such as 2026-12-01, a time such as 2026-12-01T09:30, a duration such as 12h or 7d, or null"
@@ -302,7 +302,7 @@ def _describe_run(run: RunRecord) -> dict[str, Any]:
 
 
 def read_log(folder: Path, start: int) -> dict[str, Any]:
-    """Return the entries of a run's log from a byte on, as far as they are whole, and where the next ones begin."""
+    """Return the complete entries of a run's log from a byte on, and the byte where the next ones begin."""
     try:
         with (folder / "log.jsonl").open("rb") as file:
             size = file.seek(0, 2)

@@ -1,7 +1,7 @@
-"""What has happened since the server started, counted from the state: runs by outcome and duration, fires by state.
+"""Counts runs by outcome and duration, and fires by state, since the start of the server.
 
-Rows are removed from the state in the course of time, and a counter must never fall. So each row is counted once, by
-its number, when it has become final. Runs that somebody has started by hand are counted too.
+Rows are removed from the state over time, but a counter must never decrease. So each row is counted once, by its
+number, when it has become final. Manually started runs are counted too.
 """
 
 from bisect import bisect_left
@@ -11,7 +11,7 @@ from datetime import datetime
 from engine.store import OPEN_STATES, Store
 
 SECONDS_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
-"""The upper bounds of the classes of durations."""
+"""The upper bounds of the duration classes, in seconds."""
 
 
 class RunCounts:
@@ -20,11 +20,11 @@ class RunCounts:
     Attributes
     ----------
     runs
-        Runs that have ended, by scenario and outcome.
+        The numbers of ended runs, by scenario and outcome.
     seconds, classes
-        The sum of the durations of a scenario's runs, and how many were in each class; the last has no bound.
+        The sum of the durations of a scenario's runs, and their numbers per class; the last class has no bound.
     last_ends
-        When a run of a scenario last ended with an outcome, also before that moment.
+        When a run last ended, by scenario and outcome, also before that moment.
     fires
         Fires that are DONE, COALESCED or SKIPPED, by scenario, trigger and state.
     """
@@ -40,7 +40,7 @@ class RunCounts:
         self._open = set(store.operation.list_open_at(since))
 
     def update(self, store: Store) -> None:
-        """Count what has become final since the last call; raises StoreError."""
+        """Count the runs and fires that have become final since the last call; raises StoreError."""
         for end in store.operation.list_ends_after(self._last_end):
             self.runs[end.scenario, end.outcome] += 1
             self.seconds[end.scenario] = self.seconds.get(end.scenario, 0.0) + end.seconds

@@ -1,4 +1,4 @@
-"""The status of what a server serves: four answers for each deployment, three for a project that is not deployed."""
+"""The status of served projects: four answers for each deployment, three for a project that is not deployed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,18 +21,18 @@ def describe_deployed(row: DeploymentRow, node: Node, control: ServerControl, no
 
 
 def find_served(deployment: str, node: Node, control: ServerControl) -> ServedProject | None:
-    """Return what a deployment of a node is among the projects of the server; None if it is not served yet."""
+    """Return the served project of a node's deployment; None if it is not served yet."""
     pointer = DeploymentPlaces(node.folder, deployment).pointer
     return next((one for one in control.list_projects() if one.path.absolute() == pointer), None)
 
 
 def describe_served(control: ServerControl, node: Node | None, now: datetime) -> Iterator[tuple[str, ProjectStatus]]:
-    """Yield the status of each project that a server serves, by name; of a node, that of each deployment.
+    """Yield name and status of each served project, or for a node of each deployment.
 
     Parameters
     ----------
     node
-        The node that the server is; None if it is none.
+        The node of the server; None if the server is not a node.
     """
     if node is not None:
         for row in node.list_deployments():
@@ -55,7 +55,7 @@ def _describe(name: str, state: DeploymentState | None, served: ServedProject | 
 
 
 def _find_state(project: ServedProject) -> DeploymentState | None:
-    """Return the deployment that a project is in a folder; None if it is none."""
+    """Return the deployment state of a project in the folder of an infrastructure; None if it is not deployed."""
     folder = _find_infrastructure(project.path)
     if folder is None:
         return None

@@ -1,4 +1,4 @@
-"""Whether what a server serves is well, by the answers of `engine status`: read from the states at each request."""
+"""Metrics of the answers of `engine status`, read from the states of served projects at each request."""
 
 from collections.abc import Iterator
 
@@ -16,13 +16,13 @@ WORST = "worst"
 
 
 class StatusCollector(Collector):
-    """Collects the answers of all that is served; those that cannot be read are left out, which other metrics tell."""
+    """Collects the answers for all served projects, as far as they can be read; other metrics show failures."""
 
     def __init__(self, control: ServerControl, node: Node | None) -> None:
         self._control, self._node = control, node
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the family of metrics."""
+        """Yield the metric family."""
         well = GaugeMetricFamily(
             "engine_status_well",
             "1 if an answer of engine status is well: deployment, model, execution, data, and the worst of them.",
@@ -35,5 +35,5 @@ class StatusCollector(Collector):
                 if status.answers:
                     well.add_metric([shorten_label(name), WORST], float(status.well))
         except EngineError:
-            pass  # engine_state_readable and engine_node_readable tell it
+            pass  # engine_state_readable and engine_node_readable show it
         yield well

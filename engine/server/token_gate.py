@@ -1,4 +1,4 @@
-"""Finds out whose a token is, and slows down whoever sends wrong ones."""
+"""Identifies the owners of tokens, and limits attempts with wrong ones."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from engine.server.callers import Caller
 from engine.server.tokens import RefusedTokenError, TokenCheck
 
 TOKEN_THREADS = 2
-"""So many tokens are looked up at once; whoever sends wrong ones keeps those away that are answered."""
+"""Most tokens that are looked up at the same time, so that wrong tokens do not use the threads of valid requests."""
 
 FAILURES_PER_MINUTE = 10
 ADDRESSES_REMEMBERED = 1000
 
 
 class FailureLimit:
-    """Counts failed requests per address: of more than 10 in a minute, no further one is looked into.
+    """Counts failed requests per address, to refuse more than 10 per minute.
 
-    A request with the right token always passes. Otherwise whoever shares an address, such as that of a proxy, could
-    lock the others out.
+    A request with a valid token is always accepted, so that one client behind a shared address, such as that of a
+    proxy, cannot lock out the others.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -44,14 +44,14 @@ class FailureLimit:
 
 
 class TokenGate:
-    """Finds out whose the tokens of requests are.
+    """Identifies the callers of requests by their tokens.
 
     Parameters
     ----------
     tokens
-        Knows whose a token is.
+        Finds the owner of a token.
     clock
-        Returns seconds that never go back.
+        A monotonic clock in seconds.
     """
 
     def __init__(self, tokens: TokenCheck, clock: Callable[[], float]) -> None:
@@ -61,7 +61,7 @@ class TokenGate:
         self.help, self.names_help, self.in_url = tokens.help, tokens.names_help, tokens.in_url
 
     async def identify(self, token: str | None, request: HTTPConnection) -> Caller:
-        """Return whose a token is; raises AnswerError if it is missing, or does not count."""
+        """Return the owner of a token; raise AnswerError if it is missing or not valid."""
         caller = await self._look_up(token)
         if caller is not None:
             return caller
@@ -69,12 +69,12 @@ class TokenGate:
             raise AnswerError(
                 429, "too many requests without a valid token", "wait a minute", {**CLOSE, "retry-after": "60"}
             )
-        # Why a token does not count is nothing for whoever may have guessed or found it.
+        # The reason why a token is not valid is hidden, because it may have been guessed or found.
         problem = "the token is missing" if token is None else "the token does not count"
         raise AnswerError(401, problem, self.help, {**CLOSE, "www-authenticate": 'Bearer realm="engine"'})
 
     async def identify_session(self, token: str | None) -> Caller:
-        """Return whose the token of a session is; raises AnswerError if there is none, or if it was revoked since."""
+        """Return the owner of a session's token; raise AnswerError if there is none, or if it was revoked since."""
         caller = await self._look_up(token)
         if caller is None:
             raise AnswerError(401, "nobody is logged in", self.help, CLOSE)
@@ -83,7 +83,7 @@ class TokenGate:
     async def _look_up(self, token: str | None) -> Caller | None:
         if token is None:
             return None
-        self._threads = self._threads or anyio.CapacityLimiter(TOKEN_THREADS)  # belongs to the loop that answers
+        self._threads = self._threads or anyio.CapacityLimiter(TOKEN_THREADS)  # must be created in the event loop
         try:
             return await anyio.to_thread.run_sync(self._tokens.identify, token, limiter=self._threads)
         except RefusedTokenError:

@@ -1,4 +1,4 @@
-"""Whose a token is: that of a server with a single token, or one of those that a node has made."""
+"""The owner of a token: for a server with a single token, and for a node with its own tokens."""
 
 import hashlib
 import secrets
@@ -11,24 +11,24 @@ from engine.server.callers import Caller, Role
 from engine.store.node import Tokens
 
 TOKEN_LENGTH = 32
-"""The least length of a token that is given to the server: right guesses are not slowed, so it must be a long one."""
+"""Least length of a given token: right guesses are not limited, so it must be long."""
 
 
 class RefusedTokenError(Exception):
-    """A token that is not valid. The reason is told to those who run the server, not to whoever has sent the token."""
+    """A token is not valid. The reason is reported to the operator of the server, not to the client."""
 
 
 class TokenCheck(Protocol):
-    """Knows whose a token is.
+    """Finds the owner of a token.
 
     Attributes
     ----------
     help
-        Where a token comes from, for those who have none.
+        Help for clients without a token: where to get one.
     names_help
-        What gives the server a name under which it may be asked.
+        Help for clients with a wrong Host: the setting that adds a name of the server.
     in_url
-        Whether a request that only reads may have it in its address. Addresses are kept by browsers and in logs.
+        Whether GET requests may have the token in their address, which browsers and logs store.
     """
 
     help: str
@@ -36,20 +36,20 @@ class TokenCheck(Protocol):
     in_url: bool
 
     def identify(self, token: str) -> Caller:
-        """Return whose a token is.
+        """Return the owner of a token.
 
         Raises
         ------
         RefusedTokenError
-            It is nobody's, or does not count any more.
+            The token is unknown, expired or revoked.
         AnswerError
-            It could not be looked up.
+            The token could not be looked up.
         """
         ...
 
 
 class OneToken:
-    """The token of a server that has one alone: whoever has it may do everything."""
+    """The single token of a server, which allows everything."""
 
     help = "send Authorization: Bearer TOKEN; engine serve prints the token when it starts"
     names_help = "server.url in the spec adds its own"
@@ -59,7 +59,7 @@ class OneToken:
         self._digest = _digest_text(token)
 
     def identify(self, token: str) -> Caller:
-        """Return the one who may do everything."""
+        """Return the caller with all permissions."""
         # Digests of equal length: the time of a comparison tells neither the token nor its length.
         if not secrets.compare_digest(_digest_text(token), self._digest):
             raise RefusedTokenError

@@ -7,7 +7,7 @@ from engine.errors import Diagnostic, Severity, SpecError
 from engine.formatting.lists import join_some
 from engine.server.answers import AnswerError
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 MOST_VARIABLES = 100
 LONGEST_VALUE = 10_000
@@ -26,7 +26,7 @@ def read_variables(found: Any, spec: ProjectSpec) -> dict[str, str]:
     Raises
     ------
     AnswerError
-        They are not what the spec declares, or a path or an address of the spec would lead elsewhere with them.
+        The spec does not declare them, or with them a path or an address of the spec would lead elsewhere.
     """
     if not isinstance(found, Mapping):
         raise AnswerError(422, '"variables" is not an object', 'write {"variables": {"name": "value"}}')
@@ -59,7 +59,7 @@ def _read_value(name: str, value: Any) -> str:
 
 
 def _refuse_secrets(values: Mapping[str, str], spec: ProjectSpec) -> None:
-    """Raise AnswerError if a value holds a secret: the values of a run are kept, and shown to all who may read."""
+    """Raise AnswerError if a value contains a secret, because the values of a run are stored and shown to viewers."""
     if not values:
         return
     for secret, spellings in Secrets(spec).search().spellings.items():

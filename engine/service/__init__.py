@@ -1,5 +1,5 @@
-"""What runs while nobody looks: watching the files of a project, and running what their changes concern.
+"""Unattended operation: triggers, watched files, message delivery and deployments.
 
-Nothing here imports polars or a user's code: runs are requested from a process of their own (`scenarios.process`), so
-that this process stays small and lives on whatever becomes of them.
+Nothing here imports polars or a user's code: runs are executed in separate processes (`scenarios.process`), so that
+this process needs little memory and survives their crashes.
 """

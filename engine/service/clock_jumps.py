@@ -1,8 +1,8 @@
-"""Jumps of the clock: it was set, or the machine has slept.
+"""Detects that the system clock was set, or that the machine was suspended.
 
-Between two looks, the clock that people set is compared with the one that counts all seconds since the machine was
-started, sleep included (`CLOCK_BOOTTIME`): if they have gone different ways, the first was set. If the second has gone
-further than the one that stands still in sleep (`CLOCK_MONOTONIC`), the machine has slept.
+Between two readings, the system clock is compared with `CLOCK_BOOTTIME`, which counts all seconds since the start of
+the machine, including suspension: if they differ, the system clock was set. If `CLOCK_BOOTTIME` has advanced more than
+`CLOCK_MONOTONIC`, which does not count suspension, the machine was suspended.
 """
 
 import time
@@ -11,11 +11,11 @@ from typing import NamedTuple
 from engine.formatting.numbers import format_duration
 
 LEAST_SECONDS = 2.0
-"""A clock that is slowly set right differs by less than this between two looks."""
+"""Smaller jumps are ignored: a clock that is adjusted gradually (NTP) differs by less between two readings."""
 
 
 class ClockReadings(NamedTuple):
-    """What the clocks show at one look, in seconds: what people set, since the start, and since the start awake."""
+    """One reading of the clocks in seconds: system clock, since the start, and since the start without suspension."""
 
     wall: float
     since_start: float
@@ -23,7 +23,7 @@ class ClockReadings(NamedTuple):
 
 
 class ClockJump(NamedTuple):
-    """By how many seconds the clock was set (below 0: back), and how many seconds the machine has slept."""
+    """The seconds by which the clock was set (negative: back), and the seconds that the machine was suspended."""
 
     set_by: float
     slept: float
@@ -40,13 +40,13 @@ class ClockJump(NamedTuple):
 
 
 def read_clocks() -> ClockReadings:
-    """Read the clocks; where none counts sleep (outside Linux), sleep looks like a clock that is set forwards."""
+    """Read the clocks; outside Linux, a suspension looks like a clock that was set forwards."""
     since_start = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return ClockReadings(time.time(), time.clock_gettime(since_start), time.clock_gettime(time.CLOCK_MONOTONIC))
 
 
 def find_jump(before: ClockReadings, after: ClockReadings) -> ClockJump | None:
-    """Return the jump between two looks; None if there was none of more than LEAST_SECONDS."""
+    """Return the jump between two readings; None if there was none of more than LEAST_SECONDS."""
     passed = after.since_start - before.since_start
     set_by = (after.wall - before.wall) - passed
     slept = passed - (after.awake - before.awake)

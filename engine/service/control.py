@@ -1,7 +1,7 @@
-"""What can be asked of a running server, and what it answers: the boundary between its loop and its HTTP side.
+"""The interface of a running server for its HTTP threads.
 
-Every method is called from threads other than that of the loop. None waits for a run. A method that asks the loop
-raises TimeoutError if the loop does not answer soon.
+Every method is called from other threads than that of the server's loop. None waits for a run. A method that needs the
+loop raises TimeoutError if the loop does not answer soon.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from engine.spec import ProjectSpec
 from engine.store import Fire, Store
 
 LONGEST_TICK_SECONDS = 30.0
-"""The loop of a server that lives begins a tick more often than this."""
+"""A server whose loop has not begun a tick for longer than this is not healthy."""
 
 
 class RefusedRequestError(EngineError):
-    """The server cannot do now what is asked of it: it is a standby, or it is about to end.
+    """The server cannot fulfil a request now, because it is a standby or about to end.
 
     The message says why, and what to do.
     """
@@ -27,32 +27,32 @@ class RefusedRequestError(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class ServedProject:
-    """One of the projects of a server, as it stands at one moment.
+    """The status of a project of a server at one moment.
 
     Attributes
     ----------
     name
-        Its name. No two projects of a server have the same.
+        The name, which is unique in a server.
     path
-        Its spec file.
+        The spec file.
     spec
-        The spec that the server goes by: the last valid one. None if none has been valid yet.
+        The last valid spec, which the server uses; None if none has been valid yet.
     store
-        Its open state; None if it could not be opened, see `store_problem`.
+        The open state; None if it could not be opened, see `store_problem`.
     leader
-        Whether this server runs it.
+        Whether this server runs the project.
     standby
-        Whether it waits for another server, which runs it, to end.
+        Whether another server runs the project, and this one waits for its end.
     spec_problems
-        The errors of the spec file as it is now, as text; empty if it is valid.
+        The errors of the present spec file, as text; empty if it is valid.
     spec_findings
-        All that was found in the spec file as it is now, with its places, also what is not an error.
+        All diagnostics of the present spec file, including warnings.
     store_problem
-        Why the state could not be read or written when the loop last did so; empty if it could.
+        Why the loop could not read or write the state at its last attempt; empty if it could.
     stale
-        What is not known at present, as sentences: data that could not be looked at in time.
+        Sentences about data that could not be read in time.
     waits
-        The changes of data that start no run yet, and what they wait for, as sentences.
+        Sentences about changes of data that do not start a run yet, and what they wait for.
     """
 
     name: str
@@ -70,7 +70,7 @@ class ServedProject:
 
 @dataclass(frozen=True, slots=True)
 class NextTimes:
-    """When a trigger will fire next, as far as that is known: no times for one that waits for data or for a run."""
+    """The next times of a trigger; empty for one that waits for data or for a run."""
 
     scenario: str
     trigger: str
@@ -79,21 +79,21 @@ class NextTimes:
 
 @dataclass(frozen=True, slots=True)
 class RequestedRun:
-    """The fire that a request for a run has made; `new` is False if an earlier request of the same id made it."""
+    """The fire of a requested run; `new` is False if an earlier request with the same id has created it."""
 
     fire: Fire
     new: bool
 
 
 class ServerControl(Protocol):
-    """A running server, as others see it."""
+    """The methods of a running server that other threads may call."""
 
     def measure_tick_age(self) -> float:
         """Return how many seconds ago the loop began its last tick."""
         ...
 
     def is_draining(self) -> bool:
-        """Return whether the server is about to end, so it starts no runs any more."""
+        """Return whether the server is about to end and starts no more runs."""
         ...
 
     def list_projects(self) -> Sequence[ServedProject]:
@@ -101,24 +101,23 @@ class ServerControl(Protocol):
         ...
 
     def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
-        """Return the next times of each trigger of a project, those that are paused or not active left out."""
+        """Return the `count` next times of each active trigger of a project that is not paused."""
         ...
 
     def reload(self) -> Sequence[ServedProject]:
-        """Read all specs again; return what the projects are then. One that is not valid keeps its last valid spec."""
+        """Read all specs again, and return the status of the projects; an invalid spec leaves the last valid one."""
         ...
 
     def request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
-        """Record the fire of a run that somebody asks for, and let the loop look at it.
+        """Record the fire of a requested run, and wake the loop.
 
         Parameters
         ----------
         values
-            Values of variables, which have been checked against the spec. The request for the run must name them all
-            in `RunRequest.confined`, so that each path of the run stays inside its folder: whoever asks for a run may
-            not be who wrote the spec.
+            Values of variables, which have been checked against the spec. All of them must be in `RunRequest.confined`,
+            so that each path of the run stays inside its folder: the requester may not be the author of the spec.
         request
-            An id of the request. A second request of the same id makes no second fire.
+            An id of the request. A second request with the same id creates no second fire.
 
         Raises
         ------
@@ -130,13 +129,13 @@ class ServerControl(Protocol):
         ...
 
     def abort_run(self, project: str, run: str, by: str) -> bool:
-        """Ask a run that this server has started to end: it will be ABORTED. Return False if it has not started it."""
+        """Abort a run; return False if this server has not started it."""
         ...
 
     def pause(self, project: str, scenario: str, until: datetime | None, by: str, reason: str) -> None:
-        """Pause the triggers of a scenario, until a time or until they are resumed; raises StoreError."""
+        """Pause the triggers of a scenario, until a time or until they are resumed; raise StoreError if that fails."""
         ...
 
     def resume(self, project: str, scenario: str, by: str) -> bool:
-        """End the pause of a scenario; return whether there was one. Raises StoreError."""
+        """End the pause of a scenario; return whether there was one; raise StoreError if that fails."""
         ...

@@ -1,4 +1,4 @@
-"""The right to serve a project: one server at a time holds it, and the system releases it when that server ends."""
+"""The lock that a server holds to serve a project; the operating system releases it when the server ends."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from engine.store.locks import SERVER_LOCK, Locks, lock_path, release_lock, try_
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """The server that serves a project: its process, and the revision of the deployment whose triggers it looks at.
+    """The server of a project: its process id, and the revision of the deployment that it serves.
 
-    None: it looks at none yet. 0: the project is not deployed.
+    The revision is None before the server evaluates triggers, and 0 for a project that is not deployed.
     """
 
     pid: int
@@ -24,18 +24,18 @@ class Leader:
 
 
 def find_leader(folder: Path) -> Leader | None:
-    """Return the server that serves the project of a state folder; None if none does."""
+    """Return the server that serves the project of a state folder; None if there is none."""
     if not Locks(folder, utc_now).is_held(SERVER_LOCK):
         return None
     try:
         found = json.loads(lock_path(folder, SERVER_LOCK).read_text(encoding="utf-8"))
         return Leader(found["pid"], found["revision"])
-    except (OSError, ValueError, TypeError, KeyError):  # it has not written that yet
+    except (OSError, ValueError, TypeError, KeyError):  # not written yet
         return Leader(0, None)
 
 
 class LeaderLock:
-    """The lock of a state folder that the server which serves it holds. Its file says which spec that server uses."""
+    """The lock of a state folder for its server. The lock file contains the process id and the revision."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,7 +43,7 @@ class LeaderLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether this server is the one that serves the project."""
+        """Whether this server holds the lock."""
         return self._lock is not None
 
     def try_take(self) -> bool:
@@ -63,7 +63,7 @@ class LeaderLock:
         return self.is_held
 
     def note_revision(self, revision: int | None) -> None:
-        """Write which revision this server looks at the triggers of."""
+        """Write the revision that this server serves into the lock file."""
         if self._lock is not None:
             with translate_errors(self.folder):
                 os.ftruncate(self._lock, 0)
@@ -82,7 +82,7 @@ def refuse_network_folder(
     remedy: str = "set `state: {path: …}` to a folder",
     mounts: dict[Path, str] | None = None,
 ) -> None:
-    """Check that a folder of a state, or of another database, is on a disk of this machine.
+    """Check that a folder with a database is on a disk of this machine.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def refuse_network_folder(
     Raises
     ------
     EngineError
-        It is on a file system of a network, where neither locks nor the journal of the database hold.
+        The folder is on a network file system, where file locks and the journal of the database are not reliable.
     """
     kind = find_network_type(folder.resolve(), read_mounts() if mounts is None else mounts)
     if kind is not None:

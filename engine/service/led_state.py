@@ -1,4 +1,4 @@
-"""The state of a project that this server runs: this server is its leader, and has threads that work with it."""
+"""The open state of a project while this server is the project's leader, with the threads that use it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -18,16 +18,16 @@ class LedState:
     Parameters
     ----------
     clock
-        Gives the time, in UTC.
+        Returns the time in UTC.
     make_threads
-        Returns the threads that work beside the scheduler.
+        Returns the background threads of the project.
 
     Attributes
     ----------
     store, triggers, threads
         None while this server does not run the project.
     project
-        What the server goes by: the spec as it was valid last; None before the state was open.
+        The last valid spec, which the server uses; None before the state is open.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class LedState:
         return self._lock is not None and self._lock.is_held and self.store is not None
 
     def is_elsewhere(self, project: ProjectSpec) -> bool:
-        """Tell whether the spec has its state in another folder now."""
+        """Tell whether the spec now has its state in another folder."""
         return self._lock is not None and self._lock.folder != resolve_state_folder(project)
 
     @property
     def is_replaced(self) -> bool:
-        """Whether another database is in the place of the one that is open."""
+        """Whether the open database was replaced by another one."""
         return self.store is not None and self.store.database.identify() != self._database
 
     def try_take(self, project: ProjectSpec) -> bool:
@@ -78,7 +78,7 @@ class LedState:
         self.project = project
 
     def replace_project(self, project: ProjectSpec) -> None:
-        """Go by another spec of the project, which has the same state."""
+        """Use another version of the spec, which has the same state."""
         if self.triggers is not None:
             self.triggers.replace_project(project, self._clock())
         if self.threads is not None:
@@ -87,12 +87,12 @@ class LedState:
         self.project = project
 
     def _note_revision(self, project: ProjectSpec) -> None:
-        """Let others know that this server looks at the triggers as this project has them."""
+        """Record in the lock file which revision this server serves."""
         if self._lock is not None:
             self._lock.note_revision(project.revision_number)
 
     def close(self, seconds: float) -> None:
-        """Deliver what is due, for at most `seconds`, close the state, and let another server run the project."""
+        """Deliver due messages for at most `seconds`, close the state, and release the lock."""
         self.triggers = None
         if self.threads is not None:
             self.threads.stop(seconds)
@@ -106,7 +106,7 @@ class LedState:
 
 
 def has_current_tables(project: ProjectSpec) -> bool:
-    """Return whether the state can be opened as it is; a process of its own makes or migrates its tables."""
+    """Return whether the state has the tables of this engine; if not, a separate process creates or migrates them."""
     database = locate_state(project).open_database()
     try:
         return is_current_schema(database)

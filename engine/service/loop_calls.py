@@ -1,4 +1,4 @@
-"""What other threads ask of the loop of a server: it is woken, and does what they ask between two ticks."""
+"""Calls that other threads make to the loop of a server: they wake it, and it executes them between two ticks."""
 
 import os
 import queue
@@ -12,16 +12,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 CALL_SECONDS = 20.0
-"""A thread waits that long for the loop to do what it asks for."""
+"""Seconds that a thread waits for the loop to execute its call."""
 
 
 class LoopCalls:
-    """The calls that wait for the loop, and the pipe that wakes it.
+    """The queue of calls for the loop, and the pipe that wakes it.
 
     Attributes
     ----------
     wake_descriptor
-        Where a signal writes to, so that it wakes the loop.
+        The descriptor for `signal.set_wakeup_fd`, so that signals wake the loop.
     """
 
     def __init__(self) -> None:
@@ -31,19 +31,19 @@ class LoopCalls:
         self._calls: queue.SimpleQueue[tuple[Future[object], Callable[[], object]]] = queue.SimpleQueue()
 
     def wake(self) -> None:
-        """Let the loop go on soon."""
-        with suppress(BlockingIOError):  # it is about to wake up
+        """Wake the loop."""
+        with suppress(BlockingIOError):  # the pipe is full, so the loop is about to wake up
             os.write(self.wake_descriptor, b"\0")
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until a signal, a process or another thread wakes the loop."""
+        """Wait at most `seconds`, or until a signal, a process or another thread wakes the loop."""
         select.select([self._awake], [], [], seconds)
         with suppress(BlockingIOError):
             while os.read(self._awake, 4096):
                 pass
 
     def call(self, work: Callable[[], T]) -> T:
-        """Let the loop do something, and return what it gives."""
+        """Execute a function in the loop's thread, and return its result."""
         if threading.current_thread() is threading.main_thread():
             return work()
         answer: Future[object] = Future()
@@ -52,10 +52,10 @@ class LoopCalls:
         return answer.result(CALL_SECONDS)  # type: ignore[return-value]
 
     def answer(self) -> None:
-        """Do what other threads wait for."""
+        """Execute the waiting calls of other threads."""
         while not self._calls.empty():
             answer, work = self._calls.get()
             try:
                 answer.set_result(work())
-            except Exception as error:  # noqa: BLE001 - it belongs to whoever asks
+            except Exception as error:  # noqa: BLE001 - it is raised in the calling thread
                 answer.set_exception(error)

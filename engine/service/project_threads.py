@@ -1,4 +1,4 @@
-"""The threads beside the scheduler of a project: they deliver, keep the state small, and send the heartbeat."""
+"""The background threads of a project: they deliver messages, maintain the state and send the heartbeat."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,12 +13,12 @@ from engine.spec import ProjectSpec
 from engine.store import Store, shorten_id
 
 SHORT_SECONDS = 1.0
-"""How long to wait for the end of a thread that has nothing to bring to an end."""
+"""Seconds to wait for the end of a thread whose work can be interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatOptions:
-    """The channel of the heartbeat of a server, and how often it is sent."""
+    """The channel and the interval of a server's heartbeat."""
 
     channel: str
     every: timedelta
@@ -30,9 +30,9 @@ class ProjectThreads:
     Parameters
     ----------
     find_trouble
-        Returns why the server is not well; empty if it is.
+        Returns why the server is not healthy; empty if it is.
     tell
-        Called with the kind of what has happened, a text, and facts; from any thread.
+        Called from any thread with the kind of an event, a text, and facts.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class ProjectThreads:
         self._project = project
 
     def start(self) -> None:
-        """Start the threads; raises StoreError if the state cannot be opened."""
+        """Start the threads; raise StoreError if the state cannot be opened."""
         self.deliveries.start()
         self._maintenance.start()
         self._start_heartbeat()
 
     def _start_heartbeat(self) -> None:
-        """Send the heartbeat from now on, if one is wanted and the project has its channel."""
+        """Start the heartbeat, if one is configured and the project has its channel."""
         options = self._options
         if options is None or self._heartbeat is not None or options.channel not in self._project.channels:
             return
@@ -76,7 +76,7 @@ class ProjectThreads:
         self._heartbeat.start()
 
     def replace_project(self, project: ProjectSpec) -> None:
-        """Go by another version of the project."""
+        """Use another version of the project."""
         self._project = project
         self.deliveries.replace_project(project)
         self._maintenance.replace_project(project)
@@ -85,11 +85,11 @@ class ProjectThreads:
         self._start_heartbeat()
 
     def set_busy(self, busy: bool) -> None:
-        """Tell whether a run is at work."""
+        """Record whether a run is running."""
         self._maintenance.set_busy(busy)
 
     def stop(self, seconds: float) -> None:
-        """Deliver what is due, for at most `seconds`, and end the threads."""
+        """Deliver due messages for at most `seconds`, and end the threads."""
         until = time.monotonic() + seconds
         if self._heartbeat is not None:
             self._heartbeat.stop(min(SHORT_SECONDS, seconds))

@@ -1,6 +1,6 @@
-"""The triggers of a project: which of them are due now, and when the next one is.
+"""Finds the triggers of a project that are due, and the next due time.
 
-The next times are kept in a heap, one entry a scenario, so that a thousand scenarios of which none is due cost nothing.
+The next times are in a heap with one entry per scenario, so that a thousand scenarios that are not due cost nothing.
 """
 
 import heapq
@@ -21,16 +21,16 @@ from engine.store import Fire, FireState, Pause, Store, TriggerState
 from engine.store.records.triggers import RUN_END
 
 Advance = tuple[list[TriggerState], list[Fire]]
-"""The states of triggers and the new fires that belong into one transaction."""
+"""States of triggers and new fires, which must be written in one transaction."""
 
 
 class ProjectTriggers:
-    """The triggers of a project, and what is known of them.
+    """The triggers of a project and their states.
 
     Attributes
     ----------
     watches_data
-        Whether one of them compares data.
+        Whether a trigger compares data.
     """
 
     def __init__(self, store: Store, project: ProjectSpec, now: datetime) -> None:
@@ -42,7 +42,7 @@ class ProjectTriggers:
         self.replace_project(project, now)
 
     def replace_project(self, project: ProjectSpec, now: datetime) -> None:
-        """Go by another spec, or by a clock that was set: for what is new or has changed, nothing of the past is due.
+        """Use another spec, or a clock that was set; nothing of the past is due for new or changed triggers.
 
         Raises
         ------
@@ -71,16 +71,16 @@ class ProjectTriggers:
 
     @property
     def states(self) -> list[TriggerState]:
-        """What is known of all triggers."""
+        """The states of all triggers."""
         return [state for of_scenario in self._states.values() for state in of_scenario.values()]
 
     def note(self, states: Sequence[TriggerState]) -> None:
-        """Take in what has become of triggers; it is in the store already."""
+        """Replace the states of triggers; the caller has stored them already."""
         for state in states:
             self._states[state.scenario][state.trigger] = state
 
     def tell_errors(self) -> Iterator[tuple[TriggerState, str]]:
-        """Yield triggers that cannot be evaluated, and later that they can be again, in words: each change once."""
+        """Yield a text for each trigger that cannot be evaluated any more, or can be again, since the last call."""
         for state in self.states:
             key = (state.scenario, state.trigger)
             if state.error and key not in self._told_errors:
@@ -101,11 +101,11 @@ class ProjectTriggers:
 
     @property
     def next_due(self) -> datetime | None:
-        """When a time of a trigger comes next; None if none does."""
+        """The next due time of all triggers; None if there is none."""
         return self._due[0][0] if self._due else None
 
     def take_due(self, now: datetime, pauses: Sequence[Pause]) -> Advance:
-        """Return what the times of triggers have made due; `settle_due` must follow when that is in the store."""
+        """Return the fires that are due by time, with new states; call `settle_due` after storing them."""
         states: list[TriggerState] = []
         fires: list[Fire] = []
         if self._due and self._due[0][0] <= now:
@@ -117,7 +117,7 @@ class ProjectTriggers:
         return states, fires
 
     def settle_due(self, now: datetime) -> None:
-        """Find the next times of the scenarios whose times have become due."""
+        """Compute the next times of the scenarios that were due."""
         due = []
         while self._due and self._due[0][0] <= now:
             due.append(heapq.heappop(self._due)[1])
@@ -127,11 +127,11 @@ class ProjectTriggers:
 
     @property
     def followed(self) -> set[str]:
-        """The scenarios whose ends are the cause of runs."""
+        """The scenarios that `scenario_finished` triggers follow."""
         return {trigger.scenario for _, trigger in self._followers}
 
     def take_finished(self, now: datetime) -> Advance:
-        """Return what follows from the ends of runs that no trigger is known to have seen."""
+        """Return the fires of `scenario_finished` triggers for new ends of runs, with new states."""
         states: list[TriggerState] = []
         fires: list[Fire] = []
         known = [self._states[scenario][trigger.name] for scenario, trigger in self._followers]
@@ -159,7 +159,7 @@ class ProjectTriggers:
         return None if record is None or record.fire is None else self._store.fires.get(record.fire)
 
     def describe_next(self, now: datetime) -> tuple[str, datetime | None]:
-        """Return how many triggers are active and when the first of them is due, as text, and that time."""
+        """Return a text with the number of active triggers and the next due time, and that time."""
         found = self.list_next_times(now, 1)
         if not found:
             return "no active triggers, so it starts only what it is asked for", None

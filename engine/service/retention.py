@@ -1,6 +1,6 @@
-"""What `engine serve` does with a state beside its runs: it removes what is not kept, and keeps the database small.
+"""Maintenance of a state by `engine serve`: applies the retention, and keeps the database small.
 
-A thread with its own connection does it, so that neither the triggers nor the runs wait for it.
+It is done in a thread with its own connection, so that triggers and runs do not wait for it.
 """
 
 import threading
@@ -21,10 +21,10 @@ from engine.store.state.size import StateSize, describe_size
 MERGE_EVERY = timedelta(minutes=1)
 PRUNE_EVERY = timedelta(hours=1)
 MEASURE_EVERY = timedelta(days=1)
-"""How often the write-ahead log is merged, the retention applied, and a state without retention measured."""
+"""Intervals at which the write-ahead log is merged, the retention applied, and a state without retention measured."""
 
 LOOK_SECONDS = 5.0
-"""How often the thread looks whether something is due."""
+"""Seconds between the thread's checks for due work."""
 
 Tell = Callable[[Literal["info", "warning", "recovered"], str], None]
 
@@ -35,13 +35,13 @@ class StateMaintenance:
     Parameters
     ----------
     place
-        Where the state is.
+        The location of the state.
     project
         The project, whose retention is applied.
     tell
-        Called with what was done, and with what cannot be done: from the thread.
+        Called from the thread with a report of what was done or failed.
     clock
-        Gives aware datetimes.
+        Returns datetimes with a time zone.
     """
 
     def __init__(
@@ -66,21 +66,21 @@ class StateMaintenance:
         self._thread.start()
 
     def replace_project(self, project: ProjectSpec) -> None:
-        """Apply the retention of a spec that was loaded anew."""
+        """Use the retention of another version of the spec."""
         self._project = project
 
     def set_busy(self, busy: bool) -> None:
-        """Tell whether a run is at work: the write-ahead log is emptied only while none is."""
+        """Record whether a run is running; the write-ahead log is emptied only while none is."""
         self._busy = busy
 
     def stop(self, seconds: float) -> None:
-        """Ask the thread to end after its transaction, and wait for that so long."""
+        """Ask the thread to end after its transaction, and wait for that at most `seconds`."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
 
     def tick(self, store: Store, now: datetime, *, busy: bool) -> None:
-        """Do what is due; what fails is told, and tried again when it is due the next time."""
+        """Do all due work; a failure is reported, and the work is tried again at its next time."""
         if self._takes_turn("prune", now, PRUNE_EVERY):
             self._attempt("the retention could not be applied", lambda: self._prune(store, now))
         unlimited = self._project.resources.retention is None
@@ -94,10 +94,10 @@ class StateMaintenance:
             with suppress(StoreError), Store.open(self._place, now=self._clock) as store:
                 while not self._stopped.wait(LOOK_SECONDS):
                     self.tick(store, self._clock(), busy=self._busy)
-            self._stopped.wait(LOOK_SECONDS)  # the state could not be opened, which the server tells
+            self._stopped.wait(LOOK_SECONDS)  # the state could not be opened, which the server reports
 
     def _takes_turn(self, what: str, now: datetime, every: timedelta) -> bool:
-        """Return whether something is due, and plan its next time; a clock that is set back does not delay it."""
+        """Return whether a task is due, and set its next time; a clock that is set back does not delay it."""
         planned = self._due.get(what, now)
         if now < planned <= now + every:
             return False
@@ -136,7 +136,7 @@ class StateMaintenance:
 
 
 def describe_pruned(pruned: Pruned) -> str:
-    """Return what was removed, as a part of a sentence: `12 runs, the files of 3 evaluations: 4.1 MB of files`."""
+    """Return a text about what was removed: `12 runs, the files of 3 evaluations: 4.1 MB of files`."""
     parts = [
         _count_things(pruned.runs, "run"),
         _count_things(pruned.evaluations, "evaluation"),
@@ -152,7 +152,7 @@ def describe_pruned(pruned: Pruned) -> str:
 
 
 def describe_state_size(size: StateSize) -> str:
-    """Return how large a state is: `1,204,331 rows, 812 MB in state.db and 3.1 GB of files`."""
+    """Return the size of a state as text: `1,204,331 rows, 812 MB in state.db and 3.1 GB of files`."""
     rows = f"{size.rows:,} {'row' if size.rows == 1 else 'rows'}"
     return (
         f"{rows}, {format_bytes(size.database_bytes)} in {size.database} and {format_bytes(size.folder_bytes)} of files"
@@ -160,7 +160,7 @@ def describe_state_size(size: StateSize) -> str:
 
 
 def warn_of_size(size: StateSize) -> str:
-    """Return the warning of a large state that has no retention."""
+    """Return the warning about a large state without retention."""
     return (
         f"the state has {describe_state_size(size)}, and grows on: nothing is removed, because the spec has no "
         "`retention:`, such as `retention: {runs: {days: 90}, evaluation_files: {keep: 100}}`"

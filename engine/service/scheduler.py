@@ -1,6 +1,6 @@
-"""The scheduler of one project: what is due becomes fires, and each fire is taken to its end.
+"""The scheduler of one project: it creates fires when triggers are due, starts their runs and concludes them.
 
-Its methods are called by the main thread of the server, one tick after the other, and never wait for a run.
+Its methods are called by the main thread of the server, once per tick, and never wait for a run.
 """
 
 import traceback
@@ -23,7 +23,7 @@ from engine.spec import ProjectSpec
 from engine.store import Fire, FireState, Pause, Store
 
 LEAD = timedelta(seconds=10)
-"""A process is made ready so long before a run: on a busy machine, what a run imports takes that long."""
+"""A process is started this long before an expected run: on a busy machine, its imports take that long."""
 
 
 class ProjectScheduler:
@@ -34,15 +34,15 @@ class ProjectScheduler:
     processes
         The processes of all projects.
     clock
-        Gives the time, in UTC.
+        Returns the time in UTC.
     monotonic
-        A clock in seconds that is never set.
+        A monotonic clock in seconds.
     release
         The release that the processes must have.
     make_threads
-        Returns the threads that work beside the scheduler, which get what to call with what they tell.
+        Returns the background threads of the project; its last argument is the function that they report events to.
     probes
-        Looks at the data of the project.
+        Checks the data of the project for changes.
     checkpoint
         Called with the name of each point at which a crash must do no harm; tests end the process there.
 
@@ -99,7 +99,7 @@ class ProjectScheduler:
 
     @property
     def is_standby(self) -> bool:
-        """Whether another server runs the project, as far as this one has looked."""
+        """Whether another server runs the project, as of the last look."""
         return self._told_standby and not self.is_leader
 
     @property
@@ -109,7 +109,7 @@ class ProjectScheduler:
 
     @property
     def name(self) -> str:
-        """The name of the project, of a deployment with its own name; the path until the spec has been valid."""
+        """The name of the project, with that of its deployment; the path until the spec has been valid."""
         project = self.spec.project
         if project is None:
             return self.key
@@ -132,7 +132,7 @@ class ProjectScheduler:
         )
 
     def _try_lead(self) -> None:
-        """Take over the project, if no other server has it."""
+        """Become the leader of the project, if no other server is."""
         project = self.spec.project
         if project is None:
             return
@@ -153,14 +153,14 @@ class ProjectScheduler:
         self._tell_errors_of_triggers()
 
     def close(self, seconds: float) -> None:
-        """Deliver what is due, for at most `seconds`, close the state, and let another server run the project."""
+        """Deliver due messages for at most `seconds`, close the state, and let another server run the project."""
         self._probes.close()
         self._state.close(seconds)
 
     # --- the tick
 
     def tick(self, *, dispatching: bool = True) -> None:
-        """Do what is to be done now. A state that cannot be used is told, and tried again at the next tick."""
+        """Do all due work. A state that cannot be used is reported, and tried again at the next tick."""
         self.runs.dispatching, was_leader = dispatching, self.is_leader
         looks = self._monotonic() >= self._next_look
         if not (self.is_leader or (looks and dispatching)):
@@ -176,12 +176,12 @@ class ProjectScheduler:
         except Exception as bug:  # noqa: BLE001 - other projects go on, and this one is tried again
             self.note_problem(f"internal error: {bug!r}. This is a bug", traceback.format_exc())
         else:
-            if self.store_problem and was_leader:  # one that begins now says so itself
+            if self.store_problem and was_leader:  # a new leader reports its beginning in any case
                 self._tell("recovered", "this problem is over, it goes on")
             self.store_problem = ""
 
     def note_problem(self, text: str, details: str = "") -> None:
-        """Tell a problem of the state, once; the first tick without one tells that it is over."""
+        """Report a problem of the state once; the first tick without a problem reports that it is over."""
         if text != self.store_problem:
             self._tell("problem", f"{text}:\n{details}" if details else text)
         self.store_problem = text
@@ -206,7 +206,7 @@ class ProjectScheduler:
             self.runs.dispatch(now, self._pauses)
 
     def _leave_replaced_state(self, store: Store) -> None:
-        """Close the state if another one is in its place, which a later tick opens; raises StoreError then."""
+        """Close a state that was replaced, and raise StoreError; a later tick opens the new one."""
         if self._state.is_replaced:
             if not self.runs.has_processes:
                 self.close(LOOK_SECONDS)
@@ -235,10 +235,9 @@ class ProjectScheduler:
         for fire in inserted:
             self._open.add(fire)
 
-    # --- telling
-
+    # --- reports
     def _tell_triggers(self, kind: str, text: str) -> None:
-        """Tell how many triggers are active, and when the first of them is due."""
+        """Report how many triggers are active, and when the first of them is due."""
         found, nearest = self._get_triggers().describe_next(self._clock())
         self._tell(kind, f"{text}: {found}", next=nearest)
 
@@ -249,8 +248,7 @@ class ProjectScheduler:
     def _tell(self, kind: str, text: str, **facts: object) -> None:
         self._listener.tell(kind, f"{self.name}: {text}", project=self.name, **facts)
 
-    # --- what others ask
-
+    # --- requests
     def list_next_times(self, count: int) -> list[NextTimes]:
         """Return the next times of each trigger that is active and not paused."""
         if self._state.triggers is None:
@@ -258,7 +256,7 @@ class ProjectScheduler:
         return self._state.triggers.list_next_times(self._clock(), count)
 
     def request_run(self, scenario: str, values: Mapping[str, str], request: str) -> tuple[Fire, bool]:
-        """Record the fire of a run that somebody asks for; return it, and whether it is new. Raises StoreError."""
+        """Record the fire of a requested run; return it, and whether it is new. Raises StoreError."""
         now = self._clock()
         fire = Fire(scenario, "manual", manual_key(request), scheduled=now, seen_at=now, values=dict(values))
         store = self._get_store()
@@ -269,11 +267,11 @@ class ProjectScheduler:
         return store.fires.find(scenario, "manual", fire.key) or fire, False
 
     def take_spec(self) -> None:
-        """Go by the spec as it was read last, from the next tick on; also to be called when the clock was set."""
+        """Use the last read spec from the next tick on; must also be called when the clock was set."""
         self._spec_is_new = True
 
     def _take_new_spec(self) -> bool:
-        """Go by the spec as it was read last; return False if its state is in another folder, which is opened first."""
+        """Use the last read spec; return False if its state is in another folder, which must be opened first."""
         project = self.spec.project
         if project is not None and self._state.is_elsewhere(project):
             if not self.runs.has_processes:
@@ -290,7 +288,7 @@ class ProjectScheduler:
 
     @property
     def wakes_at(self) -> datetime | None:
-        """When the next tick has something to do, as far as it depends on time."""
+        """When the next tick has work that depends on time."""
         times = [fire.next_try for fire in self._open.list_all() if fire.next_try is not None]
         if self._state.triggers is not None and (due := self._state.triggers.next_due):
             times.append(due)
@@ -298,7 +296,7 @@ class ProjectScheduler:
 
     @property
     def expects_run(self) -> bool:
-        """Whether a run may begin soon: at a known time, when another run has ended, or when data is complete."""
+        """Whether a run may begin soon: at a known time, when another run ends, or when data are complete."""
         if self._state.triggers is None:
             return False
         followed = self._state.triggers.followed

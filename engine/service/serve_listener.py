@@ -1,4 +1,4 @@
-"""Who tells the user of a server what happens."""
+"""The interface through which a server reports events to its user."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,10 +9,10 @@ from engine.spec import ProjectSpec
 
 
 class ServeListener(Protocol):
-    """Tells what a server does. Threads call it too."""
+    """Reports the events of a server. Its methods may be called from any thread."""
 
     def tell(self, kind: str, text: str, **facts: object) -> None:
-        """Tell that something has happened: `kind` and `facts` are for programs, `text` for people."""
+        """Report an event: `kind` and `facts` are for programs, `text` for people."""
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:
         """Show the problems of a spec."""

@@ -1,4 +1,4 @@
-"""The automation node that a server is: its file as it was last valid, and its open database."""
+"""The automation node of a server: the last valid node file, and the open database."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,38 +8,38 @@ from engine.errors import Severity, SpecError, UsageError
 from engine.service.deployments.node_mark import mark_node
 from engine.service.leader_lock import LeaderLock, refuse_network_folder
 from engine.service.serve_listener import ServeListener
-from engine.spec.node_file import NodeSpec, load_node
+from engine.spec.reading.node_file import NodeSpec, load_node
 from engine.store.node import Node
 
 FROM_THE_START = ("folder", "listen", "behind_proxy")
-"""Keys of the file that count from the next start of the server."""
+"""Keys of the file whose changes take effect at the next start of the server."""
 
 
 class ServedNode:
-    """A node whose server runs.
+    """A node that a server runs.
 
     Attributes
     ----------
     spec
-        Its file, as it was last valid. Another one takes its place at once, so threads may read it.
+        The last valid node file. It is replaced atomically, so threads may read it.
     node
-        Its database.
+        The database of the node.
     problems
-        The errors of the file as it was last read, as text; empty if it is valid.
+        The errors of the file at its last reading, as text; empty if it was valid.
     followers
-        Each is called with the file when a new one has become valid, by the thread that has read it. What one says, if
-        it cannot follow, is told.
+        Each is called with a new valid file, by the thread that has read it. It returns a text if it cannot use the
+        file, which is reported.
     """
 
     def __init__(self, path: Path, environ: Mapping[str, str], listener: ServeListener) -> None:
-        """Read the file and open the database, which is made if it is missing.
+        """Read the file and open the database, which is created if it is missing.
 
         Raises
         ------
         SpecError
             The file is not valid.
         EngineError
-            The folder cannot be used, or another server is the node of it.
+            The folder cannot be used, or another server uses it as its node.
         """
         self._environ, self._listener = environ, listener
         self.spec = self._started = load_node(path)
@@ -56,12 +56,12 @@ class ServedNode:
         self._tell_findings()
 
     def close(self) -> None:
-        """Close the database, and let another server be the node."""
+        """Close the database, and let another server use the node."""
         self.node.close()
         self._lock.release()
 
     def read_again(self) -> None:
-        """Read the file again. If it is not valid, that is told, and what was valid before stays in force."""
+        """Read the file again. If it is not valid, this is reported, and the last valid one stays in use."""
         path = self.spec.path
         try:
             self.spec = load_node(path)
@@ -84,13 +84,13 @@ class ServedNode:
             self._listener.tell("problem", trouble)
 
     def _list_waiting_keys(self) -> list[str]:
-        """Return the keys that are not what they were when the server started, and need another start."""
+        """Return the changed keys that take effect only at the next start of the server."""
         now, then = self.spec.resources, self._started.resources
         found = [key for key in FROM_THE_START if getattr(now, key) != getattr(then, key)]
         return found + (["tls"] if (now.tls is None) != (then.tls is None) else [])
 
     def _tell_findings(self) -> None:
-        """Tell what is odd in the file, and what it names and is not there: a bundle would miss it only at a run."""
+        """Report warnings about the file, and missing sources of secrets, which would otherwise fail only in a run."""
         if self.spec.warnings:
             self._listener.show_findings(self.spec.warnings)
         for absent in find_absent_sources(self.spec, self._environ):
@@ -98,7 +98,7 @@ class ServedNode:
 
 
 def find_absent_sources(spec: NodeSpec, environ: Mapping[str, str]) -> list[str]:
-    """Return which secrets and environment variables of the file of a node have no value now, as sentences."""
+    """Return sentences about the secrets and environment variables of a node file that have no value now."""
     found: list[str] = []
     given = {"": spec.resources, **{f" of {name}": one for name, one in spec.resources.deployments.items()}}
     for whose, resources in given.items():

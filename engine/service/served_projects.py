@@ -1,4 +1,4 @@
-"""The projects of a server: their specs are read and looked at, and what is wrong with them as a whole is told."""
+"""The projects of a server: reads their specs, watches them for changes, and reports problems between them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -15,7 +15,7 @@ from engine.spec import ProjectSpec
 from engine.store import Store
 
 CLOSE_SECONDS = 1.0
-"""What is due may take so long to be delivered when a deployment was deleted."""
+"""Seconds for delivering due messages when a deployment was deleted."""
 
 
 class ServedProjects:
@@ -26,18 +26,18 @@ class ServedProjects:
     paths
         Spec files, and folders of spec files.
     looked_at
-        Whether the server looks by itself whether the files have changed.
+        Whether the server watches the files for changes.
     make_scheduler
-        Returns the scheduler of the project of a spec.
+        Returns the scheduler for a spec.
 
     Attributes
     ----------
     all
         The schedulers of all specs.
     served
-        Those whose projects have names of their own.
+        The schedulers whose projects have unique names.
     mismatch_finders
-        Each returns what of a spec does not fit what runs beside the loop, as a sentence; empty if all does.
+        Each returns a sentence if a spec does not fit a companion of the server; else an empty text.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class ServedProjects:
     # --- reading the specs
 
     def read(self) -> None:
-        """Read all specs, also those that are new in a folder; raises UsageError if there are none."""
-        self._let_go_removed()
+        """Read all specs, including new ones in a folder; raise UsageError if there are none."""
+        self._close_removed()
         known = {project.spec.path for project in self.all}
         for project in self.all:
             if project.spec.read():
@@ -72,15 +72,15 @@ class ServedProjects:
                 self.all.append(self._make_scheduler(spec))
         self.served = self._list_distinct()
 
-    def _let_go_removed(self) -> None:
-        """Serve deployments no more that were deleted; their states are closed."""
+    def _close_removed(self) -> None:
+        """Stop serving deployments that were deleted, and close their states."""
         for project in [one for one in self.all if one.spec.is_removed]:
             project.close(CLOSE_SECONDS)
             self.all.remove(project)
             self._listener.tell("gone", f"{project.name} was deleted, and is not served any more", project=project.name)
 
     def _list_distinct(self) -> list[ProjectScheduler]:
-        """Return the projects; those whose names others before them have are told, and not served."""
+        """Return the projects with unique names; of projects with the same name, only the first is served."""
         found: dict[str, ProjectScheduler] = {}
         known = {text for one in self._not_served for text in one.spec_problems}
         others: list[ServedProject] = []
@@ -100,7 +100,7 @@ class ServedProjects:
         return list(found.values())
 
     def read_again(self) -> None:
-        """Read all specs, and tell what follows; what they were is kept if a folder is gone."""
+        """Read all specs again and report the result; if a folder is missing, the present specs stay in use."""
         before = self._list_readings()
         try:
             self.read()
@@ -114,18 +114,19 @@ class ServedProjects:
             self._listener.tell("unchanged", f"the specs were read again: nothing has changed{still}")
 
     def _list_readings(self) -> list[tuple[str, str, tuple[str, ...]]]:
-        """Return what the specs were when they were read last."""
+        """Return path, digest and problems of each spec at its last reading."""
         specs = [one.spec for one in self.all]
         return [(str(one.path), one.project.digest if one.project else "", one.problems) for one in specs]
 
     def have_changed(self) -> bool:
-        """Return whether a spec has changed, or a folder has one more.
+        """Return whether a spec has changed, or a folder has a new one.
 
-        Where the server does not look by itself, only deployments count: an update of one is taken over in any case.
+        If the server does not watch its files, only deployments are considered, because their updates always take
+        effect.
         """
         known = {project.spec.path for project in self.all}
         folders = self._paths if self._looked_at else [path for path in self._paths if (path / NODE_FILE).exists()]
-        with suppress(EngineError):  # a folder that is gone
+        with suppress(EngineError):  # a missing folder
             if not known.issuperset(list_specs(folders)):
                 return True
         if any(one.spec.is_removed for one in self.all):
@@ -135,14 +136,14 @@ class ServedProjects:
     # --- what does not fit the server
 
     def check_heartbeat_channel(self, name: str) -> None:
-        """Check that a spec has the channel of the heartbeat, unless none is valid; raises UsageError."""
+        """Check that at least one valid spec has the channel of the heartbeat; raise UsageError if not."""
         projects = [one.spec.project for one in self.all if one.spec.project]
         if projects and not any(name in one.channels for one in projects):
             hint = suggest_name(name, [known for one in projects for known in one.channels])
             raise UsageError(f"--heartbeat-channel: no spec has a channel {name!r}{hint}")
 
     def tell_mismatches(self) -> None:
-        """Tell, once each, what of the specs does not fit what runs beside the loop."""
+        """Report once each mismatch between a spec and a companion of the server."""
         specs = [one.spec.project for one in self.served if one.spec.project]
         found = [(spec.name, find(spec)) for spec in specs for find in self.mismatch_finders]
         for text in [f"{name}: {mismatch}" for name, mismatch in found if mismatch]:
@@ -157,14 +158,14 @@ class ServedProjects:
         return [project.describe() for project in self.served] + self._not_served
 
     def find(self, name: str) -> ProjectScheduler:
-        """Return the project of a name; raises RefusedRequestError if there is none."""
+        """Return the project with this name; raise RefusedRequestError if there is none."""
         found = next((project for project in self.served if project.name == name), None)
         if found is None:
             raise RefusedRequestError(f"this server has no project {name!r}")
         return found
 
     def find_led(self, name: str) -> ProjectScheduler:
-        """Return the project of a name; raises RefusedRequestError also if this server does not run it."""
+        """Return the project with this name; raise RefusedRequestError also if this server does not run it."""
         found = self.find(name)
         if not found.is_leader:
             other = (
@@ -174,7 +175,7 @@ class ServedProjects:
         return found
 
     def find_store(self, name: str) -> Store:
-        """Return the state of a project that this server runs; raises RefusedRequestError if it does not."""
+        """Return the state of a project that this server runs; raise RefusedRequestError if it does not."""
         store = self.find_led(name).store
         if store is None:
             raise RefusedRequestError(f"this server does not run {name}")

@@ -1,4 +1,4 @@
-"""The spec that a server uses: as it was last valid, even if its files have changed since."""
+"""The last valid version of a spec, which a server uses even if the files have changed since."""
 
 import re
 import subprocess
@@ -19,29 +19,29 @@ from engine.spec import ProjectSpec, list_spec_files, load
 from engine.spec.sql.kept_answers import AnswerNotKeptError, refuse_parsing
 
 LOAD_SECONDS = 60.0
-"""A process that loads a spec may take that long."""
+"""Time limit for a process that loads a spec."""
 
 _PROJECT_KEY = re.compile(rb"^project\s*:", re.MULTILINE)
 
 
 class ServedSpec:
-    """A spec file, read again when it is asked to.
+    """A spec file, which `read` reads again.
 
     Parameters
     ----------
     looked_at
-        Whether the server looks by itself whether its files have changed.
+        Whether the server watches the files for changes.
 
     Attributes
     ----------
     path
         The spec file.
     project
-        The project as it was last valid; None if it has not been yet.
+        The last valid project; None if there was none yet.
     problems
-        The errors of the files as they were last read, as text; empty if they are valid.
+        The errors of the files at their last reading, as text; empty if they were valid.
     findings
-        All that was found in them, also what is not an error.
+        All diagnostics of the last reading, including warnings.
     """
 
     def __init__(self, path: Path, listener: ServeListener, *, looked_at: bool) -> None:
@@ -57,7 +57,7 @@ class ServedSpec:
         self._revision: tuple[str, FileIdentity | None] = ("", None)
 
     def read(self) -> bool:
-        """Read the files; return whether the project differs from the one before. What is wrong is told once."""
+        """Read the files and report new problems; return whether the project has changed."""
         before, node_file = self.project, self._node_file
         if self.is_deployment:
             self._revision = self._identify_revision()
@@ -80,8 +80,8 @@ class ServedSpec:
             if self._node_file != node_file:
                 self._revision = self._revision[0], self._identify_revision()[1]
         if self.problems and self.problems != self._told:
-            told = f"{reason}. {self._explain_invalid()}" if reason else self._explain_invalid()
-            self._listener.tell("invalid spec", told, spec=str(self.path))
+            text = f"{reason}. {self._explain_invalid()}" if reason else self._explain_invalid()
+            self._listener.tell("invalid spec", text, spec=str(self.path))
         elif self._told and not self.problems:
             self._listener.tell("valid spec", f"{self.path} is valid again", spec=str(self.path))
         self._told = self.problems
@@ -90,7 +90,7 @@ class ServedSpec:
         return self.project is not None and (before is None or self.project.digest != before.digest)
 
     def _explain_invalid(self) -> str:
-        """Return what follows from its errors, and what to do."""
+        """Return the consequence of an invalid spec, and what to do."""
         if self.project is None:
             then = "it is not served until it is corrected"
         else:
@@ -100,16 +100,16 @@ class ServedSpec:
 
     @property
     def is_deployment(self) -> bool:
-        """Whether this is what is active in a deployment, which an update may replace at any time."""
+        """Whether this is the link to the active revision of a deployment, which an update may replace at any time."""
         return self.path.name == POINTER and self.path.is_symlink()
 
     @property
     def _node_file(self) -> Path | None:
-        """The node.yaml of the project as it was last valid."""
+        """The node.yaml of the last valid project."""
         return self.project.confinement.node_file if self.project and self.project.confinement else None
 
     def _identify_revision(self) -> tuple[str, FileIdentity | None]:
-        """Return what differs when another revision is active, or the node.yaml of this one has changed."""
+        """Return a value that changes when another revision is active, or the node.yaml has changed."""
         found = None
         if node_file := self._node_file:
             with suppress(OSError):
@@ -118,14 +118,14 @@ class ServedSpec:
 
     @property
     def is_removed(self) -> bool:
-        """Whether this was what is active in a deployment, and nothing is any more."""
+        """Whether this was the link to a deployment's active revision, and the link does not exist any more."""
         return bool(self._revision[0]) and not self.path.is_symlink()
 
     def has_changed(self) -> bool:
-        """Return whether one of the files has another content than when it was read, and has settled.
+        """Return whether the content of a file has changed since it was read, and has settled.
 
-        Of a deployment, whether another revision is active, or its node.yaml has changed: a revision and its release
-        never change.
+        For a deployment, whether another revision is active or its node.yaml has changed, because the files of a
+        revision never change.
         """
         if self.is_deployment:
             return self._identify_revision() != self._revision
@@ -134,7 +134,7 @@ class ServedSpec:
 
 
 def _load_without_parser(path: Path) -> ProjectSpec:
-    """Load a spec; if nothing is known yet of some of its SQL, another process parses that, which costs it memory."""
+    """Load a spec; SQL that is not in the cache is parsed in another process, because the parser needs much memory."""
     try:
         with refuse_parsing():
             return load(path)
@@ -156,7 +156,7 @@ def _require_confinement(project: ProjectSpec, path: Path) -> None:
     """Raise UsageError if a deployment in the folder of a node is not confined by the node."""
     if project.revision is None or project.confinement is not None:
         return
-    for folder in path.absolute().parents[2:4]:  # of the link, or of the file of a revision
+    for folder in path.absolute().parents[2:4]:  # for the path of the link, or of a revision's file
         if (node := find_marked_node(folder)) is not None:
             raise UsageError(
                 f"the deployment {project.revision.deployment!r} was made before {folder} became the folder of a node, "
@@ -165,14 +165,14 @@ def _require_confinement(project: ProjectSpec, path: Path) -> None:
 
 
 def list_specs(paths: Iterable[Path]) -> list[Path]:
-    """Return the spec files of paths: each path itself, or of a folder the YAML files in it that name a project.
+    """Return the spec files of paths: files themselves, and the YAML files with a `project:` in folders.
 
-    The folder of an infrastructure gives what is active in its deployments, which may be nothing yet.
+    For the folder of an infrastructure, the active revisions of its deployments are returned; there may be none yet.
 
     Raises
     ------
     UsageError
-        A path does not exist, or a folder holds no spec.
+        A path does not exist, or a folder has no spec.
     """
     found: list[Path] = []
     for path in paths:
@@ -181,7 +181,7 @@ def list_specs(paths: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        if (path / NODE_FILE).exists():  # the folder of an infrastructure: what is active in its deployments
+        if (path / NODE_FILE).exists():  # the folder of an infrastructure
             found += sorted(path.glob(f"deployments/*/{POINTER}"))
             continue
         specs = [one for one in sorted(path.iterdir()) if one.suffix in (".yaml", ".yml") and _names_project(one)]
@@ -195,4 +195,4 @@ def _names_project(path: Path) -> bool:
     try:
         return path.is_file() and _PROJECT_KEY.search(path.read_bytes()) is not None
     except OSError:
-        return True  # it is told that it cannot be read
+        return True  # the error is reported when it is read

@@ -1,7 +1,8 @@
-"""The server: the order in which it starts and ends, and its loop.
+"""The server: its start, its loop and its end.
 
-The main thread ticks, starts processes and takes signals. It ends in this order, in less than 30 seconds: nothing new
-is begun; what runs may end; what still runs is interrupted, then killed; messages are delivered; locks are released.
+The main thread ticks, starts processes and handles signals. The end takes less than 30 seconds, in this order: no new
+run is started; runs get time to end; those still running are interrupted, then killed; messages are delivered; locks
+are released.
 """
 
 import os
@@ -35,23 +36,23 @@ from engine.spec import ProjectSpec
 from engine.store import Pause, Store, utc_now
 
 TICK_SECONDS = 1.0
-"""The loop ticks at least that often."""
+"""Longest time between two ticks of the loop."""
 
 INTERRUPTION_SECONDS = 5.0
-"""Runs may take that long to end as ABORTED; then they are killed."""
+"""Seconds in which interrupted runs must end as ABORTED; then they are killed."""
 
 KILL_SECONDS = 3.0
-"""Killed runs may take that long to be gone."""
+"""Seconds to wait for the end of killed runs."""
 
 DELIVERY_SECONDS = 5.0
-"""What is due may take that long to be delivered at the end."""
+"""Seconds for the delivery of due messages at the end."""
 
 RESTARTED_FOR = "ENGINE_RESTARTED_FOR"
-"""The variable of the environment that tells a server why it was started again."""
+"""The environment variable with the reason why a server was started again."""
 
 
 class Companion(Protocol):
-    """What runs beside the loop, in threads of its own."""
+    """A part of the server that runs in its own threads beside the loop, such as the HTTP listener."""
 
     def start(self) -> None:
         """Start it."""
@@ -60,19 +61,19 @@ class Companion(Protocol):
         """End it."""
 
     def find_mismatch(self, project: ProjectSpec) -> str:
-        """Return what of a spec does not fit it once it is started, as a sentence; empty if all does."""
+        """Return a sentence if a spec does not fit the started companion; else an empty text."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How a server works.
+    """The options of a server.
 
     Attributes
     ----------
     at_once
-        How many runs may be at work at the same time.
+        Most runs at the same time.
     drain
-        Seconds that runs may take to end when the server is to end.
+        Seconds that running runs get to end by themselves when the server ends.
     reload
         Whether the spec files are watched.
     heartbeat
@@ -86,20 +87,20 @@ class ServeOptions:
 
 
 class Server:
-    """A server of one or more projects; for its companions, it is the `ServerControl`.
+    """A server of one or more projects; it implements `ServerControl` for its companions.
 
     Parameters
     ----------
     paths
         Spec files, and folders of spec files.
     clock, monotonic
-        The time in UTC, and a clock in seconds that is never set.
+        The time in UTC, and a monotonic clock in seconds.
     checkpoint
         Called with the name of each point at which a crash must do no harm.
     program
         The program of the supervisor of a run's process.
     read_settings
-        Reads again by what the server works besides its specs, before these are read again.
+        Called before the specs are read again, to read other settings of the server again.
     """
 
     def __init__(
@@ -138,12 +139,12 @@ class Server:
 
         Returns
         -------
-        Which release the code has been replaced by, so the program is to be started again; empty at a signal.
+        The new release of the replaced code, for which the program must be started again; empty after a signal.
 
         Parameters
         ----------
         companions
-            What runs beside the loop.
+            The companions to start and stop with the server.
 
         Raises
         ------
@@ -170,13 +171,13 @@ class Server:
         return other_release
 
     def _find_other_release(self) -> str:
-        """Return what a process of another release has said, unless this program was started again for that."""
-        said = (project.runs.other_release for project in self._projects.all)
-        return next((text for text in said if text and text != self._environ.get(RESTARTED_FOR)), "")
+        """Return the message of a process of another release, unless this program was started again for it."""
+        messages = (project.runs.other_release for project in self._projects.all)
+        return next((text for text in messages if text and text != self._environ.get(RESTARTED_FOR)), "")
 
     @contextmanager
     def _take_signals(self) -> Iterator[None]:
-        """Take the signals that ask for the end or for reading the specs again; others wake the loop alone."""
+        """Handle the signals for the end and for reading the specs again; other signals only wake the loop."""
 
         def end(_number: int, _frame: FrameType | None) -> None:
             self._asked_to_end += 1
@@ -234,13 +235,13 @@ class Server:
         elif self._have_specs_changed():
             self._projects.read_again()
         served = self._projects.served
-        self._first = (self._first + 1) % max(1, len(served))  # so that each has the first choice at times
+        self._first = (self._first + 1) % max(1, len(served))  # so that each project is first in turn
         for project in served[self._first :] + served[: self._first]:
             project.tick(dispatching=not self._draining)
         self._expect_runs()
 
     def _expect_runs(self) -> None:
-        """Have a process wait for a run that may begin soon."""
+        """Start a waiting process if a run may begin soon."""
         expecting = next((one for one in self._projects.served if one.expects_run), None)
         if not self._draining and expecting is not None:
             self._runs.ready.prepare(self._runs.select_environment(expecting.spec.project))
@@ -256,7 +257,7 @@ class Server:
                 project.take_spec()
 
     def _have_specs_changed(self) -> bool:
-        """Look, once a second, whether a spec has changed."""
+        """Return whether a spec has changed, checked once a second."""
         if self._ticked < self._next_look:
             return False
         self._next_look = self._ticked + TICK_SECONDS
@@ -268,12 +269,12 @@ class Server:
             project = owners.get(news.child.owner)
             if project is None:  # it was deleted meanwhile
                 continue
-            with self._told_problems(project):
+            with self._report_problems(project):
                 (project.runs.note_begin if news.kind == "begun" else project.runs.note_end)(news.child)
 
     @contextmanager
-    def _told_problems(self, project: ProjectScheduler) -> Iterator[None]:
-        """Tell a problem of a state; what could not be written is looked at again by later ticks."""
+    def _report_problems(self, project: ProjectScheduler) -> Iterator[None]:
+        """Report an error of the block as a problem of the project; later ticks try again."""
         try:
             yield
         except EngineError as problem:
@@ -287,7 +288,7 @@ class Server:
     # --- the end
 
     def _end(self) -> None:
-        """End the runs: those that end by themselves in time, then the others."""
+        """End the runs: let them end by themselves, then interrupt them, then kill them."""
         self._draining = True
         self._runs.ready.end()
         asked = self._asked_to_end
@@ -295,18 +296,20 @@ class Server:
         self._listener.tell("draining", f"ending{grace}")
         self._tick_until(lambda: self._asked_to_end > asked, self._options.drain)
         if self._asked_to_end == asked and self._runs.active:
-            for child in list(self._runs.active):
-                for project in self._projects.all:
-                    if project.key == child.owner:
-                        with self._told_problems(project):
-                            project.runs.abort(child, SERVER_ENDED)
+            self._abort_runs()
             self._tick_until(lambda: self._asked_to_end > asked, INTERRUPTION_SECONDS)
         for child in self._runs.active:
             child.kill(SERVER_ENDED)
         self._tick_until(lambda: False, KILL_SECONDS)
 
+    def _abort_runs(self) -> None:
+        for project in self._projects.all:
+            for child in [one for one in self._runs.active if one.owner == project.key]:
+                with self._report_problems(project):
+                    project.runs.abort(child, SERVER_ENDED)
+
     def _tick_until(self, is_over: Callable[[], bool], seconds: float) -> None:
-        """Tick until no run is at work, `is_over`, or `seconds` have passed."""
+        """Tick until no run is running, `is_over` returns True, or `seconds` have passed."""
         until = self._monotonic() + seconds
         while self._runs.active and not is_over() and self._monotonic() < until:
             self._tick()
@@ -319,10 +322,10 @@ class Server:
         for project in self._projects.all:
             project.close(max(0.1, until - self._monotonic()))
 
-    # --- what others ask, from their threads
+    # --- requests from other threads
 
     def wake(self) -> None:
-        """Let the loop tick soon."""
+        """Wake the loop."""
         self._calls.wake()
 
     def measure_tick_age(self) -> float:
@@ -330,11 +333,11 @@ class Server:
         return self._monotonic() - self._ticked
 
     def limit_runs(self, at_once: int) -> None:
-        """Limit the runs that are at work at the same time to `at_once`; those that are at work go on."""
+        """Set the limit of simultaneous runs; runs that are running go on."""
         self._runs.at_once = at_once
 
     def is_draining(self) -> bool:
-        """Return whether the server is about to end, so it starts no runs any more."""
+        """Return whether the server is about to end and starts no more runs."""
         return self._draining or self._asked_to_end > 0
 
     def list_projects(self) -> Sequence[ServedProject]:
@@ -342,11 +345,11 @@ class Server:
         return self._projects.describe()
 
     def list_next_times(self, project: str, count: int) -> Sequence[NextTimes]:
-        """Return the next times of each trigger of a project, those that are paused or not active left out."""
+        """Return the `count` next times of each active trigger of a project that is not paused."""
         return self._calls.call(lambda: self._projects.find(project).list_next_times(count))
 
     def reload(self) -> Sequence[ServedProject]:
-        """Read all specs again; return what the projects are then."""
+        """Read all specs again; return the new status of the projects."""
         return self._calls.call(self._reload)
 
     def _reload(self) -> Sequence[ServedProject]:
@@ -355,7 +358,7 @@ class Server:
         return self.list_projects()
 
     def request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
-        """Record the fire of a run that somebody asks for."""
+        """Record the fire of a requested run."""
         return self._calls.call(lambda: self._request_run(project, scenario, values, request))
 
     def _request_run(self, project: str, scenario: str, values: Mapping[str, str], request: str) -> RequestedRun:
@@ -364,7 +367,7 @@ class Server:
         return RequestedRun(*self._projects.find_led(project).request_run(scenario, values, request))
 
     def abort_run(self, project: str, run: str, by: str) -> bool:
-        """Ask a run that this server has started to end; return False if it has not started it."""
+        """Abort a run; return False if this server has not started it."""
         return self._calls.call(lambda: self._abort_run(project, run, by))
 
     def _abort_run(self, project: str, run: str, by: str) -> bool:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.spec.project import ProjectSpec, load
     from engine.spec.reading.project_reading import list_spec_files
-    from engine.spec.secrets import Secrets
+    from engine.spec.secrets.values import Secrets
 
 __all__ = ["ProjectSpec", "Secrets", "list_spec_files", "load"]
 _MODULES = {
     **dict.fromkeys(("ProjectSpec", "load"), "engine.spec.project"),
-    "Secrets": "engine.spec.secrets",
+    "Secrets": "engine.spec.secrets.values",
     "list_spec_files": "engine.spec.reading.project_reading",
 }
 

@@ -11,10 +11,10 @@ from engine.formatting.hints import did_you_mean
 from engine.spec.observations import note_unknown
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.channels import AppriseChannel, MailChannel, ServerChannel, list_secret_texts
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.urls.smtp_url import SmtpServer
 from engine.spec.urls.webhook_url import find_header_problem, find_webhook_problem
-from engine.spec.variable_references import find_references
+from engine.spec.variables.references import find_references
 
 
 def check_channel_urls(project: ProjectSpec, environ: Mapping[str, str]) -> list[Diagnostic]:

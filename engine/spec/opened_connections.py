@@ -13,8 +13,8 @@ from engine.connections.postgresql import PostgresqlSession, confine_postgresql_
 from engine.digests import digest_texts
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.connections import DuckdbConnection, PostgresqlConnection, S3Connection, SparkConnection
-from engine.spec.secrets import Secrets
-from engine.spec.variable_references import fill_references, find_only_reference, find_references
+from engine.spec.secrets.values import Secrets
+from engine.spec.variables.references import fill_references, find_only_reference, find_references
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

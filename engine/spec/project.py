@@ -15,11 +15,10 @@ from typing import Any
 from engine.digests import digest_texts
 from engine.errors import Diagnostic, Position, RefusedPathError, Severity, SpecError, UsageError
 from engine.spec.code_folder import CodeFolder
-from engine.spec.confinement import Confinement
 from engine.spec.diagnostics import Findings
-from engine.spec.moment import list_moment_values
 from engine.spec.project_yaml import render_project
 from engine.spec.reading.project_reading import read_project, resolve_variables
+from engine.spec.reading.tried_settings import TriedSettings, replace_check_settings
 from engine.spec.resources.channels import Channel
 from engine.spec.resources.connections import Connection, FileConnection, S3Connection
 from engine.spec.resources.datasets import AnyDataset, FileDataset
@@ -27,7 +26,8 @@ from engine.spec.resources.evaluation_stores import EvaluationStoreSpec
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource, Secret, Server, State
 from engine.spec.resources.scenarios import ExportStep, ReportStep, Scenario
-from engine.spec.revision_file import Revision, follow_link
+from engine.spec.revisions.confinement import Confinement
+from engine.spec.revisions.revision_file import Revision, follow_link
 from engine.spec.spec_files import SpecFiles, find_home
 from engine.spec.stored_data import (
     DatabaseTable,
@@ -39,8 +39,8 @@ from engine.spec.stored_data import (
     find_writers,
     name_object_root,
 )
-from engine.spec.tried_settings import TriedSettings, replace_check_settings
-from engine.spec.variable_references import Value, find_references
+from engine.spec.variables.moment import list_moment_values
+from engine.spec.variables.references import Value, find_references
 from engine.spec.yaml.yaml_tree import ScalarNode, node_at, plain_value, position_at
 
 

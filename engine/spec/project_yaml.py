@@ -13,8 +13,8 @@ import yaml
 from engine.connections.spark_settings import names_spark_without_login
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.resource import Resource
-from engine.spec.value_types import RAW_READINGS, list_keys
-from engine.spec.variable_references import escape_references, parse_iso_date
+from engine.spec.validation.value_types import RAW_READINGS, list_keys
+from engine.spec.variables.references import escape_references, parse_iso_date
 
 MASK = "***"
 """Replaces a secret value in any text."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_origin
 
-from engine.spec.confinement import Confinement
 from engine.spec.resources.project import ProjectResource
-from engine.spec.revision_file import Revision
+from engine.spec.revisions.confinement import Confinement
+from engine.spec.revisions.revision_file import Revision
 from engine.spec.yaml.yaml_tree import MapNode
 
 SECTIONS = tuple(name for name, info in ProjectResource.model_fields.items() if get_origin(info.annotation) is dict)

@@ -7,7 +7,7 @@ fire knows: the moment of the fire before, and what has changed.
 from collections.abc import Mapping
 
 from engine.spec.project import ProjectSpec
-from engine.spec.variable_references import Value, fill_references, format_value
+from engine.spec.variables.references import Value, fill_references, format_value
 
 
 def resolve_trigger_variables(
@@ -20,7 +20,8 @@ def resolve_trigger_variables(
     Parameters
     ----------
     names
-        The values of all names of the moment of the fire (`engine.spec.moment.list_moment_values`), and of FIRE_NAMES.
+        The values of all names of the moment of the fire (`engine.spec.variables.moment.list_moment_values`), and of
+        FIRE_NAMES.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from engine.spec.resources.resource import Resource
-from engine.spec.variable_references import find_references
+from engine.spec.variables.references import find_references
 
 if TYPE_CHECKING:
     from engine.spec.project import ProjectSpec

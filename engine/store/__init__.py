@@ -1,6 +1,6 @@
 """The state of a project: evaluations, model versions, metric and check history, runs, outgoing messages, locks.
 
-The records of triggers are imported when they are first used: a run that no trigger has started has none.
+The records of triggers are imported at their first use, because most runs do not need them.
 """
 
 from importlib import import_module

@@ -1,8 +1,8 @@
 """The counted rows of the latest batches of each dataset, as files: `rows/<dataset>/<number>-<fingerprint>`.
 
-Numbers give the order in which batches were first measured, so the batch before another one is known although results
-of unchanged batches are reused. The files need no rows in the database: one that is missing makes a metric without a
-value, not a wrong one.
+The numbers give the order in which batches were first measured, so that the previous batch is known although results of
+unchanged batches are reused. The files need no rows in the database: without a file, a metric has no value, but never a
+wrong one.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from engine.store.databases.errors import translate_errors
 from engine.store.folders import Folders, move_folder, safe_name, sync_tree
 
 KEPT_BATCHES = 3
-"""Batches per dataset whose rows are kept: one to compare with, and two more for batches that are measured again."""
+"""Number of batches per dataset whose rows are kept: one to compare with, and two in case batches are remeasured."""
 
 
 class BatchRows:
@@ -25,9 +25,9 @@ class BatchRows:
         self._folders = folders
 
     def find_before(self, dataset: str, fingerprint: str) -> Path | None:
-        """Return the file of the batch that was first measured before the one with this fingerprint, or None.
+        """Return the file of the batch before the one with this fingerprint, by order of first measurement, or None.
 
-        The batch before a new batch is the one that was first measured last.
+        For a batch that was not measured yet, this is the newest one.
         """
         batches = self._list_batches(dataset)
         known = [place for place, folder in enumerate(batches) if _read_fingerprint(folder) == fingerprint]
@@ -35,7 +35,7 @@ class BatchRows:
         return earlier[-1] / "rows.npz" if earlier else None
 
     def add(self, dataset: str, fingerprint: str, save: Callable[[Path], None]) -> None:
-        """Keep the rows of a batch, which `save` writes to a file, and forget those of the oldest batches."""
+        """Keep the rows of a batch, which `save` writes to a file, and remove those of the oldest batches."""
         batches = self._list_batches(dataset)
         if any(_read_fingerprint(folder) == fingerprint for folder in batches):
             return

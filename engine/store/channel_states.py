@@ -1,4 +1,4 @@
-"""The channels that could not be reached when they were last used: one delay for each, which a restart does not end."""
+"""The channels that could not be reached when they were last used, each with a delay that survives a restart."""
 
 from dataclasses import asdict, fields
 
@@ -12,13 +12,13 @@ FIELDS = tuple(field.name for field in fields(ChannelState))
 
 
 class ChannelStates:
-    """The states of a project's channels; one that works has none."""
+    """The states of a project's channels; a channel that works has no state."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def list_all(self) -> dict[str, ChannelState]:
-        """Return the states by the names of their channels."""
+        """Return the states by channel name."""
         with self._database.begin_read() as connection:
             rows = connection.execute(select(channel_states).order_by(channel_states.c.channel)).all()
         return {row.channel: ChannelState(**{name: getattr(row, name) for name in FIELDS}) for row in rows}
@@ -30,7 +30,7 @@ class ChannelStates:
             connection.execute(insert(channel_states).values(asdict(state)))
 
     def clear(self, channel: str) -> bool:
-        """Record that a channel works; return whether it did not before."""
+        """Record that a channel works; return whether a failure was recorded before."""
         known = channel_states.c.channel == channel
         with self._database.begin_read() as connection:
             if connection.execute(select(channel_states.c.channel).where(known)).first() is None:

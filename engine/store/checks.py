@@ -1,4 +1,4 @@
-"""The results of checks, of runs and outside of runs."""
+"""The results of checks, applied by runs or outside of runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ from engine.store.tables import check_results, evaluations
 
 
 class Checks:
-    """The results of checks of all runs."""
+    """The results of all checks of a project."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,10 +32,9 @@ class Checks:
                 insert_check_results(connection, [CheckPoint(run, created, result) for result in results])
 
     def list_outcomes(self, store: str, only: Sequence[str] | None = None) -> dict[str, dict[str, list[CheckOutcome]]]:
-        """Return the outcomes of the checks of an evaluation store when last applied, by evaluation id and check name.
+        """Return the latest outcomes of the checks of an evaluation store, by evaluation id and check name.
 
-        With `only`, those of the evaluations with these ids. A wildcard check has several outcomes; each is
-        listed once, however many metrics have it.
+        With `only`, those of the evaluations with these ids. A wildcard check has a list of its different outcomes.
         """
         results = check_results.c
         names = ("evaluation", "check", "created", "outcome")
@@ -56,9 +55,9 @@ class Checks:
     def list_bounds(
         self, store: str, metrics: Sequence[str], only: Sequence[str]
     ) -> dict[tuple[str, str], list[CheckBounds | None]]:
-        """Return what the checks of metrics have allowed when last applied to the evaluations with these ids.
+        """Return the allowed ranges of metrics when checks were last applied to the evaluations with these ids.
 
-        It is listed by the evaluation's id and the metric, one for each check.
+        The keys are evaluation id and metric; each list has one entry per check.
         """
         results = check_results.c
         query = select(results.number, results.evaluation, results.metric, results.check, results.bounds).where(
@@ -67,7 +66,7 @@ class Checks:
         found: dict[tuple[str, str], dict[str, CheckBounds | None]] = {}
         with self._database.begin_read() as connection:
             for some in split_rows(only):
-                # sorted here: SQLite would choose the index by an order, and read the whole history
+                # sorted here: with ORDER BY, SQLite would choose the index of that order and read the whole history
                 rows = sorted(connection.execute(query.where(results.evaluation.in_(some))), key=lambda row: row.number)
                 for _, evaluation, metric, check, bounds in rows:
                     found.setdefault((evaluation, metric), {})[check] = bounds_from_json(bounds)
@@ -76,7 +75,7 @@ class Checks:
     def find_last_ok(self, store: str, before: str, origin: str | None = None) -> str | None:
         """Return the id of the newest evaluation before another one whose checks were all OK when last applied.
 
-        There must have been checks; EMPTY counts as OK. Both have the same origin.
+        Evaluations without check results are left out; EMPTY counts as OK. Both evaluations have the same origin.
         """
         last, later = check_results.alias("last"), check_results.alias("later")
         replaced = exists().where(
@@ -100,9 +99,9 @@ class Checks:
         return found
 
     def have_judged(self, store: str, other_than: str, origin: str | None = None) -> bool:
-        """Tell whether checks were ever applied to an evaluation of a store and origin other than the one of this id.
+        """Tell whether checks were ever applied to another evaluation of a store and origin.
 
-        Those that were applied to an evaluation that has been removed since count as applied here.
+        Check results of an evaluation that has been removed since count as made in this state.
         """
         results = check_results.c
         mine = ~_is_of_pulled() if origin is None else _is_of_pulled(evaluations.c.origin == origin)
@@ -115,8 +114,8 @@ class Checks:
     ) -> list[CheckPoint]:
         """Return the check results of a store or dataset, oldest first.
 
-        `check` and `evaluation` (an id) restrict them; `last` keeps only the newest. Those of evaluations that were
-        pulled from a deployment are found by their evaluation alone: they were applied there.
+        `check` and `evaluation` (an id) restrict them; `last` keeps only the newest. Results of evaluations that were
+        pulled from a deployment are returned only if `evaluation` is given.
         """
         query = select(check_results).where(check_results.c.target == target)
         if evaluation is None:
@@ -138,9 +137,10 @@ class Checks:
 
 
 def _list_distinct(query: Select[Any], names: Sequence[str]) -> Select[Any]:
-    """Return the rows of a query with other values of these columns than those before, oldest first.
+    """Return a query for the distinct values of these columns in the rows of a query, oldest first.
 
-    The limit is no limit: it keeps SQLite from choosing the index by what the rows are grouped by, which reads all.
+    The huge LIMIT has no effect on the result: it keeps SQLite from using the index of the grouping, which would read
+    the whole table.
     """
     of = query.limit(2**62).subquery("chosen").c
     columns = [of[name] for name in names]
@@ -155,7 +155,7 @@ def insert_check_results(connection: Connection, points: Sequence[CheckPoint]) -
 
 
 def _is_of_pulled(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return the condition that a result is one of an evaluation that was pulled and meets the conditions."""
+    """Return the condition that a result belongs to a pulled evaluation that meets these conditions."""
     of = evaluations.c
     return exists().where(of.id == check_results.c.evaluation, of.origin.is_not(None), *conditions)
 
@@ -178,12 +178,12 @@ def _check_from_row(row: Row[Any]) -> CheckResult:
 
 
 def _check_fields(result: CheckResult) -> dict[str, Any]:
-    """Return the columns of a check result; what was detectable is kept with the bounds that it belongs to."""
+    """Return the columns of a check result; `detectable` is stored inside the column of the bounds."""
     fields = check_to_json(result) | {"value": nan_to_none(result.value)}
     detectable = fields.pop("detectable")
     return fields | ({"bounds": {**fields["bounds"], "detectable": detectable}} if detectable else {})
 
 
 def position_from_json(value: Mapping[str, int | str] | None) -> Position | None:
-    """Return the spec position that a JSON column holds."""
+    """Return the position in the spec that is stored in a JSON column."""
     return None if value is None else Position(**value)  # type: ignore[arg-type]  # JSON of asdict(Position)

@@ -1,4 +1,4 @@
-"""The clock that the store uses where a caller gives none."""
+"""The default clock of the store."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Which evaluations of a store are asked for, as conditions of a query."""
+"""Filters for the evaluations of a store, as conditions of a query."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints
 from engine.store.tables import evaluation_metrics, evaluations
 
 HISTORY_ORDER = (evaluations.c.timed, evaluations.c.time_start, evaluations.c.number)
-"""What the history of a store is sorted by: its time; what was made before times were declared comes first."""
+"""The order of the history of a store: by time; evaluations without a declared time come first."""
 
 
 DESCRIPTIONS = {
@@ -21,53 +21,53 @@ DESCRIPTIONS = {
     "release": "release",
     "deployment": "origin",
 }
-"""The columns that describe an evaluation, by the words that people use for them; others are labels."""
+"""The columns that describe an evaluation, by their names in filters; any other name is a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationFilter:
-    """The evaluations that meet all of these conditions; None: whatever it is.
+    """Selects the evaluations that meet all conditions; a condition that is None is not applied.
 
-    Without `superseded`, one that another has superseded is none of them. Those that were pulled from a deployment are
-    a history of their own beside that of this state: neither is part of the other, unless `any_origin` asks for both.
+    Evaluations that were pulled from a deployment are a separate history: the filter selects one origin, unless
+    `any_origin` is set.
 
     Attributes
     ----------
     name
-        Its name.
+        The exact name.
     called
-        Names and ids, of which it has one.
+        Names and ids; one of them must match.
     fingerprints
-        All of its fingerprints.
+        All fingerprints must be equal.
     model, dataset
-        The fingerprint of its model, or of its batch.
+        The fingerprint of the model, or of the batch.
     part_of_name
-        What its name has in it, in whatever letters.
+        A text that the name contains, without regard to case.
     described
-        Values by the labels, and by the words of `DESCRIPTIONS`, that it has.
+        Required values, by label or by a name of `DESCRIPTIONS`.
     before
-        The id of an evaluation that comes later in the history of the store.
+        The id of an evaluation; only earlier ones in the history of the store are selected.
     not_before
-        The id of an evaluation that does not come later in the history of the store; it may be that one.
+        The id of an evaluation; only this one and later ones are selected.
     earlier_than
-        The declared time of an evaluation before whose start it is.
+        A declared time; only evaluations that start before its start are selected.
     moment_before, moment_since
-        The moment before which, or since which, its time starts.
+        The time must start before this moment, or at it or later.
     at, not_at
-        The declared time that it has, or another one than that.
+        The declared time must be equal to this one, or different.
     other_dataset_than
-        A fingerprint that its batch does not have.
+        The fingerprint of the batch must be different from this one.
     run
-        The id of the run that made it.
+        The id of the run that made the evaluation.
     usable
-        Whether its batch has rows and its files are kept, so that it can be a reference; one without metrics was only
-        simulated by a plan, and counts as if it had some.
+        Whether to select only evaluations that can be a reference: the batch has rows, and the files are kept. An
+        evaluation without metrics was simulated by a plan and counts as usable.
     superseded
-        Whether superseded ones are among them.
+        Whether to include superseded evaluations.
     origin
-        The deployment that it was pulled from; None: it was made in this state.
+        The deployment that the evaluation was pulled from; None for evaluations made in this state.
     any_origin
-        Whether those of every origin are among them.
+        Whether to include every origin.
     """
 
     name: str | None = None
@@ -92,7 +92,7 @@ class EvaluationFilter:
     any_origin: bool = False
 
     def build_conditions(self, store: str) -> list[ColumnElement[bool]]:
-        """Return the conditions on rows of the table of evaluations, of the store that they are asked of."""
+        """Return the conditions on rows of the table of evaluations, for one store."""
         of = evaluations.c
         found: list[ColumnElement[bool]] = []
         if not self.superseded:
@@ -105,7 +105,7 @@ class EvaluationFilter:
         if self.name is not None:
             found.append(of.name == self.name)
         if self.called is not None:
-            # A union, of which each part has its index: for either condition, all rows would be read.
+            # A union, because each of its parts uses an index; with OR, all rows would be read.
             named = select(of.number).where(of.store == store, of.name.in_(self.called))
             found.append(of.number.in_(named.union(select(of.number).where(of.id.in_(self.called)))))
         if self.fingerprints is not None:
@@ -143,7 +143,10 @@ class EvaluationFilter:
         return found
 
     def accepts(self, evaluation: Evaluation) -> bool:
-        """Return whether an evaluation that is not stored meets the conditions; its place in the history is unknown."""
+        """Return whether an evaluation that is not stored meets the conditions.
+
+        Its place in the history is not known, so it never meets `before` or `not_before`.
+        """
         time = evaluation.time
         return (
             self.before is None
@@ -168,10 +171,10 @@ class EvaluationFilter:
 
 
 def read_origin() -> ColumnElement[str]:
-    """Return the origin as a text, which is empty for what was made here.
+    """Return the origin as a text, which is empty for evaluations made in this state.
 
-    For where something else decides, such as a name: without statistics SQLite takes any index that has a condition,
-    and would read the whole history of the origin. It has none for what is computed.
+    For queries that another condition, such as a name, makes selective: without statistics, SQLite might choose an
+    index that begins with the origin and read the whole history. A computed expression has no index.
     """
     return func.coalesce(evaluations.c.origin, "")
 
@@ -182,7 +185,7 @@ def _read_description(evaluation: Evaluation, key: str) -> str | None:
 
 
 def _find_place(id_: str) -> ColumnElement[Any]:
-    """Return the place of an evaluation in the history as a row of values."""
+    """Return the place of an evaluation in the history as a tuple of SQL values."""
     other = evaluations.alias("other")
     columns = (other.c[column.name] for column in HISTORY_ORDER)
     return tuple_(*(select(column).where(other.c.id == id_).scalar_subquery() for column in columns))

@@ -1,4 +1,4 @@
-"""Evaluations: rows are only appended, each whole or not at all; a removal is recorded."""
+"""The evaluations of a project: each is added atomically and never changed, and removals are recorded."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -29,8 +29,8 @@ DETAIL_COLUMNS = tuple(column.name for column in evaluation_details.c if column.
 class Evaluations:
     """The evaluations of all evaluation stores of a project.
 
-    The history of a store goes by the times of its evaluations. One that another has superseded is kept, but found only
-    by its id, or where a filter asks for it; so are those that were pulled from deployments.
+    The history of a store is ordered by the times of its evaluations. Superseded evaluations and those pulled from
+    deployments are found only by their id, or if a filter includes them.
     """
 
     def __init__(self, database: Database, folders: Folders) -> None:
@@ -63,7 +63,7 @@ class Evaluations:
     ) -> list[Evaluation]:
         """Return the evaluations of a store (the `last` of them), oldest first.
 
-        With `metrics`, only these metrics are read (`drift.*` stands for every column), and no details.
+        With `metrics`, only these metrics are read (`drift.*` means all columns), and no details.
         """
         conditions = [evaluations.c.store == store, *(where or EvaluationFilter()).build_conditions(store)]
         query = _sort_newest_first(select(evaluations).where(*conditions))
@@ -87,7 +87,7 @@ class Evaluations:
         return found[0]
 
     def find_made(self, id: str) -> Evaluation | None:  # noqa: A002  the field of Evaluation has this name
-        """Return the evaluation of an id that was made here, and not pulled; None if there is none."""
+        """Return the evaluation with this id if it was made in this state and not pulled, else None."""
         query = select(evaluations).where(evaluations.c.id == id, evaluations.c.origin.is_(None))
         return next(iter(self._read_evaluations(query)), None)
 
@@ -96,7 +96,7 @@ class Evaluations:
         return next(iter(self.history(store, last=1, where=where)), None)
 
     def find_by_name(self, store: str, name: str, before: EvaluationTime | None = None) -> Evaluation | None:
-        """Return the newest evaluation with that name; before that time, if there is one."""
+        """Return the newest evaluation with that name, if possible one before the time `before`."""
         earlier = self.find_newest(store, EvaluationFilter(name=name, earlier_than=before)) if before else None
         return earlier or self.find_newest(store, EvaluationFilter(name=name))
 
@@ -105,10 +105,10 @@ class Evaluations:
         return self.find_newest(store, EvaluationFilter(fingerprints=fingerprints))
 
     def find_ids(self, store: str, called: str | None = None) -> list[str]:
-        """Return the ids that a text can mean: of the newest evaluation with that name, else of a part of an id.
+        """Return the ids that a text can mean: that of the newest evaluation with this name, else the ids matching it.
 
-        None means the newest evaluation. Several ids begin with the same characters. One that was made here comes
-        before one that was pulled.
+        None means the newest evaluation. There are several ids if the text is an ambiguous part of an id. Evaluations
+        made in this state take precedence over pulled ones.
         """
         of = evaluations.c
         newest = _sort_newest_first(select(of.id).where(of.store == store))
@@ -121,14 +121,14 @@ class Evaluations:
             return [] if called is None else read_matching_ids(connection, evaluations, called, of.store == store)
 
     def find_last_of(self, store: str, most: int, where: EvaluationFilter) -> str | None:
-        """Return the id of the oldest of the `most` newest evaluations that meet the conditions; None if fewer do."""
+        """Return the id of the oldest of the `most` newest matching evaluations; None if there are fewer."""
         query = select(evaluations.c.id).where(evaluations.c.store == store, *where.build_conditions(store))
         with self._database.begin_read() as connection:
             found: str | None = connection.scalar(_sort_newest_first(query).offset(most - 1).limit(1))
         return found
 
     def is_newest(self, evaluation: Evaluation) -> bool:
-        """Return whether no evaluation of its store stands for a later time; without a declared time, it is newest."""
+        """Return whether no evaluation of its store has a later time; True for one without a declared time."""
         if evaluation.time is None:
             return True
         newest = self.history(evaluation.store, 1, metrics=[])
@@ -144,7 +144,7 @@ class Evaluations:
             return list(connection.scalars(names.order_by(*newest)))
 
     def name_ids(self, ids: Collection[str]) -> dict[str, str]:
-        """Return the names of evaluations by their ids; those that have been removed have none."""
+        """Return the names of evaluations by id; removed evaluations are left out."""
         with self._database.begin_read() as connection:
             return {
                 id_: name
@@ -155,7 +155,7 @@ class Evaluations:
             }
 
     def count(self, store: str, where: EvaluationFilter | None = None, most: int | None = None) -> int:
-        """Return the number of evaluations of a store; no more are counted than `most`."""
+        """Return the number of evaluations of a store, counted up to `most`."""
         conditions = (where or EvaluationFilter()).build_conditions(store)
         counted = (
             select(evaluations.c.number).where(evaluations.c.store == store, *conditions).limit(most).subquery("chosen")
@@ -164,7 +164,7 @@ class Evaluations:
             return connection.scalars(select(func.count()).select_from(counted)).one()
 
     def mark_state(self) -> tuple[int | None, ...]:
-        """Return what differs as soon as evaluations or results of checks come, or evaluations are removed."""
+        """Return a value that changes when evaluations or check results are added, or evaluations are removed."""
         numbers = (evaluations.c.number, removals.c.number, check_results.c.number)
         newest = (select(func.max(number)).scalar_subquery() for number in numbers)
         with self._database.begin_read() as connection:
@@ -187,7 +187,7 @@ class Evaluations:
     ) -> dict[str, list[MetricPoint]]:
         """Return the values of metrics in the `last` evaluations, oldest first.
 
-        Those that do not have a metric are not points of it: however long a history is, no more of it is read.
+        Evaluations without a metric give no point for it.
         """
         conditions = (where or EvaluationFilter()).build_conditions(store)
         newest = _sort_newest_first(select(evaluations).where(evaluations.c.store == store, *conditions))
@@ -206,7 +206,7 @@ class Evaluations:
         return found
 
     def remove(self, store: str, name: str, by: str) -> tuple[str, ...]:
-        """Remove the evaluations with that name that were made here; record who removed them, and return their ids."""
+        """Remove the evaluations with that name made in this state; record who removed them, and return their ids."""
         return self._remove_evaluations(store, [(evaluations.c.name == name) & evaluations.c.origin.is_(None)], by)
 
     def remove_ids(self, store: str, ids: Sequence[str], by: str, *, with_checks: bool = False) -> tuple[str, ...]:
@@ -218,7 +218,7 @@ class Evaluations:
         return self._remove_evaluations(store, conditions, by, with_checks=with_checks)
 
     def remove_files(self, ids: Sequence[str]) -> None:
-        """Remove the files of evaluations, whose rows stay and tell it."""
+        """Remove the files of evaluations; their rows stay and record this."""
         with self._folders.remove() as (connection, paths):
             now = self._database.now()
             for some in split_rows(ids):
@@ -228,7 +228,7 @@ class Evaluations:
     def _remove_evaluations(
         self, store: str, conditions: Sequence[ColumnElement[bool]], by: str, *, with_checks: bool = False
     ) -> tuple[str, ...]:
-        """Remove, at once, the evaluations that meet any of the conditions."""
+        """Remove the evaluations that meet any of the conditions, in one transaction."""
         with self._folders.remove() as (connection, paths):
             found: list[Row[int, str, str]] = []
             for condition in conditions:
@@ -303,15 +303,15 @@ def _sort_newest_first(query: Select[Any]) -> Select[Any]:
 
 
 def _restore_superseded(connection: Connection, removed: Sequence[str]) -> None:
-    """Let what superseded the evaluations that are removed supersede, in their place, those that they had superseded.
+    """Update the evaluations that removed ones had superseded: the successor of the removed one supersedes them now.
 
-    What had been superseded by the newest of a time alone is in the history again.
+    Without a successor, they are in the history again.
     """
     of = evaluations.c
     for some in split_rows(removed):
         for id_ in connection.scalars(select(of.superseded_by).where(of.superseded_by.in_(some)).distinct()).all():
-            heir = connection.scalar(select(of.superseded_by).where(of.id == id_))
-            connection.execute(update(evaluations).where(of.superseded_by == id_).values(superseded_by=heir))
+            successor = connection.scalar(select(of.superseded_by).where(of.id == id_))
+            connection.execute(update(evaluations).where(of.superseded_by == id_).values(superseded_by=successor))
 
 
 def insert_evaluation(connection: Connection, evaluation: Evaluation, supersedes: str | None = None) -> None:

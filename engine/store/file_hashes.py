@@ -1,8 +1,8 @@
 """A cache of file hashes. A file counts as unchanged while its identity (see `engine.file_identity`) is the same.
 
-Where the identity cannot be trusted, the hash is kept without the ctime: it tells what was read last, and the next run
-hashes the file again. That holds for a file that was changed just before it was hashed, and for one on a file system
-that records no changes.
+If the identity cannot be trusted, the hash is stored without the ctime: it then only shows what was read last, and the
+next run hashes the file again. This concerns files that were changed just before they were hashed, and file systems
+that do not record changes.
 """
 
 from sqlalchemy import delete, insert, select
@@ -32,9 +32,9 @@ class FileHashCache:
         return last is not None and last.hash == digest and last.mtime_ns != identity.mtime_ns
 
     def put(self, path: str, identity: FileIdentity, digest: str, *, settled: bool) -> None:
-        """Keep the hash of a file; with its whole identity only if a later change could not go unnoticed.
+        """Store the hash of a file, with its whole identity only if that would show any later change.
 
-        A state that may only be read keeps none.
+        Nothing is stored in a state that is only read.
         """
         row = _make_row(path, identity)
         if not (settled and identity.has_own_change_time):

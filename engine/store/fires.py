@@ -1,8 +1,8 @@
-"""Triggers and their fires: what was due, and what has become of it.
+"""The fires of triggers and their states.
 
 A fire is inserted in the transaction that advances the state of its trigger, so nothing is due twice and nothing is
-lost; its key is unique, so a clock that is set back inserts nothing again. It gets the id of its run before the run's
-process is started: whatever dies in between, it is known which run to look for.
+lost. Its key is unique, so a clock that is set back inserts nothing twice. It gets the id of its run before the run's
+process is started, so that the run can be found even if a process dies in between.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ class Fires:
         self._database = database
 
     def list_states(self) -> list[TriggerState]:
-        """Return the states of all triggers, also of those that the spec does not have any more."""
+        """Return the states of all triggers, including those that are not in the spec any more."""
         query = select(trigger_states).order_by(trigger_states.c.scenario, trigger_states.c.trigger)
         with self._database.begin_read() as connection:
             rows = connection.execute(query).all()
@@ -37,7 +37,7 @@ class Fires:
 
         Returns
         -------
-        The inserted fires, with their numbers: a fire whose key is known already is passed over.
+        The inserted fires, with their numbers; a fire whose key exists already is left out.
         """
         with self._database.begin_write() as connection:
             for state in states:
@@ -45,30 +45,30 @@ class Fires:
             return [added for one in new if (added := _insert_fire(connection, one))]
 
     def list_open(self) -> list[Fire]:
-        """Return the fires that wait for a run, or whose run has not ended; by scheduled time."""
+        """Return the fires that wait for a run or whose run has not ended, by scheduled time."""
         query = select(fires).where(fires.c.state.in_(OPEN_STATES)).order_by(fires.c.scheduled, fires.c.number)
         with self._database.begin_read() as connection:
             return [_fire_from_row(row) for row in connection.execute(query)]
 
     def change(self, fire: int, states: Collection[FireState] = OPEN_STATES, **values: Any) -> bool:
-        """Set fields of a fire, if it is in one of these states; return whether it was."""
+        """Set fields of a fire if it is in one of these states; return whether it was."""
         with self._database.begin_write() as connection:
             return _change_fire(connection, fire, states, values)
 
     def change_several(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
-        """Set fields of several fires that still are open, by their numbers, in one transaction."""
+        """Set fields of the fires with these numbers that are still open, in one transaction."""
         with self._database.begin_write() as connection:
             for fire, values in changes.items():
                 _change_fire(connection, fire, OPEN_STATES, values)
 
     def get(self, number: int) -> Fire | None:
-        """Return a fire; None if there is no such number."""
+        """Return the fire with this number; None if there is none."""
         with self._database.begin_read() as connection:
             row = connection.execute(select(fires).where(fires.c.number == number)).first()
         return None if row is None else _fire_from_row(row)
 
     def find(self, scenario: str, trigger: str, key: str) -> Fire | None:
-        """Return the fire of a key; None if there is none."""
+        """Return the fire of a trigger with this key; None if there is none."""
         wanted = (fires.c.scenario == scenario) & (fires.c.trigger == trigger) & (fires.c.key == key)
         with self._database.begin_read() as connection:
             row = connection.execute(select(fires).where(wanted)).first()

@@ -61,13 +61,13 @@ class Folders:
 
     @contextmanager
     def adopt(self, files: Path, choose: Callable[[Connection], str]) -> Iterator[tuple[Connection, str]]:
-        """Move `files` to the path that `choose` returns; give the transaction that must insert its row."""
+        """Move `files` to the path that `choose` returns; yield the transaction that must insert the folder's row."""
         with self._adopt(lambda connection: {choose(connection): files}) as (connection, paths):
             yield connection, paths[0]
 
     @contextmanager
     def adopt_all(self, folders: Mapping[str, Path]) -> Iterator[Connection]:
-        """Move folders to the paths that they are listed by; give the transaction that must insert their rows."""
+        """Move folders to the paths that are their keys, and yield the transaction that must insert their rows."""
         with self._adopt(lambda _: folders) as (connection, _):
             yield connection
 
@@ -99,16 +99,16 @@ class Folders:
 
     @contextmanager
     def remove(self) -> Iterator[tuple[Connection, list[str]]]:
-        """Yield the transaction that deletes the rows which own folders, and a list for the paths of these folders.
+        """Yield a transaction, which deletes rows that own folders, and a list, to which it adds the folders' paths.
 
-        The paths are recorded in that transaction, and the folders removed after it: if this process is killed before
-        they are gone, the next opening removes them.
+        The paths are recorded in that transaction, and the folders are removed after it. If this process is killed
+        meanwhile, the next opening removes them.
         """
         paths: list[str] = []
         with hold_file_lock(self._database.folder, "files", shared=True):
             with self._database.begin_write() as connection:
                 yield connection, paths
-                known = set(connection.scalars(select(unfinished_folders.c.path)))  # of one that was killed
+                known = set(connection.scalars(select(unfinished_folders.c.path)))  # recorded by a killed process
                 if new := [{"path": path} for path in paths if path not in known]:
                     connection.execute(insert(unfinished_folders), new)
             self._discard_folders(paths)
@@ -131,7 +131,7 @@ class Folders:
         self._discard_folders([path])
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left, unless a process is working on files now."""
+        """Remove the folders that killed processes left, unless a process is working on files now."""
         left = self._list_unfinished()
         with translate_errors(self._database.folder):
             staged = list((self._database.folder / "staging").iterdir())
@@ -161,7 +161,7 @@ def move_folder(files: Path, target: Path) -> None:
 
 
 def sync_tree(files: Path) -> None:
-    """Write a tree of files to the disk, so that a later rename never survives without their content."""
+    """Sync a tree of files to the disk, so that a rename never survives a loss of power without their content."""
     for parent, _, names in os.walk(files):
         for name in names:
             sync_path(Path(parent, name))

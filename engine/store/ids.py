@@ -1,4 +1,4 @@
-"""Ids, which sort by time and end in 8 random characters, and looking things up by a part of an id."""
+"""Ids, which sort by time and end in 8 random characters, and the search by a part of an id."""
 
 import secrets
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, select
 
 FEWEST_CHARACTERS = 4
-"""Characters of an id below which its beginning is not looked up: chance alone would find one."""
+"""Fewest characters of a prefix that is looked up: a shorter one would match by chance."""
 
 _LAST = "\U0010ffff"
 
@@ -19,7 +19,7 @@ def generate_id(now: datetime) -> str:
 
 
 def shorten_id(id_: str) -> str:
-    """Return the last part of an id, which is enough to name something."""
+    """Return the last part of an id, which people use as its short name."""
     return id_.rpartition("-")[2]
 
 
@@ -36,7 +36,7 @@ def match_ids(ids: Iterable[str], part: str) -> list[str]:
 def read_matching_ids(connection: Connection, table: Table, part: str, *conditions: Any) -> list[str]:
     """Return the ids of rows that `part` can mean, as `match_ids` does, oldest first.
 
-    There are two queries, since a database may answer one for either with neither index.
+    There are two queries, because a database may use neither index for one query with OR.
     """
     ids, begins = select(table.c.id).where(*conditions), and_(table.c.short_id >= part, table.c.short_id < part + _LAST)
     whole = list(connection.scalars(ids.where(table.c.id == part)))

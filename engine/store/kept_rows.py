@@ -1,4 +1,4 @@
-"""What `materialize` has written, by dataset and place: so that rows are computed again only when something changed."""
+"""Records of the rows that `materialize` has written, so that they are computed again only after a change."""
 
 from dataclasses import asdict, fields
 
@@ -18,14 +18,14 @@ class KeptRowsRecords:
         self._database = database
 
     def find(self, dataset: str, place: str) -> KeptRows | None:
-        """Return what was written last for a dataset into a place, or None."""
+        """Return the record of the last rows of a dataset written to a place, or None."""
         query = select(*(kept_rows.c[name] for name in _COLUMNS)).where(*_of(dataset, place))
         with self._database.begin_read() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else KeptRows(**row._mapping)
 
     def replace(self, dataset: str, place: str, written: KeptRows, run: str | None) -> None:
-        """Record what was written; it takes the place of what was written before."""
+        """Replace the record of a dataset and a place."""
         values = {**asdict(written), "dataset": dataset, "place": place, "run": run, "written": self._database.now()}
         with self._database.begin_write() as connection:
             connection.execute(delete(kept_rows).where(*_of(dataset, place)))

@@ -1,4 +1,4 @@
-"""Where the state of a project is: a folder, and its rows in a file there or on a server."""
+"""The location of a project's state: a folder, and its rows in a file there or on a server."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.errors import SpecError
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import PostgresqlConnection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.clock import utc_now
 from engine.store.databases.database import Database
 from engine.store.databases.errors import build_store_error
@@ -19,10 +19,10 @@ from engine.store.folders import safe_name
 from engine.store.schema import is_current_schema
 
 PATIENCE_SECONDS = 10.0
-"""How long a database is waited for that another process has locked."""
+"""Seconds to wait for a database that another process has locked."""
 
 MOST_NAME_BYTES = 63
-"""Longer names of schemas are cut by PostgreSQL, without an error."""
+"""Most bytes of a schema's name: PostgreSQL cuts longer names without an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class PostgresqlSchema:
 
 @dataclass(frozen=True, slots=True)
 class StateLocation:
-    """The folder of a state, with files and locks, and the schema with its rows; None: they are in the folder too."""
+    """The folder of a state, with files and locks, and the schema with its rows; None if they are in the folder."""
 
     folder: Path
     rows: PostgresqlSchema | None = None
@@ -56,7 +56,7 @@ class StateLocation:
         patience: float = PATIENCE_SECONDS,
         read_only: bool = False,
     ) -> Database:
-        """Return the database; it is connected to when it is first used. Raises StoreError without its driver."""
+        """Return the database, which connects at its first use; raise StoreError if its driver is missing."""
         folder = self.folder.absolute()
         if self.rows is None:
             return SqliteDatabase(folder, now=now, patience=patience, read_only=read_only)
@@ -74,21 +74,21 @@ class StateLocation:
 
 
 def as_location(place: Path | StateLocation) -> StateLocation:
-    """Return a place as a location; a folder has its rows too."""
+    """Return a place as a location; a path means a folder with its rows."""
     return place if isinstance(place, StateLocation) else StateLocation(place)
 
 
 def locate_state(
     project: ProjectSpec, environ: Mapping[str, str] = os.environ, folder: Path | None = None
 ) -> StateLocation:
-    """Return where the state of a project is.
+    """Return the location of a project's state.
 
     Parameters
     ----------
     environ
         The environment variables that secrets refer to.
     folder
-        A folder to use in its place: if it is another one, such as a copy, its rows are in it.
+        A folder to use instead, such as a copy, which has its rows.
 
     Raises
     ------
@@ -119,9 +119,9 @@ def locate_state(
 
 
 def name_schema(project: ProjectSpec) -> str:
-    """Return the name of the schema with the state of a project: what the spec says, else one made of its name.
+    """Return the name of the schema with the state of a project: from the spec, else made from the project's name.
 
-    A deployment has another one than the project that it was made of.
+    A deployment has another schema than its project.
     """
     if project.state.db_schema is not None:
         return project.state.db_schema
@@ -133,7 +133,7 @@ def name_schema(project: ProjectSpec) -> str:
 
 
 def has_rows(location: StateLocation) -> bool:
-    """Return whether a state has the tables of this engine; raises StoreError if it cannot be asked."""
+    """Return whether a state has the tables of this engine; raise StoreError if its database cannot be read."""
     database = location.open_database()
     try:
         return is_current_schema(database)
@@ -144,10 +144,10 @@ def has_rows(location: StateLocation) -> bool:
 def resolve_state_folder(project: ProjectSpec) -> Path:
     """Return the folder of the project's state.
 
-    Each project has a folder of its own, so two specs in the same folder share no state. That of a deployment stays
-    when its release changes.
+    Each project has its own folder, so two specs in one directory share no state. The folder of a deployment does not
+    depend on its release.
     """
     folder = project.home / project.state.path
-    if project.revision is not None:  # a way that leads through `home` needs that folder, and is no way to show
+    if project.revision is not None:  # without `..`, so that the path does not depend on the folder `home`
         folder = Path(os.path.normpath(folder))
     return folder / safe_name(project.name)

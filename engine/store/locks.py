@@ -1,9 +1,9 @@
-"""Locks between processes, by `flock`: the operating system releases a lock when its process ends, however it ends.
+"""Locks between processes, by `flock`: the operating system releases a lock when its process ends, even if killed.
 
-A lock kept as a row in the database would outlive a killed process; that it is stale could only be guessed by a
-timeout. The files of named locks (`hold_lock`) are named by a hash, since these names are any text, and their content
-describes the process that holds them. The store's own short locks (`hold_file_lock`) have plain names and no content,
-and can be shared. A child run, in this process or another, uses its parent's lock by presenting the lock's token.
+A lock stored as a row in the database would outlive a killed process, and only a timeout could guess that it is stale.
+The files of named locks (`Locks.hold`) are named by a hash, since the names are arbitrary texts, and contain a
+description of the process that holds the lock. The store's own short locks (`hold_file_lock`) have plain names and no
+content, and can be shared. A child run, in this process or another, uses its parent's lock by the lock's token.
 """
 
 import fcntl
@@ -24,14 +24,13 @@ from engine.store.databases.errors import translate_errors
 POLL_SECONDS = 0.02
 
 SERVER_LOCK = "server"
-"""The name of the lock that `engine serve` holds on a state while it looks at the triggers."""
-
+"""The name of the lock that `engine serve` holds on a state while it evaluates the triggers."""
 _held: set[int] = set()
-"""The descriptors of the locks that this process holds. A copy of one in a forked process would hold the lock on."""
+"""The descriptors of the locks that this process holds. A copy in a forked process would keep the lock."""
 
 
 def _close_inherited_locks() -> None:
-    """Close the copies that a forked process has: unlocking them would release the locks of its parent."""
+    """Close the copies in a forked process without unlocking them, which would release the locks of its parent."""
     while _held:
         os.close(_held.pop())
 
@@ -41,7 +40,7 @@ os.register_at_fork(after_in_child=_close_inherited_locks)
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """The process that holds a lock, and the time since when. Child runs that present `token` share the lock."""
+    """The process that holds a lock, and since when. Child runs with the `token` share the lock."""
 
     name: str
     pid: int
@@ -57,7 +56,7 @@ class LockHolder:
 
 
 class LockBusy(StoreError):  # noqa: N818  (a state, not a fault)
-    """Another process holds the lock. `holder` describes it, unless it has not written that yet."""
+    """Another process holds the lock. `holder` describes it; None if it has not written its description yet."""
 
     def __init__(self, folder: Path, name: str, holder: LockHolder | None) -> None:
         by = str(holder) if holder else "another process"
@@ -90,21 +89,21 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # the holder has removed the file, and others now lock a new one: try again
+        os.close(descriptor)  # the former holder has removed the file, and others lock a new one: try again
 
 
 def release_lock(descriptor: int) -> None:
-    """Release a lock; nothing happens in a forked process, which holds none of its parent's."""
+    """Release a lock; in a forked process this does nothing, because the lock belongs to the parent."""
     if descriptor in _held:
         _held.remove(descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # also in a copy that a process forked just now has not closed yet
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process forked just now may not have closed its copy yet
         os.close(descriptor)
 
 
 def leave_lock(descriptor: int) -> None:
-    """Close this process's copy of a lock that another process has inherited: that one holds the lock from now on.
+    """Close this process's copy of a lock that another process has inherited, so that only that process holds it.
 
-    Unlocking it here would release it there too, because both are one open file.
+    The lock is not unlocked, which would release it there too, because both descriptors are one open file.
     """
     _held.discard(descriptor)
     os.close(descriptor)
@@ -119,7 +118,7 @@ def _is_same_file(path: Path, descriptor: int) -> bool:
 
 @contextmanager
 def hold_file_lock(folder: Path, name: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock file `name` for a short operation of the store, waiting for it without a message."""
+    """Hold the lock file `name` for a short operation of the store; wait for it without a message."""
     path = folder / "locks" / f"{name}.lock"
     with translate_errors(folder):
         while (descriptor := try_lock(path, shared=shared)) is None:
@@ -153,18 +152,18 @@ class Locks:
         Parameters
         ----------
         wait
-            True: as long as it takes; False: not at all; a number: that many seconds.
+            True to wait without limit, False not to wait, or a number of seconds.
         run, scenario
             Written into the lock file, as information for other processes.
         under
-            Tokens of locks that parent runs hold. If one of them belongs to this lock, the lock counts as held.
+            Tokens of locks that parent runs hold. If this lock has one of them, the caller shares it.
         waiting
             Called once with the reason, before waiting.
 
         Raises
         ------
         LockBusy
-            Another process holds it, and `wait` is False or that many seconds have passed.
+            Another process holds the lock, and `wait` is False or its seconds are over.
         """
         with translate_errors(self._folder):
             lock = self._acquire_lock(name, wait, under, waiting)
@@ -175,9 +174,9 @@ class Locks:
             yield held
 
     def take(self, name: str, *, wait: float = 0.0) -> int:
-        """Return a descriptor that holds the lock `name`, for a process that inherits it and calls `adopt`.
+        """Return a descriptor that holds the lock `name`, for a child process that inherits it and calls `adopt`.
 
-        Whoever starts that process calls `leave_lock` then; `release_lock` if it was not started.
+        After starting the child, the caller must call `leave_lock`; if the child was not started, `release_lock`.
 
         Raises
         ------
@@ -192,7 +191,7 @@ class Locks:
 
     @contextmanager
     def adopt(self, name: str, descriptor: int) -> Iterator[LockHolder]:
-        """Hold the lock `name`, of which this process has inherited a descriptor, until the end of the block."""
+        """Hold the lock `name` by an inherited descriptor until the end of the block."""
         os.set_inheritable(descriptor, False)
         _held.add(descriptor)
         with self._keep(descriptor, name) as held:
@@ -200,7 +199,7 @@ class Locks:
 
     @contextmanager
     def _keep(self, lock: int, name: str, run: str | None = None, scenario: str | None = None) -> Iterator[LockHolder]:
-        """Write into the file of a lock that this process holds it, and release it in the end."""
+        """Write a description of this process into the lock file; release the lock at the end of the block."""
         try:
             since = self._now().isoformat(timespec="seconds")
             held = LockHolder(name, os.getpid(), run, scenario, since, secrets.token_hex(8))
@@ -213,7 +212,7 @@ class Locks:
             release_lock(lock)
 
     def is_held(self, name: str) -> bool:
-        """Return whether a process holds the lock `name` now; it is not waited for, and nothing is written."""
+        """Return whether a process holds the lock `name` now, without waiting or writing."""
         try:
             descriptor = os.open(lock_path(self._folder, name), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -221,7 +220,7 @@ class Locks:
         try:
             fcntl.flock(
                 descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB
-            )  # shared, so that two that look do not see each other
+            )  # shared, so that two concurrent tests do not see each other's lock
         except BlockingIOError:
             return True
         finally:
@@ -254,7 +253,7 @@ def _write_holder(descriptor: int, text: str) -> None:
 
 
 def _read_holder(path: Path) -> LockHolder | None:
-    """Return the holder written in the lock file; None if it has not been written yet."""
+    """Return the holder from the lock file; None if it has not been written yet."""
     try:
         return LockHolder(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, FileNotFoundError):  # or damaged, or written by another version

@@ -1,4 +1,4 @@
-"""The metrics of datasets, as they were measured once; unchanged data are not measured again."""
+"""The measured metrics of datasets; unchanged data are not measured again."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,17 +14,17 @@ from engine.store.records.evaluations import PastFacts
 from engine.store.tables import dataset_measurements, dataset_metrics
 
 _ROWS_AT_ONCE = 100
-"""Measurements that are read at once where it is not known how many are needed."""
+"""Measurements that are fetched at once if it is not known how many are needed."""
 
 
 def read_content(dataset: str) -> ColumnElement[str]:
-    """Return the fingerprint of the content that a dataset had when it was measured; null if it was not recorded."""
+    """Return an SQL expression for the content fingerprint of the measured dataset; null if it was not recorded."""
     content: ColumnElement[str] = dataset_measurements.c.facts["datasets", dataset, "fingerprint"].as_string()
     return content
 
 
 class Measurements:
-    """The metrics of datasets, as they were measured."""
+    """The measured metrics of all datasets of a project."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,9 +38,9 @@ class Measurements:
         facts: Mapping[str, Any] | None = None,
         measured: datetime | None = None,
     ) -> None:
-        """Insert the metrics of a dataset with that fingerprint, which is made of `facts`.
+        """Insert the metrics of a dataset with this fingerprint, which is the digest of `facts`.
 
-        `measured` is the moment that they describe; by default now.
+        `measured` is the moment of the measurement; by default now.
         """
         row = insert(dataset_measurements).values(
             dataset=dataset,
@@ -54,7 +54,7 @@ class Measurements:
             insert_metrics(connection, dataset_metrics, "measurement", number, values)
 
     def find(self, dataset: str, fingerprint: str) -> tuple[dict[str, MetricValue], datetime] | None:
-        """Return the metrics last measured on content with that fingerprint, and the moment of that, or None."""
+        """Return the last metrics measured on content with this fingerprint, and when they were measured, or None."""
         of = dataset_measurements.c
         found = self._read_history(dataset, of.fingerprint == fingerprint, last=1)
         return (dict(found[0].metrics), found[0].created) if found else None
@@ -67,7 +67,7 @@ class Measurements:
         return [PastFacts(dataset, facts) for facts in found]
 
     def find_first(self, dataset: str, content: str) -> tuple[int, datetime] | None:
-        """Return number and moment of the first of the latest measurements, if those are all of the same content.
+        """Return number and moment of the first of the consecutive latest measurements of this content, or None.
 
         Parameters
         ----------
@@ -99,10 +99,11 @@ class Measurements:
         before: int | None = None,
         same_data_once: bool = False,
     ) -> list[DatasetMeasurement]:
-        """Return the `last` measurements by runs other than `run`, and all since a moment, oldest first.
+        """Return the `last` measurements by runs other than `run`, and all others since a moment, oldest first.
 
-        Without `run`, those of all runs and outside of them; all without `last`. With `before`, only those of smaller
-        numbers. With `same_data_once`, the measurements of unchanged data are one, as `unite_measurements` makes it.
+        If `run` is None, measurements of all runs and outside of runs are returned; if `last` is None, all. `before` is
+        an exclusive upper bound for their numbers. With `same_data_once`, the measurements of unchanged data are united
+        by `unite_measurements`.
         """
         of = dataset_measurements.c
         others = true() if run is None else of.run.is_distinct_from(run)

@@ -1,4 +1,4 @@
-"""Metrics as rows, with the same columns in every table of metrics. NaN is stored as "no value"."""
+"""Reads and writes metrics as rows; all tables of metrics have the same columns. NaN is stored as NULL."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _VALUE_COLUMNS = ("value", "low", "high", "p_value", "reason", "failed", "unlabe
 
 
 def nan_to_none(value: float | None) -> float | None:
-    """Return `value` as a float, and NaN as None. Infinities stay: they can be the minimum or maximum of a column."""
+    """Return `value` as a float, but NaN as None. Infinities stay, because a column can have an infinite maximum."""
     return None if value is None or math.isnan(value) else float(value)
 
 
@@ -32,7 +32,7 @@ def read_metrics(
 ) -> dict[int, dict[str, MetricValue]]:
     """Return the metrics of each of the rows `numbers`, in the order in which they were inserted.
 
-    With `only`, just these metrics; `drift.*` stands for every column.
+    With `only`, just these metrics; `drift.*` means all columns.
     """
     of = table.c[owner]
     wanted = [] if only is None else [_match_metrics(table, only)]
@@ -47,7 +47,7 @@ def read_metrics(
 
 def _match_metrics(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
     families = [name.removesuffix(".*") for name in names if name.endswith(".*")]
-    of = table.c.metric  # a range, since LIKE takes capitals for small letters in some databases; "/" follows "."
+    of = table.c.metric  # a range, since LIKE ignores case in some databases; "/" follows "." in ASCII
     return or_(of.in_(names), *(and_(of > f"{family}.", of < f"{family}/") for family in families))
 
 

@@ -1,8 +1,8 @@
 """Versions of trained models, numbered 1, 2, 3 … per model. Their files are never overwritten.
 
-Which version counts follows from the data and the settings, but for the active ones: a deployment uses the version of
-its release, and a model the version that was promoted to its place, whatever data there are, until it is built anew.
-They are kept by revision of the deployment, so that those of the next one can be written before it is active.
+Usually the training data and the settings decide which version is used. An active version overrides this: a deployment
+uses the version of its release, and a model uses a promoted version, until it is built again. Active versions are
+stored per revision of the deployment, so that those of the next revision can be written before it is active.
 """
 
 from collections.abc import Mapping
@@ -40,10 +40,10 @@ class ModelVersions:
         Parameters
         ----------
         facts
-            What the fingerprint is made of, and what is known of the version (see `ModelVersion`).
+            The input of the fingerprint, and further facts about the version (see `ModelVersion`).
         identity
-            The digest of what the files say, which is the same wherever the version is; by default one of this state,
-            made of the fingerprint and the number.
+            The digest of the model's content, which is the same in every state; by default made from the fingerprint
+            and the number, and so valid only in this state.
         """
 
         def free(connection: Connection) -> str:
@@ -51,7 +51,7 @@ class ModelVersions:
             first = connection.scalars(newest.where(model_versions.c.model == model)).one() + 1
             taken = set(connection.scalars(select(unfinished_folders.c.path)))  # by processes that are adding one
             paths = (f"models/{safe_name(model)}/{number}" for number in count(first))
-            # a folder without a row is of a database that was lost
+            # a folder without a row belongs to a lost database
             return next(path for path in paths if path not in taken and not (self._database.folder / path).exists())
 
         created = self._database.now()
@@ -72,7 +72,7 @@ class ModelVersions:
         return ModelVersion(model, version, fingerprint, created, self._database.folder / path, identity, facts or {})
 
     def confirm(self, version: ModelVersion, libraries: Mapping[str, str]) -> None:
-        """Record that a version can be used with these versions of libraries, other than those that saved it."""
+        """Record that a version was confirmed to work with these versions of libraries, which did not save it."""
         of_version = (model_versions.c.model == version.model) & (model_versions.c.version == version.version)
         if self._database.unwritable is not None:
             return
@@ -93,11 +93,11 @@ class ModelVersions:
         return next(iter(self._list_versions(model, model_versions.c.version == version)), None)
 
     def find_same(self, model: str, identity: str) -> ModelVersion | None:
-        """Return the first version of `model` with that identity, or None; training it again may give the same."""
+        """Return the first version of `model` with that identity, or None; training can give the same model again."""
         return next(reversed(self._list_versions(model, model_versions.c.identity == identity)), None)
 
     def find_active(self, model: str, revision: int) -> ModelVersion | None:
-        """Return the version of `model` that counts whatever data are there; None where its data decide.
+        """Return the active version of `model`; None if the training data decide.
 
         `revision` is that of the deployment; 0 for a project that is not deployed.
         """
@@ -105,26 +105,26 @@ class ModelVersions:
         return None if version is None else self.find(model, version)
 
     def list_active(self, revision: int) -> list[ActiveModel]:
-        """Return which versions count in a revision of a deployment, by the names of the models."""
+        """Return the active versions in a revision of a deployment, by the names of the models."""
         with self._database.begin_read() as connection:
             return _read_active(connection, revision)
 
     def activate(self, version: ModelVersion, by: str, revision: int) -> None:
-        """Let a version count in a revision from now on, because the run `by` has built or promoted it."""
+        """Make a version the active one in a revision, because the run `by` has built or promoted it."""
         with self._database.begin_write() as connection:
             self._write_active(connection, {version.model: version.version}, by, revision)
 
     def replace_active(self, versions: Mapping[str, int], by: str, revision: int) -> None:
-        """Let the versions of the release `by` count in a revision, and of other models the data decide again.
+        """Make the versions of the release `by` the active ones in a revision; other models have none any more.
 
-        What counts in other revisions stays, so the models change in the moment in which the revision does.
+        Other revisions are not changed, so the models change at the same moment as the active revision.
         """
         with self._database.begin_write() as connection:
             without = dict.fromkeys(one.model for one in _read_active(connection, revision))
             self._write_active(connection, {**without, **versions}, by, revision)
 
     def continue_active(self, before: int, revision: int) -> None:
-        """Let in a revision the versions count that do so in the one before."""
+        """Copy the active versions of one revision to the next."""
         with self._database.begin_write() as connection:
             for one in _read_active(connection, before):
                 self._write_active(connection, {one.model: one.version}, one.by, revision, one.since)
@@ -170,7 +170,7 @@ class ModelVersions:
 
 
 def _read_active(connection: Connection, revision: int) -> list[ActiveModel]:
-    """Return what is known of active versions in a revision; rows of 0 are older than the numbers of revisions."""
+    """Return the active versions in a revision; rows with revision 0 come from before revisions were recorded."""
     query = select(active_models).where(active_models.c.revision.in_((0, revision)))
     rows = connection.execute(query.order_by(active_models.c.model, active_models.c.revision)).all()
     newest = {row.model: ActiveModel(row.model, row.version, row.since, row.by) for row in rows}

@@ -1,4 +1,4 @@
-"""Mutes: checks that somebody has muted for a time, with the reason. None is ever removed, so there is a history."""
+"""Mutes: checks that a person has muted for a time, with the reason. Mutes are never removed, so there is a history."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -20,7 +20,7 @@ class Mutes:
         self._database = database
 
     def add(self, mute: Mute) -> None:
-        """Record a mute; one of the same check that is in force ends with it."""
+        """Record a mute, and end an earlier one of the same check that is in force."""
         with self._database.begin_write() as connection:
             ends = {"ended": mute.created, "ended_by": mute.by}
             connection.execute(update(mutes).where(_is_of(mute.target, mute.check, mute.created)).values(ends))
@@ -48,6 +48,6 @@ class Mutes:
 
 
 def _is_of(target: str, check: str, now: datetime) -> ColumnElement[bool]:
-    """Select the mutes of a check that are in force."""
+    """Return the condition for the mutes of a check that are in force."""
     in_force = mutes.c.ended.is_(None) & (mutes.c.until > now)
     return (mutes.c.target == target) & (mutes.c.check == check) & in_force

@@ -1,4 +1,4 @@
-"""What is asked of a state again and again while it is served: what runs, and what has ended since."""
+"""Cheap queries on a state that a server repeats often: what runs, and what has ended since the last query."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -13,7 +13,7 @@ from engine.store.tables import fires, run_ends, runs
 
 
 class RunningRun(NamedTuple):
-    """A run that has not ended, as far as is recorded."""
+    """A run whose end is not recorded."""
 
     id: str
     scenario: str
@@ -24,7 +24,7 @@ class RunningRun(NamedTuple):
 
 
 class TimedEnd(NamedTuple):
-    """The end of a run, by its number, when it was, and how many seconds the run took."""
+    """The end of a run, with its number, its time and the duration of the run in seconds."""
 
     number: int
     scenario: str
@@ -43,7 +43,7 @@ class FireStep(NamedTuple):
 
 
 class SkippedFire(NamedTuple):
-    """A fire for which there was no run, and why."""
+    """A fire that started no run, with the reason."""
 
     number: int
     scenario: str
@@ -53,7 +53,7 @@ class SkippedFire(NamedTuple):
 
 
 class Operation:
-    """Summaries of a state, each read at once and without the large columns."""
+    """Summaries of a state, each read by one query without the large columns."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -66,7 +66,7 @@ class Operation:
             return [RunningRun(*row) for row in connection.execute(query)]
 
     def list_ends_after(self, number: int) -> list[TimedEnd]:
-        """Return the ends of runs that were recorded after the end of a number, in order."""
+        """Return the ends of runs with a number greater than `number`, in order."""
         columns = (run_ends.c.number, run_ends.c.scenario, run_ends.c.outcome, runs.c.started, runs.c.ended)
         query = select(*columns).join(runs, runs.c.id == run_ends.c.run).where(run_ends.c.number > number)
         with self._database.begin_read() as connection:
@@ -79,7 +79,7 @@ class Operation:
         ]
 
     def find_last_ends(self) -> dict[tuple[str, Outcome], datetime]:
-        """Return when a run of each scenario last ended with each outcome. This reads all runs."""
+        """Return, per scenario and outcome, when a run last ended. This reads all runs."""
         columns = (runs.c.scenario, runs.c.outcome, func.max(runs.c.ended))
         query = select(*columns).where(runs.c.outcome.is_not(None)).group_by(runs.c.scenario, runs.c.outcome)
         with self._database.begin_read() as connection:
@@ -92,15 +92,15 @@ class Operation:
             return int(connection.scalars(last.where(runs.c.ended < before)).one())
 
     def find_last_fire(self, before: datetime) -> int:
-        """Return the number of the last fire that was seen before a moment; 0 if there is none."""
+        """Return the number of the last fire that was recorded before a moment; 0 if there is none."""
         last = select(func.coalesce(func.max(fires.c.number), 0)).where(fires.c.seen_at < before)
         with self._database.begin_read() as connection:
             return int(connection.scalars(last).one())
 
     def list_open_at(self, moment: datetime) -> list[int]:
-        """Return the numbers of the fires that were seen before a moment, and that are open or whose run ended since.
+        """Return the numbers of the fires recorded before a moment that are open or whose run ended since.
 
-        One that was skipped since then is not among them: it is not recorded when that happened.
+        Fires that were skipped since then are missing, because the time of that is not recorded.
         """
         ended = fires.c.run.in_(select(runs.c.id).where(runs.c.ended >= moment))
         wanted = (fires.c.seen_at < moment) & or_(fires.c.state.in_(OPEN_STATES), ended)
@@ -108,7 +108,7 @@ class Operation:
             return list(connection.scalars(select(fires.c.number).where(wanted)))
 
     def list_fires_after(self, number: int, also: Collection[int]) -> list[FireStep]:
-        """Return the fires after a number, and those of other numbers, in order."""
+        """Return the fires with a number greater than `number`, and those with the numbers `also`, in order."""
         wanted: list[ColumnElement[bool]] = [fires.c.number > number]
         wanted += [fires.c.number.in_(some) for some in split_rows(sorted(also))]
         query = select(fires.c.number, fires.c.scenario, fires.c.trigger, fires.c.state)
@@ -117,7 +117,7 @@ class Operation:
         return [FireStep(*row[:3], FireState(row.state)) for row in rows]
 
     def list_skipped(self, since: datetime, last: int) -> list[SkippedFire]:
-        """Return the fires of a time that were skipped (the `last` of them), newest first."""
+        """Return the `last` fires since a moment that were skipped, newest first."""
         columns = (fires.c.number, fires.c.scenario, fires.c.trigger, fires.c.scheduled, fires.c.reason)
         skipped = (fires.c.state == FireState.SKIPPED) & (fires.c.seen_at >= since)
         query = select(*columns).where(skipped).order_by(fires.c.number.desc()).limit(last)

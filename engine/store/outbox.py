@@ -1,12 +1,12 @@
 """The outbox: messages that are committed with their run and then delivered at least once.
 
 A sender claims a message for a limited time. If the sender is killed, its claim expires, so a message is neither lost
-nor sent by two processes at once. A crash between delivery and marking the message as sent sends it again: hence "at
-least once", and a stable id by which the receiver can recognize a repeat.
+nor sent by two processes at once. After a crash between the delivery and its record, the message is sent again: hence
+"at least once", and a stable id that lets the receiver recognize a repeat.
 
-Messages of one reporter that wait for one channel are bounded: a channel that is down over a weekend must not send a
-hundred mails when it is back. `join_older_messages` keeps the newest ones whole and drops the older ones, and the
-oldest one that is kept tells of them when it is sent.
+The number of waiting messages per reporter and channel is limited: a channel that was down over a weekend must not send
+a hundred mails when it works again. `join_older` keeps the newest messages and drops the older ones; the oldest kept
+message lists them when it is sent.
 """
 
 import secrets
@@ -36,9 +36,10 @@ MESSAGE_COLUMNS = tuple(
     part.name for part in fields(OutboxMessage) if part.name not in ("attachments", "to", "state", *DETAILS)
 )
 LONGEST_DELAY = timedelta(hours=1)
-"""No try and no claim is further away than this: one that is was written before the clock was set back, and is over."""
+"""Longest delay of an attempt, and longest claim. A time further ahead was written before the clock was set back, and
+counts as past."""
 JOINED = "told of by the later message "
-"""How the reason of a joined message begins; the id of the message that tells of it follows."""
+"""Beginning of the reason of a joined message; the id of the message that lists it follows."""
 
 
 class Outbox:
@@ -48,20 +49,20 @@ class Outbox:
         self._database = database
 
     def add(self, message: OutboxMessage) -> None:
-        """Queue a message of a run that goes on; one that is queued or was sent already stays as it is."""
+        """Queue a message of a running run, unless a message with its id exists already."""
         with self._database.begin_write() as connection:
             if connection.execute(select(outbox.c.number).where(outbox.c.id == message.id)).first() is None:
                 insert_messages(connection, [message])
 
     def list_undelivered(self, run: str | None = None) -> list[OutboxMessage]:
-        """Return all messages that are still to be sent, or those of one run, oldest first."""
+        """Return all pending messages, or those of one run, oldest first."""
         pending = outbox.c.state == MessageState.PENDING
         return self._list_messages(pending if run is None else pending & (outbox.c.run == run))
 
     def summarize_undelivered(self) -> list[UndeliveredMessages]:
-        """Return, by channel, the messages that have not arrived.
+        """Return a summary of the pending and refused messages of each channel.
 
-        No message is read, so that a channel which was down for a week costs no memory.
+        The database aggregates, so that even very many messages need no memory here.
         """
         at_once, latest = literal(datetime(1970, 1, 1, tzinfo=UTC), UtcDateTime), self._database.now() + LONGEST_DELAY
         tried, freed = (
@@ -89,9 +90,9 @@ class Outbox:
             return [UndeliveredMessages(*row) for row in connection.execute(query.order_by(of.channel))]
 
     def find_due(self, channel: str, *, least_tried: bool = False) -> str | None:
-        """Return the id of the oldest message of a channel that is due and that nobody is sending; None if all wait.
+        """Return the id of the oldest message of a channel that is due and not claimed; None if there is none.
 
-        With `least_tried`, the one that was tried least often comes first.
+        With `least_tried`, the message with the fewest attempts is returned.
         """
         due = (outbox.c.channel == channel) & _is_due(self._database.now())
         order = (outbox.c.tries, outbox.c.number) if least_tried else (outbox.c.number,)
@@ -99,11 +100,11 @@ class Outbox:
             return connection.scalar(select(outbox.c.id).where(due).order_by(*order).limit(1))
 
     def postpone(self, message: str, until: datetime) -> None:
-        """Set when an undelivered message is tried again, unless another sender has it."""
+        """Set when a pending message is tried again, unless a sender has claimed it."""
         self._set_next_try(outbox.c.id == message, until)
 
     def make_due(self, channel: str) -> None:
-        """Let all messages of a channel be tried as soon as the channel is, unless another sender has them."""
+        """Make all pending messages of a channel due now, except those that a sender has claimed."""
         self._set_next_try((outbox.c.channel == channel) & outbox.c.next_try.is_not(None), None)
 
     def _set_next_try(self, condition: ColumnElement[bool], moment: datetime | None) -> None:
@@ -116,22 +117,22 @@ class Outbox:
         return self._list_messages(outbox.c.state == MessageState.REFUSED)
 
     def list_unsent(self) -> list[OutboxMessage]:
-        """Return all messages that were not sent, oldest first: undelivered, refused and dropped ones."""
+        """Return all messages that were not sent (pending, refused and dropped), oldest first."""
         return self._list_messages(outbox.c.state != MessageState.SENT)
 
     def find(self, id: str) -> OutboxMessage | None:  # noqa: A002  the field of OutboxMessage has this name
-        """Return a message, without its attachments; None if there is none of that id."""
+        """Return the message with this id, without its attachments; None if there is none."""
         found = self._list_messages(outbox.c.id == id)
         return found[0] if found else None
 
     def list_of_run(self, run: str) -> list[OutboxMessage]:
-        """Return all messages of a run, sent ones too, oldest first."""
+        """Return all messages of a run, including sent ones, oldest first."""
         return self._list_messages(outbox.c.run == run)
 
     def list_newest(
         self, last: int, *, before: str | None = None, state: MessageState | None = None
     ) -> list[OutboxMessage]:
-        """Return the newest messages, newest first; if given, only those before the one of an id, and in a state."""
+        """Return the `last` messages, newest first; only those before the message `before` and in `state`, if given."""
         query = select(outbox).order_by(outbox.c.number.desc()).limit(last)
         if before is not None:
             query = query.where(
@@ -149,9 +150,9 @@ class Outbox:
             return [JoinedMessage(*row) for row in connection.execute(columns.order_by(outbox.c.number))]
 
     def claim(self, message: str, lasting: timedelta, *, early: bool = False) -> Claim | None:
-        """Claim a due message for the time `lasting`. Return None if it is not due or another sender has claimed it.
+        """Claim a due message for the time `lasting`; return None if it is not due or is claimed already.
 
-        With `early`, a message whose next try is in the future can be claimed too.
+        With `early`, a message whose next attempt is in the future can be claimed too.
         """
         now = self._database.now()
         token, until = secrets.token_hex(8), now + lasting
@@ -166,14 +167,14 @@ class Outbox:
         return Claim(_message_from_row(row, files[row.number]), token, until)
 
     def mark_sent(self, claim: Claim, by: str = "", to: str = "", remark: str = "") -> None:
-        """Record how the message was delivered, even if the claim has expired meanwhile; drop its attachments."""
+        """Record how the message was delivered, even if the claim has expired; remove its attachments."""
         message = replace(claim.message, receipt=Receipt(self._database.now(), by, to, remark))
         with self._database.begin_write() as connection:
             connection.execute(update(outbox).where(outbox.c.id == message.id).values(details=_details_of(message)))
             _settle_message(connection, message.id, MessageState.SENT, None)
 
     def drop(self, message: str, reason: str) -> None:
-        """Record why the message is not tried any more; drop its attachments."""
+        """Record why the message is not tried any more; remove its attachments."""
         with self._database.begin_write() as connection:
             _settle_message(connection, message, MessageState.DROPPED, reason)
 
@@ -187,10 +188,10 @@ class Outbox:
         refused: Mapping[str, str] = MappingProxyType({}),
         refusals: int = 0,
     ) -> None:
-        """Record why the delivery failed, and when to try again; None: never, it is REFUSED.
+        """Record why the delivery failed, and when to try again; None makes the message REFUSED.
 
-        `reached` and `refused` are the receivers that this try has added, and `refusals` the refusals. Nothing is
-        recorded if the claim has expired and another sender has claimed the message.
+        `reached` and `refused` are the receivers to add, and `refusals` is the number of temporary refusals to add.
+        Nothing is recorded if the claim has expired and another sender has claimed the message.
         """
         old = claim.message
         message = replace(
@@ -221,20 +222,19 @@ class Outbox:
                 connection.execute(update(outbox).where(outbox.c.id == id_, waits).values(last_error=reason))
 
     def reopen(self, message: OutboxMessage) -> None:
-        """Let a message be tried again that was refused for good."""
-        asked = replace(message, refused={}, refusals=0)
+        """Make a refused message pending again."""
+        reset = replace(message, refused={}, refusals=0)
         refused = (outbox.c.id == message.id) & (outbox.c.state == MessageState.REFUSED)
         with self._database.begin_write() as connection:
-            values = {"state": MessageState.PENDING, "details": _details_of(asked)}
+            values = {"state": MessageState.PENDING, "details": _details_of(reset)}
             connection.execute(update(outbox).where(refused).values(values))
 
     def join_older(self, before: datetime, keep: int, channel: str | None = None) -> list[tuple[str, str]]:
         """Drop all but the newest `keep` messages of each reporter, channel and receivers; return ids and reasons.
 
-        With `channel`, only messages of that one are dropped.
-
-        Only messages that were made earlier than `before` and that nobody is sending are counted or dropped. An
-        undelivered message is joined into the oldest one that is kept, with what had been joined into it before.
+        With `channel`, only messages of that channel are considered. Messages made at or after `before`, and those that
+        are claimed, are neither counted nor dropped. A dropped message is recorded as joined into the oldest kept one,
+        and so are the messages that were joined into it before.
         """
         scenario = select(runs.c.scenario).where(runs.c.id == outbox.c.run).scalar_subquery().label("scenario")
         columns = (outbox.c.id, outbox.c.state, outbox.c.reporter, outbox.c.channel, outbox.c.to, outbox.c.last_error)
@@ -254,8 +254,8 @@ class Outbox:
                     if state == MessageState.REFUSED:
                         reason = f"{row.last_error}; dropped, because later messages were refused too"
                     _settle_message(connection, row.id, MessageState.DROPPED, reason)
-                    told = update(outbox).where(_was_joined(row.id))
-                    connection.execute(told.values(last_error=JOINED + group[-keep].id))
+                    joined = update(outbox).where(_was_joined(row.id))
+                    connection.execute(joined.values(last_error=JOINED + group[-keep].id))
                     dropped.append((row.id, reason))
         return dropped
 
@@ -276,7 +276,7 @@ def insert_messages(connection: Connection, messages: Sequence[OutboxMessage]) -
 
 
 def _was_joined(message: str) -> ColumnElement[bool]:
-    # The state is redundant, but indexed.
+    # The condition on the state is redundant, but it has an index.
     return (outbox.c.state == MessageState.DROPPED) & (outbox.c.last_error == JOINED + message)
 
 
@@ -293,7 +293,7 @@ def _is_past(moment: Column[datetime | None], now: datetime) -> ColumnElement[bo
 
 
 def _settle_message(connection: Connection, message: str, state: MessageState, reason: str | None) -> None:
-    """Set the last state of a message, and drop its attachments."""
+    """Set the final state of a message, and remove its attachments."""
     values = {"state": state, "last_error": reason, "next_try": None, "claim": None, "claimed_until": None}
     changed = update(outbox).where(outbox.c.id == message).values(values).returning(outbox.c.number)
     for number in connection.scalars(changed).all():
@@ -301,7 +301,7 @@ def _settle_message(connection: Connection, message: str, state: MessageState, r
 
 
 def _details_of(message: OutboxMessage) -> dict[str, Any]:
-    """Return the details that are not empty, JSON-ready."""
+    """Return the details that are not empty, as JSON values."""
     found = {name: getattr(message, name) for name in DETAILS}
     if message.receipt:
         found["receipt"] = asdict(message.receipt) | {"at": message.receipt.at.isoformat()}

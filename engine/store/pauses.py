@@ -1,4 +1,4 @@
-"""Scenarios whose triggers somebody has paused, with the reason. None is ever removed, so there is a history."""
+"""Pauses: scenarios whose triggers a person has paused, with the reason. Pauses are never removed."""
 
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -19,7 +19,7 @@ class Pauses:
         self._database = database
 
     def add(self, pause: Pause) -> None:
-        """Record a pause; one of the same scenario that is in force ends with it."""
+        """Record a pause, and end an earlier one of the same scenario that is in force."""
         with self._database.begin_write() as connection:
             ends = {"ended": pause.created, "ended_by": pause.by}
             connection.execute(update(pauses).where(_is_paused(pause.scenario, pause.created)).values(ends))
@@ -50,6 +50,6 @@ class Pauses:
 
 
 def _is_paused(scenario: str, now: datetime) -> ColumnElement[bool]:
-    """Select the pauses of a scenario that are in force."""
+    """Return the condition for the pauses of a scenario that are in force."""
     lasts = or_(pauses.c.until.is_(None), pauses.c.until > now)
     return (pauses.c.scenario == scenario) & pauses.c.ended.is_(None) & lasts

@@ -1,7 +1,7 @@
-"""What of a deployment is in a state, beside the evaluations that the state has made itself, and what is added to it.
+"""Stores evaluations that are pulled from a deployment, beside those made in this state.
 
-Nothing of what arrives is trusted: who has made it is another machine. It is checked before anything is written, and
-what comes together is written in one transaction.
+Pulled data come from another machine and are not trusted: they are checked before anything is written, and each group
+is written in one transaction.
 """
 
 import json
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from engine.digests import digest_file
 from engine.errors import StoreError
-from engine.evaluation.snapshot_files import FACTS_FILE, verify_files
+from engine.evaluation.snapshots.files import FACTS_FILE, verify_files
 from engine.formatting.control_characters import remove_controls, single_line
 from engine.store.checks import insert_check_results
 from engine.store.evaluations import insert_evaluation
@@ -36,7 +36,7 @@ LONGEST_NAME = 1000
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An evaluation that has arrived; its files are in `folder`, which is empty if it has none."""
+    """An evaluation that was received; its files are in `folder`, which is empty if it has none."""
 
     entry: EvaluationEntry
     found: TravellingEvaluation
@@ -44,12 +44,12 @@ class Arrival:
 
 
 class PulledState:
-    """What of a deployment is in a state already.
+    """The evaluations of a deployment that a state has already.
 
     Parameters
     ----------
     origin, infrastructure
-        The name of the deployment, and of where it lives.
+        The name of the deployment and of its infrastructure.
     """
 
     def __init__(self, store: Store, origin: str, infrastructure: str) -> None:
@@ -62,17 +62,17 @@ class PulledState:
         self._superseded: dict[str, str | None] = {row.id: row.superseded_by for row in rows if row.origin == origin}
         self._checked = find_last_checked(store, list(self._superseded))
         self.followed: set[str] = set()
-        """The evaluations that were here, and of which it was recorded since what supersedes them."""
+        """The ids of known evaluations whose `superseded_by` was changed."""
         self.removed = {id_ for ids in removed for id_ in ids} - self._superseded.keys()
 
     def knows(self, id_: str) -> bool:
-        """Return whether an evaluation came from the deployment before."""
+        """Return whether an evaluation was pulled from the deployment before."""
         return id_ in self._superseded
 
     def list_gone(self, entries: Iterable[EvaluationEntry], of_store: str | None, since: datetime | None) -> list[str]:
-        """Return the ids of those that came from the deployment and are not in its list, of a store and since a moment.
+        """Return the ids of pulled evaluations that the deployment does not list any more.
 
-        The list must be that of the same store and moment.
+        `entries` is the deployment's list for the same store and the same moment.
         """
         of = evaluations.c
         query = select(of.id).where(of.origin == self._origin)
@@ -85,16 +85,16 @@ class PulledState:
             return [id_ for id_ in connection.scalars(query) if id_ not in listed]
 
     def is_foreign(self, id_: str) -> bool:
-        """Return whether an evaluation of that id is here, but not from this deployment."""
+        """Return whether the state has an evaluation with this id that is not from this deployment."""
         return id_ in self._others
 
     def is_behind(self, entry: EvaluationEntry) -> bool:
-        """Return whether the checks of an evaluation that is here were applied again there."""
+        """Return whether the deployment has applied the checks of a known evaluation again."""
         known = self._checked.get(entry.id)
         return entry.checked is not None and (known is None or known < entry.checked)
 
     def resolve_superseded(self, entries: Iterable[EvaluationEntry]) -> dict[str, str | None]:
-        """Return what supersedes each evaluation of a list: something that is listed or here, and not removed here."""
+        """Return, per listed evaluation, the one that supersedes it, skipping those removed from this state."""
         listed = {one.id: one.superseded_by for one in entries}
 
         def find_newer(id_: str) -> str | None:
@@ -109,31 +109,31 @@ class PulledState:
     def add(self, arrived: Sequence[Arrival], superseded_by: Mapping[str, str | None]) -> None:
         """Store evaluations with their files and the results of their checks, in one transaction.
 
-        Of one that is here already, only the results of its checks are stored, which may be new.
+        For an evaluation that the state has already, only its check results are replaced.
 
         Parameters
         ----------
         superseded_by
-            By the id of an evaluation, that of the one which has taken its place.
+            The id of the superseding evaluation, by evaluation id.
 
         Raises
         ------
         StoreError
-            Something is not as it must be; nothing was written.
+            An evaluation is not valid; nothing was written.
         """
         for one in arrived:
             if problem := find_problem(one):
                 raise StoreError(f"the evaluation {one.entry.id} cannot be stored: {problem}")
-        having = [one for one in arrived if not self.knows(one.entry.id) and any(one.folder.iterdir())]
-        folders = {f"evaluations/{safe_name(one.entry.id)}": one.folder for one in having}
+        with_files = [one for one in arrived if not self.knows(one.entry.id) and any(one.folder.iterdir())]
+        folders = {f"evaluations/{safe_name(one.entry.id)}": one.folder for one in with_files}
         try:
             with self._store.folders.adopt_all(folders) as connection:
                 for one in arrived:
                     self._insert(connection, one, superseded_by[one.entry.id])
                 changed = self._record_superseded(connection, superseded_by, {one.entry.id for one in arrived})
-        except (OverflowError, ValueError) as fault:  # a number or a text that the database does not take
-            told = single_line(f"{type(fault).__name__}: {fault}", limit=200)
-            raise StoreError(f"what has arrived cannot be stored: {told}") from fault
+        except (OverflowError, ValueError) as fault:  # a number or a text that the database does not accept
+            problem = single_line(f"{type(fault).__name__}: {fault}", limit=200)
+            raise StoreError(f"what has arrived cannot be stored: {problem}") from fault
         self._superseded |= {one.entry.id: superseded_by[one.entry.id] for one in arrived} | changed
         self.followed |= changed.keys()
 
@@ -148,7 +148,7 @@ class PulledState:
         insert_check_results(connection, points)
 
     def follow(self, superseded_by: Mapping[str, str | None]) -> None:
-        """Record what has superseded evaluations there since they came, or that nothing has any more."""
+        """Record changes of `superseded_by` at the deployment for evaluations that were pulled before."""
         with self._store.database.begin_write() as connection:
             changed = self._record_superseded(connection, superseded_by, set())
         self._superseded |= changed
@@ -157,9 +157,9 @@ class PulledState:
     def _record_superseded(
         self, connection: Connection, superseded_by: Mapping[str, str | None], new: set[str]
     ) -> dict[str, str | None]:
-        """Record what supersedes evaluations that were here, as far as that is here or has just come.
+        """Record what supersedes known evaluations, if the superseding one is known or `new`; return the changes.
 
-        One that is not there any more, but had taken the place of another one, gives its place back.
+        If the superseding evaluation does not exist at the deployment any more, the order of the two is reversed.
         """
         here = {None, *new, *self._superseded}
         changed = {
@@ -178,7 +178,7 @@ class PulledState:
 
 
 def find_problem(arrived: Arrival) -> str:
-    """Return why an evaluation that is of the right form cannot be stored; empty if it can."""
+    """Return why a received evaluation cannot be stored; empty if it can."""
     entry, evaluation, time = arrived.entry, arrived.found.evaluation, arrived.found.evaluation.time
     if (evaluation.id, evaluation.store, evaluation.moment) != (entry.id, entry.store, entry.moment):
         return "it is not the one that is in the list"
@@ -201,7 +201,7 @@ def find_problem(arrived: Arrival) -> str:
 
 
 def _find_problem_of_files(arrived: Arrival) -> str:
-    """Return what is wrong with the files that have arrived; empty if nothing is."""
+    """Return what is wrong with the received files; empty if nothing is."""
     expected = arrived.found.files
     if unknown := expected.keys() - set(TRANSFERRED_FILES):
         return f"a file {single_line(min(unknown), limit=100)!r} belongs to no evaluation"

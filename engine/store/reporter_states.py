@@ -1,7 +1,7 @@
-"""What each reporter has last seen and told, so that it sends when something changes, and not too often.
+"""The states of reporters with `only_on_change` or `cooldown`.
 
-A state is written in the transaction that ends its run, also if nothing was sent: a reporter that did not remember the
-end of a condition would not tell its next beginning.
+A state is written in the transaction that ends its run, even if nothing was sent: otherwise a reporter would miss the
+end of a condition, and then not report its next beginning.
 """
 
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ class ReporterStates:
 
 
 def write_reporter_states(connection: Connection, states: Sequence[ReporterState], now: datetime) -> None:
-    """Write states in the caller's transaction, unless another process has written one of a later moment meanwhile.
+    """Write states in the caller's transaction, unless the stored state is for a later moment.
 
-    A moment that is still to come, as a clock that was wrong has left it, does not count.
+    A stored moment in the future, written while the clock was wrong, is ignored.
     """
     for state in states:
         row = (reporter_states.c.scenario == state.scenario) & (reporter_states.c.reporter == state.reporter)

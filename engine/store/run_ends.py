@@ -1,4 +1,4 @@
-"""The ends of runs in the order in which they were recorded: each is written in the transaction that ends its run."""
+"""The ends of runs in the order of recording; each is written in the transaction that ends its run."""
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -20,7 +20,7 @@ class RunEnds:
             return int(connection.scalars(select(func.coalesce(func.max(run_ends.c.number), 0))).one())
 
     def list_after(self, number: int) -> list[RunEnd]:
-        """Return the ends that were recorded after the end of a number, in order."""
+        """Return the ends with a number greater than `number`, in order."""
         joined = run_ends.outerjoin(runs, run_ends.c.run == runs.c.id)
         query = select(run_ends, runs.c.as_of).select_from(joined).where(run_ends.c.number > number)
         with self._database.begin_read() as connection:

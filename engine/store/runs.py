@@ -1,7 +1,7 @@
 """Runs: recorded at their start, after each step, and at their end together with the messages about them.
 
-Each run holds a lock while its process lives. If a run is RUNNING and no process holds its lock, its process
-was killed. This needs no heartbeat and no guessed timeout.
+Each run holds a lock while its process is alive. If a run is RUNNING and no process holds its lock, its process was
+killed. This needs no heartbeat and no guessed timeout.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,10 +46,10 @@ RUN_COLUMNS = (
 )
 
 ABORT_FILE = "abort"
-"""The file in the folder of a run in which somebody who asks it to end has written who that is."""
+"""The file in the folder of a run that asks it to end, with the name of the person who asks."""
 
 DIED = "its process has died"
-"""What the event of a run says that somebody else had to mark as ABORTED."""
+"""The text of the event of a run that another process has marked ABORTED."""
 
 
 class Runs:
@@ -60,7 +60,7 @@ class Runs:
         self._alive: dict[str, int] = {}
 
     def start(self, run: RunRecord, messages: Sequence[OutboxMessage] = ()) -> None:
-        """Record that `run` is RUNNING in this process, and queue the messages of its start."""
+        """Record that `run` is RUNNING in this process, and queue its start messages."""
         with translate_errors(self._database.folder):
             lock = try_lock(self._run_lock_path(run.id))
         if lock is None:
@@ -84,7 +84,7 @@ class Runs:
     def finish(
         self, run: RunRecord, messages: Sequence[OutboxMessage] = (), states: Sequence[ReporterState] = ()
     ) -> None:
-        """Record in one transaction how `run` ended, queue the messages about it, and write the reporters' states.
+        """Record in one transaction how `run` ended, queue its messages, and write the states of its reporters.
 
         The steps and events of `run` replace those recorded before.
         """
@@ -124,7 +124,7 @@ class Runs:
     def history(
         self, scenario: str | None = None, last: int | None = None, *, whole: bool = True, before: str | None = None
     ) -> list[RunRecord]:
-        """Return the runs (of a scenario; the `last` of them; those before the one of an id), oldest first.
+        """Return the `last` runs, of a scenario and before the run with the id `before` if given, oldest first.
 
         Without `whole`, steps and events are not read.
         """
@@ -143,7 +143,7 @@ class Runs:
         return self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number), whole=False)
 
     def find_outcome(self, id: str | None) -> Outcome | None:  # noqa: A002
-        """Return the outcome of a run; None if it has not ended, or is not known any more."""
+        """Return the outcome of a run; None if it has not ended or is not stored."""
         with self._database.begin_read() as connection:
             found = connection.scalar(select(runs.c.outcome).where(runs.c.id == id))
         return None if found is None else Outcome(found)
@@ -159,10 +159,7 @@ class Runs:
             return list(connection.scalars(select(runs.c.short_id).order_by(runs.c.number.desc())))
 
     def list_descendants(self, id: str) -> list[str]:  # noqa: A002  the field of RunRecord has this name
-        """Return the ids of a run, of the runs that it started, of those that these started, and so on; oldest first.
-
-        A run starts after its parent, so none is its own descendant.
-        """
+        """Return the ids of a run and of all its descendants, oldest first."""
         family = select(runs.c.id, runs.c.number).where(runs.c.id == id).cte("family", recursive=True)
         children = select(runs.c.id, runs.c.number).join(family, runs.c.parent == family.c.id)
         whole = family.union(children)
@@ -175,14 +172,14 @@ class Runs:
         return found[0] if found else None
 
     def list_dead(self) -> list[str]:
-        """Return the ids of the runs whose process has died, but that are not yet marked, oldest first."""
+        """Return the ids of the runs that are recorded as RUNNING but whose process has died, oldest first."""
         return [run.id for run in self.list_running() if not self.is_alive(run.id)]
 
     def is_alive(self, id: str) -> bool:  # noqa: A002  the field of RunRecord has this name
-        """Return whether the process of a run that is recorded as RUNNING lives.
+        """Return whether the process of a run that is recorded as RUNNING is alive.
 
-        A run is recorded when its lock is held already, so that looking does not keep its own process from taking it.
-        Where only the folder of another host could tell, the run counts as alive.
+        A run takes its lock before it is recorded, so this test cannot keep the run's own process from taking it. If
+        the locks are in a folder of another host, the run counts as alive.
         """
         if not self._database.has_live_locks:
             return True
@@ -194,9 +191,9 @@ class Runs:
         return False
 
     def request_abort(self, id: str, by: str) -> bool:  # noqa: A002  the field of RunRecord has this name
-        """Ask the processes of a run, and of the runs that it has started, to end it; return whether there are any.
+        """Ask a run and its descendants to end; return whether any of them is alive.
 
-        They look before each step. Those of another host do not see it.
+        A run checks for the request before each step. Runs on another host do not see it.
         """
         alive = [one for one in self.list_descendants(id) if self._database.has_live_locks and self._goes_on(one)]
         for run in alive:
@@ -236,7 +233,7 @@ class Runs:
         ----------
         compose
             Returns the messages about such a run, and the states of its reporters. They are written in the transaction
-            that marks it: a run that nobody has been told of is still marked as running.
+            that marks the run, so that a run is never marked without its messages.
         """
         dead = []
         for run in self._read_runs(select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.number)):
@@ -249,8 +246,8 @@ class Runs:
                 ended = self._database.now()
                 event = Event("run", "error", f"run {run.id} was aborted: {DIED}", ended)
                 died = replace(run, outcome=Outcome.ABORTED, ended=ended, events=(event,))
-                # Before the transaction: reports take seconds, and others may write meanwhile. The run's lock is held,
-                # so no other process composes the same messages.
+                # Before the transaction, because composing takes seconds in which others may write. The run's lock is
+                # held, so no other process composes the same messages.
                 messages, states = compose(died) if self.get(run.id).outcome is None else ((), ())
                 with self._database.begin_write() as connection:
                     number = self._run_number(connection, run.id)
@@ -268,7 +265,7 @@ class Runs:
         return dead
 
     def folder_of(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
-        """Return the folder of a run's files (log, run.json); create it if it does not exist."""
+        """Return the folder of a run's files (log, run.json); create it if it is missing."""
         folder = self.path_of(id)
         if self._database.unwritable is None:
             with translate_errors(self._database.folder):
@@ -276,14 +273,14 @@ class Runs:
         return folder
 
     def path_of(self, id: str) -> Path:  # noqa: A002  the field of RunRecord has this name
-        """Return the path of that folder, whether it exists or not."""
+        """Return the path of the folder of a run's files without creating it."""
         return (self._database.unwritable or self._database.folder) / "runs" / safe_name(id)
 
     def _run_lock_path(self, run: str) -> Path:
         return lock_path(self._database.folder, f"run {run}")
 
     def release_all(self) -> None:
-        """Release the locks of the runs of this process; those that have not finished count as dead from now on."""
+        """Release the locks of the runs of this process; unfinished ones count as dead from now on."""
         for run in list(self._alive):
             release_lock(self._alive.pop(run))
 

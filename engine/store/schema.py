@@ -1,9 +1,9 @@
-"""Create or migrate the tables of a state.
+"""Creates or migrates the tables of a state.
 
-New tables are made as `tables` declares them: alembic is slow to import and is needed only for a migration, so it does
-not read the revision either. All migrations and the new revision are one transaction, and a lock lets one process at a
-time migrate. Before that, every file of SQLite is copied, not only those of deployments: this costs the disk what the
-rows take, and is the only way back. A server of databases has its own copies.
+New tables are created from the declarations in `tables`, and the revision is read without alembic, because alembic is
+slow to import and needed only for a migration. All migrations and the new revision are one transaction, under a lock
+between processes. Before a migration, an SQLite file is copied: the copy takes as much disk space as the rows, but it
+is the only way back. For a database server, backups are left to its administrator.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _revisions = Table(
     Column("version_num", String(32), nullable=False),
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
-"""The revision of the tables, where alembic keeps it."""
+"""The table in which alembic stores the revision."""
 
 
 def prepare_schema(
@@ -36,7 +36,7 @@ def prepare_schema(
     *,
     fill: Callable[[Connection], object] | None = None,
 ) -> None:
-    """Create the tables of a database, or migrate them to the revision `target`, with a copy of how it was before.
+    """Create the tables of a database, or copy it and migrate them to the revision `target`.
 
     `fill` adds rows to new tables, in the same transaction.
 
@@ -59,7 +59,7 @@ def prepare_schema(
 
 
 def is_current_schema(database: Database) -> bool:
-    """Return whether the database exists and has the tables of this engine; raises StoreError as above."""
+    """Return whether the database exists and has the tables of this engine; raise StoreError as `find_revision`."""
     database.check_place()
     with database.translate_errors():
         return find_revision(database) == REVISION
@@ -71,7 +71,7 @@ def find_revision(database: Database) -> str | None:
     Raises
     ------
     StoreError
-        There are tables, but not those of a state.
+        The database has tables, but not those of a state.
     """
     if not database.exists():
         return None
@@ -122,7 +122,7 @@ def _migrate_schema(
 
 
 def _create_tables(connection: Connection) -> None:
-    """Make all tables, which the migrations would make too."""
+    """Create all tables directly, with the same result as all migrations."""
     metadata.create_all(connection, checkfirst=False)
     _revisions.create(connection)
     connection.execute(insert(_revisions).values(version_num=REVISION))
@@ -131,7 +131,7 @@ def _create_tables(connection: Connection) -> None:
 def _change_schema(
     database: Database, change: Callable[[Connection], None], fill: Callable[[Connection], object] | None
 ) -> None:
-    """Let `change` make or migrate the tables, and `fill` add rows, in one transaction."""
+    """Call `change`, which creates or migrates the tables, and `fill`, which adds rows, in one transaction."""
     engine = database.create_engine(migrating=True)
     try:
         with database.open_transaction(engine.execution_options(writes=True)) as connection:

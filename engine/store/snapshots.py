@@ -1,6 +1,6 @@
 """A cache of snapshots of references, in folders named by fingerprint. It needs no rows in the database.
 
-A folder appears by one rename, so a killed process never leaves half of it. Two processes that write the same
+A folder is renamed into place, so a killed process never leaves an incomplete one. Two processes that write the same
 fingerprint write the same content.
 """
 
@@ -28,7 +28,7 @@ class Snapshots:
         with translate_errors(self._database.folder):
             sync_tree(files)
             target = self._database.folder / "snapshots" / fingerprint
-            if target.is_file():  # nothing of ours: a file has no place here
+            if target.is_file():  # not written by the engine
                 target.unlink()
             try:
                 move_folder(files, target)
@@ -37,7 +37,7 @@ class Snapshots:
                     raise
 
     def remove(self, fingerprint: str) -> None:
-        """Remove a snapshot that cannot be used, so that another can take its place."""
+        """Remove a damaged snapshot, so that it is made again."""
         with translate_errors(self._database.folder):
             folder = self._database.folder / "snapshots" / fingerprint
             if folder.is_dir():

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """An open state folder, as its parts. Threads can share it; each process must open another one."""
+    """An open state, with an attribute for each part. Threads can share it; each process must open its own."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -77,7 +77,7 @@ class Store:
 
     @cached_property
     def fires(self) -> "Fires":
-        """The fires of triggers; imported at the first use, as is all that only a server asks for."""
+        """The fires of triggers; imported at the first use, like everything that only a server needs."""
         from engine.store.fires import Fires
 
         return Fires(self.database)
@@ -91,15 +91,15 @@ class Store:
 
     @cached_property
     def operation(self) -> "Operation":
-        """What runs, and what has ended."""
+        """Summaries of running and ended runs."""
         from engine.store.operation import Operation
 
         return Operation(self.database)
 
     def make_due(self, messages: Sequence[OutboxMessage]) -> None:
-        """Let undelivered and refused messages be tried as soon as a server comes to them.
+        """Make undelivered and refused messages due now, with all other messages of their channels.
 
-        It waits for their channels no more, so whatever else waits for these is due too.
+        The delays of these channels end.
         """
         for message in messages:
             if message.state is MessageState.REFUSED:
@@ -125,14 +125,14 @@ class Store:
         now: Callable[[], datetime] = utc_now,
         patience: float = PATIENCE_SECONDS,
     ) -> Self:
-        """Open the state at a place: create or migrate it if needed, and remove what killed processes left.
+        """Open the state at a place; create or migrate it if needed, and remove the leftovers of killed processes.
 
         Parameters
         ----------
         place
-            A folder that has the rows too, or where both are.
+            A folder with its rows, or a location.
         now
-            The clock, giving aware datetimes.
+            The clock, which returns datetimes with a time zone.
         patience
             Seconds to wait for a database that another process has locked.
 
@@ -149,7 +149,7 @@ class Store:
 
     @classmethod
     def connect(cls, database: Database) -> Self:
-        """Open the state whose rows are in `database`, as `open` does; raises StoreError as that."""
+        """Open the state with the rows in `database`; see `open`."""
         make_subfolders(database)
         store = cls(database)
         try:
@@ -167,7 +167,7 @@ class Store:
         return self.database.folder
 
     def describe_lost_history(self) -> str:
-        """Return what to tell if the database is empty although it must have had rows; empty if all is well."""
+        """Return a warning if the database is empty although files show that it had rows; else an empty text."""
         with self.database.begin_read() as connection:
             if any(connection.scalar(select(exists(table))) for table in (evaluations, model_versions, removals)):
                 return ""
@@ -183,7 +183,7 @@ class Store:
         )
 
     def close(self) -> None:
-        """Close files and locks. Runs of this process that have not finished count as dead from now on."""
+        """Close the database and release all locks. Unfinished runs of this process count as dead from now on."""
         self.runs.release_all()
         self.database.close()
 
@@ -197,7 +197,7 @@ class Store:
 
 
 def make_subfolders(database: Database) -> None:
-    """Make the folders of a state that are missing; raises StoreError."""
+    """Create the missing folders of a state; raise StoreError if that fails."""
     with translate_errors(database.folder):
         for part in SUBFOLDERS:
             (database.folder / part).mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Evaluations as they leave the state that has made them, to be pulled into another one.
+"""Export of evaluations from the state that made them, so that another state can pull them.
 
-An evaluation keeps its id on the way. So what has come before is known by it, and nothing depends on how far an earlier
-transfer came: whoever pulls lists what there is, and asks for what is new. A whole evaluation is a thousand times as
-large as its entry in the list, and its files are a hundred times as large again.
+An evaluation keeps its id, so a transfer can be interrupted at any point: the receiver lists all evaluations and
+fetches those that it does not have. A whole evaluation is about a thousand times as large as its entry in the list, and
+its files are about a hundred times larger again.
 
-What arrives is read as untrusted: its form is checked here, and `pulled_state.py` checks what it says.
+Received data are not trusted: their form is checked here, and their content in `pulled_state.py`.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from engine.digests import digest_file
 from engine.errors import StoreError
 from engine.evaluation.bounds import CheckBounds
 from engine.evaluation.record import CheckResult, Evaluation
-from engine.evaluation.snapshot_files import FACTS_FILE, FILES
+from engine.evaluation.snapshots.files import FACTS_FILE, FILES
 from engine.formatting.control_characters import single_line
 from engine.store.databases.database import split_rows
 from engine.store.store import Store
@@ -26,7 +26,7 @@ from engine.store.tables import check_results, evaluations
 
 ENTRIES_PER_PAGE = 1000
 TRANSFERRED_FILES = (FACTS_FILE, *FILES)
-"""The files that an evaluation may have; those of other names do not travel."""
+"""The files of an evaluation that are transferred."""
 
 LARGEST_FACTS = 64 * 2**20
 LARGEST_FILE = 2 * 2**30
@@ -35,7 +35,7 @@ EVALUATION_ID = "[0-9A-Za-z-]{1,80}"
 
 
 class _Travelling(BaseModel):
-    # Numbers that JSON does not have, such as the infinite maximum of a column, travel as text.
+    # Numbers that JSON cannot represent, such as an infinite maximum of a column, are sent as text.
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings", defer_build=True)
 
 
@@ -45,7 +45,7 @@ _BOUNDS: TypeAdapter[CheckBounds | None] = TypeAdapter(
 
 
 class EvaluationEntry(_Travelling):
-    """An evaluation in the list of those that a state has."""
+    """The entry of an evaluation in the list of a state."""
 
     number: int = Field(ge=1, le=MOST_ROWS, description="Its place in the order in which they were made.")
     id: str = Field(pattern=f"^{EVALUATION_ID}$")
@@ -56,7 +56,7 @@ class EvaluationEntry(_Travelling):
 
 
 class EvaluationPage(_Travelling):
-    """A part of the evaluations that a deployment has made, in the order in which they were made."""
+    """A page of the list of a deployment's evaluations, in the order in which they were made."""
 
     project: str
     deployment: str
@@ -66,7 +66,7 @@ class EvaluationPage(_Travelling):
 
 
 class TravellingCheck(_Travelling):
-    """The result of a check, with the run that has applied it and the time."""
+    """A check result, with its run and time."""
 
     run: str | None
     created: AwareDatetime
@@ -75,20 +75,20 @@ class TravellingCheck(_Travelling):
     @field_validator("result")
     @classmethod
     def _check_bounds(cls, result: CheckResult) -> CheckResult:
-        """Check the parts of the bounds, which are read by their keys alone."""
+        """Validate the parts of the bounds."""
         _BOUNDS.validate_python(result.bounds)
         return result
 
 
 class TravellingFile(_Travelling):
-    """The size of a file, and the digest of its bytes."""
+    """The size of a file in bytes, and the digest of its content."""
 
     bytes: int = Field(ge=0, le=LARGEST_FILE)
     digest: str = Field(pattern="^[0-9a-f]{32}$")
 
 
 class TravellingEvaluation(_Travelling):
-    """An evaluation with the results of its checks, and what there is of its files."""
+    """An evaluation with its check results, and a description of its files."""
 
     evaluation: Evaluation
     checks: list[TravellingCheck]
@@ -104,7 +104,10 @@ def list_evaluations(
     of_store: str | None = None,
     since: datetime | None = None,
 ) -> EvaluationPage:
-    """Return the evaluations that a state has made itself, those after a number, of a store and since a moment."""
+    """Return a page of the evaluations made in a state with a number greater than `after`.
+
+    `of_store` and `since` limit them to a store and to times from a moment on.
+    """
     of = evaluations.c
     query = select(of.number, of.id, of.store, of.time_start, of.superseded_by)
     chosen = query.where(of.number > after, of.origin.is_(None)).order_by(of.number).limit(ENTRIES_PER_PAGE)
@@ -132,7 +135,7 @@ def list_evaluations(
 
 
 def find_last_checked(store: Store, ids: Sequence[str]) -> dict[str, datetime]:
-    """Return when the checks of evaluations were last applied, by their ids; those never checked are not in it."""
+    """Return when the checks of evaluations were last applied, by id, without evaluations that were never checked."""
     of, results = evaluations.c, check_results.c
     query = (
         select(results.evaluation, func.max(results.created))
@@ -148,7 +151,7 @@ def find_last_checked(store: Store, ids: Sequence[str]) -> dict[str, datetime]:
 
 
 def pack_evaluation(store: Store, id_: str) -> TravellingEvaluation | None:
-    """Return an evaluation that the state has made itself; None if there is none of that id."""
+    """Return the evaluation with this id for a transfer; None if it was not made in this state."""
     if not (found := store.evaluations.find_made(id_)):
         return None
     points = store.checks.history(found.store, evaluation=id_)
@@ -163,12 +166,12 @@ def pack_evaluation(store: Store, id_: str) -> TravellingEvaluation | None:
 def _describe_file(path: Path) -> TravellingFile | None:
     try:
         return TravellingFile(bytes=path.stat().st_size, digest=digest_file(path))
-    except FileNotFoundError:  # there was none, or retention has just removed it
+    except FileNotFoundError:  # it never existed, or retention has just removed it
         return None
 
 
 def find_file(store: Store, id_: str, name: str) -> Path | None:
-    """Return the path of a file of an evaluation that the state has made itself; None if there is no such file."""
+    """Return the path of a file of an evaluation made in this state; None if there is no such file."""
     if name not in TRANSFERRED_FILES or store.evaluations.find_made(id_) is None:
         return None
     path = store.evaluations.folder_of(id_) / name
@@ -176,12 +179,12 @@ def find_file(store: Store, id_: str, name: str) -> Path | None:
 
 
 def read_evaluation(text: bytes, id_: str) -> TravellingEvaluation:
-    """Return the evaluation of an id from its JSON; raises StoreError if it is none."""
+    """Parse the JSON of an evaluation; raise StoreError if it is not valid."""
     try:
         return TravellingEvaluation.model_validate_json(text)
     except ValidationError as problem:
         first = problem.errors(include_input=False, include_url=False)[0]
-        told = single_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", limit=200)
-    except (KeyError, TypeError, AttributeError):  # of the bounds of a check
-        told = "the results of its checks are not as they must be"
-    raise StoreError(f"the evaluation {id_} cannot be read: {told}")
+        found = single_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", limit=200)
+    except (KeyError, TypeError, AttributeError):  # raised for invalid bounds of a check
+        found = "the results of its checks are not as they must be"
+    raise StoreError(f"the evaluation {id_} cannot be read: {found}")

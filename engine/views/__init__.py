@@ -1,6 +1,6 @@
-"""What people see of evaluations, stores and runs, as plain data; and an evaluation as an HTML page, and as a chart.
+"""View models of evaluations, stores and runs as plain data; an evaluation also as an HTML page and as a chart.
 
-The names are imported when they are first used: most runs draw no page and no chart.
+The names are imported at first use: most runs draw no page and no chart.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""A challenger against the model of a store as people see it: values side by side, and who is better by how much."""
+"""View of a challenger next to the model of a store: both values, and which is better by how much."""
 
 from dataclasses import dataclass, replace
 from math import isclose
@@ -13,12 +13,12 @@ from engine.views.metric_text import format_metric_name
 from engine.views.performance import LEADING_METRICS
 
 Verdict = Literal["", "better", "worse", "undecided"]
-"""Of the challenger: undecided where its interval reaches 0 or where there is none, empty without a value."""
+"""Verdict on the challenger: undecided if its interval contains 0 or is missing, empty without a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChallengerRow:
-    """One performance metric of both models on the same rows, the advantage of the challenger, and what that means."""
+    """One performance metric of both models on the same rows, the challenger's advantage, and the verdict."""
 
     metric: str
     champion: MetricValue
@@ -29,7 +29,7 @@ class ChallengerRow:
 
 @dataclass(frozen=True, slots=True)
 class ChallengerView:
-    """A challenger with the metrics of both models; `sentence` says who is better by one of them, or why none knows."""
+    """A challenger with the metrics of both models; `sentence` says which is better by one of them, or why not."""
 
     name: str
     version: str | None
@@ -58,7 +58,7 @@ def describe_challenger(evaluation: Evaluation, leading: str | None) -> Challeng
     Parameters
     ----------
     leading
-        The metric that represents the performance; if it has no value here, another one takes its place.
+        The metric that represents the performance; if it has no value here, another one replaces it.
     """
     rows = list_challenger_rows(evaluation)
     if not rows:
@@ -69,7 +69,11 @@ def describe_challenger(evaluation: Evaluation, leading: str | None) -> Challeng
     measured = [row for row in rows if row.advantage.value is not None] or rows[:1]
     first = min(measured, key=lambda row: order.index(row.metric) if row.metric in order else len(order))
     return ChallengerView(
-        name, version, evaluation.model or "", f"{_tell_advantage(name, first, _find_confidence(evaluation))}.", rows
+        name,
+        version,
+        evaluation.model or "",
+        f"{_describe_advantage(name, first, _find_confidence(evaluation))}.",
+        rows,
     )
 
 
@@ -80,7 +84,7 @@ def _compare_metric(metric: str, evaluation: Evaluation) -> ChallengerRow:
     if advantage.value is not None and challenger.value is not None:
         worse = find_metric_definition(MetricName(metric), "store").worse
         value = challenger.value + (advantage.value if worse == "higher" else -advantage.value)
-        # Measured on the same rows as the performance of the batch, unless some of them were left out.
+        # The same rows as for the performance of the batch, unless some of them were left out.
         whole = evaluation.metrics[metric]
         same = whole.value is not None and isclose(whole.value, value, rel_tol=1e-9, abs_tol=1e-12)
         champion = whole if same else MetricValue(value)
@@ -96,29 +100,29 @@ def _judge(advantage: MetricValue) -> Verdict:
 
 
 def _find_confidence(evaluation: Evaluation) -> float:
-    """Return the confidence level of the intervals, a setting that the facts have unless it is the default."""
+    """Return the confidence level of the intervals; the facts contain it unless it is the default."""
     return float(evaluation.facts.get("spec", {}).get("store", {}).get("drift", {}).get("confidence", 0.95))
 
 
-def _tell_advantage(name: str, row: ChallengerRow, confidence: float) -> str:
+def _describe_advantage(name: str, row: ChallengerRow, confidence: float) -> str:
     advantage, metric = row.advantage, format_metric_name(row.metric)
     if advantage.value is None:
         return f"The challenger {name} is not compared: {advantage.reason}"
     if advantage.value == 0 and row.verdict == "undecided":
-        said = f"The challenger {name} is as good as the model in use in {metric}"
+        sentence = f"The challenger {name} is as good as the model in use in {metric}"
     else:
         word = "better" if advantage.value > 0 else "worse"
-        said = f"The challenger {name} is {word} by {format_figure(abs(advantage.value))} in {metric}"
-    # Told from the side of the word: "worse by 0.02 (95 % interval 0.01 to 0.03)".
-    told = (
+        sentence = f"The challenger {name} is {word} by {format_figure(abs(advantage.value))} in {metric}"
+    # The number is positive in the direction of the word: "worse by 0.02 (95 % interval 0.01 to 0.03)".
+    shown = (
         advantage
         if advantage.value >= 0
         else replace(advantage, low=_negate(advantage.high), high=_negate(advantage.low))
     )
-    if told.low is None:
-        return f"{said} ({advantage.reason})" if advantage.reason else said
-    within = f"{format_share(confidence)} interval {format_ends(told.low, told.high, format_figure)}"
-    return f"{said} ({within})" + (", which chance may explain" if row.verdict == "undecided" else "")
+    if shown.low is None:
+        return f"{sentence} ({advantage.reason})" if advantage.reason else sentence
+    within = f"{format_share(confidence)} interval {format_ends(shown.low, shown.high, format_figure)}"
+    return f"{sentence} ({within})" + (", which chance may explain" if row.verdict == "undecided" else "")
 
 
 def _negate(value: float | None) -> float | None:

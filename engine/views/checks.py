@@ -1,11 +1,11 @@
-"""Results of checks as people see them: the most severe first, each with its value and what was allowed as text."""
+"""Views of check results: the most severe first, each with its value and the allowed values as text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.evaluation.bounds import AppliedRange
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.detectable import list_weak_checks
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.outcome import CheckOutcome
 from engine.views.metric_text import format_metric
@@ -19,11 +19,11 @@ class CheckView:
     Attributes
     ----------
     value_text
-        The value in the unit of the metric, as a duration if it is measured in seconds; empty without a value.
+        The value in the metric's unit, as a duration if it is in seconds; empty without a value.
     allowed
-        The range or the values that are allowed; empty for a python check.
+        The allowed range or values; empty for a python check.
     value_range
-        The range, if it is one of the metric's value, which a scale of the metric can show.
+        The range, if it applies to the metric's value and can be drawn on the metric's scale.
     summary
         The result in one line.
     """
@@ -56,11 +56,11 @@ class CheckGroup:
 
 @dataclass(frozen=True, slots=True)
 class CheckTally:
-    """The results of a step's checks, counted for people.
+    """The results of a step's checks, counted.
 
-    `wrong` are those that do not count as OK, the most severe first. `passed` counts the others, and says which of them
-    measured nothing; it is empty if there are none. `weak` are the checks that could hardly have failed. `muted` are
-    the results of muted checks, the most severe first.
+    `wrong` are the results that do not count as OK, the most severe first. `passed` is a text with the number of the
+    others, and how many of them measured nothing; empty if there are none. `weak` are the checks that could hardly have
+    failed. `muted` are the results of muted checks, the most severe first.
     """
 
     wrong: tuple[CheckView, ...]
@@ -83,7 +83,7 @@ def group_checks(results: Iterable[CheckResult]) -> tuple[CheckGroup, ...]:
 
 
 def tally_checks(results: Iterable[CheckResult]) -> CheckTally:
-    """Return the results of a step's checks, counted for people."""
+    """Count the results of a step's checks."""
     found = list(results)
     passed = PassedChecks.select(found)
     return CheckTally(

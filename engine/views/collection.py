@@ -1,4 +1,4 @@
-"""Collects the facts behind the view of an evaluation from the spec and the store."""
+"""Collect the records for the view of an evaluation from the spec and the store."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,21 +10,21 @@ from engine.store import EvaluationFilter, MetricPoint, Store
 from engine.views.facts import EvaluationFacts
 
 HISTORY_LENGTH = 40
-"""Evaluations in the history of a page."""
+"""Maximum number of evaluations in a page's history."""
 
 
 def collect_facts(
     evaluation: Evaluation, checks: Sequence[CheckResult], project: ProjectSpec, store: Store
 ) -> EvaluationFacts:
-    """Return the facts behind the view of an evaluation; without the project as YAML, which takes long to write.
+    """Return the records for the view of an evaluation; without the project as YAML, which takes long to write.
 
     Parameters
     ----------
     checks
-        The results of the checks on it that are to be shown.
+        The results of the checks on it to show.
     """
     declared, server = project.evaluation_stores[evaluation.store], project.resources.server
-    own_run = evaluation.run if evaluation.origin is None else None  # that of another is at the server there
+    own_run = evaluation.run if evaluation.origin is None else None  # runs of a pulled evaluation are on its server
     facts = EvaluationFacts(
         project=project.name,
         dataset=declared.dataset,
@@ -43,7 +43,7 @@ def collect_facts(
 def _list_history(
     evaluation: Evaluation, metrics: Sequence[str], earlier: EvaluationFilter, store: Store
 ) -> dict[str, list[MetricPoint]]:
-    """Return metrics over the history of an evaluation; if it has a time, what is later is not part of it."""
+    """Return metrics over the history of an evaluation; if the evaluation has a time, later ones are excluded."""
     if evaluation.time is None:
         return store.evaluations.list_points(evaluation.store, metrics, HISTORY_LENGTH, replace(earlier, before=None))
     points = store.evaluations.list_points(evaluation.store, metrics, HISTORY_LENGTH - 1, earlier)

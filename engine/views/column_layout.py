@@ -1,8 +1,8 @@
-"""The compared columns of an evaluation as pages show them: with a drawing, and with all of their statistics."""
+"""Layout of the compared columns of an evaluation for pages: with a drawing, and with all statistics."""
 
 from typing import Any
 
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.histograms import draw_histogram, name_bins, share_bins
 from engine.views.columns import ColumnView
 from engine.views.metric_text import format_metric, format_metric_name
@@ -25,7 +25,7 @@ def lay_out_column(column: ColumnView, redact: Redact) -> dict[str, Any]:
 
 
 def _pair_statistics(column: ColumnView) -> list[dict[str, str]]:
-    """Return the statistics as text; what both sides have, in one row."""
+    """Return the statistics as text; those of both sides share a row."""
     rows = []
     for name, measured in column.statistics.items():
         if name.startswith("reference_") and name.removeprefix("reference_") in column.statistics:

@@ -1,4 +1,4 @@
-"""The compared columns of an evaluation as people see them: sorted by drift, with both sides as text."""
+"""Views of the compared columns of an evaluation: sorted by drift, with both sides as text."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from engine.evaluation.detail import ColumnDetail, Histogram
 from engine.evaluation.record import Evaluation, MetricValue
 
 DRIFT_METRICS = ("drift", "drift_low", "drift_p")
-"""The metrics of a column that are its verdict; all others are its statistics."""
+"""The metrics of a column's verdict; all others are its statistics."""
 
 SHOWN_CATEGORIES = 3
-"""Categories in the text of one side."""
+"""Number of categories in the text of one side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class ColumnView:
     Attributes
     ----------
     drift, drift_p
-        Its drift and p-value; None without a verdict, for which `reason` then gives the reason.
+        Its drift and p-value; None without a verdict, and then `reason` says why.
     reference, batch
-        The values of each side as text: mean ± standard deviation of a numerical column. Of a categorical one the
-        shares of some categories: those that changed most if the drift is significant, else the most frequent ones.
-        None where a side has no values.
+        The values of each side as text: mean ± standard deviation of a numerical column; for a categorical column the
+        shares of some categories, namely those that changed most if the drift is significant, else the most frequent
+        ones. None if a side has no values.
     drift_importance, model_importance
-        Its importance in the drift model and in the monitored model, None where it is not known.
+        Its importance in the drift model and in the monitored model; None if unknown.
     statistics
         Every statistic by name.
     """
@@ -78,7 +78,7 @@ def describe_columns(evaluation: Evaluation) -> tuple[ColumnView, ...]:
 
 
 def describe_prediction_columns(evaluation: Evaluation) -> tuple[ColumnView, ...]:
-    """Return the predictions as columns: `prediction`, and `probability` where the model gives one."""
+    """Return the predictions as columns: `prediction`, and `probability` if the model gives one."""
     if evaluation.prediction is None:
         return ()
     metrics = evaluation.group_prediction_metrics()
@@ -88,7 +88,7 @@ def describe_prediction_columns(evaluation: Evaluation) -> tuple[ColumnView, ...
 
 
 def _by_drift(column: ColumnView) -> tuple[float, float, str]:
-    # What is not known comes after everything that is.
+    # Unknown values come last.
     known = (inf if value is None else -value for value in (column.drift, column.drift_importance))
     return (*known, column.name)  # type: ignore[return-value]  # two numbers
 
@@ -120,11 +120,11 @@ def _describe_column(
 
 
 def _summarize_sides(detail: ColumnDetail, statistics: Mapping[str, MetricValue]) -> tuple[str | None, str | None]:
-    """Return a column's values as text: in the reference, in the batch."""
+    """Return a column's values as text: those of the reference and those of the batch."""
     histogram = detail.histogram
     if detail.role == "numerical" or histogram.labels is None:
         return _format_spread(statistics, "reference_"), _format_spread(statistics, "")
-    # Categories beyond the listed ones are counted together as `other`.
+    # Categories that are not listed are counted together as `other`.
     others = histogram.other or (0, 0)
     rows = (sum(histogram.reference) + others[0], sum(histogram.batch) + others[1])
     if not all(rows):

@@ -1,4 +1,4 @@
-"""Estimated performance as people see it: beside what the labels show, with the method and what it cannot see."""
+"""Views of estimated performance: next to the performance by labels, with the method and its blind spot."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from engine.views.metric_text import format_metric, format_metric_interval, form
 from engine.views.performance import LEADING_METRICS
 
 BLIND = "An estimate does not see whether the relation between the columns and the target has changed."
-"""What must be known wherever an estimate is read."""
+"""The warning that must accompany every estimate."""
 _METHODS = {
     "calibrated": "by what the scores of the reference came to",
     "reweighted": "by what the scores of the reference came to, its rows weighted to stand for the batch",
@@ -19,7 +19,7 @@ _METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class EstimateRow:
-    """One metric: as it was estimated, and as the labels that are there show it."""
+    """One metric: its estimate, and its value by the available labels."""
 
     metric: str
     estimated: MetricValue
@@ -33,11 +33,11 @@ class EstimateView:
     Attributes
     ----------
     sentence
-        One metric, or why there is none, with the method.
+        One metric with the method, or the reason why there is none.
     basis
-        What the estimates rest on; empty where there are none.
+        The data behind the estimates; empty if there are none.
     verdict
-        What the labels say of them; empty without enough labels.
+        Whether labels contradict the estimates; empty without enough labels.
     """
 
     sentence: str
@@ -61,12 +61,12 @@ def list_estimate_rows(evaluation: Evaluation) -> tuple[EstimateRow, ...]:
 
 
 def describe_estimates(evaluation: Evaluation, leading: str | None) -> EstimateView | None:
-    """Return the estimates of an evaluation; None where its store makes none.
+    """Return the estimates of an evaluation; None if its store makes none.
 
     Parameters
     ----------
     leading
-        The metric that represents the performance; if it has no estimate, another one takes its place.
+        The metric that represents the performance; if it has no estimate, another one replaces it.
     """
     rows = list_estimate_rows(evaluation)
     if not rows:
@@ -84,26 +84,26 @@ def describe_estimates(evaluation: Evaluation, leading: str | None) -> EstimateV
     )
     effective = ""
     if detail.effective_rows < 0.99 * detail.reference_rows:
-        effective = f", which tell as much as {detail.effective_rows:,.0f} independent ones"
+        effective = f", which are worth {detail.effective_rows:,.0f} independent ones"
     outside = f" {format_share(detail.outside)} of the batch is like no row of the reference." if detail.outside else ""
     basis = (
         f"{detail.reference_rows:,} rows of the reference have a label{effective}; {detail.rows:,} rows of the batch "
         f"are estimated, of which {detail.labelled:,} have a label.{outside} {BLIND}"
     )
-    return EstimateView(sentence, basis, _tell_verdict(evaluation), rows)
+    return EstimateView(sentence, basis, _describe_verdict(evaluation), rows)
 
 
-def _tell_verdict(evaluation: Evaluation) -> str:
-    """Return what the labels say of the estimates."""
+def _describe_verdict(evaluation: Evaluation) -> str:
+    """Return whether labels contradict the estimates."""
     contradicted, detail = evaluation.metrics["estimate_contradicted"], evaluation.performance.estimate
     if contradicted.value is None or detail is None or not detail.compared:
         return ""
     first = detail.compared[0]
     p = f"p {'' if first.p_value < 1e-4 else '= '}{format_p_value(first.p_value)}"
-    told = (
+    comparison = (
         f"of the rows with a label, {format_metric_name(first.metric)} is {format_figure(first.realised)}, and "
         f"{format_figure(first.expected)} was to be expected ({p})"
     )
-    return f"The labels contradict the estimate: {told}." if contradicted.value else (
-        f"The labels do not contradict the estimate: {told}."
+    return f"The labels contradict the estimate: {comparison}." if contradicted.value else (
+        f"The labels do not contradict the estimate: {comparison}."
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""An evaluation as people see it: plain data from which a terminal, a page, a mail and frames are laid out."""
+"""The view of an evaluation: plain data from which terminal output, pages, mails and frames are laid out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from engine.views.summary import Summary, summarize_evaluation
 class HistoryView:
     """A metric over the evaluations of the store that have a value, oldest first.
 
-    `ranges` has, for each of them, what a check allowed for it when it was last applied to that evaluation; None where
-    none was, or where it allowed something else than a range of the value.
+    `ranges` holds, for each evaluation, the range that a check allowed when it was last applied to it; None if there
+    was no check, or it did not allow a range of the value.
     """
 
     metric: str
@@ -42,27 +42,27 @@ class EvaluationView:
     Attributes
     ----------
     evaluation
-        The record, for its names, times, rows and fingerprints; what is measured stands in the other fields.
+        The record, for its names, times, rows and fingerprints; the measurements are in the other fields.
     outcome
         The worst outcome of the checks; None without checks.
     summary
         The evaluation in a few sentences.
     reference
-        What the batch was compared with, in words; empty where that is not known.
+        Description of what the batch was compared with; empty if unknown.
     headlines
-        The metrics that come first.
+        The first metrics to show.
     columns, prediction_columns
         The compared columns, the most drifted first, and the predictions as columns.
     performance
         The performance metrics; empty if none has a value.
     estimates
-        The estimated performance; None where the store makes no estimates.
+        The estimated performance; None if the store makes no estimates.
     challenger
-        The challenger against the model; None without one.
+        The comparison with the challenger; None without one.
     segments
-        The segments; None where the store declares none.
+        The segments; None if the store declares none.
     histories
-        Metrics over time: those displayed, and those that left a range.
+        Metrics over time: the displayed ones, and those that left an allowed range.
     spec
         The project as YAML, secrets masked.
     """
@@ -93,7 +93,7 @@ class EvaluationView:
 
 
 def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
-    """Return an evaluation as people see it."""
+    """Return the view of an evaluation."""
     evaluation = facts.evaluation
     columns, performance = describe_columns(evaluation), describe_performance(evaluation)
     return EvaluationView(
@@ -122,7 +122,7 @@ def describe_evaluation(facts: EvaluationFacts) -> EvaluationView:
 
 
 def describe_reference(facts: EvaluationFacts) -> str:
-    """Return what an evaluation was compared with, in words; empty where its facts do not tell."""
+    """Return a description of what an evaluation was compared with; empty if its facts do not contain it."""
     evaluation = facts.evaluation
     reference = evaluation.facts.get("reference", {})
     match reference.get("kind"):
@@ -139,7 +139,7 @@ def describe_reference(facts: EvaluationFacts) -> str:
 
 
 def _describe_history(metric: str, points: Sequence[MetricPoint], facts: EvaluationFacts) -> HistoryView:
-    """Return a metric over time; the checks on the evaluation itself may be newer than those of the store."""
+    """Return a metric over time; the checks of the evaluation itself may be newer than those of the store."""
     value, id_ = facts.evaluation.find_value(metric), facts.evaluation.id
     own = [one.bounds for one in facts.checks if one.metric == metric and one.value == value]
     shown = tuple(point for point in points if point.value is not None)

@@ -1,4 +1,4 @@
-"""The records from which the view of an evaluation is made."""
+"""The records from which the view of an evaluation is computed."""
 
 import re
 from collections import Counter
@@ -13,10 +13,10 @@ from engine.store import MetricPoint
 from engine.views.performance import LEADING_METRICS
 
 COMPARED_WITH_ITSELF = ", so its batch is compared with itself"
-"""How the note of an evaluation ends that has no other reference than its own batch."""
+"""The end of the note on an evaluation whose only reference is its own batch."""
 
 MOST_HISTORIES = 8
-"""Charts of histories on a page."""
+"""Maximum number of history charts on a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class EvaluationFacts:
     """One evaluation with its context.
 
     `checks` are the results of the store's checks on it. `history` has metrics of the store's evaluations, oldest
-    first; `applied` what checks have allowed there, by the id of an evaluation and the metric. `displayed` are the
-    metrics that the store displays first. `spec` is the project as YAML, secrets masked.
+    first; `applied` holds what checks allowed there, by evaluation id and metric. `displayed` are the metrics that the
+    store displays first. `spec` is the project as YAML, secrets masked.
     """
 
     project: str
@@ -40,19 +40,19 @@ class EvaluationFacts:
 
     @property
     def file_name(self) -> str:
-        """The name of a file about it, without the ending."""
+        """The name of files about it, without the ending."""
         origin = f"-{self.evaluation.origin}" if self.evaluation.origin else ""
         return re.sub(r"[^\w.-]+", "-", f"{self.evaluation.store}-{self.evaluation.name}{origin}")[:100]
 
     @property
     def is_own_reference(self) -> bool:
-        """Whether the batch was compared with itself, as the first of a store whose reference is an evaluation."""
+        """Whether the batch was compared with itself, as in the first evaluation of some stores."""
         reference = self.evaluation.facts.get("reference", {})
         return reference.get("kind") in ("rolling", "same_period", "evaluation") and "datasets" in reference
 
     @property
     def why_own_reference(self) -> str:
-        """Why the batch was compared with itself."""
+        """The reason why the batch was compared with itself."""
         notes = (note for note in self.evaluation.notes if note.endswith(COMPARED_WITH_ITSELF))
         return next(notes, f"there is no earlier evaluation{COMPARED_WITH_ITSELF}").removesuffix(COMPARED_WITH_ITSELF)
 
@@ -62,7 +62,7 @@ class EvaluationFacts:
         return next((metric for metric in candidates if self.evaluation.find_value(metric) is not None), None)
 
     def list_followed_metrics(self) -> list[str]:
-        """Return the metrics whose history is worth a chart: those displayed, and those that left a range."""
+        """Return the metrics whose history gets a chart: the displayed ones, and those that left an allowed range."""
         results = Counter(c.check for c in self.checks)
         left = [c.metric for c in self.checks if c.counts_as is not CheckOutcome.OK and c.metric]
         held = [c.metric for c in self.checks if results[c.check] == 1 and c.metric]

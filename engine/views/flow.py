@@ -1,4 +1,4 @@
-"""What a project is made of, and what is made of what, from datasets to what scenarios send and what is deployed."""
+"""The resources of a project and their dependencies, from datasets to messages and deployments."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class FlowNode:
-    """A resource: its kind as the spec has it, and what it is made of, or uses."""
+    """A resource: its kind in the spec, and the resources that it needs."""
 
     section: str
     name: str
@@ -38,12 +38,12 @@ class FlowNode:
 
     @property
     def word(self) -> str:
-        """What it is, in words."""
+        """The name of its kind for people."""
         return WORDS[self.section]
 
 
 def describe_flow(project: ProjectSpec) -> tuple[FlowNode, ...]:
-    """Return the resources of a project in the order of the spec, datasets first, each with what it needs."""
+    """Return the resources of a project in the order of the spec, datasets first, each with the resources it needs."""
     declared = {(section, name) for section in SECTIONS for name in _list_declared(project, section)}
     return tuple(
         FlowNode(
@@ -76,7 +76,7 @@ def _list_needs(project: ProjectSpec, section: str, name: str) -> Iterator[Key]:
             yield "datasets", reference
     elif section == "scenarios":
         yield from _list_used(project, name)
-    elif section == "channels":  # a channel gets what scenarios send
+    elif section == "channels":  # a channel depends on the scenarios that send to it
         yield from (
             ("scenarios", scenario)
             for scenario, declared in project.scenarios.items()
@@ -91,7 +91,7 @@ def _list_needs(project: ProjectSpec, section: str, name: str) -> Iterator[Key]:
 
 
 def _list_used(project: ProjectSpec, scenario: str) -> Iterator[Key]:
-    """Yield what the steps of a scenario name, and what its triggers wait for."""
+    """Yield the resources named in a scenario's steps, and those that its triggers wait for."""
     declared = project.scenarios[scenario]
     for trigger in declared.triggers:
         if isinstance(trigger, DatasetChangedTrigger):

@@ -1,4 +1,4 @@
-"""The metrics at the top of a page about an evaluation: few numbers, each with what it means."""
+"""The metrics at the top of an evaluation's page: few numbers, each with its meaning."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MOST_HEADLINES = 6
 
 @dataclass(frozen=True, slots=True)
 class HeadlineMetric:
-    """A metric: what it is, its value and what that means as text, and the worst outcome of its checks, if any."""
+    """A metric: its name, its value and meaning as text, and the worst outcome of its checks, if any."""
 
     metric: str
     title: str
@@ -24,7 +24,7 @@ class HeadlineMetric:
 
 
 def list_headlines(facts: EvaluationFacts) -> tuple[HeadlineMetric, ...]:
-    """Return the first metrics that have a value: drift, those that the store displays, performance, predictions."""
+    """Return the first metrics that have a value: drift, the store's displayed metrics, performance, predictions."""
     leading = facts.find_leading_metric()
     of_model = [leading, f"advantage.{leading}"] if leading else []
     wanted = dict.fromkeys(["data_drift", "drifted_columns", *facts.displayed, *of_model, "prediction_drift.drift"])

@@ -1,4 +1,4 @@
-"""The importance of columns as people see it: whether the model depends on what drifted."""
+"""View of the importance of columns: whether the model depends on drifted columns."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from engine.evaluation.record import Evaluation
 class ImportanceRow:
     """A column's importance in the drift model and in the monitored model, and whether it drifted.
 
-    `is_dangerous` tells that it drifted and is above the average of both models.
+    `is_dangerous` means that it drifted and is above the average of both models.
     """
 
     name: str
@@ -23,8 +23,8 @@ class ImportanceRow:
 class ImportanceView:
     """The columns, the most important in the drift model first.
 
-    `average` is that of the drift model. `is_significant` tells that batch and reference can be told apart, without
-    which what would tell them apart means little.
+    `average` is that of the drift model. `is_significant` tells whether batch and reference can be told apart; if not,
+    the importance in the drift model means little.
     """
 
     columns: tuple[ImportanceRow, ...]

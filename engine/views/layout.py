@@ -1,6 +1,6 @@
-"""An evaluation laid out as texts and charts, section by section, for the report and for the pages of a server.
+"""The layout of an evaluation as texts and charts, section by section, for the report and for a server's pages.
 
-The sections are templates in the folder `sections`, which know no page around them.
+The sections are templates in the folder `sections`, which do not depend on the page around them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from engine.drift import NOTABLE_DRIFT
 from engine.evaluation.record import Evaluation, MetricValue
 from engine.formatting.numbers import MISSING, format_figure, format_number, format_p_value, format_share
 from engine.outcome import CheckOutcome
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.challenger import ChallengerRow
 from engine.views.charts.bars import draw_bars
 from engine.views.charts.curves import draw_curve, draw_importance
@@ -30,27 +30,27 @@ from engine.views.ranges import choose_scale, cut_zones, find_neutral, name_scal
 from engine.views.segments import SegmentRow
 
 MOST_SHARES = 50
-"""Classes whose predicted shares are listed."""
+"""Maximum number of classes whose predicted shares are listed."""
 
 MOST_IMPORTANT = 20
-"""Columns whose importance is listed."""
+"""Maximum number of columns whose importance is listed."""
 
 MOST_RESULTS, MOST_OK_RESULTS = 25, 8
-"""Results of one check that are shown at most, and if fewer are not OK, results that are shown anyway."""
+"""Maximum number of shown results of one check; and, if fewer are not OK, the number of results shown anyway."""
 
 SPOKEN_BINS = 12
-"""Bins of a histogram that are told to those who do not see it."""
+"""Maximum number of a histogram's bins in the text for readers who do not see it."""
 
 NUMBER_FILTERS: Mapping[str, Callable[..., str]] = {
     "figure": format_figure,
     "share": format_share,
     "p_value": format_p_value,
 }
-"""What the templates of the sections write numbers with."""
+"""Filters with which the templates of the sections format numbers."""
 
 
 def lay_out_evaluation(view: EvaluationView, redact: Redact) -> dict[str, Any]:
-    """Return what the templates of the sections need. `redact` masks secrets in charts; templates do it for texts."""
+    """Return the variables of the section templates. `redact` masks secrets in charts; templates do it for texts."""
     return {
         "view": view,
         "evaluation": view.evaluation,
@@ -82,7 +82,7 @@ def _lay_out_histogram(column: ColumnView, redact: Redact) -> dict[str, Any]:
 
 
 def lay_out_checks(groups: Sequence[CheckGroup]) -> list[dict[str, Any]]:
-    """Return checks with the results that the page shows, each on the scale of its kind of metric."""
+    """Return checks with the results that the page shows, each on the scale of its type of metric."""
     most = [min(MOST_RESULTS, max(MOST_OK_RESULTS, len(group.results) - group.passed)) for group in groups]
     shown = [group.results[:some] for group, some in zip(groups, most, strict=True)]
     of_kind: dict[tuple[str, ...], list[CheckView]] = {}
@@ -96,7 +96,7 @@ def lay_out_checks(groups: Sequence[CheckGroup]) -> list[dict[str, Any]]:
     for group, results in zip(groups, shown, strict=True):
         rows = [_lay_out_result(one, scales[name_scale(one.metric, one.check)]) for one in results]
         for repeated in [one for one in rows if one["remark"]][1:]:
-            repeated["told"] = repeated["allowed"]  # what an OK leaves open is much the same for every column
+            repeated["told"] = repeated["allowed"]  # the open questions of an OK are nearly the same for every column
         laid_out.append({"name": group.name, "fine": group.passed, "all": len(group.results), "results": rows})
     return laid_out
 
@@ -111,14 +111,14 @@ def _lay_out_result(result: CheckView, scale: tuple[float, float]) -> dict[str, 
         "value": result.value_text or MISSING,
         "allowed": allowed,
         "told": f"{allowed}; {reason}" if says_more else allowed or reason,
-        # The reason of an OK says more than the mark on the scale.
+        # The reason of an OK has more information than the mark on the scale.
         "remark": result.outcome is CheckOutcome.OK and says_more,
         "track": _lay_out_scale(result, *scale),
     }
 
 
 def _cut_breach(result: CheckView) -> str:
-    """Return the reason of a result without which bound is broken, which its scale shows."""
+    """Return the reason of a result without the broken bound, which its scale shows."""
     limits = result.value_range.limits if result.value_range else ()
     for limit in limits:
         breach = f"{format_number(result.value)} is {limit.side} {format_number(limit.value)}"
@@ -128,7 +128,7 @@ def _cut_breach(result: CheckView) -> str:
 
 
 def _lay_out_scale(result: CheckView, start: float, end: float) -> dict[str, Any] | None:
-    """Return a scale with the zones of a result, in per cent of its width; None if there is none to draw."""
+    """Return a scale with the zones of a result, in per cent of its width; None if none can be drawn."""
     if result.value is None or result.value_range is None:
         return None
 
@@ -156,13 +156,13 @@ def _draw_histories(view: EvaluationView, redact: Redact) -> list[dict[str, Any]
             name = format_metric_name(history.metric)
             values = (f"{point.name} {format_metric(history.metric, point.value)}" for point in history.points[-12:])
             svg = draw_history(history, view.evaluation.id, redact).render()
-            text, told = f"{name}: {', '.join(values)}", explain_metric(history.metric)
-            histories.append({"title": name, "svg": svg, "text": text, "explanation": told})
+            text, explanation = f"{name}: {', '.join(values)}", explain_metric(history.metric)
+            histories.append({"title": name, "svg": svg, "text": text, "explanation": explanation})
     return histories
 
 
 def _count_undrawn(view: EvaluationView) -> int:
-    """Return how many metrics a check objects to whose history is not drawn."""
+    """Return the number of metrics with a failing check whose history is not drawn."""
     drawn = {history.metric for history in view.histories if len(history.points) > 1}
     left = {one.metric for group in view.checks for one in group.results if one.counts_as is not CheckOutcome.OK}
     return len(left - drawn - {""})
@@ -210,7 +210,7 @@ def _format_challenger(row: ChallengerRow) -> dict[str, str | None]:
 
 
 def _format_segment(row: SegmentRow, metric: str | None) -> dict[str, str | None]:
-    """Return a segment as texts; one that is too small has the reason alone."""
+    """Return a segment as texts; a segment that is too small has only the reason."""
     performance, change = row.performance or MetricValue(None), row.change or MetricValue(None)
     return {
         "name": row.name,

@@ -1,4 +1,4 @@
-"""The log of a run as people see it: its newest lines, read from the end of the file, whatever its size."""
+"""View of a run's log: its newest lines, read from the end of the file, whatever its size."""
 
 import json
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from pathlib import Path
 from engine.formatting.control_characters import remove_controls
 
 LONGEST_TEXT = 4000
-"""Characters of one entry that are shown."""
+"""Maximum number of shown characters of an entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One entry of a log. `start` is its place in the file, in bytes."""
+    """One entry of a log. `start` is its position in the file, in bytes."""
 
     start: int
     at: str
@@ -23,7 +23,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class LogPart:
-    """A part of a log: its lines, oldest first, the byte at which they begin, and the one after them."""
+    """A part of a log: its lines, oldest first, the byte where they start, and the byte after them."""
 
     lines: tuple[LogLine, ...]
     start: int
@@ -55,7 +55,7 @@ def _read_part(folder: Path, place: int | None, size: int, *, from_end: bool) ->
         raw, start = raw[first:], start + first
     last = raw.rfind(b"\n") + 1
     if not from_end and not last and len(raw) == size:
-        last = size  # one entry that is longer than a part; it is shown as far as it goes
+        last = size  # one entry longer than a part; it is cut
     raw = raw[:last]
     lines, at = [], start
     for line in raw.splitlines(keepends=True):

@@ -37,7 +37,7 @@ def format_metric(metric: str, value: float | None) -> str:
 
 
 def format_metric_change(metric: str, change: float) -> str:
-    """Return how much larger a metric has become, in its unit, with its sign; a difference of p-values as a number."""
+    """Return the increase of a metric in its unit, with its sign; a difference of p-values as a number."""
     shown = format_figure(change) if _find_statistic(metric).endswith("_p") else format_metric(metric, change)
     return shown if change <= 0 or shown.startswith("+") else f"+{shown}"
 
@@ -48,7 +48,7 @@ def _find_statistic(metric: str) -> str:
 
 
 def format_metric_interval(metric: str, measured: MetricValue) -> str:
-    """Return the ends of a metric's interval, in its unit; nothing if it has none."""
+    """Return the ends of a metric's interval, in its unit; empty if it has none."""
     return format_ends(measured.low, measured.high, partial(format_metric, metric))
 
 
@@ -63,12 +63,12 @@ def format_metric_name(metric: str) -> str:
         member = name.member if takes in ("column", "class") else format_metric_name(name.member)
         if name.statistic != "prediction_drift":
             said = f"{said} of {member}"
-        elif name.member != "drift":  # the drift of the predictions is what its name says without a statistic
+        elif name.member != "drift":  # the drift of predictions is named without a statistic
             said = f"{said}: {member}"
     return said if name.segment is None else f"{said} in {name.segment}"
 
 
 def explain_metric(metric: str) -> str:
-    """Return what a metric is, in a sentence."""
+    """Return a sentence that explains a metric."""
     name = parse_metric_name(metric)
     return find_metric_definition(name, "store").description if isinstance(name, MetricName) else ""

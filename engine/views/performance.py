@@ -1,4 +1,4 @@
-"""The performance of a model as people see it: of the reference, of the batch, and the change."""
+"""View of a model's performance: on the reference, on the batch, and the change."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,16 +9,17 @@ from engine.spec.metrics.lookup import find_metric_definition
 from engine.spec.metrics.names import MetricName
 
 LEADING_METRICS = ("roc_auc", "r2", "accuracy", "f1", "rmse", "mae")
-"""The first of these metrics that has a value represents the performance, unless the store displays another."""
+"""The first of these metrics with a value represents the performance, unless the store displays another one."""
 
 
 Sense = Literal["", "better", "worse", "undecided"]
-"""Of a change: undecided where its interval reaches 0, so that chance may explain it; empty without one."""
+"""Direction of a change: undecided if its interval contains 0, so that chance may explain it; empty without a
+change."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerformanceRow:
-    """One performance metric: its values with their intervals, the change from the reference, and if that is worse.
+    """One performance metric: its values with intervals, the change from the reference, and whether that is worse.
 
     `reason` says why the batch has no value, or why a value has no interval.
     """
@@ -31,7 +32,7 @@ class PerformanceRow:
 
     @property
     def reason(self) -> str | None:
-        """Why the batch has no value or no interval, or why the change has none."""
+        """The reason why the batch has no value or no interval, or why the change has none."""
         return self.batch.reason or self.change.reason
 
 

@@ -1,4 +1,4 @@
-"""The drift of predictions as people see it: the share of each class, or of each decile of a regression."""
+"""View of the drift of predictions: the share of each class, or of each decile of a regression."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,9 @@ class PredictedShare:
 
 @dataclass(frozen=True, slots=True)
 class PredictionView:
-    """The predictions of both sides. `in_deciles` tells that the shares are those of deciles, of a regression.
+    """The predictions of both sides. `in_deciles` means that the shares are those of deciles of a regression.
 
-    `drift` is None where it has no value.
+    `drift` is None if it has no value.
     """
 
     drift: float | None
@@ -44,7 +44,7 @@ def describe_shares(evaluation: Evaluation) -> tuple[PredictedShare, ...]:
 
 
 def _read_label(metric: str) -> str:
-    """Return the class that a metric is about, which the metric's name holds in quotes if it has dots or quotes."""
+    """Return the class in a metric's name, which is in quotes if it contains dots or quotes."""
     name = parse_metric_name(metric)
     return name.member if isinstance(name, MetricName) and name.member is not None else metric.partition(".")[2]
 

@@ -1,4 +1,4 @@
-"""Ranges as text and for drawing: the ends of a scale, and the zones of it that are OK, a warning or an error."""
+"""Ranges as text and for drawing: the ends of a scale, and its OK, warning and error zones."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -21,14 +21,14 @@ class ScaleZone(NamedTuple):
 
 
 def select_value_range(bounds: CheckBounds | None) -> AppliedRange | None:
-    """Return what a check has allowed if it is a range of the metric's value, which a scale of the metric can show."""
+    """Return the bounds of a check if they are a range of the metric's value, which a scale can show; else None."""
     if isinstance(bounds, AppliedRange) and bounds.compare is None and not bounds.in_seconds:
         return bounds
     return None
 
 
 def select_first_range(applied: Iterable[CheckBounds | None]) -> AppliedRange | None:
-    """Return the first of what checks have allowed that is a range of the metric's value; None if none is."""
+    """Return the first bounds that are a range of the metric's value; None if none is."""
     return next(filter(None, map(select_value_range, applied)), None)
 
 
@@ -43,7 +43,7 @@ def choose_scale(
         points.append(definition.neutral)
     low, high = (min(points), max(points)) if points else (0.0, 1.0)
     span = (high - low) or abs(high) or 1.0
-    margin = max(span * 0.35, math.ulp(max(abs(low), abs(high))))  # of the smallest spans 0.35 is nothing
+    margin = max(span * 0.35, math.ulp(max(abs(low), abs(high))))  # 0.35 of the smallest spans rounds to nothing
     start, end = low - margin, high + margin
     if definition is not None and definition.low is not None and definition.low <= low:
         start = definition.low if low - definition.low < span * 1.5 else max(start, definition.low)
@@ -53,15 +53,15 @@ def choose_scale(
 
 
 def find_neutral(metric: str) -> float | None:
-    """Return the value that a metric has without drift; None if that is not defined."""
+    """Return the value of a metric without drift; None if undefined."""
     definition = _find_definition(metric)
     return None if definition is None else definition.neutral
 
 
 def name_scale(metric: str, check: str) -> tuple[str, ...]:
-    """Return what the metrics have in common that are drawn on one scale, so that their marks can be compared by eye.
+    """Return the key of the metrics that share one scale, so that their marks can be compared by eye.
 
-    Of a metric whose range is known, it is the statistic; of others, such as means of columns, the check as well.
+    For a metric with a known range it is the statistic; for others, such as means of columns, the check as well.
     """
     name, definition = parse_metric_name(metric), _find_definition(metric)
     if not isinstance(name, MetricName) or definition is None:
@@ -93,7 +93,7 @@ def cut_zones(applied: AppliedRange | None, start: float, end: float) -> list[Sc
 
 
 def format_bounds(bounds: CheckBounds | None) -> str:
-    """Return what a check has allowed as text; nothing for None."""
+    """Return the bounds of a check as text; empty for None."""
     if bounds is None:
         return ""
     if isinstance(bounds, AllowedValues):
@@ -104,7 +104,7 @@ def format_bounds(bounds: CheckBounds | None) -> str:
 
 
 def format_checked(value: float, bounds: CheckBounds | None) -> str:
-    """Return the value of a check, or one of its bounds: as a duration if the metric is measured in seconds."""
+    """Return a check's value or bound as text: a duration if the metric is in seconds."""
     if isinstance(bounds, AppliedRange) and bounds.in_seconds:
         return format_seconds(value)
     return format_number(value)

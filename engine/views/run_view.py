@@ -1,4 +1,4 @@
-"""A run as people see it: its steps, checks and deliveries, and what it was started by."""
+"""View of a run: its trigger, steps, checks and deliveries."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class DeliveryView:
 class StepView:
     """One step of a run.
 
-    `started` and `ended` are None of a step that did not begin. `iteration` names the values of its iteration of
-    for_each. `checks` counts the results of its checks, which is known only while the run is at hand: the store keeps
-    them with the run. `run` is the run that it started.
+    `started` and `ended` are None if the step did not begin. `iteration` names the values of its for_each iteration.
+    `checks` counts the results of its checks; known only while the run is going on, because the store keeps them with
+    the run. `run` is the run that it started.
     """
 
     name: str
@@ -48,8 +48,8 @@ class StepView:
 class RunView:
     """One run of a scenario.
 
-    `state` is RUNNING, or the outcome. `parent` is the id of the run that started it, if one did. `as_of` is the moment
-    that it stands for. `checks` are all results of its checks, the most severe first.
+    `state` is RUNNING or the outcome. `parent` is the id of the run that started it, if any. `as_of` is the moment that
+    the run represents. `checks` are all results of its checks, the most severe first.
     """
 
     id: str
@@ -68,19 +68,19 @@ class RunView:
 
     @property
     def short_id(self) -> str:
-        """The last part of the id, which is enough to name the run."""
+        """The last part of the id, which suffices to identify the run."""
         return self.id.rpartition("-")[2]
 
     @property
     def seconds(self) -> float | None:
-        """How long the run took; None while it is running."""
+        """The duration of the run in seconds; None while it is running."""
         return (self.ended - self.started).total_seconds() if self.ended else None
 
 
 def describe_run(
     record: RunRecord, checks: Iterable[CheckResult] = (), deliveries: Iterable[DeliveryView] = ()
 ) -> RunView:
-    """Return a run of the store, with the results of its checks and what has become of its messages."""
+    """Return the view of a stored run, with the results of its checks and the deliveries of its messages."""
     return RunView(
         id=record.id,
         scenario=record.scenario,

@@ -1,11 +1,11 @@
-"""The segments of an evaluation as people see them, declared or found: the worst first, and sentences about them."""
+"""View of the segments of an evaluation, declared or found: the worst first, with sentences about them."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.evaluation.record import Evaluation, MetricValue
-from engine.evaluation.segment_metrics import group_segment_metrics
+from engine.evaluation.segments.metrics import group_segment_metrics
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_figure
 from engine.spec.metrics.lookup import find_metric_definition
@@ -15,9 +15,9 @@ from engine.views.metric_text import format_metric, format_metric_interval, form
 from engine.views.performance import LEADING_METRICS
 
 SHOWN_SEGMENTS = 3
-"""Segments that a sentence names."""
+"""Maximum number of segments named in a sentence."""
 SHOWN_COLUMNS = 3
-"""Columns that are named of a segment."""
+"""Maximum number of columns named per segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class SegmentRow:
     Attributes
     ----------
     drift
-        Its largest drift, with the p-value among all tests; without a value, the reason.
+        Its largest drift, with the p-value adjusted for all tests; without a value, the reason.
     moved
         The columns that drifted in it, the most drifted first.
     performance, change
@@ -43,7 +43,7 @@ class SegmentRow:
 
     @property
     def condition(self) -> str | None:
-        """The condition of a segment that was found, ready for `segments:`; None for one that was declared."""
+        """The condition of a found segment, ready for `segments:`; None for a declared one."""
         return read_found_condition(self.name)
 
     @property
@@ -52,7 +52,7 @@ class SegmentRow:
         return self.drift.value is None
 
     def list_moved(self) -> str:
-        """Return the columns that drifted most, as text."""
+        """Return the most drifted columns, as text."""
         more = [f"{len(self.moved) - SHOWN_COLUMNS} more"] if len(self.moved) > SHOWN_COLUMNS else []
         return ", ".join([*(f"{name} {format_figure(drift)}" for name, drift in self.moved[:SHOWN_COLUMNS]), *more])
 
@@ -67,11 +67,11 @@ class SegmentsView:
 
     @property
     def is_notable(self) -> bool:
-        """Whether a segment has drifted, was found, or has become worse for certain."""
+        """Whether a segment drifted, was found, or became significantly worse."""
         return any(row.drift.value or row.condition or _is_loss_certain(row, self.metric) for row in self.rows)
 
     def write_declaration(self) -> str:
-        """Return the key of the spec that declares the segments that were found; empty if none was."""
+        """Return the YAML of the spec that declares the found segments; empty if none was found."""
         found = [row.condition for row in self.rows if row.condition is not None]
         lines = [
             f"  - {{name: {json.dumps(one, ensure_ascii=False)}, where: {json.dumps(one, ensure_ascii=False)}}}"
@@ -81,7 +81,7 @@ class SegmentsView:
 
 
 def describe_segments(evaluation: Evaluation, leading: str | None) -> SegmentsView | None:
-    """Return the segments of an evaluation; None where its store neither declares nor searches for any.
+    """Return the segments of an evaluation; None if its store neither declares nor searches for any.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _describe_segment(name: str, metrics: dict[str, MetricValue], metric: str | 
 
 
 def _measure_loss(row: SegmentRow, metric: str | None) -> float:
-    """Return by how much the performance of a segment is worse than that of the reference; 0 if it is not known."""
+    """Return by how much the performance of a segment is worse than that of the reference; 0 if unknown."""
     change = row.change.value if row.change else None
     if change is None or metric is None:
         return 0.0
@@ -141,13 +141,13 @@ def _order(metric: str | None) -> Callable[[SegmentRow], tuple[bool, float, bool
 
 
 def _summarize_search(search: MetricValue, found: list[SegmentRow], metric: str | None) -> str:
-    """Return which segments the search has found, or why none."""
+    """Return which segments the search found, or why it found none."""
     if search.value is None:
         return f"Segments: {search.reason}."
     if not found:
         return f"The search found no segment: {search.reason}."
     named = [
-        f"{row.condition} ({join_words(list(filter(None, [row.list_moved(), _tell_loss(row, metric)])))})"
+        f"{row.condition} ({join_words(list(filter(None, [row.list_moved(), _describe_loss(row, metric)])))})"
         for row in found[:SHOWN_SEGMENTS]
     ]
     named += [f"{len(found) - SHOWN_SEGMENTS} more"] if len(found) > SHOWN_SEGMENTS else []
@@ -155,8 +155,8 @@ def _summarize_search(search: MetricValue, found: list[SegmentRow], metric: str 
     return f"The search found {noun} declared: {join_words(named)}."
 
 
-def _tell_loss(row: SegmentRow, metric: str | None) -> str:
-    """Return the performance of a segment that was found, and its change, if it is worse."""
+def _describe_loss(row: SegmentRow, metric: str | None) -> str:
+    """Return the performance of a found segment and its change, if it is worse."""
     if metric is None or row.performance is None or _measure_loss(row, metric) <= 0:
         return ""
     change = format_figure(row.change.value if row.change else None)
@@ -164,7 +164,7 @@ def _tell_loss(row: SegmentRow, metric: str | None) -> str:
 
 
 def _summarize(rows: list[SegmentRow], metric: str | None) -> str:
-    """Return which segments drifted, where the model has become worse for certain, and how many are too small."""
+    """Return which segments drifted, where the model became significantly worse, and how many are too small."""
     compared = [row for row in rows if not row.is_too_small]
     small = len(rows) - len(compared)
     too_small = f" {small} {'is' if small == 1 else 'are'} too small to compare." if small else ""

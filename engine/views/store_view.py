@@ -1,4 +1,4 @@
-"""An evaluation store as people see it: its evaluations with displayed metrics and the outcomes of checks."""
+"""View of an evaluation store: its evaluations with displayed metrics and the outcomes of checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from engine.outcome import CheckOutcome, worst_check_outcome
 class EvaluationRow:
     """One evaluation of a store.
 
-    `metrics` are those that are displayed, as far as the evaluation has them. `outcomes` gives, by check, the outcome
-    when it was last applied to the evaluation; of a wildcard check, the worst. `superseded_by` and `same_data_as` are
-    ids of other evaluations. `release` and `revision` are the bundle and the revision of the deployment that made it,
-    `origin` and `infrastructure` the deployment that it was pulled from, and where that lives.
+    `metrics` are the displayed ones that the evaluation has. `outcomes` holds, by check, the outcome when it was last
+    applied to the evaluation; for a wildcard check, the worst. `superseded_by` and `same_data_as` are ids of other
+    evaluations. `release` and `revision` are the bundle and the revision of the deployment that made it; `origin` and
+    `infrastructure` are the deployment from which it was pulled and its infrastructure.
     """
 
     id: str
@@ -36,14 +36,14 @@ class EvaluationRow:
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """Evaluations of a store, oldest first, and the metrics that are displayed of them."""
+    """Evaluations of a store, oldest first, and the displayed metrics."""
 
     name: str
     metrics: tuple[str, ...]
     evaluations: tuple[EvaluationRow, ...]
 
     def list_reasons(self) -> list[str]:
-        """Return why displayed metrics have no value, each reason once."""
+        """Return the reasons why displayed metrics have no value, each reason once."""
         reasons = {
             f"{metric} is unknown: {measured.reason}": None
             for evaluation in self.evaluations
@@ -59,7 +59,7 @@ def describe_store(
     evaluations: Sequence[Evaluation],
     outcomes: Mapping[str, Mapping[str, Sequence[CheckOutcome]]],
 ) -> StoreView:
-    """Return evaluations of a store as people see them.
+    """Return the view of a store's evaluations.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.evaluation.check_counts import SHOWN_REASONS, PassedChecks, sort_by_severity, tell_muted_checks
-from engine.evaluation.detectable import list_weak_checks
+from engine.evaluation.checks.counts import SHOWN_REASONS, PassedChecks, describe_muted_checks, sort_by_severity
+from engine.evaluation.checks.detectable import list_weak_checks
 from engine.evaluation.record import CheckResult
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.numbers import format_figure, format_share
@@ -28,13 +28,12 @@ class Summary:
     Attributes
     ----------
     checks
-        What the checks have found.
+        The results of the checks.
     drift
-        Whether the batch is like the reference, which columns drifted, and where the store declares segments, which of
-        them; one sentence if nothing could be compared.
+        Whether the batch resembles the reference, which columns drifted, and, if the store declares segments, which of
+        them drifted; one sentence if nothing could be compared.
     model
-        How the model performs, what its performance is estimated as, and how its challenger compares, as far as that
-        is known of it.
+        The model's performance, its estimated performance, and the comparison with its challenger, as far as known.
     """
 
     checks: str
@@ -43,12 +42,12 @@ class Summary:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """All of them, what the checks have found first."""
+        """All sentences, the results of the checks first."""
         return self.checks, *self.drift, *self.model
 
 
 def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> Summary:
-    """Return an evaluation in sentences; `columns` are sorted by drift."""
+    """Summarize an evaluation in sentences; `columns` are sorted by drift."""
     leading = facts.find_leading_metric()
     challenger = describe_challenger(facts.evaluation, leading)
     estimates = describe_estimates(facts.evaluation, leading)
@@ -56,8 +55,8 @@ def summarize_evaluation(facts: EvaluationFacts, columns: Sequence[ColumnView]) 
     if estimates and not facts.is_own_reference:
         contradicted = facts.evaluation.find_value("estimate_contradicted")
         estimated = f"{estimates.sentence} {estimates.verdict if contradicted else ''}".strip()
-    told = (_summarize_performance(facts), estimated, challenger.sentence if challenger else "")
-    return Summary(_summarize_checks(facts), _summarize_comparison(facts, columns), tuple(filter(None, told)))
+    sentences = (_summarize_performance(facts), estimated, challenger.sentence if challenger else "")
+    return Summary(_summarize_checks(facts), _summarize_comparison(facts, columns), tuple(filter(None, sentences)))
 
 
 def _summarize_comparison(facts: EvaluationFacts, columns: Sequence[ColumnView]) -> tuple[str, ...]:
@@ -88,7 +87,7 @@ def _summarize_drift(facts: EvaluationFacts) -> str:
     verdict = "more than chance" if facts.evaluation.find_value("data_drift_significant") else "no more than chance"
     reached = f"a model tells them apart with an accuracy of {format_figure(accuracy.value)}{within}"
     low = facts.evaluation.find_value("data_drift_low")
-    # a classifier is right in at most 1/2 + half of the share by which two distributions differ
+    # the accuracy of a classifier is at most 1/2 + half of the share by which two distributions differ
     share = f"; at least {format_share(2 * low - 1)} of the batch differs" if low is not None and low > 0.5 else ""
     return f"{compared}: {reached}, {verdict} (0.5){share}."
 
@@ -144,13 +143,13 @@ def _summarize_performance(facts: EvaluationFacts) -> str:
 
 
 def _find_performance_reason(facts: EvaluationFacts) -> str:
-    """Return why performance has no value, as its first metric says."""
+    """Return the reason why performance has no value, which is that of its first metric."""
     measured = (facts.evaluation.metrics.get(metric) for metric in PERFORMANCE_METRICS)
     return next((metric.reason for metric in measured if metric and metric.reason), "it has no value")
 
 
 def _name_measured_rows(facts: EvaluationFacts, labelled: float) -> str:
-    """Return the rows that performance holds for, with what the others lack where that was counted."""
+    """Return the rows on which performance was measured, and what the others lack, if that was counted."""
     if counts := facts.evaluation.performance.rows:
         rows, _, lacking = describe_measured_rows(counts).partition(": ")
         return f"On {rows} ({lacking})" if lacking else "On all rows"
@@ -159,7 +158,7 @@ def _name_measured_rows(facts: EvaluationFacts, labelled: float) -> str:
 
 def _summarize_checks(facts: EvaluationFacts) -> str:
     counting = [check for check in facts.checks if not check.muted]
-    muted = tell_muted_checks(facts.checks)
+    muted = describe_muted_checks(facts.checks)
     if not facts.checks:
         return "The store declares no checks."
     return " ".join(filter(None, [_summarize_counting_checks(counting) if counting else "", muted and f"{muted}."]))
@@ -177,7 +176,7 @@ def _summarize_counting_checks(checks: Sequence[CheckResult]) -> str:
         if passed.unmeasured and len(passed.unmeasured) == len(passed.checks):
             return f"No check measured anything: {join_some(passed.list_unmeasured(), SHOWN_REASONS)}."
         if passed.unmeasured:
-            text += f", but {passed.tell_unmeasured()}"
+            text += f", but {passed.describe_unmeasured()}"
         weak = len(list_weak_checks(checks)) if len(worst) > 1 else 0
         return f"{text}{f'; {weak} could hardly have failed with so few rows' if weak else ''}."
     numbers = [f"{count[level]} {word}" for level, word in _OUTCOME_VERBS.items() if count[level]]
@@ -189,7 +188,7 @@ def _summarize_counting_checks(checks: Sequence[CheckResult]) -> str:
 
 
 def _describe_wrong(name: str, checks: Sequence[CheckResult]) -> str:
-    """Return what a check has found: its worst metric, and how many others; the name alone may say the opposite."""
+    """Return the result of a check: its worst metric, and how many others; the check's name alone could mislead."""
     worst, *others = [one for one in sort_by_severity(checks) if one.check == name]
     more = sum(one.counts_as is not CheckOutcome.OK for one in others)
     what = _describe_breach(worst) or worst.summary.removeprefix(f"{name}: ")
@@ -197,7 +196,7 @@ def _describe_wrong(name: str, checks: Sequence[CheckResult]) -> str:
 
 
 def _describe_breach(result: CheckResult) -> str:
-    """Return `ROC AUC 0.62 is below soft_min 0.7`; nothing if that is not it, or if rounding would hide it."""
+    """Return `ROC AUC 0.62 is below soft_min 0.7`; empty if the reason is another, or if rounding would hide it."""
     applied = select_value_range(result.bounds)
     if applied is None or result.value is None:
         return ""

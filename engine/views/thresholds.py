@@ -1,4 +1,4 @@
-"""What a binary classifier would do at other thresholds, from what an evaluation keeps: its ROC curve and its classes.
+"""The counts of a binary classifier at other thresholds, from its stored ROC curve and numbers of rows per class.
 
 At a threshold with the rates (FPR, TPR), TPR · P of the P positive rows and FPR · N of the N negative ones are
 predicted positive (Fawcett 2006, "An introduction to ROC analysis"). All else follows from these four counts.
@@ -15,7 +15,7 @@ DENSITY_EDGES = tuple(tenth / 10 for tenth in range(1, 10))
 
 @dataclass(frozen=True, slots=True)
 class ThresholdRow:
-    """The rows of each kind if a row is predicted positive from a threshold on; what cannot be divided is None."""
+    """The rows of each kind if rows are predicted positive from a threshold on; ratios with a zero divisor are None."""
 
     threshold: float
     true_positive: int
@@ -25,7 +25,7 @@ class ThresholdRow:
 
     @property
     def precision(self) -> float | None:
-        """The share of the rows predicted positive that are."""
+        """The share of positive rows among those predicted positive."""
         return _divide(self.true_positive, self.true_positive + self.false_positive)
 
     @property
@@ -41,7 +41,7 @@ class ThresholdRow:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of the rows that are predicted right."""
+        """The share of the rows that are predicted correctly."""
         return _divide(self.true_positive + self.true_negative, self.rows)
 
     @property
@@ -56,7 +56,7 @@ class ThresholdRow:
 
     @property
     def lift(self) -> float | None:
-        """How many times as frequent positives are among the rows predicted positive as among all."""
+        """The share of positives among the rows predicted positive, relative to that among all rows."""
         base = _divide(self.true_positive + self.false_negative, self.rows)
         return self.precision / base if base and self.precision is not None else None
 
@@ -65,8 +65,8 @@ class ThresholdRow:
 class ThresholdView:
     """A classifier at all thresholds, from the highest to the lowest.
 
-    `density` has the share of the negative rows (as the reference) and of the positive ones (as the batch) per tenth of
-    the probability. `in_use` is the row nearest to what the confusion matrix of the evaluation has.
+    `density` holds the shares of the negative rows (as reference) and of the positive rows (as batch) per tenth of the
+    probability. `in_use` is the row nearest to the evaluation's confusion matrix.
     """
 
     positive: str
@@ -76,7 +76,7 @@ class ThresholdView:
 
 
 def describe_thresholds(evaluation: Evaluation) -> ThresholdView | None:
-    """Return a binary classifier at all thresholds; None where no ROC curve or no positive class is known."""
+    """Return a binary classifier at all thresholds; None without a ROC curve or a known positive class."""
     roc, matrix = evaluation.performance.roc, evaluation.performance.confusion_matrix
     positive = evaluation.facts.get("spec", {}).get("model", {}).get("positive")
     if roc is None or matrix is None or len(matrix.classes) != 2 or str(positive) not in matrix.classes:

@@ -1,4 +1,4 @@
-"""Triggers and fires as people see them: what starts a scenario, whether it does, and what became of what was due."""
+"""Views of triggers and fires: what starts a scenario, whether it is active, and what happened to each fire."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,6 @@ from engine.formatting.lists import join_words
 from engine.formatting.moments import format_minute, format_second
 from engine.formatting.numbers import format_duration, format_seconds
 from engine.spec import ProjectSpec
-from engine.spec.declared_times import format_declared_time
-from engine.spec.moment import find_time_zone
 from engine.spec.resources.triggers import (
     AnyTrigger,
     CronTrigger,
@@ -18,6 +16,8 @@ from engine.spec.resources.triggers import (
     QueryChangedTrigger,
 )
 from engine.spec.rules.messages import CHILD_PREFIX
+from engine.spec.times.declared_times import format_declared_time
+from engine.spec.variables.moment import find_time_zone
 from engine.store import Fire, Pause, RunRecord, Store, TriggerState
 
 
@@ -28,15 +28,15 @@ class TriggerView:
     Attributes
     ----------
     starts
-        What starts a run, in words.
+        A description of what starts a run.
     zone
         The name of the time zone of its times.
     state
-        `active`, or why it starts no run: `inactive` by the spec, `paused` by a person, an error.
+        `active`, or the reason why it starts no run: `inactive` by the spec, `paused` by a person, an error.
     last
-        Its newest fire; None if it never was due.
+        Its newest fire; None if it was never due.
     next_times
-        When it is due next, in UTC; empty for a trigger that is not due at times.
+        The times when it is due next, in UTC; empty for a trigger without times.
     """
 
     scenario: str
@@ -51,10 +51,10 @@ class TriggerView:
 
 @dataclass(frozen=True, slots=True)
 class FireView:
-    """A fire beside its run.
+    """A fire with its run.
 
-    `zone` is the name of the time zone of its trigger. `late` is how long after `fire.scheduled` its run has started;
-    without a run, how long after that it was seen. `outcome` is how its run has ended, or RUNNING.
+    `zone` is the name of its trigger's time zone. `late` is the delay between `fire.scheduled` and the start of its
+    run; without a run, until it was seen. `outcome` is the outcome of its run, or RUNNING.
     """
 
     fire: Fire
@@ -64,7 +64,7 @@ class FireView:
 
 
 def describe_trigger(trigger: AnyTrigger) -> str:
-    """Return what starts a run, in words: `at 30 2 * * *`, `every 14d, counted from 2026-01-06`."""
+    """Return a description of what starts a run: `at 30 2 * * *`, `every 14d, counted from 2026-01-06`."""
     if isinstance(trigger, CronTrigger):
         return f"at {trigger.cron}"
     if isinstance(trigger, IntervalTrigger):
@@ -85,12 +85,12 @@ def describe_trigger(trigger: AnyTrigger) -> str:
 
 
 def format_period(every: timedelta | str) -> str:
-    """Return a distance of time as a spec writes it: `14d`, `1mo`."""
+    """Return a period in the notation of the spec: `14d`, `1mo`."""
     return every if isinstance(every, str) else format_seconds(every.total_seconds())
 
 
 def format_local_time(moment: datetime, zone: str, *, seconds: bool = False) -> str:
-    """Return a moment as the clock of a time zone shows it, with its offset from UTC: `2026-10-25 02:30+01:00`."""
+    """Return a moment as local time in a time zone, with its UTC offset: `2026-10-25 02:30+01:00`."""
     return moment.astimezone(find_time_zone(zone)).isoformat(" ", "seconds" if seconds else "minutes")
 
 
@@ -100,12 +100,12 @@ def format_utc_time(moment: datetime, *, seconds: bool = False) -> str:
 
 
 def have_seconds(moments: Iterable[datetime]) -> bool:
-    """Return whether any moment is not at a full minute, so that all of a table are shown with their seconds."""
+    """Return whether any moment is not at a full minute, so that a table shows seconds for all."""
     return any(moment.second or moment.microsecond for moment in moments)
 
 
 def describe_pause(pause: Pause) -> str:
-    """Return who has paused a scenario, until when, and why."""
+    """Return who paused a scenario, until when, and why."""
     until = f"until {format_minute(pause.until)}" if pause.until else "until somebody resumes it"
     return f"paused {until} by {pause.by}" + (f": {pause.reason}" if pause.reason else "")
 
@@ -117,8 +117,8 @@ def name_starter(trigger: str) -> str:
     return {"manual": "by hand", "watch": "by engine watch"}.get(trigger, f"by the trigger {trigger}")
 
 
-def tell_fire(view: FireView) -> str:
-    """Return a fire as a sentence: what was due, when, which try its run is, and how late it came."""
+def format_fire(view: FireView) -> str:
+    """Return a fire as a sentence: what was due, when, which try its run is, and its delay."""
     fire = view.fire
     local = "" if view.zone == "UTC" else f" ({format_local_time(fire.scheduled, view.zone)} {view.zone})"
     changed = f", because {', '.join(fire.changed)} changed" if fire.changed else ""
@@ -130,7 +130,7 @@ def tell_fire(view: FireView) -> str:
 
 
 def describe_fire(fire: Fire, run: RunRecord | None, zone: str) -> FireView:
-    """Return a fire as people see it; `run` is its run, if it has one that is still stored."""
+    """Return the view of a fire; `run` is its run, if it has one that is still stored."""
     late = (run.started if run else fire.seen_at) - fire.scheduled
     return FireView(fire, zone, max(late, timedelta()), run.state if run else None)
 
@@ -145,7 +145,7 @@ def describe_triggers(
     Parameters
     ----------
     list_times
-        Returns when a trigger of a scenario is due next, from what is known of it.
+        Returns the next times of a scenario's trigger, given its state.
     """
     states = {(state.scenario, state.trigger): state for state in store.fires.list_states()}
     pauses = {pause.scenario: pause for pause in store.pauses.list_active()}
@@ -192,7 +192,7 @@ def _describe_state(
 
 
 def _explain_inactive(trigger: AnyTrigger, project: ProjectSpec, scenario: str) -> str:
-    """Return why a trigger starts nothing, if the spec or the deployment says so; else an empty text."""
+    """Return why a trigger is inactive by the spec or the deployment; an empty text if it is not."""
     if project.scenarios[scenario].active:
         return "" if trigger.active else "inactive: the spec says active: false"
     if project.revision is not None and scenario in project.revision.active:

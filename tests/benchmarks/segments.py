@@ -23,10 +23,10 @@ from engine.drift import KnownColumn, roles
 from engine.errors import Position
 from engine.evaluation.batch_evaluation import evaluate_batch
 from engine.evaluation.evaluation_identity import EvaluationIdentity
-from engine.evaluation.found_segments import SearchSettings
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation, Fingerprints
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.segments.found import SearchSettings
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.resources.evaluation_stores import DriftSettings
 
 SEGMENTS = 10

@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from engine import drift
-from engine.evaluation.estimation import EstimateSettings, Estimation, estimate_batch
-from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
+from engine.evaluation.performance.estimation import EstimateSettings, Estimation, estimate_batch
+from engine.evaluation.snapshots.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
 from engine.models.metrics.classification import measure_binary
 from engine.models.metrics.intervals import Units
 from engine.models.metrics.regression import measure_regression

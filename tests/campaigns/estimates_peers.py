@@ -29,9 +29,9 @@ import numpy as np
 import polars as pl
 
 from engine import drift
-from engine.evaluation.estimation import EstimateSettings, estimate_batch
+from engine.evaluation.performance.estimation import EstimateSettings, estimate_batch
 from engine.evaluation.record import MetricValue
-from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
+from engine.evaluation.snapshots.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
 from engine.models import classification, regression
 from engine.models.metrics.intervals import Units
 from engine.spec.resources.models import CostMatrix

@@ -21,11 +21,11 @@ import polars as pl
 from engine.drift import Role, profile
 from engine.evaluation.batch_evaluation import evaluate_batch
 from engine.evaluation.evaluation_identity import EvaluationIdentity
-from engine.evaluation.found_segments import SearchSettings
 from engine.evaluation.observation import Observation
 from engine.evaluation.record import Evaluation, Fingerprints
-from engine.evaluation.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.segments.found import SearchSettings
+from engine.evaluation.snapshots.scored_rows import PREDICTED, SCORE, TRUTH, ScoredRows
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.resources.evaluation_stores import DriftSettings
 
 ROLES = {

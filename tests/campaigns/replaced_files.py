@@ -25,7 +25,7 @@ from threading import Thread
 
 import polars as pl
 
-from engine.data.file_hashes import InMemoryFileHashes, hash_file
+from engine.data.files.hashes import InMemoryFileHashes, hash_file
 from engine.store import Store
 
 CONTENTS = 6

@@ -20,7 +20,7 @@ from engine import user_cache
 from engine.cli import kept_verdicts
 from engine.cli.kept_verdicts import Question, Verdict, find_kept_verdict, keep_verdict
 from engine.cli.verdicts import judge_spec
-from engine.spec.moment import parse_moment
+from engine.spec.variables.moment import parse_moment
 
 SPEC = """\
 version: 1

@@ -134,8 +134,8 @@ def test_an_unchanged_run_loads_what_reads_data_and_states_and_nothing_that_comp
         "engine.evaluation.evaluation_identity",
         "engine.notifications.mail",
         "engine.notifications.message_document",
-        "engine.pipeline.batch_measurement",
-        "engine.pipeline.reference_profiles",
+        "engine.pipeline.evaluations.batch_measurement",
+        "engine.pipeline.references.profiles",
         "engine.pipeline.reports",
         "engine.scenarios.plan",
         "engine.scenarios.process",
@@ -160,9 +160,12 @@ def test_an_unchanged_run_on_kept_rows_loads_nothing_that_reads_texts_or_guesses
     (folder / "made.py").write_text(
         "import polars\n\ndef rows():\n    return polars.DataFrame({'day': ['2026-01-02']})\n"
     )
-    reading = {f"engine.data.{name}" for name in ("csv_faults", "file_datasets", "read_faults", "text_columns")}
+    reading = {f"engine.data.files.{name}" for name in ("csv_faults", "file_datasets", "read_faults", "text_columns")}
     reading |= {f"engine.drift.reading.{name}" for name in ("csv_files", "sources", "text_readings")}
-    assert list_loaded(folder, ["run", "spec.yaml"]) >= {"engine.data.text_columns", "engine.drift.reading.csv_files"}
+    assert list_loaded(folder, ["run", "spec.yaml"]) >= {
+        "engine.data.files.text_columns",
+        "engine.drift.reading.csv_files",
+    }
     assert list_loaded(folder, ["run", "spec.yaml"]) & reading == set()
 
 

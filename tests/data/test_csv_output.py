@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from engine.data.csv_output import disarm_formulas
+from engine.data.output.spreadsheet_csv import disarm_formulas
 
 
 @pytest.mark.parametrize(

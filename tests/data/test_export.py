@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from polars.testing.parametric import dataframes
 
 from engine.data import Datasets, InMemoryFileHashes, Table
-from engine.data.export import export_table
+from engine.data.output.export import export_table
 from engine.errors import DataError
 from engine.spec import load
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import InMemoryFileHashes
-from engine.data.file_hashes import hash_file
+from engine.data.files.hashes import hash_file
 from engine.data.fingerprints import hash_frame
 from engine.digests import digest_texts
 from engine.file_identity import FileIdentity

@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.data.frozen_rows import freeze_rows
+from engine.data.output.frozen_rows import freeze_rows
 from engine.data.table import Table
 
 ROW = st.tuples(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data.module_files import list_module_files
+from engine.data.user_code.module_files import list_module_files
 from engine.errors import DataError
 
 

@@ -48,7 +48,14 @@ def test_dates_in_names_count(tmp_path: Path, names: list[str], newest: str) -> 
         os.utime(tmp_path / name, (1e9 - number, 1e9 - number))
     found = pick(tmp_path)
     assert names_of(found) == [newest]
-    assert found.notes == (f"{newest}: the newest of {len(names)} files, by the dates in their names",)
+    assert found.notes[0] == f"{newest}: the newest of {len(names)} files, by the dates in their names"
+
+
+def test_another_file_of_the_newest_date_is_told(tmp_path: Path) -> None:
+    write(tmp_path, "2026-11-26.csv", "2026-11-27 (1).csv", "2026-11-27.csv")
+    found = pick(tmp_path)
+    assert names_of(found) == ["2026-11-27.csv"]
+    assert found.notes[1:] == ("2026-11-27 (1).csv: of the same date, and left out, since its name comes before",)
 
 
 def test_files_of_later_days_are_left_out_and_told(tmp_path: Path) -> None:

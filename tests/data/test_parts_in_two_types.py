@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.common_types import cast_exactly, find_common_dtype
 from engine.data.contract import verify_contract
+from engine.data.files.common_types import cast_exactly, find_common_dtype
 from engine.errors import DataError
 
 TOKYO = pl.Datetime("ns", "Asia/Tokyo")

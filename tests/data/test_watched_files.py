@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from engine.data import InMemoryFileHashes, WatchedFiles
-from engine.data.file_hashes import FileChangedError, hash_file
+from engine.data.files.hashes import FileChangedError, hash_file
 from engine.data.inspection import inspect_file
 from engine.errors import DataError
 from engine.file_identity import FileIdentity

@@ -10,7 +10,7 @@ import pytest
 
 from engine.data import Datasets, InMemoryFileHashes
 from engine.spec import load
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 from .postgres_server import Database
 

@@ -13,7 +13,7 @@ from engine.pipeline.actions import Action
 from engine.scenarios import session
 from engine.scenarios.session import CallResult
 from engine.spec import load
-from engine.spec.revision_file import Revision
+from engine.spec.revisions.revision_file import Revision
 from tests.object_stores.store_server import StoreServer
 
 FUNCTION = """

@@ -334,8 +334,8 @@ def test_faults_are_told_in_words_and_secrets_to_nobody(tmp_path: Path) -> None:
         "dataset 'good' has 200 rows, which stay with Spark, and no bundle holds them",
         "java is told True False",
         "spark is told True",
-        "dataset 'good': its rows are others than when it was opened",
-        "dataset 'drawn': its rows are others than when it was opened",
+        "dataset 'good': its rows have changed since it was opened",
+        "dataset 'drawn': its rows have changed since it was opened",
     ):
         assert expected in said, said
     assert "\tat " not in said + done.stderr

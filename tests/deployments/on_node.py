@@ -19,8 +19,8 @@ from engine.bundles.signatures import sign_bundle
 from engine.errors import EngineError
 from engine.pipeline.log import LogLine
 from engine.scenarios.session import run_scenarios
-from engine.service.deployments.update_order import Surroundings, UpdateOrder
-from engine.service.deployments.updates import Updater
+from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.updater import Updater
 from engine.spec import load
 from engine.store.node import Node, OperationRow
 

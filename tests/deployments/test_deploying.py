@@ -18,7 +18,7 @@ from engine.service.deployments.deploying import (
     disable_deployment,
     plan_update,
 )
-from engine.service.deployments.update_order import DeploymentRefusedError
+from engine.service.deployments.updates.order import DeploymentRefusedError
 from engine.spec import load
 from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node, OperationState, RevisionState
@@ -126,8 +126,8 @@ def test_of_two_deployers_at_once_one_is_refused_and_told_by_whom(tmp_path: Path
 SECOND_DEPLOYER = """
 import os, sys, time
 from pathlib import Path
-from engine.service.deployments.update_order import Surroundings, UpdateOrder
-from engine.service.deployments.updates import Updater
+from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.updater import Updater
 from engine.store.databases.sqlite import SqliteDatabase
 from engine.store.node import Node
 folder = Path(sys.argv[1]) / "automation"

@@ -16,7 +16,7 @@ import engine
 from engine.digests import digest_bytes, digest_json
 from engine.errors import EngineError
 from engine.service.deployments.deployed_state import DeployedState
-from engine.service.deployments.node_requests import DeploymentAnswer
+from engine.service.deployments.node.requests import DeploymentAnswer
 from engine.store import Store
 from engine.store.node import DeploymentRow
 from engine.store.transfer import find_file, list_evaluations, pack_evaluation

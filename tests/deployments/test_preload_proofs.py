@@ -17,11 +17,11 @@ from engine.scenarios.preload.proofs import PROOFS, prove_revision
 from engine.scenarios.preload.release_proofs import prove_packages
 from engine.scenarios.preload.revision import ProofFailed, Revision
 from engine.scenarios.requests import PreloadRequest, ProofReply
-from engine.service.deployments.hooks import HookError, run_hook
-from engine.service.deployments.preloading import PreloadError, preload_revision
 from engine.service.deployments.settings import Care
+from engine.service.deployments.updates.hooks import HookError, run_hook
+from engine.service.deployments.updates.preloading import PreloadError, preload_revision
 from engine.spec import load
-from engine.spec.redaction import Redactor
+from engine.spec.secrets.redaction import Redactor
 from engine.store.node import OperationState
 
 from .deployed import make_bundle, write_spec

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import engine
-from engine.service.deployments.update_order import DeploymentRefusedError
+from engine.service.deployments.updates.order import DeploymentRefusedError
 
 from .deployed import check_infrastructure
 

@@ -83,7 +83,9 @@ def test_parts_of_any_size_give_the_column_of_all_rows(shape, way, parts):
         most = 70_000 if way == "gridded later" else 1 << 20
         return ExactAccumulator(whole, reference, most, keep=way == "gridded later", exact=way != "certified")
 
-    require_same(read(create(), values), read(create(), values, parts, random))
+    # of a whole of up to a million rows, the values are sorted where those of parts are counted on a grid
+    undivided = read(create(), values, 1 if way == "gridded" else None, random)
+    require_same(undivided, read(create(), values, parts, random))
 
 
 @pytest.mark.parametrize("parts", [3, 100])

@@ -238,5 +238,5 @@ def test_rows_that_change_between_two_passes_are_no_sample():
         yield pl.DataFrame({"x": np.random.default_rng(1).normal(size=next(sizes))})
 
     changing = register_io_source(read, schema={"x": pl.Float64})
-    with pytest.raises(DataError, match="rows have changed while they were read"):
+    with pytest.raises(DataError, match="rows have changed between the passes"):
         profile(changing, {"x": "numerical"}, most_values=100)

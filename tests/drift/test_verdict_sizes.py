@@ -82,7 +82,7 @@ def test_a_batch_of_too_many_values_has_the_verdict_of_its_rows(n, monkeypatch):
             profile(frame[9_999:], X, against=against, most_values=2_000))),
     ):  # fmt: skip
         # bins between the values of so small a reference would be wrong, so there are none
-        assert any("rests on the distance ks" in note for note in found.notes)
+        assert any("is based only on the distance ks" in note for note in found.notes)
         assert found.columns["x"].drift_p >= min(1.0, 2 * whole.statistics["ks_p"]) - 1e-12
 
 

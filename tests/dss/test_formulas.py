@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dss.conditions import translate_formula
+from engine.dss.scenarios.conditions import translate_formula
 from engine.spec.conditions import ConditionScope, find_condition_problems
 
 FORMULA_PARTS = (

@@ -17,7 +17,7 @@ from engine.evaluation.batch_evaluation import evaluate_batch
 from engine.evaluation.evaluation_identity import EvaluationIdentity
 from engine.evaluation.observation import Observation, snapshot_side
 from engine.evaluation.record import Evaluation, Fingerprints, MetricValue
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.spec.resources.evaluation_stores import DriftSettings
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from engine.errors import Position
 from engine.evaluation.bounds import bounds_to_json
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
-from engine.evaluation.check_target import CheckTarget, PastMetrics
-from engine.evaluation.checks import apply_check
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.target import CheckTarget, PastMetrics
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.outcome import CheckOutcome
 from engine.spec.code_folder import CodeFolder

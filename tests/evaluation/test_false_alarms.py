@@ -5,7 +5,7 @@ from math import comb
 
 import pytest
 
-from engine.evaluation.false_alarms import (
+from engine.evaluation.checks.false_alarms import (
     describe_false_alarms,
     estimate_evaluations_a_year,
     expect_false_alarms,

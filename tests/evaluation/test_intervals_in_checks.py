@@ -12,9 +12,9 @@ from scipy import stats
 
 from engine.errors import Position
 from engine.evaluation.changes import Estimate, average_metrics, change_between, difference_interval
-from engine.evaluation.check_target import CheckTarget, PastMetrics
-from engine.evaluation.checks import apply_check
-from engine.evaluation.detectable import summarize_weak_checks
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.detectable import summarize_weak_checks
+from engine.evaluation.checks.target import CheckTarget, PastMetrics
 from engine.evaluation.record import CheckResult, MetricValue
 from engine.models.metrics.intervals import wilson_interval
 from engine.outcome import CheckOutcome

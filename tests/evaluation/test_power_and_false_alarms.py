@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from engine.errors import Position
-from engine.evaluation.check_target import CheckTarget
-from engine.evaluation.checks import apply_check
-from engine.evaluation.detectable import HARDLY_FAILED, list_weak_checks, summarize_weak_checks
-from engine.evaluation.false_alarms import describe_false_alarms, estimate_evaluations_a_year, expect_false_alarms
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.detectable import HARDLY_FAILED, list_weak_checks, summarize_weak_checks
+from engine.evaluation.checks.false_alarms import (
+    describe_false_alarms,
+    estimate_evaluations_a_year,
+    expect_false_alarms,
+)
+from engine.evaluation.checks.target import CheckTarget
 from engine.evaluation.record import CheckResult, Evaluation, MetricValue
 from engine.models.metrics.intervals import wilson_interval
 from engine.outcome import CheckOutcome

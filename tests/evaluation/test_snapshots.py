@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.evaluation.record import MetricValue
-from engine.evaluation.snapshot import AbsentColumn, DamagedSnapshot, Snapshot
+from engine.evaluation.snapshots.snapshot import AbsentColumn, DamagedSnapshot, Snapshot
 
 
 def rows(seed: int, n: int = 300, shift: float = 0.0) -> pl.DataFrame:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.evaluation.false_alarms import describe_false_alarms, expect_false_alarms
+from engine.evaluation.checks.false_alarms import describe_false_alarms, expect_false_alarms
+from engine.evaluation.checks.typical import compute_fences, estimate_false_alarm_rate, select_typical_values
 from engine.evaluation.record import MetricValue
-from engine.evaluation.typical import compute_fences, estimate_false_alarm_rate, select_typical_values
 from engine.spec.resources.checks import TypicalCheck, find_past_window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,16 +5,11 @@ from typing import Any
 
 import pytest
 
-from engine.spec import reference_page
+from engine.spec.reference.page import render_reference_page
 
 
 def test_the_python_of_the_reference_page_runs(card_fraud_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    block = (
-        reference_page.render_reference_page()
-        .partition("\n## Python\n")[2]
-        .partition("```python\n")[2]
-        .partition("```")[0]
-    )
+    block = render_reference_page().partition("\n## Python\n")[2].partition("```python\n")[2].partition("```")[0]
     monkeypatch.chdir(card_fraud_copy)
     known: dict[str, Any] = {}
     exec(compile(block, "reference.md", "exec"), known)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from engine.cli.main import main
-from engine.service.deployments.node_updates import NodeUpdates
+from engine.service.deployments.node.updates import NodeUpdates
 
 PROGRAM = Path(__file__).with_name("crashing_update.py")
 

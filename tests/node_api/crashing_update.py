@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from engine.service.deployments.update_process import carry_out_operation
+from engine.service.deployments.updates.process import carry_out_operation
 
 
 def crash_at(point: str) -> None:

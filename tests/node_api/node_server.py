@@ -20,7 +20,7 @@ from engine.server.tokens import NodeTokens
 from engine.service.control import NextTimes, RequestedRun, ServedProject
 from engine.service.deployments.settings import Care
 from engine.spec import load
-from engine.spec.node_file import load_node
+from engine.spec.reading.node_file import load_node
 from engine.store.node import Node
 
 from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make bundles for all tests

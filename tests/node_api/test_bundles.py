@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from engine.server.node_api import bundles
-from engine.service.deployments import node_folder
+from engine.service.deployments.node import folder as node_folder
 
 from .node_server import NodeServer, make_archive, serve_node, wait_for
 

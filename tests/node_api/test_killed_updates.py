@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.spec.revision_file import find_node_path
+from engine.spec.revisions.revision_file import find_node_path
 from engine.store.node import Node, OperationRow, OperationState
 
 from ..deployments.deployed import check_infrastructure  # noqa: TID252 - what must hold of any infrastructure

@@ -9,7 +9,7 @@ import pytest
 import engine
 from engine.service.deployments.node_mark import find_marked_node
 from engine.spec import load
-from engine.spec.revision_file import find_node_path
+from engine.spec.revisions.revision_file import find_node_path
 from engine.store.node import Node, OperationState
 
 from ..deployments.deployed import make_bundle, write_spec  # noqa: TID252 - one way to make bundles for all tests

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from engine.connections.object_cache import ObjectCache
 from engine.connections.object_store import ObjectFolder, ObjectStoreLogin
 from engine.data import InMemoryFileHashes
-from engine.data.watched_files import read_unchanged
+from engine.data.files.watched_files import read_unchanged
 from engine.errors import DataError
 
 from .conftest import OpenLake

@@ -13,7 +13,7 @@ import pytest
 from engine.connections.object_store import ObjectFolder, ObjectStoreLogin
 from engine.connections.object_store_errors import ObjectChangedError, ObjectStoreError
 from engine.data import InMemoryFileHashes
-from engine.data.watched_files import read_unchanged
+from engine.data.files.watched_files import read_unchanged
 from engine.errors import DataError
 
 from .conftest import OpenLake

@@ -11,8 +11,8 @@ import pytest
 from engine import spec
 from engine.bundles.extraction import extract_archive
 from engine.bundles.replacements import collect_replacements
-from engine.pipeline.released_models import activate_models
-from engine.spec.revision_file import Revision
+from engine.pipeline.bundles.released_models import activate_models
+from engine.spec.revisions.revision_file import Revision
 
 CODE = """
 import numpy as np

@@ -67,7 +67,7 @@ def test_a_model_of_a_release_needs_no_training_data_until_it_is_built_itself(de
 @pytest.mark.slow
 def test_a_model_that_is_built_there_counts_until_the_next_activation(design, release, tmp_path):
     from engine import spec
-    from engine.pipeline.released_models import activate_models
+    from engine.pipeline.bundles.released_models import activate_models
 
     path = release(find_archive(design))
     run_engine("run", path, "main")

@@ -17,7 +17,7 @@ from sklearn.linear_model import LinearRegression
 from skops import io
 
 import engine
-from engine.data.file_hashes import InMemoryFileHashes, hash_file
+from engine.data.files.hashes import InMemoryFileHashes, hash_file
 from engine.errors import DataError
 from engine.evaluation.record import Evaluation
 from engine.file_identity import FileIdentity

@@ -279,3 +279,15 @@ def test_odd_batches_give_a_number_or_a_reason(store: Callable[..., Evaluation],
             assert (one.value is None) <= bool(one.reason), name
             assert one.value is None or np.isfinite(one.value), name
             assert (one.low is None) == (one.high is None)
+
+
+def test_a_model_that_gives_every_row_the_same_score_is_bad_for_certain(store: Callable[..., Evaluation]) -> None:
+    """Its area is 0.5 whatever the labels are, so `certain` checks of it see an interval of that one value."""
+    batch = draw(1000, seed=4).with_columns(p=pl.lit(0.3))
+    blind = store(batch.with_columns(y=pl.lit(None, pl.Int64))).metrics["estimated_roc_auc"]
+    assert (blind.low, blind.value, blind.high) == (0.5, 0.5, 0.5)
+    seen = store(batch).metrics
+    assert (seen["roc_auc"].low, seen["roc_auc"].high) == (0.5, 0.5)
+    change = seen["performance_change.roc_auc"]
+    assert change.high is not None
+    assert change.high < -0.2

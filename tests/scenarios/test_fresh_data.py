@@ -52,8 +52,10 @@ REPEATED = """
 def run_at(tmp_path: Path) -> RunAt:
     """Run the project as if it were that time."""
 
-    def run(moment: datetime = NOON, *, dry: bool = False, **variables: object) -> CallResult:
-        project = load(tmp_path / "project.yaml", variables, environ={})
+    def run(
+        moment: datetime = NOON, *, dry: bool = False, as_of: datetime | None = None, **variables: object
+    ) -> CallResult:
+        project = load(tmp_path / "project.yaml", variables, environ={}, as_of=as_of)
         names = scenario_selection.select_scenarios(project)
         return session.run_scenarios(project, names, environ={}, clock=lambda: moment, dry=dry)
 
@@ -95,6 +97,20 @@ def test_a_dataset_that_does_not_change_gets_older(spec: Spec, run_at: RunAt, or
     assert only_check(much_later).reason == "10.2d is above max 36h"
     again = run_at(NOON + timedelta(hours=20))  # ages are counted from the measurement, not from the run before
     assert only_check(again).value == 26 * 3600
+
+
+def test_a_night_that_is_made_up_for_is_as_fresh_as_it_was(
+    spec: Spec, run_at: RunAt, orders: Callable[..., None]
+) -> None:
+    orders(at=[at(2026, 3, 10, 6)])
+    spec(FEED + CHECK_ORDERS)
+    later = NOON + timedelta(days=20)
+    assert only_check(run_at(later, as_of=NOON)).value == 6 * 3600
+    assert only_check(run_at(later, as_of=NOON + timedelta(hours=20))).value == 26 * 3600  # reused
+    assert only_check(run_at(later, as_of=NOON - timedelta(hours=9))).value == 0  # it came after that moment
+    assert only_check(run_at(later)).value == (20 * 24 + 6) * 3600
+    orders(at=[at(2026, 4, 1)])
+    assert only_check(run_at(later, as_of=NOON)).value == -36 * 3600  # that is in the future even now
 
 
 def test_new_rows_make_it_young_again(spec: Spec, run_at: RunAt, orders: Callable[..., None]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.evaluation.snapshot import Snapshot
+from engine.evaluation.snapshots.snapshot import Snapshot
 from engine.outcome import ExitCode, Outcome
 from engine.store import Store
 

@@ -182,7 +182,7 @@ def test_a_kill_while_a_file_is_written_leaves_the_old_one(
     killer.write_text("""
 import os, signal
 
-from engine.data import export
+from engine.data.output import export
 
 write = export._write_frame
 

@@ -15,7 +15,7 @@ from engine.errors import DataError
 from engine.outcome import Outcome
 from engine.service.sources.stored_tables import look_at_table
 from engine.spec import load
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import FireState
 
 from ..databases.postgres_server import PASSWORD, Database  # noqa: TID252 - tests are not an installed package

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.outcome import CheckOutcome, Outcome
-from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.conditions import (
     ConditionFacts,
     ConditionScope,
@@ -20,6 +19,7 @@ from engine.spec.conditions import (
     name_step_variable,
 )
 from engine.spec.metrics.owner import MetricOwner
+from engine.spec.reference.codes import DIAGNOSTIC_CODES
 
 SOMETHING = " something of the run: outcome in ['WARNING', 'FAILED']"
 SCOPE = ConditionScope(

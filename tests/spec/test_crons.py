@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.service.triggers.interval import make_interval_times
-from engine.spec.clock_changes import describe_cron_clock_changes, describe_interval_clock_changes
-from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
+from engine.spec.times.clock_changes import describe_cron_clock_changes, describe_interval_clock_changes
+from engine.spec.times.cron_texts import find_cron_problem, find_cron_surprises
 
 ITEMS = st.text("0123456789*/-,#?LWHMONFRIJAndec", max_size=7)
 FIELDS = st.one_of(st.sampled_from(["*", "*/7", "0", "1-5", "5,6", "L", "LW", "MON#2", "5L", "31", "FEB", "2"]), ITEMS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec.declared_times import MONTHS, find_moment, format_declared_time, go_back
+from engine.spec.times.declared_times import MONTHS, find_moment, format_declared_time, go_back
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

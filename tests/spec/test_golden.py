@@ -13,11 +13,11 @@ import pytest
 
 from engine.errors import Severity, SpecError
 from engine.spec import load
-from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.diagnostics import render_diagnostics
+from engine.spec.reference.codes import DIAGNOSTIC_CODES
 from engine.spec.resources import project as vocabulary
 from engine.spec.resources.resource import Resource
-from engine.spec.value_types import ValueType, list_keys
+from engine.spec.validation.value_types import ValueType, list_keys
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "engine" / "spec"

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec.codes import DIAGNOSTIC_CODES
 from engine.spec.metrics.catalogue import METRICS, list_members, list_statistics
 from engine.spec.metrics.lookup import find_metric_definition
 from engine.spec.metrics.names import MetricName, normalize_metric_name, parse_metric_name
 from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
+from engine.spec.reference.codes import DIAGNOSTIC_CODES
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from engine.errors import SpecError
 from engine.spec import load
-from engine.spec.moment import MOMENT_NAMES, list_moment_values, parse_moment
-from engine.spec.variable_references import fill_references
+from engine.spec.variables.moment import MOMENT_NAMES, list_moment_values, parse_moment
+from engine.spec.variables.references import fill_references
 
 SPEC = "version: 1\nproject: p\ntimezone: {zone}\nvariables: {variables}\n"
 

@@ -7,11 +7,11 @@ import pytest
 
 from engine.errors import SpecError
 from engine.spec.diagnostics import render_diagnostics
-from engine.spec.json_schema import build_node_schema
-from engine.spec.node_file import load_node
-from engine.spec.node_text import names_node
+from engine.spec.reading.node_file import load_node
+from engine.spec.reading.node_text import names_node
+from engine.spec.reference.json_schema import build_node_schema
 from engine.spec.resources.node import NodeResource
-from engine.spec.value_types import ValueType, list_keys
+from engine.spec.validation.value_types import ValueType, list_keys
 
 from .test_golden import HERE, expected, resources
 from .test_schema import read_plain

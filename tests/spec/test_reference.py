@@ -10,14 +10,15 @@ from engine import spec
 from engine.cli.command_line import app
 from engine.errors import SpecError
 from engine.outcome import CheckOutcome, ExitCode, Outcome
-from engine.spec import diagnostics, reference_page
-from engine.spec.codes import DIAGNOSTIC_CODES
+from engine.spec import diagnostics
 from engine.spec.metrics.catalogue import METRICS
-from engine.spec.node_file import load_node
+from engine.spec.reading.node_file import load_node
+from engine.spec.reference.codes import DIAGNOSTIC_CODES
+from engine.spec.reference.page import KINDS_BY_SECTION, list_resources, render_reference_page
 from engine.spec.rules.messages import MESSAGE_NAMES
-from engine.spec.value_types import list_keys
+from engine.spec.validation.value_types import list_keys
 
-PAGE = reference_page.render_reference_page()
+PAGE = render_reference_page()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 NODES = [text for text in EXAMPLES if "\nnode: " in text]
 PROJECTS = [text for text in EXAMPLES if "\nversion: 1\n" in f"\n{text}" and text not in NODES]
@@ -63,7 +64,7 @@ def test_the_other_examples_are_valid_together_and_show_every_kind(tmp_path: Pat
         "infrastructures": project.resources.infrastructures.values(),
         "triggers": [trigger for scenario in project.scenarios.values() for trigger in scenario.triggers],
     }
-    for section, kinds in reference_page.KINDS_BY_SECTION.items():
+    for section, kinds in KINDS_BY_SECTION.items():
         assert {type(resource) for resource in shown[section]} == set(kinds.values()), section
 
 
@@ -79,7 +80,7 @@ def test_the_conditions_of_the_page_are_legal() -> None:
 
 
 def test_every_key_of_every_resource_is_in_the_page() -> None:
-    for resource in reference_page.list_resources().values():
+    for resource in list_resources().values():
         for key, field in list_keys(resource).items():
             if key != "kind":
                 parts = field.description.split("`")  # each second one is code

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from engine.spec.diagnostics import Findings
-from engine.spec.json_schema import build_schema, write_schema_files
+from engine.spec.reference.json_schema import build_schema, write_schema_files
 from engine.spec.yaml.yaml_tree import ListNode, MapNode, Source, YamlNode, parse_yaml
 
 ROOT = Path(__file__).parents[2]

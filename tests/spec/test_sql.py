@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.spec.codes import DIAGNOSTIC_CODES
+from engine.spec.reference.codes import DIAGNOSTIC_CODES
 from engine.spec.sql import bind_variables, find_sql_problems, list_columns, list_tables, normalize_sql
 from engine.spec.sql.statements import bind_statement
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from engine.spec import ProjectSpec, load
-from engine.spec.moment import list_moment_values
 from engine.spec.trigger_variables import resolve_trigger_variables
-from engine.spec.variable_references import Value
+from engine.spec.variables.moment import list_moment_values
+from engine.spec.variables.references import Value
 
 SPEC = """
 version: 1

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec.variable_references import escape_references, fill_references, find_references, format_value
+from engine.spec.variables.references import escape_references, fill_references, find_references, format_value
 from engine.spec.yaml.yaml_scalars import NumberError, resolve_scalar
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from engine.errors import Position
 from engine.evaluation.bounds import AppliedRange, bounds_from_json
-from engine.evaluation.check_target import CheckTarget
-from engine.evaluation.checks import apply_check
+from engine.evaluation.checks.application import apply_check
+from engine.evaluation.checks.target import CheckTarget
 from engine.evaluation.detail import ColumnDetail, Histogram
 from engine.evaluation.record import CheckResult, Evaluation, Fingerprints, MetricValue
 from engine.formatting.numbers import format_figure, format_p_value, format_share

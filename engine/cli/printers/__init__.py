@@ -1,1 +1,1 @@
-"""What the verbs print: one module per subject, for people, and as JSON and CSV for programs."""
+"""The output of verbs, one module per subject: text for people, JSON and CSV for programs."""

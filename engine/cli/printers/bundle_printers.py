@@ -1,4 +1,4 @@
-"""Prints what is in a bundle, what differs between two, and which ones a project has; without a data library."""
+"""Print the content of a bundle, the difference of two, and the bundles of a project; without a data library."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,13 +13,13 @@ from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_bytes
 
 if TYPE_CHECKING:
-    from engine.pipeline.bundle_creation import CreatedBundle
+    from engine.pipeline.bundles.creation import CreatedBundle
 
 SHOWN_COLUMNS = 20
 
 
 def print_created(made: "CreatedBundle", format_: str) -> None:
-    """Print which bundle was made, and what of the data and models leaves the house with it."""
+    """Print which bundle was made, and the data and models in it."""
     if format_ == "json":
         _print_document({"name": made.name, "id": made.id, "bytes": made.size, "existed": made.existed,
                          "leaving": list(made.leaving), "notes": list(made.notes)})  # fmt: skip
@@ -30,14 +30,14 @@ def print_created(made: "CreatedBundle", format_: str) -> None:
         {
             "id": made.id,
             "size": format_bytes(made.size),
-            "leaves the house": "; ".join(made.leaving) or "no data and no model",
+            "contains": "; ".join(made.leaving) or "no data and no model",
             "note": "; ".join(made.notes),
         }
     )
 
 
 def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
-    """Print what a bundle holds, what of it leaves the house with it, and what it needs."""
+    """Print the content of a bundle, the data and models in it, and what it needs."""
     manifest, made = archive.manifest, archive.provenance
     if format_ == "json":
         _print_document({"name": name, "id": archive.id, "bytes": archive.bytes, "signed_by_keys": _list_keys(archive),
@@ -67,7 +67,7 @@ def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
     _print_section("release notes", manifest.release_notes.splitlines() or ["none"])
     data = [_describe_dataset(each, one) for each, one in sorted(manifest.datasets.items())]
     data += [_describe_model(each, one) for each, one in sorted(manifest.models.items())]
-    _print_section("data that leave the house with it", data or ["none"])
+    _print_section("data and models in it", data or ["none"])
     code = [f"{path}  {format_bytes(file.size)}  sha256 {file.sha256[:16]}…" for path, file in
             sorted(manifest.files.items()) if file.role == "code"]  # fmt: skip
     _print_section("code", code or ["none"])
@@ -91,7 +91,7 @@ def print_bundle(archive: BundleArchive, name: str, format_: str) -> None:
 
 
 def print_verified(archive: BundleArchive, verified: Verified, name: str, format_: str) -> None:
-    """Print that a bundle is whole, and who has signed it."""
+    """Print that a bundle is undamaged, and who signed it."""
     if format_ == "json":
         _print_document({"name": name, "id": archive.id, "signers": verified.signers,
                          "signed_by_keys": _list_keys(archive)})  # fmt: skip
@@ -107,7 +107,7 @@ def print_verified(archive: BundleArchive, verified: Verified, name: str, format
 
 
 def print_difference(difference: BundleDiff, names: Sequence[str], format_: str) -> None:
-    """Print what differs between two bundles."""
+    """Print the difference between two bundles."""
     if format_ == "json":
         _print_document(
             {
@@ -210,7 +210,7 @@ def _print_facts(facts: dict[str, str]) -> None:
 
 
 def _print_plain(text: str) -> None:
-    """Print a line of text from a bundle, which may be anything, without what could control a terminal."""
+    """Print a line of untrusted text from a bundle, without control characters."""
     print(remove_controls(text).replace("\n", " "))
 
 

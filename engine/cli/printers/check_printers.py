@@ -1,4 +1,4 @@
-"""Prints the results of checks, and what they give for all that is stored."""
+"""Print the results of checks, and their results for all stored evaluations."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from engine.cli.json_output import print_json
 from engine.cli.options import TableFormat
 from engine.cli.printers.table_printers import print_table
 from engine.cli.tables import Page, render_json, to_records
-from engine.evaluation.check_counts import PassedChecks, sort_by_severity
+from engine.evaluation.checks.counts import PassedChecks, sort_by_severity
 from engine.evaluation.evaluation_json import check_to_json
 from engine.evaluation.record import CheckResult, Evaluation
 from engine.formatting.moments import format_second
@@ -19,7 +19,7 @@ from engine.outcome import CheckOutcome
 from engine.store import CheckPoint, utc_now
 
 SHOWN_RESULTS = 30
-"""Results of checks that a page for people shows."""
+"""Maximum number of check results on a page for people."""
 
 OUTCOME_HEADERS = {
     "outcome": "outcome",
@@ -45,7 +45,7 @@ REPLAY_HEADERS = {
 def print_checks(
     target: str, evaluation: Evaluation | None, found: Sequence[CheckResult], format_: Literal["text", "json"]
 ) -> None:
-    """Print the results of checks that have just been applied to a dataset or to an evaluation."""
+    """Print the results of checks that were just applied to a dataset or an evaluation."""
     if format_ == "json":
         print_json(render_json([check_to_json(result) for result in found]))
         return
@@ -59,19 +59,19 @@ def print_checks(
 
 
 def _name_with_time(evaluation: Evaluation) -> str:
-    """Return the name of an evaluation, and when it was made if the name does not say it."""
+    """Return the name of an evaluation, and its time if the name does not contain it."""
     made = format_second(evaluation.created)
     return evaluation.name if made.startswith(evaluation.name) else f"{evaluation.name} of {made}"
 
 
 def add_outcomes(results: Sequence[CheckResult], page: Page) -> None:
-    """Add the results of checks, the most severe first, and what counts as OK without having been measured."""
+    """Add the results of checks, the most severe first, and those that count as OK without a measurement."""
     passed = PassedChecks.select(results)
     if passed.unmeasured:
         page.add_line(f"OK: {passed.count()}")
     now = utc_now()
     points = [CheckPoint(None, now, result) for result in sort_by_severity(results)]
-    # What counts as OK without a value comes before what is OK.
+    # Results that count as OK without a value come before those that are OK.
     collapsed = collapse_passed(tabulation.tabulate_checks(points, {}))
     rows = sorted(collapsed.rows, key=lambda row: row["outcome"] == "OK")
     page.add_table(
@@ -90,7 +90,7 @@ def print_check_history(
 
 
 def collapse_passed(results: ResultTable) -> ResultTable:
-    """Collapse the metrics of a wildcard check that are OK into one row; other outcomes keep one row each."""
+    """Collapse the OK metrics of a wildcard check into one row; other outcomes keep one row each."""
     groups: dict[tuple[object, ...], list[Mapping[str, Any]]] = {}
     for place, row in enumerate(results.rows):
         applied = (row["created"], row["evaluation_id"], row["check"])
@@ -112,7 +112,7 @@ def _join_passed(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def print_replay(target: str, replayed: ResultTable, format_: Literal["text", "json"]) -> None:
-    """Print what checks give for all that is stored: one row per check, and one for its tried settings."""
+    """Print the results of checks for all stored evaluations: one row per check, and one for its tried settings."""
     if format_ == "json":
         print_json(render_json({"target": target, "checks": to_records(replayed)}))
         return

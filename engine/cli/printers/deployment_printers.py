@@ -1,4 +1,4 @@
-"""Prints deployments, operations on them, and what an update would change."""
+"""Print deployments, operations on them, and the changes of an update."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Shown = Literal["text", "json"]
 
 
 def print_operation(operation: OperationRow, format_: Shown) -> int:
-    """Print how an operation has ended, and return the exit code for that."""
+    """Print how an operation ended, and return its exit code."""
     well = operation.state is OperationState.HEALTHY
     if format_ == "json":
         print_json(_write_json(asdict(operation)))
@@ -66,7 +66,7 @@ def _write_json(value: Any) -> str:
 
 
 def print_deployments(found: Sequence[DeploymentState], format_: Shown) -> None:
-    """Print the deployments of a spec, one each line."""
+    """Print the deployments of a spec, one per line."""
     if format_ == "json":
         print_json(_write_json([asdict(one) for one in found]))
         return
@@ -82,24 +82,24 @@ def print_deployments(found: Sequence[DeploymentState], format_: Shown) -> None:
 
 
 def print_pulled(found: Sequence[Pulled], format_: Shown) -> None:
-    """Print what pulls have brought, one deployment each line."""
+    """Print the results of pulls, one deployment per line."""
     if format_ == "json":
         print_json(json.dumps([one.model_dump(mode="json") for one in found], indent=1))
         return
     for one in found:
-        told = [f"{one.evaluations:,} new {'evaluation' if one.evaluations == 1 else 'evaluations'}"]
-        told += [f"checks applied anew to {one.checked:,}"] if one.checked else []
-        told += [f"{one.superseded:,} superseded differently"] if one.superseded else []
-        told += [f"{one.known:,} known already"] if one.known else []
-        told += [f"{one.removed:,} removed here, which stay so"] if one.removed else []
-        told += [f"{one.gone:,} not there any more, which stay here"] if one.gone else []
-        print(f"{one.deployment} on {one.infrastructure}: {', '.join(told)}")
+        parts = [f"{one.evaluations:,} new {'evaluation' if one.evaluations == 1 else 'evaluations'}"]
+        parts += [f"checks applied anew to {one.checked:,}"] if one.checked else []
+        parts += [f"{one.superseded:,} superseded differently"] if one.superseded else []
+        parts += [f"{one.known:,} known already"] if one.known else []
+        parts += [f"{one.removed:,} removed here, which stay so"] if one.removed else []
+        parts += [f"{one.gone:,} not there any more, which stay here"] if one.gone else []
+        print(f"{one.deployment} on {one.infrastructure}: {', '.join(parts)}")
         for store, number in one.unknown_stores.items():
             print(f"  {store}: {number:,} not brought, because this spec has no evaluation store of that name")
 
 
 def print_change(change: DeploymentChange, format_: Shown) -> None:
-    """Print what an update would change."""
+    """Print the changes of an update."""
     if format_ == "json":
         print_json(json.dumps(asdict(change), indent=1))
         return

@@ -1,4 +1,4 @@
-"""Prints a drill: what was disturbed, what the checks say without and with it, and the messages that would go out."""
+"""Print a drill: the disturbances, the results of checks without and with them, and the messages that would be sent."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -64,9 +64,9 @@ def print_drill(drilled: DrillResult, code: ExitCode, format_: str) -> None:
 
 
 def _tabulate_drilled(checks: Sequence[DrilledCheck], drilled: DrillResult) -> ResultTable:
-    """Return one row per check and metric, what fires first; metrics of a wildcard that stay silent share a row.
+    """Return one row per check and metric, firing checks first; silent metrics of a wildcard share a row.
 
-    Of other targets than the store and its dataset, only what fires is shown.
+    For targets other than the store and its dataset, only firing checks are shown.
     """
     shown = [check for check in checks if check.fires or check.result.target in (drilled.store, *drilled.datasets)]
     shown.sort(key=lambda check: not check.fires)
@@ -79,7 +79,7 @@ def _tabulate_drilled(checks: Sequence[DrilledCheck], drilled: DrillResult) -> R
 
 
 def _choose_row(check: DrilledCheck, place: int) -> tuple[object, ...]:
-    """Return the row that a check belongs to: one of its own, if anything is wrong."""
+    """Return the key of the row that a check belongs to: a separate row if anything is wrong."""
     if check.fires or check.fired_before or check.muted:
         return (place,)
     outcomes = [None if one is None else one.outcome for one in (check.before, check.after)]
@@ -111,7 +111,7 @@ def _describe_row(alike: Sequence[DrilledCheck]) -> dict[str, str | float | None
 
 
 def _summarize_drill(drilled: DrillResult, checks: Sequence[DrilledCheck]) -> list[str]:
-    """Return what somebody would have noticed, and what has stayed silent."""
+    """Return what would have been noticed, and what stayed silent."""
     lines = []
     failures = drilled.list_failures()
     fired = Counter(check.result.check for check in checks if check.fires)
@@ -119,14 +119,14 @@ def _summarize_drill(drilled: DrillResult, checks: Sequence[DrilledCheck]) -> li
     same = dict.fromkeys(check.result.check for check in checks if check.fired_before and check.result.check in applied)
     muted = dict.fromkeys(check.result.check for check in checks if check.muted)
     unapplied = dict.fromkeys(check.result.check for check in checks if check.after is None)
-    for names, told in (
+    for names, outcome in (
         ([name for name in applied if name not in (*same, *muted)], "silent"),
         (muted, "would fire, but is muted"),
         (same, "as without the disturbance"),
         (unapplied, "not applied, because the run did not get there"),
     ):
         if names:
-            lines.append(f"{told}: {join_some(names, 20)}")
+            lines.append(f"{outcome}: {join_some(names, 20)}")
     if drilled.unchecked:
         lines.append(f"applied by no step of what was run: {join_some(drilled.unchecked, 20)}")
     sent = sum(not is_silent(message) for message in drilled.messages)

@@ -1,4 +1,4 @@
-"""Prints one evaluation: what was measured, and what has drifted between two sides."""
+"""Print one evaluation: its measurements, and the drift between its two sides."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,10 +23,10 @@ from engine.views.estimates import describe_estimates
 from engine.views.segments import describe_segments
 
 SHORT_DIGEST = 8
-"""Characters of a fingerprint that are shown."""
+"""Number of shown characters of a fingerprint."""
 
 SHOWN_COLUMNS = 30
-"""Columns of an evaluation, the most drifted, that a page for people shows."""
+"""Maximum number of an evaluation's columns on a page for people, the most drifted first."""
 
 COLUMN_HEADERS = {
     "column": "column",
@@ -56,7 +56,7 @@ BATCH_METRICS = [
 
 
 def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: TableFormat) -> None:
-    """Print an evaluation with all its details; as CSV, its metrics. `checks` are the results when last applied."""
+    """Print an evaluation with all details; as CSV, its metrics. `checks` are the results when last applied."""
     if format_ == "csv":
         print_data(tabulation.tabulate_metrics(one), format_)
         return
@@ -91,14 +91,14 @@ def print_evaluation(one: Evaluation, checks: Sequence[CheckPoint], format_: Tab
 
 
 def _describe_model_of(one: Evaluation) -> str:
-    """Return the model that was evaluated, with the number of its version and the identity that it has everywhere."""
+    """Return the evaluated model, with its version number and its global identity."""
     version = f", version {one.model_version}" if one.model_version else ""
     identity = one.facts.get("identity")
     return f"{one.model}{version}{f' ({identity[:SHORT_DIGEST]})' if identity else ''}" if one.model else ""
 
 
 def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> None:
-    """Print what has drifted between a reference and an evaluation; as CSV, the columns."""
+    """Print the drift between a reference and an evaluation; as CSV, the columns."""
     if format_ == "csv":
         print_data(tabulation.tabulate_columns(one), format_)
         return
@@ -119,7 +119,7 @@ def print_comparison(one: Evaluation, reference: str, format_: TableFormat) -> N
 
 
 def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -> None:
-    """Add every metric, grouped by what it describes, and the notes; `reference` and `batch` name the two sides."""
+    """Add every metric, grouped by subject, and the notes; `reference` and `batch` name the two sides."""
     sides = {"reference": reference, "batch": batch}
     metrics = tabulation.tabulate_metrics(one).to_frame()
     whole = {name for name in one.metrics if name in BATCH_METRICS or (name not in STORE_METRICS and "." not in name)}
@@ -133,7 +133,7 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
     )
     page.add_title("columns, the most drifted first (drift is 0 unless it is significant)")
     columns = tabulation.tabulate_columns(one).to_frame()
-    # Columns of zeros only take room: nothing is missing, no category is new.
+    # Columns of zeros only take up room: nothing is missing, no category is new.
     idle = [name for name in columns.columns if name.endswith(("missing_share", "unseen_share"))]
     page.add_table(
         ResultTable.from_frame(
@@ -187,7 +187,7 @@ def _add_measurements(one: Evaluation, page: Page, reference: str, batch: str) -
 
 
 def _add_segments(one: Evaluation, page: Page) -> None:
-    """Add the segments, the worst first, if the store declares some or searches for them."""
+    """Add the segments, the worst first, if the store declares or searches for some."""
     segments = describe_segments(one, None)
     if segments is None:
         return
@@ -210,7 +210,7 @@ def _add_segments(one: Evaluation, page: Page) -> None:
 
 
 def _add_estimates(one: Evaluation, page: Page) -> None:
-    """Add the estimated performance beside what the labels show, if the store makes estimates."""
+    """Add the estimated performance next to that by labels, if the store makes estimates."""
     estimates = describe_estimates(one, None)
     if estimates is None:
         return
@@ -231,7 +231,7 @@ def _add_estimates(one: Evaluation, page: Page) -> None:
 
 
 def _add_challenger(one: Evaluation, page: Page) -> None:
-    """Add the challenger against the model of the store, if there is one."""
+    """Add the comparison of the challenger with the store's model, if there is one."""
     challenger = describe_challenger(one, None)
     if challenger is None:
         return

@@ -1,4 +1,4 @@
-"""Prints the runs of a deployment on a node, as those of a state here are printed."""
+"""Print the runs of a deployment on a node, in the same form as local runs."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -10,14 +10,14 @@ from engine.cli.options import TableFormat
 from engine.cli.printers import table_printers
 from engine.cli.printers.run_printers import print_run_page
 from engine.cli.tables import print_data, render_json, to_records
-from engine.service.deployments.node_client.runs import list_runs_on_node, read_run_on_node
+from engine.service.deployments.node.client.runs import list_runs_on_node, read_run_on_node
 from engine.views.run_view import DeliveryView, describe_run
 
 if TYPE_CHECKING:
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
 
 MOST_RUNS = 1000
-"""The most runs that a node lists at once."""
+"""Maximum number of runs that a node lists at once."""
 
 
 def print_runs_of_node(

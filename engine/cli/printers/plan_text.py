@@ -1,4 +1,4 @@
-"""Renders a plan as text: one line per action with its reason, and one line for all that is reused."""
+"""Render a plan as text: one line per action with its reason, and one line for all reused results."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,11 +27,11 @@ ACTION_SIGNS: dict[ActionCause, tuple[str, str]] = {
     "never": ("-", "dim"),
 }
 MIN_WIDTH = 30
-"""Least width of a line, however deep it is indented."""
+"""Minimum width of a line, however deep it is indented."""
 SHOWN_FILES = 3
-"""Files of a dataset that are listed."""
+"""Maximum number of listed files of a dataset."""
 SHOWN_CHANGES = 6
-"""Changes of an action that are listed."""
+"""Maximum number of listed changes of an action."""
 
 
 def render_plan(plan: Plan, *, colour: bool) -> str:
@@ -81,7 +81,7 @@ def _print_step(plan: StepPlan, console: Console, indent: int) -> None:
     if plan.runs == "depends":
         _print_line(console, indent + 2, ("? depends on ", "cyan"), (plan.reason, ""))
     last: list[ReadSource] = []
-    # Consecutive reused actions share one line; sources are shown once if the next action reads the same.
+    # Consecutive reused actions share one line; the source is shown once for consecutive actions with the same source.
     for reused, actions in groupby(plan.actions, lambda action: action.reused and not action.notes):
         if reused:
             listed = ", ".join(f"{action.kind} {_format_target(action)}" for action in actions)
@@ -125,7 +125,7 @@ def _format_target(action: Action) -> str:
 
 
 def _format_reason(action: Action) -> str:
-    """Return the reason as it follows the action: `: changed since version 1`."""
+    """Return the reason as appended to the action: `: changed since version 1`."""
     words = {"always": "", "never": "no", "depends": "depends on" if action.kind == "send" else "depends:"}
     word = words.get(action.because, action.because)
     joint = ", " if action.because in ("new", "forced", "reused", "never") else " "
@@ -146,7 +146,7 @@ def _format_source(reads: ReadSource) -> str:
 def _summarize_plan(plan: Plan) -> str:
     """Return the summary: `2 to read, 1 to train; 3 reused; 1 message may be sent`.
 
-    How many steps will fail, and how many would if they ran, comes first.
+    The number of steps that will fail, and of those that would if they ran, comes first.
     """
     actions = plan.all_actions()
     todo = [action for action in actions if action.because in ("new", "changed", "forced") or _is_repeated_work(action)]

@@ -1,4 +1,4 @@
-"""Prints one run with its log."""
+"""Print one run with its log."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ from engine.cli.tables import Page, print_data, render_json, to_records
 from engine.formatting.moments import format_second
 from engine.store.records.runs import event_to_json
 from engine.views.run_view import RunView, describe_deliveries, describe_run
-from engine.views.trigger_view import tell_fire
+from engine.views.trigger_view import format_fire
 
 
 def print_run(project: Project, id_: str, format_: TableFormat) -> None:
@@ -31,12 +31,12 @@ def print_run(project: Project, id_: str, format_: TableFormat) -> None:
             )
         )
         return
-    told = tell_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more"
-    print_run_page(view, log, one.release, told)
+    started_by = format_fire(fire) if fire else "" if one.fire is None else f"{one.fire}, which is not kept any more"
+    print_run_page(view, log, one.release, started_by)
 
 
 def print_run_page(run: RunView, log: ResultTable, release: str | None, fire: str) -> None:
-    """Print a run for people, with what it answers and which release it is of."""
+    """Print a run for people, with the fire that started it and its release."""
     page = Page()
     page.add_title(f"{run.scenario} {run.state}")
     page.add_facts(

@@ -1,4 +1,4 @@
-"""The output of `engine serve`: a line for each thing that happens."""
+"""The output of `engine serve`: one line per event."""
 
 import json
 import sys
@@ -16,11 +16,11 @@ from engine.pipeline.log import LogLine
 from engine.spec import ProjectSpec, Secrets, diagnostics
 
 DETAILS = ("coalesced", "maintenance")
-"""What is printed for people only if they want all."""
+"""Kinds of events that are printed for people only with `verbose`."""
 
 
 class ServePrinter:
-    """Prints what a server does: text on standard error, or JSON on standard output; threads may call it."""
+    """Prints the events of a server: text on standard error, or JSON on standard output; thread-safe."""
 
     def __init__(self, form: Literal["text", "json"], *, verbose: bool) -> None:
         self._form, self._verbose = form, verbose
@@ -29,7 +29,7 @@ class ServePrinter:
         self._secrets: dict[Path, Secrets] = {}
 
     def tell(self, kind: str, text: str, **facts: object) -> None:
-        """Print that something has happened."""
+        """Print an event."""
         if self._form == "json":
             self._print(self._format(kind, text, facts), sys.stdout)
         elif self._verbose or kind not in DETAILS:
@@ -51,13 +51,12 @@ class ServePrinter:
         self._print(diagnostics.render_diagnostics(findings), sys.stderr)
 
     def show_line(self, line: LogLine) -> None:
-        """Print an entry of a run's log, if all are wanted or it belongs to no run."""
+        """Print an entry of a run's log, if `verbose` or if it belongs to no run."""
         if self._verbose or (line.level != "info" and not line.scenario):
-            where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-            self.tell("log", " ".join(part for part in (line.level, where, line.text) if part))
+            self.tell("log", f"{line.level} {line.located_text}")
 
     def mask_secrets(self, project: ProjectSpec) -> None:
-        """Mask the secrets of a project, as it is now, in everything that is printed."""
+        """Mask the current secrets of a project in everything printed."""
         if project.secrets:
             self._secrets = {**self._secrets, project.path: Secrets(project)}
 
@@ -70,7 +69,7 @@ class ServePrinter:
                     print(self._format("log", self._describe_failures()), file=stream, flush=True)
                 self._unprinted = 0
                 print(text, file=stream, flush=True)
-            except OSError as problem:  # the disk of a log is full: the server goes on
+            except OSError as problem:  # such as a full disk of a log: the server continues
                 self._unprinted, self._obstacle = self._unprinted + 1, problem.strerror or str(problem)
 
     def _describe_failures(self) -> str:

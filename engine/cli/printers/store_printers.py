@@ -1,4 +1,4 @@
-"""Prints the evaluations of stores: the table of one store, and the newest of all as an overview."""
+"""Print the evaluations of stores: the table of one store, and an overview of the newest of all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,30 +30,30 @@ from engine.spec.metrics.catalogue import list_statistics
 from engine.spec.metrics.names import normalize_metric_name
 
 MOST_METRIC_COLUMNS = 10
-"""Metrics that a table for people shows as columns; more become its rows."""
+"""Maximum number of metric columns in a table for people; more metrics become rows."""
 
 RECENT_ROWS = 5
-"""Rows of each table of the overview."""
+"""Number of rows of each table in the overview."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownRows:
-    """Which evaluations of a store are shown, with which metrics, in which order.
+    """Which evaluations of a store to show, with which metrics, in which order.
 
     Attributes
     ----------
     metrics
-        None for those that the store displays.
+        None for the metrics that the store displays.
     labels
-        What the labels of an evaluation must be.
+        The required labels of an evaluation.
     sort
         The column to sort by, with - for the largest first; None for the oldest first.
     last
-        How many of the newest; None for as many as the format shows.
+        The number of newest evaluations; None for as many as the format shows.
     superseded
-        Whether those that a later evaluation of their time supersedes are shown too.
+        Whether to include evaluations that a later one of the same time supersedes.
     origin
-        The deployment that they must be from; None for any.
+        The deployment from which they must come; None for any.
     """
 
     metrics: Sequence[str] | None
@@ -73,7 +73,7 @@ def print_store(store: EvaluationStore, asked: ShownRows, format_: TableFormat, 
         A metric, a label or the column to sort by does not exist.
     """
     sort, last = asked.sort, asked.last
-    # Which evaluations have a label is known only when all are read; else the newest are enough.
+    # To find evaluations by label, all must be read; otherwise the newest are enough.
     most = None if asked.labels else last or (DEFAULT_ROWS if format_ == "text" else None)
     found = _tabulate_evaluations(store, asked, most)
     total = store.count(superseded=asked.superseded, origin=asked.origin) if most and format_ == "text" else None
@@ -90,7 +90,7 @@ def print_store(store: EvaluationStore, asked: ShownRows, format_: TableFormat, 
 
 
 def _tabulate_evaluations(store: EvaluationStore, asked: ShownRows, most: int | None) -> ResultTable:
-    """Return the evaluations that were asked for, of at most so many of the newest."""
+    """Return the selected evaluations among at most `most` of the newest."""
 
     def tabulate(metrics: Sequence[str] | None) -> ResultTable:
         wide = asked.metrics is not None
@@ -99,7 +99,7 @@ def _tabulate_evaluations(store: EvaluationStore, asked: ShownRows, most: int | 
         )
 
     found = tabulate(asked.metrics)
-    # a metric that is not shown is shown too if it is sorted by
+    # a metric by which the rows are sorted is shown as well
     if asked.sort is not None and find_sort_column(asked.sort, found) is None:
         wanted = asked.sort.removeprefix("-")
         try:
@@ -117,12 +117,12 @@ def _tabulate_evaluations(store: EvaluationStore, asked: ShownRows, most: int | 
 
 
 def _explain_empty_metrics(store: EvaluationStore, shown: ResultTable, asked: Sequence[str] | None) -> list[str]:
-    """Return why metrics have no value in any evaluation of a table.
+    """Return the reasons why metrics have no value in any evaluation of a table.
 
     Raises
     ------
     UsageError
-        The newest evaluation does not have a metric that was asked for.
+        The newest evaluation lacks a requested metric.
     """
     names = [normalize_metric_name(metric) for metric in asked or store.displayed]
     columns = {name: [one for one in shown.columns if _matches(one, name)] for name in names}
@@ -144,7 +144,7 @@ def _explain_empty_metrics(store: EvaluationStore, shown: ResultTable, asked: Se
 
 
 def _describe_times(store: EvaluationStore, shown: ResultTable, last: int | None) -> list[str]:
-    """Return what to know of the times of a table: which have the same data, and where the history starts anew."""
+    """Return remarks on the times of a table: evaluations with the same data, and where the history starts anew."""
     anew = [
         f"another model since {one.name}: its evaluations are not compared with those before"
         for one in store.starts_anew(last)
@@ -162,7 +162,7 @@ def _matches(metric: str, wanted: str) -> bool:
 
 
 def _describe_removals(store: EvaluationStore) -> list[str]:
-    """Return one line for each of the latest removals, with the evaluations that it removed."""
+    """Return one line for each of the latest removals, with the removed evaluations."""
     at_once: dict[tuple[str, str], list[str]] = {}
     for removed in store.removals():
         at_once.setdefault((removed.by, format_minute(removed.at)), []).append(removed.name)

@@ -1,4 +1,4 @@
-"""Prints tables of stored results: evaluations, runs, messages and results of checks."""
+"""Print tables of stored results: evaluations, runs, messages and check results."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,17 @@ from engine.spec.metrics.catalogue import METRICS
 from engine.spec.resources.checks import describe_inactive_checks
 
 DEFAULT_ROWS = 20
-"""Rows of a table for people, unless `--last` is given."""
+"""Default maximum number of rows in a table for people (`--last`)."""
 
 SHOWN_EVALUATIONS = 5
-"""Evaluations beside each other in a table with a row per metric, unless `--last` is given."""
+"""Default maximum number of evaluations side by side in a table with a row per metric (`--last`)."""
 
 SHOWN_METRICS = 30
-"""Metrics in a table with a row per metric."""
+"""Maximum number of metrics in a table with a row per metric."""
 
 
 def _name_columns(*names: str, **headers: str) -> dict[str, str]:
-    """Return the headers of columns: their names, unless another header is given; those of moments say the zone."""
+    """Return the headers of columns: their names unless another header is given; headers of moments name the zone."""
     moments = {name: f"{name} (UTC)" for name in ("started", "created", "scheduled", "since", "until")}
     return {name: headers.get(name, moments.get(name, name)) for name in names}
 
@@ -55,7 +55,7 @@ def print_table(
 ) -> None:
     """Print the newest rows of a table, sorted by `sort` if given.
 
-    `total` is the number of rows that there are, if the table holds only the newest of them.
+    `total` is the number of existing rows, if the table holds only the newest of them.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def print_table(
 
 
 def sort_rows(results: ResultTable, sort: str | None) -> ResultTable:
-    """Return the rows in the order that `--sort` names; raises UsageError if the column does not exist."""
+    """Return the rows sorted as requested by `--sort`; raises UsageError if the column does not exist."""
     if sort is None:
         return results
     if (by := find_sort_column(sort, results)) is None:
@@ -90,13 +90,13 @@ def sort_rows(results: ResultTable, sort: str | None) -> ResultTable:
 
 
 def find_sort_column(sort: str, results: ResultTable) -> str | None:
-    """Return the column that `--sort` names; the prefix `labels.` or `checks.` may be left out."""
+    """Return the column named by `--sort`; the prefix `labels.` or `checks.` may be left out."""
     name = sort.removeprefix("-")
     return next((column for column in (name, f"labels.{name}", f"checks.{name}") if column in results.columns), None)
 
 
 def add_short_ids(results: ResultTable) -> ResultTable:
-    """Add the last part of the runs' ids, which is enough to name a run, and shorten those of bundles likewise."""
+    """Add the last part of the runs' ids, which suffices to name a run, and shorten those of bundles likewise."""
     if "release" in results.columns:
         shortened = [one and re.sub("([0-9a-f]{12})[0-9a-f]{52}$", r"\1", one) for one in results.values("release")]
         results = results.with_column("release", str, shortened)
@@ -128,7 +128,7 @@ def select_columns(results: ResultTable, store: EvaluationStore) -> dict[str, st
         hidden.add("time")
     shown = set(store.spec.display.checks) or set(store.spec.checks)
     columns = [name for name in results.columns if name not in hidden]
-    # The ends of intervals are shown beside their metric.
+    # The ends of intervals are shown next to their metric.
     columns = [
         name for name in columns if not (name.startswith(("low.", "high.")) and name.partition(".")[2] in columns)
     ]
@@ -138,7 +138,7 @@ def select_columns(results: ResultTable, store: EvaluationStore) -> dict[str, st
 
 
 def list_metric_columns(results: ResultTable) -> list[str]:
-    """Return the columns of a table of evaluations that are metrics, without the ends of their intervals."""
+    """Return the metric columns of a table of evaluations, without the ends of their intervals."""
     facts = ("labels.", "checks.", "low.", "high.", "time.")
     named = ("name", "time", "created", "rows", "id", "same_data_as", "superseded_by", *tabulation.DEPLOYED)
     return [name for name in results.columns if name not in named and not name.startswith(facts)]
@@ -154,9 +154,9 @@ def print_metric_rows(
     total: int | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
-    """Print a table of evaluations with many metrics: a row per metric, the worst of the newest evaluation first.
+    """Print a table of evaluations with many metrics: a row per metric, sorted by the newest evaluation, worst first.
 
-    `total` is the number of evaluations that there are, if the table holds only the newest of them.
+    `total` is the number of existing evaluations, if the table holds only the newest of them.
 
     Raises
     ------

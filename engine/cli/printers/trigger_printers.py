@@ -1,4 +1,4 @@
-"""Prints the triggers of a project with their next times, and what has become of what was due."""
+"""Print the triggers of a project with their next times, and the fires with their results."""
 
 from collections.abc import Iterable, Mapping
 
@@ -16,7 +16,7 @@ TIME_HEADERS = {name: name for name in ("trigger", "next in its zone", "UTC", "z
 
 
 def print_triggers(project: Project, format_: TableFormat) -> None:
-    """Print the triggers of each scenario: what starts them, whether they do, their last fire and their next times."""
+    """Print the triggers of each scenario: what starts them, their state, last fire and next times."""
     found = project.tables.list_triggers()
     if format_ != "text":
         results = tabulation.tabulate_triggers(found)

@@ -1,4 +1,4 @@
-"""The output of `engine watch`: a short result per run on standard output, all else on standard error."""
+"""The output of `engine watch`: a short result per run on standard output, everything else on standard error."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import Diagnostic
-from engine.evaluation.check_counts import sort_by_severity
+from engine.evaluation.checks.counts import sort_by_severity
 from engine.evaluation.record import CheckResult
 from engine.formatting.control_characters import escape_controls
 from engine.formatting.lists import join_some
@@ -19,14 +19,14 @@ from engine.scenarios.result import RunResult
 from engine.spec import ProjectSpec, Secrets, diagnostics
 
 SHOWN_CHECKS = 3
-"""Results of checks that are not OK, of which a line each is shown, the worst first."""
+"""Maximum number of results other than OK that are listed per run, the worst first."""
 
 SHOWN_FILES = 3
-"""Changed files that are named."""
+"""Maximum number of changed files that are named."""
 
 
 class WatchPrinter:
-    """Prints what happens while projects are watched."""
+    """Prints events while projects are watched."""
 
     def __init__(self, form: Literal["text", "json"], *, verbose: bool) -> None:
         self._form, self._verbose = form, verbose
@@ -34,18 +34,17 @@ class WatchPrinter:
         self._secrets: dict[Path, Secrets] = {}
 
     def say(self, text: str) -> None:
-        """Print something about the watching itself."""
-        self._print_aside(f"{datetime.now():%H:%M:%S} {text}")  # noqa: DTZ005 - the time that the user's clock shows
+        """Print a message about the watching itself."""
+        self._print_aside(f"{datetime.now():%H:%M:%S} {text}")  # noqa: DTZ005 - the user's local time
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:
         """Print the problems of a spec."""
         self._print_aside(diagnostics.render_diagnostics(findings))
 
     def show_line(self, line: LogLine) -> None:
-        """Print an entry of a run's log, if all are wanted or it belongs to no run."""
+        """Print an entry of a run's log, if `verbose` or if it belongs to no run."""
         if self._verbose or (line.level != "info" and not line.scenario):
-            where = " ".join(part for part in (line.scenario, f"[{line.step}]" if line.step else "") if part)
-            self.say(" ".join(part for part in (line.level, where, line.text) if part))
+            self.say(f"{line.level} {line.located_text}")
 
     def show_run(self, spec: Path, run: RunResult, changed: Sequence[str]) -> None:
         """Print the result of a run."""
@@ -55,7 +54,7 @@ class WatchPrinter:
             print("\n".join(map(escape_controls, _format_run(run, changed))), flush=True)
 
     def mask_secrets(self, project: ProjectSpec) -> None:
-        """Mask the secrets of a project, as it is now, in everything that is printed."""
+        """Mask the current secrets of a project in everything printed."""
         if project.secrets:
             self._secrets[project.path] = Secrets(project)
         if self._secrets:
@@ -72,13 +71,13 @@ class WatchPrinter:
 
 
 def _format_run(run: RunResult, changed: Sequence[str]) -> list[str]:
-    """Return `14:03:22 default WARNING in 0.6 s, after a change of 2026-W07.csv`, and what is not OK."""
+    """Return `14:03:22 default WARNING in 0.6 s, after a change of 2026-W07.csv`, and the results other than OK."""
     seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
     cause = f", after a change of {join_some(list(changed), SHOWN_FILES)}" if changed else ""
     when = f"{(run.ended or run.started).astimezone():%H:%M:%S}"
     lines = [f"{when} {run.scenario} {run.outcome} in {seconds:.1f} s{cause}"]
     lines += [f"  {step.name} {step.outcome}: {step.reason}" for step in run.all_steps() if step.cause == "failure"]
-    lines += [f"  {one.reporter} to {one.channel} {one.state}: {one.told}" for one in run.deliveries if one.remark]
+    lines += [f"  {one.reporter} to {one.channel} {one.state}: {one.details}" for one in run.deliveries if one.remark]
     checks = _collect_checks(run)
     wrong = [check for check in sort_by_severity(checks) if check.counts_as is not CheckOutcome.OK]
     lines += [f"  {check.outcome} {check.summary}" for check in wrong[:SHOWN_CHECKS]]

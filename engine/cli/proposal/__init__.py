@@ -1,7 +1,7 @@
-"""Proposes a spec for a data file: reference and batch, the model's task, ranges of checks, and explaining comments.
+"""Propose a spec for a data file: reference and batch, the model's task, ranges of checks, and explaining comments.
 
-The modules of this package decide what to propose, and the template `project.yaml.jinja` lays out the text. Dumping a
-resolved project as YAML was rejected because it would have no comments, which are what makes a proposal useful.
+The modules of this package decide what to propose; the template `project.yaml.jinja` lays out the text. Dumping a
+resolved project as YAML was rejected because it would lack comments, which make a proposal useful.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ __all__ = ["ColumnChoices", "Source", "describe_data", "list_remarks", "propose_
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Inspected files: what a spec declares as one dataset, with the path as it is written in the spec."""
+    """Inspected files that a spec declares as one dataset, with the path as written in the spec."""
 
     seen: FileInspection
     path: str
@@ -46,25 +46,25 @@ def propose_spec(
     data
         The data.
     choices
-        What the user has said of the columns.
+        The user's choices about columns.
     project
         The project's name.
     spec
         The path of the spec, for the comments.
     reference
-        The data that batches are compared with, if they are files of their own.
+        The data to compare batches with, if it is in separate files.
 
     Raises
     ------
     UsageError
         A named column does not exist or cannot have that role; the message gives the reason.
     DataError
-        The data cannot be read, or have no column that can be compared.
+        The data cannot be read, or no column can be compared.
     """
     seen, known = data.seen, (reference or data).seen
     _refuse_misnamed_columns(seen, known if reference else None, choices)
     periods = divide_rows(seen, choices.time, choices.period, split=reference is None) if choices.time else None
-    # Contracts and roles come from all rows; ranges and the model only from the reference, the later rows are checked.
+    # Contracts and roles use all rows; ranges and the model only the reference, because the later rows are checked.
     earlier = select_earlier(known, periods) if periods else known.table
     known_rows, columns = summarize_columns(earlier)
     shared = {name: column for name, column in known.columns.items() if name in seen.columns}
@@ -84,10 +84,10 @@ def propose_spec(
         raise DataError(
             f"there is no column to compare: {'; '.join(f'{name}: {why}' for name, why in excluded.items())}"
         )
-    # Where there is no batch yet, it may be much smaller than the file.
+    # Without a batch, assume that it may be much smaller than the file.
     batch_rows = max(1, periods.smallest // 2 if periods else seen.rows // 2 if reference else seen.rows // 10)
     is_trained = model is not None and choices.prediction is None
-    # A column with few values can be without any among the rows of a training, and then it is not a feature.
+    # A column with few values may have none among the training rows, and then it is not a feature.
     fewest = MIN_ROWS_PER_CLASS if is_trained else 1
     categorical = [
         c for c in compared if Role.CATEGORICAL in (c.role, roles[c.name]) and known_rows * (1 - c.missing) >= fewest
@@ -136,7 +136,7 @@ def propose_spec(
 
 
 def _refuse_misnamed_columns(seen: FileInspection, reference: FileInspection | None, choices: ColumnChoices) -> None:
-    """Raise UsageError if a column that the user has named does not exist, or is named twice."""
+    """Raise UsageError if a column named by the user does not exist, or is named twice."""
     both = [seen, reference] if reference else [seen]
     needed = [(choices.target, both[-1:]), (choices.prediction, both), (choices.time, [seen])]
     named = [name for name, _ in needed if name is not None]
@@ -167,7 +167,7 @@ def _build_environment() -> jinja2.Environment:
 
 
 def _describe_source(source: Source) -> dict[str, Any]:
-    """Return what the template writes about the files of a dataset."""
+    """Return the template's variables about the files of a dataset."""
     declared = source.seen.dataset
     return {
         "path": source.path,
@@ -178,7 +178,7 @@ def _describe_source(source: Source) -> dict[str, Any]:
 
 
 def list_remarks(seen: FileInspection) -> list[str]:
-    """Return what must be told about how the file is read: columns that stay text, what was recognized or left out."""
+    """Return remarks on how the file is read: columns that stay text, and what was recognised or left out."""
     files = seen.table.files
     return [*files.warnings, *files.notes] if files else []
 
@@ -192,7 +192,7 @@ def describe_data(seen: FileInspection) -> str:
 
 
 def _format_dialect(dialect: Csv) -> str | None:
-    """Return the settings of a CSV that differ from the defaults, as a YAML flow mapping; None if none does."""
+    """Return the CSV settings that differ from the defaults, as a YAML flow mapping; None if none does."""
     settings: dict[str, Any] = {}
     if dialect.separator != ",":
         settings["separator"] = format_text(dialect.separator)

@@ -1,4 +1,4 @@
-"""Proposes the settings of columns: contracts, roles, and remarks that describe their values."""
+"""Propose the settings of columns: contracts, roles, and comments that describe their values."""
 
 import re
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from engine.drift import Role
 from engine.formatting.yaml_text import escape_character
 
 MIN_ROWS_FOR_ROLES = 50
-"""Least number of rows from which roles are inferred: with fewer, how often a value occurs tells nothing."""
+"""Minimum number of rows for inferring roles: with fewer, the frequency of a value means nothing."""
 MIN_ROWS_FOR_RANGES = 100
-"""Least number of rows from which it is inferred that a column has no negative value."""
+"""Minimum number of rows for inferring that a column has no negative value."""
 MAX_ROWS_PER_ENTITY = 100
-"""Most rows per value of an entity: with more, the value names a class of things, not a single one."""
+"""Maximum number of rows per value of an entity: a value with more names a class rather than an individual."""
 
 _KEY_NAME = re.compile(r"(^|[\W_])(id|key|uuid|guid|nr|no|number|code)\.?$|[a-z]I[dD]$", re.IGNORECASE)
 
@@ -32,10 +32,10 @@ class ColumnLine:
 def propose_contract(
     column: ColumnSummary, seen: FileInspection, choices: ColumnChoices, *, other: FileInspection | None
 ) -> str:
-    """Return the contract that the data fulfil now, and the `other` files if there are some, as a YAML flow mapping."""
+    """Return the contract that the data, and the `other` files if given, currently fulfil, as a YAML flow mapping."""
     parts = []
     beside = other.columns[column.name] if other else column
-    # A text that looks like numbers gets no `type: text`, which would end the warnings about it.
+    # A text that looks like numbers gets no `type: text`, which would silence the warnings about it.
     doubtful = seen.table.files.doubtful if seen.table.files else ()
     if (
         column.distinct > 0
@@ -53,9 +53,9 @@ def propose_contract(
 
 
 def _is_never_negative(column: ColumnSummary, rows: int) -> bool:
-    """Return whether numbers end at 0, or far above it: a few more rows will then bring no negative one.
+    """Return whether numbers end at 0, or far above it, so that more rows are unlikely to have negative ones.
 
-    Values around a mean would have gone below 0 in so many rows if 0 were not where they end.
+    Values around a mean would have gone below 0 in so many rows if 0 were not their limit.
     """
     mean, std, low = (column.statistics[one] for one in ("mean", "std", "min"))
     if column.column_type not in ("integer", "number") or rows < MIN_ROWS_FOR_RANGES:
@@ -82,7 +82,7 @@ def suggest_role(column: ColumnSummary, rows: int, choices: ColumnChoices) -> Ro
 
 
 def _reads_as_declared(column: ColumnSummary, seen: FileInspection) -> bool:
-    """Return whether a CSV column is read the same once its type is declared; not so with a time zone, for example."""
+    """Return whether a CSV column is read the same after its type is declared; not so with a time zone, for example."""
     dtype = seen.table.frame.collect_schema()[column.name]
     return seen.table.rereadable or dtype == POLARS_DTYPES[column.column_type]
 
@@ -93,7 +93,7 @@ def _is_named_like_key(column: ColumnSummary) -> bool:
 
 
 def may_be_entity(column: ColumnSummary, rows: int) -> bool:
-    """Return whether rows with the same value may belong together: a key's name, and a few rows per value."""
+    """Return whether rows with the same value may belong together: the name of a key, and few rows per value."""
     several = 20 <= column.distinct <= rows / 2 and rows / column.distinct <= MAX_ROWS_PER_ENTITY
     return several and _is_named_like_key(column) and can_be_key(column.name)
 

@@ -1,6 +1,6 @@
-"""Finds the columns that must not be compared, and says why: they differ between any two batches, drift or not.
+"""Find the columns that must not be compared, with reasons: they differ between any two batches, with or without drift.
 
-Each of them is listed in the spec, under `features: exclude` or `drift: columns: exclude`.
+The spec lists each of them under `features: exclude` or `drift: columns: exclude`.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,15 +18,15 @@ from engine.drift import Role
 from engine.drift.reading.normalization import column_named
 
 MIN_COLLISIONS = 15
-"""Numbers drawn at random that could be expected twice; where none is, the numbers were made to differ, as ids are."""
+"""Minimum number of repeats expected of random numbers: if none repeats, they were made distinct, like ids."""
 
 MAX_DISTINCT_SHARE = 0.75
-"""Largest share of distinct values of a text that is compared: with more, another part of the rows has other values."""
+"""Maximum share of distinct values of a text that is compared: with more, other rows have other values."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedRoles:
-    """The roles that are proposed for the columns, and the columns that hold the predictions of the model."""
+    """The proposed roles of columns, and the columns with the model's predictions."""
 
     roles: Mapping[str, Role | None]
     predictions: frozenset[str]
@@ -37,7 +37,7 @@ def list_exclusions(
 ) -> dict[str, str]:
     """Return the reason, in a few words, for each column that must not be compared.
 
-    The target is not among them, nor are the columns of the model's own predictions, which never are features.
+    It does not include the target, nor the columns of the model's own predictions, which are never features.
     """
     own = {choices.target, *known.predictions}
     candidates = [c for c in seen.columns.values() if c.name not in own]
@@ -57,7 +57,7 @@ def list_exclusions(
 def list_one_sided(
     seen: FileInspection, reference: FileInspection, own: Collection[str | None], *, scored: bool
 ) -> dict[str, str]:
-    """Return the reason for each column that only one side has, where the spec can exclude it.
+    """Return the reason for each column that only one side has, if the spec can exclude it.
 
     The features of a scored model are columns of the batch; those of a trained model are columns of the reference.
     """
@@ -67,7 +67,7 @@ def list_one_sided(
 
 
 def _judge_summary(column: ColumnSummary, rows: int, choices: ColumnChoices, known: ProposedRoles) -> str | None:
-    """Return the reason that a column's name, type and role give; None if there is none."""
+    """Return the reason that follows from a column's name, type and role; None if there is none."""
     if column.name == choices.time:
         return "the time: later times always differ from earlier ones"
     if column.reason:
@@ -95,13 +95,13 @@ def _is_sparse(column: ColumnSummary) -> bool:
 
 
 def _express_number(column: ColumnSummary) -> pl.Expr:
-    """Return the expression of a column of numbers; NaN is missing."""
+    """Return the expression of a numerical column; NaN is missing."""
     value = column_named(column.name)
     return value if column.column_type == "integer" else value.cast(pl.Float64).fill_nan(None)
 
 
 def _filter_whole(table: Table, columns: list[ColumnSummary]) -> Iterator[str]:
-    """Yield the columns whose numbers are all whole: ids are decimal numbers where one of them is missing."""
+    """Yield the columns with only whole numbers: ids are floats if one of them is missing."""
     decimal = {c.name: _express_number(c) for c in columns if c.column_type == "number"}
     whole = dict.fromkeys([c.name for c in columns if c.column_type == "integer"], True)
     if decimal:
@@ -112,7 +112,7 @@ def _filter_whole(table: Table, columns: list[ColumnSummary]) -> Iterator[str]:
 
 
 def _find_calendar_columns(seen: FileInspection, columns: list[ColumnSummary], periods: Periods) -> dict[str, str]:
-    """Return the numbers that follow from the time: they never fall as it passes, or have one value per period."""
+    """Return the numbers that follow from the time: they never decrease over time, or have one value per period."""
     if not columns:
         return {}
     when = express_time(periods.column, seen.columns[periods.column]).alias("__when")

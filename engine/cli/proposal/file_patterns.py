@@ -1,4 +1,4 @@
-"""Finds the pattern that matches several files and no other, because a dataset of a spec has one path."""
+"""Find the pattern that matches several files and no others, because a dataset of a spec has one path."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from engine.formatting.lists import join_some
 
 
 def unite_paths(given: Sequence[str]) -> Path:
-    """Return the path, absolute, that stands for all files: a file, a folder, or a pattern.
+    """Return the absolute path that stands for all files: a file, a folder, or a pattern.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def _list_patterns(files: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _list_part_patterns(names: Sequence[str]) -> list[str]:
-    """Return the patterns of one part of the paths, the widest first."""
+    """Return the patterns of one path component, the widest first."""
     if len(names) == 1:
         return [names[0]]
     start = _find_common_start(names)
@@ -61,6 +61,6 @@ def _list_part_patterns(names: Sequence[str]) -> list[str]:
 
 
 def _find_common_start(names: Sequence[str]) -> str:
-    """Return the characters with which all the names begin."""
+    """Return the common prefix of the names."""
     first, last = min(names), max(names)
     return first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]

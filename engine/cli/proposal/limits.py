@@ -1,4 +1,4 @@
-"""Proposes ranges that chance alone leaves rarely: they hold for each batch of a number of rows that does not drift."""
+"""Propose ranges that each batch of some number of rows without drift rarely leaves by chance."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,11 +13,11 @@ from engine.drift import Role
 from engine.drift.reading.normalization import column_named
 
 RISK = 1e-4
-"""How often chance alone may leave a range of one column, about."""
+"""Approximate probability of leaving a range of one column by chance alone."""
 
 
 def limit_share(share: float, known: int, rows: int) -> float:
-    """Return a limit of a share in a batch of `rows` rows, given the share in `known` rows; at most 1.
+    """Return a limit for a share in a batch of `rows` rows, given the share in `known` rows; at most 1.
 
     The true share is at most the upper Clopper-Pearson bound. The limit is the quantile of the binomial distribution
     with that share, plus one percentage point.
@@ -33,10 +33,10 @@ def limit_share(share: float, known: int, rows: int) -> float:
 def limit_missing_shares(
     columns: Iterable[ColumnSummary], known: int, rows: int
 ) -> tuple[float, list[tuple[str, float]]]:
-    """Return the limit of missing values for all columns, and the columns that need a higher one of their own.
+    """Return the limit of missing values for all columns, and the columns that need a higher limit of their own.
 
-    A column whose name cannot be a YAML key cannot have an entry, so the common limit is that of such a column at
-    least.
+    A column whose name cannot be a YAML key cannot have its own entry, so the common limit is at least the limit of
+    every such column.
     """
     limits = {c.name: limit_share(c.missing, known, rows) for c in columns}
     common = max(
@@ -53,15 +53,15 @@ def limit_unseen_shares(
     Parameters
     ----------
     table, columns
-        The rows of the reference, and its columns of categories.
+        The rows of the reference, and its categorical columns.
     known
-        The rows that a batch will be compared with: those of the reference, or of its held-out part.
+        The number of rows with which a batch will be compared: those of the reference, or of its held-out part.
 
     Notes
     -----
-    A category with the share p is absent from `known` rows with probability (1 - p)^known, so a row of the batch has
-    a new category with probability sum p (1 - p)^known, plus that of the categories that no row has shown yet: the
-    share of those seen once (Good 1953, Turing's estimate).
+    A category with the share p is absent from `known` rows with probability (1 - p)^known, so a row of the batch has a
+    new category with probability sum p (1 - p)^known, plus the probability of categories that have not occurred yet:
+    the share of those seen once (Good 1953, Turing's estimate).
     """
     limits = {}
     for column in columns:
@@ -81,7 +81,7 @@ def limit_unseen_shares(
 def propose_mean_ranges(columns: Sequence[ColumnSummary], known: int, rows: int) -> Iterator[tuple[str, str, str]]:
     """Yield each numerical column with bounds of its mean: half a standard deviation around it, or more if need be.
 
-    By Bernstein's inequality the mean of n values, of which none is further than z from the mean, leaves
+    By Bernstein's inequality the mean of n values, none of which is further than z from the mean, is off by more than
     sqrt(2 L / n) + 2 z L / (3 n) with probability 2 exp(-L), all in standard deviations. The mean of the reference is
     itself a mean of `known` values.
     """

@@ -1,4 +1,4 @@
-"""Proposes the model for a target, and for a prediction if there is one: task, positive class, metric to monitor."""
+"""Propose the model for a target, and for a prediction if given: task, positive class, metric to monitor."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from engine.formatting.lists import join_some
 from engine.models.classes import MAX_CLASSES, ClassValue, distinct_classes, encode_classes
 
 MIN_ROWS_PER_CLASS = 10
-"""Rows that a class needs in the reference: with fewer, the held-out part could get them all."""
+"""Minimum number of rows per class in the reference: with fewer, the held-out part could get all of them."""
 MIN_REGRESSION_ROWS = 50
-"""Values that a regression target needs."""
+"""Minimum number of values of a regression target."""
 MAX_INTEGER_CLASSES = 20
-"""Whole numbers with more distinct values than this are amounts, others are classes."""
+"""Maximum number of distinct integers that are classes; more are amounts."""
 
 AFFIRMATIVE_WORDS = frozenset({"yes", "y", "true", "t", "positive", "pos", "1", "1.0"})
 """Texts of a positive class, in lower case."""
@@ -30,8 +30,8 @@ AFFIRMATIVE_WORDS = frozenset({"yes", "y", "true", "t", "positive", "pos", "1", 
 class ModelProposal:
     """The proposed model and the metric to monitor.
 
-    `columns` are those of the predictions; none if the model is trained. `floor` is the value of the metric that a
-    constant prediction reaches, for a check that the user may want.
+    `columns` are those of the predictions; empty if the model is trained. `floor` is the metric of a constant
+    prediction, for a check that the user may want.
     """
 
     task: str
@@ -90,7 +90,7 @@ def propose_model(before: Table, columns: dict[str, ColumnSummary], choices: Col
         if found.prediction:
             _require_classes(frame[found.prediction], classes, found.prediction)
     positive = positive if found.positive is None else found.positive
-    # ROC AUC needs probabilities, which a prediction that is a class does not give.
+    # ROC AUC needs probabilities, which a predicted class does not give.
     auc = task.startswith("binary") and (choices.prediction is None or found.probability is not None)
     return ModelProposal(
         task=task,
@@ -141,7 +141,7 @@ def _infer_task(target: ColumnSummary, values: pl.Series) -> tuple[str, str]:
 
 
 def _choose_positive(classes: Sequence[ClassValue], counts: dict[ClassValue, int]) -> ClassValue:
-    """Return the positive class: true, the larger number, the text that says yes, or the rarer text."""
+    """Return the positive class: true, the larger number, an affirmative text, or the rarer text."""
     affirmed = [label for label in classes if str(label).casefold() in AFFIRMATIVE_WORDS]
     if len(affirmed) == 1:
         return affirmed[0]
@@ -149,7 +149,7 @@ def _choose_positive(classes: Sequence[ClassValue], counts: dict[ClassValue, int
 
 
 def _may_be_prediction(name: str, columns: Mapping[str, ColumnSummary], choices: ColumnChoices) -> bool:
-    """Return whether a column beside the named one may belong to the predictions too: decisions, shares from 0 to 1."""
+    """Return whether another column than the named one may hold predictions too: decisions, shares from 0 to 1."""
     if name in (choices.target, choices.prediction, choices.time):
         return False
     low, high = columns[name].statistics["min"], columns[name].statistics["max"]
@@ -158,7 +158,7 @@ def _may_be_prediction(name: str, columns: Mapping[str, ColumnSummary], choices:
 
 
 def _require_classes(prediction: pl.Series, classes: Sequence[ClassValue], name: str) -> None:
-    """Raise UsageError if the prediction has a value that the target does not have."""
+    """Raise UsageError if the prediction has a value that the target lacks."""
     numbers = encode_classes(prediction, classes)
     if (numbers == -2).any():  # -2 is the code of a value that is not a class
         unknown = prediction[int((numbers == -2).argmax())]

@@ -1,4 +1,4 @@
-"""Divides the rows by a column of time into a reference (the earlier rows) and periods (the later ones)."""
+"""Divide the rows by a time column into a reference (the earlier rows) and periods (the later ones)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,26 +9,26 @@ from engine.data import Table, explain_read_errors
 from engine.data.inspection import ColumnSummary, FileInspection
 from engine.drift.reading.normalization import column_named
 from engine.errors import UsageError
-from engine.spec.variable_references import escape_references
+from engine.spec.variables.references import escape_references
 
 LABEL_FORMATS = {"month": "%Y-%m", "week": "%G-W%V", "day": "%Y-%m-%d"}
-"""How a period of each length is written: 2025-03, 2025-W09, 2025-03-31. Later periods sort after earlier ones."""
+"""The format of a period of each length: 2025-03, 2025-W09, 2025-03-31. Later periods sort after earlier ones."""
 MAX_PERIODS_LISTED = 12
-"""The largest number of periods that the proposed scenario looks back on."""
+"""Maximum number of past periods in the proposed scenario."""
 NUMBER_RANGES = 3
-"""Ranges into which later numbers are divided, where there are too many to be a period each."""
+"""Number of ranges into which later numbers are divided if there are too many for one period each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """How the rows are divided: where the reference ends, and the periods of the later rows.
+    """The division of the rows: the end of the reference, and the periods of the later rows.
 
     Attributes
     ----------
     word
-        The length of a period: "month", "week" or "day"; "number" where the time is a whole number.
+        The length of a period: "month", "week" or "day"; "number" if the time is a whole number.
     label
-        The SQL expression of the period, as a text, of the time `:when`.
+        The SQL expression for the period of the time `:when`, as a text.
     sql_period, sql_newest
         The same as written in a spec: the period of a row, and the newest period of the table.
     sql_reference
@@ -56,7 +56,7 @@ class Periods:
 
 
 def select_earlier(seen: FileInspection, periods: Periods) -> Table:
-    """Return the rows of the reference: those that the proposed query will select."""
+    """Return the rows of the reference, which are those that the proposed query will select."""
     if periods.reference_last is None:
         return seen.table
     last = periods.reference_last
@@ -78,7 +78,7 @@ def divide_rows(seen: FileInspection, name: str, period: str | None, *, split: b
     Raises
     ------
     UsageError
-        The column's values are not times, or they are too few to be divided.
+        The column's values are not times, or there are too few to divide.
     """
     column = seen.columns[name]
     if column.column_type not in ("date", "datetime", "integer", "text"):
@@ -141,7 +141,7 @@ def express_time(name: str, column: ColumnSummary) -> pl.Expr:
 
 
 def express_period(label: str, when: str) -> pl.Expr:
-    """Return the expression of the period of a column of times."""
+    """Return the expression for the period of a time column."""
     return pl.sql_expr(label.replace(":when", f'"{when}"'))
 
 
@@ -153,7 +153,7 @@ def _label_rows(timed: pl.DataFrame, label: str) -> pl.DataFrame:
 
 
 def _end_of_reference(labelled: pl.DataFrame) -> int:
-    """Return how many periods are the reference: those by which at most two thirds of the rows have come.
+    """Return how many periods are the reference: those that together have at most two thirds of the rows.
 
     Both the reference and the later rows have at least one.
     """
@@ -162,7 +162,7 @@ def _end_of_reference(labelled: pl.DataFrame) -> int:
 
 
 def _choose_period(timed: pl.DataFrame, period: str | None, split: bool) -> tuple[str, str]:
-    """Return the length of a period and its label: the wished one, or the longest that divides the rows well."""
+    """Return the length of a period and its label: the requested one, or the longest that divides the rows well."""
     labels = {word: f"STRFTIME(:when, '{text}')" for word, text in LABEL_FORMATS.items()}
     fitting = (word for word, label in labels.items() if _divides_well(_label_rows(timed, label), split))
     word = period or next(fitting, "day")
@@ -177,7 +177,7 @@ def _divides_well(labelled: pl.DataFrame, split: bool) -> bool:
 
 
 def _label_numbers(timed: pl.DataFrame, split: bool) -> str:
-    """Return the SQL text of a number's period: the number itself, or the start of its range if there are many."""
+    """Return the SQL text for a number's period: the number itself, or the start of its range if there are many."""
     end = _end_of_reference(timed) if split else 0
     later = timed["when"].slice(end)
     if later.len() <= MAX_PERIODS_LISTED:
@@ -188,7 +188,7 @@ def _label_numbers(timed: pl.DataFrame, split: bool) -> str:
 
 
 def _describe_unread_times(seen: FileInspection, name: str) -> str:
-    """Return which values of a text column are not dates; first what the reading of the file says about the column."""
+    """Return which values of a text column are not dates; first the remarks from reading the file."""
     files = seen.table.files
     for warning in files.warnings if files else ():
         if warning.startswith(f"column {name!r}"):

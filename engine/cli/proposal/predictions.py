@@ -1,4 +1,4 @@
-"""Finds the columns that hold a model's predictions: by their names, their values and the classes of the target."""
+"""Find the columns with a model's predictions, by their names, their values and the classes of the target."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ _PREDICTION_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PredictionColumns:
-    """The columns of a model's predictions: of its decisions, and of its probabilities (one column, or one by class).
+    """The columns of a model's predictions: its decisions, and its probabilities (one column, or one per class).
 
-    `positive` is the class whose probability the user has named, where the column's name says it.
+    `positive` is the class of the probability that the user has named, if the column's name contains it.
     """
 
     prediction: str | None
@@ -46,9 +46,9 @@ def find_prediction_columns(
     Parameters
     ----------
     frame
-        The column that the user has named, and all others that may be predictions.
+        The column named by the user, and all others that may be predictions.
     named
-        The column that the user has named: of classes, of a probability, or of the probability of one class.
+        The column named by the user: classes, a probability, or the probability of one class.
     """
     by_class = {
         prefix: group
@@ -71,7 +71,7 @@ def find_prediction_columns(
 
 
 def _group_by_class(columns: Sequence[str], classes: Sequence[ClassValue]) -> dict[str, dict[str, str]]:
-    """Return the columns whose names end with a class, by what comes before it: {"proba_": {"yes": "proba_yes"}}."""
+    """Return the columns whose names end with a class, by the prefix: {"proba_": {"yes": "proba_yes"}}."""
     found: dict[str, dict[str, str]] = {}
     for one in classes:
         texts = {_simplify(label_of(one))} | ({_simplify(str(one))} if isinstance(one, bool) else set())
@@ -80,7 +80,7 @@ def _group_by_class(columns: Sequence[str], classes: Sequence[ClassValue]) -> di
             for text in texts:
                 if text and simple.endswith(f"_{text}"):
                     found.setdefault(simple[: -len(text)], {}).setdefault(label_of(one), name)
-    # Classes of which one ends with the other, such as `card` and `prime_card`, claim a column twice: the longer wins.
+    # If one class ends with another, such as `prime_card` and `card`, both claim a column: the longer class wins.
     for prefix in sorted(found, key=len, reverse=True):
         for label, name in list(found[prefix].items()):
             if any(name in group.values() for other, group in found.items() if len(other) < len(prefix)):
@@ -89,12 +89,12 @@ def _group_by_class(columns: Sequence[str], classes: Sequence[ClassValue]) -> di
 
 
 def _simplify(name: str) -> str:
-    """Return a name in lower case, with one underscore for whatever is neither a letter nor a digit."""
+    """Return a name in lower case, with one underscore for each run of other characters than letters and digits."""
     return re.sub(r"[\W_]+", "_", name.casefold())
 
 
 def _is_share(values: pl.Series) -> bool:
-    """Return whether all values are numbers from 0 to 1, and some are there."""
+    """Return whether all present values are numbers from 0 to 1, and there is at least one."""
     if not values.dtype.is_numeric():
         return False
     present = values.cast(pl.Float64).fill_nan(None).drop_nulls()
@@ -108,7 +108,7 @@ def _holds_classes(values: pl.Series, classes: Sequence[ClassValue]) -> bool:
 
 
 def _find_decisions(frame: pl.DataFrame, classes: Sequence[ClassValue], named: str) -> str | None:
-    """Return the one column of predicted classes beside columns of probabilities; None if there is none, or several."""
+    """Return the only column of predicted classes besides those of probabilities; None if there is none, or several."""
     found = [
         c for c in frame.columns if c != named and is_named_like_prediction(c) and _holds_classes(frame[c], classes)
     ]

@@ -1,19 +1,19 @@
-"""Writes values as YAML scalars that are read back unchanged, whatever characters a column's name has."""
+"""Write values as YAML scalars that are read back unchanged, whatever characters a column's name has."""
 
 import math
 
 from engine.formatting.yaml_text import is_plain_scalar, quote_scalar
 from engine.models.classes import ClassValue
-from engine.spec.variable_references import escape_references
+from engine.spec.variables.references import escape_references
 
 
 def format_text(value: str, *, filled: bool = True) -> str:
-    """Return a text as a YAML scalar, quoted if need be.
+    """Return a text as a YAML scalar, quoted if necessary.
 
     Parameters
     ----------
     filled
-        Whether variables are filled in at that place of the spec, so that `${` must be escaped.
+        Whether the spec fills in variables at that place, so that `${` must be escaped.
     """
     if is_plain_scalar(value):
         return value
@@ -41,5 +41,5 @@ def round_digits(value: float) -> float:
 
 
 def format_yaml_number(value: float) -> str:
-    """Return a number in a form that YAML reads as a number: whole up to 1e15, else as Python writes a float."""
+    """Return a number that YAML reads as a number: as an integer up to 1e15, else as Python writes a float."""
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -1,4 +1,4 @@
-"""`engine abort`: asks a run to end, of a project in a folder of this machine or on a node."""
+"""`engine abort`: asks a run to end, on this machine or on a node."""
 
 import os
 from typing import Annotated
@@ -17,13 +17,13 @@ def command(
     ],
     on: On = None,
 ) -> int:
-    """Ask a run to end: it becomes ABORTED, and its reporters tell it. Recorded with who has asked.
+    """Ask a run to end. It becomes ABORTED, its reporters send messages, and the user is recorded.
 
-    A run of this machine ends when the step at work has ended, whoever has started it; one on a node at once.
+    A run of this machine ends after its current step, whoever started it; one on a node ends at once.
     """
     node = None if on is None else find_node_of(path, on)
     if node is not None and on is not None:
-        from engine.service.deployments.node_client.runs import abort_run_on_node
+        from engine.service.deployments.node.client.runs import abort_run_on_node
 
         asked = abort_run_on_node(node, on, run)
         print(f"run {asked.aborting} on the node {node.name} was asked to end: it ends {asked.ends}")

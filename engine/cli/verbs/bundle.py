@@ -1,4 +1,4 @@
-"""Pack, show, compare, sign, verify and hand on bundles: versions of a project as one file each."""
+"""Create, show, compare, sign, verify, publish, export and import bundles: versions of a project, one file each."""
 
 import os
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def create_bundle(
 def show_bundle(
     path: SpecOrFile, name: OptionalName = None, var: Variables = None, format_: TextOrJson = "text"
 ) -> int:
-    """Show what a bundle holds, what of it leaves the house with it, and what it needs where it is deployed."""
+    """Show the content of a bundle, the data and models in it, and what it needs where it is deployed."""
     archive = _find_archive(path, name, var)
 
     from engine.bundles.archive_checks import open_archive
@@ -95,7 +95,7 @@ def compare_two(
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Show what differs between two bundles: the text of the spec, data, models, code and other files."""
+    """Show the difference between two bundles: the text of the spec, data, models, code and other files."""
     if _is_archive(path):
         names = [str(path), *names]
     if len(names) != 2:
@@ -152,7 +152,7 @@ def sign_file(
     ] = None,
     var: Variables = None,
 ) -> int:
-    """Add a signature to a bundle, after every byte of it was checked."""
+    """Add a signature to a bundle, after checking every byte of it."""
     if key is None:
         raise typer.BadParameter("--key FILE names the private key to sign with")
     archive = _find_archive(path, name, var)
@@ -184,7 +184,7 @@ def export_bundle(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; a new one.", show_default=False)],
     var: Variables = None,
 ) -> int:
-    """Write a bundle of the spec to a file, after every byte of it was checked."""
+    """Write a bundle of the spec to a file, after checking every byte of it."""
     archive = _find_archive(path, name, var)
 
     from engine.bundles.registry import copy_archive
@@ -203,7 +203,7 @@ def import_file(
     ] = None,
     var: Variables = None,
 ) -> int:
-    """Add the file of a bundle to the bundles of a spec, under a name, after every byte of it was checked."""
+    """Add the file of a bundle to the bundles of a spec, under a name, after checking every byte of it."""
     project = load_project(path, var)
 
     from engine.bundles.project_bundles import import_bundle
@@ -227,7 +227,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def _is_archive(path: Path) -> bool:
-    """Return whether a path is that of an archive and not of a spec, by its name or its first bytes."""
+    """Return whether a path is an archive rather than a spec, by its name or its first bytes."""
     if path.suffix.lower() == ".zip":
         return True
     if not path.is_file():
@@ -237,7 +237,7 @@ def _is_archive(path: Path) -> bool:
 
 
 def _find_archive(path: Path, name: str | None, var: list[str] | None) -> Path:
-    """Return the archive of a bundle that is given as a file, or as a spec with a name."""
+    """Return the archive of a bundle given as a file, or as a spec and a name."""
     if _is_archive(path):
         if name is not None:
             raise typer.BadParameter(f"{path} is the file of a bundle: leave out {name!r}, or give the spec instead")

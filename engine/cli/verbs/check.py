@@ -1,4 +1,4 @@
-"""`engine check`: applies the checks of the spec to one evaluation, a dataset, or to all that is stored of them."""
+"""`engine check`: applies the checks of the spec to one evaluation, a dataset, or all stored evaluations."""
 
 import os
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def command(
     ] = None,
     replay: Annotated[
         bool,
-        typer.Option("--replay", help="Count what the checks give for all stored evaluations; record nothing."),
+        typer.Option("--replay", help="Count the results of the checks for all stored evaluations; record nothing."),
     ] = False,
     set_: Annotated[
         list[str] | None,
@@ -87,7 +87,7 @@ def command(
 def _parse_settings(project: "Project", target: str, given: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Parse the values of `--set` by check and key; raises UsageError for an unknown check or a key given twice."""
     from engine.api.lookup import find_target
-    from engine.spec.tried_settings import parse_tried_setting
+    from engine.spec.reading.tried_settings import parse_tried_setting
 
     tried: dict[str, dict[str, Any]] = {}
     for text in given:

@@ -1,4 +1,4 @@
-"""`engine deploy`: makes a bundle the active one of a deployment, after proving that it can run there."""
+"""`engine deploy`: makes a bundle the active one of a deployment, after testing it there."""
 
 import os
 import sys
@@ -27,14 +27,14 @@ def command(
     plan: Annotated[bool, typer.Option("--plan", help="Show what would change, and change nothing.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Deploy a bundle that was rolled back there before.")] = False,
     now: Annotated[
-        bool, typer.Option("--now", help="Leave out the proofs before the update; the health check stays.")
+        bool, typer.Option("--now", help="Skip the tests before the update; the health check stays.")
     ] = False,
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Deploy a bundle: prove that it can run there, make it active, check its health, and go back if it is not healthy.
+    """Deploy a bundle: test that it can run there, make it active, check its health, and roll back if that is bad.
 
-    Exit code 3: refused, or rolled back. Who is killed while deploying leaves no half-made deployment: the next one
+    Exit code 3: refused, or rolled back. If the command is killed, no half-made deployment remains: the next one
     concludes it.
     """
     project = load_project(path, var)

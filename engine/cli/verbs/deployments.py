@@ -24,12 +24,12 @@ def command(
     deployment: Annotated[
         str | None, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
     ] = None,
-    keep_state: Annotated[bool, typer.Option("--keep-state", help="Delete it, but let its state stay.")] = False,
+    keep_state: Annotated[bool, typer.Option("--keep-state", help="Delete it, but keep its state.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """List the deployments of a spec with what is active there; show, disable or delete one."""
+    """List the deployments of a spec with their active bundles; show, disable or delete one."""
     if action is not None and deployment is None:
         raise typer.BadParameter(f"name the deployment: engine deployments SPEC {action} DEPLOYMENT")
     if keep_state and action != "delete":

@@ -36,7 +36,7 @@ def command(
             help="Give a share of the rows a value, which may be a new one: country=Atlantis:20%.",
         ),
     ] = None,
-    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Take a column away: card_age.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Remove a column: card_age.")] = None,
     shuffle: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,11 +64,11 @@ def command(
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs.")
     ] = "text",
 ) -> int:
-    """Disturb the batch in memory: which checks fire, and what would be sent? Keeps nothing, sends nothing.
+    """Disturb the batch in memory: which checks fire, and what would be sent? Stores nothing, sends nothing.
 
-    The disturbances can be repeated and are made in their order. The rows that a share concerns are drawn by a hash of
-    their content: the same ones each time. Exit code 0: a check fires, or a step fails, that does not without the
-    disturbances. Exit code 1: nothing would have told you.
+    Disturbances can be repeated and are applied in order. The rows of a share are drawn by a hash of their content, so
+    they are the same each time. Exit code 0: a check fires, or a step fails, that does not without the disturbances.
+    Exit code 1: nothing would have alerted you.
     """
     disturbances = _parse_in_order(context)
     project = load_project(path, var, as_of)
@@ -85,7 +85,7 @@ def command(
 
 
 def _parse_in_order(context: typer.Context) -> list[Disturbance]:
-    """Parse the disturbances in the order in which they stand on the command line."""
+    """Parse the disturbances in the order of the command line."""
     left: dict[str, list[Any]] = {}
     for kind in FORMS:
         given = context.params.get(kind)

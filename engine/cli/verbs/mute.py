@@ -1,4 +1,4 @@
-"""`engine mute`: lets a check not count for a time, with a reason that everybody sees; or lists the mutes."""
+"""`engine mute`: makes a check not count for a time, with a visible reason; or lists the mutes."""
 
 import os
 from typing import Annotated
@@ -25,13 +25,13 @@ def command(
             "time zone, or the time from now, such as 12h or 7d.",
         ),
     ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for all who see it.")] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the mutes, those that are over too.")] = False,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, shown to everybody.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the mutes, including those that are over.")] = False,
     var: Variables = None,
     on: On = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Mute a check until a time: it is measured and stored, but counts as OK and alerts nobody. Recorded with who."""
+    """Mute a check until a time: it is measured and stored, but counts as OK and sends no alert. Records the user."""
     if list_ and (target or check or until or reason):
         raise typer.BadParameter("--list takes no STORE, CHECK, --until or --reason")
     if format_ != "text" and not list_:

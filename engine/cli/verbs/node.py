@@ -1,4 +1,4 @@
-"""Make, list and revoke the tokens by which others may ask an automation node."""
+"""Create, list and revoke the tokens that give access to an automation node."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from engine.errors import UsageError
 from engine.formatting.hints import suggest_name
 from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
-from engine.spec.moment import find_end
+from engine.spec.variables.moment import find_end
 
 if TYPE_CHECKING:
     from engine.store.node import Node, TokenRow
@@ -28,26 +28,27 @@ TITLES = ("id", "name", "role", "state", "made (UTC)", "by", "expires", "last us
 
 def create_token(
     path: NodeFile,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who will have it.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of its owner.", show_default=False)],
     role: Annotated[
         Literal["viewer", "operator", "deployer", "admin"],
         typer.Option(
             "--role",
-            help="What it allows: to read; also to start and abort runs; also to deploy; also to delete.",
+            help="What it allows. viewer: read; operator: also start and abort runs; deployer: also deploy; "
+            "admin: also delete.",
             show_default=False,
         ),
     ],
     expires: Annotated[
         str | None,
         typer.Option(
-            "--expires", metavar="DURATION|DATE", help="When it ends: 90d, or 2027-03-31. By default it does not."
+            "--expires", metavar="DURATION|DATE", help="When it expires: 90d, or 2027-03-31; by default never."
         ),
     ] = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Make a token and print it, which is the only time that it is shown.
+    """Create a token and print it; it is shown only once.
 
-    Two valid tokens may have one name, so that a new one can take the place of an old one before that is revoked.
+    Two valid tokens may have the same name, so that a new one can replace an old one before that is revoked.
     """
     from engine.spec.rules.names import explain_illegal_name
 
@@ -70,7 +71,7 @@ def create_token(
 
 
 def list_tokens(path: NodeFile, format_: TextOrJson = "text") -> int:
-    """List the tokens with their roles and ends, also those that are not valid any more."""
+    """List the tokens with their roles and end times, including those that are no longer valid."""
     with _open_node(path) as node:
         now = node.database.now()
         found = [(row, row.explain_end(now) or "valid") for row in node.tokens.list_all()]
@@ -91,7 +92,7 @@ def revoke_token(
     path: NodeFile,
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="The id or the name of the token.", show_default=False)],
 ) -> int:
-    """Revoke a token: from now on, nobody can ask the node by it."""
+    """Revoke a token: from now on it gives no access to the node."""
     with _open_node(path) as node:
         row = _find_token(node, token)
         end = row.explain_end(node.database.now())
@@ -105,8 +106,8 @@ COMMANDS = {"token": {"create": create_token, "list": list_tokens, "revoke": rev
 
 @contextmanager
 def _open_node(path: Path) -> "Iterator[Node]":
-    """Open the database of the node of a file; raises SpecError if the file is not valid."""
-    from engine.spec.node_file import load_node
+    """Open the database of a node, given its file; raises SpecError if the file is invalid."""
+    from engine.spec.reading.node_file import load_node
     from engine.store.node import Node
 
     with Node.open(load_node(path).node_folder) as node:
@@ -114,7 +115,7 @@ def _open_node(path: Path) -> "Iterator[Node]":
 
 
 def _find_token(node: "Node", wanted: str) -> "TokenRow":
-    """Return the token of an id, or the only valid one of a name; raises UsageError."""
+    """Return the token with an id, or the only valid one with a name; raises UsageError."""
     rows = node.tokens.list_all()
     if found := next((row for row in rows if row.id == wanted), None):
         return found
@@ -139,7 +140,7 @@ def _read_end(text: str | None, now: datetime) -> datetime | None:
 
 
 def _describe_token(row: "TokenRow", state: str) -> dict[str, Any]:
-    """Return what is known of a token, JSON-ready, without its digest."""
+    """Return a token without its digest, ready for JSON."""
     found = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(row).items()}
     return {key: value for key, value in found.items() if key != "digest"} | {"valid": state == "valid"}
 

@@ -1,4 +1,4 @@
-"""`engine outbox`: drops messages that nobody will ever get, or sends the undelivered and refused ones again."""
+"""`engine outbox`: drops messages that cannot be delivered, or sends the undelivered and refused ones again."""
 
 import os
 from typing import Annotated, Literal
@@ -43,7 +43,7 @@ def command(
         return ExitCode.OK
     delivered = project.retry_messages(*messages or ())
     for delivery in delivered:
-        reason = f": {delivery.told}" if delivery.told else ""
+        reason = f": {delivery.details}" if delivery.details else ""
         print(f"{delivery.state} {delivery.message.reporter} to {delivery.message.channel}{reason}")
     unsent = any(delivery.state in (MessageState.PENDING, MessageState.REFUSED) for delivery in delivered)
     return ExitCode.UNDELIVERED if unsent else ExitCode.OK

@@ -1,4 +1,4 @@
-"""`engine pause`: lets the triggers of a scenario start no runs for a time; or lists the pauses."""
+"""`engine pause`: stops the triggers of a scenario for a time; or lists the pauses."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ from engine.formatting.moments import format_minute
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
 
 
 def command(
@@ -33,16 +33,16 @@ def command(
         typer.Option(
             metavar="TIME",
             help="When its triggers start runs again: 2026-12-01 (its first instant), 2026-12-01T08:00, both in the "
-            "project's time zone, or the time from now, such as 2h or 3d. If left out, when somebody resumes it.",
+            "project's time zone, or the time from now, such as 2h or 3d. By default until engine resume.",
         ),
     ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for all who see it.")] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the pauses, those that are over too.")] = False,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, shown to everybody.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the pauses, including those that are over.")] = False,
     var: Variables = None,
     on: On = None,
     format_: TableFormat = "text",
 ) -> int:
-    """Pause the triggers of a scenario: engine serve starts no runs of it. Recorded with who, until engine resume."""
+    """Pause the triggers of a scenario: engine serve starts no runs of it until engine resume. Records the user."""
     if list_ and (scenario or until or reason):
         raise typer.BadParameter("--list takes no SCENARIO, --until or --reason")
     if format_ != "text" and not list_:
@@ -69,7 +69,7 @@ def command(
 
 
 def _pause_on_node(node: "NodeClient", deployment: str, scenario: str, until: str | None, reason: str | None) -> int:
-    from engine.service.deployments.node_client.runs import pause_on_node
+    from engine.service.deployments.node.client.runs import pause_on_node
 
     if until is not None:
         parse_end(until)

@@ -1,4 +1,4 @@
-"""`engine plan`: shows what a run would do, and why, without doing it."""
+"""`engine plan`: shows what a run would do, and why, without running it."""
 
 import contextlib
 import os
@@ -39,7 +39,7 @@ def command(
     from engine.scenarios import scenario_selection, session
 
     names = scenario_selection.select_scenarios(project, scenarios or ())
-    with contextlib.redirect_stdout(sys.stderr):  # what user functions print must not get into the answer
+    with contextlib.redirect_stdout(sys.stderr):  # the output of user functions must not get into the answer
         plan = session.plan_scenarios(project, names, listeners=[output.print_warning])
     if format_ == "json":
         json_output.print_json(plan.model_dump_json(indent=1))

@@ -1,4 +1,4 @@
-"""`engine prune`: removes from the state what its retention does not keep, as `engine serve` does each hour."""
+"""`engine prune`: removes from the state what `retention:` does not keep, as `engine serve` does every hour."""
 
 import os
 from typing import Annotated
@@ -11,18 +11,18 @@ from engine.outcome import ExitCode
 
 def command(
     path: SpecFile,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
     vacuum: Annotated[
         bool,
         typer.Option(
             "--vacuum",
-            help="Write the database anew, without the room of removed rows. Not while runs are at work.",
+            help="Rewrite the database without the space of removed rows. Not while runs are at work.",
         ),
     ] = False,
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """Remove from the state what `retention:` of the spec does not keep, and tell what and how much that is."""
+    """Remove from the state what `retention:` of the spec does not keep, and print what and how much was removed."""
     if dry_run and vacuum:
         raise typer.BadParameter("--vacuum changes the state, --dry-run does not: use one of them")
     declared = load_project(path, var, on=on)

@@ -1,4 +1,4 @@
-"""`engine pull`: brings the evaluations of deployments into the state of the project that was deployed."""
+"""`engine pull`: copies the evaluations of deployments into the state of the project that was deployed."""
 
 import os
 import sys
@@ -35,10 +35,10 @@ def command(
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Bring the evaluations that deployments have made, with their files and checks, and mark them with their origin.
+    """Copy the evaluations made by deployments, with their files and checks, and mark them with their origin.
 
-    They are a history of their own beside that of this state: nothing here is compared with them, and no check or alert
-    looks at them. What is here already is not brought again, so a pull that was interrupted goes on by the next one.
+    They are a separate history beside that of this state: nothing here is compared with them, and no check or alert
+    uses them. Evaluations that were copied before are skipped, so the next pull continues an interrupted one.
     """
     moment = None if since is None else parse_time(since, "--since")
     declared = load_project(path, var)
@@ -55,7 +55,7 @@ def command(
     for name in names:
         try:
             found.append(project.pull(name, store, since=moment))
-        except EngineError as problem:  # of the other deployments, what there is comes all the same
+        except EngineError as problem:  # the other deployments are still pulled
             if len(names) == 1:
                 raise
             print(f"engine: error: {problem}", file=sys.stderr)

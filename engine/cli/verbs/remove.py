@@ -31,14 +31,14 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Remove those of before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
+            help="Remove those before this time: 2026-11-28 or 2026-11-28T09:30, in UTC unless it says otherwise.",
         ),
     ] = None,
     origin: Annotated[
         str | None,
         typer.Option(
             metavar="DEPLOYMENT",
-            help="Remove those that engine pull has brought from this deployment; it does not bring them again.",
+            help="Remove those copied by engine pull from this deployment; it does not copy them again.",
             show_default=False,
         ),
     ] = None,
@@ -83,7 +83,7 @@ def _count_names(evaluations: Sequence["Evaluation"]) -> dict[str, int]:
 
 
 def _list_names(evaluations: Sequence["Evaluation"]) -> str:
-    """Return what would be removed: `w1`, or `12 evaluations (w1, w2 and 10 more)`."""
+    """Return a text for what would be removed: `w1`, or `12 evaluations (w1, w2 and 10 more)`."""
     counts = _count_names(evaluations)
     names = join_some([f"{name} ({times} evaluations)" if times > 1 else name for name, times in counts.items()])
     return names if len(evaluations) == 1 or len(counts) == 1 else f"{len(evaluations)} evaluations ({names})"

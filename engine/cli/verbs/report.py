@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.spec import ProjectSpec
 
 ENDINGS = (".html", ".htm", ".png")
-"""What the name of a report may end in."""
+"""The allowed endings of a report's name."""
 
 
 def command(
@@ -82,13 +82,13 @@ def _write_all_pages(declared: "ProjectSpec", folder: Path) -> int:
         copied = copy_pages(declared, context.store, folder)
     print(folder / INDEX)
     if copied.left_out:
-        told = f"{copied.left_out:,} links lead to pages beyond the {len(copied.files):,} files that are written"
-        print(f"warning: {told}", file=sys.stderr)
+        note = f"{copied.left_out:,} links lead to pages beyond the {len(copied.files):,} files that are written"
+        print(f"warning: {note}", file=sys.stderr)
     return ExitCode.OK
 
 
 def _require_writable_form(output: Path) -> None:
-    """Raise typer.BadParameter for a folder, or for a file whose ending is none of those that are written."""
+    """Raise typer.BadParameter for a folder, or for a file with an unsupported ending."""
     if output.is_dir():
         raise typer.BadParameter(
             f"{str(output)!r} is a folder; name a file in it, such as {output / 'report.html'}", param_hint="--output"

@@ -1,4 +1,4 @@
-"""`engine resume`: ends the pause of a scenario before its time."""
+"""`engine resume`: ends the pause of a scenario early."""
 
 import os
 from typing import Annotated
@@ -18,9 +18,9 @@ def command(
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """End the pause of a scenario now; what was due meanwhile is not made up for. Recorded with who has ended it."""
+    """End the pause of a scenario now. Runs that were due meanwhile are not started. Records the user."""
     if on is not None and (node := find_node_of(path, on)) is not None:
-        from engine.service.deployments.node_client.runs import resume_on_node
+        from engine.service.deployments.node.client.runs import resume_on_node
 
         refuse_on_node({"--var": var})
         if not resume_on_node(node, on, scenario):

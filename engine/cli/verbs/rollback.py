@@ -16,7 +16,7 @@ def command(
         str, typer.Argument(metavar="DEPLOYMENT", help="The deployment of the spec.", show_default=False)
     ],
     now: Annotated[
-        bool, typer.Option("--now", help="Leave out the proofs before the update; the health check stays.")
+        bool, typer.Option("--now", help="Skip the tests before the update; the health check stays.")
     ] = False,
     var: Variables = None,
     format_: TextOrJson = "text",

@@ -13,7 +13,7 @@ from engine.cli.runs import answer_run
 from engine.outcome import ExitCode
 
 if TYPE_CHECKING:
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
 
 
 def command(
@@ -67,10 +67,10 @@ def _run_on_node(
     *,
     verbose: bool,
 ) -> int:
-    """Run scenarios of a deployment on its node, one after the other, and print what has become of them."""
+    """Run scenarios of a deployment on its node, one after the other, and print their results."""
     from engine.cli import output
     from engine.cli.json_output import print_json
-    from engine.service.deployments.node_client.runs import run_on_node
+    from engine.service.deployments.node.client.runs import run_on_node
 
     if not scenarios:
         raise typer.BadParameter("name the scenarios to run on the node")

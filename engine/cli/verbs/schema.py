@@ -1,4 +1,4 @@
-"""`engine schema`: writes the JSON Schemas of specs and messages, the reference page, the document of a node's API."""
+"""`engine schema`: writes the JSON Schemas of specs and messages, the reference page, and the node API document."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ def command(
     """Write the JSON Schemas, the reference page of the spec language, and the document of the API of a node."""
     from engine.notifications import write_message_schema
     from engine.server.node_api.openapi import write_api_document
-    from engine.spec import json_schema
+    from engine.spec.reference import json_schema
 
     for written in (*json_schema.write_schema_files(folder), write_message_schema(folder), write_api_document(folder)):
         print(written)

@@ -1,4 +1,4 @@
-"""`engine serve`: runs scenarios when their triggers say so, until it is ended."""
+"""`engine serve`: runs scenarios when their triggers are due, until it is stopped."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.service.served_node import ServedNode
     from engine.service.server_process import Server
     from engine.spec import ProjectSpec
-    from engine.spec.node_file import NodeSpec
+    from engine.spec.reading.node_file import NodeSpec
 
 
 def command(
@@ -47,11 +47,12 @@ def command(
         typer.Option(min=1, metavar="N", help="Runs at the same time; by default 1 for 2 cores.", show_default=False),
     ] = None,
     drain: Annotated[
-        float, typer.Option(min=0, max=3600, metavar="SECONDS", help="How long runs may take when it is to end.")
+        float,
+        typer.Option(min=0, max=3600, metavar="SECONDS", help="How long runs may continue at shutdown."),
     ] = 15.0,
     reload: Annotated[bool, typer.Option("--reload", help="Read the specs again when their files change.")] = False,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where it answers HTTP; port 0 is any that is free.")
+        str, typer.Option(metavar="HOST:PORT", help="Address for HTTP; port 0 means any free port.")
     ] = "127.0.0.1:7310",
     token_file: Annotated[
         Path | None,
@@ -74,20 +75,22 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Channel of the spec that is told at regular times that the server is well.",
+            help="Channel of the spec for regular messages that the server works.",
             show_default=False,
         ),
     ] = None,
-    heartbeat_every: Annotated[str, typer.Option(metavar="DURATION", help="How often it is told: 30s, 5m, 1h.")] = "5m",
+    heartbeat_every: Annotated[
+        str, typer.Option(metavar="DURATION", help="How often to send them: 30s, 5m, 1h.")
+    ] = "5m",
     format_: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for programs: an object a line.")
     ] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the logs.")] = False,
 ) -> int:
-    """Serve the triggers of scenarios: start what is due, tell what has become of it, until Ctrl-C or SIGTERM.
+    """Serve the triggers of scenarios: start due runs and report their results, until Ctrl-C or SIGTERM.
 
-    SIGHUP reads the specs, or the file of the node, again. When it ends, runs may take some time to end; a second
-    signal kills them. What was due while nothing ran is made up for as `catch_up:` of the trigger says.
+    SIGHUP reads the specs, or the file of the node, again. On shutdown, runs get some time to end; a second signal
+    kills them. Runs that were due while the server was down are handled by `catch_up:` of the trigger.
     """
     from engine.cli.printers.serve_printers import ServePrinter
     from engine.server.listener import TOKEN_VARIABLE, ListenerOptions, create_listener
@@ -95,7 +98,7 @@ def command(
     from engine.service.project_threads import HeartbeatOptions
     from engine.service.served_node import ServedNode
     from engine.service.server_process import RESTARTED_FOR, Companion, ServeOptions, Server
-    from engine.spec.value_types import parse_duration
+    from engine.spec.validation.value_types import parse_duration
 
     restore_garbage_collection()
     printer = ServePrinter(format_, verbose=verbose)
@@ -115,33 +118,33 @@ def command(
     options = ServeOptions(at_once or _count_usual_runs(), drain, reload, heartbeat)
     environ = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}  # runs inherit it
 
-    def tell(text: str) -> None:
+    def print_event(text: str) -> None:
         printer.tell("deployment", text)
 
-    conclude_before_serving(specs or (), environ, tell, node.spec.path if node else None)
+    conclude_before_serving(specs or (), environ, print_event, node.spec.path if node else None)
     read_settings = node.read_again if node else _keep_settings
     server = Server(specs or (), options, printer, environ=environ, read_settings=read_settings)
 
-    def tell_problem(text: str) -> None:
+    def print_problem(text: str) -> None:
         printer.tell("problem", text)
 
     api = None
     if node:
         from engine.server.node_api.application import NodeApi
 
-        api = NodeApi(server, node.node, lambda: node.spec, environ, tell_problem)
-    listener = create_listener(server, listens, os.environ, tell_problem, node, api)
+        api = NodeApi(server, node.node, lambda: node.spec, environ, print_problem)
+    listener = create_listener(server, listens, os.environ, print_problem, node, api)
     if node:
         node.followers += [listener.read_certificate, partial(_limit_runs, server)]
-    infrastructures = ServedInfrastructures(specs or (), environ, tell, node.spec.path if node else None)
+    infrastructures = ServedInfrastructures(specs or (), environ, print_event, node.spec.path if node else None)
     companions: list[Companion] = [_ToldListener(listener, printer, node), infrastructures, *([api] if api else [])]
     other_release = server.serve(companions)
     if node:
         node.close()
     if other_release:
         sys.stdout.flush()
-        os.dup2(sys.stdout.fileno(), 1)  # the program finds its streams as this one has found them
-        # what was printed or given as the token stays valid
+        os.dup2(sys.stdout.fileno(), 1)  # the new program must find the streams as this one did
+        # the token that was printed or given stays valid
         token = {TOKEN_VARIABLE: listener.token} if listener.token else {}
         same = {**os.environ, **token, RESTARTED_FOR: other_release}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], same)  # noqa: S606 - the same command
@@ -157,11 +160,11 @@ OPTIONS_OF_NODE = {
     "token_file": "a node has tokens of its own: engine node token create NODE NAME --role ROLE makes one",
     "reload": "a node takes over each deployment by itself, and SIGHUP lets it read its file again",
 }
-"""Options that are not for a node, and why."""
+"""Options that do not apply to a node, and why."""
 
 
 def _refuse_options_of_node(context: typer.Context, specs: Sequence[Path] | None) -> None:
-    """Refuse what the file of a node decides."""
+    """Reject options that the file of the node decides."""
     if specs:
         message = f"{specs[0]} was given too, but a node serves what is deployed on it, and nothing else"
         raise typer.BadParameter(message, param_hint="--node")
@@ -171,11 +174,11 @@ def _refuse_options_of_node(context: typer.Context, specs: Sequence[Path] | None
 
 
 def _keep_settings() -> None:
-    """Read nothing: what the command line says stays as it is."""
+    """Do nothing on reload: the settings come from the command line."""
 
 
 def _count_usual_runs() -> int:
-    """Return how many runs may be at work if nobody says it: 1 for 2 cores."""
+    """Return the default number of concurrent runs: 1 per 2 cores."""
     return max(1, (os.cpu_count() or 1) // 2)
 
 
@@ -186,7 +189,7 @@ def _limit_runs(server: "Server", node: "NodeSpec") -> str:
 
 @dataclass(frozen=True, slots=True)
 class _ToldListener:
-    """The listener of a server, whose address is printed."""
+    """The listener of a server; prints its address."""
 
     listener: "Listener"
     printer: "ServePrinter"
@@ -200,13 +203,13 @@ class _ToldListener:
         if url and (mismatch := self.listener.find_mismatch(url, "url")):
             self.printer.tell("warning", mismatch)
         if (shown := self.listener.choose_shown_url(to_person=sys.stderr.isatty())) != self.listener.url:
-            self.printer.show_to_person(f"open {shown}")  # not told to programs: what they keep is read by many
+            self.printer.show_to_person(f"open {shown}")  # not for programs, whose output others may read
 
     def stop(self) -> None:
         self.listener.stop()
 
     def find_mismatch(self, project: "ProjectSpec") -> str:
         if self.node:
-            return ""  # the links of a node begin with its own address, whatever a bundle says
+            return ""  # links of a node begin with its own address, whatever a bundle declares
         server = project.resources.server
         return self.listener.find_mismatch(server.url) if server else ""

@@ -49,13 +49,13 @@ def command(
     ] = None,
     superseded: Annotated[
         bool,
-        typer.Option("--superseded", help="Show those of STORE too that a later evaluation of their time supersedes."),
+        typer.Option("--superseded", help="Include evaluations of STORE superseded by a later one of their time."),
     ] = False,
     origin: Annotated[
         str | None,
         typer.Option(
             metavar="DEPLOYMENT",
-            help="Show only evaluations of STORE that engine pull has brought from this deployment.",
+            help="Show only evaluations of STORE copied by engine pull from this deployment.",
             show_default=False,
         ),
     ] = None,
@@ -65,13 +65,13 @@ def command(
         bool, typer.Option("--outbox", help="Show the messages that were not sent: undelivered, refused or dropped.")
     ] = False,
     triggers: Annotated[
-        bool, typer.Option("--triggers", help="Show what starts the scenarios, whether it does, and its next times.")
+        bool, typer.Option("--triggers", help="Show the triggers of the scenarios, their state and their next times.")
     ] = False,
     fires: Annotated[
-        bool, typer.Option("--fires", help="Show what was due by triggers, and what has become of it.")
+        bool, typer.Option("--fires", help="Show the fires of triggers, and what happened to each.")
     ] = False,
     reporters: Annotated[
-        bool, typer.Option("--reporters", help="Show what reporters with only_on_change or cooldown have last told.")
+        bool, typer.Option("--reporters", help="Show the last messages of reporters with only_on_change or cooldown.")
     ] = False,
     run: Annotated[
         str | None, typer.Option(metavar="ID", help="Show a run and its log; the last part of its id is enough.")

@@ -1,4 +1,4 @@
-"""Act on where the state of a project is: its folder, and its rows in a database."""
+"""Commands for the location of a project's state: its folder, and its rows in a database."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,7 @@ def adopt_state(
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """Let the rows on a server be written from this folder on this host alone; rows of state.db are copied there."""
+    """Allow only this folder on this host to write the rows on a server; rows of state.db are copied there."""
     project = load_project(path, var, on=on)
 
     from engine.store.location import locate_state

@@ -1,4 +1,4 @@
-"""`engine status`: how the deployments of a spec stand; exit code 1 if one is not well."""
+"""`engine status`: shows the state of a spec's deployments; exit code 1 if one is not well."""
 
 import os
 from typing import Annotated
@@ -18,9 +18,9 @@ def command(
     var: Variables = None,
     format_: TextOrJson = "text",
 ) -> int:
-    """Show how deployments stand, by four answers: deployment, model, execution, data. Exit code 1: one is not well.
+    """Show the state of deployments by four answers: deployment, model, execution, data. Exit code 1: one is not well.
 
-    A spec without deployments is answered for itself. Nothing is run, and nothing is changed.
+    For a spec without deployments, the answers are about the spec itself. Runs nothing and changes nothing.
     """
     project = load_project(path, var)
 

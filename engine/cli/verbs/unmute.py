@@ -1,4 +1,4 @@
-"""`engine unmute`: ends the mute of a check before its time."""
+"""`engine unmute`: ends the mute of a check early."""
 
 import os
 from typing import Annotated
@@ -20,7 +20,7 @@ def command(
     var: Variables = None,
     on: On = None,
 ) -> int:
-    """End the mute of a check now: it counts again. Recorded with who has ended it."""
+    """End the mute of a check now: it counts again. Records the user."""
     declared = load_project(path, var, on=on)
 
     from engine.api import Project

@@ -1,4 +1,4 @@
-"""`engine watch`: runs what a change concerns, as soon as a spec, a Python file beside it or a file of data changes."""
+"""`engine watch`: runs what a change affects, as soon as a spec, a Python file beside it or a data file changes."""
 
 import os
 from contextlib import suppress
@@ -31,12 +31,12 @@ def command(
     ] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every entry of the log.")] = False,
 ) -> int:
-    """Run what is not up to date, then go on: run what a change of a file concerns. Ctrl-C ends it.
+    """Run what is not up to date, then whatever a change of a file affects. Ctrl-C ends it.
 
-    Watched are the spec with the files that it includes, the Python files beside it, and the files of its datasets and
-    models. A changed file counts when it has stayed as it is for a while: 0.3 s for specs and Python files; for data
-    what `settle:` of the dataset says, or 30 s for CSV and NDJSON, 5 s for several Parquet or Arrow files, and less for
-    one of these whose end shows that it is complete. With `marker:`, a dataset waits for that file.
+    It watches the spec with the files that it includes, the Python files beside it, and the files of its datasets and
+    models. A changed file counts once it has not changed for a while: 0.3 s for specs and Python files; for data the
+    `settle:` of the dataset, or 30 s for CSV and NDJSON, 5 s for several Parquet or Arrow files, and less for a single
+    one whose end shows that it is complete. With `marker:`, a dataset waits for that file.
 
     What the plan calls reused is not run. Results go to standard output, one per run; all else to standard error.
     """
@@ -49,7 +49,7 @@ def command(
 
     restore_garbage_collection()
     treat_signals_as_interruptions()
-    with suppress(BrokenPipeError):  # the reader of the results has gone
+    with suppress(BrokenPipeError):  # the reader of the results has closed them
         watch_specs(
             list(dict.fromkeys(specs)),
             parse_variables(var),

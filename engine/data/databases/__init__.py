@@ -1,1 +1,1 @@
-"""Tables of databases: read into files, so that every later read is cheap and sees the same rows."""
+"""Database tables, read into files so that every later read is cheap and sees the same rows."""

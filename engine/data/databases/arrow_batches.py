@@ -1,8 +1,8 @@
-"""Batches of an Arrow stream as frames, which a thread reads ahead while others hash and write those before.
+"""Batches of an Arrow stream as frames, read ahead by a thread while others hash and write earlier batches.
 
-polars and nanoarrow hold the interpreter's lock while they wait for the next batch of a stream, and all that time no
-other thread runs (findings/polars-stream-stops-threads.sh). So the stream is asked for its batches through Arrow's C
-interface, and polars takes over each batch without a copy.
+polars and nanoarrow hold the interpreter's lock while they wait for the next batch of a stream, so that no other thread
+runs (findings/polars-stream-stops-threads.sh). So batches are requested through Arrow's C interface, and polars takes
+over each batch without a copy.
 """
 
 import ctypes
@@ -23,11 +23,11 @@ from engine.drift.reading.arrow_structures import (
 
 
 class StreamError(Exception):
-    """A stream that has ended before its last row; its message is that of who gave it."""
+    """A stream ended before its last row; the message is that of its source."""
 
 
 class ArrowBatches:
-    """The batches of a stream, which are read once.
+    """The batches of a stream, which can be read once.
 
     Attributes
     ----------
@@ -36,12 +36,12 @@ class ArrowBatches:
     """
 
     def __init__(self, stream: Stream) -> None:
-        self._capsule = stream.__arrow_c_stream__(None)  # frees the stream when it is gone
+        self._capsule = stream.__arrow_c_stream__(None)  # frees the stream when it is deleted
         self._stream = ArrowStream.from_address(open_capsule(self._capsule, b"arrow_array_stream"))
         self.schema = pl.Schema(self)
 
     def scan(self) -> pl.LazyFrame:
-        """Return the rows as a frame that is read once; a read raises StreamError if they end before the last."""
+        """Return the rows as a frame that can be read once; raises StreamError if they end before the last row."""
         return register_io_source(lambda *_: self._read_ahead(), schema=self.schema)
 
     def _read_ahead(self) -> Iterator[pl.DataFrame]:
@@ -59,7 +59,7 @@ class ArrowBatches:
     def __arrow_c_schema__(self) -> object:
         schema = ArrowSchema()
         self._check(self._stream.get_schema(ctypes.addressof(self._stream), ctypes.addressof(schema)))
-        self._exported = schema  # whose memory must last until it is taken over
+        self._exported = schema  # its memory must exist until polars has taken it over
         return make_capsule(ctypes.addressof(schema), b"arrow_schema", None)
 
     def _check(self, failed: int) -> None:
@@ -69,7 +69,7 @@ class ArrowBatches:
 
 
 class _Batch:
-    """One batch, in the form in which polars takes it over."""
+    """One batch, in a form that polars can take over."""
 
     def __init__(self, batches: ArrowBatches, array: ArrowArray) -> None:
         self._batches, self._array = batches, array

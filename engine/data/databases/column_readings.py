@@ -1,4 +1,4 @@
-"""How a column of a database table is read: the SQL expression that is selected, and what users are told about it."""
+"""How a database column is read: the SQL expression to select, and notes for users."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,22 +10,21 @@ from engine.connections.table_names import quote_name
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """How the values of one type of a database are read.
+    """How the values of a database type are read.
 
     Attributes
     ----------
     expression
-        SQL in which {c} stands for the column.
+        SQL with {c} for the column.
     dtype
-        The type that the values have then, if it is not the one that arrives.
+        The type of the values after reading, if it is not the type that arrives.
     exceptions
-        Conditions of SQL on values that are not read as they are, each with what becomes of these values, in words
-        that a count completes.
+        SQL conditions for values that are changed by reading, each with a text on how, which a count completes.
     note
-        What users are told about every column of this type; {type} stands for the type.
+        A note for users on every column of this type, with {type} for the type.
     family
-        What polars and PostgreSQL compare the values that are read as, if they do it in the same way: integer, number,
-        text (byte by byte), boolean or date. Empty if they may not.
+        The family in which polars and PostgreSQL compare the values in the same way: integer, number, text (byte by
+        byte), boolean or date. Empty if they may differ.
     """
 
     expression: str = "{c}"
@@ -40,7 +39,7 @@ AS_TEXT_NOTED = "the type {type}, which is read as text"
 
 @dataclass(frozen=True, slots=True)
 class ColumnReading:
-    """How one column is read. `type` is the type as the database names it."""
+    """How one column is read. `type` is the database's name of its type."""
 
     name: str
     type: str
@@ -48,17 +47,17 @@ class ColumnReading:
 
     @property
     def value(self) -> str:
-        """The SQL of the values."""
+        """The SQL expression for the values."""
         return self.cast.expression.format(c=quote_name(self.name))
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The SQL of one condition per exception."""
+        """The SQL conditions, one per exception."""
         return tuple(condition.format(c=quote_name(self.name)) for condition, _ in self.cast.exceptions)
 
 
 def describe_exceptions(columns: Sequence[ColumnReading], counts: Sequence[int]) -> list[str]:
-    """Return what must be told of columns, as sentences; `counts` has the number of values per exception, in order."""
+    """Return notes on columns, as sentences; `counts` has the number of values per exception, in order."""
     notes = []
     found = iter(counts)
     for column in columns:

@@ -1,4 +1,4 @@
-"""Tables of DuckDB files: their columns, and how the values of each type are read."""
+"""Tables of DuckDB files: their columns, and how values of each type are read."""
 
 import re
 
@@ -60,11 +60,11 @@ _CASTS = {
         ),
     ),
 }
-"""How the values of a type are read, by its name."""
+"""How values are read, by type name."""
 
 
 def describe_duckdb_columns(session: DuckdbSession, schema: str | None, name: str) -> list[ColumnReading]:
-    """Return how the columns of a table or view are read, in order; none if there is no such table."""
+    """Return how the columns of a table or view are read, in order; empty if there is no such table."""
     named = f"table_name = {quote_text(name)} AND schema_name = {quote_text(schema or 'main')}"
     if not session.fetch_rows(f"SELECT 1 FROM duckdb_columns() WHERE {named} LIMIT 1"):  # noqa: S608 - quoted
         return []
@@ -73,7 +73,7 @@ def describe_duckdb_columns(session: DuckdbSession, schema: str | None, name: st
 
 
 def list_duckdb_tables(session: DuckdbSession) -> list[str]:
-    """Return the names of the tables and views, as a dataset names them."""
+    """Return the names of the tables and views, in the form used by datasets."""
     rows = session.fetch_rows(
         "SELECT DISTINCT CASE schema_name WHEN 'main' THEN table_name ELSE schema_name || '.' || table_name END "
         "FROM duckdb_columns() WHERE NOT internal ORDER BY 1 LIMIT 1000"

@@ -1,4 +1,4 @@
-"""Tables of databases that keep the rows of a dataset."""
+"""Database tables that keep the rows of a dataset."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from engine.errors import DataError
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import DatabaseSession, locate_duckdb_file, open_connection
 from engine.spec.resources.connections import DuckdbConnection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class KeptTable:
     connection, table
         The names of the connection and of the table.
     scratch
-        Gives a new folder for rows that are read.
+        Returns a new folder for rows that are read.
     read
-        Returns the rows of the table, which are read once.
+        Returns the rows of the table, which can be read once.
     remember
-        Called with the rows that were written, as they are read back.
+        Called with the written rows after they were read back.
     """
 
     project: ProjectSpec
@@ -52,7 +52,7 @@ class KeptTable:
 
     @property
     def name(self) -> str:
-        """The table and its connection, as messages name them."""
+        """The table and its connection, for messages."""
         return f"{self.table} in {self.connection}"
 
     @property
@@ -60,7 +60,7 @@ class KeptTable:
         return isinstance(self.project.connections[self.connection], DuckdbConnection)
 
     def find_problem(self, content: str) -> str:
-        """Return why the table does not have the rows with that digest; an empty text if it has."""
+        """Return why the table does not have the rows with that digest; an empty text if it does."""
         if not self._is_there():
             return f"{self.name} is not there"
         return "" if self.read().fingerprint == content else f"{self.name} is not as it was written"
@@ -81,7 +81,7 @@ class KeptTable:
     def check_rows(self, table: Table, *, known: bool) -> None:
         """Raise a DataError if a column or a value cannot be kept, or if the table may not be replaced.
 
-        A comment on the table tells whose it is, also if its rows were changed, so that `known` plays no part.
+        A comment on the table names its owner even if its rows were changed, so `known` is ignored.
         """
         for column in check_table_rows(table, duckdb=self._duckdb):
             if not column.exact:
@@ -94,12 +94,12 @@ class KeptTable:
                 check_table_owner(session, self.table, self.project.name)
 
     def write_rows(self, table: Table, verify: Callable[[], None]) -> tuple[str, int]:
-        """Replace the rows that are there by those of a table; return their digest and their number.
+        """Replace the existing rows by those of a table; return their digest and their number.
 
         Raises
         ------
         DataError
-            The rows cannot be read, kept or written. The old ones are then still there.
+            The rows cannot be read, kept or written. The old rows then still exist.
         """
         with make_rereadable(table, self.scratch()) as cheap:
             written = replace_table_rows(
@@ -118,9 +118,9 @@ def replace_table_rows(
     scratch: Callable[[], Path],
     verify: Callable[[], None],
 ) -> DatabaseRows:
-    """Replace the rows of a table in a database by those of a table here, see `write_table`.
+    """Replace the rows of a database table by those of a local table, see `write_table`.
 
-    It is tried again for some time if the connection is lost or cannot be made.
+    It is retried for some time if the connection is lost or cannot be made.
     """
 
     def write() -> DatabaseRows:

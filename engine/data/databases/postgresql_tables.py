@@ -1,7 +1,7 @@
-"""Tables of PostgreSQL: their columns, and how the values of each type are read.
+"""Tables of PostgreSQL: their columns, and how values of each type are read.
 
-What the driver hands on as it is can be wrong without an error: infinite dates arrive as some other date, decimals as
-texts, UUIDs as bytes, intervals not at all. So the server is asked for types that mean the same here.
+The driver's own conversions can be wrong without an error: infinite dates arrive as another date, decimals as texts,
+UUIDs as bytes, intervals not at all. So the server is asked to convert to types that mean the same here.
 """
 
 import polars as pl
@@ -54,13 +54,13 @@ _CASTS = {
     ),
     "bytea": Cast(),
 }  # fmt: skip
-"""How the values of a type are read, by its name in pg_type."""
+"""How values are read, by the name of the type in pg_type."""
 
 _LISTS = {
     **{name: f"{name}[]" for name in ("bool", "int2", "int4", "int8", "float4", "float8", "text")},
     "numeric": "float8[]",
 }
-"""The lists that arrays are read as, by the name of the type of their values; any other is a list of texts."""
+"""The list types as which arrays are read, by the type of their values; any other array is a list of texts."""
 
 _NESTED = (("array_ndims({c}) > 1", "values of several dimensions are read as one list"),)
 
@@ -89,7 +89,7 @@ ORDER BY 1 LIMIT 1000
 
 
 def describe_postgresql_columns(session: PostgresqlSession, schema: str | None, name: str) -> list[ColumnReading]:
-    """Return how the columns of a table or view are read, in order; none if there is no such table."""
+    """Return how the columns of a table or view are read, in order; empty if there is no such table."""
     rows = session.fetch_rows(_DESCRIBE.format(table=quote_text(quote_name(schema, name))))
     return [
         ColumnReading(column, declared, _choose_postgresql_cast(type_, modifier, element))
@@ -98,7 +98,7 @@ def describe_postgresql_columns(session: PostgresqlSession, schema: str | None, 
 
 
 def list_postgresql_tables(session: PostgresqlSession) -> list[str]:
-    """Return the names of the tables and views that the user may know of, as a dataset names them."""
+    """Return the names of the tables and views that are visible to the user, in the form used by datasets."""
     return [name for (name,) in session.fetch_rows(_LIST)]
 
 
@@ -111,12 +111,12 @@ def _choose_postgresql_cast(type_: str, modifier: int, element: str | None) -> C
 
 
 def _choose_numeric_cast(modifier: int) -> Cast:
-    """Return how decimals are read: as integers if their declaration says so, else as floating-point numbers."""
+    """Return how decimals are read: as integers if they are declared without a fraction, else as floats."""
     precision, scale = ((modifier - 4) >> 16, (modifier - 4) & 0x7FF) if modifier >= 4 else (1000, 1000)
     if scale == 0 and precision <= 18:
         return Cast("CASE WHEN {c} <> 'NaN' THEN {c}::int8 END", None, (("{c} = 'NaN'", "NaN is read as missing"),))
     if precision <= 15:
         return Cast("{c}::float8", family="number")
-    # Up to three groups of four digits, which is quick to see, there is nothing to round.
+    # Values of up to three groups of four digits, which is quick to check, are not rounded.
     rounded = "pg_column_size({c}) > 9 AND {c}::float8::numeric <> {c}"
     return Cast("{c}::float8", None, ((rounded, "values with more than 15 digits are rounded"),), family="number")

@@ -1,8 +1,9 @@
 """Queries over tables of one database that the database itself can run, so that fewer rows are read.
 
-That must not change a value. So only what means the same to polars and to PostgreSQL is handed over: columns, inner and
-left joins by equal keys, and conditions that compare a column with a literal or with another column of its type. Each
-table is first cast as it is when it is read whole, and texts are compared byte by byte. Anything else is computed here.
+This must not change a value. So only operations with the same meaning in polars and PostgreSQL are pushed down:
+columns, inner and left joins by equal keys, and conditions that compare a column with a literal or with another column
+of its type. Each table is first cast as if it were read whole, and texts are compared byte by byte. Everything else is
+computed in this process.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,20 +19,20 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 _LARGEST = 2**53
-"""Integers up to here are compared alike, whatever they are compared as."""
+"""Integers up to this one are compared exactly in any number type."""
 
 _LONGEST_NAME = 63
-"""Bytes after which PostgreSQL cuts names."""
+"""Maximum length of names in bytes; PostgreSQL truncates longer ones."""
 _FLAG = "exception "
 
 
-class _Refused(Exception):  # noqa: N818 - no error: the query is computed here
-    """A part of the query may mean something else to the database."""
+class _Refused(Exception):  # noqa: N818 - no error: the query is computed in this process
+    """A part of the query may have another meaning in the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredInput:
-    """A table that a query reads: its name as SQL has it, and how its columns are read."""
+    """A table that a query reads: its quoted SQL name, and how its columns are read."""
 
     table: str
     columns: tuple[ColumnReading, ...]
@@ -39,19 +40,19 @@ class StoredInput:
 
 @dataclass(frozen=True, slots=True)
 class PushedQuery:
-    """A query as the database runs it.
+    """A query in the form that the database runs.
 
     Attributes
     ----------
     select, rest
         The SQL between SELECT and FROM, and from FROM on.
     columns
-        How the columns of its result are read, by their names in the result.
+        How the columns of the result are read, by their names in the result.
     flags
-        The SQL of one condition per exception of these columns.
+        The SQL conditions, one per exception of these columns.
     filtered
-        Per table of which a condition or join uses columns with exceptions: its name as SQL has it, and these columns.
-        The result does not show which rows were left out for such a value, so these are to be counted in the table.
+        Per table with a condition or join on columns with exceptions: its SQL name, and these columns. The result does
+        not show which rows were left out because of such values, so they must be counted in the table.
     """
 
     select: str
@@ -62,14 +63,14 @@ class PushedQuery:
 
 
 def translate_query(query: str, inputs: Mapping[str, StoredInput]) -> PushedQuery | None:
-    """Return a query as PostgreSQL can run it with the same result; None if it must be computed here.
+    """Return a query that gives the same result in PostgreSQL; None if it must be computed in this process.
 
     Parameters
     ----------
     query
         SQL with its variables inserted.
     inputs
-        The tables by the names of their datasets.
+        The tables, by the names of their datasets.
     """
     try:
         return _Translation(parse_sql(query), inputs).translate()
@@ -78,7 +79,7 @@ def translate_query(query: str, inputs: Mapping[str, StoredInput]) -> PushedQuer
 
 
 class _Translation:
-    """The translation of one query; `aliases` are its tables, by the names that it gives them."""
+    """The translation of one query; `aliases` are its tables, by their names in the query."""
 
     def __init__(self, tree: "exp.Query", inputs: Mapping[str, StoredInput]) -> None:
         from sqlglot import exp
@@ -113,7 +114,7 @@ class _Translation:
             raise _Refused
         where = self._tree.args.get("where")
         if not where and not self._joins and all(isinstance(one, self._exp.Star) for one in self._tree.expressions):
-            raise _Refused  # the whole table, which others may read as well
+            raise _Refused  # the whole table, whose rows other readers can share
         condition = f" WHERE {self._translate_condition(where.this)}" if where else ""
         joins = [self._translate_join(join) for join in self._joins]
         filtered: dict[str, dict[str, ColumnReading]] = {}
@@ -135,7 +136,7 @@ class _Translation:
         )
 
     def _write_table(self, alias: str, shown: set[tuple[str, str]]) -> str:
-        """Return the table with the columns that are needed, each cast as it is when it is read."""
+        """Return the table with the needed columns, each cast as when it is read."""
         given = self._aliases[alias]
         parts = []
         for column in given.columns:
@@ -152,7 +153,7 @@ class _Translation:
         return [f"{_FLAG}{place} {number}" for number in range(len(column.flags))]
 
     def _list_output(self) -> Iterator[tuple[str, ColumnReading, str]]:
-        """Yield table, column and name in the result of each column of the result."""
+        """Yield the table, column and name of each column of the result."""
         exp = self._exp
         for one in self._tree.expressions:
             inner = one.this if isinstance(one, exp.Alias) else one
@@ -254,7 +255,7 @@ class _Translation:
         return column.cast.family, self._use(alias, column)
 
     def _write_literal(self, node: "exp.Expr", family: str) -> str:
-        """Return a literal that both compare with a column of a family in the same way."""
+        """Return a literal that both engines compare with a column of a family in the same way."""
         exp = self._exp
         while isinstance(node, exp.Paren):
             node = node.this

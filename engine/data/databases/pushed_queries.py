@@ -1,4 +1,4 @@
-"""Reads the result of a query dataset from the database that has all of its tables, where that changes no value."""
+"""Read the result of a query dataset from the database with all of its tables, if that changes no value."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,20 +12,20 @@ from engine.data.databases.pushdown import StoredInput, translate_query
 from engine.data.databases.reading import describe_columns, read_query
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_connection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 
 def read_pushed_query(
     project: ProjectSpec, query: str, inputs: Sequence[str], secrets: Secrets, make_folder: Callable[[], Path]
 ) -> DatabaseRows | None:
-    """Return the rows of a query that its connection runs; None if it must be computed here.
+    """Return the rows of a query run by its database; None if it must be computed in this process.
 
     Parameters
     ----------
     query
         SQL with its variables inserted.
     inputs
-        The datasets that it reads, for which `query_connections` has found a connection.
+        The datasets that it reads, all from the connection found by `find_query_connection`.
 
     Raises
     ------

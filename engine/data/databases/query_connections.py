@@ -1,4 +1,4 @@
-"""Finds out which queries a database can run itself. Most projects have none, and load nothing that reads databases."""
+"""Find the queries that a database can run itself, without importing database modules: most projects have none."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from engine.spec.resources.connections import PostgresqlConnection
 
 
 def find_query_connection(project: ProjectSpec, inputs: Sequence[str]) -> str | None:
-    """Return the connection to PostgreSQL that has all inputs of a query as tables; None if the query is computed here.
+    """Return the PostgreSQL connection that has all inputs of a query as tables; None if there is none.
 
-    An input with a contract, metrics or checks is read itself: they are about all of its rows.
+    An input with a contract, metrics or checks is read here, because they need all of its rows.
     """
     tables = [project.find_table(name) for name in inputs]
     connections = {table[0] if table else None for table in tables}

@@ -1,7 +1,7 @@
-"""Reads the rows of a table, or of a query that a database runs, into a Parquet file.
+"""Read the rows of a table, or of a query run by a database, into a Parquet file.
 
-A stream of a database can be read once: a second read gives no rows, and no error. So the rows are written to a file,
-batch by batch, and all that is computed is computed from that.
+A database stream can be read once: a second read gives no rows and no error. So the rows are written to a file, batch
+by batch, and everything is computed from the file.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def read_table(session: DatabaseSession, table: str, folder: Path) -> DatabaseRo
 
 
 def select_table(table: str, columns: Sequence[ColumnReading]) -> tuple[str, str, list[str]]:
-    """Return the `select`, `rest` and `flags` of `read_query` for all rows of a table."""
+    """Return `select`, `rest` and `flags` of `read_query` for all rows of a table."""
     schema, name = split_table(table)
     select = ", ".join(f"{one.value} AS {quote_name(one.name)}" for one in columns)
     return select, f"FROM {quote_name(schema, name)}", [flag for one in columns for flag in one.flags]
@@ -70,7 +70,7 @@ def describe_columns(session: DatabaseSession, table: str) -> list[ColumnReading
 
 
 def list_database_tables(session: DatabaseSession) -> list[str]:
-    """Return the names of the tables and views of a database, as datasets name them."""
+    """Return the names of the tables and views of a database, in the form used by datasets."""
     return list_postgresql_tables(session) if isinstance(session, PostgresqlSession) else list_duckdb_tables(session)
 
 
@@ -87,11 +87,11 @@ def read_query(
     Parameters
     ----------
     select, rest
-        The SQL between SELECT and FROM, which gives the columns, and from FROM on.
+        The SQL between SELECT and FROM, which selects the columns, and from FROM on.
     columns
         How the columns are read.
     flags
-        Conditions of SQL on values of a row that are not read as they are: one per exception of the columns, in order.
+        SQL conditions for values that are changed by reading: one per exception of the columns, in order.
     """
     query, names = write_query(select, rest, columns, flags)
     path = folder / "rows.parquet"
@@ -99,7 +99,7 @@ def read_query(
     try:
         with session.stream_rows(query) as stream:
             frame = ArrowBatches(stream).scan().with_columns(casts)
-            # In one pass: hashing the rows of the file would read it once more after all have arrived.
+            # In one pass: hashing the file would read the rows once more after all have arrived.
             hasher = FrameHasher(left_out=names)
             hasher.watch(frame).sink_parquet(path, compression="lz4", row_group_size=ROW_GROUP_SIZE, engine="streaming")
     except DatabaseError as error:
@@ -114,7 +114,7 @@ def read_query(
 def write_query(
     select: str, rest: str, columns: Sequence[ColumnReading], flags: Sequence[str]
 ) -> tuple[str, list[str]]:
-    """Return the query that `read_query` asks, and the names of its columns that tell where a value is an exception."""
+    """Return the query of `read_query`, and the names of its columns that mark exceptional values."""
     prefix = "exception"
     while any(one.name.startswith(prefix) for one in columns):
         prefix += "_"
@@ -124,7 +124,7 @@ def write_query(
 
 
 def split_table(table: str) -> tuple[str | None, str]:
-    """Return the schema, or None, and the name of a table; raises DatabaseError if it is not one."""
+    """Return the schema (or None) and the name of a table; raises DatabaseError if the name is invalid."""
     parts = split_table_name(table)
     if parts is None:
         raise DatabaseError(f"{table!r} is not the name of a table: write name, or schema.name")
@@ -132,7 +132,7 @@ def split_table(table: str) -> tuple[str | None, str]:
 
 
 def _name_numeric_columns(error: DatabaseError, columns: Sequence[ColumnReading]) -> DatabaseError:
-    """Return the error with the columns that it may be about, where a decimal is too large for a number."""
+    """Return the error with the columns that it may concern, if a decimal is too large for a number."""
     named = [repr(one.name) for one in columns if one.type.startswith("numeric")]
     if error.code != _OUT_OF_RANGE or not named:
         return error

@@ -1,4 +1,4 @@
-"""The rows that were read from databases and by Spark: each table and each query once per run."""
+"""Rows that were read from databases and by Spark: each table and each query once per run."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import SparkConnection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import DatabaseTable, StoredPlace
 from engine.spec.used_connections import describe_connection
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class StoredRows:
-    """What was read by connections to databases and to Spark.
+    """The data read from databases and from Spark.
 
     Parameters
     ----------
     scratch
-        Gives a new folder for the rows of a table.
+        Returns a new folder for the rows of a table.
     """
 
     def __init__(self, secrets: Secrets, scratch: Callable[[], Path]) -> None:
@@ -45,7 +45,7 @@ class StoredRows:
     def read_query(
         self, project: ProjectSpec, connection: str, query: str, inputs: Sequence[str]
     ) -> "DatabaseRows | None":
-        """Return the rows of a query that the database of all its inputs runs; None if it must be computed here."""
+        """Return the rows of a query run by the database of its inputs; None if it must be computed in this process."""
         key = (connection, None, query, *map(project.find_table, inputs), describe_connection(project, connection))
         if key not in self._rows:
             from engine.data.databases.pushed_queries import read_pushed_query
@@ -54,9 +54,9 @@ class StoredRows:
         return self._rows[key]
 
     def open_spark_data(self, project: ProjectSpec, name: str, place: StoredPlace) -> "SparkData":
-        """Return what Spark holds for a dataset."""
+        """Return Spark's data for a dataset."""
         declared = project.connections[place.connection]
-        assert isinstance(declared, SparkConnection)  # noqa: S101 - else nothing is read by Spark
+        assert isinstance(declared, SparkConnection)  # noqa: S101 - Spark reads nothing else
         key = (*place, name if place.key == "path" else "", describe_connection(project, place.connection))
         if key not in self._spark_data:
             from engine.data.spark.reading import hold_spark_data, open_spark_data
@@ -66,14 +66,14 @@ class StoredRows:
         return self._spark_data[key]
 
     def forget(self) -> bool:
-        """Read everything anew from now on; return whether anything was read before."""
+        """Read everything again from now on; return whether anything was read before."""
         known = bool(self._rows or self._spark_data)
         self._rows.clear()
         self._spark_data.clear()
         return known
 
     def replace_table(self, project: ProjectSpec, table: DatabaseTable, rows: "DatabaseRows") -> None:
-        """Take these as the rows of a table, and read the queries of its database anew: it was written."""
+        """Use these rows for a table that was written, and read the queries of its database again."""
         for key in [key for key in self._rows if key[:2] in (table, (table[0], None))]:
             del self._rows[key]
         self._rows[_key_of(project, table)] = rows

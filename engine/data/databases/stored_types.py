@@ -1,4 +1,4 @@
-"""How the values of each type are stored in a database, and which values it cannot keep."""
+"""How values of each type are stored in a database, and which values it cannot store."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from engine.errors import DataError
 from engine.spec.resources.datasets import Column
 
 LONGEST_NAME = 63
-"""Bytes of a name in PostgreSQL, which cuts what is longer without an error."""
+"""Maximum length of a name in bytes; PostgreSQL truncates longer names without an error."""
 
 _EXACT_DIGITS = 15
-"""Decimal digits that a floating-point number of 64 bits holds exactly."""
+"""Number of decimal digits that a 64-bit float holds exactly."""
 
 _POSTGRESQL: Mapping[Any, tuple[str, pl.DataType]] = {
     pl.Boolean: ("boolean", pl.Boolean()),
@@ -64,13 +64,13 @@ class StoredColumn:
     Attributes
     ----------
     sql
-        Its type in the database.
+        The database type.
     sent
-        The type that its values are sent with.
+        The type in which its values are sent.
     read
-        The type with which they are read back.
+        The type in which they are read back.
     exact
-        Whether they are then the same values.
+        Whether the values are then the same.
     """
 
     name: str
@@ -88,14 +88,14 @@ def choose_stored_columns(
     Parameters
     ----------
     contract
-        What the dataset declares of its columns: the type of a column without values is taken from there.
+        The declared columns of the dataset: a column without values gets its type from there.
     duckdb
         Whether the database is DuckDB; else it is PostgreSQL.
 
     Raises
     ------
     DataError
-        The name or the type of a column cannot be kept; the message names it.
+        The name or the type of a column cannot be stored; the message names it.
     """
     if not schema:
         raise DataError("there are no columns, so there is nothing to write")
@@ -138,7 +138,7 @@ def _choose_column(name: str, dtype: pl.DataType, declared: Column | None, *, du
 
 
 def _choose_decimal(name: str, dtype: pl.Decimal) -> StoredColumn:
-    """Return how decimals are stored: exactly; they are read back as integers, or as floating-point numbers."""
+    """Return how decimals are stored: exactly; they are read back as integers or as floats."""
     digits, scale = dtype.precision or 38, dtype.scale
     integer = scale == 0 and digits <= 18
     read = pl.Int64() if integer else pl.Float64()
@@ -148,7 +148,7 @@ def _choose_decimal(name: str, dtype: pl.Decimal) -> StoredColumn:
 def find_lost_values(
     schema: Mapping[str, pl.DataType], columns: list[StoredColumn], *, duckdb: bool
 ) -> Iterator[tuple[str, pl.Expr, str]]:
-    """Yield the name of a column, a condition on its values, and what is wrong with those for which it is true."""
+    """Yield the name of a column, a condition on its values, and what is wrong with values for which it is true."""
     for column in columns:
         dtype, values = schema[column.name], pl.col(column.name)
         if dtype == pl.UInt64 and not duckdb:

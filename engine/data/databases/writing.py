@@ -1,10 +1,10 @@
-"""Writes rows into a table of a database: all of them, in one transaction, in the place of those that were there.
+"""Write rows into a database table: all of them, in one transaction, replacing the existing rows.
 
 Before the transaction is committed, the table is read back as datasets read it, and must give the same rows. So nothing
-that a database would change without an error is ever kept. A table that was not written by engine for this project, as
-a comment on it tells, is never replaced.
+that a database would silently change is ever kept. A table that engine has not written for this project, as recorded in
+a comment on it, is never replaced.
 
-Rows of a table whose columns stay the same are replaced inside of it: permissions, indexes and views on it remain, and
+If the columns of a table stay the same, its rows are replaced within it: permissions, indexes and views remain, and
 others see the old rows until the end.
 """
 
@@ -29,28 +29,28 @@ from engine.spec.opened_connections import DatabaseSession
 T = TypeVar("T")
 
 BATCH_ROWS = 100_000
-"""Rows that are sent at once."""
+"""Number of rows sent at once."""
 
 RETRY_SECONDS = 20.0
-"""How long a server is waited for that restarts, or that others keep busy."""
+"""How long to wait for a server that restarts or is busy, in seconds."""
 
 _PAUSE_SECONDS = 1.0
 
 
 def retry_transient(work: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
-    """Return what `work` returns; for some time, call it again if a connection is lost or cannot be made.
+    """Return the result of `work`; call it again for some time if a connection is lost or cannot be made.
 
     Parameters
     ----------
     work
-        A whole transaction, which a second call repeats without harm.
+        A whole transaction, which can safely be repeated.
     seconds
-        How long to go on after the first failure.
+        How long to continue after the first failure.
 
     Raises
     ------
     DatabaseError
-        The last failure, or one that a second try would not change.
+        The last failure, or one that a retry would not change.
     """
     until = time.monotonic() + seconds
     while True:
@@ -63,7 +63,7 @@ def retry_transient(work: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
 
 
 def find_table_owner(session: DatabaseSession, table: str) -> str | None:
-    """Return for which project engine has written a table; an empty text for any other; None if there is none."""
+    """Return the project for which engine wrote a table; an empty text for any other table; None if there is none."""
     schema, name = split_table(table)
     if isinstance(session, DuckdbSession):
         rows = session.fetch_rows(
@@ -90,7 +90,7 @@ def check_column_types(table: Table, *, duckdb: bool) -> list[StoredColumn]:
     Raises
     ------
     DataError
-        The name or the type of a column cannot be kept; the message names it.
+        The name or the type of a column cannot be stored; the message names it.
     """
     with explain_read_errors(table):
         schema = table.frame.collect_schema()
@@ -106,7 +106,7 @@ def check_table_rows(table: Table, *, duckdb: bool) -> list[StoredColumn]:
     Raises
     ------
     DataError
-        A column or some of its values cannot be kept; the message names it.
+        A column or some of its values cannot be stored; the message names it.
     """
     columns = check_column_types(table, duckdb=duckdb)
     schema = table.frame.collect_schema()
@@ -134,22 +134,22 @@ def write_table(
     folder: Path,
     verify: Callable[[], None] = lambda: None,
 ) -> DatabaseRows:
-    """Replace the rows of a table in a database by those of a table here, and commit.
+    """Replace the rows of a database table by those of a local table, and commit.
 
     Parameters
     ----------
     session
-        A session that has done nothing yet.
+        An unused session.
     name
-        `table` or `schema.table`; it is made if it does not exist.
+        `table` or `schema.table`; it is created if it does not exist.
     table
         The rows, which are read several times.
     project
-        The name of the project that the table is written for.
+        The name of the project for which the table is written.
     folder
-        An empty folder for the rows as they are read back.
+        An empty folder for the rows that are read back.
     verify
-        Called before the transaction is committed; what it raises leaves the old rows as they were.
+        Called before the transaction is committed; if it raises, the old rows are kept.
 
     Returns
     -------
@@ -158,10 +158,10 @@ def write_table(
     Raises
     ------
     DataError
-        The table is not one that engine has written for this project, it has values that cannot be kept, or the rows
-        that are read back are not the same.
+        The table was not written by engine for this project, it has values that cannot be stored, or the rows that are
+        read back differ.
     DatabaseError
-        The server refuses something, its disk is full, or the connection was lost.
+        The server rejects something, its disk is full, or the connection was lost.
     """
     duckdb = isinstance(session, DuckdbSession)
     check_table_owner(session, name, project)
@@ -196,7 +196,7 @@ def check_table_owner(session: DatabaseSession, name: str, project: str) -> None
 
 
 def _prepare_table(session: DatabaseSession, name: str, columns: Sequence[StoredColumn], project: str) -> None:
-    """Empty a table with these columns, or make a new one."""
+    """Empty a table with these columns, or create a new one."""
     quoted = quote_name(*split_table(name))
     if find_table_owner(session, name) is not None:
         present = [(one.name, one.type) for one in describe_columns(session, name)]
@@ -231,6 +231,6 @@ def _read_batches(table: Table, frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
 
 
 def _name_differences(expected: pl.LazyFrame, found: pl.LazyFrame, names: Sequence[str]) -> str:
-    """Return which columns differ; all of them if they differ only together."""
+    """Return which columns differ; all of them if they differ only in combination."""
     wrong = [name for name in names if hash_frame(expected.select(name)) != hash_frame(found.select(name))]
     return f"column {wrong[0]!r}" if wrong else "the rows"

@@ -1,1 +1,1 @@
-"""Data of Spark: rows that are read into this machine, and rows that stay with the executors."""
+"""Data of Spark: rows that are read into this process, and rows that stay with the executors."""

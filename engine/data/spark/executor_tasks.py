@@ -1,7 +1,7 @@
-"""What executors do with the rows of their partitions: pack those that are wanted, compute expressions, add up hashes.
+"""Tasks of executors on the rows of their partitions: pack the wanted rows, compute expressions, add up hashes.
 
-Each task has no arguments but texts and bytes, so that executors need the same engine and nothing else of the driver's.
-An executor may be given a partition without any batch. What a task returns is one row of bytes per frame.
+The arguments of a task are only texts and bytes, so that executors need the same engine and no other code of the
+driver. A partition may have no batch. A task returns one row of bytes per frame.
 """
 
 import io
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 FrameTask = Callable[[Iterator[pl.DataFrame]], Iterator[pl.DataFrame]]
 PACKED = "packed binary"
-"""The columns of what a task returns, in the notation of Spark."""
+"""The columns that a task returns, in Spark's notation."""
 
 
 def apply_to_batches(work: FrameTask, names: Sequence[str]) -> "Task":
-    """Return the task that does some work on the batches of a partition, and packs the frames that it yields.
+    """Return a task that applies `work` to the batches of a partition, and packs the frames that it yields.
 
-    The columns of the batches get these names: Spark runs no task on columns that have points in theirs.
+    The columns of the batches get these names: Spark runs no task on columns with dots in their names.
     """
     return require_versions(partial(_run_work, work, list(names)))
 
 
 def give_arrow_rows(work: FrameTask, names: Sequence[str], schema: "Schema") -> "Task":
-    """Return the task that does some work as `apply_to_batches`, and gives the rows of its frames with a schema."""
+    """Return a task that applies `work` like `apply_to_batches`, and yields the rows of its frames with a schema."""
     return require_versions(partial(_give_rows_of_work, work, list(names), schema))
 
 
@@ -59,12 +59,12 @@ def _open_batch(batch: "RecordBatch", names: list[str]) -> pl.DataFrame:
 
 
 def unpack_frame(packed: bytes) -> pl.DataFrame:
-    """Return a frame that a task has packed."""
+    """Return a frame packed by a task."""
     return pl.read_ipc_stream(io.BytesIO(packed))
 
 
 def give_rows(predicate: bytes | None, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield the rows that meet a serialized condition of polars; all, if it is None."""
+    """Yield the rows that satisfy a serialized polars condition; all if it is None."""
     wanted = None if predicate is None else pl.Expr.deserialize(predicate)
     for rows in batches:
         kept = rows if wanted is None else rows.filter(wanted)
@@ -73,7 +73,7 @@ def give_rows(predicate: bytes | None, batches: Iterator[pl.DataFrame]) -> Itera
 
 
 def compute_values(expressions: Sequence[bytes], batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield, per batch, one row with the values of serialized expressions of polars."""
+    """Yield, per batch, one row with the values of serialized polars expressions."""
     wanted = [pl.Expr.deserialize(one) for one in expressions]
     for rows in batches:
         yield rows.select(wanted)

@@ -1,4 +1,4 @@
-"""Opens what a connection to Spark holds, and decides whether its rows are read into this machine."""
+"""Open the data of a Spark connection, and decide whether its rows are read into this process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from engine.connections.spark import explain_spark_errors
 from engine.connections.table_names import split_table_name
 from engine.data.database_rows import DatabaseRows
 from engine.data.dataset_tables import warn_of_columns
-from engine.data.file_datasets import read_declared_texts
+from engine.data.files.file_datasets import read_declared_texts
 from engine.data.fingerprints import FrameHasher
 from engine.data.kept_rows import KeptState
 from engine.data.polars_errors import READ_ERRORS, describe_error
@@ -23,25 +23,25 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import open_spark_session
 from engine.spec.resources.datasets import Dataset
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import StoredPlace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _LISTED_FORMATS = ("parquet", "orc", "csv", "json", "avro", "text")
-"""The formats of tables of which the files are all: those of lakes may strike out rows of a file elsewhere."""
+"""Formats of tables that consist only of their files: lake formats may delete rows of a file elsewhere."""
 
 
 class Fingerprint(NamedTuple):
-    """The digest of rows, and the versions of what it was computed by."""
+    """The digest of rows, and the versions of the software that computed it."""
 
     digest: str
     versions: Mapping[str, str]
 
 
 def open_spark_data(project: ProjectSpec, dataset: str, place: StoredPlace, secrets: Secrets) -> SparkRows:
-    """Return the rows of a table or of a path that a dataset reads by Spark.
+    """Return the rows of a table or path that a dataset reads with Spark.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def open_spark_data(project: ProjectSpec, dataset: str, place: StoredPlace, secr
     with explain_spark_errors(named):
         if not path:
             return hold_spark_rows(_find_table(session, place), named, place)
-        if _has_folder(session, f"{path}/_delta_log"):  # files of a Delta table also hold rows that it has struck out
+        if _has_folder(session, f"{path}/_delta_log"):  # files of a Delta table also hold deleted rows
             return hold_spark_rows(session.read.format("delta").load(path), named)
         return hold_spark_rows(session.read.parquet(path), named, place)
 
@@ -88,10 +88,10 @@ def _quote_table(name: str) -> str:
 
 
 def fingerprint_spark_data(rows: SparkRows) -> Fingerprint:
-    """Return the fingerprint of rows that stay with Spark.
+    """Return the fingerprint of rows in Spark.
 
-    Where all that the rows depend on are files, it covers the path, size and time of change of each, so that no row is
-    read. Other rows, such as those of views, are hashed by the executors.
+    If the rows depend only on files, it covers the path, size and time of change of each, so that no row is read. Other
+    rows, such as those of views, are hashed by the executors.
     """
     place = rows.source
     if place is not None and (place.key == "path" or _is_made_of_files(rows, place)):
@@ -103,15 +103,15 @@ def fingerprint_spark_data(rows: SparkRows) -> Fingerprint:
 
 
 def require_unchanged_rows(table: Table) -> None:
-    """Raise a DataError if rows that stay with Spark have changed since their table was opened.
+    """Raise a DataError if rows in Spark have changed since their table was opened.
 
-    What is measured of them is read in several passes, which must have seen the same rows. The fingerprint is computed
-    again, for the table and for those that it is made from.
+    Their measurement takes several passes, which must read the same rows. The fingerprint is computed again, for the
+    table and for those from which it is made.
     """
     for name, one in (table.undisturbed or table).lineage().items():
         if one.spark is not None and fingerprint_spark_data(one.spark).digest != one.fingerprint:
             raise DataError(
-                f"dataset {name!r}: its rows are others than when it was opened, so the numbers would be of several "
+                f"dataset {name!r}: its rows have changed since it was opened, so the numbers would be of several "
                 "states: run it again when nobody writes them; rows that Spark computes anew for each pass, such as a "
                 "sample or random numbers, must be stored first"
             )
@@ -133,7 +133,7 @@ def read_spark_rows(rows: SparkRows, folder: Path) -> DatabaseRows:
     Raises
     ------
     DatabaseError
-        Spark does not answer, or an executor has failed.
+        Spark does not answer, or an executor failed.
     """
     path, hasher = folder / "rows.parquet", FrameHasher()
     try:
@@ -147,16 +147,16 @@ def read_spark_rows(rows: SparkRows, folder: Path) -> DatabaseRows:
 
 @dataclass(frozen=True, slots=True)
 class SparkData:
-    """What Spark holds for a dataset.
+    """Spark's data for a dataset.
 
     Attributes
     ----------
     rows
         The rows in Spark.
     read
-        The rows as they were read into this machine; None if they are too many.
+        The rows after reading them into this process; None if there are too many.
     fingerprint
-        That of the rows.
+        The fingerprint of the rows.
     """
 
     rows: SparkRows
@@ -165,19 +165,19 @@ class SparkData:
 
 
 def hold_spark_data(rows: SparkRows, most: int, scratch: Callable[[], Path]) -> SparkData:
-    """Read rows into this machine if they are few; else leave them with Spark.
+    """Read rows into this process if they are few; otherwise leave them in Spark.
 
     Parameters
     ----------
     most
-        The largest number of rows that is read.
+        Maximum number of rows that are read.
     scratch
-        Gives a new folder for them.
+        Returns a new folder for them.
 
     Raises
     ------
     DataError
-        Spark does not answer, or an executor has failed.
+        Spark does not answer, or an executor failed.
     """
     if rows.count <= most:
         read = read_spark_rows(rows, scratch())
@@ -188,7 +188,7 @@ def hold_spark_data(rows: SparkRows, most: int, scratch: Callable[[], Path]) -> 
 def describe_spark_data(
     name: str, dataset: Dataset, data: SparkData, facts: Mapping[str, Any], kept: KeptState | None = None
 ) -> Table:
-    """Return the table of a dataset whose rows Spark holds, or has given."""
+    """Return the table of a dataset with rows in Spark, or read from Spark."""
     files = None if data.read is None else read_declared_texts(data.read.path, dataset)
     frame = data.rows.scan() if files is None else files.scan_all()
     stays = f"{data.rows.count:,} rows stay with Spark: executors measure them, and samples of them are read"

@@ -1,7 +1,7 @@
-"""Dataset metrics of rows that stay with Spark, as its own aggregates, by the definitions of `engine.data.metrics`.
+"""Dataset metrics of rows in Spark, computed by Spark's aggregates as defined in `engine.data.metrics`.
 
-Counts and extremes are those of one machine. Sums of fractions are added in another order, and agree to 1e-12 of their
-size; so do quantiles, which may lie between two values.
+Counts and extremes equal those of one machine. Sums of fractions are added in another order, and agree to 1e-12 of
+their size; so do quantiles, which may lie between two values.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,12 +19,12 @@ _QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 
 
 def is_measured_by_spark(dtype: pl.DataType | None) -> bool:
-    """Tell whether Spark measures a column of a type; durations are read and measured here."""
+    """Tell whether Spark measures a column of a type; durations are read and measured in this process."""
     return not isinstance(dtype, pl.Duration)
 
 
 def measure_statistics(rows: SparkRows, asked: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """Return statistics by key; `asked` has the name of each and its column, empty for one of all rows.
+    """Return statistics by key; `asked` holds the name and the column of each, empty for one of all rows.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def measure_statistics(rows: SparkRows, asked: Mapping[str, tuple[str, str]]) ->
 
 
 def _present(column: str, dtype: pl.DataType) -> "Column":
-    """Return a column whose NaN are missing, and whose decimals are floats."""
+    """Return a column with NaN as missing and decimals as floats."""
     from pyspark.sql import functions as sf
 
     value = sf.col(quote_name(column))
@@ -68,7 +68,7 @@ def _present(column: str, dtype: pl.DataType) -> "Column":
 
 
 def _sum_values(value: "Column", dtype: pl.DataType) -> "Column":
-    """Return the sum, and 0 of no values; of 64-bit integers it may exceed 64 bits."""
+    """Return the sum, 0 without values; a sum of 64-bit integers may exceed 64 bits."""
     from pyspark.sql import functions as sf
 
     wide = value.cast("decimal(38,0)") if dtype.is_integer() else value
@@ -85,7 +85,7 @@ def _measure_newest(value: "Column", dtype: pl.DataType) -> "Column":
 
 
 def _measure_distinct_share(value: "Column", _: pl.DataType) -> "Column":
-    """Return the number of different values by that of all values; null if there are none."""
+    """Return the number of distinct values divided by that of all values; null if there are none."""
     from pyspark.sql import functions as sf
 
     return sf.count_distinct(value) / sf.nullif(sf.count(value), sf.lit(0))
@@ -123,4 +123,4 @@ _COMPUTE: "Mapping[str, Callable[[Column, pl.DataType], Column]]" = {
     "age": _measure_newest,
     **{name: _measure_quantile(share) for name, share in _QUANTILES.items()},
 }
-"""The aggregate of each statistic of a column; those of missing values count the others."""
+"""The aggregate of each statistic of a column; for missing values it counts the present ones."""

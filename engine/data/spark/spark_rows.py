@@ -1,7 +1,7 @@
-"""The rows of a DataFrame of Spark: read into this machine batch by batch, or described where they are.
+"""The rows of a Spark DataFrame: read into this process batch by batch, or processed by executors.
 
-`toArrow` would hold all rows in the driver twice, in Java and here. Here they come partition by partition, each batch
-packed by its executor, which also leaves out the columns and rows that are not wanted.
+`toArrow` would hold all rows in the driver twice, in Java and in Python. Here they arrive partition by partition, each
+batch packed by its executor, which also drops the columns and rows that are not needed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _AS_TEXT = ("interval year", "interval month", "interval", "variant", "geometry", "geography")
-"""How the names of types begin that Arrow does not know: their values are read as texts."""
+"""Prefixes of the names of types that Arrow lacks: their values are read as texts."""
 
 
 @dataclass(frozen=True, eq=False)
 class SparkRows:
-    """The rows of a DataFrame, which stay with Spark until somebody asks for them.
+    """The rows of a DataFrame, which stay in Spark until they are read.
 
     Attributes
     ----------
     frame
-        The DataFrame, whose columns have types that Arrow knows.
+        The DataFrame, with types that Arrow has.
     place
-        What it is, as messages name it.
+        The name of the data, for messages.
     notes
-        What is not read as it is, as sentences.
+        Sentences about values that differ from those in the source.
     source
-        The path or table that they are read from, if nothing but its files decides what is read; or None.
+        The path or table from which they are read, if the rows depend only on its files; or None.
     """
 
     frame: "DataFrame"
@@ -63,16 +63,16 @@ class SparkRows:
 
     @cached_property
     def schema(self) -> pl.Schema:
-        """The types that the columns have here; raises DatabaseError."""
+        """The polars types of the columns; raises DatabaseError."""
         with explain_spark_errors(self.place):
             return pl.DataFrame(self.frame.limit(0).toArrow()).schema
 
     def scan(self) -> pl.LazyFrame:
-        """Return the rows as a frame: each read of it asks Spark for the columns and the rows that are wanted."""
+        """Return the rows as a frame: each read requests only the needed columns and rows from Spark."""
         return register_io_source(self._read, schema=self.schema)
 
     def digest_rows(self) -> str:
-        """Return the fingerprint of the rows, as that of the same rows in a frame; the executors read them all."""
+        """Return the fingerprint of the rows, equal to that of the same rows in a frame; executors read them all."""
         total: dict[str, int] = dict.fromkeys(("count", "first", "second"), 0)
         for part in self.run(list(self.schema), add_up_hashes):
             for name, value in part.row(0, named=True).items():
@@ -80,7 +80,7 @@ class SparkRows:
         return digest_row_sums(self.schema, total["count"], [total["first"], total["second"]])
 
     def sum_expressions(self, expressions: Mapping[str, pl.Expr]) -> dict[str, int]:
-        """Return the sum over all batches of expressions that give a count per batch; executors compute them."""
+        """Return the sums over all batches of expressions that count in each batch; executors compute them."""
         total = dict.fromkeys(expressions, 0)
         columns = {name for one in expressions.values() for name in one.meta.root_names()}
         named = [one.alias(name).meta.serialize() for name, one in expressions.items()]
@@ -91,14 +91,14 @@ class SparkRows:
         return total
 
     def run(self, names: Sequence[str], work: FrameTask) -> Iterator[pl.DataFrame]:
-        """Let executors work on columns of each partition; yield what they give, in the order of the partitions."""
+        """Run work of executors on columns of each partition; yield the results, in the order of the partitions."""
         with explain_spark_errors(self.place):
             given = self._number(names).mapInArrow(apply_to_batches(work, names), PACKED)
             for row in given.toLocalIterator(prefetchPartitions=True):
                 yield unpack_frame(row[0])
 
     def give_frames(self, names: Sequence[str], work: FrameTask, empty: pl.DataFrame) -> "DataFrame":
-        """Return as a DataFrame what executors give for columns of each partition; `empty` has its columns."""
+        """Return the executors' results for columns of each partition as a DataFrame; `empty` has its columns."""
         from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
         with explain_spark_errors(self.place):
@@ -107,7 +107,7 @@ class SparkRows:
             return self._number(names).mapInArrow(task, schema)
 
     def _number(self, names: Sequence[str]) -> "DataFrame":
-        """Return columns under other names: `mapInArrow` takes none with points."""
+        """Return columns under other names, because `mapInArrow` does not accept dots in names."""
         return self._select(names).toDF(*(f"c{number}" for number in range(len(names))))
 
     def _read(
@@ -116,7 +116,7 @@ class SparkRows:
         wanted = list(self.schema) if columns is None else columns
         needed = {*wanted, *(predicate.meta.root_names() if predicate is not None else ())}
         names = [name for name in self.schema if name in needed] or [next(iter(self.schema))]
-        if limit is not None and predicate is None:  # the first rows come without a task
+        if limit is not None and predicate is None:  # the first rows need no task
             with explain_spark_errors(self.place):
                 yield pl.DataFrame(self._select(names).limit(limit).toArrow()).select(wanted)
             return
@@ -132,7 +132,7 @@ class SparkRows:
 
 
 def hold_spark_rows(frame: "DataFrame", place: str, source: StoredPlace | None = None) -> SparkRows:
-    """Return the rows of a DataFrame, with those columns as texts that have types which Arrow does not know.
+    """Return the rows of a DataFrame; columns whose types Arrow lacks are converted to text.
 
     Raises
     ------
@@ -153,12 +153,12 @@ def hold_spark_rows(frame: "DataFrame", place: str, source: StoredPlace | None =
 
 
 def quote_name(name: str) -> str:
-    """Return the name of a column, or a part of that of a table, as Spark quotes it."""
+    """Return the name of a column, or a part of a table's name, in Spark's quotes."""
     return f"`{name.replace('`', '``')}`"
 
 
 def list_source_files(rows: SparkRows) -> list[tuple[Any, ...]]:
-    """Return path, size and time of change of each file that a DataFrame is read from; no file is opened."""
+    """Return the path, size and time of change of each file from which a DataFrame is read; no file is opened."""
     with explain_spark_errors(rows.place):
         paths = list(rows.frame.inputFiles())
         if not paths:

@@ -1,1 +1,1 @@
-"""All columns at once: how well boosted trees tell the rows of two tables apart."""
+"""Compare all columns at once: measure how well boosted trees tell the rows of two tables apart."""

@@ -1,4 +1,4 @@
-"""The importance of columns for the drift model, by permutation: how much worse it is once a column is shuffled."""
+"""The permutation importance of columns for the drift model: how much its loss grows if a column is shuffled."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,11 @@ from engine.drift.kernels.tree_splits import Codes
 from engine.drift.threads import parallel_map
 
 _ROWS = 10_000
-"""Held-out rows on which the importance of columns is measured."""
+"""Maximum number of held-out rows used to measure importance."""
 
 
 def measure_importance(model: Trees, codes: Codes, truth: NDArray[np.bool_], leaves: Leaves) -> list[float]:
-    """Return the permutation importance of each column: what shuffling it adds to the log loss, as a share of the sum.
+    """Return the permutation importance of each column: the log loss that shuffling it adds, as a share of the sum.
 
     The rows are in the order of their sampling keys, so rotating a column shuffles it. Only the trees that use the
     column are evaluated again. If shuffling never increases the loss, all columns are equally important.

@@ -1,8 +1,8 @@
-"""What boosted trees say of rows that they were not trained on: which side a row is from, or how large its error is.
+"""Predict for each row, by boosted trees trained on other rows, which side it is from or how large its error is.
 
-The drift model is measured on held-out rows; to weigh the rows of the reference, all of them must be held out once.
-So the entities (or rows) are divided in two halves, and each half is judged by trees that were trained on the other
-(cross-fitting). What the trees say still has to be calibrated.
+The drift model is measured on held-out rows; to weigh the rows of the reference, each of them must be held out once. So
+the entities (or rows) are divided into two halves, and the trees that predict one half are trained on the other
+(cross-fitting). The predictions are not calibrated.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from engine.drift.reading.normalization import Role, normalize_categories
 from engine.drift.reading.row_hash import hash_values
 
 CROSS_FITTED_TREES = 40
-"""Trees per half: both together are fewer than those of the drift model, and see half as many rows."""
+"""Number of trees per half: both halves together have fewer than the drift model, and each sees half as many rows."""
 
 
 def cross_fit_log_odds(
@@ -34,17 +34,17 @@ def cross_fit_log_odds(
     max_rows: int = 100_000,
     seed: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | str:
-    """Return the log odds that a row is from the batch, of each row of the reference and of each row of the batch.
+    """Return, for each row of the reference and of the batch, the log odds that it is from the batch.
 
     Parameters
     ----------
     reference, batch
         Rows with the columns of `roles`, and the entity.
     chosen
-        Rows of the reference, shape (rows,): if given, the log odds are those that a row is like these rather than like
-        the other rows of the reference, and the batch takes no part in the training.
+        Mask of rows of the reference, shape (rows,). If given, the log odds are those of being one of these rows rather
+        than another row of the reference, and the batch is not used for training.
     max_rows
-        Rows per side that trees are trained on at most.
+        Maximum number of training rows per side.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def cross_fit_log_odds(
         train = np.sort(np.concatenate([one[:n] for one in sides]))
         window = min(max(TREE_ROWS, min(n, TREE_VALUES // len(roles))), len(train))
         trees = train_trees(codes[train], starts, categorical, side[train] == 1, CROSS_FITTED_TREES, window)
-        # a row that no half was trained on is judged by both
+        # a row that is in neither training set is predicted by both, and gets the mean
         rows = np.flatnonzero((half == judged) | (side < 0))
         predicted = predict_log_odds(trees, find_leaves(codes[rows], trees)).sum(axis=0)
         odds[rows] += predicted * np.where(side[rows] < 0, 0.5, 1.0)

@@ -1,9 +1,9 @@
 """The drift model: a domain classifier, which predicts whether a row is from the batch or from the reference.
 
 Its accuracy on held-out rows is the metric `data_drift`. It finds changed relations between columns, which no statistic
-of a single column shows. It would also find what is not drift: rows of one entity in both training and test (accuracy
-.97 without any drift), sides of unequal size, the order of rows. So the split is by entity, the sides are balanced, and
-rows are drawn by a hash of their content.
+of a single column shows. Three things that are not drift would also tell the sides apart: rows of one entity in both
+training and test (accuracy .97 without any drift), sides of unequal size, and the order of rows. So the split is by
+entity, the sides are balanced, and rows are drawn by a hash of their content.
 """
 
 from collections.abc import Collection, Mapping
@@ -83,8 +83,8 @@ class DomainClassifierResult:
 class _EncodedRows:
     """Rows of both sides in the order of their sampling keys.
 
-    Per row: its `codes` (see `encode_features`, also for `starts`), its `side`, which is 1 for the batch, the hash of
-    its entity, and whether it is `held_out`.
+    Per row: its `codes` (see `encode_features`, also for `starts`), its `side` (1 for the batch), the hash of its
+    entity, and whether it is `held_out`.
     """
 
     codes: Codes
@@ -113,21 +113,20 @@ def domain_classifier(
         The rows of both sides, in any form that `scan_table` accepts; they are held in memory.
     roles
         The columns to use, and how: the first part of what `roles` returns. Missing values count as values, and so do
-        categories that only one side has. The batch is brought to the types of the reference; a column that is gone or
-        cannot be read is left out, with a note.
+        categories that only one side has. The batch is converted to the types of the reference; a column that is gone
+        or cannot be read is left out, with a note.
     entity
-        The column that says which rows belong together: either all rows of an entity are held out, on both sides, or
-        none.
+        Column that identifies the entity of a row: on both sides, all rows of an entity are held out, or none.
     max_rows
         Maximum number of rows per side; there are fewer if there are many columns. Rows are drawn and split by a hash
         of their content.
     drawn_from
-        Numbers of rows of reference and batch, if the frames are samples of them: for the notes.
+        Numbers of rows of reference and batch if the frames are samples, for the notes.
 
     Raises
     ------
     DataError
-        The reference lacks a column or cannot be read in its role; the batch lacks all columns, or the entity; a side
+        The reference lacks a column or cannot be read in its role; the batch lacks the entity or every column; a side
         is not a table.
     TypeError
         `roles` is not a mapping.
@@ -183,7 +182,7 @@ def domain_classifier(
 def align_sides(
     reference: pl.DataFrame, batch: pl.DataFrame, roles: Mapping[str, Role]
 ) -> tuple[pl.DataFrame, pl.DataFrame, Mapping[str, Role], Mapping[str, str]]:
-    """Return both sides with the columns of the reference in its types, the roles, and why columns are left out."""
+    """Return both sides with the reference's columns and types, the roles, and why columns are left out."""
     reference = read_storage(reference.lazy()).collect()
     alignment = align_columns(batch.lazy(), describe_columns(reference, roles, batch.schema))
     batch = alignment.frame.collect()
@@ -193,10 +192,10 @@ def align_sides(
 
 
 def _retype_numbers(reference: pl.DataFrame, batch: pl.DataFrame, roles: Collection[str]) -> list[pl.Series]:
-    """Return the columns of numbers of the batch that have another type, in that of the reference where it holds them.
+    """Return the batch's numerical columns of another type, converted to the reference's type where they fit it.
 
-    Rows are drawn and split by a hash, which differs for the decimal 0.5 and the float: the result would depend on the
-    type.
+    Rows are drawn and split by a hash, which differs between the decimal 0.5 and the float 0.5: the result would depend
+    on the type.
     """
     retyped = []
     for name in roles:
@@ -261,7 +260,7 @@ def _draw_rows(
 def _hold_out(entities: Hashes, side: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Return which rows are held out: those of every fifth entity.
 
-    Entities of the reference only, of the batch only, and of both sides are counted apart, so that a fifth of each
+    Entities of the reference only, of the batch only, and of both sides are counted separately, so that a fifth of each
     group is held out.
     """
     distinct, entity_of_row = np.unique(entities, return_inverse=True)
@@ -314,15 +313,15 @@ def _wilson_interval(share: float, n: int, confidence: float) -> tuple[float, fl
 def _bound_accuracy(hits: NDArray[np.bool_], truth: NDArray[np.bool_], confidence: float) -> float:
     """Return the one-sided lower bound of the accuracy, by Clopper & Pearson 1934, from equally many rows per side.
 
-    Wilson's bound is too high for an accuracy near 1: of 20 rows, all predicted correctly, it makes 0.881, which is
-    above an accuracy of 0.88 in 7.8 % of cases instead of at most 5 %. The exact bound never errs more often than
-    stated, also if the two sides are not equally easy to predict (Hoeffding 1956).
+    Wilson's bound is too high for an accuracy near 1: for 20 rows, all predicted correctly, it is 0.881, which is above
+    an accuracy of 0.88 in 7.8 % of cases instead of at most 5 %. The exact bound errs no more often than stated, also
+    if the two sides are not equally easy to predict (Hoeffding 1956).
 
     Parameters
     ----------
     hits, truth
-        Whether each row is predicted correctly, and whether it is from the batch; in the order of sampling keys. If
-        one side has more rows, its last ones are not used: otherwise, a classifier that always says "batch" would be
+        Whether each row is predicted correctly, and whether it is from the batch; in the order of sampling keys. If one
+        side has more rows, its last ones are not used: otherwise, a classifier that always predicts "batch" would be
         right in more than half of the rows.
     """
     sides = [hits[truth], hits[~truth]]
@@ -332,7 +331,7 @@ def _bound_accuracy(hits: NDArray[np.bool_], truth: NDArray[np.bool_], confidenc
 
 
 def _area_under_roc(log_odds: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """Return the share of pairs of a row of each side where the batch's row has the higher odds; ties count half."""
+    """Return the share of pairs of rows in which the row of the batch has the higher odds; ties count half."""
     # the Mann-Whitney statistic by mean ranks
     _, inverse, rows = np.unique(log_odds, return_inverse=True, return_counts=True)
     rank = np.cumsum(rows) - (rows - 1) / 2

@@ -1,9 +1,9 @@
 """Encode the columns of both sides as one-byte codes, on which the trees of the drift model are trained.
 
-Code 0 stands for a missing value in every column. A number becomes the index of its bin, where the edges are quantiles
-of both sides together. 250 bins are needed: a quarter of that suffices for synthetic data, but does not detect a
-timetable that has moved by minutes. Categories are numbered by descending frequency. The encoding does not depend on
-which side a row belongs to.
+Code 0 stands for a missing value in every column. A number becomes the index of its bin; the bin edges are quantiles of
+both sides together. 250 bins are needed: a quarter of that suffices for synthetic data, but does not detect a timetable
+that moved by minutes. Categories are numbered by descending frequency. The encoding does not depend on which side a row
+belongs to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ from engine.drift.reading.normalization import Role, as_categories, plan_normali
 from engine.drift.threads import parallel_map
 
 MAX_BINS = 250
-"""Maximum number of bins of a numerical column; with the code for missing values they fit one byte."""
+"""Maximum number of bins of a numerical column: with the code for missing values they fit one byte."""
 
 EDGE_ROWS = 20_000
 """Number of rows from which the bin edges are computed."""
 
 MAX_CODED_CATEGORIES = 254
-"""Number of categories, the most frequent ones, that have a code each; all others share one more code."""
+"""Number of categories, the most frequent ones, with a code of their own; all others share one more code."""
 
 
 def encode_features(
@@ -52,7 +52,7 @@ def encode_features(
     read = [normalize_features(frame, roles) for frame in frames]
 
     def unite(name: str, dtype: type[pl.DataType]) -> pl.Series:
-        # renamed, because polars would take some names as patterns; one side may hold integers and the other floats
+        # renamed, because polars takes some names for patterns; cast, because the types of the sides may differ
         return pl.concat([frame.get_column(name).alias("").cast(dtype) for frame in read])
 
     texts = {str(i): unite(name, pl.String) for i, name in enumerate(roles) if roles[name] is Role.CATEGORICAL}

@@ -1,4 +1,4 @@
-"""The profile of a categorical column: its categories with their counts, all of them."""
+"""The profile of a categorical column: all its categories with their counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from engine.drift.reading.normalization import Role
 class Categorical:
     """The profile of a categorical column: distinct labels with their `counts`, and the number of `missing` rows.
 
-    The labels ascend by their UTF-8 bytes. These are stored one label after another in `text`; label i ends at byte
-    `ends[i]`. `entity_rows` has the position of the label of one row per entity (see `Entities`), -1 where missing.
+    The labels ascend by their UTF-8 bytes and are stored one after another in `text`; label i ends at byte `ends[i]`.
+    `entity_rows` holds, for one row per entity (see `Entities`), the position of its label, or -1 where missing.
     """
 
     text: NDArray[np.uint8]
@@ -52,12 +52,12 @@ class Categorical:
         return int(self.counts.sum())
 
     def label_at(self, position: int) -> str:
-        """Return the label at one position, without decoding the others."""
+        """Return the label at a position; the others are not decoded."""
         start = self.ends[position - 1] if position else 0
         return self.text[start : self.ends[position]].tobytes().decode()
 
     def one_per_entity(self) -> "Categorical":
-        """Return the column of one row per entity, or the column itself where no entity is declared."""
+        """Return the column reduced to one row per entity, or the column itself without entities."""
         if self.entity_rows is None:
             return self
         present = self.entity_rows[self.entity_rows >= 0]
@@ -67,8 +67,8 @@ class Categorical:
     def merge(self, other: object, keep: NDArray[np.intp] | None) -> "Categorical":
         """Return the column of both samples together.
 
-        `keep` are positions in the entities of this column followed by those of the other: one per entity of the
-        result. None if there are no entities.
+        `keep` selects one row per entity of the result: positions in this column's entities followed by the other's. It
+        is None without entities.
         """
         if not isinstance(other, Categorical):
             raise TypeError(f"a categorical column cannot be merged with {type(other).__name__}")

@@ -1,12 +1,12 @@
 """Count the categories of a column, block by block.
 
-Within a block texts are distinguished by their views, where polars keeps a text or says where it is (`text_buffers`);
-other values, and long texts of which too many views are distinct, by their 64-bit hashes. Only the first of each is
-read as text: this is three times as fast as the counting of polars. The categorical types of polars would not help,
-because they intern every text in a table that outlives the column, which takes longer than counting. Even if all
-131,072 values of a block are distinct, two of them have equal hashes in one of two billion blocks only (2**33 pairs,
-2**64 hashes). Texts that have several views, and those of different blocks, are compared as texts. So the counts do not
-depend on what hash it is, and that of polars will do.
+Within a block, polars' views of texts are compared (see `text_buffers`); other values, and long texts with too many
+distinct views, are compared by their 64-bit hashes. Only the first value of each group is read as text, which is three
+times as fast as counting in polars. The categorical types of polars would not help: they intern every text in a table
+that outlives the column, which takes longer than counting. Even if all 131,072 values of a block are distinct, two of
+them have equal hashes in only one of two billion blocks (2**33 pairs, 2**64 hashes). Several views of one text, and the
+texts of different blocks, are compared as texts. So the counts do not depend on the hash function, and polars' own hash
+suffices.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ from engine.drift.reading.normalization import as_categories
 from engine.drift.reading.text_buffers import count_views
 
 MAX_PENDING_LABELS = 1 << 18
-"""Number of (category, count) pairs of single blocks that are kept before equal categories are combined. If there are
-many distinct categories, it is twice their number."""
+"""Maximum number of (category, count) pairs of single blocks that wait before equal categories are combined; with many
+distinct categories, twice their number."""
 
 
 FEW_LABELS = 1 << 10
-"""Number of pending labels up to which they are combined in Python: a query of polars takes longer, however few."""
+"""Number of waiting labels up to which Python combines them: a polars query would take longer."""
 
 VALUES_PER_VIEW = 8
-"""Values per distinct view of a long text below which the values of a column are distinguished by their hashes."""
+"""Fewest values per distinct view of a long text: with fewer, the values of a column are compared by their hashes."""
 
 
 class _ScratchArrays(local):
@@ -48,7 +48,7 @@ _thread_scratch = _ScratchArrays()
 
 
 class CategoryCounter:
-    """Counts how often each category of one column occurs."""
+    """Counts the occurrences of each category of one column."""
 
     def __init__(self) -> None:
         self._labels = pl.Series("label", [], pl.String)
@@ -57,8 +57,8 @@ class CategoryCounter:
         self._by_views = True
 
     def add(self, column: pl.Series) -> None:
-        """Add values, of any type that can be categorical."""
-        # operations on Series only: the same as polars queries would take longer than the counting
+        """Add values of any type that can be categorical."""
+        # only operations on Series: the same as polars queries would take longer than the counting
         for start in range(0, len(column), BLOCK_ROWS):
             block = column.slice(start, BLOCK_ROWS).rechunk()
             scratch = _thread_scratch
@@ -66,7 +66,7 @@ class CategoryCounter:
             labels = block[pl.Series(scratch.firsts[:n])]
             if labels.dtype != pl.String:
                 labels = labels.alias("label").to_frame().select(as_categories("label", labels.dtype)).to_series()
-            # + "" makes a copy: the selected labels would keep the text of the whole block in memory
+            # + "" copies: otherwise the selected labels would keep the text of the whole block in memory
             self._append_block(labels + "", scratch.counts[:n].copy())
 
     def add_counts(self, labels: Sequence[str], counts: Counts) -> None:
@@ -74,12 +74,12 @@ class CategoryCounter:
         self._append_block(pl.Series("label", labels, pl.String), counts)
 
     def _count_distinct(self, block: pl.Series, *scratch: *tuple[Indices, Keys, Indices, Counts]) -> int:
-        """Write the first position and the count of each distinct value to the last of these; return their number."""
+        """Write the first position and the count of each distinct value to the last two arrays; return their number."""
         if block.dtype == pl.String and self._by_views:
             n, n_long = count_views(block, *scratch)
             if n_long * VALUES_PER_VIEW <= len(block):
                 return n
-            self._by_views = False  # equal long texts do not share their views: too many of a block would be read
+            self._by_views = False  # equal long texts do not share views: too many of a block would be read
         return count_keys(block.hash().to_numpy(), *scratch)
 
     def sorted_counts(self) -> tuple[pl.Series, Counts]:
@@ -92,7 +92,7 @@ class CategoryCounter:
         return ordered["label"].alias(""), ordered["count"].to_numpy()
 
     def _combine_few(self) -> tuple[pl.Series, Counts]:
-        """Return what `sorted_counts` does."""
+        """Do the work of `sorted_counts` in Python, for few labels."""
         summed: dict[str | None, int] = {}
         counts = chain.from_iterable(part.tolist() for part in self._counts)
         for label, count in zip(self._labels.to_list(), counts, strict=True):

@@ -1,4 +1,4 @@
-"""The profiles of columns, and of the entities that their rows belong to."""
+"""The profile of a column, of either role, and the entities of a sample."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ Column = Numerical | Categorical
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entities:
-    """The entities of a sample, ascending by `keys`, the hashes of their names.
+    """The entities of a sample, in ascending order of `keys`, the hashes of their names.
 
-    One row represents its entity in p-values, because the rows of an entity are not independent: the row with the
-    smallest content hash, which is in `row_hashes`. `column` is the name of the entity's column, and
-    `hashes` the version of the hashes (see `engine.drift.reading.row_hash`), "" if a version of polars made them.
+    The rows of an entity are not independent, so one row represents it in p-values: the row with the smallest content
+    hash, which is kept in `row_hashes`. `column` is the name of the entity column, and `hashes` the version of the hash
+    function (see `engine.drift.reading.row_hash`), "" for hashes of polars.
     """
 
     column: str

@@ -1,4 +1,4 @@
-"""What is known of the rows between points of a column: totals of a sample counted on a grid, or of a divided table."""
+"""Totals of the rows between points of a column: of rows counted on a grid, or of a divided table."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ class GridIntervals:
     """Totals of the rows between grid points: below the first, between each two neighbours, and above the last.
 
     `counts` are the numbers of rows per interval, `sums` the sums of value - `centre` over these rows. Both have one
-    element more than there are grid points. Rows that equal a grid point belong to no interval.
+    element more than there are grid points. Rows equal to a grid point belong to no interval.
     """
 
     counts: Counts
@@ -25,11 +25,11 @@ class DividedTable(NamedTuple):
     Attributes
     ----------
     starts, ends
-        Per point, the number of values less than it, and of those not greater.
+        Per point, the number of values less than it, and of those less than or equal to it.
     below, upto
-        The numbers of rows that have these values.
+        Per point, the number of rows with these values.
     sums
-        Per gap below the first point, between neighbours, and above the last, the sum of value - `centre` of its rows.
+        Per gap (below the first point, between neighbours, above the last), the sum of value - `centre` of its rows.
     """
 
     starts: Counts

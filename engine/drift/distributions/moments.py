@@ -1,4 +1,4 @@
-"""Mean, spread and ends of a sample, from its values or from parts of it."""
+"""Number, mean, squared deviations, minimum and maximum of a sample, from its values or from its parts."""
 
 from dataclasses import dataclass
 from math import isfinite, nan
@@ -11,15 +11,15 @@ from engine.drift.kernels.moments import mean_and_squares
 from engine.drift.kernels.value_tables import Counts, Values
 
 _NO_COUNTS = np.empty(0, np.int64)
-"""In place of counts: each value occurs once."""
+"""Stands for counts of 1: each value occurs once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
     """Number of rows with a value, their mean, sum of squared deviations from the mean, minimum and maximum.
 
-    The mean is kept as `centre + offset`. Far from zero the sum of the two has too few digits to compute the difference
-    between the means of two parts.
+    The mean is kept as `centre + offset`. Far from zero, the rounded sum would be too inexact to subtract the means of
+    two parts.
     """
 
     rows: int = 0
@@ -31,14 +31,14 @@ class Moments:
 
     @classmethod
     def from_values(cls, values: Values, counts: Counts | None = None, centre: float | None = None) -> Self:
-        """Compute the moments of ascending values that occur once each, or as often as `counts` says.
+        """Compute the moments of distinct ascending values, each occurring once or `counts` times.
 
         Where a value is infinite, or the sums overflow, the mean and the squared deviations are NaN.
 
         Parameters
         ----------
         centre
-            Number that is subtracted before summing; by default the value in the middle of the array.
+            Number subtracted before summing; by default the value in the middle of the array.
         """
         if not len(values):
             return cls()
@@ -53,7 +53,7 @@ class Moments:
 
     @classmethod
     def from_running(cls, running: RunningMoments) -> Self:
-        """Return the moments of all values that were added."""
+        """Return the moments of all values added to `running`."""
         rows, offset, squares = running.spread.tolist()
         if not rows:
             return cls()

@@ -1,10 +1,9 @@
 """The profile of a numerical column: distinct values with counts, and for a column that is not exact, interval totals.
 
-A numerical column is *exact* if the value of every row is in its table. Otherwise the table holds up to 16,384 grid
-points (`accumulators.GRID_POINTS`), and each interval between neighbouring points is known by its number of rows and
-the sum of their values. Every statistic then has bounds: two numbers close together, between which the true value
-certainly lies. A sketch (KLL, t-digest) would need about as much code, but its error bounds hold only with a
-probability.
+A numerical column is *exact* if its table holds the value of every row. Otherwise the table holds up to 16,384 grid
+points (`accumulators.GRID_POINTS`), and for each interval between neighbouring points only the number of rows and the
+sum of their values are kept. Every statistic then has bounds: two numbers close together that certainly enclose the
+true value. A sketch (KLL, t-digest) would need about as much code, but its error bounds hold only with a probability.
 """
 
 from collections.abc import Callable
@@ -29,10 +28,10 @@ from engine.drift.reading.normalization import Role
 class Numerical:
     """The profile of a numerical column.
 
-    It holds distinct values with their counts in a `table`, the number of rows that are `missing`, and the `moments` of
-    the rest. `intervals` is None where the column is exact; otherwise the values are grid points. If the count of a
-    grid point is 0, no row has that value. `grid` is the one that the rows were counted on, if it is known: its points
-    are among the values. `plan` is that of the grid which an exact column has for others, if a file kept it.
+    It holds distinct values with their counts in a `table`, the number of `missing` rows, and the `moments` of the
+    rest. `intervals` is None for an exact column; otherwise the values are grid points, and a count of 0 means that no
+    row has that value. `grid` is the grid on which the rows were counted, if known: its points are among the values.
+    `plan` describes the grid on which other samples are counted against an exact column, if it was saved in a profile.
     """
 
     table: ValueTable
@@ -57,7 +56,7 @@ class Numerical:
     ) -> Self:
         """Return an exact column of distinct ascending values and their counts, all at least 1.
 
-        `reload` reads the same values and counts again where a file has them (see `ValueTable`).
+        `reload` reads the same values and counts again from a file (see `ValueTable`).
         """
         counts = share_ones(counts)
         moments = Moments.from_values(values, None if are_shared_ones(counts) else counts)
@@ -75,12 +74,12 @@ class Numerical:
 
     @property
     def present(self) -> int:
-        """Number of rows with a value."""
+        """The number of rows with a value."""
         return self.moments.rows
 
     @property
     def cumulative_counts(self) -> Counts:
-        """Number of rows less than or equal to each value: the distribution function times the rows."""
+        """The number of rows less than or equal to each value: the distribution function times the rows."""
         return self.table.upto if self.intervals is None else self._upto_with_intervals
 
     @cached_property
@@ -91,7 +90,7 @@ class Numerical:
         return np.cumsum(rows, out=rows)
 
     def rows_before(self, positions: NDArray[np.int64]) -> Counts:
-        """Return, for each position in `values`, the number of rows up to the value before it: 0 for the first."""
+        """Return, for each position in `values`, the number of rows up to the previous value: 0 for the first."""
         if not len(self.values):
             return np.zeros(len(positions), np.int64)
         return np.where(positions > 0, self.cumulative_counts[np.maximum(positions, 1) - 1], 0)
@@ -105,7 +104,7 @@ class Numerical:
         return {}
 
     def quantile_grid(self, size: int) -> QuantileGrid:
-        """Return the grid of at most `size` of this column's values for counting other samples; it is cached."""
+        """Return the cached grid of at most `size` of this column's values, on which other samples are counted."""
         if size not in self._grids:
             planned = None
             if self.plan is not None and self.plan.buckets == size:
@@ -114,7 +113,7 @@ class Numerical:
         return self._grids[size]
 
     def one_per_entity(self) -> "Numerical":
-        """Return the exact column of one row per entity, or the column itself where no entity is declared."""
+        """Return the exact column reduced to one row per entity, or the column itself without entities."""
         if self.entity_rows is None:
             return self
         present = self.entity_rows.positions[self.entity_rows.positions >= 0]
@@ -128,7 +127,7 @@ class Numerical:
 
     @cached_property
     def _centred_sums(self) -> NDArray[np.float64]:
-        """Per value count * (value - centre), and a trailing 0, so that slices of `np.add.reduceat` may end there."""
+        """Count * (value - centre) per value, and a trailing 0, so that slices of `np.add.reduceat` may end there."""
         low, high = (self.values[i].item() for i in (0, -1)) if len(self.values) else (0, 0)
         differences = subtract_centre(self.values, low, high, self.centre)
         # a value without rows may be infinite, and 0 * inf is NaN
@@ -140,14 +139,14 @@ class Numerical:
         return self.values[quantile_positions(self.cumulative_counts, 10)[:-1]] if len(self.values) else self.values
 
     def counts_known_at(self, values: Values) -> NDArray[np.bool_]:
-        """Return for which of `values`, ascending, the numbers of rows below, equal and above are known exactly."""
+        """Return for which of the ascending `values` the numbers of rows below, equal and above are known exactly."""
         if self.intervals is None:
             return np.ones(len(values), np.bool_)
         positions, contained = self._find_positions(values)
         return np.asarray((self.intervals.counts[positions] == 0) | contained)
 
     def _find_positions(self, values: Values) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return how many of the column's values are less than each of `values`, ascending; and which it contains."""
+        """Return how many of the column's values are below each of the ascending `values`, and which it contains."""
         positions = search_sorted(self.values, values)
         if not len(self.values):
             return positions, np.zeros(len(values), np.bool_)
@@ -179,27 +178,27 @@ class Numerical:
         )
 
     def round_to_float32(self) -> "Numerical":
-        """Return the exact column as 32-bit floats hold its values; the counts of those that become equal are added."""
-        with np.errstate(over="ignore"):  # beyond the largest one a value becomes infinite, as in the other sample
+        """Return the exact column rounded to 32-bit floats; the counts of values that become equal are added."""
+        with np.errstate(over="ignore"):  # a value beyond the largest float32 becomes infinite, as in the other sample
             rounded = self.values.astype(np.float32)
         of_entities = self.entity_rows is None or np.array_equal(
             self.entity_rows.values, self.entity_rows.values.astype(np.float32)
         )
         if self.values.dtype == np.float64 and of_entities and np.array_equal(self.values, rounded):
-            return self  # they were 32-bit floats
+            return self  # the values were 32-bit floats already
         return self._convert_exact(rounded)
 
     def _convert_exact(self, converted: NDArray[np.floating[Any]]) -> "Numerical":
-        """Return the exact column with its values converted, which keeps their order, and may make some equal."""
+        """Return the exact column with converted values; the conversion keeps their order and may make some equal."""
         values, starts = np.unique(converted.astype(np.float64), return_index=True)
         counts = np.add.reduceat(self.counts, starts) if len(starts) else self.counts
         entity_rows = self.entity_rows and convert_entity_rows(self.entity_rows, converted.dtype)
         return Numerical.exact(values, counts, self.missing, entity_rows)
 
     def _drop_ambiguous_points(self, starts: NDArray[np.intp]) -> "Numerical":
-        """Return the column without those grid points that a row of an interval may equal after conversion to floats.
+        """Return the column without the grid points that a row of an interval may equal after conversion to floats.
 
-        Whether such a row then lies on the point or beside it is unknown, so the count of the point would be wrong.
+        It is unknown whether such a row then lies on the point or beside it, so the count of the point would be wrong.
         `starts` are the positions of the first value of each group that becomes one float.
         """
         if self.intervals is None or not len(starts):
@@ -218,8 +217,8 @@ class Numerical:
     def merge(self, other: object, keep: NDArray[np.intp] | None) -> "Numerical":
         """Return the column of both samples together.
 
-        `keep` are positions in the entities of this column followed by those of the other: one per entity of the
-        result. None if there are no entities.
+        `keep` selects one row per entity of the result: positions in this column's entities followed by the other's. It
+        is None without entities.
         """
         if not isinstance(other, Numerical):
             raise TypeError(f"a numerical column cannot be merged with {type(other).__name__}")
@@ -252,7 +251,7 @@ class Numerical:
         values
             Ascending; the counts of each must be exact in this column (`counts_known_at`).
         centre
-            The centre of the sums that are returned.
+            The centre of the returned sums.
         """
         # this column's values[left:right] equal the new value: none or one
         left, contained = self._find_positions(values)
@@ -276,9 +275,10 @@ class Numerical:
         return counts, GridIntervals(rows, sums, centre)
 
     def divide(self, other: "Numerical") -> tuple[DividedTable, NDArray[np.int64]]:
-        """Return this exact column divided at the points that another was counted at, and their positions in that.
+        """Return this exact column divided at the points of `other`, and the positions of these points in `other`.
 
-        The points are those of a grid of this column, for which the result is cached, or else all values of the other.
+        The points are the grid points if `other` was counted on a grid of this column (the result is cached), else all
+        values of `other`.
         """
         for size, grid in self._grids.items():
             if grid is other.grid:
@@ -293,5 +293,5 @@ class Numerical:
 
 
 def unify_types(a: Numerical, b: Numerical) -> tuple[Numerical, Numerical]:
-    """Return both as they are if they have the same type, else both as float64."""
+    """Return both columns unchanged if they have the same type, else both as float64."""
     return (a, b) if a.table.dtype == b.table.dtype else (a.as_floats(), b.as_floats())

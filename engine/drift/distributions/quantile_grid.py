@@ -1,12 +1,12 @@
 """A quantile grid: up to 16,384 values of a reference, at which a batch of any size is counted in one pass.
 
-For each grid point the numbers of the batch's rows below, equal to and above it are exact; for each interval between
-two points, the number of rows in it and the sum of their values. These counts bound every statistic of two
+For each grid point, the numbers of the batch's rows below, equal to and above it are exact; for each interval between
+two points, the number of rows and the sum of their values are kept. These counts bound every statistic of two
 distributions; the few intervals where that is not enough are read again (see `refinement`). The counts of parts of a
 batch can be added.
 
-A binary search per value would take several times as long. Instead a value is mapped to a bucket by a monotone
-function, and compared with the only grid point in that bucket (see the kernel).
+A binary search per value would take several times as long. Instead a monotone function maps a value to a bucket, and
+the value is compared with the only grid point of that bucket (see the kernel).
 """
 
 from collections.abc import Mapping
@@ -21,30 +21,27 @@ from engine.drift.kernels import grid_positions as kernel
 from engine.drift.kernels.value_tables import Counts, Values, search_sorted
 
 MIN_REFERENCE_VALUES = 5_000
-"""Distinct values of a reference below which its values alone are not a grid: the verdict's bins have edges at
-quantiles of both sides together, and the intervals between so few values are too wide to find them."""
+"""Fewest distinct values of a reference that suffice as a grid: the verdict's bin edges are quantiles of both sides
+together, and the intervals between fewer values are too wide to locate them."""
 
 GRID_POINTS = 1 << 14
-"""Number of grid points: an interval then holds about 6e-5 of the rows, and the counts of a column stay in the
-processor's cache. About 8 % of the rows are read twice, up to a third of those of a column."""
+"""Maximum number of grid points: an interval then holds about 6e-5 of the rows, and the counts of a column stay in the
+processor's cache. About 8 % of the rows are read twice, at most a third of the rows of a column."""
 
 BUCKETS_PER_CELL = 8
 """Average number of buckets per coarse cell."""
 
-_NO_GAPS = np.empty(0, np.uint16)
-"""In place of gaps: nobody needs them."""
-
 LARGEST_SLOPE = 1e30
-"""Most buckets per unit of a rest: more would overflow 32-bit floats."""
+"""Maximum number of buckets per unit of the rest: more would overflow 32-bit floats."""
 
 
 class RunningMoments:
-    """What the moments of a sample are made of, which grows as values are added.
+    """Running sums of a sample from which its moments are computed.
 
     Attributes
     ----------
     middle
-        The number that is subtracted from values before they are summed: one amid them.
+        Number subtracted from values before they are summed: a value near the middle of the sample.
     spread
         The number of values, their mean minus `middle`, and their squared deviations from the mean.
     ends
@@ -52,7 +49,7 @@ class RunningMoments:
     """
 
     def __init__(self, values: Values) -> None:
-        """Start with no value; `values` are the first that will be added."""
+        """Start without values; `values` are the first that will be added."""
         present = values[np.isfinite(values)]
         self.middle = present[len(present) // 2].item() if len(present) else values.dtype.type(0).item()
         self.spread = np.zeros(3)
@@ -66,16 +63,16 @@ class RunningMoments:
 
 
 class GridCounts(NamedTuple):
-    """Counts of a sample on a grid, which grow as values are added.
+    """Counts of a sample on a grid; they grow as values are added.
 
     Attributes
     ----------
     on_pivots
         Per bucket, the number of values that equal its pivot.
     gaps
-        Per gap between the pivots of neighbouring buckets, the number of values in it, and the sum of their differences
-        from the grid's centre. Gap k has the values of bucket k below its pivot, and those of bucket k - 1 above its
-        own: both lie in the same interval.
+        Per gap between the pivots of neighbouring buckets, the number of values and the sum of their differences from
+        the grid's centre. Gap k has the values of bucket k below its pivot, and those of bucket k - 1 above that
+        bucket's pivot: both lie in the same interval.
     """
 
     on_pivots: Counts
@@ -83,7 +80,7 @@ class GridCounts(NamedTuple):
 
 
 class GridPlan(NamedTuple):
-    """What a grid is made of, apart from the values of the reference: a profile keeps it, so that none is fitted twice.
+    """All parameters of a grid except the reference's values; a profile keeps them, so that no grid is fitted twice.
 
     Attributes
     ----------
@@ -101,11 +98,11 @@ class GridPlan(NamedTuple):
 
     @property
     def buckets(self) -> int:
-        """The number of buckets that the map was fitted to."""
+        """The number of buckets that the map was fitted for."""
         return len(self.cells) * BUCKETS_PER_CELL
 
     def find_problem(self, values: int) -> str:
-        """Return what prevents the use of a plan for so many values; compiled code does not check where it writes."""
+        """Return why this plan cannot be used for `values` values; compiled code does not check its write positions."""
         begin, slope, first, span = self.cells.T
         if not (np.diff(self.positions, prepend=-1) > 0).all() or self.positions.max(initial=-1) >= values:
             return "grid points are not values in ascending order"
@@ -128,19 +125,19 @@ class QuantileGrid:
     points
         The grid points: at most one per bucket.
     centre
-        Number that is subtracted from values before they are summed.
+        Number subtracted from values before they are summed.
     pivots
-        Per bucket, the grid point in it; in an empty bucket the next point above, or the last point.
+        Per bucket, its grid point; in an empty bucket the next point above, or the last point.
     points_before
-        Per bucket, the number of grid points in earlier buckets; one element more, which is the number of points.
+        Per bucket, the number of grid points in earlier buckets; one more element holds the total number of points.
     by_bits
-        The number that a value is mapped to first is its *image*: the value itself, or, if this is True, a number made
-        of the bits of its floating-point form, which grows like a logarithm.
+        A value is first mapped to a number, its *image*: the value itself, or, if this is True, a number made of the
+        bits of its floating-point form, which grows like a logarithm.
     low, scale, cells
         The map from images to buckets: linear from an image to a coarse cell, and linear within each cell (see the
         kernel).
     plan
-        What the grid is made of.
+        The parameters of the grid.
     """
 
     points: Values
@@ -155,13 +152,13 @@ class QuantileGrid:
 
     @classmethod
     def from_plan(cls, values: Values, plan: GridPlan) -> Self | None:
-        """Return the grid of a plan for these values; None if two points are in one bucket, so that it is of others."""
+        """Return the grid of a plan for these values; None if two points share a bucket: the plan is not theirs."""
         buckets = kernel.find_buckets(values[plan.positions].astype(np.float64), *plan[1:])
         return cls._lay_out(values, plan, buckets) if (np.diff(buckets.astype(np.int64)) > 0).all() else None
 
     @classmethod
     def _lay_out(cls, values: Values, plan: GridPlan, buckets: NDArray[np.uint32]) -> Self:
-        """Return the grid of a plan whose points are in these buckets."""
+        """Return the grid of a plan, given the buckets of its points."""
         points = values[plan.positions]
         before = np.searchsorted(buckets, np.arange(plan.buckets + 1, dtype=np.uint32))
         centre = values[len(values) // 2].item()
@@ -169,13 +166,13 @@ class QuantileGrid:
         return cls(points, centre if isfinite(centre) else 0.0, pivots, before, *plan[1:], plan)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return all that `from_arrays` needs to make this grid again, without the values of the reference."""
+        """Return the arrays from which `from_arrays` restores this grid without the values of the reference."""
         scale = np.array([self.by_bits, self.low, self.scale])
         return {"points": self.points, "centre": np.array(self.centre), "scale": scale, "cells": self.cells}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Return the grid that `to_arrays` described."""
+        """Return the grid saved by `to_arrays`."""
         points, (bits, low, scale) = arrays["points"], arrays["scale"].tolist()
         plan = GridPlan(np.arange(len(points)), bool(bits), low, scale, arrays["cells"])
         buckets = kernel.find_buckets(points.astype(np.float64), *plan[1:])
@@ -183,7 +180,7 @@ class QuantileGrid:
 
     @classmethod
     def from_counts(cls, values: Values, counts: Counts, size: int) -> Self:
-        """Return a grid of at most `size` points for rows like these.
+        """Return a grid of at most `size` points for rows with these values and counts.
 
         There are `size` buckets with about equal shares of the rows. The point of a bucket is its most frequent value,
         or a decile if it contains one, because bin edges are deciles of the reference.
@@ -211,21 +208,16 @@ class QuantileGrid:
         """Return empty counts for this grid."""
         return GridCounts(np.zeros(len(self.pivots), np.int64), np.zeros((len(self.pivots) + 1, 2)))
 
-    def add_values(
-        self, values: Values, counts: GridCounts, moments: "RunningMoments", found: kernel.Gaps = _NO_GAPS
-    ) -> None:
-        """Add values, each once, to counts of this grid and to moments; NaN is left out.
-
-        The gap of each value is written to `found`, unless that is empty.
-        """
+    def add_values(self, values: Values, counts: GridCounts, moments: "RunningMoments") -> None:
+        """Add values, each once, to the counts of this grid and to the moments; NaN is left out."""
         number = self.points.dtype.type
         kernel.count_positions(
             values, self.by_bits, self.low, self.scale, self.cells, self.pivots, number(self.centre), *counts,
-            number(moments.middle), moments.spread, moments.ends, found,
+            number(moments.middle), moments.spread, moments.ends,
         )  # fmt: skip
 
     def add_counts(self, values: Values, times: Counts, counts: GridCounts) -> None:
-        """Add distinct values, ascending, that occur so many times each, to counts of this grid."""
+        """Add distinct ascending values, with the number of times that each occurs, to the counts of this grid."""
         bucket = kernel.find_buckets(values.astype(np.float64), self.by_bits, self.low, self.scale, self.cells)
         pivots = self.pivots[bucket]
         equal = values == pivots
@@ -237,7 +229,7 @@ class QuantileGrid:
             counts.gaps[:, 1] += np.bincount(gap, sums[~equal], len(counts.gaps))
 
     def collect(self, counts: GridCounts) -> tuple[Counts, Counts, kernel.Sums]:
-        """Return the rows equal to each grid point, and the rows and the sum of each interval.
+        """Return the rows equal to each grid point, and the number and sum of the rows of each interval.
 
         Neighbouring gaps share an interval where there is no grid point between them.
         """
@@ -247,9 +239,9 @@ class QuantileGrid:
         return counts.on_pivots[has_point], rows.astype(np.int64), sums.astype(np.float64)
 
     def select_values(self, values: Values, wanted_intervals: NDArray[np.bool_]) -> Values:
-        """Return the values of some intervals, and perhaps other values of the same buckets; grid points are left out.
+        """Return the values of the intervals in the mask `wanted_intervals`, without grid points.
 
-        `wanted_intervals` is a mask. The caller filters the result: to do it here would take a search.
+        Other values of the same buckets may be included. The caller filters them out: here it would take a search.
         """
         # a bucket overlaps the interval before its grid point and, if it has a point, the interval after it
         wanted_buckets = (wanted_intervals[self.points_before[:-1]] | wanted_intervals[self.points_before[1:]]).astype(
@@ -261,16 +253,9 @@ class QuantileGrid:
         )
         return chosen[:n].copy()
 
-    def select_from_gaps(self, values: Values, found: kernel.Gaps, wanted_intervals: NDArray[np.bool_]) -> Values:
-        """Return the values of some intervals, given the gap of each, which `add_values` has written."""
-        wanted = np.zeros(kernel.ON_PIVOT + 1, np.uint8)
-        wanted[: len(self.points_before)] = wanted_intervals[self.points_before]
-        chosen = np.empty(len(values) + 1, values.dtype)
-        return chosen[: kernel.select_from_gaps(values, found, wanted, chosen)].copy()
-
 
 def quantile_positions(upto: Counts, parts: int) -> NDArray[np.int64]:
-    """Return the positions of the values at which the shares 1/parts, 2/parts, ..., 1 of the rows are reached.
+    """Return the positions of the values where the shares 1/parts, 2/parts, ..., 1 of the rows are reached.
 
     `upto` are the rows less than or equal to each of the distinct ascending values.
     """
@@ -284,8 +269,8 @@ def _sample_positions(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the positions of about `size` values, in equal steps of rows, and the weight of each.
 
-    `included` are positions to include in any case. A value that has more rows than a step counts as one step, since it
-    will be a grid point itself and needs no more buckets.
+    `included` are positions to include in any case. A value with more rows than a step counts as one step: it will be a
+    grid point itself and needs no more buckets.
     """
     if len(upto) <= size:
         step = max(1, int(upto[-1]) // size)
@@ -303,7 +288,7 @@ def _fit_bucket_map(
     Parameters
     ----------
     values, weights
-        A sample of the values, ascending, and how many rows each stands for.
+        A sample of the values, ascending, and the number of rows that each represents.
     bits
         True to map by the bits of the floating-point form.
     size
@@ -312,7 +297,7 @@ def _fit_bucket_map(
     Returns
     -------
     low, scale, cells
-        The map from images to buckets, as the kernel has it.
+        The map from images to buckets, as the kernel uses it.
     """
     image = kernel.to_images(values, bits)
     upto = np.cumsum(weights)
@@ -340,7 +325,7 @@ def _fit_bucket_map(
 
 
 def _heaviest_per_bucket(buckets: NDArray[np.uint32], importance: Counts) -> NDArray[np.intp]:
-    """Return the position of the most important value of each bucket; the middle one if it is among them.
+    """Return the position of the most important value of each bucket; of equals, the middle one or else the first.
 
     `buckets` has the bucket of each value, ascending. A point in the middle of its bucket divides the rows of the
     bucket equally between the intervals on both sides.

@@ -7,7 +7,7 @@ from engine.drift.kernels.value_tables import Counts, Values, accumulate_counts
 
 
 class _Arrays:
-    """Values, counts, and their cumulative sums once they are asked for."""
+    """Values, counts, and their cumulative sums once needed."""
 
     def __init__(self, values: Values, counts: Counts) -> None:
         self.values, self.counts = values, counts
@@ -20,20 +20,20 @@ class _Arrays:
 class ValueTable:
     """Distinct ascending values (float64 or int64) with their counts.
 
-    A table that a file has may be released. It is read again when it is asked for, and kept until the next release, so
-    that the references of many large columns do not have to be in memory together.
+    A table that is also in a file may be released. It is read again when needed and kept until the next release, so
+    that the references of many large columns need not be in memory together.
 
     Parameters
     ----------
     values, counts
         The values, and as many counts.
     reload
-        Reads the same values and counts again; None if they are nowhere else.
+        Reads the same values and counts again; None if they exist only in memory.
 
     Attributes
     ----------
     size, dtype
-        The number of distinct values and their type, which are known without reading.
+        The number of distinct values and their type; known without reading.
     """
 
     def __init__(
@@ -66,6 +66,6 @@ class ValueTable:
         return self._hold().upto
 
     def release(self) -> None:
-        """Let go of values and counts that a file has."""
+        """Free values and counts that can be read again from a file."""
         if self._reload is not None:
             self._held = None

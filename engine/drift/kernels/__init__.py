@@ -1,1 +1,1 @@
-"""The few loops that numpy has no function for: arrays in, numbers out, compiled by numba at first use (`lazy`)."""
+"""Loops for which numpy has no function, from arrays to arrays or numbers; numba compiles them lazily (`lazy`)."""

@@ -24,12 +24,12 @@ LEAVES = 31
 LEARNING_RATE = 0.1
 
 _FEWEST_PARALLEL_SUMS = 400_000
-"""Sums that a split adds to or reads, of both leaves, below which threads save no time: a third of a millisecond."""
+"""Fewest sums (added to or read by a split, both leaves together) for which threads save time; about 0.3 ms."""
 
 _GOLDEN_RATIO = 0.6180339887498949
 
 _Split = tuple[float, int, NDArray[np.bool_]]
-"""The split of a leaf: its gain, its column, and a mask of the codes that go left. A gain of 0 is none."""
+"""The best split of a leaf: its gain, its column, and a mask of the codes that go left. A gain of 0 means no split."""
 
 
 def _assign_bins_in_numpy(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Codes:
@@ -76,7 +76,7 @@ def _divide_rows(
     for i in range(len(rows)):
         row = rows[i]
         goes_left = int(left[codes[row, column]])
-        # written in any case, and kept or overwritten by the next one
+        # always written; the next row overwrites it unless it is kept
         rows[n_left], scratch[n_right] = row, row
         n_left += goes_left
         n_right += 1 - goes_left
@@ -157,7 +157,7 @@ def _grow_tree(
 
         work = len(moved) * codes.shape[1] + 2 * int(starts[-1])
         found = parallel_map(search, parts) if work >= _FEWEST_PARALLEL_SUMS else [search((0, codes.shape[1]))]
-        # of equal gains that of the first column, as if one thread had searched all of them
+        # of equal gains take the first column's, so that the number of threads does not matter
         of_old, of_new = (max(leaf, key=lambda one: one[0]) for leaf in zip(*found, strict=True))
         return of_old, of_new
 

@@ -1,6 +1,6 @@
 """Bounds of the Kolmogorov-Smirnov and the Wasserstein distance (see `cdf_distance`) of tables with intervals.
 
-Of an interval between two values of a table, only the number of rows and the sum of their values are known. There its
+For an interval between two values of a table, only the number of rows and the sum of their values are known. There the
 distribution function lies between two bounds, and so do the distances.
 """
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.drift.kernels.cdf_distance import sweep_values
 from engine.drift.kernels.differences import subtract_as_float, subtract_ascending
 from engine.drift.kernels.lazy import kernel, longest_array
-from engine.drift.kernels.value_tables import Counts, Sums, Values
+from engine.drift.kernels.value_tables import Counts, Sums, Values, count_rows
 
 
 @kernel(
@@ -27,9 +27,9 @@ def divide_table(
     Returns
     -------
     starts, ends
-        Per point, the number of values less than it, and of those not greater.
+        Per point, the number of values less than it, and of those less than or equal to it.
     below, upto
-        The numbers of rows that have these values.
+        Per point, the number of rows with these values.
     sums
         For each gap below the first point, between neighbours, and above the last: the sum of the differences of its
         rows' values from `centre`.
@@ -54,7 +54,7 @@ def divide_table(
 
 
 GAPS_PER_SUM = 128
-"""Gaps whose areas are added up before they are added to the total."""
+"""Number of gaps whose areas are added up before they are added to the total."""
 
 
 @kernel(
@@ -85,12 +85,12 @@ def ks_wasserstein_in_gaps(
     low: Any,
     high: Any,
 ) -> tuple[int, int, float, float]:
-    """Return bounds of n * m times the largest distance, and of the area, of a table that has all rows and another.
+    """Return bounds of n * m times the largest distance, and of the area, between an exact table and another one.
 
-    At some values of b, the points, the rows of both sides are known. Between two of them each distribution function
-    lies between its values there. Where this shows that the distance is not the largest in the gap, and that the
-    functions do not cross, the area follows from the sums of the values. All other gaps are swept value by value; if b
-    has rows there whose values are not known, the gap has bounds.
+    At some values of b, the points, the row counts of both sides are exact. Between two points each distribution
+    function lies between its values there. If this shows that the largest distance is not in the gap and that the
+    functions do not cross in it, the area follows from the sums of the values. All other gaps are swept value by value;
+    if b has rows with unknown values there, the gap has bounds.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def ks_wasserstein_in_gaps(
     n, m
         The rows of a and b.
     low, high
-        All values of both sides are between these.
+        Bounds of the values of both sides.
     """
     largest = np.int64(0)
     for k in range(len(places)):
@@ -132,7 +132,7 @@ def ks_wasserstein_in_gaps(
         gap = a_start * m - b_start * n
         up, down = a_end * m - b_start * n, b_end * n - a_start * m
         crosses = up > 0 and down > 0
-        if start != end:  # they ascend; to ask for that would let the compiler overlook a difference that wraps
+        if start != end:  # not `<`, which would let the compiler overlook a difference that wraps
             if j < at or (b_gaps[j] == 0 and (crosses or max(up, down) > known)):
                 swept, gap, previous, largest = sweep_values(
                     a_values, a_counts, i, i_end, b_values, b_counts, j, at, n, m, gap, start, largest, 0.0
@@ -155,7 +155,7 @@ def ks_wasserstein_in_gaps(
                 part_low += abs(signed)
                 bound = width * np.float64(max(up, down))
                 part_high += max(abs(signed), bound) if crosses else abs(signed)
-        if k % GAPS_PER_SUM == GAPS_PER_SUM - 1:  # many small sums lose fewer digits than one long sum
+        if k % GAPS_PER_SUM == GAPS_PER_SUM - 1:  # adding many small sums loses fewer digits than one long sum
             area_low += part_low
             area_high += part_high
             part_low = part_high = 0.0
@@ -196,14 +196,14 @@ def ks_wasserstein_bounds(
     centre
         The number that is subtracted from values before they are summed.
     low, high
-        All values of both sides are between these.
+        Bounds of the values of both sides.
 
     Returns
     -------
     bounds
         Four numbers: lower and upper bound of n * m times the largest distance, lower and upper bound of the area.
     """
-    n, m = a_counts.sum() + a_gaps.sum(), b_counts.sum() + b_gaps.sum()
+    n, m = count_rows(a_counts) + count_rows(a_gaps), count_rows(b_counts) + count_rows(b_gaps)
     # The sweep visits the values of both sides in ascending order, then `high`. At each, a side "closes" its interval i
     # (or j) if it has a value there, or if both sides have ended: then all rows of the interval lie below the value.
     # Otherwise the value is inside the interval, and any number of its rows may lie below. All numbers are rows:

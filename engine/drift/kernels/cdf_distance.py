@@ -13,11 +13,11 @@ import numpy as np
 
 from engine.drift.kernels.differences import subtract_ascending
 from engine.drift.kernels.lazy import helper, kernel
-from engine.drift.kernels.value_tables import Counts, Values
+from engine.drift.kernels.value_tables import Counts, Values, count_rows
 
 STEPS_PER_SUM = 1024
-"""Steps whose areas are added up before they are added to the total: many small sums lose fewer digits than one long
-sum."""
+"""Number of steps whose areas are added up before they are added to the total: many small sums lose fewer digits than
+one long sum."""
 
 
 def _ks_wasserstein_in_numpy(
@@ -48,7 +48,7 @@ def _ks_wasserstein_in_numpy(
 )
 def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_counts: Counts) -> tuple[int, float]:
     """Return n * m times the largest distance, and the area, of two tables that hold all rows; neither is empty."""
-    n, m = a_counts.sum(), b_counts.sum()
+    n, m = count_rows(a_counts), count_rows(b_counts)
     # the next values of the sides are a_values[i] and b_values[j]; gap is n * m * (F_a - F_b) from `previous` on
     i = j = gap = largest = np.int64(0)
     previous = min(a_values[0], b_values[0])
@@ -60,8 +60,8 @@ def ks_wasserstein(a_values: Values, a_counts: Counts, b_values: Values, b_count
             # n * m * |F_a - F_b| is constant from the previous value up to this one
             part += np.float64(abs(gap)) * subtract_ascending(previous, value)
             previous = value
-            # products with truth values instead of branches: the processor would mispredict half of the branches, which
-            # costs more than the multiplications
+            # products with booleans instead of branches: mispredicting half of the branches would cost more than the
+            # multiplications
             a_next, b_next = np.int64(a_values[i] == value), np.int64(b_values[j] == value)
             gap += a_next * m * a_counts[i] - b_next * n * b_counts[j]
             largest = max(largest, abs(gap))
@@ -134,7 +134,7 @@ def sweep_values(
 
 
 VALUES_PER_SEGMENT = 64
-"""Values of one table between two boundaries at which the rows of both tables are counted."""
+"""Number of values of one table between two boundaries, where the rows of both tables are counted."""
 
 
 @kernel(
@@ -151,7 +151,7 @@ def ks_wasserstein_by_segments(
     lies between its values there. Where this shows that the distance is nowhere the largest, and that the functions do
     not cross, the area follows from the sums of the values; all other segments are swept value by value.
     """
-    n, m = a_counts.sum(), b_counts.sum()
+    n, m = count_rows(a_counts), count_rows(b_counts)
     segments = (len(a_values) + VALUES_PER_SEGMENT - 1) // VALUES_PER_SEGMENT
     # rows up to each boundary, and how many values of b are not above it; element 0 is before all values
     a_upto, b_upto = np.zeros(segments + 1, np.int64), np.zeros(segments + 1, np.int64)
@@ -204,7 +204,7 @@ def ks_wasserstein_by_segments(
             signed = np.float64(gap) * subtract_ascending(previous, boundary)
             part += abs(signed + (a_even + a_odd) * np.float64(m) - (b_even + b_odd) * np.float64(n))
             previous = boundary
-        if k % 16 == 15:  # many small sums lose fewer digits than one long sum
+        if k % 16 == 15:  # adding many small sums loses fewer digits than one long sum
             area += part
             part = 0.0
     area += part

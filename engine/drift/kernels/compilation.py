@@ -1,8 +1,8 @@
-"""Compile a function with numba, or load what an earlier process has compiled.
+"""Compile a function with numba, or load the code that an earlier process compiled.
 
-The cache is in the user's cache folder, not beside the source: an installation may be read-only, and the default of
-numba fails where no home directory exists. Before the first compilation of a process the logger `engine.drift` warns,
-because compiling takes seconds.
+The cache is in the user's cache folder, not beside the source: an installation may be read-only, and numba's default
+fails where no home directory exists. The logger `engine.drift` warns before the first compilation of a process, because
+compiling takes seconds.
 """
 
 import atexit
@@ -23,7 +23,7 @@ _temporary_folders: list[str] = []
 
 @cache
 def cache_folder() -> str:
-    """Return the folder of compiled kernels; if none is writable, a temporary one that this process removes at exit."""
+    """Return the folder of compiled kernels: if none is writable, a temporary folder that is removed at exit."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         return chosen
     try:
@@ -34,7 +34,7 @@ def cache_folder() -> str:
             return str(folder)
     except (OSError, RuntimeError):  # RuntimeError: a user without a name and without HOME has no home folder
         pass
-    # A fresh folder, never a guessable shared one: what numba finds in its cache is code that it will run.
+    # A fresh folder, never a shared one with a guessable name: numba executes the code that it finds in its cache.
     folder_of_this_process = mkdtemp(prefix="engine-numba-")
     atexit.register(rmtree, folder_of_this_process, ignore_errors=True)
     _temporary_folders.append(folder_of_this_process)
@@ -43,7 +43,7 @@ def cache_folder() -> str:
 
 @cache
 def _numba() -> Any:
-    """Return the module numba, set up: where to cache, and a warning before the first compilation."""
+    """Return the numba module with its cache folder set and the warning before the first compilation installed."""
     import numba
     from numba.core import event
 
@@ -70,22 +70,22 @@ def _numba() -> Any:
 
 
 def is_numba_loaded() -> bool:
-    """Return whether this process has compiled or loaded something."""
+    """Return whether this process has imported numba."""
     return bool(_numba.cache_info().currsize)
 
 
 @cache
 def _cache_class() -> type[Any]:
-    """Return the class of numba's cache, changed so that it loads what is compiled without preparing to compile.
+    """Return numba's cache class, changed to load compiled code without preparing to compile.
 
-    numba's own first imports and registers all that a compilation may need, which takes .3 s in each process.
+    numba's own class first imports and registers everything that compiling may need, which takes .3 s per process.
     """
     from numba.core.caching import FunctionCache
     from numba.core.runtime.nrt import rtsys
 
     class CacheOfCompiledCode(FunctionCache):
         def load_overload(self, sig: Any, target_context: Any) -> Any:
-            rtsys.initialize(target_context)  # what compiled code calls to allocate arrays
+            rtsys.initialize(target_context)  # the functions with which compiled code allocates arrays
             with self._guard_against_spurious_io_errors():
                 return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # numba's
 
@@ -93,10 +93,10 @@ def _cache_class() -> type[Any]:
 
 
 def compile_for_python(function: Callable[..., Any], signature: str, name: str) -> Any:
-    """Return the dispatcher of a function for one signature, loaded or compiled; `name` is its name in the cache."""
+    """Return the dispatcher of a function for one signature, loaded or compiled; `name` identifies it in the cache."""
     copied = FunctionType(function.__code__, function.__globals__, None, None, function.__closure__)
     copied.__qualname__ = _name_in_cache(name)
-    dispatcher = _numba().njit(nogil=True, no_cfunc_wrapper=True)(copied)  # nothing calls it by a pointer
+    dispatcher = _numba().njit(nogil=True, no_cfunc_wrapper=True)(copied)  # nothing calls it through a C pointer
     dispatcher._cache = _cache_class()(copied)
     dispatcher.compile(signature)
     dispatcher.disable_compile()
@@ -110,7 +110,7 @@ def compile_for_kernels(function: Callable[..., Any], signature: str | None) -> 
 
 
 def is_cached(function: Callable[..., Any], name: str) -> bool:
-    """Return whether the cache folder has the code of a name, so that it need not be compiled; numba is not needed."""
+    """Return whether the cache folder holds the code of `name`; does not need numba."""
     # numba's index of a function: FOLDER_SHA1/FILE.FUNCTION-LINE.pyVERSION.nbi
     code = function.__code__
     path = Path(code.co_filename).absolute()
@@ -121,12 +121,12 @@ def is_cached(function: Callable[..., Any], name: str) -> bool:
 
 
 def _name_in_cache(name: str) -> str:
-    """Return a name with a digest of all kernels, because numba notices only changes in the file of the kernel."""
+    """Return `name` with a digest of all kernels: numba notices only changes in the kernel's own file."""
     return f"{name}_{_digest_of_sources()}"
 
 
 @cache
 def _digest_of_sources() -> str:
-    """Return a digest of all kernels: the code of one contains that of the helpers in other files."""
+    """Return a digest of the sources of all kernels: compiled code contains that of helpers in other files."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return sha1(b"".join(source.read_bytes() for source in sources), usedforsecurity=False).hexdigest()[:12]

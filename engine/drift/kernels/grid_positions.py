@@ -1,18 +1,17 @@
 """The position of values among thousands of ascending grid points, in one pass, at 4 ns per value.
 
-A binary search costs several times as much, and so does sorting. Instead a monotone map takes a value to a bucket that
-holds at most one grid point, and comparisons with the pivot of the bucket give the position. The pivot is that grid
-point; in a bucket without one it is the next grid point above, or the last one.
+A binary search costs several times as much, and so does sorting. Instead a monotone map takes a value to a bucket with
+at most one grid point, and comparisons with the *pivot* of the bucket give the position. The pivot is that grid point;
+in a bucket without one, the next grid point above, or the last one.
 
 The map has three steps. The value becomes its *image*: the value itself, or a number made of the bits of its
-floating-point form, which grows like a logarithm. (image - low) * scale is the number of a coarse cell, all of which
-have the same width, and the part of the cell below the value, the *rest*. Within a cell the map from rests to buckets
-is linear, and a cell has as many buckets as its share of the rows demands. So all buckets have about equal shares of
-the rows, whatever the distribution is. `QuantileGrid` fits this map to a sample of the rows, and then chooses one grid
-point per bucket at most.
+floating-point form, which grows like a logarithm. The integer part of (image - low) * scale is the number of a coarse
+cell, all of equal width; the fraction is the *rest*. Within a cell the map from rests to buckets is linear, and a cell
+has buckets in proportion to its share of the rows. So all buckets have about equal shares of the rows for any
+distribution. `QuantileGrid` fits this map to a sample of the rows, and then chooses at most one grid point per bucket.
 
-Values are read in stretches that stay in the processor's nearest cache; all that can be is done in loops that the
-compiler vectorises. NaN is missing and is skipped, and -0.0 is 0.0.
+Values are read in stretches that fit the processor's fastest cache, mostly in loops that the compiler can vectorise.
+NaN is missing and is skipped, and -0.0 is 0.0.
 
 Most functions here have these parameters:
 
@@ -39,12 +38,10 @@ __all__ = [
     "LARGEST_IMAGE",
     "Cells",
     "GapTotals",
-    "Gaps",
     "Sums",
     "count_positions",
     "find_buckets",
     "select_from_buckets",
-    "select_from_gaps",
     "to_images",
 ]
 
@@ -52,12 +49,6 @@ Cells = NDArray[np.float32]
 GapTotals = NDArray[np.float64]
 """A row per gap between the pivots of neighbouring buckets: the number of values, and the sum of their differences from
 the centre."""
-
-Gaps = NDArray[np.uint16]
-"""The gap that each value lies in, or `ON_PIVOT`."""
-
-ON_PIVOT = 65_535
-"""In place of a gap: the value equals the pivot of its bucket."""
 
 LARGEST_IMAGE = 1e300
 """Larger values have this image, because differences of larger images would overflow."""
@@ -81,7 +72,7 @@ def _read_stretch(values: Values, start: int, stretch: Values) -> int:
     """Copy values from `start` on to `stretch`, which they fill unless they end, and return how many are not NaN."""
     size = min(len(stretch), len(values) - start)
     missing = 0
-    part = values[start : start + size]  # numba tests for each index into `values` whether it is negative
+    part = values[start : start + size]  # a slice, because numba checks each index into `values` for being negative
     for i in range(size):
         stretch[i] = part[i] + 0  # -0.0 + 0 is 0.0
         missing += stretch[i] != stretch[i]
@@ -106,11 +97,11 @@ def _write_buckets(
     rests: NDArray[np.float32],
     buckets: NDArray[np.uint32],
 ) -> None:
-    """Write the bucket of each of the first `size` values to `buckets`; each step of its computation ascends.
+    """Write the bucket of each of the first `size` values to `buckets`; each step of the map is monotone.
 
-    There are two loops: the compiler vectorises only the first, which finds the cells. Buckets are written before they
-    are used: in the loop that counts, the processor would wait for each. They are unsigned, because numba tests signed
-    indices for being negative. `rests` is working memory.
+    The first loop finds the cells, and is the only one that the compiler vectorises. All buckets are written before any
+    is used: in a loop that also counts, the processor would wait for each. They are unsigned, because numba checks
+    signed indices for being negative. `rests` is working memory.
     """
     top = np.float64(len(cells)) * (1.0 - 2.0**-53)
     for i in range(size):
@@ -142,8 +133,8 @@ def find_buckets(values: NDArray[np.float64], bits: bool, low: float, scale: flo
 
 
 @kernel(
-    "void(const f8[::1], b1, f8, f8, f4[:,::1], f8[::1], f8, i8[::1], f8[:,::1], f8, f8[::1], f8[::1], u2[::1])",
-    "void(const i8[::1], b1, f8, f8, f4[:,::1], i8[::1], i8, i8[::1], f8[:,::1], i8, f8[::1], i8[::1], u2[::1])",
+    "void(const f8[::1], b1, f8, f8, f4[:,::1], f8[::1], f8, i8[::1], f8[:,::1], f8, f8[::1], f8[::1])",
+    "void(const i8[::1], b1, f8, f8, f4[:,::1], i8[::1], i8, i8[::1], f8[:,::1], i8, f8[::1], i8[::1])",
     work=None,
 )
 def count_positions(
@@ -159,9 +150,8 @@ def count_positions(
     middle: float,
     spread: NDArray[np.float64],
     ends: Values,
-    found: Gaps,
 ) -> None:
-    """Count the values per position, and add up what their moments are made of.
+    """Count the values per position, and update the running sums of their moments.
 
     Parameters
     ----------
@@ -179,26 +169,23 @@ def count_positions(
         Input and output: the totals of the values between pivots. Gap k is for values of bucket k below its pivot and
         for values of the bucket before above that one's.
     middle
-        The number that is subtracted from values before the sums of their moments: one amid them.
+        Number subtracted from values before the sums of their moments: a value near the middle of the sample.
     spread
         Input and output: the number of values, their mean minus `middle`, and their squared deviations from the mean.
     ends
         Input and output: the smallest and the largest value.
-    found
-        Output: the gap of each value, without those of NaN; an empty array if nobody needs it.
     """
     stretch = np.empty(VALUES_PER_STRETCH, pivots.dtype)
     smallest, largest = np.full(VALUES_PER_STRETCH, ends[0]), np.full(VALUES_PER_STRETCH, ends[1])
     centred = np.empty(VALUES_PER_STRETCH)
     rests, buckets = np.empty(VALUES_PER_STRETCH, np.float32), np.empty(VALUES_PER_STRETCH, np.uint32)
     gap_of = np.empty(VALUES_PER_STRETCH, np.uint32)
-    k = 0
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = _read_stretch(values, start, stretch)
         if n == 0:
             continue
         for i in range(n):
-            # one smallest and one largest value per position in a stretch, which do not wait for each other
+            # one minimum and maximum per position in a stretch: these comparisons do not wait for each other
             smallest[i] = stretch[i] if stretch[i] < smallest[i] else smallest[i]
             largest[i] = stretch[i] if stretch[i] > largest[i] else largest[i]
             centred[i] = subtract_as_float(stretch[i], middle)
@@ -209,14 +196,14 @@ def count_positions(
         _write_buckets(stretch, n, bits, low, scale, cells, rests, buckets)
         for i in range(n):
             centred[i] = subtract_as_float(stretch[i], centre)
-        # two loops where no value equals a pivot, as is usual: the processor would wait for the pivot of each before it
-        # adds to a gap
+        # usually no value equals a pivot; then two loops are faster, since the processor need not wait for each pivot
+        # before it adds to a gap
         on_pivot = 0
         for i in range(n):
             bucket = buckets[i]
             value, pivot = stretch[i], pivots[bucket]
             on_pivot += int(value == pivot)
-            # a truth value instead of a branch, which the processor would mispredict half of the time
+            # a boolean instead of a branch, half of which the processor would mispredict
             gap_of[i] = bucket + np.uint32(value > pivot)
         if on_pivot == 0:
             for i in range(n):
@@ -228,14 +215,9 @@ def count_positions(
                 bucket, gap = buckets[i], gap_of[i]
                 if stretch[i] == pivots[bucket]:
                     on_pivots[bucket] += 1
-                    gap_of[i] = np.uint32(ON_PIVOT)
                 else:
                     gaps[gap, 0] += 1.0
                     gaps[gap, 1] += centred[i]
-        if len(found):
-            for i in range(n):
-                found[k + i] = np.uint16(gap_of[i])
-            k += n
     for i in range(VALUES_PER_STRETCH):
         ends[0], ends[1] = min(ends[0], smallest[i]), max(ends[1], largest[i])
 
@@ -277,7 +259,7 @@ def select_from_buckets(
     for start in range(0, len(values), VALUES_PER_STRETCH):
         n = _read_stretch(values, start, stretch)
         _write_buckets(stretch, n, bits, low, scale, cells, rests, buckets)
-        # written in any case, and kept or overwritten by the next one
+        # always written; the next value overwrites it unless it is selected
         count = 0
         for i in range(n):
             candidates[count] = np.uint32(i)
@@ -286,30 +268,4 @@ def select_from_buckets(
             i = candidates[j]
             chosen[k] = stretch[i]
             k += int(stretch[i] != pivots[buckets[i]])
-    return k
-
-
-@kernel(
-    "i8(const f8[::1], u2[::1], u1[::1], f8[::1])",
-    "i8(const i8[::1], u2[::1], u1[::1], i8[::1])",
-    work=None,
-)
-def select_from_gaps(values: Values, found: Gaps, wanted: NDArray[np.uint8], chosen: Values) -> int:
-    """Select the values of the wanted gaps, and return their number.
-
-    Parameters
-    ----------
-    values
-        In any order, without NaN.
-    found
-        The gap of each value, as `count_positions` writes it.
-    wanted
-        Per number that `found` may have, 1 to select its values, otherwise 0.
-    chosen
-        Output, one element longer than `values`: the selected values in their order; the rest may be written too.
-    """
-    k = 0
-    for i in range(len(values)):
-        chosen[k] = values[i] + 0  # -0.0 + 0 is 0.0
-        k += int(wanted[found[i]])
     return k

@@ -1,8 +1,8 @@
 """Exact sums over all permutations of the labels "reference" and "batch", by the hypergeometric distribution.
 
 After a random permutation, the number of a category's t pooled rows that are labelled "reference" is hypergeometric.
-This marginal distribution alone determines the mean, over all permutations, of anything that is a sum over categories,
-so nothing has to be drawn.
+This marginal distribution alone determines the mean over all permutations of any sum over categories, so nothing has to
+be drawn.
 
 In this module n and m are the rows of the two sides, t the rows of a category on both sides, and k those of side n.
 """

@@ -1,4 +1,4 @@
-"""Joint counts of pairs of columns: rows by a group of theirs and by the bin of every column, in one pass."""
+"""Joint counts for all columns: the number of rows per group and bin, in one pass."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -54,8 +54,8 @@ def count_keys(keys: Keys, slots: Indices, distinct: Keys, firsts: Indices, coun
     slots[:size] = -1
     mask = np.uint64(size - 1)
     for i in range(len(keys)):
-        # a slot holds the index of its key in `distinct`, -1 where it is empty; a key is in the slot that its low bits
-        # name, or in the next one that was empty
+        # a slot holds the index of its key in `distinct`, or -1 if empty; a key is in the slot given by its low bits,
+        # or in the next one that was empty
         key = keys[i]
         slot = key & mask
         index = slots[slot]
@@ -123,7 +123,7 @@ def count_pairs(
     pairs
         The words of all keys, one key after another.
     valid, first_bit
-        Bits, the lowest of a byte first, which say from `first_bit` on which keys count; if empty, all do.
+        A bit mask from `first_bit` on, the lowest bit of a byte first: which keys are counted. If empty, all are.
     slots, distinct, firsts, counts
         As of `count_keys`; `distinct` is twice as long, and need not be mixed.
     """

@@ -1,8 +1,8 @@
-"""Functions that numba compiles when their first large input arrives, instead of when they are imported.
+"""Functions that numba compiles at their first large input, not at import.
 
-Compiling all kernels at import took over twenty seconds, for a first run that needs a few of them and gives most of
-these some thousand values. A `Kernel` runs as Python while that is cheap, then compiles the one signature that is
-asked for, or loads it from the cache on disk. Both ways give the same bits: no kernel may use `fastmath`.
+Compiling all kernels at import took over twenty seconds, although a first run needs few of them and calls most of these
+with some thousand values. A `Kernel` runs as Python while that is cheap, then compiles the needed signature or loads it
+from the cache on disk. Both ways give the same bits: no kernel may use `fastmath`.
 """
 
 import re
@@ -20,17 +20,17 @@ from engine.drift.kernels.compilation import compile_for_kernels, compile_for_py
 F = TypeVar("F", bound=Callable[..., Any])
 
 LARGE = 10_000
-"""Estimated work of a call above which it is compiled, in units of about a microsecond of Python. By default a call has
-one unit per element of its longest array (see `kernel`)."""
+"""Estimated work from which a call is compiled, in units of about a microsecond of Python. By default a call has one
+unit per element of its longest array (see `kernel`)."""
 
 SECONDS_BEFORE_COMPILING = 0.1
-"""CPU seconds that a kernel may run as Python in a process: less than compiling takes, because each process pays it."""
+"""CPU seconds that a kernel may run as Python per process: less than compiling takes, since each process pays it."""
 
 SECONDS_BEFORE_LOADING = 0.005
-"""The same where the cache holds the kernel and the process has used numba: about what loading it takes."""
+"""The same if the cache holds the kernel and the process has imported numba: about the time of loading it."""
 
 SECONDS_BEFORE_STARTING = 0.05
-"""The same where the cache holds the kernel, but this process has not imported numba yet: that takes .15 s."""
+"""The same if the cache holds the kernel but the process has not imported numba yet, which takes .15 s."""
 
 _PARAMETER = re.compile(r"(const )?(\w+)(?:\[([^\]]*)\])?")
 _PYTHON_SCALARS: dict[str, Callable[[Any], Any]] = {"f8": float, "i8": int, "u8": np.uint64, "b1": bool}
@@ -40,7 +40,7 @@ _lock = RLock()
 
 
 class _Parameter(NamedTuple):
-    """A parameter of a signature. `convert` makes a scalar of its type, None for an array; the rest is for arrays."""
+    """A parameter of a signature: `convert` converts a scalar to its type (None: an array); the rest is for arrays."""
 
     convert: Callable[[Any], Any] | None
     dtype: Any = None
@@ -60,7 +60,7 @@ class _Parameter(NamedTuple):
 
 
 def _parse_parameters(signature: str, scalars: Mapping[str, Callable[[Any], Any]]) -> tuple[_Parameter, ...]:
-    """Return the parameters of a signature, which are the last part of it in parentheses."""
+    """Return the parameters of a signature: the types in its last pair of parentheses."""
     parameters = []
     for const, kind, shape in _PARAMETER.findall(signature.rpartition("(")[2]):
         if shape:
@@ -75,7 +75,7 @@ def _accept_arguments(parameters: tuple[_Parameter, ...], arguments: tuple[Any, 
 
 
 def _to_python(result: Any) -> Any:
-    """Return numpy scalars as Python's numbers, which is what compiled code returns."""
+    """Return numpy scalars as Python numbers, as compiled code does."""
     if isinstance(result, tuple):
         return tuple(map(_to_python, result))
     return result.item() if isinstance(result, np.generic) else result
@@ -87,14 +87,14 @@ def longest_array(*arguments: Any) -> int:
 
 
 class Kernel:
-    """A function that is run as Python while its input is small, and compiled when that is no longer cheap.
+    """A function that runs as Python while its inputs are small, and is compiled when that is no longer cheap.
 
     Attributes
     ----------
     py_func
-        The function as it is written, which is what numba compiles.
+        The Python function, which numba compiles.
     small
-        What runs small inputs: `py_func`, or a version of it in numpy that gives the same bits.
+        The function for small inputs: `py_func`, or a numpy version of it that gives the same bits.
     """
 
     def __init__(
@@ -103,11 +103,11 @@ class Kernel:
         update_wrapper(self, py_func)
         self.py_func, self.small = py_func, small or py_func
         self.signatures = signatures
-        # A kernel with several signatures takes float64 or int64 values, and its scalars are values of that type. They
-        # stay numpy scalars, so that int64 differences wrap around as they do in compiled code.
+        # A kernel with several signatures takes float64 or int64 values, and its scalars have that type too. They stay
+        # numpy scalars, so that int64 differences wrap around as in compiled code.
         scalars = _PYTHON_SCALARS if len(signatures) == 1 else _NUMPY_SCALARS
         self._parameters = tuple(_parse_parameters(signature, scalars) for signature in signatures)
-        # of several signatures, the type of the first argument tells which one is meant
+        # the type of the first argument selects one of several signatures
         self._index_by_type = {found[0].dtype: index for index, found in enumerate(self._parameters)}
         self._work = work
         self._spent = 0.0
@@ -165,7 +165,7 @@ class Kernel:
         return f"{self.py_func.__name__}_{index}"
 
     def _affordable_seconds(self, index: int) -> float:
-        """Return the seconds that this kernel may run as Python before a signature is loaded or compiled."""
+        """Return the seconds that this kernel may still run as Python before a signature is loaded or compiled."""
         if index not in self._cached:
             self._cached[index] = self.is_cached(index)
         if not self._cached[index]:
@@ -174,14 +174,14 @@ class Kernel:
 
     @property
     def _numba_type_(self) -> Any:
-        """The type of the dispatcher, which numba reads where a kernel calls another one."""
+        """The type of the dispatcher, which numba reads if a kernel calls another."""
         return self.compile(0)._numba_type_
 
 
 class Helper:
-    """A function that kernels call: compiled along with them, and run as Python when Python calls it.
+    """A function that kernels call: compiled with them, and run as Python when Python calls it.
 
-    It has one signature, or none: then it is compiled for whatever types a kernel calls it with.
+    It has one signature, or none: then it is compiled for the types of each call.
     """
 
     def __init__(self, py_func: Callable[..., Any], signature: str | None) -> None:
@@ -216,7 +216,8 @@ def kernel(
     Parameters
     ----------
     signatures
-        In numba's notation, with `const f8[::1]` for arrays that may be read-only. Other types raise a TypeError.
+        In numba's notation, with `const f8[::1]` for arrays that may be read-only. Other argument types raise a
+        TypeError.
     small
         The function to run instead where there is little work; it must give the same bits.
     work
@@ -233,7 +234,7 @@ def kernel(
 
 
 def list_compiled_kernels() -> list[tuple[str, str, int]]:
-    """Return what this process has compiled or loaded: the module, the name and the position of the signature."""
+    """Return the signatures that this process has compiled or loaded, as (module, name, position of the signature)."""
     return [
         (one.py_func.__module__, one.py_func.__name__, index)
         for one in _declared
@@ -243,7 +244,7 @@ def list_compiled_kernels() -> list[tuple[str, str, int]]:
 
 
 def load_kernel(module: str, name: str, index: int) -> None:
-    """Load the compiled code of a signature, as `list_compiled_kernels` names it, before it is called."""
+    """Load the compiled code of a signature in advance; the arguments are as in `list_compiled_kernels`."""
     declared: Kernel = getattr(import_module(module), name)
     declared.compile(index)
 

@@ -10,12 +10,12 @@ from engine.drift.kernels.lazy import helper, kernel
 from engine.drift.kernels.value_tables import Counts, Values
 
 VALUES_PER_STRETCH = 512
-"""Values per stretch. The second pass over a stretch finds its values in the processor's nearest cache."""
+"""Number of values per stretch: the second pass over a stretch finds its values in the processor's fastest cache."""
 
 
 @helper()
 def sum_lanes(terms: NDArray[np.float64], size: int) -> Any:
-    """Return the sum of the first `size` terms: of eight sums of every eighth, which do not wait for each other."""
+    """Return the sum of the first `size` terms, as eight interleaved sums that do not wait for each other."""
     a = b = c = d = e = f = g = h = 0.0
     for i in range(0, size - 7, 8):
         a += terms[i]
@@ -33,7 +33,7 @@ def sum_lanes(terms: NDArray[np.float64], size: int) -> Any:
 
 @helper()
 def add_stretch(spread: NDArray[np.float64], rows: Any, mean: Any, squares: Any) -> None:
-    """Add a stretch of rows, given by its mean and its squared deviations from it, to those that `spread` has of all.
+    """Merge a stretch of rows, given by its number, mean and squared deviations, into the running totals in `spread`.
 
     The formula is that of Chan, Golub and LeVeque (1979): with d = mean_2 - mean_1 the mean moves by d * n_2 / n, and
     the squared deviations grow by d^2 * n_1 * n_2 / n.
@@ -88,7 +88,7 @@ def mean_and_squares(values: Values, counts: Counts, centre: Any) -> tuple[float
     terms = np.empty(VALUES_PER_STRETCH)
     spread = np.zeros(3)
     for start in range(0, len(values), VALUES_PER_STRETCH):
-        # numba tests for each index into `values` whether it is negative
+        # slices, because numba checks each index into `values` for being negative
         part, part_counts = values[start : start + VALUES_PER_STRETCH], counts[start : start + VALUES_PER_STRETCH]
         n = len(part)
         for i in range(n):

@@ -20,7 +20,7 @@ from engine.drift.kernels.value_tables import Counts
 Floats = NDArray[np.float64]
 
 LARGEST_EXPONENT = log(sys.float_info.max)
-"""Beyond it `exp` is infinite in compiled code and an error in Python."""
+"""Exponent beyond which `exp` is infinite in compiled code and raises an error in Python."""
 
 
 @helper("Tuple((i8[::1], f8[::1], f8[::1]))(i8[::1], f8, f8)")
@@ -66,7 +66,7 @@ def _likely_counts(pooled: Counts, share: float, depth: float) -> tuple[Counts, 
                 if w < -depth:
                     break
                 if size == len(deviations):
-                    # double the arrays, by a loop: np.append takes numba six times as long to compile
+                    # double the arrays in a loop: np.append takes numba six times as long to compile
                     more_deviations, more_log_weights = np.empty(2 * size), np.empty(2 * size)
                     for i in range(size):
                         more_deviations[i], more_log_weights[i] = deviations[i], log_weights[i]

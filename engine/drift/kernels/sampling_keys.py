@@ -11,13 +11,13 @@ from engine.drift.kernels.value_hashes import Hashes, mix_bits
 
 @helper()
 def _make_key(content: Any, occurrence: Any, seed: np.uint64) -> Any:
-    """Return the key of one row (or of arrays of rows, in numpy): see `make_keys`."""
+    """Return the key of one row, or of arrays of rows in numpy: see `make_keys`."""
     return mix_bits(mix_bits(content + seed) + occurrence)
 
 
 @kernel("u8[::1](const u8[::1], const u8[::1], u8)", small=_make_key, work=lambda contents, *_: len(contents) / 20)
 def make_keys(contents: Hashes, occurrences: Hashes, seed: np.uint64) -> Hashes:
-    """Return the key of each row, made of the hash of its content, the number of equal rows before it, and the seed."""
+    """Return the key of each row, from the hash of its content, the number of equal rows before it, and the seed."""
     keys = np.empty(len(contents), np.uint64)
     for i in range(len(contents)):
         keys[i] = _make_key(contents[i], occurrences[i], seed)
@@ -42,8 +42,8 @@ def _make_keys_below_in_numpy(
 def make_keys_below(
     contents: Hashes, times: NDArray[np.int64], seed: np.uint64, bound: np.uint64
 ) -> tuple[Hashes, Hashes]:
-    """Return the keys up to `bound` of contents that occur `times` times each, and the content of each such key."""
-    # counted first, then written: few keys are low, and memory for all of them would not fit
+    """Return the keys up to `bound` of contents that occur `times` times each, and the content of each key."""
+    # counted first, then written: few keys are low, and all keys would not fit in memory
     size = 0
     for i in range(len(contents)):
         for occurrence in range(times[i]):

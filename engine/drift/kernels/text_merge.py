@@ -27,8 +27,8 @@ def _compare_texts(a: TextBytes, a_start: int, a_end: int, b: TextBytes, b_start
 def merge_texts(a: TextBytes, a_ends: Counts, b: TextBytes, b_ends: Counts) -> tuple[Counts, Counts, int]:
     """Merge two strictly ascending lists.
 
-    Ends that do not ascend, or lie outside their text, are replaced by the nearest possible ones: they may come from a
-    damaged file, and compiled code does not check what memory it reads.
+    Ends that do not ascend or lie outside their text, as in a damaged file, are replaced by the nearest possible ones:
+    compiled code does not check what memory it reads.
 
     Returns
     -------

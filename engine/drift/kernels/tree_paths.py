@@ -1,4 +1,4 @@
-"""The ways of rows down the trees of the drift model: the leaf of each row, and what another column would change."""
+"""The paths of rows down the trees of the drift model: the leaf of each row, and the effect of another code."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +7,13 @@ from engine.drift.kernels.lazy import kernel
 from engine.drift.kernels.tree_splits import Codes
 
 _ROWS_PER_BLOCK = 512
-"""Rows that go down a tree together: their codes stay in the processor's nearest cache."""
+"""Number of rows that go down a tree together: their codes stay in the processor's fastest cache."""
 
 Trees = tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32], NDArray[np.float64]]
-"""Four arrays, whose first axis is the tree. Columns: the column that a node splits by, -1 for no node. Lefts: per
-node, a mask of the codes that go left. Children: per node, the left and the right child, where leaf n is coded as
--1 - n; a child that is a node has a larger number. Values: the log odds that a leaf adds. Node 0 is the root; a tree
-without nodes has one leaf, leaf 0."""
+"""Four arrays whose first axis is the tree. Columns: the column by which a node splits, -1 for no node. Lefts: per
+node, a mask of the codes that go left. Children: per node, the left and the right child, where leaf n is coded as -1 -
+n; a child that is a node has a larger number. Values: the log odds that a leaf adds. Node 0 is the root; a tree without
+nodes has one leaf, leaf 0."""
 
 Leaves = NDArray[np.uint8]
 """The number of each row's leaf, by tree and row."""
@@ -32,8 +32,8 @@ def find_leaves_of_tree(
     column, left, child
         One tree of `Trees`.
     """
-    # the rows of a block go down one node after another, because one row alone would wait for memory at each node;
-    # `active` are those that are at a node still, and `ends` has the leaf of each
+    # the rows of a block go down together, node by node, because a single row would wait for memory at each node;
+    # `active` are the rows that have not reached a leaf, and `ends` has the leaf of each row
     active, nodes = np.empty(_ROWS_PER_BLOCK, np.uint32), np.empty(_ROWS_PER_BLOCK, np.uint32)
     ends = np.full(_ROWS_PER_BLOCK, -1, np.int32)
     leaves = np.empty(len(codes), np.uint8)
@@ -49,7 +49,7 @@ def find_leaves_of_tree(
                 goes_right = np.uint32(not left[node, codes[start + row, column[node]]])
                 following = child[node, goes_right]
                 ends[row] = following
-                # written in any case, and kept or overwritten by the next one
+                # always written; the next row overwrites it unless it is kept
                 active[kept], nodes[kept] = row, np.uint32(following & 0x7FFFFFFF)
                 kept += int(following >= 0)
             k = kept
@@ -82,10 +82,10 @@ def rotate_column(
     rotated: int,
     shift: int,
 ) -> NDArray[np.float64]:
-    """Return how much the log odds of each row change if it has the code of the row `shift` rows before in one column.
+    """Return how the log odds of each row change if, in one column, it gets the code of the row `shift` rows before it.
 
-    Only rows that meet a node that splits by this column go down again, from the first such node on; not those that go
-    the same way there with both codes, unless another such node may follow.
+    Only rows that meet a node splitting by this column are evaluated again, from the first such node on. Rows that go
+    the same way there with both codes are skipped, unless another such node may follow.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def rotate_column(
             splits |= columns[tree, node] == rotated
         if not splits:
             continue
-        # per node and per leaf, the first node on the way there that splits by the column, -1 for none
+        # per node and leaf, the first node on its path that splits by the column, -1 for none
         first_of_node[0], repeated = -1, False
         for node in range(nodes):
             if columns[tree, node] < 0:

@@ -17,17 +17,17 @@ CODES = 256
 SMALLEST_GAIN = 1e-9
 """A gain below this share of the sum of squares is a rounding error."""
 ROUNDING = 1e-14
-"""A larger share than that by which rounding changes the two sums whose difference a gain is."""
+"""Upper bound of the relative rounding error of the two sums whose difference is a gain."""
 
 CATEGORY_ROUNDING = 1e-12
-"""A larger share than that by which rounding changes the sum of at most 256 categories."""
+"""Upper bound of the relative rounding error of a sum over at most 256 categories."""
 
 COUNT_BITS = 0xFFFFFFFF
-"""A row's weight is its whole-number gradient in the upper 32 bits and 1 in the lower 32 bits. So one sum of weights
-has the sum of the gradients (`>> 32`) and the number of rows (`& COUNT_BITS`)."""
+"""Mask of the row count in a sum of weights. A row's weight is its whole-number gradient in the upper 32 bits and 1 in
+the lower 32 bits, so a sum of weights holds the sum of gradients (`>> 32`) and the number of rows (`& COUNT_BITS`)."""
 
 _SUMS_PER_PASS = 16_384
-"""Maximum number of sums of weights of a leaf that a pass over the rows updates: they stay in the processor's cache."""
+"""Maximum number of a leaf's sums that one pass over the rows updates: they stay in the processor's cache."""
 
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -35,13 +35,13 @@ Ints = NDArray[np.int64]
 
 @helper()
 def _may_gain(upto: Ints, k: int, added: Any, whole: Any, least: float) -> Any:
-    """Return whether a split after some of the first k codes may gain more than `least`, but for rounding.
+    """Return whether a split after some of the first k codes may gain more than `least`, up to rounding.
 
-    The gain is (n G_l - G n_l)^2 / (n n_l n_r). Finding out whether one is larger takes a third of the time of finding
-    the largest, and few columns gain more than the best one before them.
+    The gain is (n G_l - G n_l)^2 / (n n_l n_r). This test takes a third of the time of finding the largest gain, and
+    few columns gain more than the best column before them.
     """
     n, g, found = float(whole & COUNT_BITS), float(whole >> 32), 0
-    for j in range(k):  # in 32 bits, because the compiler vectorises only their conversion to floats
+    for j in range(k):  # in 32 bits: the compiler vectorises only the conversion of 32-bit integers to floats
         side = upto[j] + added
         n_left, n_right = float(np.int32(side & COUNT_BITS)), float(np.int32((whole - side) & COUNT_BITS))
         between = n * float(np.int32(side >> 32)) - g * n_left
@@ -52,7 +52,7 @@ def _may_gain(upto: Ints, k: int, added: Any, whole: Any, least: float) -> Any:
 
 @helper()
 def _find_best_prefix(upto: Ints, k: int, added: Any, whole: Any, gains: NDArray[np.float64]) -> Any:
-    """Return the largest G_l^2 / n_l + G_r^2 / n_r where the first codes go left, and the smallest number of these.
+    """Return the largest G_l^2 / n_l + G_r^2 / n_r if the first codes go left, and the smallest such number of codes.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def _find_best_prefix(upto: Ints, k: int, added: Any, whole: Any, gains: NDArray
     gains
         Working memory.
     """
-    # a side has too few rows at the ends only, because the numbers of rows ascend; the other rows never go left alone
+    # only at the ends has a side too few rows, because the row counts ascend; the other rows never go left alone
     first, last = 0, k
     while first < last and (upto[first] == 0 or ((upto[first] + added) & COUNT_BITS) < FEWEST_LEAF_ROWS):
         first += 1
@@ -108,12 +108,12 @@ def _search_columns(
     Categories are ordered by mean gradient, and the first of them go left: the best split into two sets is one of these
     (Fisher 1958). The gain expected by chance is then subtracted. Without drift the k standardized means are
     independent normal numbers, and a split by their sign explains (k * sqrt(2/pi))^2 / k = 2/pi * k times the variance.
-    k - 1 takes the place of k, because the mean over all categories is fitted.
+    k is replaced by k - 1, because the mean over all categories is fitted.
 
     Parameters
     ----------
     sums, before
-        Sums of weights by column and code, which are `sums[starts[c] - before : starts[c + 1] - before]`.
+        Sums of weights by column and code: those of column c are `sums[starts[c] - before : starts[c + 1] - before]`.
     starts
         See `train_trees`.
     categorical
@@ -123,7 +123,7 @@ def _search_columns(
     variance
         The mean squared gradient of a row of the tree.
     best_gain, best_column
-        The best split by other columns, which is returned unless another one gains more.
+        The best split by other columns so far; returned unless another column gains more.
     left
         Output, if another column is returned: a mask of the codes that go left.
     """
@@ -133,17 +133,18 @@ def _search_columns(
     for column in range(first, last):
         start, size = starts[column] - before, starts[column + 1] - starts[column]
         missing, penalty = np.int64(0), 0.0
-        # codes[:k] becomes the codes in the order in which they go left: a split sends the first few of them left
+        # codes[:k] becomes the codes in split order: a split sends the first few of them left
         k = 0
         prefix = np.int64(0)
         if categorical[column]:
-            # no split explains more than all of these categories apart from one another and from the other rows
+            # no split explains more than separating all of these categories from each other and from the other rows
             explained, others = 0.0, whole
             for code in range(size):
                 rows = sums[start + code] & COUNT_BITS
                 if rows >= FEWEST_CATEGORY_ROWS:
                     gradient = float(sums[start + code] >> 32)
-                    # shrunk towards 0, as if as many more rows had gradient 0: small categories are not first by chance
+                    # shrunk towards 0, as if as many rows with gradient 0 were added: small categories are not first by
+                    # chance
                     codes[k], means[k] = code, gradient / (rows + FEWEST_CATEGORY_ROWS)
                     explained += gradient * gradient / rows
                     others -= sums[start + code]
@@ -199,10 +200,10 @@ def _search_columns(
 def _add_weights(
     codes: Codes, rows: NDArray[np.int32], weights: Ints, starts: Ints, first: Any, last: Any, sums: Ints
 ) -> None:
-    """Add the weights of rows to the sums of the columns from `first` to before `last`, the sums of `first` first."""
+    """Add the weights of rows to the sums of the columns from `first` to before `last`; `sums` starts with `first`."""
     places = starts[first:last] - starts[first]
     for i in range(len(rows)):
-        row = np.uint64(rows[i])  # unsigned, because numba looks whether a signed index counts from the end
+        row = np.uint64(rows[i])  # unsigned: numba checks signed indices for being negative
         weight, line = weights[row], codes[row, first:last]
         for column in range(len(line)):
             sums[np.uint64(places[column]) + np.uint64(line[column])] += weight
@@ -232,31 +233,31 @@ def split_leaves(
 ) -> tuple[float, int, float, int]:
     """Move rows from one leaf to a new one, and return for both the largest gain of a split, and its column.
 
-    The gain is 0 and the column -1 if no split gains anything. Some columns at a time are moved and searched, because
-    their sums stay in the processor's cache.
+    The gain is 0 and the column -1 if no split gains anything. Few columns are processed at a time, so that their sums
+    stay in the processor's cache.
 
-    The sums of a leaf with fewer rows than a column has codes are not kept: to add its rows up takes less time than to
-    subtract those that leave it, and no leaf that comes of it has more rows.
+    The sums of a leaf with fewer rows than a column has codes are not kept: adding up its rows is faster than
+    subtracting the rows that leave it, and its child leaves have no more rows.
 
     Parameters
     ----------
     codes
         Rows x columns.
     old_rows, new_rows
-        Positions of the rows that each leaf has then; none if there is no old leaf.
+        Positions of the rows of each leaf after the move; none if there is no old leaf.
     weights
         Gradient and count of each row of `codes` (see `COUNT_BITS`).
     starts, categorical
         See `train_trees`.
     sums
-        Per leaf, the sums of weights of column c by code, which are `sums[leaf, starts[c] : starts[c + 1]]`: input and
-        output for the old leaf, output for the new one. They are left as they are where they are not needed.
+        Per leaf, the sums of weights of column c by code, `sums[leaf, starts[c] : starts[c + 1]]`: input and output for
+        the old leaf, output for the new one. Sums that are not needed are not changed.
     lefts
-        Output: for the old and for the new leaf a mask of the codes that go left, if a column is returned.
+        Output: for the old and the new leaf, a mask of the codes that go left, if a column is returned.
     old, new
         The two leaves.
     old_whole, new_whole
-        The sum of the weights of the rows that each leaf has then.
+        The sum of the weights of the rows of each leaf after the move.
     first, last
         Only columns from `first` to before `last` are moved and searched.
     variance

@@ -1,4 +1,4 @@
-"""Values without the missing ones, which the bits of a mask tell."""
+"""Copy the present values of an array, given a bit mask of which are present."""
 
 from typing import Any
 
@@ -32,14 +32,14 @@ def copy_present(values: NDArray[Any], valid: NDArray[np.uint8], first_bit: int,
     values
         Present and missing values.
     valid, first_bit
-        Bits, the lowest of a byte first, which say from `first_bit` on which values are present.
+        A bit mask from `first_bit` on, the lowest bit of a byte first: which values are present.
     present
         Output, one element longer than `values`; the rest may be written too.
     """
     k = 0
     for i in range(len(values)):
         bit = np.uint64(first_bit + i)
-        # written in any case, and kept or overwritten by the next one
+        # always written; the next value overwrites it unless it is present
         present[k] = values[i]
         k += int((valid[bit >> np.uint64(3)] >> (bit & np.uint64(7))) & np.uint64(1))
     return k

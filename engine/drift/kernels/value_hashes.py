@@ -1,4 +1,4 @@
-"""Hashes of values: 64 bits that depend on nothing but the value, on every platform and with every version of polars.
+"""Hashes of values: 64 bits that depend only on the value, on every platform and with every version of polars.
 
 A value is a sequence of 64-bit words, and its hash is that of the words one after another: h = mix_bits(h ^ word),
 starting with h = mix_bits(seed). The words of
@@ -10,10 +10,10 @@ starting with h = mix_bits(seed). The words of
 - a sequence are its length, then the words in it;
 - a missing value are `MISSING`, the bits of a NaN that no number has.
 
-The hashes are not meant to withstand an adversary. The mixing function is that of SplitMix64 (Steele, Lea and Flood:
-Fast splittable pseudorandom number generators, OOPSLA 2014), a bijection of 64 bits in which each bit of the input
-changes each bit of the output with a probability close to one half. A change of any of this gives other samples, other
-held-out rows and other rows of entities: raise the versions that `engine.drift.reading.row_hash` names.
+The hashes are not cryptographic. The mixing function is that of SplitMix64 (Steele, Lea and Flood: Fast splittable
+pseudorandom number generators, OOPSLA 2014), a bijection of 64 bits where each input bit changes each output bit with a
+probability close to one half. Any change here gives other samples, other held-out rows and other rows of entities:
+raise the versions that `engine.drift.reading.row_hash` names.
 """
 
 from typing import Any
@@ -33,10 +33,10 @@ _NAN = np.uint64(0x7FF8000000000000)
 _WORD_BYTES = 8
 
 VIEW_BYTES = 16
-"""Number of bytes of a view of a text: see `locate_texts`."""
+"""Number of bytes of the view of a text: see `locate_texts`."""
 
 INLINE_BYTES = 12
-"""Maximum number of bytes of a text that is in its view."""
+"""Maximum number of bytes of a text that is stored in its view."""
 
 _LARGEST_FLOAT_INTEGER = np.uint64(2**53)
 """All integers from 0 to this one are equal to a float."""
@@ -91,7 +91,7 @@ def _hash_integers_in_numpy(words: Hashes, signed: bool, seed: np.uint64) -> Has
 
 @kernel("u8[::1](const u8[::1], b1, u8)", small=_hash_integers_in_numpy, work=lambda words, *_: len(words) / 20)
 def hash_integers(words: Hashes, signed: bool, seed: np.uint64) -> Hashes:
-    """Return the hash of each integer of 64 bits, given by its bits, which are a two's complement if `signed`."""
+    """Return the hash of each 64-bit integer; its bits are in two's complement if `signed`."""
     start, hashes = mix_bits(seed), np.empty(len(words), np.uint64)
     start_of_pair = mix_bits(start ^ np.uint64(2))
     number = np.empty(1, np.float64)
@@ -116,7 +116,7 @@ def _hash_sequences_in_numpy(words: Hashes, lengths: Positions, seed: np.uint64)
 
 
 def _chain_words(words: Hashes, starts: Positions, words_of_each: Positions, lengths: Positions, seed: Any) -> Hashes:
-    """Return the hash of each sequence, which begins at one of `starts`: word by word, of all sequences at a time."""
+    """Return the hash of each sequence, which begins at one of `starts`; word by word, for all sequences at once."""
     hashes: Hashes = mix_bits(mix_bits(seed) ^ lengths.astype(np.uint64))
     for position in range(int(words_of_each.max(initial=0))):
         rows = np.flatnonzero(words_of_each > position)
@@ -198,7 +198,7 @@ def _hash_texts_in_numpy(data: NDArray[np.uint8], starts: Positions, lengths: Po
 
 @helper()
 def _read_half(data: Any, position: np.uint64) -> Any:
-    """Return the number that the 4 bytes at a position are, the first one in its lowest bits."""
+    """Return the 4 bytes at a position as a little-endian number."""
     # written out, because it is compiled to a single read
     word = np.uint64(data[position])
     word |= np.uint64(data[position + np.uint64(1)]) << np.uint64(8)
@@ -209,7 +209,7 @@ def _read_half(data: Any, position: np.uint64) -> Any:
 
 @helper()
 def _read_word(data: Any, position: np.uint64) -> Any:
-    """Return the number that the 8 bytes at a position are, the first one in its lowest bits."""
+    """Return the 8 bytes at a position as a little-endian number."""
     word = np.uint64(data[position])
     word |= np.uint64(data[position + np.uint64(1)]) << np.uint64(8)
     word |= np.uint64(data[position + np.uint64(2)]) << np.uint64(16)
@@ -223,9 +223,9 @@ def _read_word(data: Any, position: np.uint64) -> Any:
 
 @helper()
 def _read_rest(data: Any, position: np.uint64, size: np.uint64, has_more_before: bool) -> Any:
-    """Return the number that `size` bytes at a position are, fewer than 8, without a loop.
+    """Return the `size` < 8 bytes at a position as a little-endian number, without a loop.
 
-    Bytes that are read twice are the same bits of the number both times.
+    Bytes that are read twice set the same bits of the number both times.
     """
     one, four, eight = np.uint64(1), np.uint64(4), np.uint64(8)
     end = position + size
@@ -251,13 +251,13 @@ def hash_texts(data: NDArray[np.uint8], starts: Positions, lengths: Positions, s
     Parameters
     ----------
     data
-        Bytes, among which are those of each text (in UTF-8).
+        Bytes that include those of each text (in UTF-8).
     starts, lengths
         The position in `data` of each text's first byte, and the number of its bytes.
     """
     start, hashes = mix_bits(seed), np.empty(len(lengths), np.uint64)
     for i in range(len(lengths)):
-        # unsigned, because compiled code would ask of each signed position whether it counts from the end
+        # unsigned, because compiled code checks signed positions for being negative
         position = np.uint64(starts[i])
         h = mix_bits(start ^ np.uint64(lengths[i]))
         for _ in range(lengths[i] // _WORD_BYTES):

@@ -1,4 +1,4 @@
-"""Tables of ascending distinct values with counts: they are made from sorted values, merged and searched."""
+"""Tables of ascending distinct values with counts: create them from sorted values, merge and search them."""
 
 from functools import cache
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.drift.kernels.lazy import kernel
+from engine.drift.kernels.lazy import helper, kernel
 
 Values = NDArray[Any]
 """float64 or int64."""
@@ -15,7 +15,8 @@ Sums = NDArray[np.float64]
 
 
 _FEWEST_SHARED, _MOST_SHARED = 1 << 16, 1 << 20
-"""Lengths of the counts that columns share where all are 1: those of fewer values take no memory to speak of."""
+"""Lengths of arrays of ones that columns share: shorter arrays take little memory, and exact columns have no more
+values."""
 
 
 @cache
@@ -29,9 +30,9 @@ def _shared_numbers() -> Counts:
 
 
 def share_ones(counts: Counts) -> Counts:
-    """Return counts that are all 1 as a part of one array, which nobody may write to; other counts as they are.
+    """Return counts of 1 as a slice of one shared array, which must not be written to; other counts unchanged.
 
-    Most large columns have such counts: 8 MB of them each, and as much again of cumulative ones.
+    Most large columns have such counts: 8 MB each, and as much again for their cumulative sums.
     """
     if _FEWEST_SHARED <= len(counts) <= _MOST_SHARED and (counts == 1).all():
         return _shared_ones()[: len(counts)]
@@ -39,7 +40,7 @@ def share_ones(counts: Counts) -> Counts:
 
 
 def are_shared_ones(counts: Counts) -> bool:
-    """Return whether counts are those that `share_ones` returns where all are 1."""
+    """Return whether counts are a slice of the array of ones that `share_ones` returns."""
     return len(counts) >= _FEWEST_SHARED and counts.base is _shared_ones()
 
 
@@ -48,6 +49,15 @@ def accumulate_counts(counts: Counts) -> Counts:
     if are_shared_ones(counts):
         return _shared_numbers()[: len(counts)]
     return np.cumsum(counts)
+
+
+@helper("i8(i8[::1])")
+def count_rows(counts: Counts) -> int:
+    """Return the sum of counts; a kernel that calls numba's own sum imports scipy, which takes .1 s."""
+    rows = 0
+    for count in counts:
+        rows += count
+    return rows
 
 
 def _write_distinct_in_numpy(ordered: Values, values: Values, counts: Counts) -> None:
@@ -63,7 +73,7 @@ def _write_distinct_in_numpy(ordered: Values, values: Values, counts: Counts) ->
 )
 def _write_distinct(ordered: Values, values: Values, counts: Counts) -> None:
     """Write the distinct values of a sorted array that is not empty, and the count of each."""
-    # no branch, which the processor would mispredict where some values repeat; unsigned, as numba tests signed indices
+    # no branch, which the processor would mispredict where some values repeat; unsigned, as numba checks signed indices
     k, last = np.uint64(0), len(ordered) - 1
     for i in range(last):
         values[k], counts[k] = ordered[i], i + 1
@@ -78,7 +88,7 @@ def count_distinct_sorted(ordered: Values) -> tuple[Values, Counts]:
     distinct = int(np.count_nonzero(ordered[1:] != ordered[:-1])) + min(len(ordered), 1)
     if distinct == len(ordered) and _FEWEST_SHARED <= distinct <= _MOST_SHARED:
         return ordered, _shared_ones()[:distinct]
-    # made by numpy: it asks for large pages of memory, where those that compiled code makes take longer than counting
+    # allocated by numpy, which uses large pages; allocation in compiled code takes longer than the counting
     values, counts = np.empty(distinct, ordered.dtype), np.empty(distinct, np.int64)
     if distinct:
         _write_distinct(ordered, values, counts)
@@ -167,7 +177,7 @@ def refine_intervals(
     wanted
         Which of the intervals are replaced.
     values, times
-        The distinct ascending values of the rows in these, how often each occurs, and perhaps those of other rows.
+        The distinct ascending values of the rows in these intervals, and the count of each; others may be included.
 
     Returns
     -------
@@ -214,7 +224,7 @@ def search_sorted(table: Values, wanted: Values) -> NDArray[np.int64]:
 def find_pooled_ranks(
     values: Values, upto: Counts, other_values: Values, other_upto: Counts, ranks: Counts
 ) -> NDArray[np.int64]:
-    """Return, per rank, the position of the first of `values` up to which two tables together have so many rows.
+    """Return, per rank, the position of the first of `values` up to which both tables together have that many rows.
 
     The position is `len(values)` where there is none. The time does not grow with the tables, but with the product of
     the logarithms of their lengths.
@@ -224,7 +234,7 @@ def find_pooled_ranks(
     values, other_values
         Distinct ascending values of both tables.
     upto, other_upto
-        For each of these, the rows of its own table that do not exceed it.
+        For each of these, the number of rows of its own table up to it.
     ranks
         Numbers of rows, at least 1.
     """

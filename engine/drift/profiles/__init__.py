@@ -1,1 +1,1 @@
-"""What is kept of a table, so that it is read once: a distribution per column, and a sample of rows."""
+"""Profiles of tables (a distribution per column, so that a table is read only once) and samples of rows."""

@@ -3,15 +3,15 @@
 A numerical column is read in one of three ways:
 
 - up to a million distinct values are counted exactly (`ExactAccumulator`);
-- beyond that, values are counted on a quantile grid (`GridAccumulator`): the reference's grid where the column will be
-  compared with a reference of many values, else a grid from a sample of the column itself, which needs another pass;
-- where a comparison could not be exact after that, the grid intervals that matter are read again, value by value
+- beyond that, values are counted on a quantile grid (`GridAccumulator`): the grid of the reference if it has many
+  values, else a grid from a sample of the column itself, which needs another pass;
+- if a comparison could then not be exact, the grid intervals that matter are read again, value by value
   (`RefiningAccumulator`).
 
-Rows may be divided into parts that are read elsewhere, in any order: `setup` says what a part needs to collect its
-values (see `create_part`), `state` is what it has collected, and `merge` adds that to another accumulator. The counts
-of a column are then the same for any division of its rows. Sums of floats on a grid depend on the order of additions
-in their last digits.
+Rows may be divided into parts that are read elsewhere, in any order. An accumulator's `setup` describes how to create
+one for a part (see `create_part`); the `state` of that one holds what it collected, and `merge` adds this state to
+another accumulator. The counts of a column do not depend on how its rows were divided. Sums of floats on a grid depend
+on the order of additions in their last digits.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,8 @@ from engine.drift.profiles.states import Accumulator, PartAccumulator, State, na
 from engine.drift.reading.arrow_memory import present_numbers
 
 FEWEST_GRIDDED_ROWS = 1 << 16
-"""Rows of a batch from which on they are counted on the reference's grid, which is faster than sorting them."""
+"""Rows beyond which a batch is counted on the reference's grid, in bounded memory, if it is read once or in parts.
+Where a batch is read as a whole, and every statistic has to be exact, sorting a million rows is faster."""
 
 
 def _sort_numbers(values: Values) -> Values:
@@ -50,7 +51,7 @@ def _sort_numbers(values: Values) -> Values:
         return values
     values += 0.0  # -0.0 + 0.0 is 0.0
     values.sort()  # 32-bit floats before they are widened, which takes half of the time
-    present = values[: np.searchsorted(values, values.dtype.type(np.nan))]  # NaN comes last
+    present = values[: np.searchsorted(values, values.dtype.type(np.nan))]  # NaN is sorted to the end
     return present.astype(np.float64, copy=False)
 
 
@@ -90,20 +91,20 @@ class ExactAccumulator:
     whole
         True if the values are int64, False if they are float64.
     against
-        The column of the reference, whose grid is used after the switch. None if there is none. Then, or if it has so
-        few values that its grid would be coarse, a sample of the distinct values is kept, from which `finish` makes a
-        grid for a second pass. It is a sample by hash, which does not depend on the order of the rows; values that
-        were frequent before the switch are points of the grid beside it, and these do.
+        The column of the reference, whose grid is used after the switch; or None. If there is none, or it has so few
+        values that its grid would be coarse, a sample of the distinct values is kept, from which `finish` makes a grid
+        for a second pass. The sample is drawn by hash, so it does not depend on the order of the rows; values that were
+        frequent before the switch become grid points as well, and they do depend on it.
     most
-        Maximum number of distinct values. Up to as many values wait in memory before they are counted.
+        Maximum number of distinct values, and of values that wait in memory to be counted.
     keep
         True to keep an exact column as long as it has at most `most` distinct values. False to switch to the
-        reference's grid after `most` values, which spares sorting them.
+        reference's grid after `most` rows, which spares sorting them.
     exact
-        True to refine the grid in another pass, until every statistic is as exact as the reference allows. False to
-        read the rows once if there is a reference, however few values it has.
+        True to refine the grid in another pass until every statistic is as exact as the reference allows. False to read
+        the rows once if there is a reference, even if it has few values.
     many_rows
-        Whether it is known that there are more than `MAX_DISTINCT_VALUES` rows.
+        Whether there are known to be more than `most` rows.
     """
 
     def __init__(
@@ -117,13 +118,14 @@ class ExactAccumulator:
         many_rows: bool = False,
     ) -> None:
         coarse = exact and against is not None and against.table.size < MIN_REFERENCE_VALUES
-        self._reference, self._exact, self._many_rows = against, exact, many_rows
-        # gives the grid after the switch; None if it has to be made from a sample
+        self._reference, self._exact = against, exact
+        # returns the grid after the switch; None if it has to be made from a sample
         self._find_grid: Callable[[], QuantileGrid] | None = (
             None if coarse or against is None else partial(against.quantile_grid, GRID_POINTS)
         )
         self._keep = keep or coarse
         self._max_distinct = most
+        self._max_sorted = 0 if many_rows else most if exact else FEWEST_GRIDDED_ROWS
         self._waiting_values: list[Values] = []
         self._waiting_rows = 0
         self._table: tuple[Values, Counts] = (np.empty(0, np.int64 if whole else np.float64), np.empty(0, np.int64))
@@ -134,7 +136,7 @@ class ExactAccumulator:
     @classmethod
     def for_part(cls, whole: bool, grid: QuantileGrid | None, most: int, *, keep: bool) -> Self:
         """Return an accumulator for a part of the rows, with the grid to which it switches."""
-        part = cls(whole, None, most, keep=keep)
+        part = cls(whole, None, most, keep=keep, exact=False)
         part._find_grid = None if grid is None else lambda: grid
         return part
 
@@ -143,13 +145,14 @@ class ExactAccumulator:
             self._grid_accumulator.add(block)
             return
         values = present_numbers(block)
-        if self._sampling_divisor != 1:  # after an overflow: the grid is made from the values with a matching hash
+        if self._sampling_divisor != 1:  # after an overflow: keep only values with a matching hash, to make the grid
             values = normalize_floats(values)
             values = values[has_sampled_hash(values, self._sampling_divisor)]
         self._waiting_values.append(values)
         self._waiting_rows += len(self._waiting_values[-1])
-        if self._find_grid is not None and not self._keep and self._waiting_rows >= FEWEST_GRIDDED_ROWS:
-            self._switch_to_grid(self._find_grid())
+        if self._find_grid is not None and not self._keep:
+            if self._waiting_rows > self._max_sorted:
+                self._switch_to_grid(self._find_grid())
         elif self._waiting_rows >= self._max_distinct:
             self._merge_waiting()
 
@@ -193,7 +196,7 @@ class ExactAccumulator:
             self._grid_accumulator.merge(state)
             return
         if self._merged is None:
-            # with a grid it is the table that switches, not its values that are left out
+            # with a grid, the accumulator switches instead of leaving values out of the table
             most = self._max_distinct if self._find_grid is None else None
             self._merged = MergedTable(self._table[0], most)
         counts = state.arrays["counts"].astype(np.int64)
@@ -202,11 +205,11 @@ class ExactAccumulator:
             self._switch_to_grid(self._find_grid())
 
     def _exceeds_limit(self, values: Values, counts: Counts) -> bool:
-        """Return whether these are more than are counted without a grid, where there is one."""
-        return len(values) > self._max_distinct or (not self._keep and int(counts.sum()) >= FEWEST_GRIDDED_ROWS)
+        """Return whether parts of the rows have more values than are counted without a grid, and there is a grid."""
+        return len(values) > self._max_distinct or (not self._keep and int(counts.sum()) > FEWEST_GRIDDED_ROWS)
 
     def _list_frequent(self, merged: MergedTable) -> Values:
-        """Return the values that may be frequent, and are not in the sample."""
+        """Return the values that may be frequent and are not in the sample."""
         return merged.frequent[~has_sampled_hash(merged.frequent, merged.divisor)]
 
     def _merge_waiting(self) -> None:
@@ -234,8 +237,7 @@ class ExactAccumulator:
 
     def _switch_to_grid(self, grid: QuantileGrid) -> None:
         """Switch to a grid, and add what was collected so far."""
-        reference = self._reference if self._exact else None
-        self._grid_accumulator = GridAccumulator(grid, reference, many_rows=self._many_rows)
+        self._grid_accumulator = GridAccumulator(grid, self._reference if self._exact else None)
         table = self._table if self._merged is None else self._merged.complete
         if len(table[0]):
             self._grid_accumulator.add_counts(*table)
@@ -246,7 +248,7 @@ class ExactAccumulator:
 
 
 def create_part(setup: State) -> PartAccumulator:
-    """Return an accumulator for a part of the rows, from the `setup` of the accumulator of all."""
+    """Return an accumulator for a part of the rows, from the `setup` of the main accumulator."""
     facts, arrays = setup
     if facts["kind"] == "categories":
         return CategoryAccumulator()

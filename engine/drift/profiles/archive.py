@@ -1,4 +1,4 @@
-"""The profile file: a zip archive of a JSON header and named arrays, which is written completely or not at all.
+"""The profile file: a zip archive of a JSON header and named arrays, written atomically.
 
 Pickle would execute code from the file, and another format would need a parser. The checksums of the zip detect
 damage, the header holds the format version, and sizes are checked before anything is unpacked. Timestamps are fixed,
@@ -26,7 +26,7 @@ FORMAT_NAME = "engine profile"
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)
 MAX_UNPACKED_BYTES = 1 << 34
-"""Maximum size of all members of a file together when unpacked: 16 GiB, in bytes."""
+"""Maximum unpacked size of all members of a file together: 16 GiB, in bytes."""
 
 _NPY_HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..{'descr': '(<f8|<i[48]|<u[248]|\|u1)', 'fortran_order': False, 'shape': \((\d+),\), } *\n",
@@ -65,7 +65,7 @@ def _write_zip(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArr
 
 @lru_cache(1024)
 def _write_npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
-    """Return the header of a .npy member; thousands of small arrays have few different ones."""
+    """Return the header of a .npy member, cached: thousands of small arrays have few different headers."""
     header = BytesIO()
     description = {"descr": dtype, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, description)
@@ -97,13 +97,14 @@ def _parse_npy(data: bytes) -> NDArray[Any]:
 
 
 _DAMAGES = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, OSError, RuntimeError)
-"""What reading a damaged file raises."""
+"""The errors that reading a damaged file raises."""
 
 
 class Archive:
-    """A file that `write_archive` wrote. It stays open, so that its arrays can be read when they are needed.
+    """A file written by `write_archive`, kept open so that arrays can be read when needed.
 
-    What is read is always the file that was opened, even if it is replaced meanwhile, and each array is checked anew.
+    The arrays always come from the file that was opened, even if it is replaced meanwhile; each is checked when it is
+    read.
 
     Raises
     ------
@@ -143,7 +144,7 @@ class Archive:
         Raises
         ------
         StoreError
-            The file has no such array, or it is damaged.
+            The array is missing or damaged.
         """
         self._unread.discard(name)
         try:
@@ -152,28 +153,28 @@ class Archive:
             raise self.describe_damage(problem) from problem
 
     def read_rest(self) -> None:
-        """Read what was not asked for: an array whose name is damaged would be missed, and perhaps not be needed.
+        """Read the arrays not read yet, to detect damaged names: an optional array would just seem to be missing.
 
         Raises
         ------
         StoreError
-            It is damaged.
+            An array is damaged.
         """
         for name in sorted(self._unread):
             self.read(name)
 
     def describe_damage(self, problem: object) -> StoreError:
-        """Return the error of a file that has this problem."""
+        """Return the error for a damaged file with this problem."""
         return StoreError(f"{self._path}: damaged profile ({problem}); build the reference again")
 
 
 class ArrayGroup(Mapping[str, NDArray[Any]]):
-    """The arrays of an archive whose names begin alike, by the rest of their names; each is read when it is asked for.
+    """The arrays of an archive with a common prefix, by the rest of their names; each is read when accessed.
 
     Raises
     ------
     StoreError
-        An array is damaged, or there is none of this name.
+        An array is damaged or missing.
     """
 
     def __init__(self, archive: Archive, prefix: str) -> None:

@@ -1,7 +1,7 @@
 """Read the columns of a sample into their accumulators, in one pass or more.
 
-Where the rows are does not matter here: a `Feed` gives them to the accumulators, block by block in this process, or
-part by part on the executors of a cluster.
+A `Feed` passes the rows to the accumulators, wherever they are: block by block in this process, or part by part on the
+executors of a cluster.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -21,34 +21,34 @@ from engine.errors import DataError
 T = TypeVar("T")
 
 AccumulatorFactory = Callable[[str], Accumulator]
-"""Makes the first accumulator of the column with this name."""
+"""Creates the first accumulator of the column with this name."""
 
 
 MANY_ROWS = 30_000_000
-"""Number of rows beyond which columns that were read twice are finished one by one: each takes up to 200 MB for that,
-and little time beside the reading."""
+"""Number of rows from which columns that were read twice are finished one by one: each takes up to 200 MB for that, and
+little time compared with reading."""
 
 ROWS_HAVE_CHANGED = (
-    "the data cannot be compared: their rows have changed while they were read, which takes more than one pass; store "
-    "them first, and give what is stored"
+    "the data cannot be compared: the rows have changed between the passes that read them; store them first, and give "
+    "the stored data"
 )
 
 
 class Feed(Protocol):
-    """Passes all rows on to accumulators."""
+    """Passes all rows to accumulators."""
 
     def __call__(self, readers: Mapping[str, Accumulator], *, again: bool) -> int:
-        """Pass each accumulator the values of the column with its name; return the number of rows.
+        """Pass to each accumulator the values of its column; return the number of rows.
 
-        `again` is True after the first pass, in which little is done with a value.
+        `again` is True after the first pass, when little work is done per value.
         """
 
 
 class SegmentFeed(Protocol):
-    """Passes the rows of segments on to accumulators."""
+    """Passes the rows of segments to accumulators."""
 
     def __call__(self, readers: Mapping[tuple[str, str], Accumulator]) -> Mapping[str, int]:
-        """Pass each accumulator, by segment and column, the values of its segment; return the rows of each segment."""
+        """Pass to each accumulator (by segment and column) the values of its segment; return the rows per segment."""
 
 
 def read_columns(
@@ -59,11 +59,11 @@ def read_columns(
     Parameters
     ----------
     feed
-        Gives the rows to the accumulators.
+        Passes the rows to the accumulators.
     first
-        Makes the accumulator of a column for the first pass.
+        Creates the accumulator of a column for the first pass.
     finish
-        Is called with name and column as soon as a column is complete; the column's memory is freed afterwards.
+        Called with name and column as soon as a column is complete; the column's memory is freed afterwards.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def read_columns(
     Raises
     ------
     DataError
-        A later pass has found other rows.
+        A later pass found other rows.
     """
     finished: dict[str, T] = {}
     readers = {name: first(name) for name in names}
@@ -102,7 +102,7 @@ def read_columns(
 
 
 def feed_blocks(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> Feed:
-    """Return what gives the rows of a frame to accumulators, block by block.
+    """Return a function that passes the rows of a frame to accumulators, block by block.
 
     A block's columns are processed in parallel, one block after another, so the sums of a column are added in the same
     order for any number of threads.
@@ -120,7 +120,7 @@ def feed_blocks(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr]) -> Feed:
             return count_frame_rows(frame)
         rows = 0
         wanted = [reading[name] for name in readers]
-        # values are cast after reading, block by block: with the casts in the query polars takes three times the memory
+        # values are cast after reading, block by block: casts in the query take polars three times the memory
         columns_of_readers = frame.select(map(column_named, readers))
         for raw in iterate_blocks(columns_of_readers, rows_per_block(len(readers))):
             block = raw.select(wanted)
@@ -141,9 +141,9 @@ def read_segments(
     Parameters
     ----------
     feed
-        Gives the rows of the segments to the accumulators.
+        Passes the rows of the segments to the accumulators.
     plans
-        By segment, the columns, and what makes the first accumulator of each.
+        By segment, the columns, and a function that creates the first accumulator of each.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def read_segments(
     Raises
     ------
     DataError
-        A later pass has found another number of rows.
+        A later pass found another number of rows.
     """
     finished: dict[tuple[str, str], Column] = {}
     readers = {(segment, name): first(name) for segment, (names, first) in plans.items() for name in names}
@@ -170,7 +170,7 @@ def read_segments(
 def feed_segment_blocks(
     frame: pl.LazyFrame, reading: Mapping[str, Mapping[str, pl.Expr]], members: Mapping[str, pl.Series]
 ) -> SegmentFeed:
-    """Return what gives the rows of the segments of a frame to accumulators, block by block.
+    """Return a function that passes the rows of the segments of a frame to accumulators, block by block.
 
     Parameters
     ----------

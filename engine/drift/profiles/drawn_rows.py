@@ -1,4 +1,4 @@
-"""Draw the rows with the lowest keys, given the hashes of all rows: what samples of any source have in common."""
+"""Draw the rows with the lowest keys, given the hashes of all rows: the part that samples of any source share."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,10 +9,10 @@ from engine.drift.kernels.value_hashes import Hashes
 from engine.drift.reading.normalization import column_named
 
 MAX_SAMPLE_VALUES = 10_000_000
-"""Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame that fits is read once."""
+"""Maximum number of values (rows times columns) of a sample: 80 MB of floats. A frame no larger is read only once."""
 
 HASH_COLUMN = "\0row"
-"""The column of the hashes of rows."""
+"""The name of the column of row hashes."""
 
 
 def limit_rows(columns: int, rows: int) -> int:
@@ -21,7 +21,7 @@ def limit_rows(columns: int, rows: int) -> int:
 
 
 def repeat_drawn_rows(rows: pl.DataFrame, drawn: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """Return those of `rows`, which have a column `HASH_COLUMN`, that were drawn, each as often as it was."""
+    """Return the drawn ones of `rows` (which have the column `HASH_COLUMN`), each as often as it was drawn."""
     places = rows.select(HASH_COLUMN, place=pl.int_range(pl.len())).unique(HASH_COLUMN, keep="first")
     places = places.join(drawn, on=HASH_COLUMN, how="inner").sort(HASH_COLUMN)
     return rows.select(map(column_named, names))[np.repeat(places["place"].to_numpy(), places["times"].to_numpy())]
@@ -37,11 +37,11 @@ def draw_lowest(rows: int, total: int, find_below: Callable[[np.uint64], tuple[H
     total
         The number of all rows.
     find_below
-        Returns the keys of all rows up to a bound, and the hash of the row of each.
+        Returns the keys of all rows up to a bound, and the row hash of each.
     """
-    # keys are uniform, so the number of keys below the bound is binomial with mean share * total. If this mean is six
-    # standard deviations above `rows`, there are at least `rows` such keys, except in one case of a billion: then the
-    # share is doubled.
+    # keys are uniform, so the number of keys below the bound is binomial with mean share * total. This mean is six
+    # standard deviations above `rows`, so there are fewer keys only in one case of a billion: then the share is
+    # doubled.
     share = (rows + 6 * rows**0.5 + 20) / max(total, 1)
     while True:
         all_keys, key_hashes = find_below(np.uint64(min(int(share * 2**64), 2**64 - 1)))

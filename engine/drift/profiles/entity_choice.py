@@ -1,7 +1,7 @@
 """Choose one row per entity: the one with the smallest hash.
 
-The choice does not depend on the order of the rows, and the choice among those that parts of the rows have chosen is
-the choice among all rows.
+The choice does not depend on the order of the rows. Choosing among the rows chosen in parts of the data gives the same
+as choosing among all rows.
 """
 
 from collections.abc import Mapping
@@ -38,9 +38,9 @@ def choose_entity_rows(frame: pl.LazyFrame, reading: Mapping[str, pl.Expr], enti
         *(reading[name].alias(value) for name, value in values.items()),
     )
     schema = read.collect_schema()
-    # The choice must not depend on column types: categories are hashed as text, while equal numbers of any type have
-    # the same hash. Nor must it depend on content alone: equal rows of different entities would have equal hashes, and
-    # nearly every entity that has a row with a low hash would choose that row.
+    # The choice must not depend on column types: categories are hashed as text, and equal numbers of any type have the
+    # same hash. Nor must it depend on content alone: equal rows of different entities would have equal hashes, and
+    # nearly every entity with a row of low hash would choose that row.
     comparable = [
         pl.col(value) if schema[value].is_numeric() else as_categories(value, schema[value])
         for value in values.values()

@@ -1,8 +1,8 @@
-"""Count the values of a column on a grid, and what may have to be read before or after that.
+"""Count the values of a column on a grid, with the passes before and after that this may need.
 
-The grid of a column that has no reference is made of a sample of its values. Where parts of the rows were read apart,
-the values that may be frequent are counted first (`FrequentValueAccumulator`). After the counting,
-`RefiningAccumulator` reads the values of the intervals for which counts do not suffice.
+The grid of a column without a reference is made from a sample of its values. If the rows were read in parts, the values
+that may be frequent are counted first (`FrequentValueAccumulator`). After the counting, `RefiningAccumulator` reads the
+values of the intervals for which counts do not suffice.
 """
 
 from dataclasses import astuple
@@ -18,7 +18,6 @@ from engine.drift.distributions.moments import Moments
 from engine.drift.distributions.numerical import Numerical
 from engine.drift.distributions.quantile_grid import GRID_POINTS, QuantileGrid, RunningMoments
 from engine.drift.distributions.value_table import ValueTable
-from engine.drift.kernels.grid_positions import Gaps
 from engine.drift.kernels.value_tables import Counts, Values, count_distinct_sorted, merge_tables, refine_intervals
 from engine.drift.profiles.merged_tables import MAX_DISTINCT_VALUES
 from engine.drift.profiles.refinement import intervals_to_refine
@@ -26,17 +25,17 @@ from engine.drift.profiles.states import Accumulator, State, narrow_counts
 from engine.drift.reading.arrow_memory import present_numbers
 
 MAX_REFINED_ROWS = 4 * MAX_DISTINCT_VALUES
-"""Most rows of a column that are read twice for the sake of a distance: 32 MB."""
+"""Maximum number of rows of a column that are read twice for a distance: 32 MB."""
 
 
 class _ScratchFloats(local):
-    """Where the floats of a block are widened, per thread: new memory for each would cost more than the counting."""
+    """Scratch memory per thread for 64-bit copies of a block: allocating it anew would cost more than the counting."""
 
     def __init__(self) -> None:
         self.values = np.empty(0)
 
     def widen(self, values: Values) -> Values:
-        """Return 32-bit floats as 64-bit ones, until the thread calls this again; other numbers as they are."""
+        """Return 32-bit floats as 64-bit ones, valid until the thread's next call; other numbers unchanged."""
         if values.dtype != np.float32:
             return values
         if len(self.values) < len(values):
@@ -50,7 +49,7 @@ _scratch = _ScratchFloats()
 
 
 def normalize_floats(values: Values) -> Values:
-    """Return floats as float64, without NaN, which is missing, and with 0.0 for -0.0; int64 is returned as it is."""
+    """Return floats as float64 without NaN (missing), and with 0.0 for -0.0; int64 is returned unchanged."""
     if values.dtype == np.int64:
         return values
     with np.errstate(invalid="ignore", over="ignore"):  # infinities of both signs
@@ -60,43 +59,27 @@ def normalize_floats(values: Values) -> Values:
 
 
 class GridAccumulator:
-    """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals.
+    """Counts values on a grid; with a reference, `finish` may ask for another pass that refines some intervals."""
 
-    The values of up to `MAX_DISTINCT_VALUES` rows are kept as polars has them, with the gap of each, which makes that
-    pass over them. With `many_rows` it is known that there are more rows, and none are kept.
-    """
-
-    def __init__(self, grid: QuantileGrid, against: Numerical | None, *, many_rows: bool = False) -> None:
+    def __init__(self, grid: QuantileGrid, against: Numerical | None) -> None:
         self.grid = grid
         self._reference = against
         self._counts = grid.empty_counts()
         self._tabled = Moments()  # of the values that came with counts
         self._running: RunningMoments | None = None
-        self._kept: list[tuple[Values, Gaps]] | None = None if against is None or many_rows else []
-        self._kept_rows = 0
 
     def add(self, block: pl.Series) -> None:
         self.add_values(present_numbers(block))
 
     def add_values(self, raw: Values) -> None:
-        """Add values as `present_numbers` gives them, each once."""
+        """Add values from `present_numbers`, each once."""
         values = _scratch.widen(raw)
         if self._running is None:
             self._running = RunningMoments(values)
-        self._kept_rows += len(raw)
-        if self._kept_rows > MAX_DISTINCT_VALUES:
-            self._kept = None
-        if self._kept is None:
-            self.grid.add_values(values, self._counts, self._running)
-            return
-        before, found = self._running.rows, np.empty(len(values), np.uint16)
-        self.grid.add_values(values, self._counts, self._running, found)
-        present = self._running.rows - before
-        self._kept.append((raw if present == len(raw) else raw[~np.isnan(raw)], found[:present]))
+        self.grid.add_values(values, self._counts, self._running)
 
     def add_counts(self, values: Values, counts: Counts) -> None:
         """Add distinct values, ascending, with their counts."""
-        self._kept = None
         self._tabled += Moments.from_values(values, counts)
         self.grid.add_counts(values, counts, self._counts)
 
@@ -109,8 +92,7 @@ class GridAccumulator:
         return State({"moments": astuple(self._moments())}, {**arrays, "sums": gaps[:, 1]})
 
     def merge(self, state: State) -> None:
-        self._kept = None  # the values of the other part are elsewhere
-        if "gaps" not in state.arrays:  # a part with few values has no need of a grid
+        if "gaps" not in state.arrays:  # a part with few values needs no grid
             if len(state.arrays["values"]):
                 self.add_counts(state.arrays["values"], state.arrays["counts"].astype(np.int64))
             return
@@ -131,16 +113,8 @@ class GridAccumulator:
         if self._reference is None:
             return column
         wanted = intervals_to_refine(self._reference, column, MAX_REFINED_ROWS)
-        if self._kept is None:
-            self._reference.table.release()
-        if not wanted.any():
-            return column
-        refining = RefiningAccumulator(self.grid, column, intervals, wanted)
-        if self._kept is None:
-            return refining
-        for raw, found in self._kept:
-            refining.add_found(raw, found)
-        return refining.finish(rows)
+        self._reference.table.release()
+        return RefiningAccumulator(self.grid, column, intervals, wanted) if wanted.any() else column
 
 
 class IntervalSelection:
@@ -169,10 +143,6 @@ class RefiningAccumulator(IntervalSelection):
         super().__init__(grid, wanted)
         self._column, self._intervals = column, intervals
 
-    def add_found(self, raw: Values, found: Gaps) -> None:
-        """Add values of which the gap of each is known."""
-        self._selected.append(self._grid.select_from_gaps(_scratch.widen(raw), found, self._wanted))
-
     def setup(self) -> State:
         return State({"kind": "selection"}, {**self._grid.to_arrays(), "wanted": self._wanted})
 
@@ -181,7 +151,7 @@ class RefiningAccumulator(IntervalSelection):
         # selection is by bucket, so it may include values of neighbouring intervals that were not wanted
         parts, self._selected = self._selected, []
         selected = np.concatenate(parts)
-        del parts  # each of these is as large as the column: no more than two may be held at a time
+        del parts  # each of these is as large as the column: at most two may exist at a time
         selected.sort()
         values, counts = count_distinct_sorted(selected)
         del selected
@@ -215,10 +185,10 @@ class ValueCounts:
 
 
 class FrequentValueAccumulator(ValueCounts):
-    """Counts the values that may be frequent, and adds those that are to a sample of the others.
+    """Counts the values that may be frequent, and adds the frequent ones to a sample of the others.
 
-    Which values parts of the rows hold for frequent depends on the parts. Counted among all rows, they are the same
-    for any division.
+    Which values seem frequent within a part depends on the division into parts. Counted among all rows, the frequent
+    values are the same for any division.
     """
 
     def __init__(self, values: Values, sample: tuple[Values, Counts], reference: Numerical | None) -> None:
@@ -235,14 +205,14 @@ class FrequentValueAccumulator(ValueCounts):
 
 
 def grid_sample(values: Values, counts: Counts, reference: Numerical | None) -> "GridAccumulator":
-    """Return the accumulator for the grid of a sample of values; with a reference, its values should be grid points."""
+    """Return the accumulator for a grid from a sample of values; with a reference, its values become grid points."""
     if reference is not None:
         values, counts = _add_values(values, counts, reference.values)
     return GridAccumulator(QuantileGrid.from_counts(values, counts, GRID_POINTS), reference)
 
 
 def _add_values(values: Values, counts: Counts, added: Values) -> tuple[Values, Counts]:
-    """Return a table with more values, each with so many rows that it becomes a grid point wherever it can."""
+    """Return a table with more values, each with enough rows to become a grid point wherever possible."""
     weight = np.full(len(added), max(1, int(counts.sum()) // max(1, len(added))))
     union, a, b = merge_tables(values, counts, added, weight)
     return union, a + b

@@ -1,9 +1,9 @@
-"""The distinct values of a column that several parts of its rows have counted, each part for itself.
+"""Merge the distinct values of a column that were counted in several parts of its rows.
 
-Up to a limit all of them are kept. Beyond it a sample by hash is kept, which is the same however the rows were divided:
-of the values whose hash is divisible by a power of two, all rows are counted. Values that are frequent should be grid
-points in any case, though their hash is another one. A value that is frequent among all rows is frequent in a part, so
-those of each part are remembered as candidates, to be counted in another pass.
+Up to a limit all values are kept. Beyond it a sample by hash is kept, which does not depend on the division into parts:
+the values whose hash is divisible by a power of two, with all their rows. Frequent values should become grid points
+whatever their hash. A value that is frequent among all rows is frequent in at least one part, so the frequent values of
+each part are remembered as candidates, to be counted in another pass.
 """
 
 import numpy as np
@@ -25,28 +25,28 @@ def has_sampled_hash(values: Values, divisor: np.uint64) -> NDArray[np.bool_]:
 
 
 class MergedTable:
-    """Distinct values and their counts, of parts that are added one after another.
+    """Distinct values and their counts, merged from parts.
 
     Attributes
     ----------
     divisor
-        1 as long as all values are kept.
+        1 while all values are kept.
     frequent
         The candidates for frequent values, once not all values are kept.
     """
 
     def __init__(self, empty: Values, most: int | None) -> None:
-        """Keep at most about `most` values of the type of `empty`; all of them if it is None."""
+        """Keep at most about `most` values of the type of `empty`; None keeps all."""
         self.divisor = np.uint64(1)
         self.frequent = empty
         self._most = most
-        # parts of which all values are known are added up before any is left out: few rows tell nothing about frequency
+        # complete parts are added up before any value is left out: few rows do not show which values are frequent
         self._complete: tuple[Values, Counts] = (empty, np.empty(0, np.int64))
         self._sampled = self._complete
 
     @property
     def complete(self) -> tuple[Values, Counts]:
-        """The values and counts, as long as all values are kept."""
+        """The values and counts, while all values are kept."""
         return self._complete
 
     def add(self, values: Values, counts: Counts, divisor: np.uint64, frequent: Values) -> None:
@@ -60,7 +60,7 @@ class MergedTable:
         self._add_sampled((values, counts), max(self.divisor, divisor))
 
     def close(self) -> tuple[Values, Counts]:
-        """Return the values that are kept, all or a sample, and their counts."""
+        """Return the kept values, all or a sample, and their counts."""
         if self.divisor == 1:
             return self._complete
         self._leave_out()
@@ -83,8 +83,8 @@ class MergedTable:
         """Return the values in the sample, and remember which of the others may be frequent."""
         values, counts = table
         kept = has_sampled_hash(values, self.divisor)
-        # of a sample the sum is smaller than that of all rows, so none is missed: a value that is frequent among all
-        # rows is frequent in one of the tables that it is left out of
+        # the sum over a sample is smaller than over all rows, so no frequent value is missed: a value that is frequent
+        # among all rows is frequent in one of the tables from which it is left out
         frequent = ~kept & (counts > counts.sum() // GRID_POINTS)
         self.frequent = np.union1d(self.frequent, values[frequent])
         return values[kept], counts[kept]

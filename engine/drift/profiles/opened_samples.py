@@ -1,4 +1,4 @@
-"""Opening what is profiled: as the rows of a polars frame, or as those that the executors of Spark read."""
+"""Open data as a sample: rows of a polars frame, or rows that Spark's executors read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from engine.drift.reading.sources import is_spark_frame, open_table
 
 
 def open_sample(data: Any) -> tuple[Sample, tuple[str, ...]]:
-    """Return the rows of a Spark DataFrame, or of what `open_table` accepts; and what must be told about its files."""
+    """Return the rows of a Spark DataFrame or of what `open_table` accepts, and notes on how files are read."""
     if is_spark_frame(data):
         from engine.drift.spark.samples import SparkSample
 
@@ -23,7 +23,7 @@ def open_sample(data: Any) -> tuple[Sample, tuple[str, ...]]:
 
 
 def open_segments(data: Any, members: Mapping[str, pl.Series] | SegmentMarks) -> SegmentedSample:
-    """Return the segments of a polars frame, or of a Spark DataFrame with what marks its rows."""
+    """Return the segments of a polars frame, given masks, or of a Spark DataFrame, given a function to mark rows."""
     if isinstance(members, SegmentMarks):
         from engine.drift.spark.segments import SparkSegments
 

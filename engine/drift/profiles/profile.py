@@ -27,9 +27,9 @@ from engine.errors import DataError
 class Profile:
     """The profile of a sample: the number of `rows`, the `columns` by name, and the `entities` if one is declared.
 
-    `types` are the types that the columns were read in (see `known_type`); files of earlier versions have none.
-    `unmeasured` and `type_changes` are what `align_columns` found when the sample was brought to the types of a
-    reference; they are not saved.
+    `types` are the types in which the columns were read (see `known_type`); profile files of earlier versions have
+    none. `unmeasured` and `type_changes` are the findings of `align_columns` if the sample was converted to the types
+    of a reference; they are not saved.
     """
 
     rows: int
@@ -45,23 +45,23 @@ class Profile:
         return {name: column.role for name, column in self.columns.items()}
 
     def describe_known_columns(self, types: Mapping[str, str] | None = None) -> dict[str, KnownColumn]:
-        """Return what is known of each column, to which another sample is aligned.
+        """Return what is known of each column, for the alignment of another sample with this one.
 
         Parameters
         ----------
         types
-            The types of the columns, where another source than this profile knows them.
+            The types of the columns, if another source than this profile knows them.
         """
         known = self.types if types is None else types
         return {name: _describe_known_column(column, known.get(name, "")) for name, column in self.columns.items()}
 
     def select(self, names: Collection[str]) -> "Profile":
-        """Return the profile of these columns alone."""
+        """Return the profile of these columns only."""
         columns = {name: column for name, column in self.columns.items() if name in names}
         return replace(self, columns=columns, types={name: kind for name, kind in self.types.items() if name in names})
 
     def round_columns(self, names: Collection[str]) -> "Profile":
-        """Return the profile with the values of these exact columns rounded to 32-bit floats, unless they were such."""
+        """Return the profile with these exact columns rounded to 32-bit floats, unless they were 32-bit floats."""
         rounded = {
             name: column.round_to_float32()
             for name, column in self.columns.items()
@@ -71,7 +71,7 @@ class Profile:
         return replace(self, columns={**self.columns, **rounded}, types={**self.types, **types}) if rounded else self
 
     def without_entities(self) -> "Profile":
-        """Return the profile of the same rows, as if each were independent of all others."""
+        """Return the profile of the same rows, treated as independent."""
         columns = {name: replace(column, entity_rows=None) for name, column in self.columns.items()}
         return replace(self, columns=columns, entities=None)
 
@@ -106,8 +106,8 @@ class Profile:
                 )
             keys = np.concatenate([self.entities.keys, other.entities.keys])
             rows = np.concatenate([self.entities.row_hashes, other.entities.row_hashes])
-            # per entity the row with the smallest hash is kept: the first one of each key in this order; the first key
-            # is compared with its complement, which differs from it
+            # keep the row with the smallest hash per entity, the first of each key in this order; the first key is
+            # compared with its complement, which differs from it
             order = np.lexsort((rows, keys))
             keep = order[np.diff(keys[order], prepend=~keys[order[:1]]) != 0]
             entities = Entities(self.entities.column, keys[keep], rows[keep], self.entities.hashes)
@@ -115,7 +115,7 @@ class Profile:
         return Profile(self.rows + other.rows, columns, entities, unite_known_types(self.types, other.types))
 
     def fingerprint(self) -> str:
-        """Return the BLAKE2b hex digest of the profile's counts, whatever types held the values."""
+        """Return the BLAKE2b hex digest of the profile's counts; it does not depend on the types of the values."""
         return archive.digest_content(*profile_io.to_arrays(self.rows, self.columns, self.entities, {}))
 
     def save(self, path: Path | str) -> None:
@@ -136,15 +136,15 @@ class Profile:
 
 
 def _describe_known_column(column: Column, kind: str) -> KnownColumn:
-    """Return what is known of a column whose type is `kind`; an earlier profile without types tells it by its values.
+    """Return what is known of a column of type `kind`; if the type is unknown, as in old profiles, by its values.
 
-    A column without any value may have any type: pandas holds it as floats, a CSV file as text.
+    A column without any value may have any type: pandas stores it as floats, a CSV file as text.
     """
     if not column.present:
         return KnownColumn(column.role, "null")
     if isinstance(column, Categorical):
         return describe_column(column.role, kind, column.labels if len(column.counts) <= 2 else [])
-    # only of a column whose values are all in its table can be said that it has no others
+    # only for a column whose values are all in its table is it known that there are no others
     few = column.intervals is None and column.table.size <= 2
     labels = [f"{value:g}" for value in column.values.tolist()] if few else []
     kind = kind or ("integer" if column.table.dtype == np.int64 else "number")

@@ -1,6 +1,6 @@
 """Convert a profile to the header and arrays of a file, and read such files, also of earlier format versions.
 
-The content of a file is checked for consistency, because a profile with wrong counts would silently give wrong numbers.
+The content of a file is checked for consistency, because wrong counts would silently give wrong results.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ from engine.drift.profiles import archive
 from engine.drift.reading.normalization import Role
 
 FEWEST_PLANNED_VALUES = 1 << 16
-"""Distinct values of a column from which on a file keeps its grid: to fit one takes longer than to read it."""
+"""Fewest distinct values of a column whose grid is saved: fitting it takes longer than reading it."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -51,9 +51,9 @@ def to_arrays(
 
 
 def plan_arrays(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the grids on which samples are counted that are compared with these columns.
+    """Return the arrays of the grids on which samples are counted for a comparison with these columns.
 
-    They are not part of the content: engines that do not know them fit the same grids again.
+    They are not part of the content: engine versions that do not know them fit the same grids again.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for i, column in enumerate(columns.values()):
@@ -65,7 +65,7 @@ def plan_arrays(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
 
 
 def _grid_numbers(column: Numerical) -> Iterator[list[float]]:
-    """Yield the moments and the centre of a column that is not exact; those of an exact one follow from its values."""
+    """Yield the moments and the centre of an inexact column; those of an exact column follow from its values."""
     if column.intervals is not None:
         yield [*astuple(column.moments), column.intervals.centre]
 
@@ -172,7 +172,7 @@ def _parse_numerical(missing: int, approximate: list[list[Any]], arrays: Arrays)
             return Numerical.exact(values, counts, missing, entity_rows)
         column = Numerical.exact(values, counts, missing, entity_rows, plan, lambda: _reread_table(arrays))
         column.quantile_grid(plan.buckets)
-        column.table.release()  # the grid is what a batch is counted on; the table is needed after that
+        column.table.release()  # a batch is counted on the grid; the table is needed only after that
         return column
     [[rows, *moments, centre]] = approximate
     _require(all(type(number) in (int, float) for number in (*moments, centre)), "a moment is not a number")
@@ -191,7 +191,7 @@ def _read_table(arrays: Arrays) -> tuple[Values, Counts]:
 
 
 def _reread_table(arrays: Arrays) -> tuple[Values, Counts]:
-    """Return the same again: it was checked, and that the bytes are the same is what the archive's checksums tell."""
+    """Return the same table without checks: it was checked before, and the archive's checksums detect changes."""
     return _normalize_zeros(arrays["values"]), share_ones(arrays["counts"].astype(np.int64))
 
 

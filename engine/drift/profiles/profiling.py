@@ -1,4 +1,4 @@
-"""Reading samples: the profile of a whole sample, of its segments, or the columns of a batch for one comparison."""
+"""Read samples: the profile of a whole sample or of its segments, or the columns of a batch for one comparison."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -40,9 +40,9 @@ def profile(
     against: Profile | None = None,
     most_values: int = MAX_DISTINCT_VALUES,
 ) -> Profile:
-    """Return the profile of the columns in `roles`; reads the data once, or twice where a column is not exact.
+    """Return the profile of the columns in `roles`; reads the data once, or twice if a column is not exact.
 
-    What must be told about how files are read, such as files that were left out, is logged as `engine.drift`.
+    Notes on how files are read, such as files that were left out, are logged as `engine.drift`.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ def profile(
         The role of each column, numerical or categorical. By default the roles of `against`, or else those that
         `engine.drift.profiles.roles` finds.
     entity
-        The column that says which rows belong together. One row per entity is chosen by the hash of its content; all
-        rows in which the entity is missing form one entity. Memory grows with the number of entities.
+        Column that identifies the entity of a row. One row per entity is chosen by the hash of its content; all rows
+        without an entity form one entity. Memory grows with the number of entities.
     against
-        The reference that the sample will be compared with. A column with too many values to be exact is then counted
-        on the reference's grid, and exactly wherever the comparison needs it. Without `roles`, columns are brought to
+        The reference with which the sample will be compared. A column with too many values to be exact is then counted
+        on the reference's grid, and exactly where the comparison needs it. Without `roles`, columns are converted to
         the types of the reference, and those that cannot be measured are left out.
     most_values
         Maximum number of distinct values of an exact column.
@@ -66,8 +66,8 @@ def profile(
     Raises
     ------
     DataError
-        A column does not exist or cannot be used in its role, or the data cannot be read. A file whose path was given
-        has changed meanwhile; of the files that a LazyFrame scans, that is not known.
+        A column does not exist or cannot be used in its role, or the data cannot be read. A file given by its path
+        changed while it was read; changes of files scanned by a LazyFrame are not detected.
     """
     sample, notes = open_sample(data)
     for note in notes:
@@ -107,13 +107,13 @@ def read_batch_columns(
     Parameters
     ----------
     exact
-        False to read the data only once; statistics then may have bounds.
+        False to read the data only once; statistics may then have bounds.
 
     Raises
     ------
     DataError
-        A column of the reference does not exist or cannot be used in its role; or the profile of the reference is of
-        an old version, which does not name the entity's column.
+        A column of the reference does not exist or cannot be used in its role; or the reference's profile was written
+        by an old version that does not name the entity column.
     """
     entity = None if reference.entities is None else reference.entities.column
     if entity == "":
@@ -128,7 +128,7 @@ def read_batch_columns(
 
 @dataclass(frozen=True, slots=True)
 class _ReadingPlan:
-    """How the columns of a frame are read: the expression of each, those of its blocks, and its first accumulator."""
+    """How the columns of a frame are read: the expressions of columns and of blocks, and the first accumulators."""
 
     reading: Mapping[str, pl.Expr]
     blocks: Mapping[str, pl.Expr]
@@ -229,7 +229,7 @@ def profile_segments(
     entity: str | None = None,
     against: Mapping[str, Profile] | None = None,
 ) -> dict[str, Profile]:
-    """Return the profile of each segment of a sample; the rows are read once for all, or twice as in `profile`.
+    """Return the profile of each segment of a sample; rows are read once for all segments, or twice as in `profile`.
 
     Parameters
     ----------
@@ -238,10 +238,10 @@ def profile_segments(
     roles, entity
         See `profile`.
     members
-        By segment, which rows belong to it, in the order of the frame; of a Spark DataFrame, whose rows have no order,
-        what tells it of each block of rows.
+        By segment, a mask of its rows in the order of the frame. Rows of a Spark DataFrame have no order: for it, a
+        function that marks the rows of a block.
     against
-        The profile of the same segment of the reference, by segment.
+        By segment, the profile of the same segment of the reference.
     """
     sample = open_segments(data, members)
     schema = sample.schema

@@ -1,11 +1,11 @@
 """Select the grid intervals of a batch that have to be read again, value by value: usually a few percent of the rows.
 
-After one pass every statistic has bounds. An interval has to be refined only
+After one pass every statistic has bounds. An interval is refined only
 
-- for the Kolmogorov-Smirnov distance, if the difference within it may exceed the largest difference that is known;
+- for the Kolmogorov-Smirnov distance, if the difference within it may exceed the largest known difference;
 - for the Wasserstein distance, if the distribution functions may cross in it;
 - for a quantile, if it contains a row of the quantile's rank;
-- for the bins, if it contains an edge of the bins of the distances or of the verdict.
+- for the bins, if it contains a bin edge of the distances or of the verdict.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ from engine.drift.statistics.pooled_bins import intervals_with_deciles
 def intervals_to_refine(reference: Numerical, batch: Numerical, most: int) -> NDArray[np.bool_]:
     """Return the mask of intervals of `batch` to refine so that every statistic is as exact as `reference` allows.
 
-    Intervals for the distances are left out where they would bring the rows to more than `most`. The distance then
-    keeps its bounds, and the memory of the second pass stays bounded for any number of rows.
+    Intervals for the distances are left out if they would raise the number of rows above `most`. The distance then
+    keeps its bounds, so the memory of the second pass is bounded for any number of rows.
 
     Returns
     -------
@@ -51,14 +51,14 @@ def intervals_to_refine(reference: Numerical, batch: Numerical, most: int) -> ND
 def _find_intervals_in_doubt(
     reference: Numerical, batch: Numerical, intervals: GridIntervals
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return the intervals that may have the largest distance, and those where the distribution functions may cross."""
+    """Return the intervals that may hold the largest distance, and those where the distribution functions may cross."""
     n, m = reference.present, batch.present
     divided, _ = reference.divide(batch)
     # rows of each side up to the start of an interval, and below its end
     r_start, r_end = np.append(0, divided.upto), np.append(divided.below, n)
     b_start = np.append(0, batch.cumulative_counts)
     b_end = b_start + intervals.counts
-    # in integers: n m |F - G|. It is known exactly at both ends of every interval; within an interval it is at most the
+    # n m |F - G| as integers. It is known exactly at both ends of every interval; within an interval it is at most the
     # largest F minus the smallest G, or the largest G minus the smallest F.
     known = max(np.abs(r_start * m - b_start * n).max(), np.abs(r_end * m - b_end * n).max())
     up, down = r_end * m - b_start * n, b_end * n - r_start * m

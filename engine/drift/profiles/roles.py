@@ -1,4 +1,4 @@
-"""Decide which columns are compared and in which role; give a reason for each column left out.
+"""Decide which columns are compared and in which roles; give the reason for each column left out.
 
 A date or a row number distinguishes any two periods perfectly but does not indicate drift. A text column in which
 nearly every value is new has no distribution to compare. Both are left out, unless a role is declared for them.
@@ -31,15 +31,15 @@ def roles(
     data
         The reference, in any form that `scan_table` accepts.
     declared
-        Declared roles by column. The others follow from the column types, and from the values of text columns (are
-        nearly all distinct?) and integer columns (do they count up with the row order?). An eighth of the rows is read
-        for that, and all rows only for the columns that the eighth did not decide.
+        Declared roles by column. The other roles follow from the column types, and from the values of text columns
+        (nearly all distinct?) and integer columns (ascending with the row order?). An eighth of the rows is read for
+        that, and all rows only for columns that the eighth does not decide.
     only
         The columns to consider, such as the features of a model; None for all columns.
     exclude
         Columns to leave out.
     entity
-        The column that says which rows belong together: it is left out, whatever its type.
+        Column that identifies the entity of a row; it is left out, whatever its type.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def infer_role(dtype: pl.DataType) -> Role | None:
 
 
 def require_comparable_role(name: str, role: str) -> Role:
-    """Return the role of a column; raises DataError if it is none in which columns are compared."""
+    """Return the role of a column; raises DataError if columns are not compared in this role."""
     if role not in (Role.NUMERICAL, Role.CATEGORICAL):
         raise DataError(f"column {name!r} cannot be compared as {role!s}; its role must be numerical or categorical")
     return Role(role)

@@ -1,4 +1,4 @@
-"""The rows of a sample, wherever they are: in a frame of this process, or in a cluster."""
+"""The rows of a sample, stored in a frame of this process or in a cluster."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -25,29 +25,29 @@ class Sample(Protocol):
         """The types of the columns."""
 
     def align(self, known: Mapping[str, KnownColumn]) -> "tuple[Sample, Alignment]":
-        """Return the sample with its columns brought to known types, and what was found (see `align_columns`)."""
+        """Return the sample with its columns converted to known types, and the findings (see `align_columns`)."""
 
     def find_roles(self, entity: str | None) -> dict[str, Role]:
         """Return the roles of the columns that can be compared (see `roles`)."""
 
     def show_values(self, roles: Mapping[str, Role]) -> pl.LazyFrame:
-        """Return rows that tell how columns can be read in their roles: all, or some that tell as much."""
+        """Return rows that show how columns can be read in their roles: all rows, or a selection that suffices."""
 
     def count_known_rows(self) -> int | None:
         """Return the number of rows if it is known without reading them, else None."""
 
     def feed(self, reading: Mapping[str, pl.Expr]) -> Feed:
-        """Return what gives the rows to accumulators, each column as its expression reads it."""
+        """Return a function that passes the rows to accumulators, each column read by its expression."""
 
     def choose_entity_rows(self, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
         """Return one row per entity (see `entity_choice`)."""
 
     def expect_unchanged(self) -> AbstractContextManager[None]:
-        """Raise a `DataError` after the block, in which the rows are read, if they have changed meanwhile."""
+        """Raise a `DataError` at the end of the block if the rows changed while the block read them."""
 
 
 class FrameSample:
-    """The rows of a polars frame; `files` are the files that it reads, as far as they are known, with their state."""
+    """The rows of a polars frame; `files` are the files it reads, as far as known, with their state."""
 
     def __init__(self, frame: pl.LazyFrame, files: Mapping[Path, FileIdentity] | None = None) -> None:
         self._frame, self._files = frame, files or {}
@@ -79,19 +79,19 @@ class FrameSample:
     def expect_unchanged(self) -> Iterator[None]:
         try:
             yield
-        except (Exception, pl.exceptions.PanicException):  # if a file has changed, this is what came of it
+        except (Exception, pl.exceptions.PanicException):  # a changed file can cause any of these
             self._require_unchanged()
             raise
         self._require_unchanged()
 
     def _require_unchanged(self) -> None:
-        # files are opened anew for each piece of their rows
+        # polars opens files again for each part of their rows
         if changed := [path for path, state in self._files.items() if identify_file(path) != state]:
             raise DataError(f"{changed[0]} has changed while it was read: read it once it is complete")
 
 
 def identify_file(path: Path) -> FileIdentity | None:
-    """Return what identifies the state of a file; None if the file does not exist any more."""
+    """Return the identity of a file's state; None if the file does not exist any more."""
     try:
         return FileIdentity.from_stat(path.stat())
     except OSError:

@@ -1,8 +1,8 @@
 """Draw samples of rows by a hash of their content, never by position: a database may return rows in any order.
 
 Equal rows are distinguished by their occurrence (first, second, ...). Any order of the rows gives the same set of
-(content, occurrence), so the sample is the same. For that all equal rows must be counted: with a threshold on the hash
-alone, either all equal rows would be drawn or none, and a reservoir depends on positions.
+(content, occurrence), and so the same sample. This needs the counts of equal rows: a threshold on the hash alone would
+draw either all equal rows or none, and a reservoir depends on positions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from engine.drift.reading.row_hash import hash_values, row_content_hash
 from engine.drift.reading.sources import is_spark_frame, scan_table
 
 _MAX_BUFFERED_HASHES = 2**20
-"""Maximum number of hashes in memory, 8 MB; beyond that they are written to files."""
+"""Maximum number of hashes in memory, 8 MB; more are written to files."""
 
 _HASH_FILES = 256
 """Number of files: one per value of the first byte of a hash."""
@@ -46,7 +46,7 @@ def make_row_keys(hashes: Hashes, seed: int) -> Hashes:
 
 
 def number_folds(frame: pl.DataFrame, folds: int, *, entity: str | None = None, seed: int = 0) -> NDArray[np.int64]:
-    """Return the part of each row, from 0 on, by the content of its entity, or of the row where it has none."""
+    """Return the number of each row's fold, from 0 on, by the content of its entity, or of the row if it has none."""
     keys = row_keys(frame, frame.columns, seed)
     if entity is not None and entity in frame.columns:
         texts = normalize_categories(frame.get_column(entity).alias(""))
@@ -58,9 +58,9 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
     """Return `columns` (and the entity) of at most `rows` rows, drawn without replacement by hash.
 
     The sample has fewer rows if it would have more than `MAX_SAMPLE_VALUES` values. The frame is read twice, or once if
-    it is small: the first pass counts equal rows, the second reads the rows that were drawn. Memory does not grow with
-    the frame: the counts, 16 bytes per distinct row, go to temporary files. `data` has any form that `scan_table`
-    accepts; the rows of a Spark DataFrame are read by its executors.
+    small: the first pass counts equal rows, the second reads the drawn rows. Memory does not grow with the frame: the
+    counts, 16 bytes per distinct row, go to temporary files. `data` has any form that `scan_table` accepts; the rows of
+    a Spark DataFrame are read by its executors.
     """
     if is_spark_frame(data):
         from engine.drift.spark.row_samples import read_row_sample
@@ -92,14 +92,14 @@ def sample(data: Any, columns: Sequence[str], rows: int, *, entity: str | None =
 
 
 def unite_samples(samples: Sequence[pl.DataFrame], roles: Mapping[str, Role]) -> pl.DataFrame:
-    """Return the rows of all samples, which may hold a column in several types: then as floats, or as text.
+    """Return the rows of all samples; a column with several types becomes floats or text.
 
     Parameters
     ----------
     samples
         Frames with the same columns.
     roles
-        The role of each column; a column without one, such as the entity, becomes text where types differ.
+        The role of each column; a column without a role, such as the entity, becomes text where types differ.
     """
     columns = []
     for name in samples[0].columns:
@@ -135,7 +135,7 @@ class _HashCounter:
             self._spill_buffer()
 
     def find_below(self, seed: int, bound: np.uint64) -> tuple[Hashes, Hashes]:
-        """Return the keys of all rows up to a bound, and the hash of the row of each."""
+        """Return the keys of all rows up to a bound, and the row hash of each."""
         below = [make_keys_below(*counts, np.uint64(seed % 2**64), bound) for counts in self._iterate_counts()]
         keys, hashes = (np.concatenate(part) for part in zip(*below, strict=True))
         return keys, hashes

@@ -1,4 +1,4 @@
-"""The rows of several segments of a sample, wherever they are: in a frame of this process, or in a cluster."""
+"""The rows of several segments of a sample, stored in a frame of this process or in a cluster."""
 
 from collections.abc import Collection, Mapping
 from typing import Protocol
@@ -27,10 +27,10 @@ class SegmentedSample(Protocol):
         """The segments."""
 
     def show_values(self, roles: Mapping[str, Role]) -> pl.LazyFrame:
-        """Return rows that tell how columns can be read (see `Sample`)."""
+        """Return rows that show how columns can be read (see `Sample`)."""
 
     def feed(self, reading: Readings) -> SegmentFeed:
-        """Return what gives the rows to accumulators."""
+        """Return a function that passes the rows to accumulators."""
 
     def choose_entity_rows(self, reading: Readings, entity: str) -> Mapping[str, pl.DataFrame]:
         """Return one row per entity of each segment (see `entity_choice`)."""

@@ -1,6 +1,6 @@
-"""Accumulators, and what one is made of or has collected as facts and arrays, which a process sends to another.
+"""Accumulators, and their setups and states as facts and arrays that one process sends to another.
 
-Pickle would execute code from what it is sent; this is JSON and the .npy format of numpy.
+They are sent as JSON and numpy's .npy format: unpickling would execute code from the received bytes.
 """
 
 import json
@@ -28,23 +28,23 @@ class PartAccumulator(Protocol):
     """Collects the values of one column in a part of the rows, block by block."""
 
     def add(self, block: pl.Series) -> None:
-        """Add the next rows, as `normalization` gives them."""
+        """Add the next rows, normalized by `normalization`."""
 
     def state(self) -> State:
-        """Return what was collected, after the last rows."""
+        """Return what was collected, after the last row."""
 
     def merge(self, state: State) -> None:
-        """Add what an accumulator of other rows has collected."""
+        """Add the state of an accumulator of other rows."""
 
 
 class Accumulator(PartAccumulator, Protocol):
     """Collects the values of one column."""
 
     def finish(self, rows: int) -> "Column | Accumulator":
-        """Return the column, which has `rows` rows; or an accumulator that must be given all rows once more."""
+        """Return the column, which has `rows` rows; or an accumulator that must read all rows once more."""
 
     def setup(self) -> State:
-        """Return what `create_part` needs to make an accumulator for a part of the rows."""
+        """Return the input of `create_part`, which creates an accumulator for a part of the rows."""
 
 
 def pack_state(state: State) -> bytes:
@@ -56,12 +56,12 @@ def pack_state(state: State) -> bytes:
 
 
 def unpack_state(packed: bytes) -> State:
-    """Return the state that `pack_state` has packed."""
+    """Return the state packed by `pack_state`."""
     with np.load(BytesIO(packed), allow_pickle=False) as file:
         arrays = {key.removeprefix("array "): file[key] for key in file.files if key != _FACTS}
         return State(json.loads(file[_FACTS].tobytes()), arrays)
 
 
 def narrow_counts(counts: NDArray[np.int64]) -> NDArray[Any]:
-    """Return counts in the smallest unsigned type that holds them: most of them are small."""
+    """Return counts in the smallest unsigned type that holds them, since most are small."""
     return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))

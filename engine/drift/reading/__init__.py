@@ -1,1 +1,1 @@
-"""Tables of any library and file become columns of a known role, with the values that are compared."""
+"""Read tables of any library or file as columns with a role, in the form in which values are compared."""

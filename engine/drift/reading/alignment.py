@@ -1,9 +1,9 @@
-"""Bring the columns of a batch to the column types that a reference or a model knows, before anything reads them.
+"""Convert the columns of a batch to the column types of a reference or a model, before anything reads them.
 
-This is the one place where a column meets two types. Values that are equal stay equal whatever type holds them: 3, 3.0
-and a decimal 3; true and 1; a category as text, number or enum; a date and its midnight. A column that changes its
-family, such as numbers that arrive as text, is read where every value can be read, and reported in any case. A column
-that is gone or cannot be read is not measured; all others are.
+Only this module handles differences of type. Equal values stay equal whatever type holds them: 3, 3.0 and a decimal 3;
+true and 1; a category as text, number or enum; a date and its midnight. If a column changes its type family, such as
+numbers that arrive as text, it is read if every value can be read, and reported in any case. A column that is gone or
+cannot be read is not measured; all others are.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,18 +24,18 @@ _PARSED = (*_NUMBERS, "boolean", *_TIMES)
 
 @dataclass(frozen=True, slots=True)
 class KnownColumn:
-    """What a reference or a model knows of a column.
+    """The facts about a column that a reference or a model provides.
 
     Attributes
     ----------
     family
-        Its column type (see `known_type`); empty if that is not known, `null` if it has no value.
+        Its column type (see `known_type`); empty if unknown, `null` if it has no value.
     binary
-        Whether it holds 0 and 1 alone, so that its values are the same as booleans.
+        Whether all values are 0 or 1, and so equal to booleans.
     spelling
-        The texts for false and true, if it holds no others.
+        The texts for false and true, if these are the only values.
     exact
-        Whether all its values are known, so that they can be rounded as the other sample's are.
+        Whether all its values are known, so that they can be rounded like those of the other sample.
     """
 
     role: Role
@@ -47,22 +47,23 @@ class KnownColumn:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """A frame whose columns have the types that are known.
+    """A frame with its columns converted to the known types.
 
     Attributes
     ----------
     frame
-        All columns; those that are not known are unchanged.
+        All columns; unknown columns are unchanged.
     roles
         The role of each known column that can be measured.
     unmeasured
         For each known column that cannot be measured, the reason.
     changes
-        For each column whose family has changed, what it is now, what it was, and how it is read.
+        For each column whose type family changed, what it is now, what it was, and how it is read.
     rounded
-        The columns of 32-bit floats whose known values, of more digits, must be rounded before they are compared.
+        The columns of 32-bit floats: the known values, which have more digits, must be rounded before they are
+        compared.
     expressions
-        For each column of the frame that was brought to another type, the expression that did it.
+        For each converted column, the expression that converts it.
     """
 
     frame: pl.LazyFrame
@@ -75,7 +76,7 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How a column is read: `expression`, or as it is if None; not at all if `obstacle` says what prevents it."""
+    """How a column is read: by `expression`, unchanged if None, or not at all if there is an `obstacle`, the reason."""
 
     expression: pl.Expr | None = None
     changed: bool = False
@@ -85,7 +86,7 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the values of a column tell: how many there are, how many do not fit, and the first of these."""
+    """Facts from the values of a column: how many there are, how many do not fit, and the first of these."""
 
     present: int
     unfit: int
@@ -101,9 +102,9 @@ def align_columns(
     side: str = "the batch",
     numbered: bool = True,
 ) -> Alignment:
-    """Bring the columns of a frame to known types.
+    """Convert the columns of a frame to known types.
 
-    Most columns need no look at their values. Those of another family are read once.
+    For most columns the types suffice. Those of another type family are read once.
 
     Parameters
     ----------
@@ -112,9 +113,9 @@ def align_columns(
     known
         What is known of each column.
     knower, side
-        Who knows the columns, and what the rows are, for messages.
+        Names of the known side and of the rows, for messages.
     numbered
-        Whether the rows have numbers, by which messages can name them.
+        Whether the rows have numbers that messages can give.
     """
     frame = read_storage(data) if isinstance(data, pl.LazyFrame) else scan_table(data)
     schema = frame.collect_schema()
@@ -149,7 +150,7 @@ def align_columns(
 
 
 def describe_column(role: Role, family: str, labels: Collection[str], *, exact: bool = True) -> KnownColumn:
-    """Return what is known of a column from its type and its distinct values as text; none if there are many."""
+    """Return the facts about a column from its type and its distinct values as text (`labels`, none if many)."""
     spelling = next((pair for pair in _SPELLINGS if labels and set(labels) <= set(pair)), None)
     if not family and spelling == _SPELLINGS[0]:
         family = "boolean"
@@ -157,9 +158,9 @@ def describe_column(role: Role, family: str, labels: Collection[str], *, exact: 
 
 
 def describe_columns(data: Any, roles: Mapping[str, Role], others: Mapping[str, pl.DataType]) -> dict[str, KnownColumn]:
-    """Return what is known of the columns of a frame, with a look at the values of those whose type is another one.
+    """Return the facts about the columns of a frame; values are read only if the type differs from that in `others`.
 
-    `data` has any form that `scan_table` accepts, `others` are the types that the other side has.
+    `data` has any form that `scan_table` accepts, `others` are the types on the other side.
     """
     frame, found = hold_rows(data), {}
     for name, role in roles.items():
@@ -174,7 +175,7 @@ def describe_columns(data: Any, roles: Mapping[str, Role], others: Mapping[str, 
 
 
 _SPELLINGS = (("false", "true"), ("False", "True"), ("FALSE", "TRUE"))
-"""How booleans are written as text."""
+"""The spellings of booleans as text."""
 
 
 def find_type_changes(
@@ -184,7 +185,7 @@ def find_type_changes(
     knower: str = "the reference",
     side: str = "the batch",
 ) -> dict[str, str]:
-    """Return, for each column whose family has changed, what it is and what it was: all that types alone tell."""
+    """Return a description of the change for each column whose type family changed, judged by types alone."""
     return {
         name: f"column {name!r} is {_name_family(held)} in {side}, but {_name_family(known[name].family)} in {knower}"
         for name, held in types.items()
@@ -193,7 +194,7 @@ def find_type_changes(
 
 
 def _differ(held: str, wanted: str) -> bool:
-    """Tell whether two column types are of different families; one that is not known agrees with any."""
+    """Tell whether two column types are of different families; an unknown type agrees with any."""
     groups = (_NUMBERS, _TIMES)
     same = held == wanted or any(held in group and wanted in group for group in groups)
     return not same and wanted not in ("", "null") and held != "null"
@@ -204,10 +205,10 @@ def _name_family(family: str) -> str:
 
 
 def _choose_reading(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Facts | None) -> _Reading:
-    """Return how a column is read."""
+    """Return how to read a column."""
     held, wanted = known_type(dtype), known.family
     if held == "null" or (held == "text" and facts is not None and not facts.present):
-        # a column without any value has every type; a CSV file that holds none gives it the type text
+        # a column without any value fits every type; CSV files give it the type text
         return _Reading(pl.lit(None, FAMILY_DTYPES.get(_name_family(wanted), pl.Null())))
     if not holds_values(dtype):
         return _Reading(changed=_differ(held, wanted), obstacle="such values are not compared")
@@ -216,7 +217,7 @@ def _choose_reading(name: str, known: KnownColumn, dtype: pl.DataType, facts: _F
 
 
 def _read_numbers(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Facts | None) -> _Reading:
-    """Return how a column is read whose role is numerical."""
+    """Return how to read a column with a numerical role."""
     held, wanted = known_type(dtype), known.family
     if held == "text" and (goal := _parsing_goal(known)):
         return _read_texts(_parse_texts(name, goal, binary=known.binary), goal, facts, changed=_differ(held, wanted))
@@ -241,9 +242,9 @@ def _read_numbers(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Fac
 def _round_alike(column: pl.Expr, dtype: pl.DataType, wanted: str) -> pl.Expr | None:
     """Return the column in the precision of the known type; None if it needs no change.
 
-    A 32-bit float that is widened differs from every decimal fraction: 0.1 becomes 0.100000001. Where the known values
-    cannot be rounded like it, it is read as the shortest decimal number that it stands for. Other numbers are rounded
-    where the known ones were.
+    A 32-bit float that is widened differs from every decimal fraction: 0.1 becomes 0.100000001. If the known values
+    cannot be rounded to 32 bits, the float is read as the shortest decimal number that it stands for. Other numbers are
+    rounded if the known ones were.
     """
     if wanted == "float32" and known_type(dtype) == "number":
         return column.cast(pl.Float32)
@@ -253,7 +254,7 @@ def _round_alike(column: pl.Expr, dtype: pl.DataType, wanted: str) -> pl.Expr | 
 
 
 def _read_texts(parsed: pl.Expr, wanted: str, facts: _Facts | None, *, changed: bool) -> _Reading:
-    """Return how texts are read as numbers, booleans or dates: only if every text is one."""
+    """Return how to read texts as numbers, booleans or dates; only if every text is one."""
     if facts is not None and facts.unfit:
         row = f"{'a row' if facts.row is None else f'row {facts.row + 1:,}'} holds {str(facts.value)[:60]!r}; "
         missing = "if it stands for a missing value, declare that where the data are read (csv: null_values)"
@@ -262,16 +263,16 @@ def _read_texts(parsed: pl.Expr, wanted: str, facts: _Facts | None, *, changed: 
 
 
 def _parsing_goal(known: KnownColumn) -> str:
-    """Return the type that texts are parsed as where the known column is none; empty if texts are not parsed."""
+    """Return the type as which texts are parsed if the known column is not text; empty if texts are not parsed."""
     if known.role is Role.NUMERICAL and known.family in ("", "null"):
         return "number"
     return known.family if known.family in _PARSED else ""
 
 
 def _parse_texts(name: str, wanted: str, *, binary: bool) -> pl.Expr:
-    """Return an expression for texts as values of the known type; null where a text is none.
+    """Return an expression that parses texts as the known type; null where a text does not fit.
 
-    True and false are numbers as well where the known ones are 0 and 1 alone (`binary`).
+    If the known values are 0 and 1 alone (`binary`), true and false are numbers as well.
     """
     text = column_named(name).cast(pl.String).str.strip_chars()
     if wanted in _NUMBERS:
@@ -287,12 +288,12 @@ def _parse_texts(name: str, wanted: str, *, binary: bool) -> pl.Expr:
 
 
 def _as_boolean(text: pl.Expr) -> pl.Expr:
-    """Return lower-case texts as booleans; null where a text stands for none."""
+    """Return lower-case texts as booleans; null where a text is not a boolean."""
     return pl.when(text.is_in(["true", "1", "1.0"])).then(True).when(text.is_in(["false", "0", "0.0"])).then(False)
 
 
 def _read_categories(name: str, known: KnownColumn, dtype: pl.DataType, facts: _Facts | None) -> _Reading:
-    """Return how a column is read whose role is categorical."""
+    """Return how to read a column with a categorical role."""
     held, wanted = known_type(dtype), known.family
     labels = as_categories(name, dtype)
     changed = _differ(held, wanted)
@@ -332,7 +333,7 @@ def _has_unfit(facts: _Facts | None) -> bool:
 def list_value_tests(
     schema: Mapping[str, pl.DataType], known: Mapping[str, KnownColumn]
 ) -> dict[str, tuple[pl.Expr, pl.Expr]]:
-    """Return which rows have a value, and which do not fit, for each column whose type does not tell how to read it."""
+    """Return, per column whose type does not suffice, tests for rows with a value and for values that do not fit."""
     tests: dict[str, tuple[pl.Expr, pl.Expr]] = {}
     for name, column in known.items():
         held = known_type(schema[name]) if name in schema else ""
@@ -354,7 +355,7 @@ def list_value_tests(
 def _collect_facts(
     frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], known: Mapping[str, KnownColumn]
 ) -> dict[str, _Facts]:
-    """Read the columns whose types do not tell how to read them, in one pass."""
+    """Read the columns whose types do not suffice, in one pass."""
     tests = list_value_tests(schema, known)
     if not tests:
         return {}

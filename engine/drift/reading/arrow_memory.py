@@ -1,4 +1,4 @@
-"""The memory where polars holds a column, without a copy and without a Python object per value.
+"""Access to the memory of a polars column, without a copy and without a Python object per value.
 
 polars exports columns through Arrow's C stream interface.
 """
@@ -16,19 +16,19 @@ from engine.drift.reading.arrow_structures import ArrowArray, ArrowSchema, Arrow
 
 
 class _Memory:
-    """Memory of another library, for numpy."""
+    """Memory of another library, wrapped for numpy."""
 
     def __init__(self, address: int, size: int, kind: str) -> None:
         self.__array_interface__ = {"version": 3, "data": (address, True), "shape": (size,), "typestr": kind}
 
 
 _NUMBERS = {b"l": np.int64, b"f": np.float32, b"g": np.float64}
-"""The types of numbers by Arrow's name."""
+"""The numpy types of numbers by Arrow's format code."""
 
 
 def iterate_arrays(column: pl.Series) -> Iterator[tuple[bytes, ArrowArray]]:
-    """Yield Arrow's name of the type, and the memory of consecutive parts of a column, until the next is asked for."""
-    # without its name, which is not needed here, and which not every reader of this interface can take
+    """Yield Arrow's format code and the memory of consecutive parts of a column; each is valid until the next."""
+    # without its name, which is not needed and which some readers of this interface cannot take
     capsule = column.alias("").__arrow_c_stream__(None)
     stream = ArrowStream.from_address(open_capsule(capsule, b"arrow_array_stream"))
     kind = _read_format(stream)
@@ -41,12 +41,12 @@ def iterate_arrays(column: pl.Series) -> Iterator[tuple[bytes, ArrowArray]]:
 
 
 def read_memory(address: int, size: int, kind: str) -> NDArray[Any]:
-    """Return the numbers that are at an address, as long as their owner lives."""
+    """Return the numbers at an address; they are valid while their owner exists."""
     return np.asarray(_Memory(address, size, kind)) if size else np.empty(0, kind)
 
 
 def read_validity(array: ArrowArray) -> tuple[NDArray[np.uint8], int]:
-    """Return bytes whose bits say which values are present, and the position of the first bit; none if all are."""
+    """Return a bit mask of the present values and the position of its first bit; an empty mask if all are present."""
     if not array.null_count or not array.buffers[0]:
         return np.empty(0, np.uint8), 0
     first = array.offset % 8
@@ -54,9 +54,9 @@ def read_validity(array: ArrowArray) -> tuple[NDArray[np.uint8], int]:
 
 
 def present_numbers(column: pl.Series) -> NDArray[Any]:
-    """Return the numbers of a column of int64 or floats that are not missing; without missing ones nothing is copied.
+    """Return the present numbers of a column of int64 or floats; without missing values nothing is copied.
 
-    polars' `drop_nulls` runs a query, which takes longer than to read a block, even where nothing is missing.
+    polars' `drop_nulls` runs a query, which takes longer than reading a block, even if nothing is missing.
     """
     if not column.null_count():
         return column.to_numpy()

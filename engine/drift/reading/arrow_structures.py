@@ -1,14 +1,14 @@
-"""The structures of Arrow's C interface, by which libraries hand each other columns and batches of rows in memory.
+"""The structures of Arrow's C interface, through which libraries exchange columns and batches of rows in memory.
 
 Their layout is a stable standard: https://arrow.apache.org/docs/format/CDataInterface.html and CStreamInterface.html.
-Calls through them give up the interpreter's lock.
+Calls through them release the interpreter's lock.
 """
 
 import ctypes
 
 
 class ArrowArray(ctypes.Structure):
-    """A column, or a batch of rows as one column of structures. It is over after the last if `release` is NULL."""
+    """A column, or a batch of rows as one column of structures. The stream has ended if `release` is NULL."""
 
     _fields_ = (
         ("length", ctypes.c_int64),

@@ -1,11 +1,11 @@
-"""Read a frame in order, in blocks of equal size; the next ones are decoded while the caller uses this one.
+"""Read a frame in order, in blocks of equal size; the next blocks are decoded while the caller uses this one.
 
 Floating-point sums depend on how the rows are split, and the chunks of polars depend on the number of threads. With
 blocks of a fixed size every sum is bit-identical on any machine.
 
-Where polars finds the rows of a slice without reading those before them, each slice is read by a query of its own. One
-query for all rows decodes five row groups ahead of a slow caller, which are 800 MB where a row group has a million rows
-of 30 columns. A sink with a callback cannot be used as an iterator.
+If polars can read a slice of rows without reading those before it, each slice is read by its own query. One query for
+all rows decodes five row groups ahead of a slow caller: 800 MB if a row group has a million rows of 30 columns. A sink
+with a callback cannot be used as an iterator.
 """
 
 import os
@@ -17,21 +17,21 @@ from itertools import count
 import polars as pl
 
 BLOCK_ROWS = 131_072
-"""Rows per block: enough that one call per column and block costs nothing, few enough for the processor's cache."""
+"""Rows per block: enough to make the cost of a call per column and block negligible, few enough for the cache."""
 
 BLOCK_VALUES = 1 << 24
 """Maximum number of values per block, over all its columns: 128 MB of 8-byte numbers."""
 
 SLICE_VALUES = 1 << 21
-"""Number of values from which on a query of its own costs next to nothing: 16 MB of 8-byte numbers."""
+"""Fewest values for which the cost of a separate query is negligible: 16 MB of 8-byte numbers."""
 
 _DECODING = {
-    # polars' own setting decodes farther ahead of a slow caller: 1.5 GB for 30 columns
+    # polars' default decodes farther ahead of a slow caller: 1.5 GB for 30 columns
     "POLARS_ROW_GROUP_PREFETCH_SIZE": "1",
-    # with its own setting of 16 million one thread decodes all of a usual row group
+    # with the default of 16 million, one thread decodes the whole of a typical row group
     "POLARS_PARQUET_DECODE_TARGET_VALUES_PER_THREAD": "1000000",
 }
-"""How polars decodes Parquet files, unless the user has set it."""
+"""How polars decodes Parquet files, unless the user sets it."""
 
 for _name, _value in _DECODING.items():
     os.environ.setdefault(_name, _value)
@@ -51,9 +51,9 @@ def rows_per_block(columns: int) -> int:
 def iterate_blocks(frame: pl.LazyFrame, rows: int = BLOCK_ROWS) -> Iterator[pl.DataFrame]:
     """Yield the rows of `frame` in order, in contiguous blocks of exactly `rows` rows; the last block may be shorter.
 
-    A frame without rows yields no block. Memory is bounded by a few blocks and row groups, however slow the caller is.
+    A frame without rows yields no block. Memory is bounded by a few blocks and row groups for any speed of the caller.
     """
-    # a page of a column holds about BLOCK_ROWS values: for fewer of them it would be unpacked several times
+    # a page of a column holds about BLOCK_ROWS values: smaller slices would decompress it several times
     parts = (
         _iterate_slices(frame, rows) if rows >= BLOCK_ROWS and finds_slices(frame) else _iterate_batches(frame, rows)
     )
@@ -63,7 +63,7 @@ def iterate_blocks(frame: pl.LazyFrame, rows: int = BLOCK_ROWS) -> Iterator[pl.D
 
 
 def finds_slices(frame: pl.LazyFrame) -> bool:
-    """Tell whether polars reads a slice of the frame, which is one of Parquet files, without the rows before it."""
+    """Tell whether polars reads a slice of the frame without the rows before it, as for Parquet files."""
     plan = frame.slice(1, 1).explain()
     return plan.count("Parquet SCAN [") == 1 and "SLICE: Positive" in plan and "SLICE[" not in plan
 
@@ -90,5 +90,5 @@ def _iterate_slices(frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
 
 
 def _iterate_batches(frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
-    """Yield the batches of one query; where the caller is slow, polars decodes about five row groups ahead."""
+    """Yield the batches of one query; if the caller is slow, polars decodes about five row groups ahead."""
     yield from frame.collect_batches(chunk_size=rows, maintain_order=True, lazy=True, engine="streaming")

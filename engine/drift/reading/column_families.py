@@ -1,7 +1,8 @@
-"""Families of column types: what a column holds, apart from its width, unit, encoding or precision.
+"""Families of column types: what a column holds, apart from width, unit, encoding or precision.
 
-A reference and a batch rarely hold a column in the same type: a missing value turns integers into floats in pandas, a
-database has decimals, a CSV file has no types at all. Within a family that changes nothing; a change of family does.
+A reference and a batch rarely hold a column in the same type: in pandas a missing value turns integers into floats,
+databases have decimals, CSV files have no types. Such differences within a family do not matter; a change of family
+does.
 """
 
 from collections.abc import Mapping
@@ -26,11 +27,11 @@ FAMILY_DTYPES: dict[str, pl.DataType] = {
     "datetime": pl.Datetime("us"),
     "duration": pl.Duration("us"),
 }
-"""The polars type that holds the values of a column type, whatever their width or unit was."""
+"""The polars type that represents each column type, for any width or unit."""
 
 
 def column_type(dtype: pl.DataType) -> str:
-    """Return the column type of a polars type, or polars' name for it in lower case where a spec has no word for it.
+    """Return the column type of a polars type, or polars' name in lower case if the spec language has no word for it.
 
     Integers of any width are `integer`, floats and decimals `number`, categories and enums `text`. A column without
     any value may have the type `null`.
@@ -43,15 +44,15 @@ def column_type(dtype: pl.DataType) -> str:
 
 
 def known_type(dtype: pl.DataType) -> str:
-    """Return the column type as a reference remembers it: `float32` for a float of fewer than 64 bits.
+    """Return the column type as a reference stores it: `float32` for floats of fewer than 64 bits.
 
-    A number that was rounded to 32 bits equals another one only after that is rounded as well.
+    A number rounded to 32 bits equals another number only if that one is rounded too.
     """
     return "float32" if dtype in (pl.Float32, pl.Float16) else column_type(dtype)
 
 
 def unite_known_types(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
-    """Return the types of columns of two samples together: numbers of several types are numbers; else the first."""
+    """Return the column types of two samples together: different number types become `number`, else the first wins."""
     numbers = {"integer", "number", "float32"}
     both = {name: "number" for name in a if a[name] != b.get(name, a[name]) and {a[name], b[name]} <= numbers}
     return {**b, **a, **both}
@@ -63,7 +64,7 @@ def holds_values(dtype: pl.DataType) -> bool:
 
 
 def name_type(dtype: pl.DataType) -> str:
-    """Return the name of a type for a message: its column type, or polars' name where a spec has no word for it."""
+    """Return the name of a type for messages: its column type, or polars' name if the spec has no word for it."""
     if isinstance(dtype, pl.BaseExtension):
         return dtype.ext_name()
     return column_type(dtype) if holds_values(dtype) else str(dtype)
@@ -72,8 +73,8 @@ def name_type(dtype: pl.DataType) -> str:
 def read_storage(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Return the frame with every extension type replaced by the type that stores its values.
 
-    A period of pandas keeps its type, and is compared with nothing: its storage counts months or days, which would look
-    like a number although it is a time.
+    A pandas period keeps its type and is not compared: its storage counts months or days, so it would look like a
+    number although it is a time.
     """
     schema = frame.collect_schema()
     stored = [name for name, dtype in schema.items() if storage_type(dtype) != dtype]

@@ -1,13 +1,13 @@
-"""What to write in a spec so that a column of texts is read as what it looks like, as sentences."""
+"""Sentences that say what to write in a spec so that a text column is read as the values it contains."""
 
 from engine.drift.reading.text_readings import Notation, TextFinding, TextReading
 
 ONE_ORDER = "write all its dates in one order, such as 2025-12-31; if the column is text, declare type: text"
-"""What to do about a column whose dates differ in the order of day, month and year."""
+"""Advice for a column whose dates differ in the order of day, month and year."""
 
 
 def describe_text_column(name: str, found: TextFinding, where: str, advice: str) -> str:
-    """Return the warning about a column that is text, and looks like something else."""
+    """Return the warning about a column that is text but looks like something else."""
     reading = found.reading
     assert reading is not None  # noqa: S101 - called for findings with one
     share = "all" if found.share == 1.0 else f"{_format_share(found.share)} %"
@@ -19,7 +19,7 @@ def describe_text_column(name: str, found: TextFinding, where: str, advice: str)
 
 
 def advise_on_times(name: str, times: str) -> str:
-    """Return the warning about a column of whole numbers that look like times."""
+    """Return the warning about a column of integers that look like times."""
     return (
         f"column {name!r} holds whole numbers that look like {times}: a time always differs between two periods; "
         "declare role: ignore, or role: numerical if it is none"
@@ -31,7 +31,7 @@ def _format_share(share: float) -> str:
 
 
 def advise_on_finding(found: TextFinding, notation: Notation) -> str:
-    """Return what to write so that a column of a CSV file is read as what it looks like."""
+    """Return what to write in the spec so that a column of a CSV file is read as what it looks like."""
     reading = found.reading
     assert reading is not None  # noqa: S101 - called for findings with one
     if found.orders_differ:

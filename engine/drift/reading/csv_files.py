@@ -1,6 +1,6 @@
 """CSV files as lazy frames: their header, their encoding, and how their columns are read.
 
-polars reads UTF-8 with line feeds and doubled quotes; a file in another encoding, with other line ends, or with escaped
+polars reads UTF-8 with line feeds and doubled quotes; a file with another encoding, other line ends or escaped
 characters is converted in memory.
 """
 
@@ -23,18 +23,18 @@ from engine.errors import DataError
 from engine.formatting.lists import join_some
 
 INFER_ROWS = 10_000
-"""Rows of a CSV file from which types are inferred where none are declared."""
+"""Number of rows of a CSV file from which undeclared types are inferred."""
 MAX_TRANSCODED_BYTES = 1 << 30
-"""Largest file, unpacked, in another encoding than UTF-8 or with other line ends: it is converted in memory."""
+"""Maximum unpacked size in bytes of a file that must be converted: the conversion is done in memory."""
 _ENCODINGS_OF_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 @dataclass(frozen=True, slots=True)
 class CsvDialect:
-    """How a CSV file is written; the keys under `csv:` of a spec have the same names, but for the last two.
+    """How a CSV file is written; all attributes but the last two are keys under `csv:` of a spec.
 
-    `compression` is how it is compressed, None if its ending tells. Without a header, `names` are the names of the
-    columns, in their order; if there are none, polars names them.
+    `compression` is the compression, or None to recognise it by the file's ending. For a file without a header, `names`
+    are the names of the columns in order; if it is empty, polars names them.
     """
 
     separator: str = ","
@@ -53,22 +53,22 @@ class CsvDialect:
 
     @property
     def notation(self) -> Notation:
-        """What the dialect says about numbers and dates."""
+        """The part of the dialect that concerns numbers and dates."""
         return Notation(self.decimal_comma, self.thousands, self.date_order)
 
 
 @dataclass(frozen=True, slots=True)
 class CsvColumns:
-    """How the columns of CSV files are read where polars' own inference is not used.
+    """How the columns of CSV files are read if polars' own inference is not used.
 
     Attributes
     ----------
     types
-        The polars type of columns that polars can read as such.
+        The polars type of columns that polars can read as this type.
     readings
         The reading of columns that are read as text and then parsed.
     notes, warnings
-        What was recognized, and what stays text although it looks like something else; as sentences.
+        Sentences about what was recognised, and about columns that stay text although they look like something else.
     doubtful
         The columns that stay text although they look like something else.
     """
@@ -95,9 +95,9 @@ def scan_csv_files(
     columns
         How columns are read; the types of all others are inferred from the first rows.
     path_column
-        Name of a further column with the path of each row's file; only for files that need no conversion.
+        Name of an additional column with the path of each row's file; only for files that need no conversion.
     infer_rows
-        Rows from which types are inferred; None for all.
+        Number of rows from which types are inferred; None for all.
     """
     names = read_column_names(paths[0], dialect)
     texts = {name: pl.String() for name in columns.readings}
@@ -108,7 +108,7 @@ def scan_csv_files(
 
 
 def scan_csv_texts(paths: Sequence[Path], dialect: CsvDialect) -> pl.LazyFrame:
-    """Return the rows of CSV files with every column as text; texts that are declared missing are null."""
+    """Return the rows of CSV files with all columns as text; texts that are declared missing are null."""
     return _scan_with_types(paths, dialect, {}, read_column_names(paths[0], dialect), 0, None)
 
 
@@ -120,7 +120,7 @@ def _scan_with_types(
     infer_rows: int | None,
     path_column: str | None,
 ) -> pl.LazyFrame:
-    """Scan CSV files; `names` maps polars' name of a column to its own name where the two differ."""
+    """Scan CSV files; `names` maps polars' name of a column to its actual name where they differ."""
     frame = pl.scan_csv(
         _prepare_sources(paths, dialect),
         glob=False,
@@ -145,13 +145,13 @@ def _key_of(name: str, names: Mapping[str, str]) -> str:
 
 
 def read_column_names(path: Path, dialect: CsvDialect) -> dict[str, str]:
-    """Return the columns that polars names otherwise than the header or the spec: it keeps the doubled quotes of CSV.
+    """Return the columns to which polars gives another name than the header or spec: it keeps CSV's doubled quotes.
 
     Raises
     ------
     DataError
-        The header names a column twice, or several have no name; polars would rename them without an error. Or there
-        is not a header, and the spec names more or fewer columns than the file has.
+        The header names a column twice, or several columns have no name: polars would rename them without an error. Or
+        the file has no header, and the spec names more or fewer columns than the file has.
     """
     if not dialect.header:
         return _name_in_order(path, dialect) if dialect.names else {}
@@ -186,14 +186,14 @@ def _name_in_order(path: Path, dialect: CsvDialect) -> dict[str, str]:
 
 
 def find_encoding(path: Path, dialect: CsvDialect) -> str:
-    """Return the encoding of a file: the one that its byte order mark tells, else the declared one."""
+    """Return the encoding of a file: that of its byte order mark if it has one, else the declared encoding."""
     if find_compression(path, dialect.compression):
         return dialect.encoding
     return _ENCODINGS_OF_MARKS.get(read_head(path)[:2], dialect.encoding)
 
 
 def needs_conversion(path: Path, dialect: CsvDialect) -> bool:
-    """Tell whether polars cannot read a file as it is: packed, in another encoding, other line ends, or escaped."""
+    """Tell whether polars cannot read a file directly: it is zipped, or has another encoding, line ends or escapes."""
     if is_unpacked_here(path, dialect.compression):
         return True
     if not _is_utf8(find_encoding(path, dialect)):
@@ -210,14 +210,14 @@ def _holds_escape(path: Path, escape: str, compression: str | None) -> bool:
 
 @lru_cache(maxsize=1024)
 def _search_file(path: Path, wanted: bytes, compression: str | None, *_: int) -> bool:
-    """Return whether a file has a byte; its size and the time of its last change are given so that it is read once."""
+    """Return whether a file contains a byte; the ignored size and time of change make the cached result specific."""
     if find_compression(path, compression) == "zst":
         return True
     try:
         with open_bytes(path, compression) as file:
             return any(wanted in part for part in iter(lambda: file.read(1 << 20), b""))
     except UNPACK_ERRORS:
-        return False  # whoever reads the rows finds the damage
+        return False  # damage is reported when the rows are read
 
 
 def _is_utf8(encoding: str) -> bool:
@@ -239,7 +239,7 @@ def open_text(path: Path, dialect: CsvDialect) -> IO[str]:
 
 
 def _prepare_sources(paths: Sequence[Path], dialect: CsvDialect) -> Any:
-    """Return what polars can scan: the paths, or the content of the files in UTF-8 where one must be converted."""
+    """Return what polars can scan: the paths, or the contents of the files in UTF-8 if one must be converted."""
     if not any(needs_conversion(path, dialect) for path in paths):
         return list(paths)
     return [_convert_file(path, dialect) for path in paths]

@@ -1,7 +1,7 @@
-"""Recognises from the first rows of CSV files how their columns are read.
+"""Recognise from the first rows of CSV files how to read their columns.
 
-polars infers numbers, ISO dates and booleans. What it does not read as it is meant is decided here: `NA` among numbers,
-`1.234,56`, dates with the day or the month first, numbers with leading zeros. The first rows decide, as they do for
+polars infers numbers, ISO dates and booleans. This module decides about values that polars misreads: `NA` among
+numbers, `1.234,56`, dates with the day or the month first, numbers with leading zeros. The first rows decide, as in
 polars; a later value that does not fit is an error, never a text.
 """
 
@@ -27,10 +27,10 @@ from engine.errors import DataError
 from engine.formatting.lists import join_some
 
 _MAX_SAMPLED_ROWS = 200_000
-"""Rows of all files together from which columns are recognized."""
+"""Maximum number of rows, of all files together, from which columns are recognised."""
 
 NameRow = Callable[[Path, int], str]
-"""Returns how to find a row, counted from 1: `line 50 of new.csv`."""
+"""Describes the place of a row, counted from 1: `line 50 of new.csv`."""
 
 
 def recognize_csv_columns(
@@ -41,22 +41,22 @@ def recognize_csv_columns(
     quiet: Collection[str],
     name_row: NameRow,
 ) -> CsvColumns:
-    """Decide from the first rows of CSV files how their columns are read.
+    """Decide from the first rows of CSV files how to read their columns.
 
     Parameters
     ----------
     declared, declared_types
-        The polars type, and the name of the type, of columns whose type is declared.
+        The polars type and the type name of columns whose type is declared.
     quiet
-        Columns of which no warning is given: their role is declared.
+        Columns without warnings, because their role is declared.
     name_row
-        Names a row in a warning.
+        Describes the place of a row in a warning.
 
     Raises
     ------
     DataError
-        A header names a column twice; or a column is declared as numbers or dates, and its texts allow several
-        readings.
+        A header names a column twice; or a column is declared as numbers or dates but its texts can be read in several
+        ways.
     """
     rows = max(1000, min(INFER_ROWS, _MAX_SAMPLED_ROWS // len(paths)))
     heads = {path: scan_csv_texts([path], dialect).head(rows).collect() for path in paths}
@@ -66,7 +66,7 @@ def recognize_csv_columns(
         for name, dtype in schema.items():
             found = inferred[name]
             if name in heads[path].columns and heads[path][name].null_count() < heads[path].height:
-                found.add(dtype)  # a column without values has no type of its own
+                found.add(dtype)  # a column without values has no type
     decisions = _Decisions(dialect, heads, name_row)
     for name, dtypes in inferred.items():
         texts = [head[name] for head in heads.values() if name in head.columns]
@@ -92,7 +92,7 @@ def recognize_csv_columns(
 
 
 class _Decisions:
-    """Collects the decisions about the columns, so that columns that are read alike are told in one sentence."""
+    """Collects the decisions about columns, so that one sentence can describe columns that are read alike."""
 
     def __init__(self, dialect: CsvDialect, heads: Mapping[Path, pl.DataFrame], name_row: NameRow) -> None:
         self.dialect = dialect
@@ -105,7 +105,7 @@ class _Decisions:
         self._alike: dict[str, list[str]] = defaultdict(list)
 
     def decide(self, name: str, texts: pl.Series, dtypes: set[pl.DataType], type_: str | None, *, warn: bool) -> None:
-        """Decide how one column is read: as polars does, by a reading, or as text."""
+        """Decide how to read one column: as polars does, by a reading, or as text."""
         if type_ is None and any(dtype.is_integer() for dtype in dtypes):
             codes = texts.drop_nulls().filter(texts.drop_nulls().str.contains(r"^0\d+$"))
             if len(codes):
@@ -120,7 +120,7 @@ class _Decisions:
             return
         found = recognize_texts(texts, self.dialect.notation, type_)
         if type_ is None and not found.certain and any(dtype.is_temporal() for dtype in dtypes):
-            self.types[name] = pl.String()  # polars takes the day first, and 1.10.25 for a date
+            self.types[name] = pl.String()  # polars takes the day first, and takes 1.10.25 for a date
         if found.reading is None:
             if warn and type_ is None and found.only_missing:
                 self._warn_of_markers(name, found.only_missing)
@@ -150,7 +150,7 @@ class _Decisions:
         self.doubtful.append(name)
 
     def _decide_declared(self, name: str, found: TextFinding, type_: str) -> None:
-        """Take the reading of a column whose type is declared, unless its texts allow several."""
+        """Use the recognised reading of a column with a declared type, unless its texts can be read in several ways."""
         if found.ambiguous:
             raise DataError(
                 f"column {name!r} is declared as {type_}, but {found.example!r} can be read in several ways: "
@@ -164,7 +164,7 @@ class _Decisions:
         return describe_text_column(name, found, self._locate(name, found.odd), advice)
 
     def _locate(self, name: str, odd: str | None) -> str:
-        """Return where the first value that does not fit stands."""
+        """Return the place of the first value that does not fit."""
         if odd is None:
             return ""
         for path, head in self.heads.items():
@@ -178,7 +178,7 @@ class _Decisions:
         return ""
 
     def look_at_header(self, head: pl.DataFrame, path: Path) -> None:
-        """Warn of a separator or a header that the dialect does not fit."""
+        """Warn of a separator or a header that does not fit the dialect."""
         names = head.columns
         separators = [one for one in ",;\t|" if one in names[0]] if len(names) == 1 else []
         if len(names) == 1 and names[0].startswith("sep="):
@@ -221,12 +221,12 @@ def _describe_reading(found: TextFinding) -> str:
 
 
 def _is_read_by_polars(texts: pl.Series, dtypes: set[pl.DataType], type_: str | None, dialect: CsvDialect) -> bool:
-    """Tell whether polars reads the texts of a column as they are meant."""
+    """Tell whether polars reads the texts of a column as intended."""
     present = texts.drop_nulls()
     if type_ is None and any(dtype == pl.String for dtype in dtypes):
         return False
     if any(dtype in (pl.Date, pl.Datetime) for dtype in dtypes):
-        # The declared type, or what polars has inferred: it also takes 03/04/2025, with the day first.
+        # The declared type, or the type that polars inferred: it also reads 03/04/2025, with the day first.
         timed = r"([T ]\d{2}:\d{2}.*)?$" if any(dtype == pl.Datetime for dtype in dtypes) else "$"
         return bool(present.str.contains(rf"^\d{{4}}[-/]\d{{2}}[-/]\d{{2}}{timed}").all())
     if type_ in ("integer", "number"):

@@ -1,8 +1,8 @@
-"""Scans that polars does not have: Arrow streams, JSON arrays, and the columns that the names of folders hold.
+"""Scans that polars lacks: Arrow streams, JSON arrays, and columns from folder names.
 
-A file of Arrow in the stream format has no index at its end, so polars reads it only as a whole. Here each record batch
-is read alone: a stream is a sequence of messages, each with its length in front (Apache Arrow, columnar format, section
-"Encapsulated message format"), so it can be cut without decoding it.
+An Arrow file in the stream format has no index at its end, so polars reads it only as a whole. Here each record batch
+is read separately: a stream is a sequence of messages, each preceded by its length (Apache Arrow, columnar format,
+section "Encapsulated message format"), so it can be split without decoding.
 """
 
 import struct
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.discovery.listing import KeyValue
 
 MAX_JSON_BYTES = 256 << 20
-"""Largest file with one JSON array: polars reads it as a whole."""
+"""Maximum size in bytes of a file with one JSON array, which polars reads as a whole."""
 
 _CONTINUATION = b"\xff\xff\xff\xff"
 _END_OF_STREAM = _CONTINUATION + bytes(4)
@@ -31,20 +31,20 @@ _SCHEMA_MESSAGE, _DICTIONARY_MESSAGE = 1, 2
 _PATH_COLUMN = "path of the file\0"  # no column of a file has this name
 
 ScanFiles = Callable[[Sequence[Path], str | None], pl.LazyFrame]
-"""Scans some files; the second argument names a further column with the path of each row's file, if it is not None."""
+"""Scans files; the second argument, if not None, names an additional column with the path of each row's file."""
 
 
 def add_key_columns(
     paths: Sequence[Path], keys: "Mapping[Path, Mapping[str, KeyValue]]", scan: ScanFiles, *, apart: bool
 ) -> pl.LazyFrame:
-    """Return the rows of files with the columns that their folders name.
+    """Return the rows of files with the columns given by their folder names.
 
     Parameters
     ----------
     keys
-        Per file, the values of its folders; empty if they name no columns.
+        Per file, the values in its folder names; empty if they name no columns.
     apart
-        Whether each file must be scanned alone, because the scan cannot tell which rows are whose.
+        Whether each file must be scanned alone, because a joint scan cannot tell which rows belong to which file.
     """
     named = list(next(iter(keys.values()), {}))
     dtypes = {name: _key_dtype([values[name] for values in keys.values()]) for name in named}
@@ -79,9 +79,9 @@ def _key_dtype(values: "Sequence[KeyValue]") -> pl.DataType:
 def scan_typed_files(
     format_: str, compression: str | None, paths: Sequence[Path], path_column: str | None
 ) -> pl.LazyFrame:
-    """Scan files of Parquet, Arrow or NDJSON as one frame; a file that `is_read_alone` is scanned without others.
+    """Scan Parquet, Arrow or NDJSON files as one frame; a file for which `is_read_alone` holds must be the only one.
 
-    `compression` is how NDJSON is compressed; None if the endings of the files tell.
+    `compression` is the compression of NDJSON; None to recognise it by the files' endings.
     """
     if format_ == "parquet":
         return pl.scan_parquet(list(paths), glob=False, hive_partitioning=False, include_file_paths=path_column)
@@ -104,7 +104,7 @@ def is_read_alone(path: Path, compression: str | None = None) -> bool:
 
 
 def is_json_array(path: Path) -> bool:
-    """Tell whether a JSON file holds one array of rows, and not one row per line."""
+    """Tell whether a JSON file holds one array of rows rather than one row per line."""
     try:
         with path.open("rb") as file:
             return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
@@ -118,7 +118,7 @@ def scan_json_array(path: Path) -> pl.LazyFrame:
     Raises
     ------
     DataError
-        The file is too large, or no array of objects.
+        The file is too large, or not an array of objects.
     """
     if path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(
@@ -171,7 +171,7 @@ def scan_arrow_stream(path: Path) -> pl.LazyFrame:
 
 
 def _read_batches(path: Path) -> Iterator[pl.DataFrame]:
-    """Yield the record batches of a stream: each is read as a stream of its own, after the schema and dictionaries."""
+    """Yield the record batches of a stream; each is read as its own stream, after the schema and dictionaries."""
     preamble = b""
     with path.open("rb") as file:
         for kind, message in _read_messages(path, file):
@@ -182,12 +182,12 @@ def _read_batches(path: Path) -> Iterator[pl.DataFrame]:
 
 
 def _read_messages(path: Path, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield kind and bytes of each message of a stream.
+    """Yield the kind and the bytes of each message of a stream.
 
     Raises
     ------
     DataError
-        A message is cut off, or is none.
+        A message is cut off or invalid.
     """
     size = path.stat().st_size
     while (start := file.read(8)) and start != _END_OF_STREAM:
@@ -209,8 +209,8 @@ def _read_messages(path: Path, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 def _read_message_header(header: bytes) -> tuple[int, int]:
     """Return the kind of a message and the length of its body, from its flatbuffer table.
 
-    A flatbuffer table begins with the distance back to its list of field positions, of 16 bits each: the size of the
-    list, the size of the table, then one position per field, 0 for a field that has its default. The fields are
+    A flatbuffer table begins with the distance back to its list of field positions, which are 16 bits each: the size of
+    the list, the size of the table, then one position per field, 0 for a field with its default value. The fields are
     version, kind of header, header, length of body.
     """
     table = struct.unpack_from("<I", header, 0)[0]

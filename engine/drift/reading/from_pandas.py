@@ -1,7 +1,7 @@
 """Convert a pandas DataFrame to a polars DataFrame, column by column, through numpy.
 
-The conversion of polars needs pyarrow (170 MB), and its result types depend on whether pyarrow is installed. pandas is
-not imported here: a caller that has a pandas frame has imported it. This module is imported with the first such frame,
+polars' own conversion needs pyarrow (170 MB), and its result types depend on whether pyarrow is installed. pandas is
+not imported here: a caller that has a pandas frame has imported it. This module is imported for the first such frame,
 because opening any other table does not need numpy.
 """
 
@@ -18,8 +18,8 @@ from engine.errors import DataError
 def from_pandas(frame: Any) -> pl.DataFrame:
     """Return the columns of a pandas DataFrame, without its index; NaN, NaT, None and NA become null.
 
-    Periods become the datetimes at which they start. Objects of several types, such as texts among numbers, become
-    text, and so do intervals and UUIDs. Any other object stays what it is, and is compared with nothing.
+    Periods become the datetimes of their start. Objects of several types, such as texts among numbers, become text, and
+    so do intervals and UUIDs. Any other object is kept, and not compared.
 
     Raises
     ------
@@ -50,10 +50,10 @@ def _convert_series(name: str, column: Any) -> pl.Series:
     if str(dtype).startswith("period["):
         return _convert_series(name, column.dt.to_timestamp())
     missing = column.isna().to_numpy(dtype=bool)
-    of_pairs = str(dtype).startswith("interval[")  # of two numbers each, although its subtype is one
+    of_pairs = str(dtype).startswith("interval[")  # an interval is two numbers, although its subtype is one
     plain = None if of_pairs else getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
     if isinstance(plain, np.dtype) and plain.kind in "biuf":
-        # a nullable column has values and a mask: 0 stands in for missing values, which the mask then makes null
+        # a nullable column has values and a mask: 0 stands for missing values, which the mask then makes null
         values = column.to_numpy(plain, na_value=0) if hasattr(dtype, "numpy_dtype") else np.asarray(column)
         return pl.Series(name, values).set(pl.Series(missing), None)
     if isinstance(plain, np.dtype) and plain.kind in "mM":
@@ -83,7 +83,7 @@ _WRITTEN_AS_TEXT = (str, int, float, np.number, np.bool_, UUID)
 
 
 def _write_text(value: Any) -> str:
-    """Return a value as a category is written: true, and 3 for 3.0."""
+    """Return a value as text, as categories are written: `true`, and `3` for 3.0."""
     if isinstance(value, bool | np.bool_):
         return str(value).lower()
     whole = isinstance(value, float | np.floating) and float(value).is_integer()

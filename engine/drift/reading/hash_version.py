@@ -1,6 +1,6 @@
-"""The version of the hashes of values and rows: those of different versions are never compared.
+"""The version of the hashes of values and rows; hashes of different versions are never compared.
 
-It is a part of fingerprints, which are computed where nothing is hashed.
+It is a separate module because fingerprints include it, which are computed without importing the hash functions.
 """
 
 HASH_VERSION = "engine 1"

@@ -1,6 +1,6 @@
-"""Find the columns that identify rows: text in which nearly every value is new, and integers that count up.
+"""Find columns that identify rows: text with nearly only distinct values, and integers that count up.
 
-The rows are examined where they are: in a frame of polars, or by Spark's executors.
+The rows are examined where they are stored: in a polars frame, or by Spark's executors.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,21 +16,21 @@ FEW_ROWS = 20
 """With fewer rows, "nearly all distinct" and "counts up" may be chance, so no column is left out for them."""
 
 HEAD_ROWS = 100_000
-"""Minimum number of rows that are examined first: with fewer, a second query costs more than it saves."""
+"""Minimum number of rows examined first: for fewer, a second query costs more than it saves."""
 
 _NEARLY_DISTINCT = "an identifier: nearly every value is different"
 COUNTS_UP = "counts up with row order"
-"""Reasons for which such a column is left out."""
+"""The reason for leaving out such a column."""
 
 _TEXTS_EXAMINED = 1000
-"""Number of values of a text column that are examined for numbers or dates in another notation."""
+"""Number of values of a text column that are searched for numbers or dates in another notation."""
 
 _VALUES_IN_MEMORY = 10_000_000
-"""Number of values up to which they are examined in memory, at once."""
+"""Maximum number of values that are examined in memory at once."""
 
 
 class ExaminedRows(Protocol):
-    """Rows that are examined for columns that identify them."""
+    """Rows in which columns that identify them are searched."""
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:
@@ -40,10 +40,10 @@ class ExaminedRows(Protocol):
         """Return the number of rows."""
 
     def head(self, names: Collection[str], rows: int) -> pl.LazyFrame:
-        """Return these columns of the first rows: about so many."""
+        """Return these columns of about the first `rows` rows."""
 
     def filter_candidates(self, candidates: Mapping[str, str], total: int) -> dict[str, str]:
-        """Return the candidates that, judged by all rows, are identifiers or counters (see `filter_candidates`)."""
+        """Return the candidates that are identifiers or counters, judged by all rows (see `filter_candidates`)."""
 
 
 class FrameRows:
@@ -78,7 +78,7 @@ def find_identifying_columns(examined: ExaminedRows, columns: Mapping[str, Role]
 
 
 def _name_notations(examined: ExaminedRows, left_out: Mapping[str, str]) -> dict[str, str]:
-    """Return the reasons; a text column that holds numbers or dates in another notation is not an identifier."""
+    """Return the reasons; a text column of numbers or dates in another notation is not called an identifier."""
     schema = examined.schema
     texts = [name for name, reason in left_out.items() if reason == _NEARLY_DISTINCT and schema[name] == pl.String]
     if not texts:
@@ -94,13 +94,13 @@ def _name_notations(examined: ExaminedRows, left_out: Mapping[str, str]) -> dict
 
 
 def filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], rows: int, total: int) -> dict[str, str]:
-    """Return the candidates that, judged by these rows, may still be identifiers or counters.
+    """Return the candidates that may still be identifiers or counters, judged by these rows.
 
-    The `rows` are the first of `total`. A text column identifies rows if fewer than 1 in 20 of its values repeat an
-    earlier one. Further rows cannot make the repeats fewer, and at most all of them have a value, so a column is no
+    These are the first `rows` of `total` rows. A text column identifies rows if fewer than 1 in 20 of its values repeat
+    an earlier one. Further rows cannot reduce the repeats, and at most all of them have a value, so a column is no
     longer a candidate as soon as 20 * repeats >= the largest possible number of values. Texts are compared by 64-bit
-    hashes, in half the time and a third of the memory; that of polars will do, because only the number of different
-    ones counts.
+    hashes, in half the time and a third of the memory; polars' own hash suffices, because only the number of distinct
+    values counts.
     """
     if not candidates:
         return {}
@@ -114,7 +114,7 @@ def filter_candidates(frame: pl.LazyFrame, candidates: Mapping[str, str], rows: 
             at_most = present + total - pl.len().cast(pl.Int64)
             repeats = present - column.drop_nulls().hash().n_unique().cast(pl.Int64)
             tests.append(((20 * repeats < at_most) & (at_most >= FEW_ROWS)).alias(name))
-    # the streaming engine takes a millisecond per test, however few rows there are
+    # the streaming engine takes a millisecond per test, even for few rows
     small = rows * len(candidates) <= _VALUES_IN_MEMORY
     remains = frame.select(tests).collect(engine="in-memory" if small else "streaming").row(0, named=True)
     return {name: reason for name, reason in candidates.items() if remains[name]}

@@ -1,10 +1,10 @@
 """Normalize column values of any type, so that equal values compare equal on both sides.
 
-Numbers become int64 where the column holds integers (exact beyond 2**53) and float64 otherwise; durations, dates and
+Numbers become int64 if the column holds integers (exact beyond 2**53) and float64 otherwise; durations, dates and
 datetimes become seconds; a time of day becomes an integer number of nanoseconds; categories become text, where 1.0 and
-1 are the same category. NaN is missing, and -0.0 is 0.0. Comparing raw types instead would make an integer column
-differ from itself after a null has turned it into floats. Normalization consists of polars expressions, so casting runs
-in the threads of polars. Only what depends on all values (do they fit int64?) needs a pass over the data.
+1 are the same category. NaN is missing, and -0.0 is 0.0. Without this, an integer column would differ from itself after
+a null turned it into floats. Normalization consists of polars expressions, so casts run in polars' threads. Only facts
+about all values (do they fit int64?) need a pass over the data.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from engine.errors import DataError
 
 
 class Role(StrEnum):
-    """How a column is used in a comparison, which decides how its values are read."""
+    """How a column is compared, which also determines how its values are read."""
 
     NUMERICAL = "numerical"
     CATEGORICAL = "categorical"
@@ -57,16 +57,16 @@ def as_numbers(name: str, dtype: pl.DataType, *, wide: bool = False) -> pl.Expr:
     if not wide and _is_whole_decimal(dtype):
         return column.cast(pl.Int64)
     column = column.cast(pl.Float64)
-    # turns -0.0 into 0.0 and NaN into null; polars optimizes `column + 0.0` away, which would do the former
+    # turns -0.0 into 0.0 and NaN into null; `column + 0.0` would do the former, but polars optimizes it away
     return pl.when(column == 0).then(0.0).when(column.is_not_nan()).then(column).alias(name)
 
 
 def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return an expression for the column's values as text; missing values are null.
 
-    `dtype` is the column's type: any type except nested ones, bytes and Python objects. Equal values have equal texts
-    whatever type holds them: a whole number is written without a fraction, a datetime at midnight like its date, and a
-    datetime with a time zone in UTC.
+    `dtype` is the column's type: any type except nested ones, bytes and Python objects. Equal values of any types have
+    equal texts: a whole number is written without a fraction, a datetime at midnight like its date, and a datetime with
+    a time zone in UTC.
     """
     column = column_named(name)
     if dtype.is_decimal():
@@ -77,12 +77,12 @@ def as_categories(name: str, dtype: pl.DataType) -> pl.Expr:
         return column.dt.to_string("iso")
     if not dtype.is_float():
         return column.cast(pl.String)
-    # polars does not round half floats: 1.5 would count as an integer
+    # polars does not round half floats, so 1.5 would count as an integer
     return label_numbers(column.cast(pl.Float32) if dtype == pl.Float16 else column).alias(name)
 
 
 def label_numbers(number: pl.Expr) -> pl.Expr:
-    """Return floats as text, where a whole number is written like an integer, "1" and not "1.0"; NaN becomes null."""
+    """Return floats as text; whole numbers are written like integers, "1" and not "1.0"; NaN becomes null."""
     whole = number.is_finite() & (number == number.floor()) & (number.abs() < 2**126)
     return (
         pl.when(whole)
@@ -93,7 +93,7 @@ def label_numbers(number: pl.Expr) -> pl.Expr:
 
 
 def _label_decimals(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Return decimals as text: whole ones exactly, like integers; all others like the nearest float."""
+    """Return decimals as text: whole numbers exactly, like integers; all others like the nearest float."""
     text = column.cast(pl.String)
     if not getattr(dtype, "scale", 0):
         return text
@@ -115,12 +115,11 @@ def _label_datetimes(column: pl.Expr, dtype: pl.Datetime) -> pl.Expr:
 def plan_normalization(frame: pl.LazyFrame, roles: Mapping[str, Role]) -> dict[str, pl.Expr]:
     """Return, for each column in `roles`, the expression that normalizes it for its role.
 
-    Where types do not suffice, one streaming pass reads the columns concerned. It finds out whether the integers of
-    an unsigned 64-bit or a 128-bit column fit int64, and whether a column whose type does not fit its role holds any
-    value at all.
+    Where types do not suffice, one streaming pass reads the columns concerned: whether the integers of an unsigned
+    64-bit or a 128-bit column fit int64, and whether a column whose type does not fit its role has any value.
 
-    Categorical columns are not cast: to convert every value to text takes longer than to read it, and
-    `CategoryCounter` converts only the distinct values.
+    Categorical columns are not cast: converting every value to text takes longer than reading it, and `CategoryCounter`
+    converts only the distinct values.
 
     Raises
     ------
@@ -160,10 +159,10 @@ def normalize_categories(column: pl.Series) -> pl.Series:
 
 
 def _ticks_to_seconds(ticks: pl.Expr, per_second: int) -> pl.Expr:
-    """Return ticks as seconds, so that the same time in any unit gives the same float.
+    """Return ticks as seconds, so that equal times in any unit give the same float.
 
     Full seconds and the remainder are converted separately, because a count of nanoseconds exceeds 2**53 after 105
-    days. Both are taken from the absolute value, so no digits are lost to cancellation.
+    days. Both are taken from the absolute value, so that no digits are lost by cancellation.
     """
     size = ticks.abs()
     rest = (size % per_second).cast(pl.Float64)
@@ -179,7 +178,7 @@ def _fits_role(dtype: pl.DataType, role: Role) -> bool:
 
 
 def _is_whole_decimal(dtype: pl.DataType) -> bool:
-    """Tell whether the type is a decimal without a fraction, in which databases keep identifiers beyond 2**53."""
+    """Tell whether the type is a decimal without a fraction, which databases use for identifiers beyond 2**53."""
     return dtype.is_decimal() and getattr(dtype, "scale", 0) == 0
 
 
@@ -199,9 +198,9 @@ def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, 
     Returns
     -------
     dict
-        For a column whose type does not fit its role, a row number and the value there, or None where all values are
+        For a column whose type does not fit its role, a row number and the value there, or None if all values are
         missing: the first text that is not a number if there is one, else the first value. For a numerical column of
-        wide integers or whole decimals, whether a value lies outside the range of int64.
+        wide integers or whole decimals, whether a value is outside the range of int64.
     """
     examples, ranged = list_examined_columns(schema, roles)
     if not examples and not ranged:
@@ -229,7 +228,7 @@ def _inspect_values(frame: pl.LazyFrame, schema: pl.Schema, roles: Mapping[str, 
 def first_unfit_value(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
     """Return expressions for the index (from 0) and the value of the first text that is not a number.
 
-    Without such a text, and in a column of another type, it is the first value.
+    Without such a text, and in a column of another type, they give the first value.
     """
     column = column_named(name)
     present = column.is_not_null()
@@ -243,7 +242,7 @@ def first_unfit_value(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
 def explain_unfit_values(name: str, dtype: pl.DataType, role: Role, example: tuple[int | None, Any]) -> str:
     """Return the message for a column whose values cannot be used in its role.
 
-    `example` is the number of a row, if it has one, and its value.
+    `example` is a row number, or None, and the value there.
     """
     number, value = example
     if role is not Role.NUMERICAL:
@@ -260,7 +259,7 @@ def explain_unfit_values(name: str, dtype: pl.DataType, role: Role, example: tup
 
 
 def _describe_dtype(dtype: pl.DataType) -> str:
-    """Return what a column of this type holds, in words for a message."""
+    """Return the content of a column of this type, in words for a message."""
     if dtype == pl.Binary:
         return "bytes"
     return "lists or structures" if dtype.is_nested() else "text" if dtype == pl.String else str(dtype).lower()

@@ -1,14 +1,14 @@
-"""Hashes of the values of columns and of the rows of frames, which decide what rows are drawn or held out.
+"""Hashes of column values and of rows, by which rows are drawn or held out.
 
-They are our own, not those of polars: those are stable within one version of polars only, and an upgrade would draw
-other samples. `engine.drift.kernels.value_hashes` defines the hash of a value. Equal values have equal hashes whatever
-type holds them: 7 is 7.0 and True is 1, in 32 bits as in 64, as long as the type holds the same number (0.1 in 32 bits
-is another one than in 64). A decimal that is a whole number of 64 bits is hashed like the integer, others by their
-digits. Categoricals and enums are hashed as text, text by its bytes. Dates and times are hashed by their number of
-days or of ticks, so the same time in another unit has another hash. Lists and arrays are hashed as the sequence of the
-hashes of their items, structures as that of their fields in order.
+polars' own hashes are stable only within one version of polars, so an upgrade would draw other samples.
+`engine.drift.kernels.value_hashes` defines the hash of a value. Equal values of any types have equal hashes: 7 is 7.0
+and True is 1, in 32 bits as in 64, if the type holds the same number (0.1 in 32 bits is not 0.1 in 64). A decimal that
+is a whole number of 64 bits is hashed like the integer, others by their digits. Categoricals and enums are hashed as
+text, text by its bytes. Dates and times are hashed by their number of days or ticks, so the same time in another unit
+has another hash. Lists and arrays are hashed as the sequence of their items' hashes, structures as that of their
+fields' hashes in order.
 
-Whoever changes a hash raises `HASH_VERSION` in `engine.drift.reading.hash_version`, `KERNEL_VERSION` in `engine.drift`,
+If you change a hash, raise `HASH_VERSION` in `engine.drift.reading.hash_version`, `KERNEL_VERSION` in `engine.drift`,
 and `TRAINING_VERSION` in `engine.models.fingerprints`.
 """
 
@@ -34,7 +34,7 @@ from engine.errors import DataError
 
 
 def hash_values(column: pl.Series, seed: int) -> Hashes:
-    """Return the hash of each value of a column; the hashes of another seed are independent.
+    """Return the hash of each value of a column; hashes with different seeds are independent.
 
     Raises
     ------
@@ -56,16 +56,16 @@ def hash_values(column: pl.Series, seed: int) -> Hashes:
 
 
 def hash_rows(frame: pl.DataFrame, seed: int = 0) -> Hashes:
-    """Return the hash of each row of a frame: of its values by position of the column; the names play no part.
+    """Return the hash of each row of a frame, from its values in the order of the columns; names do not matter.
 
-    It is the mixed sum, modulo 2**64, of the hashes of the values, with another seed per column.
+    It is the mixed sum, modulo 2**64, of the hashes of the values, with a different seed per column.
     """
     sums = np.zeros(len(frame), np.uint64)
     for start in range(0, len(frame), BLOCK_ROWS):
         block, part = frame.slice(start, BLOCK_ROWS), sums[start : start + BLOCK_ROWS]
         for position, column in enumerate(block):
             part += hash_values(column, _seed_of_column(seed, position))
-        # Otherwise a sum of the hashes of all rows would not change if values of a column changed their places.
+        # Otherwise the sum of the hashes of all rows would not change if values of a column were exchanged.
         mix_sums(part)
     return sums
 
@@ -79,7 +79,7 @@ def row_content_hash(names: Sequence[str], seed: int = 0) -> pl.Expr:
 
 
 def hash_columns(columns: Iterable[pl.Expr], seed: int) -> pl.Expr:
-    """Return an expression for the hash of the values of one column or more, whose order matters: see `hash_rows`."""
+    """Return an expression for the hash of the values of one or more columns, whose order matters: see `hash_rows`."""
     return pl.struct(columns).map_batches(
         lambda rows: pl.Series(hash_rows(rows.struct.unnest(), seed)), return_dtype=pl.UInt64, is_elementwise=True
     )
@@ -129,7 +129,7 @@ def _hash_bytes(column: pl.Series, seed: int) -> Hashes:
 
 
 def _hash_wide_numbers(column: pl.Series, seed: int) -> Hashes:
-    """Return the hashes of decimals or of integers of 128 bits: of 64 bits if they fit, else of their digits."""
+    """Return the hashes of decimals or 128-bit integers: as 64-bit integers if they fit, else by their digits."""
     digits = column.cast(pl.String)
     if isinstance(column.dtype, pl.Decimal) and column.dtype.scale:
         digits = digits.str.strip_chars_end("0").str.strip_chars_end(".")

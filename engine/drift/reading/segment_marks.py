@@ -1,4 +1,4 @@
-"""What tells which rows belong to which segment where rows are never here together: it is asked block by block."""
+"""A function that marks the rows of segments block by block, for rows that are never in this process together."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class SegmentMarks:
     columns
         The columns that `mark` needs.
     mark
-        Returns a mask per segment, in the order of the rows of a block. It is sent to executors, so it is a function of
-        a module, or a `partial` of one.
+        Returns a mask per segment, in the order of the rows of a block. It is sent to executors, so it must be a
+        function of a module, or a `partial` of one.
     """
 
     names: Sequence[str]

@@ -1,7 +1,7 @@
 """Open a table of any form as a polars LazyFrame: polars, pandas, Arrow data, files.
 
-Neither pandas nor pyarrow is imported: the caller's object is asked for its data. Any object that implements Arrow's
-PyCapsule interface is accepted as a table; a list of types would never be complete.
+Neither pandas nor pyarrow is imported; the object itself provides its data. Any object with Arrow's PyCapsule interface
+is accepted as a table, because a list of types would never be complete.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ def scan_table(data: Any) -> pl.LazyFrame:
 
 
 def hold_rows(data: Any) -> pl.DataFrame:
-    """Return the rows of `data`, in any form that `scan_table` accepts, as a frame in memory; raises as it does."""
+    """Return the rows of `data`, in any form that `scan_table` accepts, as a frame in memory; raises the same."""
     if isinstance(data, pl.DataFrame):
         return data
     with translate_read_errors():
@@ -61,7 +61,7 @@ def hold_rows(data: Any) -> pl.DataFrame:
 
 
 class OpenedTable(NamedTuple):
-    """The rows of a table, what must be told about how its files are read, and which these are."""
+    """The rows of a table, notes on how its files are read, and the paths of the files."""
 
     frame: pl.LazyFrame
     notes: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class OpenedTable(NamedTuple):
 
 
 def open_table(data: Any) -> OpenedTable:
-    """Return the rows of `data` as `scan_table` does, and what is known of its files.
+    """Return the rows of `data` as `scan_table` does, with notes and the paths of its files.
 
     Raises
     ------
@@ -106,9 +106,9 @@ def _hold_table(data: Any) -> pl.LazyFrame:
 
 @contextmanager
 def translate_read_errors(what: object = "the data") -> Iterator[None]:
-    """Raise a `DataError` that names `what` if reading fails in the block, or in the decorated function.
+    """Raise a `DataError` that names `what` if reading fails in the block or in the decorated function.
 
-    It surrounds the whole work on a frame, because polars fails only when it reaches the faulty row.
+    The block must contain the whole work on a frame, because polars fails only when it reaches the faulty row.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def translate_read_errors(what: object = "the data") -> Iterator[None]:
 def _is_table(data: Any) -> bool:
     if isinstance(data, pl.DataFrame) or _is_pandas(data):
         return True
-    # a pandas Series provides a stream as well, but only with pyarrow installed, and is not a table
+    # a pandas Series provides a stream too, but only if pyarrow is installed; it is not a table
     outside_pandas = type(data).__module__.partition(".")[0] != "pandas"
     return outside_pandas and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"))
 
@@ -135,7 +135,7 @@ def _is_pandas(data: Any) -> bool:
 
 
 def is_spark_frame(data: Any) -> bool:
-    """Tell whether this is a DataFrame of Spark, classic or Connect, whose rows are in a cluster."""
+    """Tell whether this is a Spark DataFrame, classic or Connect."""
     classes = type(data).__mro__
     return any(cls.__name__ == "DataFrame" and cls.__module__.startswith("pyspark.sql.") for cls in classes)
 
@@ -182,7 +182,7 @@ def _open_path(path: Path) -> OpenedTable:
 
 
 def _leave_out_columns(found: FoundFiles, scan: ScanFiles) -> dict[Path, dict[str, KeyValue]]:
-    """Return the columns that folders name, without those that the files have too."""
+    """Return the columns given by folder names, without those that the files have too."""
     inside = scan(found.paths[:1], None).collect_schema() if found.keys else ()
     kept = {path: {name: one for name, one in keys.items() if name not in inside} for path, keys in found.keys.items()}
     return kept if any(kept.values()) else {}

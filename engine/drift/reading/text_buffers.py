@@ -1,7 +1,7 @@
-"""The bytes of a column of text in the memory where polars holds them.
+"""Access to the bytes of a text column in polars' memory.
 
-A text is described there by a view of 16 bytes: the number of its bytes, then up to 12 bytes of the text itself, or
-else 4 bytes of it, the number of a buffer, and the position in that buffer.
+Each text has a view of 16 bytes: its number of bytes, then either the text itself (up to 12 bytes), or its first 4
+bytes, the number of a buffer, and the position in that buffer.
 """
 
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ from engine.drift.reading.arrow_structures import ArrowArray
 
 
 def iterate_texts(column: pl.Series) -> Iterator[tuple[NDArray[np.uint8], Positions, Positions]]:
-    """Yield where the texts of consecutive parts of a column are; no value of text or bytes may be missing.
+    """Yield the positions of the texts of consecutive parts of a column of text or bytes without missing values.
 
     Yields
     ------
     memory, starts, lengths
-        Bytes, the position in them of each text's first byte, and the number of its bytes. They may be read until the
-        next part is asked for, and only where a text is: between the texts may be memory that nobody may read.
+        Bytes, and per text the position of its first byte and its number of bytes. They are valid until the next part
+        is requested. Only the texts themselves may be read: the memory between them may be inaccessible.
     """
     for kind, array in iterate_arrays(column):
-        # views of text or of bytes, which are what polars exports; another version might export something else
+        # views of text or of bytes, which polars exports today; another version may export another format
         if kind not in (b"vu", b"vz"):
             yield copy_texts(column)
             return
@@ -35,7 +35,7 @@ def iterate_texts(column: pl.Series) -> Iterator[tuple[NDArray[np.uint8], Positi
 
 
 def copy_texts(column: pl.Series) -> tuple[NDArray[np.uint8], Positions, Positions]:
-    """Return what `iterate_texts` yields, of the whole column, with a copy of all texts: this takes longer."""
+    """Return the result of `iterate_texts` for the whole column, with a copy of all texts, which takes longer."""
     column = column.cast(pl.Binary)
     lengths = column.bin.size().cast(pl.Int64).to_numpy()
     data = column.cast(pl.List(pl.UInt8)).list.explode(empty_as_null=False, keep_nulls=False).to_numpy()
@@ -43,10 +43,10 @@ def copy_texts(column: pl.Series) -> tuple[NDArray[np.uint8], Positions, Positio
 
 
 def _locate_views(array: ArrowArray) -> tuple[NDArray[np.uint8], Positions, Positions]:
-    """Return where the texts of an exported array are, all in one stretch of memory that holds all of its buffers."""
+    """Return the positions of the texts of an exported array, in one stretch of memory that spans all its buffers."""
     if not array.length:
         return np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64)
-    # buffers: validity, views, then those of the texts, and last the sizes of these
+    # buffers: validity, views, the buffers of the texts, and last the sizes of these
     views = array.buffers[1] + VIEW_BYTES * array.offset
     texts = array.n_buffers - 3
     addresses = np.array([*(array.buffers[2 + i] or views for i in range(texts)), views])
@@ -59,21 +59,21 @@ def _locate_views(array: ArrowArray) -> tuple[NDArray[np.uint8], Positions, Posi
 def count_views(column: pl.Series, slots: Indices, distinct: Keys, firsts: Indices, counts: Counts) -> tuple[int, int]:
     """Count the distinct views of a column of text; missing texts are not counted.
 
-    A text of up to 12 bytes has one view. Equal texts that are longer share theirs where they come from one dictionary
+    Equal texts of up to 12 bytes have the same view. Equal longer texts share a view if they come from one dictionary
     of a file.
 
     Parameters
     ----------
     column
-        Its values are in one part of memory.
+        Must be in one part of memory.
     slots, distinct, firsts, counts
-        As the kernel `count_pairs` takes them.
+        Working memory and outputs of the kernel `count_pairs`.
 
     Returns
     -------
     n, n_long
-        The number of distinct views, and of those of texts that are not in their view; where polars exports no views,
-        every value may be one.
+        The number of distinct views, and how many of them are of long texts, which are not in the view. If polars
+        exports no views, both are the largest possible number.
     """
     n = 0
     for kind, array in iterate_arrays(column):

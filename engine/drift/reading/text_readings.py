@@ -1,7 +1,7 @@
-"""Texts that are numbers, dates or booleans in another notation: `1.234,56`, `$5.00`, `12.5%`, `31/12/2025`, `NA`.
+"""Recognise and parse texts that are numbers, dates or booleans in another notation: `1.234,56`, `12.5%`, `31/12/2025`.
 
-A column is read as something else than text only where that is certain: every value fits one notation and no other.
-`1,234` alone may be a thousand or a little more than one, `03/04/2025` alone may be in March or in April: such a column
+A column is read as something else than text only if that is certain: every value fits one notation and no other.
+`1,234` alone may be a thousand or slightly more than one, `03/04/2025` alone may be in March or April: such a column
 stays text, and the finding says what it looks like.
 """
 
@@ -19,7 +19,7 @@ MISSING_MARKERS = frozenset(
 """Texts that mean a missing value in a column whose other values are numbers, dates or booleans."""
 
 MIN_SHARE = 0.9
-"""Share of the values from which a column that stays text is said to look like numbers or dates."""
+"""Minimum share of matching values for the warning that a text column looks like numbers or dates."""
 
 TRUTH_VALUES = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -29,16 +29,16 @@ LOOKS_NUMERIC = r"^[-+(−]?\s*(?:\p{Sc}|[A-Z]{3}\b)?\s*[-+−]?[.,]?\d"  # noqa
 _LOOKS_LIKE_DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,]|$)"
 _SIGN = r"(\p{Sc}|%|\b[A-Z]{3}\b)"
 UNUSUAL_MINUS = r"^\(|^−|-$"  # noqa: RUF001
-"""What makes a number negative besides a hyphen in front: brackets, a minus sign, a hyphen behind."""
+"""Notations of negative numbers other than a hyphen in front: brackets, a minus sign, a hyphen behind."""
 _CODE = r"^0\d+$"
 _TIME = r"(?:,?[T ]+\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|[+-]\d{2}:?\d{2}))?)?"
 _SURE_SEPARATORS = ("'", "\u2019", "\u00a0", "\u202f")
-"""Separators of thousands that are never a decimal mark and part no words."""
+"""Thousands separators that are never a decimal mark and never separate words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notation:
-    """What is declared about the texts of a file: its decimal mark, its separator of thousands, its order of dates."""
+    """What is declared about the texts of a file: decimal mark, thousands separator, order of dates."""
 
     decimal_comma: bool = False
     thousands: str | None = None
@@ -56,12 +56,12 @@ class TextReading:
     missing
         Texts that are read as missing.
     decimal, thousands
-        The decimal mark, and the separator between thousands if there is one.
+        The decimal mark, and the thousands separator if there is one.
     sign
         A currency sign or `%` that is removed: 12.5% is read as 12.5.
     order, short_year, zoned, halves
-        Of dates: the order of day, month and year; whether years have two digits; whether times have an offset from
-        UTC, and whether they are AM or PM.
+        For dates: the order of day, month and year; whether years have two digits; whether times have a UTC offset;
+        whether they use AM and PM.
     """
 
     type: str
@@ -88,17 +88,17 @@ class TextReading:
         return dtypes[self.type]
 
     def facts(self) -> dict[str, Any]:
-        """Return the settings that are not defaults, JSON-ready, for a fingerprint."""
+        """Return the settings other than defaults, ready for JSON, for a fingerprint."""
         defaults = asdict(TextReading(""))
         return {key: value for key, value in asdict(self).items() if value != defaults[key]}
 
     def parse(self, text: pl.Expr, *, strict: bool = True) -> pl.Expr:
-        """Return the expression of the values. A text that does not fit is null, or if `strict` an error of polars."""
+        """Return an expression for the values. A text that does not fit is null, or a polars error if `strict`."""
         bare = text.str.strip_chars()
         value = pl.when(bare.is_in([*self.missing, ""])).then(None).otherwise(bare)
         if self.type == "boolean":
             return value.replace_strict(TRUTH_VALUES, return_dtype=pl.Boolean, **({} if strict else {"default": None}))
-        # What does not fit the notation must not be read in another one: 1.23 where a point parts thousands.
+        # A text that does not fit must not be read in another notation, such as 1.23 where a point separates thousands.
         refused = pl.concat_str(pl.lit("no value: "), value) if strict else pl.lit(None, pl.String)
         plain = pl.when(value.str.contains(self._grammar())).then(self._normalize(value)).otherwise(refused)
         if self.type in ("integer", "number"):
@@ -132,7 +132,7 @@ class TextReading:
         return rf"^(?:{signed}{endless}|\({sign}{number}\s?{sign}\)|{sign}{number}{sign}-)$"
 
     def _normalize(self, value: pl.Expr) -> pl.Expr:
-        """Return texts that fit the grammar as polars reads them: 1234.5, 2025-12-31 10:00:00."""
+        """Return texts that fit the grammar in the form that polars reads: 1234.5, 2025-12-31 10:00:00."""
         if self.type in ("integer", "number"):
             for removed in filter(None, (self.sign, self.thousands)):
                 value = value.str.replace_all(removed, "", literal=True)
@@ -149,7 +149,7 @@ class TextReading:
         return whole.str.replace(r" ?([AP]M)", " $1").str.replace(r"(\d) ?(Z|[+-]\d{2}:?\d{2})$", "$1$2")
 
     def describe(self) -> str:
-        """Return what the texts are, in the plural: `numbers with a comma between thousands`."""
+        """Return a description of the texts, in the plural: `numbers with a comma between thousands`."""
         if self.type in ("date", "datetime"):
             orders = {"ymd": "year, month, day", "dmy": "day, month, year", "mdy": "month, day, year"}
             return f"{'dates' if self.type == 'date' else 'times'} in the order {orders[self.order]}"
@@ -163,28 +163,28 @@ class TextReading:
 
 @dataclass(frozen=True, slots=True)
 class TextFinding:
-    """What the texts of a column look like.
+    """The result of recognising the texts of a column.
 
     Attributes
     ----------
     reading
-        How most of the values can be read; None where they are not numbers, dates or booleans, or are codes.
+        How most values can be read; None if they are codes, or not numbers, dates or booleans.
     certain
-        Whether every value fits `reading`, and no other that would give other values.
+        Whether every value fits `reading`, and no other reading gives different values.
     share
-        The share of the values, without the missing ones, that fit `reading`.
+        Share of the present values that fit `reading`.
     odd
         The first value that does not fit; None if all fit.
     alternatives
-        The readings that fit as well as `reading`, and give other values.
+        The readings that fit as well as `reading` but give different values.
     example
         A value that shows the notation.
     codes
-        Whether whole numbers have leading zeros, as postal codes do: read as numbers they would lose them.
+        Whether whole numbers have leading zeros, like postal codes: read as numbers, they would lose them.
     only_missing
         The markers of missing values, if there are no other values.
     orders_differ
-        Whether all values are dates, but no order of day, month and year reads them all.
+        Whether all values are dates, but no single order of day, month and year fits all.
     """
 
     reading: TextReading | None = None
@@ -199,12 +199,12 @@ class TextFinding:
 
     @property
     def notable(self) -> bool:
-        """Whether so many values look like something else that it must be said of a column that stays text."""
+        """Whether enough values look like something else to warn about a column that stays text."""
         return self.share >= MIN_SHARE or self.orders_differ
 
     @property
     def ambiguous(self) -> bool:
-        """Whether all values fit two readings that take the same text for different values."""
+        """Whether two readings fit all values but give different values for the same text."""
         best = self.reading
         return self.share == 1.0 and any(
             best is not None and (other.decimal != best.decimal or other.order != best.order)
@@ -222,9 +222,9 @@ def recognize_texts(texts: pl.Series, notation: Notation, type_: str | None = No
     notation
         What is declared about the file.
     type_
-        The declared type of the column, so that only readings of that type are tried; None if there is none.
+        The declared type of the column, to try only readings of that type; None if none is declared.
     """
-    present = texts.alias("text").drop_nulls().str.strip_chars()  # methods of polars take some names for patterns
+    present = texts.alias("text").drop_nulls().str.strip_chars()  # polars takes some names for patterns
     values = present.to_frame("text").group_by("text", maintain_order=True).agg(n=pl.len())
     values = values.with_columns(marker=pl.col("text").is_in([*MISSING_MARKERS, ""]))
     rest = values.filter(~pl.col("marker")).select("text", "n")
@@ -249,7 +249,7 @@ def _share_of_matches(texts: pl.Series, pattern: str) -> float:
 
 
 def _differ_in_order(rest: pl.DataFrame, reading: TextReading | None) -> bool:
-    """Tell whether all values that `reading` does not read are dates in another order."""
+    """Tell whether all values that `reading` does not fit are dates in another order."""
     if reading is None:
         return False
     orders: tuple[DateOrder, ...] = ("ymd", "dmy", "mdy")
@@ -283,7 +283,7 @@ def _recognize_numbers(
     text = rest["text"]
     signs = text.str.extract(_SIGN).drop_nulls().unique(maintain_order=True)
     sign = signs[0] if len(signs) else ""
-    # A sign on some of the values only, or several signs, are amounts of several kinds.
+    # A sign on only some values, or different signs, means amounts of several kinds.
     uniform = not sign or (len(signs) == 1 and bool(text.str.contains(sign, literal=True).all()))
     declared = "," if notation.decimal_comma else "."
     tried: list[tuple[TextReading, float]] = []
@@ -300,7 +300,7 @@ def _recognize_numbers(
                 if share == 1.0:
                     break
         if tried and tried[-1][1] == 1.0 and plain:
-            break  # plain numbers: no separator of thousands is in them
+            break  # plain numbers contain no thousands separator
 
     def is_certain(found: TextReading) -> bool:
         if not uniform or found.decimal != declared:
@@ -308,7 +308,7 @@ def _recognize_numbers(
         if not found.thousands or found.thousands == notation.thousands or found.thousands in _SURE_SEPARATORS:
             return True
         part, point = re.escape(found.thousands), re.escape(found.decimal)
-        # Groups alone are not proof where they are parted by spaces: telephone numbers are written so.
+        # Groups separated by spaces are no proof: telephone numbers look like that.
         groups = "" if found.thousands == " " else rf"|\d{part}\d{{2,3}}{part}\d"
         return bool(text.str.contains(rf"\d{part}\d{{3}}{point}{groups}").any())
 
@@ -334,7 +334,7 @@ def _candidate_marks(notation: Notation) -> Iterator[tuple[str, str | None]]:
 
 
 def _share_read(rest: pl.DataFrame, reading: TextReading) -> float:
-    """Return the share of the values that a reading reads; each text counts as often as it occurs."""
+    """Return the share of the values that a reading fits; each text counts as often as it occurs."""
     read = rest.select(pl.col("n").filter(reading.parse(pl.col("text"), strict=False).is_not_null()).sum()).item()
     return float(read) / float(rest["n"].sum())
 
@@ -345,7 +345,7 @@ def _select_reading(
     tried: list[tuple[TextReading, float]],
     certain: Callable[[TextReading], bool],
 ) -> TextFinding:
-    """Return the finding for the reading that reads most values; the first of several."""
+    """Return the finding for the reading that fits most values; the first of equals."""
     if not tried:
         return TextFinding()
     best, share = max(tried, key=lambda one: one[1])
@@ -358,13 +358,13 @@ def _select_reading(
         bad = set(values.filter(read.is_null()))
         odd = next((text for text in present if text in bad), None)
     others = tuple(other for other, as_good in tried if as_good == share and other != best)
-    # Two orders of day and month that both fit are not certain, even where they agree so far: later rows may not.
+    # If two orders of day and month fit, neither is certain, even if they agree so far: later rows may differ.
     sure = share == 1.0 and certain(best) and not (others and best.type in ("date", "datetime"))
     return TextFinding(best, sure, share, odd, others, _show_example(values, best))
 
 
 def _show_example(values: pl.Series, reading: TextReading) -> str:
-    """Return a value that shows what is special about a notation."""
+    """Return a value that shows the peculiarity of a notation."""
     if reading.type in ("integer", "number"):
         below_zero = values.filter(values.str.contains(UNUSUAL_MINUS))
         if len(below_zero):
@@ -376,15 +376,16 @@ def _show_example(values: pl.Series, reading: TextReading) -> str:
 
 _UNITS_SINCE_1970 = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _FIRST_SECOND, _LAST_SECOND = 946_684_800, 4_102_444_800
-"""The years 2000 to 2099: whole numbers in their seconds may be anything, those in smaller units hardly."""
+"""The years 2000 to 2099 in seconds since 1970: whole numbers in this range may be anything, but in the range of a
+smaller unit they are hardly anything but times."""
 _TIME_NAME = r"(?i)(^|[^a-z])(ts|time|timestamp|epoch|date|day|when|at)([^a-z]|$)|time|epoch|date"
 _MIN_TIMES = 10
 
 
 def describe_times(name: str, values: pl.Series) -> str | None:
-    """Return what times a column of whole numbers looks like, such as `milliseconds since 1970`; None if it does not.
+    """Return the times that a column of integers looks like, such as `milliseconds since 1970`; None if it does not.
 
-    Seconds are told from other numbers of ten digits by the name of the column.
+    Seconds are distinguished from other ten-digit numbers by the name of the column.
     """
     if len(values) - values.null_count() < _MIN_TIMES:
         return None
@@ -393,7 +394,7 @@ def describe_times(name: str, values: pl.Series) -> str | None:
         if _FIRST_SECOND * many <= low and high < _LAST_SECOND * many and (many > 1 or re.search(_TIME_NAME, name)):
             return f"{unit} since 1970"
     if low >= 19000101 and high <= 20991231 and low < high:
-        present = values.alias("").drop_nulls()  # methods of polars take some names for patterns
+        present = values.alias("").drop_nulls()  # polars takes some names for patterns
         days = present.cast(pl.String).str.to_date("%Y%m%d", strict=False)
         return "dates written as 20251231" if not days.null_count() else None
     return None

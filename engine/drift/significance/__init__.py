@@ -1,1 +1,1 @@
-"""Whether chance explains a difference: exact tests, and the verdict over a family of columns."""
+"""Whether chance explains a difference: exact tests, and verdicts for a family of columns."""

@@ -1,6 +1,6 @@
-"""The chi-squared distribution and the power of its test, without scipy.special: to import it takes .16 s.
+"""The chi-squared distribution and the power of its test, without scipy.special, whose import takes .16 s.
 
-Every process that compares two columns needs these, and often nothing else of scipy.
+Every process that compares two columns needs these, and often nothing else from scipy.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ import numpy as np
 from engine.drift.kernels.binomial import HALF_LOG_2PI, stirling_error
 
 TERMS_ACCURACY = 1e-17
-"""A series ends with the first term that is smaller than this share of its sum."""
+"""A series ends with the first term below this share of its sum."""
 
 FRACTION_ACCURACY = 1e-15
-"""A continued fraction ends with the first factor that differs from 1 by less than this: some units of rounding,
-because a factor need not become 1 exactly."""
+"""A continued fraction ends with the first factor that differs from 1 by less than this; some rounding errors are
+allowed, because a factor may never become exactly 1."""
 
 TINY = 1e-300
-"""What a denominator of 0 is replaced with (Lentz's method)."""
+"""Replaces a denominator of 0 (Lentz's method)."""
 
 
 def chi_squared_tail(statistic: float, degrees: float) -> float:
@@ -38,6 +38,7 @@ def find_noncentrality(degrees: int, level: float, power: float) -> float:
     ----------
     level, power
         Between 0 and 1. With a power up to the level, no noncentrality is needed: 0, but for rounding.
+    Between 0 and 1. If the power is not above the level, the noncentrality is 0, up to rounding.
     """
     critical = _find_crossing(lambda x: level - gamma_tail(degrees / 2, x))
     first = exp(_log_factor(degrees / 2, critical))
@@ -99,7 +100,7 @@ def gamma_tail(shape: float, x: float) -> float:
         step = c * d
         fraction *= step
     tail = shape * exp(_log_factor(shape, x)) * fraction
-    return 1.0 if tail > 1 else tail  # unlike min, this keeps a tail that is not a number
+    return 1.0 if tail > 1 else tail  # unlike min, this keeps NaN
 
 
 def _log_factor(a: float, x: float) -> float:

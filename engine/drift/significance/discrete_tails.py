@@ -1,7 +1,7 @@
-"""Tails of the binomial and the hypergeometric distribution: whether so many hits are more than chance.
+"""Tails of the binomial and the hypergeometric distribution: the probability of at least so many hits by chance.
 
-Exact sums from the first term outwards, by the ratio of neighbouring probabilities. scipy.special has the same, but to
-import it takes .16 s.
+They are exact sums, from the largest term outwards, by the ratio of neighbouring probabilities. scipy.special has the
+same, but its import takes .16 s.
 """
 
 from math import exp, lgamma, log, log1p
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def hypergeometric_tail(hits: int, rows: int, marked: int, drawn: int) -> float:
-    """Return the probability of at least `hits` marked rows among `drawn`, where `marked` of all `rows` are marked."""
+    """Return the probability of at least `hits` marked rows among `drawn`, if `marked` of all `rows` are marked."""
     if hits > min(marked, drawn):
         return 0.0
     if hits <= marked * drawn / rows:
@@ -22,12 +22,12 @@ def hypergeometric_tail(hits: int, rows: int, marked: int, drawn: int) -> float:
 
 
 def log_ways(n: int, k: int) -> float:
-    """Return the logarithm of the number of ways to choose k of n."""
+    """Return the logarithm of the binomial coefficient "n choose k"."""
     return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
 def binomial_tail(hits: int, rows: int, share: float) -> float:
-    """Return the probability of at least `hits` > 0 of `rows` rows, if each is one with probability 0 < `share` < 1."""
+    """Return the probability of at least `hits` > 0 hits in `rows` rows, each one with probability 0 < `share` < 1."""
     if share > hits / rows:
         return 1 - binomial_tail(rows - hits + 1, rows, 1 - share)
     j = np.arange(hits, rows, dtype=np.float64)
@@ -37,9 +37,9 @@ def binomial_tail(hits: int, rows: int, share: float) -> float:
 
 
 def lower_bound(hits: int, rows: int, confidence: float) -> float:
-    """Return the one-sided lower bound of the share that hits have of all rows, by Clopper & Pearson 1934.
+    """Return the one-sided lower bound of the share of hits by Clopper & Pearson 1934.
 
-    It is the share at which at least so many hits have the probability 1 - confidence; 0 without a hit.
+    It is the share for which at least this many hits have the probability 1 - confidence; 0 without a hit.
     """
     low, high = 0.0, float(hits > 0)
     while low < (middle := (low + high) / 2) < high:

@@ -1,18 +1,17 @@
 """Adjust the p-values of several groups of tests, so that the verdicts of all groups hold together.
 
-The groups of an evaluation with segments are the whole batch, which has half of the level, and each of its segments,
-which share the other half; segments that a search on other rows has proposed have a part of their own of it. Within a
-group the tests share what the group has. What a rejected test had goes to the tests of its group that are left, and
-what a group had whose tests are all rejected goes to the other groups. This is a hierarchical test (Meinshausen 2008)
-that passes the level on (Goeman & Finos 2012), as a graph of weights (Bretz, Maurer, Brannath & Posch 2009). Without
-any difference, and with any differences in some of the tests, the probability that a test without one is rejected is at
-most the level.
+In an evaluation with segments, the whole batch is one group with half of the level, and its segments share the other
+half; segments proposed by a search on other rows have their own part of that half. Within a group, the tests share the
+level of the group. The level of a rejected test passes to the remaining tests of its group, and the level of a group
+whose tests are all rejected passes to the other groups. This is a hierarchical test (Meinshausen 2008) that passes the
+level on (Goeman & Finos 2012), as a graph of weights (Bretz, Maurer, Brannath & Posch 2009). Whichever tests have a
+true difference, the probability of rejecting any test without one is at most the level.
 
 Simulated with eight segments of five columns and 4,000 rows per side (`tests/campaigns/segments.py`, seed 1): without
-drift 16 of 480 evaluations alarmed, and 67 of 210 where each segment was a family of its own; half a standard deviation
-in one column of a segment with 10 % of the rows was found there in 88 of 90.
+drift 16 of 480 evaluations alarmed, compared with 67 of 210 where each segment was its own family; half a standard
+deviation in one column of a segment with 10 % of the rows was found there in 88 of 90.
 
-A gate was rejected: to look at segments only where the whole is significant hides what happens to the few.
+Testing segments only where the whole is significant was rejected, because it hides drift in small segments.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from engine.drift.significance.verdict import Family, select_decidable
 
 @dataclass(frozen=True, slots=True)
 class GroupedTests:
-    """Tests that share a part of the level, `weight`; `smallest` are the smallest p-values that each can have."""
+    """Tests that share a part of the level, `weight`; `smallest` is the smallest possible p-value of each test."""
 
     p_values: Sequence[float]
     smallest: Sequence[float]
@@ -31,16 +30,16 @@ class GroupedTests:
 
 
 def weigh_groups(segments: int, found: int | None = None) -> list[float]:
-    """Return the weight of the whole, of each declared segment, and of each that was found; they add up to 1.
+    """Return the weights of the whole, of each declared segment, and of each found segment; they add up to 1.
 
     Parameters
     ----------
     segments
-        How many segments are declared.
+        Number of declared segments.
     found
-        How many groups a search on other rows proposes; None without a search. Those that it proposes share one half
-        of what is not of the whole, or all of it without declared segments. If it proposes none, that part goes to
-        nobody: it is the last weight all the same, for a group whose test fails.
+        Number of segments that a search on other rows proposes; None without a search. They share half of the weight
+        that the whole leaves, or all of it without declared segments. If it is 0, that weight is the last one all the
+        same, for a group whose test fails.
     """
     of_found = 0.0 if found is None else 0.25 if segments else 0.5
     of_segments = (0.5 - of_found) / segments if segments else 0.0
@@ -50,7 +49,7 @@ def weigh_groups(segments: int, found: int | None = None) -> list[float]:
 
 
 def adjust_groups(groups: Sequence[GroupedTests], level: float) -> list[Family]:
-    """Adjust the p-values of groups of tests, without those that cannot be significant at the level of their group.
+    """Adjust the p-values of groups of tests; tests that cannot be significant at their group's level are left out.
 
     Parameters
     ----------
@@ -83,17 +82,17 @@ def adjust_groups(groups: Sequence[GroupedTests], level: float) -> list[Family]:
 
 
 def adjust_in_groups(groups: Sequence[Sequence[float]], weights: Sequence[float]) -> list[list[float]]:
-    """Return the p-values of groups of tests adjusted for all; reject those whose adjusted value is below the level.
+    """Return the p-values of groups of tests, adjusted for all; reject those whose adjusted value is below the level.
 
     Parameters
     ----------
     groups
-        The p-values of each group; what an empty group would have goes to the others.
+        The p-values of each group; the weight of an empty group passes to the others.
     weights
-        The part of the level that each group has at first.
+        The initial part of the level of each group.
     """
     adjusted = [[0.0] * len(group) for group in groups]
-    # of each group only its smallest p-value can be rejected next: take them from the end
+    # only the smallest p-value of each group can be rejected next, so take them from the end
     waiting = [sorted(range(len(group)), key=lambda i, group=group: -group[i]) for group in groups]  # type: ignore[misc]
     share = _pass_on(weights, waiting)
     largest = 0.0
@@ -109,6 +108,6 @@ def adjust_in_groups(groups: Sequence[Sequence[float]], weights: Sequence[float]
 
 
 def _pass_on(share: Sequence[float], waiting: Sequence[Sequence[int]]) -> list[float]:
-    """Return the shares of the level after those of groups without tests went to the others, in their proportions."""
+    """Return the shares of the level after those of groups without tests passed to the others in proportion."""
     total = sum(one for one, left in zip(share, waiting, strict=True) if left)
     return [one / total if left else 0.0 for one, left in zip(share, waiting, strict=True)]

@@ -1,8 +1,8 @@
 """The two-sided p-value of the two-sample Kolmogorov-Smirnov distance, without scipy.stats, which is slow to import.
 
-It is exact up to 10,000 rows per side, and for a few rows against many. Beyond that it is Smirnov's approximation: the
-distribution of the one-sample distance of n * m / (n + m) values. scipy has the same limit of 10,000 rows, so its
-results can be compared with these.
+It is exact up to 10,000 rows per side, and for few rows against many. Otherwise it is Smirnov's approximation: the
+distribution of the one-sample distance for n * m / (n + m) values. scipy has the same limit of 10,000 rows, so its
+results are comparable.
 """
 
 from math import ceil, exp, factorial, pi, sqrt
@@ -16,8 +16,8 @@ EXACT_ROWS = 10_000
 """Maximum number of rows per side for which the p-value is always exact; scipy has the same limit."""
 
 EXACT_PAIRS = 1_000_000
-"""The p-value is also exact where the product of the two numbers of rows is at most this. With one row against many the
-approximation would be wrong by its full size: it gives 0 where the exact p-value is 2 / (m + 1)."""
+"""The p-value is also exact if the product of the numbers of rows is at most this. For one row against many, the
+approximation would be entirely wrong: it gives 0 where the exact p-value is 2 / (m + 1)."""
 
 
 def ks_p_value(gap: int, n: int, m: int) -> float:
@@ -45,12 +45,12 @@ def ks_p_value(gap: int, n: int, m: int) -> float:
 
 
 def one_sample_ks_p(n: int, d: float) -> float:
-    """Return P(D >= d) of the one-sample Kolmogorov-Smirnov distance of n values; scipy chooses the same formulas."""
+    """Return P(D >= d) for the one-sample Kolmogorov-Smirnov distance of n values; scipy chooses the same formulas."""
     if d >= 1 or n * d <= 0.5:
         return float(d < 1)
     if n * d * d >= 370:
         return 0.0
-    # twice the one-sided p counts samples twice that differ by d in both directions, a share of exp(-6 n d^2)
+    # twice the one-sided p counts samples that differ by d in both directions twice, a share of exp(-6 n d^2)
     if d >= 0.5 or n * d * d > (4 if n <= 140 else 2.2):
         return min(1.0, 2 * one_sided_p(n, d))
     within = _durbin_cdf(n, d) if n <= 140 or (n <= 5_000 and n * d**1.5 <= 1.4) else _pelz_good_cdf(n, d)
@@ -75,7 +75,7 @@ def _durbin_cdf(n: int, d: float) -> float:
 
 
 def _pelz_good_cdf(n: int, d: float) -> float:
-    """Return P(D < d) of many values: Kolmogorov's limit and three terms in 1 / sqrt(n) (Pelz and Good 1976)."""
+    """Return P(D < d) for many values: Kolmogorov's limit and three terms in 1 / sqrt(n) (Pelz and Good 1976)."""
     z = d * sqrt(n)
     z2, k = z * z, np.arange(1, 11)
     halves, wholes = ((k - 0.5) * pi) ** 2, (k * pi) ** 2

@@ -1,12 +1,12 @@
-"""Decide whether a difference is significant, and measure its effect size beyond what chance explains.
+"""Decide whether a difference is significant, and measure the effect size beyond chance.
 
 Pooled counts are those of both sides together, and the p-value is conditional on them. A *permutation of the labels*
-gives the labels "reference" and "batch" to the pooled rows in another order, as many of each as before. Without drift
-all permutations are equally likely, so the p-value is the share of permutations that are at least as extreme as the
-data. It is exact for two categories. For more, it follows from the exact moments of chi-squared where counts are large,
-elsewhere from a saddlepoint approximation, and where neither holds from random permutations. The asymptotic chi-squared
-test would not do: with rare categories it alarms in up to 40 of 100 evaluations without drift, and to pool rare
-categories only moves the error elsewhere.
+assigns the labels "reference" and "batch" to the pooled rows at random, as many of each as before. Without drift all
+permutations are equally likely, so the p-value is the share of permutations at least as extreme as the data. It is
+exact for two categories. For more, it is computed from the exact moments of chi-squared if counts are large, else by a
+saddlepoint approximation, and if neither applies, from random permutations. The asymptotic chi-squared test would not
+suffice: with rare categories it alarms in up to 40 of 100 evaluations without drift, and pooling rare categories only
+moves the error elsewhere.
 """
 
 from collections.abc import Sequence
@@ -30,32 +30,32 @@ MAX_EXCEEDANCES = 50
 """Number of permutations at least as extreme as the data after which drawing stops (Besag and Clifford 1991)."""
 
 MAX_DRAWS = 500_000
-"""Maximum number of permutations per column: a drawn p-value is at least 2e-6, for any confidence."""
+"""Maximum number of permutations per column: a p-value from draws is at least 2e-6, whatever the confidence."""
 
 MAX_DRAWING_SECONDS = 0.1
-"""Estimated drawing time per column above which the saddlepoint approximation is used instead if it applies."""
+"""Estimated drawing time per column above which the saddlepoint approximation is used if it applies."""
 
 MAX_SHUFFLED_ROWS = 20_000_000
-"""Maximum number of rows whose labels are shuffled one by one, at eight bytes per row."""
+"""Maximum number of rows for shuffling labels one by one, which takes eight bytes per row."""
 
 MIN_GAMMA_VARIANCE = 100.0
 """If the variance of every count is at least this, the gamma distribution with the exact mean and variance of
 chi-squared gives the tail probability of chi-squared to within 3 %."""
 
 MIN_SADDLEPOINT_OUTCOMES = 1e4
-"""If there are at least as many likely outcomes, chi-squared is continuous enough for the saddlepoint approximation."""
+"""Fewest likely outcomes for the saddlepoint approximation: chi-squared is then continuous enough."""
 
 TRUNCATION_DEPTHS = 16.0, 25.0
-"""Counts less likely than exp(-depth) times the likeliest are left out of the cumulants. If the p-values of the two
-depths differ, rare counts matter, and the approximation is used only where drawing permutations would take too long or
-even the larger p-value is far below the level."""
+"""Counts less likely than exp(-depth) times the most likely count are left out of the cumulants. If the p-values for
+the two depths differ, rare counts matter, and the approximation is used only if drawing permutations would take too
+long or even the larger p-value is far below the level."""
 
 
 def effect_size(r: Counts, b: Counts) -> float:
     """Return the effect size sqrt(max(0, (J - E) / (1 - E))), 0 to 1.
 
     J is the Jensen-Shannon divergence in bits between the shares of two sides, and E its mean over all permutations of
-    the labels: what chance alone explains. E depends only on the pooled counts.
+    the labels: the part explained by chance. E depends only on the pooled counts.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def effect_size(r: Counts, b: Counts) -> float:
     n, m = int(r.sum()), int(b.sum())
     pooled, times = np.unique((r + b)[(r + b) > 0], return_counts=True)
     chance = float((times * expected_divergence_terms(pooled, n, m)).sum())
-    if chance > 1 - 1e-9:  # every permutation is as different as possible: J cannot exceed chance
+    if chance > 1 - 1e-9:  # every permutation is as different as possible, so J cannot exceed chance
         return 0.0
     return sqrt(max(0.0, (measure_count_distances(r, b)[2] - chance) / (1 - chance)))
 
 
 BOUND_STEPS = 12
-"""Number of times that the interval of possible differences is halved: its width is then below 1/4000 of the observed
+"""Number of bisections of the interval of possible differences: its width is then below 1/4000 of the observed
 difference."""
 
 
@@ -79,14 +79,14 @@ def effect_lower_bound(r: Counts, b: Counts, level: float) -> float:
     """Return a lower bound of the effect size of the two populations, which holds with probability 1 - level.
 
     The populations between "no difference" and "as different as the samples" have the shares pooled + x * (observed -
-    pooled), with x from 0 to 1. The bound is the effect size of those for which a divergence at least as large as the
-    observed one has the probability `level` (a tilted test, inverted; Efron 1981). Their divergence of samples is
-    taken as distributed with these moments:
+    pooled), with x from 0 to 1. The bound is the effect size of the populations for which a divergence at least as
+    large as the observed one has the probability `level` (a tilted test, inverted; Efron 1981). The divergence of
+    samples from these populations is assumed to be distributed with these moments:
 
-    - mean: that of the populations, plus what chance adds, which is the exact mean over permutations of each category,
-      corrected for the unequal variances of the two sides;
-    - variance: that of the linear terms (the delta method), plus that of chance, which has the coefficient of variation
-      of chi-squared over all permutations;
+    - mean: that of the populations plus the part added by chance, which is the exact mean over permutations of each
+      category, corrected for the unequal variances of the two sides;
+    - variance: that of the linear terms (the delta method) plus that of chance, with the coefficient of variation of
+      chi-squared over all permutations;
     - skewness: that of a noncentral chi-squared, by the first term of Cornish and Fisher (1937).
 
     Simulated with 2 to 200 categories, 50 to 100,000 rows and effects of 0.1 to 0.6, it held in 90 to 100 % of the
@@ -114,13 +114,13 @@ def effect_lower_bound(r: Counts, b: Counts, level: float) -> float:
         x = (low + high) / 2
         p, q = shares + x * r_excess, shares + x * b_excess
         both = p + q
-        # the derivatives of the divergence by p and by q, times 2
+        # the derivatives of the divergence with respect to p and q, times 2
         p_gain, q_gain = np.log2(2 * p / both), np.log2(2 * q / both)
         p_part, q_part = float(p @ p_gain), float(q @ q_gain)
         linear = (float(p @ (p_gain * p_gain)) - p_part**2) / (4 * n) + (float(q @ (q_gain * q_gain)) - q_part**2) / (
             4 * m
         )
-        # without a difference every category has the factor 1
+        # without a difference, the factor of every category is 1
         added = float(chance @ (2 * (q / n + p / m) / (both * (1 / n + 1 / m))))
         by_chance = added * added * variance / (mean * mean)
         total = max(by_chance + linear, 1e-300)
@@ -134,9 +134,9 @@ def effect_lower_bound(r: Counts, b: Counts, level: float) -> float:
 
 
 def smallest_p(pooled: Counts, n: int) -> float:
-    """Return a number that no p-value of `homogeneity_p` can be below, whatever the labels of the pooled rows.
+    """Return a lower bound of every possible p-value of `homogeneity_p`, whatever the labels of the pooled rows.
 
-    A p-value is at least the probability of the observed table, which is smallest where the labels are as uneven as
+    A p-value is at least the probability of the observed table, which is smallest if the labels are as uneven as
     possible.
 
     Parameters
@@ -160,13 +160,13 @@ def smallest_p(pooled: Counts, n: int) -> float:
 
 
 def extreme_counts(pooled: Counts, n: int) -> tuple[int, int]:
-    """Return the fewest and the most of `n` rows that can be outside the largest category."""
+    """Return the fewest and the most of `n` rows that may lie outside the largest category."""
     most = int(pooled.max())
     return max(0, n - most), min(int(pooled.sum()) - most, n)
 
 
 def largest_divergence(pooled: Counts, n: int) -> float:
-    """Return the largest Jensen-Shannon divergence between the largest category and all others, for any labels."""
+    """Return the largest Jensen-Shannon divergence, for any labels, between the largest category and all others."""
     total, most = int(pooled.sum()), int(pooled.max())
     n = min(n, total - n)
     divergences = [
@@ -203,8 +203,8 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     """Return the p-value of the hypothesis that both sides have the same shares, conditional on the pooled counts.
 
     It is exact for two categories. For more, it is the share of permutations with a chi-squared at least as large:
-    approximated to a few percent where that can be verified, and estimated from random permutations otherwise. A
-    p-value far above the level is that of a fitted gamma distribution; one far below the level is an upper bound.
+    approximated to a few percent where the accuracy can be verified, otherwise estimated from random permutations. A
+    p-value far above the level comes from a fitted gamma distribution; one far below the level is an upper bound.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
         Counts by category of the two sides, neither empty.
     level, tests
         The p-value will be compared with `level` after Holm's adjustment for `tests` columns. Enough permutations are
-        drawn to be able to reach that level, and none where the decision is clear without them.
+        drawn to be able to reach that level, and none if the decision is clear without them.
     seed, name
         Seed of the permutations and name of the column. The permutations depend on no other column, and not on the
         order of the categories.
@@ -238,18 +238,17 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
     if variance <= 1e-12 * mean * mean:
         return 1.0
     # From cheap to expensive: the gamma distribution, Cantelli's bound, the saddlepoint approximation, and random
-    # permutations. The tail of the gamma distribution with this mean and variance: shape mean^2 / variance, rate mean /
-    # variance. It is used where it is accurate, and where it is so far above the level (4 times) that its error cannot
-    # matter.
+    # permutations. The gamma distribution with this mean and variance has shape mean^2 / variance and rate mean /
+    # variance. It is used where it is accurate, or so far above the level (4 times) that its error cannot matter.
     gamma_p = gamma_tail(mean * mean / variance, statistic * mean / variance)
     variances = expected * (1 - share)
     if gamma_p > min(1.0, 4 * level) or variances.min() >= MIN_GAMMA_VARIANCE:
         return gamma_p
-    # Holm compares the smallest p with level / tests: ten times the permutations that are needed to get below it
+    # Holm compares the smallest p with level / tests: draw ten times the permutations needed to get below it
     draws = int(min(max(2_000, np.ceil(10 * tests / level)), MAX_DRAWS))
     excess = statistic - mean
     # Cantelli's inequality: P(X - mean >= excess) <= variance / (variance + excess^2). If the bound is below 1 / draws,
-    # random permutations could not show more.
+    # random permutations could not be more precise.
     bound = variance / (variance + excess * excess) if excess > 0 else 1.0
     if bound < 1 / draws:
         return bound
@@ -270,10 +269,10 @@ def homogeneity_p(r: Counts, b: Counts, *, level: float, tests: int, seed: int, 
 
 
 def _group_similar_sizes(pooled: Counts) -> tuple[Counts, Counts]:
-    """Return category sizes and the number of categories of each; from 64 rows on, sizes within 5 % are grouped.
+    """Return category sizes and the number of categories of each size; sizes of 64 rows or more are grouped within 5 %.
 
-    A group has the mean size of its categories. The cumulants of a category's part of chi-squared hardly depend on its
-    size, so grouping changes p by at most 1e-3 of its value.
+    The size of a group is the mean of its categories. The cumulants of a category's part of chi-squared hardly depend
+    on its size, so grouping changes p by at most 1e-3 of its value.
     """
     sizes, times = np.unique(pooled, return_counts=True)
     group = np.where(sizes < 64, sizes, np.floor(20 * np.log(sizes / 64)) + 64)
@@ -319,9 +318,9 @@ def _estimate_permutation_p(r: Counts, pooled: Counts, draws: int, seed: int, na
 
 
 class Family(NamedTuple):
-    """Tests whose verdicts hold together: p-values adjusted for all, and which of them can be significant at all.
+    """Tests whose verdicts hold together: their adjusted p-values, and which of them can be significant at all.
 
-    `tests` is the number of tests that the others were judged by: each p-value of theirs is at least level / tests.
+    `tests` is the number of tests to which the others are compared: each of their p-values is at least level / tests.
     """
 
     adjusted: list[float]
@@ -330,11 +329,11 @@ class Family(NamedTuple):
 
 
 def select_decidable(smallest: Sequence[float], level: float) -> tuple[NDArray[np.bool_], int]:
-    """Return which tests of a family can be significant at all, and the number of tests that the others are judged by.
+    """Return which tests of a family can be significant at all, and the number of tests for which to adjust.
 
-    `smallest` are the smallest p-values that each test can have, given its pooled counts. As these do not depend on the
-    labels, tests may leave the family because of them without any further adjustment (Tarone 1990): those whose
-    smallest p-value is not below level / k, for the smallest k such that at most k tests stay.
+    `smallest` is the smallest possible p-value of each test, given its pooled counts. It does not depend on the labels,
+    so tests may be excluded because of it without any adjustment (Tarone 1990): those for which it is not below level /
+    k, for the smallest k such that at most k tests remain.
     """
     ordered = np.sort(np.asarray(smallest, np.float64))
     k = np.arange(1, len(ordered) + 1)

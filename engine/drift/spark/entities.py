@@ -9,14 +9,15 @@ from engine.drift.profiles.entity_choice import choose_entity_rows, choose_lowes
 from engine.drift.spark.parts import PartitionedRows, pack_expressions, pack_frame, unpack_expressions, unpack_frame
 
 SHARES = 64
-"""Shares of the entities, by their hashes: each is merged for itself."""
+"""Number of shares of the entities, by their hashes, that are merged separately."""
 
 _MOST_WAITING = 1 << 20
-"""Chosen rows of blocks that wait until those of one entity are compared; or twice the number of entities."""
+"""Number of chosen rows of blocks that wait before those of one entity are compared; or twice the number of
+entities."""
 
 
 def choose_entity_rows_of_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr], entity: str) -> pl.DataFrame:
-    """Return one row per entity, as `choose_entity_rows` does."""
+    """Return one row per entity, like `choose_entity_rows`."""
     names = list(dict.fromkeys([*reading, entity]))
     packed = list(zip(reading, pack_expressions(reading.values()), strict=True))
     chosen = rows.run_on_parts(names, partial(_choose_in_part, packed, entity), merge_chosen)
@@ -35,7 +36,7 @@ def _choose_in_part(
 
 
 class EntityChoice:
-    """Chooses one row per entity of a part of the rows; `packed` has the expressions of columns."""
+    """Chooses one row per entity in a part of the rows; `packed` holds the columns' expressions."""
 
     def __init__(self, packed: Sequence[tuple[str, bytes]], entity: str) -> None:
         self._reading = {name: unpack_expressions([expression])[0] for name, expression in packed}
@@ -52,7 +53,7 @@ class EntityChoice:
             self._entities = self._rows = len(self._waiting[0])
 
     def divide(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the chosen rows by shares of the entities, packed; none without rows."""
+        """Yield the chosen rows, packed, by share of the entities; nothing if there were no rows."""
         if not self._waiting:
             return
         chosen = choose_lowest(pl.concat(self._waiting).lazy())

@@ -1,4 +1,4 @@
-"""Errors of Spark in the words of this package, without the stack of Java."""
+"""Translate Spark's errors into errors of this package, without the Java stack trace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ def translate_spark_errors() -> Iterator[None]:
     DataError
         Spark could not read the rows, or its executors cannot run this package.
     UsageError
-        An executor has raised it.
+        Code of this package on an executor raised it.
     """
     try:
         yield

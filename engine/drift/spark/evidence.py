@@ -1,8 +1,8 @@
-"""Collect the values that tell how columns can be read: a few that decide, in place of all.
+"""Collect from all partitions the few values that decide how columns can be read.
 
-Some columns cannot be read by their type alone: texts may all be numbers, an integer of 64 bits without a sign may
-exceed those with one. What is found out for that is a first value with some property, or a smallest or largest value.
-Of these values of all partitions the same expressions find those of all rows.
+Some columns cannot be read by their type alone: texts may all be numbers, unsigned 64-bit integers may exceed signed
+ones. The decision needs the first value with some property, or the smallest or largest value. Applying the same
+expressions to the values found in all partitions gives those of all rows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,17 +13,17 @@ import polars as pl
 from engine.drift.spark.parts import PartitionedRows, pack_expressions, pack_frame, unpack_expressions, unpack_frame
 
 Selections = Sequence[tuple[str, Sequence[bytes]]]
-"""The name of each column, and the packed expressions of the values to collect of it."""
+"""Per column, its name and the packed expressions of the values to collect."""
 
 
 def collect_values(rows: PartitionedRows, selections: Mapping[str, Sequence[pl.Expr]]) -> pl.DataFrame:
-    """Return some values of columns, null where there is no such value.
+    """Return selected values of columns, null where there is no such value.
 
     Parameters
     ----------
     selections
-        For each column the expressions of single values. Of values that an expression has selected from parts of the
-        rows, it must select the one that it selects from all rows, or another that serves as well.
+        Per column, expressions that each give a single value. Applied to the values that it selected from parts of the
+        rows, an expression must select the same value as from all rows, or an equivalent one.
     """
     packed = [(name, pack_expressions(expressions)) for name, expressions in selections.items()]
     found = rows.run_on_parts(selections, partial(_select_in_part, packed), partial(_merge_selected, packed))
@@ -45,7 +45,7 @@ def _merge_selected(selections: Selections, _: int, results: Iterable[bytes]) ->
 
 
 def _select_values(selections: Selections, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the values that the expressions select, one below the other in their columns."""
+    """Return the values that the expressions select, one per row, in their columns."""
     columns = [
         pl.concat([frame.select(one.alias(name)).to_series() for one in unpack_expressions(packed)])
         for name, packed in selections

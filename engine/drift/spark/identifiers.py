@@ -1,7 +1,7 @@
-"""Find out which columns of a Spark DataFrame identify rows.
+"""Find the columns of a Spark DataFrame that identify rows.
 
-The rows of Spark have no order of their own. An integer column counts up if it does within every partition, and the
-partitions can be put in an order in which it goes on counting.
+Spark's rows have no order. An integer column counts up if it does so within every partition, and the partitions can be
+ordered so that it continues to count up across them.
 """
 
 import json
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Run = tuple[int, int]
-"""The first and the last of values that ascend."""
+"""The first and the last of a range of ascending values."""
 
 
 class SparkRows:
-    """The rows of a Spark DataFrame, from which it is found out which columns identify rows."""
+    """The rows of a Spark DataFrame in which columns that identify them are searched."""
 
     def __init__(self, frame: "DataFrame") -> None:
         self._rows = PartitionedRows(frame)
@@ -36,12 +36,12 @@ class SparkRows:
             return int(self._rows.frame.count())
 
     def head(self, names: Collection[str], rows: int) -> pl.LazyFrame:
-        """Return columns of some rows, of at most as many as are examined first on one machine."""
+        """Return columns of some rows, at most as many as are examined first on one machine."""
         with translate_spark_errors():
             return name_columns(self._rows.select(names).limit(min(rows, HEAD_ROWS)).toArrow(), names).lazy()
 
     def filter_candidates(self, candidates: Mapping[str, str], total: int) -> dict[str, str]:
-        """Return the candidates that, judged by all rows, are identifiers or counters."""
+        """Return the candidates that are identifiers or counters, judged by all rows."""
         counters = [name for name, reason in candidates.items() if reason == COUNTS_UP]
         texts = [name for name in candidates if name not in counters]
         found = {*self._find_counters(counters), *self._find_nearly_distinct(texts)}
@@ -54,7 +54,7 @@ class SparkRows:
         counts = [f"count({name})" for name in quoted] + [f"count(distinct {name})" for name in quoted]
         with translate_spark_errors():
             row = list(self._rows.frame.selectExpr(*counts).collect()[0])
-        # fewer than 1 in 20 values repeat another one, as in `filter_candidates` for a frame of polars
+        # fewer than 1 in 20 values repeat another one, as in `filter_candidates` for a polars frame
         return [
             name
             for name, present, distinct in zip(names, row[: len(names)], row[len(names) :], strict=True)
@@ -70,7 +70,7 @@ class SparkRows:
 
 
 def _find_runs(blocks: Iterator[pl.DataFrame]) -> list[tuple[int, bytes]]:
-    """Return, per column of a partition, a list of the first and last value if it ascends, else an empty list."""
+    """Return, per column of a partition, the first and last value if it ascends, else an empty list."""
     runs: list[list[Run | None]] = []
     for block in blocks:
         runs = runs or [[] for _ in block.columns]

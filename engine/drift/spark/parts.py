@@ -1,8 +1,8 @@
-"""Work that executors do on the partitions of a DataFrame, and whose results they merge.
+"""Run work on the partitions of a Spark DataFrame, and merge the results.
 
-The work and the merging are functions of this package, so that executors import them; what they need comes as bytes.
-The results of a partition are keyed. Executors merge those of a key in the order of the partitions, because a driver
-would have to hold the results of all partitions at once.
+The work and the merging are functions of this package, which executors import; their parameters are sent as bytes. The
+results of a partition have keys. Executors merge the results of each key in the order of the partitions, because the
+driver could not hold the results of all partitions at once.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Work = Callable[[Iterator[pl.DataFrame]], Iterable[tuple[int, bytes]]]
-"""Reads the blocks of a partition, and returns results by key."""
+"""Reads the blocks of a partition and returns results by key."""
 
 Merge = Callable[[int, Iterable[bytes]], bytes]
 """Merges the results of a key, in the order of the partitions."""
 
 MOST_PARTS = 4096
-"""Most partitions that are read apart: more are read several at a time, so that there are not too many results."""
+"""Maximum number of partitions that are read separately; of more, several are read together to limit the results."""
 
 _RESULTS = "part bigint, key bigint, result binary"
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionedRows:
-    """The rows of a Spark DataFrame; `aligning` has the expressions of columns that are brought to another type."""
+    """The rows of a Spark DataFrame; `aligning` holds expressions that convert columns to another type."""
 
     frame: "DataFrame"
     aligning: Mapping[str, pl.Expr] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class PartitionedRows:
         Raises
         ------
         DataError, UsageError
-            The work has raised it, or Spark cannot read the rows.
+            The work raised it, or Spark cannot read the rows.
         """
         names = list(names)
         aligning = pack_expressions(self._list_aligning(names))
@@ -62,11 +62,11 @@ class PartitionedRows:
         return dict(zip(merged["key"].to_pylist(), merged["result"].to_pylist(), strict=True))
 
     def select(self, names: Collection[str]) -> "DataFrame":
-        """Return these columns as c0, c1, ...: `mapInArrow` takes a point in a name for a field of a structure."""
+        """Return these columns as c0, c1, ...: `mapInArrow` takes a dot in a name for a field of a structure."""
         return self.frame.selectExpr(*(f"{quote_name(name)} as c{i}" for i, name in enumerate(names)))
 
     def show_types(self, names: Collection[str]) -> pl.DataFrame:
-        """Return an empty frame with these columns, in the types in which executors read them."""
+        """Return an empty frame with these columns, in the types that executors read."""
         from pyspark.sql.pandas.types import to_arrow_schema
 
         with translate_spark_errors():
@@ -79,12 +79,12 @@ class PartitionedRows:
 
 
 def quote_name(name: str) -> str:
-    """Return the name of a column as the SQL of Spark quotes it."""
+    """Return a column name, quoted for Spark SQL."""
     return f"`{name.replace('`', '``')}`"
 
 
 def name_columns(data: Any, names: Collection[str]) -> pl.DataFrame:
-    """Return Arrow data of selected columns as a frame with the names that these have."""
+    """Return Arrow data of selected columns as a frame with their original names."""
     frame = pl.DataFrame(data)
     frame.columns = list(names)
     return frame
@@ -118,7 +118,7 @@ def _to_batch(part: int, key: int, result: bytes) -> "pa.RecordBatch":
 
 
 def gather_blocks(names: Sequence[str], batches: Iterator[Any]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of batches in blocks of about the size that one machine reads: the batches of Spark are small."""
+    """Yield the rows of batches in blocks of about the size used on one machine: Spark's batches are small."""
     waiting: list[pl.DataFrame] = []
     rows = 0
     for batch in batches:
@@ -132,12 +132,12 @@ def gather_blocks(names: Sequence[str], batches: Iterator[Any]) -> Iterator[pl.D
 
 
 def pack_expressions(expressions: Iterable[pl.Expr]) -> list[bytes]:
-    """Return expressions of polars as bytes."""
+    """Return polars expressions as bytes."""
     return [one.meta.serialize() for one in expressions]
 
 
 def unpack_expressions(packed: Iterable[bytes]) -> list[pl.Expr]:
-    """Return the expressions that `pack_expressions` has packed."""
+    """Return the expressions packed by `pack_expressions`."""
     return [pl.Expr.deserialize(one) for one in packed]
 
 
@@ -149,5 +149,5 @@ def pack_frame(frame: pl.DataFrame) -> bytes:
 
 
 def unpack_frame(packed: bytes) -> pl.DataFrame:
-    """Return the frame that `pack_frame` has packed."""
+    """Return the frame packed by `pack_frame`."""
     return pl.read_ipc(packed)

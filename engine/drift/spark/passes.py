@@ -1,8 +1,8 @@
 """One pass over the columns of a Spark DataFrame: accumulators of every partition, merged column by column.
 
-Spark computes the rows anew for each pass, and nothing says that they are the same ones: files are written again, a
-sample or random numbers are drawn again. So each pass also adds up the hashes of the values of each column, in any
-order, and a column with another sum than in the pass before is refused.
+Spark computes the rows anew for each pass, and may get other rows: files are overwritten, a sample or random numbers
+are drawn again. So each pass also adds up the hashes of the values of each column, in any order, and a column whose sum
+differs from that of the pass before is rejected.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,11 +18,11 @@ from engine.drift.spark.parts import PartitionedRows, pack_expressions, unpack_e
 from engine.errors import DataError
 
 _ROWS = -1
-"""The key of the number of rows; the others are positions of columns, and below it those of the sums of hashes."""
+"""The key of the number of rows. Keys from 0 on are columns, and keys below this one the columns' sums of hashes."""
 
 
 def feed_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr]) -> Feed:
-    """Return what gives rows to accumulators on executors; `reading` has the normalizing expression of each column."""
+    """Return a function that passes rows to accumulators on executors; `reading` holds each column's normalization."""
     sums: dict[str, bytes] = {}
 
     def feed(readers: Mapping[str, Accumulator], *, again: bool) -> int:
@@ -46,7 +46,7 @@ def feed_parts(rows: PartitionedRows, reading: Mapping[str, pl.Expr]) -> Feed:
 def accumulate_part(
     setups: Sequence[bytes], packed: Sequence[bytes], blocks: Iterator[pl.DataFrame]
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the number of rows of a partition, what the accumulator of each column has collected, and its hashes."""
+    """Yield the number of rows of a partition, each column's accumulator state, and the columns' sums of hashes."""
     readers = [create_part(unpack_state(setup)) for setup in setups]
     reading = unpack_expressions(packed)
     rows, sums = 0, [0] * len(readers)
@@ -62,7 +62,7 @@ def accumulate_part(
 
 
 def merge_states(setups: Sequence[bytes], key: int, states: Iterable[bytes]) -> bytes:
-    """Return what the accumulators of a column have collected in all parts; or the sum of numbers."""
+    """Return the merged states of a column's accumulators in all parts; or the sum of numbers."""
     if key < 0:
         return str(sum(map(int, states)) % 2**64).encode()
     merged = create_part(unpack_state(setups[key]))

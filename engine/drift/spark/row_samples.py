@@ -1,7 +1,7 @@
-"""Draw the rows of a Spark DataFrame that `engine.drift.profiles.sampling` draws on one machine, by their hashes.
+"""Draw from a Spark DataFrame, by row hashes, the rows that `engine.drift.profiles.sampling` draws on one machine.
 
-The executors hash the rows, Spark counts equal hashes, and the executors find those with the lowest keys. The rows that
-were drawn are read in a second pass.
+The executors hash the rows, Spark counts equal hashes, and the executors find those with the lowest keys. A second pass
+reads the drawn rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,18 +30,18 @@ def read_row_sample(
 ) -> pl.DataFrame:
     """Return columns (and the entity) of at most `rows` rows of a Spark DataFrame, drawn without replacement by hash.
 
-    The rows are those that `sample` draws of the same data on one machine. Spark groups as many hashes as there are
-    distinct rows, of 16 bytes each, on its executors; the driver gets the rows that are drawn.
+    The rows are those that `sample` draws from the same data on one machine. On its executors, Spark groups one hash of
+    16 bytes per distinct row; the driver receives only the drawn rows.
 
     Parameters
     ----------
     columns
-        The columns to read, by default all. A row is drawn by its values in these columns.
+        The columns to read; by default all. A row is drawn by its values in these columns.
 
     Raises
     ------
     DataError
-        Spark cannot read the rows, or a column holds what cannot be hashed.
+        Spark cannot read the rows, or a column holds values that cannot be hashed.
     """
     with translate_spark_errors():
         names = list(dict.fromkeys([*(frame.columns if columns is None else columns), *([entity] if entity else [])]))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class SparkSample:
-    """The rows of a Spark DataFrame, which its executors read; the expressions bring columns to another type."""
+    """The rows of a Spark DataFrame, read by its executors; `aligning` holds expressions that convert columns."""
 
     def __init__(self, frame: "DataFrame", aligning: Mapping[str, pl.Expr] | None = None) -> None:
         self._rows = PartitionedRows(frame, aligning or {})
@@ -42,7 +42,7 @@ class SparkSample:
         return self._types.schema
 
     def align(self, known: Mapping[str, KnownColumn]) -> tuple[Sample, Alignment]:
-        # a value that fits and one that does not, in place of all rows
+        # a value that fits and one that does not are enough, instead of all rows
         selected = {
             name: [column_named(name).filter(present & test).first() for test in (unfit, ~unfit)]
             for name, (present, unfit) in list_value_tests(self.schema, known).items()
@@ -73,7 +73,7 @@ class SparkSample:
         return choose_entity_rows_of_parts(self._rows, reading, entity)
 
     def expect_unchanged(self) -> AbstractContextManager[None]:
-        return nullcontext()  # each pass compares what it reads with the first
+        return nullcontext()  # each pass compares its rows with those of the first
 
     def _collect(self, selections: Mapping[str, Sequence[pl.Expr]]) -> pl.LazyFrame:
         """Return all columns, with the selected values of some of them and null in the others."""

@@ -1,4 +1,4 @@
-"""The rows of several segments of a Spark DataFrame: executors mark the rows of each block, and measure segments."""
+"""The rows of several segments of a Spark DataFrame: executors mark the rows of each block and measure the segments."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -26,7 +26,7 @@ Mark = Callable[[pl.DataFrame], Mapping[str, pl.Series]]
 
 
 class SparkSegments:
-    """Segments of the rows of a Spark DataFrame, as `marks` tells them."""
+    """Segments of the rows of a Spark DataFrame, assigned by `marks`."""
 
     def __init__(self, frame: "DataFrame", marks: SegmentMarks) -> None:
         self._sample, self._rows, self._marks = SparkSample(frame), PartitionedRows(frame), marks
@@ -83,7 +83,7 @@ def _accumulate_segments(
     read: Sequence[tuple[str, bytes]],
     blocks: Iterator[pl.DataFrame],
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield what the accumulator of each column of a segment has collected of a partition, and the rows of segments.
+    """Yield the state of each accumulator (one per segment and column) for a partition, and the rows of each segment.
 
     The keys are the positions of the accumulators, and below 0 those of the segments.
     """

@@ -1,7 +1,7 @@
-"""Distances between two distributions that are given as counts over the same bins or categories.
+"""Distances between two distributions given as counts over the same bins or categories.
 
-One kernel computes all of them in a single pass over the counts; in numpy, one by one, they took about thirty passes.
-Only PSI needs a correction for empty bins: it alone would be infinite where a bin is empty on one side.
+One kernel computes all of them in a single pass over the counts; numpy would need about thirty passes. Only PSI needs a
+correction for empty bins: it alone would be infinite if a bin is empty on one side.
 """
 
 from math import sqrt

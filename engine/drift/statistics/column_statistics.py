@@ -1,4 +1,4 @@
-"""Measure one column: its statistics, the reasons for absent ones, its histogram, and the p-value of its verdict."""
+"""Measure one column: its statistics, reasons for missing ones, its histogram, and the p-value of its verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,10 +22,10 @@ from engine.drift.statistics.pooled_bins import choose_pooled_edges
 from engine.errors import DataError
 
 MAX_CATEGORIES_PER_ROW = 5
-"""Categories per row beyond which no test has power; a note then reports it."""
+"""Number of categories per row beyond which no test has power; a note then reports it."""
 
 MAX_HISTOGRAM_LABELS = 50
-"""Maximum number of categories that a histogram shows; the rows of all others are added up."""
+"""Maximum number of categories in a histogram; the rows of all others are added up."""
 
 
 BinCounts = tuple[Counts, Counts]
@@ -33,14 +33,15 @@ BinCounts = tuple[Counts, Counts]
 
 
 class VerdictCounts(NamedTuple):
-    """What the verdict of a column is about.
+    """The counts from which the verdict of a column is computed.
 
     Attributes
     ----------
     rows
         Counts of all rows, for the effect size.
     independent
-        Counts of independent rows, for the p-value: one row per entity and side where an entity is declared, else all.
+        Counts of independent rows, for the p-value: one row per entity and side if an entity is declared, else all
+        rows.
     """
 
     rows: BinCounts
@@ -49,12 +50,12 @@ class VerdictCounts(NamedTuple):
 
 @dataclass(slots=True)
 class ColumnStatistics:
-    """What was measured for one column.
+    """The measurements of one column.
 
-    Where a statistic is not exact, `bounds` has the two numbers it lies between.
+    For a statistic that is not exact, `bounds` has the two numbers between which it lies.
 
-    The rest is for the verdict. `counts` are None where a side has no rows. `p` is not yet adjusted for the number of
-    tests, and `smallest_p` is the smallest that it could be for any labels of the pooled rows.
+    The rest is for the verdict. `counts` is None if a side has no rows. `p` is not yet adjusted for the number of
+    tests, and `smallest_p` is the smallest value that it could have for any labels of the pooled rows.
     """
 
     statistics: dict[str, float | None] = field(default_factory=dict)
@@ -69,7 +70,7 @@ class ColumnStatistics:
     def record(self, values: Mapping[str, float | Bounds], why: str) -> None:
         """Record statistics.
 
-        The value of a statistic with bounds is the middle of the bounds. A statistic that is not finite becomes None,
+        A statistic with bounds gets the middle of the bounds as its value. A statistic that is not finite becomes None,
         with the reason `why`.
         """
         for name, value in values.items():
@@ -132,15 +133,15 @@ def measure_column(
         )
     if not close:
         result.notes.append(
-            f"the verdict of column {name!r} rests on the distance ks and on the missing values alone: "
+            f"the verdict of column {name!r} is based only on the distance ks and on the missing values: "
             "there are too few values at which the counts of both sides are known exactly"
         )
     result.p = verdict.homogeneity_p(*counts.independent, level=level, tests=tests, seed=seed, name=name)
     pooled = counts.independent[0] + counts.independent[1]
     result.smallest_p = verdict.smallest_p(pooled, int(counts.independent[0].sum()))
     if (ks_p := result.statistics.get("ks_p")) is not None:
-        # Bonferroni over the two tests. Where p has bounds the upper one counts: drift is significant only if it is so
-        # wherever the true distance lies between its bounds.
+        # Bonferroni over the two tests. If p has bounds, the upper one counts: drift is significant only if it is so
+        # for every distance between the bounds.
         result.p = min(1.0, 2 * min(result.p, result.bounds.get("ks_p", (ks_p, ks_p))[1]))
         result.smallest_p = min(1.0, 2 * result.smallest_p)
         # the smallest p-value of the distance takes time, and is needed only if the other one is not small
@@ -156,8 +157,8 @@ def _measure_numerical(result: ColumnStatistics, reference: Numerical, batch: Nu
     Returns
     -------
     counts, close
-        The counts for the verdict; and whether its bins are close enough to deciles of the pooled sample. Where they
-        are not, the p-value only compares how many rows have a value.
+        The counts for the verdict, and whether its bin edges are close enough to deciles of the pooled sample. If not,
+        the p-value only compares how many rows have a value.
     """
     inner = numerical_statistics.choose_bin_edges(reference, batch)
     bins = _count_bins_and_missing(inner, reference), _count_bins_and_missing(inner, batch)
@@ -188,7 +189,7 @@ def _measure_numerical(result: ColumnStatistics, reference: Numerical, batch: Nu
 
 
 def _count_pooled_bins(reference: Numerical, batch: Numerical) -> tuple[BinCounts, bool]:
-    """Return the counts of both sides in the verdict's bins, and whether these are as they should be."""
+    """Return the counts of both sides in the verdict's bins, and whether the bin edges are close enough to deciles."""
     inner, close = choose_pooled_edges(reference, batch)
     return (_count_bins_and_missing(inner, reference), _count_bins_and_missing(inner, batch)), close
 
@@ -241,7 +242,7 @@ def _bound_cdf_distances(reference: Numerical, batch: Numerical) -> tuple[Bounds
     if not n or not m:
         return (Bounds(nan, nan),) * 3
     (least, most), area = numerical_statistics.measure_cdf_distances(reference, batch)
-    # the p-value decreases with the distance, so the upper bound belongs to the smallest distance
+    # the p-value decreases with the distance, so its upper bound belongs to the smallest distance
     high = ks_p_value(least, n, m)
     return (
         Bounds(least / (n * m), most / (n * m)),
@@ -263,7 +264,7 @@ def _split_by_frequency(counts: Counts) -> tuple[NDArray[np.intp], NDArray[np.in
 
 
 def _union_label(a: Categorical, to_a: Counts, b: Categorical, to_b: Counts, position: int) -> str:
-    """Return the label at a position in the union of the labels of a and b, without decoding the others.
+    """Return the label at a position in the union of the labels of a and b; the others are not decoded.
 
     `to_a` and `to_b` are the positions of the labels of a and of b in the union.
     """
@@ -300,5 +301,5 @@ def _explain_no_rows(r: Counts, b: Counts) -> str:
 
 
 def _explain_empty_side(reference: int, what: str, batch: int) -> str:
-    """Return the text that names the side without `what`; an empty text where both sides have some."""
+    """Return a text that names the side without `what`; an empty text if both sides have some."""
     return f"the {'batch' if reference else 'reference'} has no {what}" if not (reference and batch) else ""

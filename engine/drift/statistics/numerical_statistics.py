@@ -1,9 +1,9 @@
 """Statistics of numerical columns: moments, quantiles, distances between distributions, and bins.
 
 Everything is computed from distinct values and their counts, so the order of rows does not matter. Statistics of exact
-columns are exact; those of other columns come with bounds. Bins of distances and histograms are between quantiles of
-the reference, so they are the same for all batches. (Those of the verdict are others: see `pooled_bins`.) Bins of equal
-width are never used, because a single outlier would put all other rows into one bin.
+columns are exact; those of other columns have bounds. The bin edges of distances and histograms are quantiles of the
+reference, so they are the same for all batches. (The verdict has its own bins: see `pooled_bins`.) Bins of equal width
+are never used, because a single outlier would put all other rows into one bin.
 """
 
 from math import inf, isfinite, nan, sqrt
@@ -20,23 +20,23 @@ from engine.drift.kernels.value_tables import Counts, Values, merge_tables
 from engine.drift.significance.ks_test import ks_p_value
 
 MANY_VALUES = 50_000
-"""Values of a table from which on its distances are measured by segments."""
+"""Number of values of a table from which its distances are measured by segments."""
 
 QUANTILE_PERCENTS = {"median": 50, "q05": 5, "q25": 25, "q75": 75, "q95": 95}
-"""The quantiles that are reported, in percent: with integers their ranks can be computed without rounding."""
+"""The reported quantiles, as integers in percent so that ranks can be computed without rounding."""
 
 FloatArray = NDArray[np.float64]
 
 
 class Bounds(NamedTuple):
-    """The bounds of a statistic; both ends are equal where it is exact."""
+    """The bounds of a statistic; both are equal if it is exact."""
 
     low: float
     high: float
 
 
 def summarize_column(column: Numerical) -> dict[str, Bounds]:
-    """Return mean, std (n - 1 degrees of freedom), min, max and quantiles; NaN where one does not exist.
+    """Return mean, std (n - 1 degrees of freedom), min, max and quantiles; NaN if undefined.
 
     Quantiles are of type 7 of Hyndman and Fan (1996), numpy's default: linear between two order statistics.
     """
@@ -54,7 +54,7 @@ def summarize_column(column: Numerical) -> dict[str, Bounds]:
 
 def _bound_quantiles(column: Numerical) -> list[Bounds]:
     """Return the bounds of each quantile in `QUANTILE_PERCENTS`."""
-    # the q % quantile has rank q (n - 1) / 100, counted from 0: in integers, a rank and a remainder out of 100
+    # the q % quantile has rank q (n - 1) / 100, counted from 0: as integers, a rank and a remainder out of 100
     ranks, rest = np.divmod(np.array(list(QUANTILE_PERCENTS.values())) * (column.present - 1), 100)
     (low, high), (low_next, high_next) = (_bound_order_statistics(column, r) for r in (ranks, ranks + (rest > 0)))
     part = rest / 100
@@ -80,9 +80,9 @@ def _bound_order_statistics(column: Numerical, ranks: Counts) -> tuple[FloatArra
 
 
 def locate_ranks(column: Numerical, ranks: Counts) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the positions of the values with these ranks, and whether each rank lies in the interval below its value.
+    """Return the positions of the values with these ranks, and whether each rank is in the interval below its value.
 
-    Position `len(values)` is the interval above the last value.
+    The position `len(values)` means the interval above the last value.
     """
     positions = np.searchsorted(column.cumulative_counts, ranks, side="right")
     if column.intervals is None:
@@ -128,7 +128,7 @@ def measure_cdf_distances(a: Numerical, b: Numerical) -> tuple[tuple[int, int], 
 
 
 def _measure_in_gaps(exact: Numerical, other: Numerical, low: float, high: float) -> tuple[tuple[int, int], Bounds]:
-    """Return the same of an exact column and one that is not; all values are between `low` and `high`."""
+    """Return the same for an exact column and an inexact one; all values are between `low` and `high`."""
     number = exact.values.dtype.type
     divided, places = exact.divide(other)
     *differences, least, most = ks_wasserstein_in_gaps(
@@ -139,9 +139,9 @@ def _measure_in_gaps(exact: Numerical, other: Numerical, low: float, high: float
 
 
 def smallest_ks_p(a: Numerical, b: Numerical) -> float:
-    """Return the smallest p-value that the Kolmogorov-Smirnov distance could have for any labels of the pooled rows.
+    """Return the smallest possible p-value of the Kolmogorov-Smirnov distance for any labels of the pooled rows.
 
-    Where a column is not exact it is taken as 0: such columns have a million values.
+    It is 0 if a column is not exact: such columns have a million values.
     """
     if a.intervals is not None or b.intervals is not None:
         return 0.0
@@ -169,8 +169,8 @@ def choose_bin_edges(reference: Numerical, batch: Numerical) -> Values:
     """Return the inner edges of the reference-quantile bins, ascending.
 
     Bins are (edge, next edge], and the outer bins are unbounded. An edge is a decile of the reference that occurs as a
-    value; where a side is not exact, it is the next value at which the counts of both sides are exact. Values that have
-    many rows are treated as by `separate_heavy_values`.
+    value; if a side is not exact, it is the next value for which the counts of both sides are exact. Values with many
+    rows are treated as in `separate_heavy_values`.
     """
     deciles = reference.deciles
     if not batch.counts_known_at(deciles).all():
@@ -183,10 +183,10 @@ def choose_bin_edges(reference: Numerical, batch: Numerical) -> Values:
 
 
 def separate_heavy_values(deciles: Values) -> Values:
-    """Return ascending deciles as edges without repetition, and another edge just below each that is repeated.
+    """Return ascending deciles as edges without repetition, and another edge just below each repeated decile.
 
-    A value at which two or more deciles coincide has at least a tenth of the rows. The edge below it makes it a
-    separate bin, so that a shift of its rows in either direction changes the counts.
+    A value that equals two or more deciles has at least a tenth of the rows. The edge below it puts it in a separate
+    bin, so that a shift of its rows in either direction changes the counts.
     """
     if (deciles[1:] > deciles[:-1]).all():
         return deciles
@@ -205,7 +205,7 @@ def next_below(values: Values) -> Values:
 def count_bins(inner: Values, column: Numerical) -> Counts:
     """Return the number of rows per bin.
 
-    `inner` are the inner edges, ascending: each is a value whose counts are exact in the column, or just below one.
+    `inner` are the inner edges, ascending: each is a value whose counts in the column are exact, or just below one.
     """
     # values[:following] of the column are less than or equal to the edge
     following = np.searchsorted(column.values, inner, side="right")
@@ -214,8 +214,8 @@ def count_bins(inner: Values, column: Numerical) -> Counts:
     if len(column.values):
         upto[:] = np.where(following > 0, column.cumulative_counts[following - 1], 0)
     if column.intervals is not None and len(column.values):
-        # an edge just below a value comes after all rows of the interval below that value; an edge that is the grid
-        # point before comes before all of them
+        # an edge just below a value comes after all rows of the interval below that value; an edge equal to the
+        # previous grid point comes before all of them
         next_values = column.values[np.minimum(following, len(column.values) - 1)]
         just_below = (following < len(column.values)) & (next_below(next_values) == inner)
         upto += np.where(just_below, column.intervals.counts[following], 0)

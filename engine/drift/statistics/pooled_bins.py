@@ -1,9 +1,9 @@
-"""The bins of a numerical column's verdict: between deciles of the pooled sample, which is both sides together.
+"""The bins of a numerical column's verdict: their edges are deciles of the pooled sample (both sides together).
 
-The p-value counts permutations of the labels "reference" and "batch", so its bins must not depend on which row has
-which label. Between quantiles of the reference they would: the reference's own counts are then known beforehand and do
-not vary as the test assumes. With 20 columns without drift, a reference of 50 rows and a batch of 10,000, 34 % of the
-comparisons alarmed with such bins.
+The p-value counts permutations of the labels "reference" and "batch", so the bins must not depend on which row has
+which label. Quantiles of the reference do: the reference's own counts are then known beforehand and do not vary as the
+test assumes. For 20 columns without drift, a reference of 50 rows and a batch of 10,000, 34 % of the comparisons
+alarmed with such bins.
 """
 
 import numpy as np
@@ -13,17 +13,17 @@ from engine.drift.kernels.value_tables import Counts, Values, find_pooled_ranks
 from engine.drift.statistics.numerical_statistics import separate_heavy_values
 
 MAX_EDGE_SHIFT = 1e-3
-"""Share of the pooled rows by which an edge may miss its decile. The intervals of a quantile grid are finer by far;
-those between the values of a reference of a few rows are not."""
+"""Maximum share of the pooled rows by which an edge may miss its decile. The intervals of a quantile grid are much
+finer; those between the values of a small reference are not."""
 
 
 def choose_pooled_edges(a: Numerical, b: Numerical) -> tuple[Values, bool]:
-    """Return the inner edges of the verdict's bins, and whether all of them are as near the deciles as they have to be.
+    """Return the inner edges of the verdict's bins, and whether all of them are close enough to the deciles.
 
-    Bins are (edge, next edge], and the outer bins are unbounded. An edge is the smallest value that at least 1/10, ...,
-    9/10 of the pooled rows do not exceed. Where the counts of a side are not exact there, it is the next value at which
-    those of both sides are. Values that have many rows are treated as by `separate_heavy_values`. The edges are the
-    same if the two columns change places.
+    Bins are (edge, next edge], and the outer bins are unbounded. An edge is the smallest value up to which at least
+    1/10, ..., 9/10 of the pooled rows lie. If the counts of a side are not exact there, it is the next value for which
+    both sides' counts are exact. Values with many rows are treated as in `separate_heavy_values`. Exchanging the two
+    columns does not change the edges.
     """
     total = a.present + b.present
     ranks = _decile_ranks(total)
@@ -33,7 +33,8 @@ def choose_pooled_edges(a: Numerical, b: Numerical) -> tuple[Values, bool]:
         exact, other = (a, b) if a.intervals is None else (b, a)
         positions, values, missed = _find_in_grid(exact, other, ranks)
         if len(exact.values):
-            # where the other column has no rows between two of its values, a decile there is a value of the exact one
+            # if the exact column has a decile between two values of the other, and the other has no rows there, take
+            # that decile
             between = missed > 0
             if other.intervals is not None:
                 between &= other.intervals.counts[positions] == 0
@@ -45,13 +46,13 @@ def choose_pooled_edges(a: Numerical, b: Numerical) -> tuple[Values, bool]:
 
 
 def intervals_with_deciles(exact: Numerical, other: Numerical) -> Counts:
-    """Return the positions of the intervals of `other`, which is not exact, with deciles of the pooled sample."""
+    """Return the positions of those intervals of the inexact `other` that contain deciles of the pooled sample."""
     positions, _, missed = _find_in_grid(exact, other, _decile_ranks(exact.present + other.present))
     return positions[missed > 0]
 
 
 def _decile_ranks(rows: int) -> Counts:
-    """Return the ranks of the nine deciles of so many rows, where the smallest value has rank 1."""
+    """Return the ranks of the nine deciles of `rows` rows, where the smallest value has rank 1."""
     return -(-rows * np.arange(1, 10) // 10)
 
 
@@ -60,10 +61,10 @@ def _table(column: Numerical) -> tuple[Values, Counts]:
 
 
 def _find_in_grid(exact: Numerical, other: Numerical, ranks: Counts) -> tuple[Counts, Values, Counts]:
-    """Return, per rank, the position of the first value of `other` at or above it, that value, and what it misses by.
+    """Return, per rank, the position of the first value of `other` at or above it, the value, and the distance to it.
 
-    Beyond the last value the position is one more, and the value is the last. What it misses the rank by are rows: 0 if
-    the rows that equal it include the rank.
+    Beyond the last value, the position is one more and the value is the last. The distance is in rows: 0 if the rows
+    equal to the value include the rank.
     """
     values, upto = _table(other)
     positions = find_pooled_ranks(values, upto, *_table(exact), ranks)
@@ -82,7 +83,7 @@ def _find_in_grid(exact: Numerical, other: Numerical, ranks: Counts) -> tuple[Co
 
 
 def _find_in_common_values(a: Numerical, b: Numerical, ranks: Counts) -> tuple[Values, Counts]:
-    """Return, per rank, the first value at or above it at which the counts of both columns are exact; see above."""
+    """Return, per rank, the first value at or above it with exact counts in both columns, and the distance to it."""
     known = [a.values[b.counts_known_at(a.values)], b.values[a.counts_known_at(b.values)]]
     values = np.unique(np.concatenate(known))
     if not len(values):

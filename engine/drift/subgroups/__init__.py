@@ -1,1 +1,1 @@
-"""Search for the groups of rows that have drifted most, described by one or two conditions on columns."""
+"""Search for the groups of rows that drifted most, described by one or two conditions on columns."""

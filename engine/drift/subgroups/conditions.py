@@ -1,4 +1,4 @@
-"""The rows of both sides as codes, and the conditions that select codes: a number against a bound, one category."""
+"""The rows of both sides as codes, and conditions that select codes: a number below or above a bound, a category."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +15,10 @@ from engine.drift.kernels.tree_splits import Codes
 from engine.drift.reading.normalization import Role
 
 BINS = 20
-"""Intervals of a number at whose ends a condition may stand, and most values of a column that have a condition."""
+"""Maximum number of intervals of a number, whose ends are bounds of conditions, and of categories with a condition."""
 
 MAX_LABEL_CHARACTERS = 100
-"""Characters of a category above which it has no condition."""
+"""Maximum number of characters of a category that has a condition."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,7 +27,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition on one column: a number against a bound, a category, or that there is no value."""
+    """A condition on one column: a number up to or above a bound, a category, or a missing value."""
 
     column: str
     relation: Literal["<=", ">", "=", "missing"]
@@ -35,13 +35,13 @@ class Condition:
 
     @property
     def sort_key(self) -> tuple[str, str, str]:
-        """By what conditions are ordered."""
+        """The key by which conditions are sorted."""
         return self.column, self.relation, str(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitColumn:
-    """The conditions on a column; `selected` tells which codes each selects, shape (conditions, codes)."""
+    """The conditions on a column; `selected` is the mask of codes that each selects, shape (conditions, codes)."""
 
     conditions: Sequence[Condition]
     selected: Mask
@@ -54,17 +54,17 @@ class CodedRows:
     Attributes
     ----------
     columns
-        The columns, in the order of the axis `columns` below.
+        The columns, in the order of the axis `columns` of `codes`.
     codes
         0 for a missing value; else the interval of a number or the number of a category; shape (rows, columns).
     bins
-        The codes, with two intervals of a number as one: ten bins tell a shift better than twenty.
+        The codes, with pairs of a number's intervals united: ten bins show a shift better than twenty.
     starts
-        Where the bins of each column start among those of all, and their number, shape (columns + 1,).
+        The first bin of each column among the bins of all, and the total number of bins, shape (columns + 1,).
     side
         1 for the batch, shape (rows,).
     losses
-        NaN where they are not known, shape (rows,).
+        NaN if unknown, shape (rows,).
     """
 
     columns: Mapping[str, SplitColumn]
@@ -75,13 +75,13 @@ class CodedRows:
     losses: Floats | None
 
     def take(self, mask: Mask) -> "CodedRows":
-        """Return some of the rows."""
+        """Return the selected rows."""
         rows = np.flatnonzero(mask)
         losses = None if self.losses is None else self.losses[rows]
         return replace(self, codes=self.codes[rows], bins=self.bins[rows], side=self.side[rows], losses=losses)
 
     def select(self, conditions: Sequence[Condition]) -> Mask:
-        """Return for which rows all conditions hold."""
+        """Return the mask of rows for which all conditions hold."""
         held = np.ones(len(self.side), np.bool_)
         for one in conditions:
             column = self.columns[one.column]
@@ -128,7 +128,7 @@ def _code_numbers(name: str, column: pl.Series) -> tuple[Codes, SplitColumn]:
 
 
 def choose_bounds(values: Floats) -> Floats:
-    """Return the bounds between the intervals of a number: quantiles, rounded so that a condition can be read.
+    """Return the bounds between the intervals of a number: quantiles, rounded so that conditions are readable.
 
     Parameters
     ----------

@@ -1,12 +1,12 @@
-"""Search for the groups of rows that have drifted most: those that one or two simple conditions select.
+"""Search for the groups of rows that drifted most, among groups described by one or two simple conditions.
 
-A group is a leaf of a tree of depth 1 or 2 (`age <= 25`, `age <= 25 and country = DE`). In each group, every column is
-compared between the sides. That finds what has changed inside a group; trees that tell the sides apart, such as those
-of the drift model, hardly see a change in a group that is as large as before. It is a beam search for exceptional
-subgroups (Leman, Feelders & Knobbe 2008), with the drift of a column as the measure of exception, and one group after
-the other by covering (Clark & Niblett 1989).
+A group is a leaf of a tree of depth 1 or 2 (`age <= 25`, `age <= 25 and country = DE`). Within each group, every column
+is compared between the sides. This finds changes inside a group; trees that separate the sides, such as those of the
+drift model, are barely sensitive to a change in a group whose size stays the same. It is a beam search for exceptional
+subgroups (Leman, Feelders & Knobbe 2008), where the drift of a column measures the exception, and groups are found one
+after another by covering (Clark & Niblett 1989).
 
-What is found is the most extreme of thousands of groups, so these rows cannot tell whether it is real: the caller tests
+The result is the most extreme of thousands of groups, so the same rows cannot show whether it is real: the caller tests
 it on rows that the search has not seen (honest trees: Athey & Imbens 2016).
 """
 
@@ -21,23 +21,23 @@ from engine.drift.reading.normalization import Role
 from engine.drift.subgroups.conditions import CodedRows, Condition, Floats, Ints, Mask, encode_rows
 
 SEARCHED_CELLS = 50_000_000
-"""Most rows of both sides times pairs of columns that are counted in a pass; with more, fewer rows are searched."""
+"""Maximum number of rows of both sides times pairs of columns per pass; if exceeded, fewer rows are searched."""
 FEWEST_SEARCHED_ROWS = 5_000
-"""Rows per side that are searched in any case, if there are as many."""
+"""Minimum number of rows per side that are searched, if there are as many."""
 BEAM = 8
-"""Groups of one condition, the highest scores, that a second condition may divide."""
+"""Number of groups of one condition, those with the highest scores, that a second condition may divide."""
 LEAST_RISE = 1.0
-"""By how much a second condition must raise the score: else the simpler group describes the same."""
+"""Minimum increase of the score by a second condition: otherwise the simpler group is preferred."""
 MOST_OVERLAP = 0.25
-"""Share of the rows of the smaller group above which two groups count as the same."""
+"""Maximum share of the smaller group's rows that two groups may share; above it they count as the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subgroup:
     """The rows for which all conditions hold.
 
-    `score` is a standard normal quantile: how far the column that moved most has moved, both in itself and beyond what
-    it moved in all rows. `moved` is that column; None for the losses.
+    `score` is a standard normal quantile: how far the column `moved` has drifted, both in the group and relative to its
+    drift in all rows. `moved` is the column that drifted most; None for the losses.
     """
 
     conditions: tuple[Condition, ...]
@@ -46,7 +46,7 @@ class Subgroup:
 
     @property
     def sort_key(self) -> tuple[float, int, list[tuple[str, str, str]]]:
-        """By what groups are ordered: the score, then the simpler one, then the conditions as text."""
+        """The key by which groups are sorted: the score, then fewer conditions, then the conditions as text."""
         return -self.score, len(self.conditions), [one.sort_key for one in self.conditions]
 
 
@@ -61,24 +61,24 @@ def find_subgroups(
     min_rows: int = 50,
     most: int = 3,
 ) -> list[Subgroup]:
-    """Return the groups of rows that have drifted most, the most conspicuous first; none where nothing stands out.
+    """Return the groups of rows that drifted most, the highest score first; none if no group is conspicuous.
 
     Parameters
     ----------
     reference, batch
-        Independent rows with the columns of `roles`, in an order that says nothing of them: with many columns only the
-        first ones are searched (`count_searched_rows`).
+        Independent rows with the columns of `roles`, in random order: with many columns only the first rows are
+        searched (`count_searched_rows`).
     split_by
-        The columns that conditions may be about.
+        The columns that conditions may use.
     losses
-        The loss of the model on each row of both sides, shape (rows,) each, NaN where it is not known: a group may
-        also be found because its mean loss has risen.
+        The model's loss on each row of both sides, shape (rows,) each, NaN if unknown: a group may also be found
+        because its mean loss rose.
     max_depth
-        Most conditions of a group, 1 or 2.
+        Maximum number of conditions of a group, 1 or 2.
     min_rows
-        Rows that a group needs on each side, at least 1.
+        Minimum number of rows of a group on each side, at least 1.
     most
-        Groups to return at most. Any two share at most a quarter of the rows of the smaller one.
+        Maximum number of returned groups. Any two share at most a quarter of the rows of the smaller one.
     """
     n = count_searched_rows(len(roles), len(split_by))
     rows = encode_rows([reference.head(n), batch.head(n)], roles, losses and [one[:n] for one in losses])
@@ -86,7 +86,7 @@ def find_subgroups(
     chosen: list[tuple[Subgroup, Mask]] = []
     left = np.ones(len(rows.side), np.bool_)
     for _ in range(most):
-        # without the rows of the groups before: else each would be found again in other words
+        # without the rows of earlier groups, each of which would otherwise be found again by other conditions
         for group in _search(rows.take(left), expected, split_by, max_depth, min_rows):
             mask = rows.select(group.conditions)
             if all(_share_of_smaller(mask, other) <= MOST_OVERLAP for _, other in chosen):
@@ -104,15 +104,15 @@ def score_subgroup(
     *,
     losses: tuple[Floats, Floats] | None = None,
 ) -> dict[str | None, float]:
-    """Return the score of each column in one group, and of the losses as None, as `find_subgroups` computes it.
+    """Return the scores of each column in one group, and of the losses (key None), as `find_subgroups` computes them.
 
-    On rows that were not searched it tells whether a group has drifted more than all rows have: a score is then about
-    standard normal, or below, where it has not.
+    On rows that were not searched, a score tells whether the group drifted more than all rows did: if it did not, the
+    score is approximately standard normal, or lower.
 
     Parameters
     ----------
     members
-        Which rows of each side are in the group, shape (rows,) each.
+        Masks of each side's rows in the group, shape (rows,) each.
     """
     rows = encode_rows([reference, batch], roles, losses)
     expected = _describe_whole(rows)
@@ -126,7 +126,7 @@ def score_subgroup(
 
 
 def count_searched_rows(columns: int, split_by: int) -> int:
-    """Return how many rows per side are searched at most, given the columns compared and those of conditions."""
+    """Return the maximum number of searched rows per side, given the numbers of compared columns and of `split_by`."""
     return max(FEWEST_SEARCHED_ROWS, SEARCHED_CELLS // max(1, 2 * columns * split_by))
 
 
@@ -136,16 +136,16 @@ def _share_of_smaller(one: Mask, other: Mask) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What all rows together show.
+    """Statistics of all rows together.
 
     Attributes
     ----------
     odds
-        That a row of a bin is from the batch, shape (bins of all columns,).
+        The odds that a row in a bin is from the batch, shape (bins of all columns,).
     effect
         The drift of each column, shape (columns,).
     rise
-        By how much the mean loss has risen.
+        The increase of the mean loss.
     """
 
     odds: Floats
@@ -174,7 +174,7 @@ def _search(
 
 
 def _divide(parent: Subgroup, splits: Iterator[Subgroup]) -> Iterator[Subgroup]:
-    """Yield the parts of a group that a second condition makes, as far as it tells more than the first."""
+    """Yield the parts of a group given by a second condition, if their scores are sufficiently higher."""
     [first] = parent.conditions
     for one in splits:
         [second] = one.conditions
@@ -185,14 +185,14 @@ def _divide(parent: Subgroup, splits: Iterator[Subgroup]) -> Iterator[Subgroup]:
 
 
 def _score_splits(rows: CodedRows, expected: _Expected, split_by: Sequence[str], min_rows: int) -> Iterator[Subgroup]:
-    """Yield the groups that one condition makes of some rows, with their scores."""
+    """Yield the groups that one condition selects among some rows, with their scores."""
     names = [*rows.columns]
     for name in split_by:
         column = rows.columns[name]
         codes = rows.codes[:, names.index(name)].astype(np.int64)
         size = column.selected.shape[1]
         before, now = (column.selected.astype(np.int64) @ side for side in _tabulate(rows, codes, size))
-        # each row is in one bin of every column, so the bins of the first column count the rows
+        # each row is in one bin of every column, so the bins of the first column suffice to count the rows
         of_first = slice(0, rows.starts[1])
         enough = np.flatnonzero(np.minimum(before[:, of_first].sum(axis=1), now[:, of_first].sum(axis=1)) >= min_rows)
         if not len(enough):
@@ -208,7 +208,7 @@ def _score_splits(rows: CodedRows, expected: _Expected, split_by: Sequence[str],
 
 
 def _tabulate(rows: CodedRows, codes: Ints, size: int) -> Ints:
-    """Return the rows by side, code and bin of every column, shape (2, size, bins)."""
+    """Return the number of rows by side, code and bin of every column, shape (2, size, bins)."""
     counts = np.zeros((2 * size, rows.starts[-1]), np.int64)
     count_joint(rows.bins, rows.starts[:-1], rows.side * size + codes, counts)
     return counts.reshape(2, size, -1)
@@ -223,7 +223,7 @@ def _tabulate_losses(rows: CodedRows, codes: Ints, size: int) -> Floats:
 
 
 def _compare_counts(before: Ints, now: Ints, starts: Ints) -> tuple[Floats, Floats, Floats]:
-    """Return Pearson's chi square of each group and column, the bins with rows, and n m / (n + m) of the rows n, m.
+    """Return, per group and column, Pearson's chi-squared and the number of bins with rows; per group n m / (n + m).
 
     Parameters
     ----------
@@ -247,9 +247,9 @@ def _add_squares(now: Ints, both: Ints, share: Floats, starts: Ints) -> Floats:
 def _score_counts(before: Ints, now: Ints, starts: Ints, expected: _Expected) -> Floats:
     """Return the score of each group and column, shape (groups, columns).
 
-    It is the smaller of two: how far the sides differ in the group, and how far they differ from what the drift of all
-    rows leads to expect in it. So neither a group of which only the rest has drifted stands out, nor one that drifted
-    as all rows did. A column that drifted less in the group than in all rows has none.
+    It is the smaller of two: the difference between the sides in the group, and its excess over the difference that the
+    drift of all rows predicts. So a group stands out neither because only other rows drifted, nor because it drifted
+    like all rows. A column that drifted less in the group than in all rows has no score.
     """
     both, widths = before + now, np.diff(starts)
     chi, bins, size = _compare_counts(before, now, starts)
@@ -261,9 +261,9 @@ def _score_counts(before: Ints, now: Ints, starts: Ints, expected: _Expected) ->
 
 
 def _score_losses(sums: Floats, expected: _Expected) -> Floats:
-    """Return by how many standard errors the mean loss of each group has risen, in itself or beyond that of all rows.
+    """Return by how many standard errors the mean loss of each group rose, in itself or beyond the rise in all rows.
 
-    The smaller of the two, as for columns; `sums` are those of `_tabulate_losses`.
+    It is the smaller of the two, as for columns; `sums` is the result of `_tabulate_losses`.
     """
     rise, error = _measure_rise(sums)
     with np.errstate(all="ignore"):
@@ -272,9 +272,9 @@ def _score_losses(sums: Floats, expected: _Expected) -> Floats:
 
 
 def _scale_odds(now: Ints, both: Ints, odds: Floats, starts: Ints, widths: Ints) -> Floats:
-    """Return the share of each bin that is from the batch, if odds are those of all rows up to a factor of the group.
+    """Return the share of each bin that is from the batch if the odds are those of all rows times a factor per group.
 
-    The factor is the one with which the group has as many rows of the batch as it has (Newton's method).
+    The factor is chosen so that the group's number of batch rows is the actual one (Newton's method).
     """
     log_odds, scale = np.log(odds), np.zeros((len(both), len(widths)))
     of_batch = np.add.reduceat(now, starts[:-1], axis=1)
@@ -287,13 +287,13 @@ def _scale_odds(now: Ints, both: Ints, odds: Floats, starts: Ints, widths: Ints)
 
 
 def _as_normal(chi: Floats, freedom: Floats) -> Floats:
-    """Return the standard normal quantile of a chi square (Wilson & Hilferty 1931)."""
+    """Return the standard normal quantile of a chi-squared value (Wilson & Hilferty 1931)."""
     off = 2 / (9 * freedom)
     return np.asarray((np.cbrt(chi / freedom) - (1 - off)) / np.sqrt(off))
 
 
 def _measure_rise(losses: Floats) -> tuple[Floats, Floats]:
-    """Return by how much the mean loss of each group has risen, and the standard error.
+    """Return the increase of the mean loss of each group, and its standard error.
 
     Parameters
     ----------

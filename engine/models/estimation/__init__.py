@@ -1,1 +1,1 @@
-"""Performance without labels, or with few: what is to be expected of each row, learned from a reference."""
+"""Performance estimates for rows with no labels or few, from expected outcomes that are learned from a reference."""

@@ -1,9 +1,9 @@
-"""Expected outcomes given a score: linear splines, fitted to rows whose outcome is known, with the influence of each.
+"""Expected outcomes given a score: linear splines fitted to rows with known outcomes, with the influence of each row.
 
-The outcome is whether a row is of a class, or how large its error is; the score is the probability that the model gives
-to the class, or what it predicts. A spline is exact where the model's own probabilities are right, and follows any
-other course as closely as the rows allow. Bins instead lose the order of the rows inside each bin (with few rows, 0.05
-of an area under the ROC curve), and isotonic regression finds an order where there is none.
+The outcome is whether a row is of a class, or how large its error is; the score is the model's probability of the
+class, or its prediction. A spline is exact if the model's own probabilities are right, and otherwise follows the data
+as closely as the number of rows allows. Bins would lose the order of the rows within each bin (with few rows, 0.05 of
+an area under the ROC curve), and isotonic regression would find an order where there is none.
 """
 
 from collections.abc import Sequence
@@ -16,31 +16,31 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 MOST_SEGMENTS = 64
-"""The largest number of segments of a spline."""
+"""Maximum number of segments of a spline."""
 ROWS_PER_SEGMENT = 25
-"""Rows that a segment needs on average."""
+"""Minimum average number of rows per segment."""
 RARE_ROWS_PER_SEGMENT = 5
-"""Rows that a segment needs on average of the rarer of two outcomes."""
+"""Minimum average number of rows per segment of the rarer of two outcomes."""
 _RIDGE = 1e-6
-"""What is added to the rows of each knot, as a share of all rows: a knot without rows takes the mean."""
+"""Pseudo-rows added at each knot, as a share of all rows: a knot without rows gets the mean."""
 
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Where n scores lie between the knots of a spline: above knot `below` by the share `part` of the segment."""
+    """Where n scores lie between the knots of a spline: past knot `below` by the share `part` of the segment."""
 
     below: Ints
     part: Floats
 
     def add_up(self, of_row: Floats, knots: int) -> Floats:
-        """Return the sum over rows of a number per row times each knot's share in the row, shape (knots,)."""
+        """Return per knot the sum of `of_row` over rows, weighted by their closeness to the knot, shape (knots,)."""
         above = np.minimum(self.below + 1, knots - 1)
         return np.asarray(
             np.bincount(self.below, of_row * (1 - self.part), knots) + np.bincount(above, of_row * self.part, knots)
         )
 
     def interpolate(self, at_knots: Floats) -> Floats:
-        """Return the value of each row between those at the knots, shape (n,)."""
+        """Return for each row the interpolation of the values at the knots, shape (n,)."""
         above = np.minimum(self.below + 1, len(at_knots) - 1)
         return np.asarray(at_knots[self.below] * (1 - self.part) + at_knots[above] * self.part)
 
@@ -54,9 +54,9 @@ class Spline:
     knots, values
         The scores of the knots, ascending, and the expected outcome there, shape (knots,).
     positions, residuals, weights
-        Of each row that it was fitted to, shape (rows,).
+        Of each fitted row, shape (rows,).
     diagonal, beside
-        The normal matrix: its diagonal, and what stands beside it.
+        The diagonal and the off-diagonal of the normal matrix.
     """
 
     knots: Floats
@@ -73,11 +73,11 @@ class Spline:
         return self.positions.interpolate(self.values)
 
     def locate(self, scores: Floats) -> Positions:
-        """Return where scores lie between the knots."""
+        """Return the positions of scores between the knots."""
         return _locate(self.knots, scores)
 
     def influences(self, of_knots: Floats) -> Floats:
-        """Return how each fitted row moves the sum of the values at the knots times `of_knots`, shape (rows,)."""
+        """Return the influence of each fitted row on the sum of the knots' values times `of_knots`, shape (rows,)."""
         moved = _solve(self.diagonal, self.beside, of_knots)
         return self.weights * self.positions.interpolate(moved) * self.residuals
 
@@ -90,7 +90,7 @@ def fit_spline(scores: Floats, outcomes: Floats, weights: Floats, knots: Floats)
     weights
         Not negative, not all zero.
     knots
-        Of `choose_knots`.
+        The result of `choose_knots`.
     """
     at = _locate(knots, scores)
     count = len(knots)
@@ -108,13 +108,13 @@ def choose_knots(
 ) -> Floats:
     """Return the knots for a spline of scores, shape (rows,), at least one of them.
 
-    They are quantiles of the scores. Where the rows fall into `classes`, masks of shape (rows,), all classes count
-    alike: else the few rows of a rare class, which decide on its metrics, would have hardly any knot among them.
+    They are quantiles of the scores. If `classes` are given, as masks of shape (rows,), all classes have equal weight:
+    otherwise the few rows of a rare class, which determine its metrics, would have hardly any knot among them.
 
     Parameters
     ----------
     rare_rows
-        Rows that a segment needs on average of the rarest class.
+        Minimum average number of rows per segment of the rarest class.
     """
     rows = len(scores)
     sizes = [int(one.sum()) for one in classes if one.any()]
@@ -140,8 +140,8 @@ def _locate(knots: Floats, scores: Floats) -> Positions:
 
 
 def _solve(diagonal: Floats, beside: Floats, right: Floats) -> Floats:
-    """Solve the symmetric tridiagonal system of a spline (one thread, so that the bits are always the same)."""
-    from scipy.linalg import solveh_banded  # loaded late, as for the intervals: few runs estimate anything
+    """Solve the symmetric tridiagonal system of a spline in one thread, so that results are reproducible to the bit."""
+    from scipy.linalg import solveh_banded  # imported late, as for the intervals: few runs estimate anything
 
     if len(diagonal) == 1:
         return right / diagonal

@@ -1,9 +1,9 @@
-"""Whether the labels that have come contradict what was estimated without them.
+"""Test whether labels that arrived contradict the estimates made without them.
 
-An estimate rests on one assumption: rows with the same score, and the same covariates where they are weighted, come to
-the same. For the rows that have a label it can be tested, whatever the reason why the others have none: each metric of
-their labels is compared with the one that was to be expected of the same rows. A difference that chance does not
-explain is a change of the relation between columns and target.
+An estimate assumes that rows with the same score (and covariates, if they are weighted) have the same outcomes on
+average. Rows with a label can test this assumption, whatever the reason why the others have none: each metric computed
+from their labels is compared with its expected value for the same rows. A difference that chance does not explain means
+that the relation between columns and target changed.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """What labels say of the estimates: the metrics by p-value, smallest first, or the reason why there is none."""
+    """A comparison of labels with estimates: metrics by p-value, smallest first, or the reason why there is none."""
 
     compared: tuple[LabelComparison, ...] = ()
     reason: str = ""
@@ -32,7 +32,7 @@ class Contradiction:
 
 
 def compare_with_labels(rows: Rows, model: OutcomeModel, outcomes: Floats) -> Contradiction:
-    """Compare the metrics of rows that all have a label with what was to be expected of them.
+    """Compare the metrics of rows that all have a label with their expected values.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def compare_with_labels(rows: Rows, model: OutcomeModel, outcomes: Floats) -> Co
     expected = model.expect(rows.scores)
     promised = rows.expect(expected)
     found = rows.measure(outcomes, np.zeros_like(outcomes), np.ones(len(outcomes)))
-    # Metrics that rarer rows decide need some of them, expected and realised.
+    # Metrics of a rare class need some rows of it, both expected and actual.
     rare = model.is_binary and min(outcomes.sum(axis=0).min(), expected.outcomes.sum(axis=0).min()) < FEWEST_EXPECTED
     whole = ("accuracy", "log_loss", "brier")
     raw: dict[str, tuple[float, float, float]] = {}
@@ -70,7 +70,7 @@ def compare_with_labels(rows: Rows, model: OutcomeModel, outcomes: Floats) -> Co
 
 
 def _two_sided(t: float, units: int) -> float:
-    from scipy.special import stdtr  # loaded late, as for the intervals
+    from scipy.special import stdtr  # imported late, as for the intervals
 
     return float(2 * stdtr(units - 1, -abs(t)))
 

@@ -1,15 +1,15 @@
-"""Performance of a model on rows without labels, estimated from a reference whose labels are known.
+"""Estimated performance of a model on rows without labels, from a reference with known labels.
 
-*Calibrated*: what the scores of the reference came to tells what those of the batch will come to, row by row
-(confidence-based performance estimation, as in NannyML; of a regression, the errors to be expected: direct loss
-estimation). *Reweighted*: the same with rows of the reference that count as often as the batch has rows like them,
-where the covariates have moved (Białek, Kuberski, Perrakis & Bifet 2024, for metrics of the confusion matrix of two
-classes; here also for metrics of thresholds, of more classes and of regressions). No such method sees that the relation
-between the columns and the target has changed. *Prediction-powered*, where some labels are there: see
+*Calibrated*: the outcomes of the reference given its scores predict the outcomes of the batch row by row
+(confidence-based performance estimation, as in NannyML; for regression, the expected errors: direct loss estimation).
+*Reweighted*: the same after the rows of the reference are weighted by how often the batch has similar rows, if the
+covariates moved (Białek, Kuberski, Perrakis & Bifet 2024, for metrics of the confusion matrix of two classes; here also
+for metrics of thresholds, of more classes and of regressions). No such method detects a change in the relation between
+the columns and the target. *Prediction-powered*, if some labels exist: see
 `engine.models.estimation.prediction_powered`.
 
-The interval holds, at the confidence of the store, the metric that the labels of these rows will show, and that of all
-rows like them; so it is wider than either would need. Nothing is drawn at random.
+At the confidence of the store, the interval contains both the metric that the labels of these rows will show and the
+metric of all rows like them; so it is wider than either alone would need. No random numbers are used.
 """
 
 from collections.abc import Mapping
@@ -40,14 +40,16 @@ Bools = npt.NDArray[np.bool_]
 Method = Literal["calibrated", "reweighted", "prediction-powered"]
 
 FEWEST_KNOWN = 50
-"""Independent units of the reference, as many as count effectively, below which nothing is estimated."""
+"""Minimum effective number of independent units of the reference; with fewer, nothing is estimated."""
 FEWEST_KNOWN_OF_A_CLASS = 10
-"""Rows of each class that the reference must have."""
+"""Minimum number of rows of each class in the reference."""
 FEWEST_EXPECTED = 10
-"""Expected rows of the rarer class below which metrics that compare the classes have no interval."""
+"""Minimum expected number of rows of the rarer class for intervals of metrics that compare the classes."""
 FEWEST_DEGREES = 50
-"""Degrees of freedom of the variance below which metrics of a regression have no interval: where few rows have most of
-the error, the rows at hand show too little of it, and intervals at 0.95 hold the value 8 times in 10 (simulated)."""
+"""Minimum degrees of freedom of the variance for intervals of metrics of a regression: if few rows have most of the
+error, the available rows show too little of it, and intervals at 0.95 contain the value 8 times in 10 (simulated)."""
+_NO_INFLUENCE = 1e-12
+"""A metric that outcomes change by less has one value whatever they are: the ROC AUC of equal probabilities is 0.5."""
 _OF_RARER_CLASS = ("precision", "recall", "f1", "mcc", "roc_auc", "average_precision", "lift")
 _RANGES = {"calibration_error": (0.0, 1.0), "brier": (0.0, 2.0)}
 
@@ -61,11 +63,11 @@ class Rows:
     task
         The task of the model.
     predicted
-        What the model says of them.
+        The model's predictions for them.
     scores
-        What the expected outcomes depend on, shape (n, outcomes) or (n, 1): see `KnownRows`.
+        The scores on which the expected outcomes depend, shape (n, outcomes) or (n, 1): see `KnownRows`.
     units
-        Which rows are independent, and the confidence of the intervals.
+        The independent units of the rows, and the confidence of the intervals.
     gains
         The gain of a row by true and predicted class, shape (2, 2).
     losses
@@ -80,7 +82,7 @@ class Rows:
     losses: tuple[str, ...] = LOSSES
 
     def take(self, rows: Bools) -> "Rows":
-        """Return some of the rows."""
+        """Return the selected rows."""
         codes = self.units.codes
         if codes is not None:
             codes = np.unique(codes[rows], return_inverse=True)[1].astype(np.int64)
@@ -88,14 +90,14 @@ class Rows:
         return Rows(self.task, self.predicted.take(rows), self.scores[rows], units, self.gains, self.losses)
 
     def measure(self, outcomes: Floats, noise: Floats, mass: Floats) -> ExpectedOrReasons:
-        """Return the metrics of outcomes, known or expected, shape (n, outcomes).
+        """Return the metrics of known or expected outcomes, shape (n, outcomes).
 
         Parameters
         ----------
         noise
-            The variance of each outcome, shape (n, outcomes); 0 where it is known.
+            The variance of each outcome, shape (n, outcomes); 0 if it is known.
         mass
-            How often each row counts, shape (n,).
+            The weight of each row, shape (n,).
         """
         with np.errstate(all="ignore"):
             if self.task == "regression":
@@ -106,7 +108,7 @@ class Rows:
             return expect_multiclass(self.predicted, outcomes, noise[np.arange(len(top)), top])
 
     def expect(self, expected: ExpectedOutcomes) -> ExpectedOrReasons:
-        """Return the metrics that are to be expected."""
+        """Return the expected metrics."""
         return self.measure(expected.outcomes, expected.noise, np.ones(len(expected.outcomes)))
 
 
@@ -114,11 +116,11 @@ class Rows:
 class Estimates:
     """Estimated performance of a model on a batch.
 
-    `metrics` holds every metric of the task that can be estimated; where a value is None, `reasons` has the reason.
-    `intervals` holds the low and high ends of their confidence intervals; where a value has none, `interval_reasons`
-    says why. `method` is None where there is no estimate at all. `rows` counts those of the batch that were used,
-    `reference_rows` those of the reference whose outcome is known, and `effective_units` how many equally weighted
-    units (entities, or rows) of the reference would tell as much.
+    `metrics` holds every metric of the task that can be estimated; if a value is None, `reasons` has the reason.
+    `intervals` holds the low and high ends of their confidence intervals; if a value has none, `interval_reasons` has
+    the reason. `method` is None if there is no estimate at all. `rows` counts the rows of the batch that were used,
+    `reference_rows` the rows of the reference with a known outcome, and `effective_units` is the number of equally
+    weighted units (entities, or rows) with the same information as the reference.
     """
 
     metrics: Mapping[str, float | None]
@@ -132,13 +134,13 @@ class Estimates:
 
 
 def refuse_estimates(task: str, reason: str) -> Estimates:
-    """Return no estimate of any metric of a task, with the reason."""
+    """Return a result without any estimate for a task, with the reason."""
     names = ESTIMATED_BY_TASK[task]
     return Estimates(dict.fromkeys(names), dict.fromkeys(names, reason))
 
 
 def fit_reference(known: KnownRows) -> OutcomeModel | str:
-    """Learn from the reference what is to be expected of rows, or return the reason why it shows too little."""
+    """Learn the expected outcomes from the reference, or return the reason why it has too little data."""
     rows = len(known.outcomes)
     if not rows:
         return "no row of the reference has a label and a prediction"
@@ -158,14 +160,14 @@ def fit_reference(known: KnownRows) -> OutcomeModel | str:
 
 
 def estimate_performance(rows: Rows, model: OutcomeModel, *, reweighted: bool = False) -> Estimates:
-    """Estimate the performance on rows whose outcome is not known.
+    """Estimate the performance on rows with unknown outcomes.
 
     Parameters
     ----------
     model
-        What the reference shows, of `fit_reference`.
+        The result of `fit_reference`.
     reweighted
-        Whether its rows were weighted to stand for the batch.
+        Whether the rows of the reference were weighted to represent the batch.
     """
     if not len(rows.scores):
         return refuse_estimates(rows.task, "no row of the batch has a prediction")
@@ -189,7 +191,7 @@ def find_interval(
     Parameters
     ----------
     rarer
-        The expected rows of the rarer of two classes; infinite if that does not matter.
+        The expected number of rows of the rarer of two classes; infinite if irrelevant.
     degrees
         The degrees of freedom of the variance.
     """
@@ -202,6 +204,8 @@ def find_interval(
         return (
             f"no interval: about {rarer:,.0f} rows of the rarer class are expected, at least {FEWEST_EXPECTED} needed"
         )
+    if model.known.classes and np.ptp(of.influence, axis=-1).max(initial=0.0) <= _NO_INFLUENCE:
+        return of.value, of.value
     count = min(units.count, floor(model.known.effective_units))
     bound = interval_around(of.value, sqrt(variance), count, units, of.scale)
     low, high = _RANGES.get(name, (-np.inf, np.inf))

@@ -1,13 +1,13 @@
-"""Metrics of rows whose outcome is not known, or not of all: from the expected outcome of each row.
+"""Metrics of rows whose outcomes are partly or entirely unknown, from the expected outcome of each row.
 
 The expected outcome of a row is the probability of each class, or the expected loss by each measure of a regression.
 The metrics are those of the expected confusion matrix, of the expected counts at each threshold, and of the expected
-mean losses: for metrics that are linear in the outcomes this is exact, for all others up to an error that falls with
-the number of rows, unlike their standard error, which falls with its root. The calibration error, which chance alone
-makes positive, is the mean of a folded normal distribution in each bin (Leone, Nelson & Nottingham 1961). Where the
-outcomes are known, the metrics are those of `classification` and `regression` in `engine.models.metrics`.
+mean losses. This is exact for metrics that are linear in the outcomes; for the others the error decreases with the
+number of rows, while their standard error decreases with its root. The calibration error, which chance alone makes
+positive, is the mean of a folded normal distribution in each bin (Leone, Nelson & Nottingham 1961). If the outcomes are
+known, the metrics equal those of `classification` and `regression` in `engine.models.metrics`.
 
-With each value comes the influence of a row by its outcome: the derivative that standard errors are made of.
+Each value comes with its influences: the derivatives by a row's outcomes, from which standard errors are computed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,17 +39,17 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LOSSES = ("mae", "mse", "rmsle", "mape")
-"""The losses of a regression, in the order of their columns among the outcomes."""
+"""The losses of a regression, in the order of their columns in the outcomes."""
 _LEAST_MASS = 1e-9
-"""An expected number of rows below this share of all is none."""
+"""An expected number of rows below this share of all counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """An expected metric, and how it changes with the outcomes of a row.
+    """An expected metric, and its derivatives by the outcomes of a row.
 
     `influence` broadcasts to shape (n, outcomes): the metric changes by the sum over outcomes of influence times change
-    of outcome, divided by the rows. Up to a constant per metric.
+    of outcome, divided by the number of rows. It is defined up to a constant per metric.
     """
 
     value: float
@@ -62,14 +62,14 @@ ExpectedOrReasons = Mapping[str, Expected | str]
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What a model says of n rows.
+    """A model's predictions for n rows.
 
     Attributes
     ----------
     values
-        Numbers of the predicted classes below the number of classes, shape (n,); the predicted numbers of a regression.
+        Indices of the predicted classes, shape (n,), or the predicted numbers of a regression.
     scores
-        Probabilities, shape (n, classes), the positive class of two last; None where the model gives none, and for a
+        Probabilities, shape (n, classes), with the positive class of two last; None if the model gives none, and for a
         regression.
     """
 
@@ -77,7 +77,7 @@ class Predicted:
     scores: Floats | None = None
 
     def take(self, rows: npt.NDArray[np.bool_]) -> "Predicted":
-        """Return the prediction of some rows."""
+        """Return the predictions for the selected rows."""
         return Predicted(self.values[rows], None if self.scores is None else self.scores[rows])
 
 
@@ -87,9 +87,9 @@ def expect_binary(of: Predicted, outcomes: Floats, noise: Floats, gains: Floats)
     Parameters
     ----------
     outcomes
-        Expected rows of the negative and of the positive class, shape (n, 2). A row counts as often as they add up to.
+        Expected rows of the negative and of the positive class, shape (n, 2). Their sum is the weight of the row.
     noise
-        The variance of the outcome of each row, shape (n,); 0 where it is known.
+        The variance of the outcome of each row, shape (n,); 0 if it is known.
     gains
         The gain of a row by true and by predicted class, shape (2, 2).
     """
@@ -148,9 +148,9 @@ def expect_multiclass(of: Predicted, outcomes: Floats, noise: Floats) -> Expecte
     Parameters
     ----------
     outcomes
-        Expected rows of each class, shape (n, k). A row counts as often as they add up to.
+        Expected rows of each class, shape (n, k). Their sum is the weight of the row.
     noise
-        The variance of whether the class with the highest probability is right, shape (n,); 0 where it is known.
+        The variance of whether the class with the highest probability is right, shape (n,); 0 if it is known.
     """
     predicted, k = of.values.astype(np.int64), outcomes.shape[1]
     matrix = _expect_matrix(predicted, outcomes, k)
@@ -215,9 +215,9 @@ def expect_regression(outcomes: Floats, mass: Floats, losses: Sequence[str] = LO
     outcomes
         Expected losses of each row, shape (n, losses).
     mass
-        How often each row counts, shape (n,).
+        The weight of each row, shape (n,).
     losses
-        The losses that are defined, in the order of the columns.
+        The defined losses, in the order of the columns.
     """
     found: dict[str, Expected | str] = dict(UNDEFINED_LOSSES)
     for loss, unit, mean in zip(losses, np.eye(len(losses)), outcomes.sum(axis=0) / mass.sum(), strict=True):
@@ -232,7 +232,7 @@ def expect_regression(outcomes: Floats, mass: Floats, losses: Sequence[str] = LO
 
 
 def measure_losses(truth: Floats, predicted: Floats) -> Floats:
-    """Return the losses of rows in the order of `LOSSES`, shape (n, losses); not finite where one is not defined."""
+    """Return the losses of rows in the order of `LOSSES`, shape (n, losses); not finite if a loss is undefined."""
     off = truth - predicted
     with np.errstate(all="ignore"):
         logs = np.where(np.minimum(truth, predicted) > -1, (np.log1p(truth) - np.log1p(predicted)) ** 2, np.nan)
@@ -247,7 +247,7 @@ UNDEFINED_LOSSES = {
     "rmsle": "a true or predicted value is -1 or less, where log(1 + value) is not defined",
     "mape": "a true value is 0, where the relative error is not defined",
 }
-"""Why a metric of a regression has no estimate where its loss is not defined for every row whose label is known."""
+"""Reasons why a metric of a regression has no estimate if its loss is undefined for some row with a known label."""
 
 
 def _expect_matrix(predicted: Ints, outcomes: Floats, k: int) -> Floats:
@@ -256,7 +256,7 @@ def _expect_matrix(predicted: Ints, outcomes: Floats, k: int) -> Floats:
 
 
 def _mean_of(by_outcome: Floats, outcomes: Floats, n: float, scale: Scale) -> Expected:
-    """Return the mean of a number that each row has by its outcome, shape (n, outcomes)."""
+    """Return the mean of a number per row and outcome, weighted by the outcomes, shape (n, outcomes)."""
     return Expected(float((by_outcome * outcomes).sum() / n), by_outcome, scale)
 
 
@@ -275,14 +275,14 @@ def _expect_mcc(matrix: Floats, predicted: Ints) -> Expected | str:
 def _expect_calibration_error(
     score: Floats, mass: Floats, happened: Floats, noise: Floats, n: float, event: Ints | int, k: int
 ) -> Expected:
-    """Return the expected calibration error of the probability of an event, whose number among k outcomes is given."""
+    """Return the expected calibration error of the probability of an event; `event` is its index among k outcomes."""
     bins = find_calibration_bins(score)
     gap = np.bincount(bins, score * mass - happened, CALIBRATION_BINS)
     spread = np.sqrt(np.bincount(bins, noise, CALIBRATION_BINS))
     sign = np.where(gap < 0, -1.0, 1.0)[bins][:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(spread > 0, np.abs(gap) / spread, np.inf)
-    from scipy.special import ndtr  # loaded late, as for the intervals
+    from scipy.special import ndtr  # imported late, as for the intervals
 
     expected = spread * sqrt(2 / pi) * np.exp(-(np.minimum(ratio, 40.0) ** 2) / 2) + np.abs(gap) * (
         1 - 2 * ndtr(-ratio)
@@ -293,7 +293,7 @@ def _expect_calibration_error(
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """Expected rows of two kinds from each threshold upwards, from high to low, and the threshold of each row."""
+    """Expected counts of positives and negatives at each threshold, from high to low, and the threshold of each row."""
 
     tps: Floats
     fps: Floats
@@ -301,7 +301,7 @@ class _Curve:
 
     @classmethod
     def count(cls, score: Floats, positive: Floats, negative: Floats) -> "_Curve":
-        counted = (positive != 0) | (negative != 0)  # rows that count nothing would divide nothing by nothing
+        counted = (positive != 0) | (negative != 0)  # a row with weight 0 would cause 0 / 0
         thresholds = np.unique(-score[counted])
         place = np.minimum(np.searchsorted(thresholds, -score), len(thresholds) - 1)
         tps, fps = (
@@ -335,5 +335,5 @@ class _Curve:
 
 
 def iterate_expected(found: ExpectedOrReasons) -> Iterator[tuple[str, Expected]]:
-    """Return the metrics that have a value."""
+    """Yield the metrics that have a value."""
     return ((name, one) for name, one in found.items() if isinstance(one, Expected))

@@ -1,9 +1,9 @@
-"""What is to be expected of each row of a batch, learned from rows of the reference whose outcome is known.
+"""The expected outcomes of each row of a batch, learned from rows of the reference with known outcomes.
 
-The outcomes are one per class, or one per loss of a regression. Each is a spline of the score that belongs to it: see
-`calibration`. What is uncertain about them has three parts, which `ExpectedOutcomes.variance` adds up for
-a metric: the reference is a sample, the batch is one, and outcomes vary around what is expected of them. Rows of one
-entity vary together, as far as those of the reference do.
+There is one outcome per class, or one per loss of a regression. Each is a spline of its score: see `calibration`. The
+uncertainty has three sources, whose variances `ExpectedOutcomes.variance` adds up for a metric: the reference is a
+sample, the batch is a sample, and outcomes vary around their expectation. Outcomes of one entity are correlated as much
+as in the reference.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class KnownRows:
-    """Rows of the reference whose outcome is known.
+    """Rows of the reference with known outcomes.
 
     Attributes
     ----------
     scores
-        The score that belongs to each outcome, shape (rows, outcomes), or one for all, shape (rows, 1).
+        The score of each outcome, shape (rows, outcomes), or one score for all, shape (rows, 1).
     outcomes
         1.0 in the column of the true class, else 0; or the losses of a regression. Shape (rows, outcomes).
     units
-        Which rows are independent.
+        The independent units of the rows.
     weights
-        How often each row counts, so that the rows stand for the batch; shape (rows,).
+        The weight of each row, so that the rows represent the batch; shape (rows,).
     classes
         Whether the outcomes are classes.
     """
@@ -45,14 +45,14 @@ class KnownRows:
 
     @property
     def effective_units(self) -> float:
-        """The number of equally weighted units that tell as much: Kish 1965."""
+        """The number of equally weighted units with the same information: Kish 1965."""
         sums = self.units.add_up(self.weights)
         return float(sums.sum() ** 2 / max(float((sums * sums).sum()), 1e-300))
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeModel:
-    """The splines of all outcomes; of two classes one alone, that of the second.
+    """The splines of all outcomes; for two classes, only that of the second.
 
     `noise` are splines of the squared residuals of losses; `likeness` is the correlation of the residuals of two rows
     of one entity, shape (outcomes,).
@@ -65,11 +65,11 @@ class OutcomeModel:
 
     @property
     def is_binary(self) -> bool:
-        """Whether there are two classes, so that one spline is enough."""
+        """Whether there are two classes, so that one spline suffices."""
         return self.known.classes and self.known.outcomes.shape[1] == 2
 
     def expect(self, scores: Floats) -> "ExpectedOutcomes":
-        """Return what is to be expected of n rows with scores like those of the known rows."""
+        """Return the expected outcomes of n rows, given their scores."""
         chosen = _columns(scores, self.is_binary, len(self.splines))
         at = [spline.locate(score) for spline, score in zip(self.splines, chosen, strict=True)]
         raw = np.stack([one.interpolate(s.values) for one, s in zip(at, self.splines, strict=True)], axis=1)
@@ -83,7 +83,7 @@ class OutcomeModel:
 
 
 def fit_outcomes(known: KnownRows) -> OutcomeModel:
-    """Learn what is to be expected given the scores, from at least one row with a positive weight."""
+    """Fit the expected outcomes given the scores, from at least one row with a positive weight."""
     outcomes, binary = known.outcomes, known.classes and known.outcomes.shape[1] == 2
     wanted = [1] if binary else list(range(outcomes.shape[1]))
     splines, noise = [], []
@@ -102,7 +102,7 @@ def fit_outcomes(known: KnownRows) -> OutcomeModel:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedOutcomes:
-    """What is to be expected of n rows of a batch.
+    """The expected outcomes of n rows of a batch.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class ExpectedOutcomes:
     noise
         The variance of each outcome, shape (n, outcomes).
     total
-        What the splines of the classes add up to before they are made to add up to 1, shape (n, 1).
+        The sum of the splines' values for the classes before they are scaled to a sum of 1, shape (n, 1).
     """
 
     model: OutcomeModel
@@ -123,11 +123,11 @@ class ExpectedOutcomes:
     total: Floats
 
     def take(self, rows: npt.NDArray[np.bool_]) -> "ExpectedOutcomes":
-        """Return what is to be expected of some rows."""
+        """Return the expected outcomes of the selected rows."""
         return ExpectedOutcomes(self.model, self.scores[rows], self.outcomes[rows], self.noise[rows], self.total[rows])
 
     def variance(self, of: Expected, units: Units) -> float:
-        """Return the variance of a metric of the rows: of the true one, and of the one that outcomes will show."""
+        """Return the variance of a metric of the rows, with that of the value that their outcomes will show."""
         influence = np.broadcast_to(of.influence, self.outcomes.shape)
         mean = (influence * self.outcomes).sum(axis=1)
         sampled = _sum_squares(mean - mean.mean(), units)
@@ -141,15 +141,15 @@ class ExpectedOutcomes:
         return (sampled + noise) / len(mean) ** 2 + self.variance_of_model(of)
 
     def variance_of_model(self, of: Expected) -> float:
-        """Return the part of the variance that comes from the reference: its rows are a sample."""
+        """Return the part of the variance that is due to the reference being a sample."""
         return _sum_squares(self._move(of), self.model.known.units) / len(self.outcomes) ** 2
 
     def count_degrees(self, of: Expected) -> float:
-        """Return the degrees of freedom of that part."""
+        """Return the degrees of freedom of `variance_of_model`."""
         return count_degrees(self.model.known.units.add_up(self._move(of)))
 
     def _move(self, of: Expected) -> Floats:
-        """Return how each row of the reference moves the sum of a metric over the rows of the batch."""
+        """Return the influence of each row of the reference on the sum of a metric over the rows of the batch."""
         model = self.model
         influence = np.broadcast_to(of.influence, self.outcomes.shape)
         if model.is_binary:
@@ -169,8 +169,8 @@ class ExpectedOutcomes:
 def count_degrees(parts: Floats) -> float:
     """Return the degrees of freedom of the variance s^2 of a sum of independent parts, 2 s^4 / Var(s^2).
 
-    That is, by Satterthwaite 1946. Of normally distributed parts they are as many as the parts; where few parts are far
-    larger than the others, few.
+    It follows Satterthwaite 1946: for normally distributed parts it is the number of parts; if few parts are far larger
+    than the others, it is small.
     """
     squares = parts * parts
     total = float(squares.sum())
@@ -179,14 +179,14 @@ def count_degrees(parts: Floats) -> float:
 
 
 def _columns(scores: Floats, binary: bool, count: int) -> Sequence[Floats]:
-    """Return the score of each spline, shape (n,)."""
+    """Return the score for each spline, shape (n,)."""
     if binary:
         return [np.ascontiguousarray(scores[:, -1])]
     return [np.ascontiguousarray(scores[:, min(k, scores.shape[1] - 1)]) for k in range(count)]
 
 
 def _normalize_outcomes(raw: Floats, classes: bool, binary: bool) -> tuple[Floats, Floats]:
-    """Return expected outcomes from the values of the splines, and what those of classes add up to."""
+    """Return expected outcomes from the values of the splines, and the sums of these values over the classes."""
     if not classes:
         return np.maximum(raw, 0.0), np.ones((len(raw), 1))  # a loss is never negative
     clipped = np.clip(raw, 0.0, 1.0)
@@ -198,7 +198,7 @@ def _normalize_outcomes(raw: Floats, classes: bool, binary: bool) -> tuple[Float
 
 
 def _measure_likeness(residuals: Floats, units: Units, *, pooled: bool) -> Floats:
-    """Return the intraclass correlation of residuals of rows of one unit, by moments, shape (outcomes,)."""
+    """Return the intraclass correlation of residuals within units, by moments, shape (outcomes,)."""
     if units.codes is None:
         return np.zeros(residuals.shape[1])
     sizes = np.bincount(units.codes).astype(np.float64)
@@ -216,6 +216,6 @@ def _measure_likeness(residuals: Floats, units: Units, *, pooled: bool) -> Float
 
 
 def _sum_squares(of_row: Floats, units: Units) -> float:
-    """Return the sum of squares over units of the sums of a number per row, with the correction for few units."""
+    """Return the sum of squares of the units' sums of a number per row, corrected for few units."""
     sums = units.add_up(of_row)
     return float((sums * sums).sum()) * units.count / max(units.count - 1, 1)

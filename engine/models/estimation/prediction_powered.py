@@ -1,15 +1,15 @@
-"""Estimates from the labels that are there and what is expected of all other rows: prediction-powered inference.
+"""Estimates from the available labels and the expected outcomes of all other rows: prediction-powered inference.
 
-The labels of some rows correct what was expected of all (Angelopoulos, Bates, Fannjiang, Jordan & Zrnic 2023). Labels
-are missing for a reason, so each labelled row stands for the rows with a similar score: it counts by the inverse of the
-share of them that have a label, taken from rows of other entities (cross-fitted). How much weight the expectation gets
-is chosen for each metric so that its variance is smallest, down to none (PPI++: Angelopoulos, Duchi & Zrnic 2023): so
-an expectation that is wrong costs precision, never correctness. What no such method sees is a reason for missing labels
-that has to do with the target beyond the score.
+The labels of some rows correct the expectation for all (Angelopoulos, Bates, Fannjiang, Jordan & Zrnic 2023). Labels
+may be missing systematically, so each labelled row represents the rows with a similar score: its weight is the inverse
+of the share of them that have a label, estimated from rows of other entities (cross-fitting). The weight of the
+expectation is chosen per metric to minimise the variance, down to 0 (PPI++: Angelopoulos, Duchi & Zrnic 2023): so a
+wrong expectation costs precision, never correctness. No such method detects that missing labels depend on the target
+beyond the score.
 
 Two metrics are not smooth functions of means over rows. The average precision is that of the labelled rows alone, with
-their weights. The calibration error, by which weighted rows are not what all rows are, is taken from the labels and
-from a curve that is fitted to them.
+their weights. The calibration error, which weighted rows would distort, is computed from the labels and a curve fitted
+to them.
 """
 
 from collections.abc import Mapping
@@ -27,25 +27,27 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 FEWEST_LABELLED = 100
-"""Independent units with a label below which labels correct nothing."""
+"""Minimum number of independent units with a label; with fewer, labels correct nothing."""
 FEWEST_LABELLED_OF_A_CLASS = 20
-"""Labelled rows of each class below which labels correct nothing."""
+"""Minimum number of labelled rows of each class; with fewer, labels correct nothing."""
 FOLDS = 5
-"""Parts of the rows whose shares of labels are taken from the other parts."""
+"""Number of folds: the shares of labels in each are estimated from the others."""
 MOST_WEIGHT = 20
-"""How many times as many rows as on average a labelled row stands for at most."""
+"""Maximum number of rows that a labelled row represents, relative to the average."""
 LABELLED_ROWS_PER_SEGMENT = 25
-"""Rows with a label, and without, that each segment of the share of labels needs on average: its error, a fifth, then
-adds a few per cent to the variance. With 5 rows, intervals were wider than those of labelled rows alone (simulated)."""
+"""Minimum average number of rows with a label, and of rows without, per segment of the share of labels: its error of a
+fifth then adds a few per cent to the variance. With 5 rows, intervals were wider than from labelled rows alone
+(simulated)."""
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
-"""The shares of the expectation that are tried. Finer ones gain next to nothing."""
+"""The weights of the expectation that are tried; finer steps improve the variance very little."""
 _WORTH = 1.05
-"""How much larger the variance may be with a larger share, which protects from weights that are not quite right."""
+"""How much larger the variance may be with a larger weight of the expectation: a protection from inexact row
+weights."""
 _BY_LABELS = "average_precision"
-"""The one metric to which the expectation gets no weight: corrected rows may count less than nothing, and precision
-among the few rows with the highest scores is then no share."""
+"""The one metric without weight for the expectation: corrected rows may have negative counts, and precision among the
+few rows with the highest scores would then not be a share."""
 _BY_CURVE = "calibration_error"
-"""The one metric that is taken from a curve fitted to the labelled rows."""
+"""The one metric that is computed from a curve fitted to the labelled rows."""
 
 
 def are_enough(labelled: Bools, outcomes: Floats, units: Units, *, classes: bool) -> bool:
@@ -56,7 +58,7 @@ def are_enough(labelled: Bools, outcomes: Floats, units: Units, *, classes: bool
     labelled
         Shape (n,).
     outcomes
-        Those of the labelled rows, in their order, shape (labelled rows, outcomes).
+        The outcomes of the labelled rows in their order, shape (labelled rows, outcomes).
     """
     if labelled.all() or units.count_with(labelled) < FEWEST_LABELLED:
         return False
@@ -66,23 +68,23 @@ def are_enough(labelled: Bools, outcomes: Floats, units: Units, *, classes: bool
 def correct_by_labels(
     rows: Rows, model: OutcomeModel, labelled: Bools, outcomes: Floats, folds: npt.NDArray[np.int64]
 ) -> Estimates:
-    """Estimate the performance on rows of which some have a label.
+    """Estimate the performance on rows, some of which have a label.
 
     Parameters
     ----------
     labelled
-        Which rows have one, shape (n,).
+        Mask of the rows with a label, shape (n,).
     outcomes
-        The outcomes of the labelled rows, shape (n, outcomes); anything finite in the other rows.
+        The outcomes of the labelled rows, shape (n, outcomes); any finite value in the other rows.
     folds
-        The part of each row for cross-fitting, below `FOLDS`, shape (n,): one for all rows of an entity.
+        The fold of each row for cross-fitting, below `FOLDS`, shape (n,): the same for all rows of an entity.
     """
     expected = model.expect(rows.scores)
     weights = _weigh_labelled(rows, labelled, folds)
     known = np.where(labelled[:, None], outcomes, 0.0)
 
     def measure(share: float) -> tuple[ExpectedOrReasons, Floats, Floats]:
-        """Return the metrics where the expectation has a share, with the outcomes and the mass of each row."""
+        """Return the metrics for a weight of the expectation, with the outcomes and the weight of each row."""
         guess = share * expected.outcomes
         mass = share + weights * (1 - share)
         mixed = guess + weights[:, None] * (known - guess * labelled[:, None])
@@ -113,7 +115,7 @@ def correct_by_labels(
             parts = rows.units.add_up(of_row - of_row.sum() / mass.sum() * mass)
             variance = float((parts * parts).sum()) * len(parts) / max(len(parts) - 1, 1) / len(of_row) ** 2
             by = few
-            if name == _BY_LABELS:  # it is made of the rows of the rarer class alone
+            if name == _BY_LABELS:  # computed from the rows of the rarer class alone
                 by = Units(
                     min(_count_effective(weights * one, labelled, rows.units) for one in known.T), few.confidence
                 )
@@ -123,7 +125,7 @@ def correct_by_labels(
 
 
 def _expect_from_curve(rows: Rows, labelled: Bools, known: Floats, weights: Floats) -> tuple[Expected, float]:
-    """Return the calibration error, with its variance, of the labels and of what a curve through them expects."""
+    """Return the calibration error and its variance, from the labels and the expectations of a curve fitted to them."""
     units = rows.take(labelled).units
     curve = fit_outcomes(KnownRows(rows.scores[labelled], known[labelled], units, weights[labelled], classes=True))
     expected = curve.expect(rows.scores)
@@ -135,18 +137,18 @@ def _expect_from_curve(rows: Rows, labelled: Bools, known: Floats, weights: Floa
 
 
 def _limit(name: str, one: Expected) -> Expected | str:
-    """Return a metric as it is, or the reason for none where few labels have moved it beyond its range."""
+    """Return a metric unchanged, or the reason for leaving it out if few labels moved it outside its range."""
     inside = {"mcc": abs(one.value) <= 1, "cost_matrix_gain": True}.get(
         name, one.value >= 0 and (one.scale != "logit" or one.value <= 1)
     )
-    return one if inside else "the labels are too few and too unlike the other rows to tell it"
+    return one if inside else "there are too few labels, and their rows differ too much from the others, to measure it"
 
 
 def _weigh_labelled(rows: Rows, labelled: Bools, folds: npt.NDArray[np.int64]) -> Floats:
-    """Return for how many rows each labelled row stands, shape (n,): 0 for the others, 1 in the mean over all rows.
+    """Return how many rows each labelled row represents, shape (n,): 0 for other rows, 1 on average over all rows.
 
-    The share of the rows with a label is a spline of the score, fitted to the rows of other folds. With more than two
-    classes, the rows of a predicted class then stand for that class, where it has enough labels.
+    The share of rows with a label is a spline of the score, fitted to the rows of other folds. With more than two
+    classes, the labelled rows of a predicted class are then scaled to represent that class, if it has enough labels.
     """
     score, outcome = _find_leading_score(rows), labelled.astype(np.float64)
     share = np.empty(len(score))
@@ -166,14 +168,14 @@ def _weigh_labelled(rows: Rows, labelled: Bools, folds: npt.NDArray[np.int64]) -
 
 
 def _find_leading_score(rows: Rows) -> Floats:
-    """Return the score by which rows are alike: of two classes the second's, of more the highest, else the only one."""
+    """Return the score by which rows are alike: of two classes the second's, of more the highest, or the only one."""
     return rows.scores[:, -1] if rows.scores.shape[1] <= 2 else rows.scores.max(axis=1)
 
 
 def _choose_shares(
     found: ExpectedOrReasons, expected: Floats, known: Floats, weights: Floats, units: Units
 ) -> Mapping[str, float]:
-    """Return for each metric the largest share of the expectation with about the smallest variance."""
+    """Return, for each metric, the largest weight of the expectation with about the smallest variance."""
     tuned = {}
     for name, one in iterate_expected(found):
         influence = np.broadcast_to(one.influence, expected.shape)
@@ -189,6 +191,6 @@ def _choose_shares(
 
 
 def _count_effective(weights: Floats, labelled: Bools, units: Units) -> int:
-    """Return the number of units with equal weights that the labelled rows are worth."""
+    """Return the number of equally weighted units equivalent to the labelled rows."""
     sums = units.add_up(weights)
     return min(int(sums.sum() ** 2 / max(float((sums * sums).sum()), 1e-300)), units.count_with(labelled))

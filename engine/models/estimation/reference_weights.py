@@ -1,9 +1,9 @@
-"""Weights that make the rows of a reference stand for those of a batch, whose covariates have moved.
+"""Weights with which the rows of a reference represent a batch whose covariates moved.
 
-The weight of a row is how many times as frequent rows like it are in the batch: the odds that such a row is from the
-batch. The trees that tell both sides apart exaggerate or play down; a spline of what they say, fitted to both sides,
-calibrates it. Trees follow a slope in small steps and so stop short of it: the weights are then tilted until the means
-of the numerical columns are those of the batch (entropy balancing: Hainmueller 2012).
+The weight of a row is how many times more frequent similar rows are in the batch: the odds that such a row is from the
+batch. The odds predicted by the trees that distinguish the sides are too extreme or too moderate; a spline fitted to
+both sides calibrates them. Trees approximate a slope by small steps and fall short of it: the weights are then tilted
+until the means of the numerical columns equal those of the batch (entropy balancing: Hainmueller 2012).
 """
 
 import numpy as np
@@ -14,21 +14,21 @@ from engine.models.estimation.calibration import choose_knots, fit_spline
 Floats = npt.NDArray[np.float64]
 
 LARGEST_WEIGHT = 20.0
-"""A row of the reference stands for at most as many rows of a batch of the same size."""
+"""Maximum weight of a row of the reference, relative to sides of equal size."""
 BALANCED_ROWS = 20_000
-"""Rows of the reference from which the tilt is computed."""
+"""Maximum number of rows of the reference from which the tilt is computed."""
 _RIDGE = 1e-3
-"""What holds the tilt back: columns that say nothing stay as they are."""
+"""Regularisation of the tilt: uninformative columns stay unchanged."""
 _STEPS = 30
 
 
 def weigh_reference(reference: Floats, batch: Floats) -> tuple[Floats, float]:
-    """Return the weight of each row of the reference, with mean 1, and the share of the batch that none stands for.
+    """Return the weight of each row of the reference, with mean 1, and the share of the batch that no row represents.
 
     Parameters
     ----------
     reference, batch
-        Log odds that a row is from the batch, by a model that was not trained on that row.
+        Log odds that a row is from the batch, predicted by a model not trained on that row.
     """
     score = np.concatenate([reference, batch])
     is_batch = np.arange(len(score)) >= len(reference)
@@ -44,17 +44,17 @@ def weigh_reference(reference: Floats, batch: Floats) -> tuple[Floats, float]:
 
 
 def balance_weights(weights: Floats, reference: Floats, batch: Floats) -> Floats:
-    """Return weights, with mean 1 and clipped, by which the columns of the reference have the means of the batch.
+    """Return weights, with mean 1 and clipped, with which the columns of the reference have the means of the batch.
 
     Parameters
     ----------
     weights
-        Those of the rows of the reference, shape (rows,).
+        The initial weights of the rows of the reference, shape (rows,).
     reference, batch
-        Numerical columns of both sides, shape (rows, columns), NaN where a value is missing.
+        Numerical columns of both sides, shape (rows, columns), NaN if a value is missing.
     """
     centre, spread = _describe_columns(reference)
-    with np.errstate(invalid="ignore"):  # an infinite value of a column that is left out
+    with np.errstate(invalid="ignore"):  # infinite values of a column that is left out
         rows, batch_rows = (np.nan_to_num(np.clip((side - centre) / spread, -5, 5)) for side in (reference, batch))
     usable = (rows.std(axis=0) > 0) & (weights.sum() > 0)
     rows, wanted = rows[:, usable], batch_rows[:, usable].mean(axis=0)
@@ -79,7 +79,7 @@ def balance_weights(weights: Floats, reference: Floats, batch: Floats) -> Floats
 
 
 def _describe_columns(columns: Floats) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation of each column without missing values; 0 and 1 where there is none."""
+    """Return mean and standard deviation of the present values of each column; 0 and 1 if there is none."""
     there = np.isfinite(columns)
     count = np.maximum(there.sum(axis=0), 1)
     with np.errstate(all="ignore"):

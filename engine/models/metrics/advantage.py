@@ -1,4 +1,4 @@
-"""A challenger against a champion: how much better it is by each metric, on the rows on which both can be measured."""
+"""Compare a challenger with a champion: the advantage by each metric, on the rows where both can be measured."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,19 +37,19 @@ from engine.spec.metrics.names import MetricName
 from engine.spec.resources.models import CostMatrix
 
 SHARES_OF_RIGHT = ("accuracy", "recall_weighted", "hamming_loss")
-"""Metrics that count the rows that are right, or wrong; for a binary task `recall` counts among the positive ones."""
+"""Metrics that count right or wrong rows; for a binary task, `recall` does so among the positive rows."""
 OF_CLASSES = ("precision", "recall", "f1", "precision_weighted", "f1_weighted", "mcc", "cost_matrix_gain")
-"""Metrics of the predicted classes; all others are metrics of probabilities or of numbers."""
+"""Metrics of the predicted classes; all others are metrics of probabilities or numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Advantage:
     """How much better a challenger is than a champion, by metric, on the same rows.
 
-    `metrics` holds every metric of the task: the challenger's value minus the champion's, with the sign turned where
-    lower is better; where it is None, `reasons` has the reason. `intervals` are paired; where a value has none,
-    `interval_reasons` says why. `champion` and `challenger` are their performances on these rows, whose number is
-    `rows`; `seen` is the number of rows with a label that were left out because a model was trained on them.
+    `metrics` holds every metric of the task: the challenger's value minus the champion's, with the opposite sign where
+    lower is better; if it is None, `reasons` has the reason. `intervals` are paired; if a value has none,
+    `interval_reasons` has the reason. `champion` and `challenger` are their performances on these rows, whose number is
+    `rows`; `seen` is the number of labelled rows that were left out because a model was trained on them.
     """
 
     metrics: Mapping[str, float | None]
@@ -82,18 +82,18 @@ def measure_advantage(
     cost_matrix
         The gains for `cost_matrix_gain`, of both models; None for the default gains.
     name_row
-        Names the place of a row, counted from 1, for messages.
+        Describes the place of a row, counted from 1, for messages.
     seen
-        The rows that one of the models was trained on, shape (n,): they are left out. None for no row.
+        Mask of the rows on which a model was trained, shape (n,), which are left out. None for no row.
     entity
-        The column that says which rows belong together: intervals then treat entities, not rows, as independent.
+        Column that identifies the entity of a row: intervals then treat entities, not rows, as independent.
     confidence
         The confidence level of the intervals.
 
     Returns
     -------
     Advantage
-        Of models whose positive classes differ, without any value.
+        Without any value if the models have different positive classes.
     """
     both = find_labelled(champion, scored[0])
     for frame in scored:
@@ -101,7 +101,7 @@ def measure_advantage(
         both &= predicted if predicted.any() else frame["prediction"].is_not_null().to_numpy()
     used = both if seen is None else both & ~seen
     places = np.flatnonzero(used)
-    # Where no row is left, the performance on all rows has the better reason: no labels, no predictions.
+    # If no row is left, measure all rows for the reason: no labels, or no predictions.
     frames = [frame.filter(pl.Series(used)) if both.any() else frame for frame in scored]
     first, second = (
         measure_performance(
@@ -145,7 +145,7 @@ def measure_advantage(
 
 
 def _subtract(name: str, champion: Performance, challenger: Performance, seen: int) -> float | str:
-    """Return the advantage of a challenger by one metric, or why there is none."""
+    """Return the advantage of a challenger by one metric, or the reason why there is none."""
     first, second = champion.metrics[name], challenger.metrics[name]
     if first is not None and second is not None:
         return _sign_of(name) * (second - first)
@@ -162,7 +162,7 @@ def _sign_of(metric: str) -> int:
 
 
 def _explain_other_classes(champion: FittedModel, challenger: FittedModel) -> str | None:
-    """Return why two models of a binary task cannot be compared: another class is their positive one; else None."""
+    """Return why two models of a binary task cannot be compared: their positive classes differ; else None."""
     if champion.positive is None or challenger.positive is None:
         return None
     first, second = label_of(champion.positive), label_of(challenger.positive)
@@ -176,7 +176,7 @@ def _explain_other_classes(champion: FittedModel, challenger: FittedModel) -> st
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """What one model predicted of the rows, its value of each metric, and the gains of both models."""
+    """One model's predictions for the rows, its value of each metric, and the gains of both models."""
 
     task: str
     outcomes: Outcomes
@@ -185,7 +185,7 @@ class _Side:
 
     @property
     def right(self) -> Bools:
-        """The rows whose class is predicted right, shape (n,)."""
+        """The mask of rows whose class is predicted correctly, shape (n,)."""
         return np.asarray(self.outcomes.truth == self.outcomes.predicted)
 
     def list_influences(self) -> Influences:
@@ -199,7 +199,7 @@ class _Side:
         return multiclass_influences(of.truth, of.predicted, of.probability, len(of.classes), values)
 
     def find_calibration_excess(self, of: Units) -> float:
-        """Return by how much chance alone raises the calibration error at most."""
+        """Return the maximum by which chance alone raises the calibration error."""
         probability = self.outcomes.probability
         if probability is None:
             raise ValueError("a model without probabilities has no calibration error")
@@ -210,7 +210,7 @@ class _Side:
 
 
 class _Pair:
-    """Two models on the same rows: finds the interval of the advantage of the second by one metric after the other."""
+    """Two models on the same rows; finds the interval of the second one's advantage, metric by metric."""
 
     def __init__(self, of: Units, champion: _Side, challenger: _Side) -> None:
         self.of, self.champion, self.challenger = of, champion, challenger
@@ -263,7 +263,7 @@ class _Pair:
 
 
 def _label_rows(outcomes: Outcomes) -> npt.NDArray[Any]:
-    """Return what was predicted in a form in which that of two models can be compared, shape (n,)."""
+    """Return the predictions in a form that can be compared between two models, shape (n,)."""
     if not outcomes.classes or outcomes.predicted.dtype == bool:
         return outcomes.predicted
     return np.asarray(np.array([label_of(one) for one in outcomes.classes])[outcomes.predicted])

@@ -1,6 +1,6 @@
 """Metrics of classification: from the confusion matrix, from one sort of the probabilities, and from bins of them.
 
-Definitions are those of scikit-learn unless a docstring gives another. Where a metric is not defined, its value is a
+Definitions are those of scikit-learn unless a docstring gives another one. If a metric is undefined, its value is a
 sentence with the reason.
 """
 
@@ -37,12 +37,12 @@ Intervals = Mapping[str, IntervalOrReason]
 """By metric with a value: its interval, or the reason why there is none."""
 
 MAX_CURVE_POINTS = 200
-"""The largest number of points of a stored curve."""
+"""Maximum number of points of a stored curve."""
 CALIBRATION_BINS = 10
 LIFT_SHARE = 0.1
-"""The share of rows, those with the highest probabilities, whose positives `lift` counts."""
+"""Share of rows, those with the highest probabilities, whose positives `lift` counts."""
 MAX_MATRIX_CLASSES = 50
-"""The largest number of classes for which a confusion matrix is stored."""
+"""Maximum number of classes for which a confusion matrix is stored."""
 
 NO_PROBABILITIES = "the model gives no probabilities"
 ONE_CLASS = "all target values are of one class"
@@ -65,14 +65,14 @@ def measure_binary(
     truth, predicted
         Shape (n,), true where positive; n at least 1.
     probability
-        Probability of the positive class, shape (n,); None where the model gives none. If one is missing (NaN), no
-        metric of probabilities has a value.
+        Probability of the positive class, shape (n,); None if the model gives none. If one is missing (NaN), no metric
+        of probabilities has a value.
     names
         Labels of the negative and of the positive class.
     cost_matrix
         The gain of a data row for each of the four combinations of true and predicted class.
     units
-        Which rows are independent, and the confidence of the intervals.
+        The independent units of the rows, and the confidence of the intervals.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def measure_binary(
 
 
 def arrange_gains(cost_matrix: CostMatrix) -> Floats:
-    """Return the gain of a row by true and by predicted class, shape (2, 2); the negative class comes first."""
+    """Return the gain per row by true and by predicted class, shape (2, 2); the negative class comes first."""
     return np.array(
         [
             [cost_matrix.true_negative, cost_matrix.false_positive],
@@ -182,11 +182,11 @@ def measure_multiclass(
     truth, predicted
         Indices of classes in `names`, shape (n,), n at least 1.
     probabilities
-        Shape (n, classes that the model knows); None where the model gives none.
+        Shape (n, classes known to the model); None if the model gives none.
     names
-        Labels of the classes: first those that the model knows, then others that occur in the rows.
+        Labels of the classes: first those known to the model, then others that occur in the rows.
     units
-        Which rows are independent, and the confidence of the intervals.
+        The independent units of the rows, and the confidence of the intervals.
 
     Returns
     -------
@@ -270,13 +270,13 @@ def measure_multiclass(
 
 
 def count_by_threshold(truth: Bools, probability: Floats) -> tuple[Ints, Ints, Floats, Ints]:
-    """Count true and false positives at each distinct probability taken as threshold, from high to low.
+    """Count true and false positives for each distinct probability as threshold, from high to low.
 
     Returns
     -------
     true positives, false positives, thresholds, order
-        Shape (distinct probabilities,) each: the rows with at least that probability, by label. `order`, shape (n,), is
-        the rows from the highest probability to the lowest.
+        Shape (distinct probabilities,) each: the rows with at least that probability, by label. `order`, shape (n,),
+        holds the rows from the highest probability to the lowest.
     """
     order = np.argsort(-probability, kind="stable")
     ordered = probability[order]
@@ -305,7 +305,7 @@ def compute_log_losses(right: Floats) -> Floats:
 
 
 def _matthews_correlation(matrix: Ints) -> float:
-    """Return the Matthews correlation coefficient for k classes; 0 where only one class was predicted.
+    """Return the Matthews correlation coefficient for k classes; 0 if only one class was predicted.
 
     With n rows, c correct ones, t_k rows of class k and p_k predicted as k (Gorodkin 2004):
     (c n - sum t_k p_k) / sqrt((n^2 - sum p_k^2) (n^2 - sum t_k^2)).
@@ -321,7 +321,7 @@ def _calibration_curve(right: Bools, probability: Floats) -> tuple[CalibrationCu
     Parameters
     ----------
     right
-        Shape (n,): whether the event happened to which the probability belongs.
+        Shape (n,): whether the event of the probability happened.
     probability
         Shape (n,), from 0 to 1.
     """
@@ -340,7 +340,7 @@ def _calibration_curve(right: Bools, probability: Floats) -> tuple[CalibrationCu
 
 
 def find_calibration_bins(probability: Floats) -> Ints:
-    """Return the number of the bin of each probability."""
+    """Return the index of each probability's bin."""
     return np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 

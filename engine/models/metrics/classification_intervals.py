@@ -1,8 +1,8 @@
 """Confidence intervals of the metrics of classification (see `engine.models.metrics.intervals`).
 
-The rows fall into cells: pairs of true and predicted class, or of true class and threshold. A metric that depends only
-on how many rows each cell has gives all rows of a cell the same influence, so without an entity no row is looked at
-twice.
+The rows fall into cells: pairs of true and predicted class, or of true class and threshold. If a metric depends only on
+the number of rows per cell, all rows of a cell have the same influence, so without an entity it is computed per cell
+and not per row.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 FEWEST_OF_A_CLASS = 10
-"""Independent units of either class below which the area under the ROC curve has no interval."""
+"""Minimum number of independent units of each class for an interval of the area under the ROC curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Cells:
     counts: Ints
 
     def find_interval(self, value: float, influence: Floats, of: Units, scale: Scale) -> IntervalOrReason:
-        """Return the interval of a metric from the influence of a row of each cell, shape (cells,)."""
+        """Return the interval of a metric from the influence of a row in each cell, shape (cells,)."""
         if of.codes is None:
             square = float((self.counts * influence * influence).sum())
         else:
@@ -56,11 +56,11 @@ def matrix_intervals(
     Parameters
     ----------
     truth, predicted
-        Classes as numbers below k, shape (n,).
+        Class indices below k, shape (n,).
     matrix
         Rows by true and by predicted class, shape (k, k).
     values
-        Value, or reason for none, by metric; only metrics with a value are looked at.
+        Value, or reason for none, by metric; only metrics with a value get an interval.
     gains
         The gain of a row by true and predicted class, shape (k, k), for `cost_matrix_gain`.
     """
@@ -97,9 +97,9 @@ def _positive_class_intervals(
 
 
 def matrix_influences(matrix: Ints) -> dict[str, tuple[Floats, Scale]]:
-    """Return the influence of a row of each cell, shape (k, k), up to a constant, with the scale, by metric.
+    """Return, by metric, the influence of a row in each cell, shape (k, k), up to a constant, and the scale.
 
-    Each is the derivative of the metric by the share of the rows in that cell.
+    It is the derivative of the metric by the share of the rows in that cell.
     """
     n, k = float(matrix.sum()), len(matrix)
     support, guessed, hits = matrix.sum(axis=1) / n, matrix.sum(axis=0) / n, np.diag(matrix) / n
@@ -166,17 +166,17 @@ def threshold_intervals(
 
 
 def find_threshold_of_rows(tps: Ints, fps: Ints, order: Ints) -> Ints:
-    """Return, for each row, the number of the threshold that it equals."""
+    """Return, for each row, the index of its threshold."""
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.repeat(np.arange(len(tps)), np.diff(tps + fps, prepend=0))
     return place
 
 
 def placement_values(tps: Ints, fps: Ints) -> tuple[Floats, Floats]:
-    """Return the shares of the other class that a positive and a negative row at each threshold are right against.
+    """Return, for a positive and a negative row at each threshold, the share of the other class ranked correctly to it.
 
-    These are the components of DeLong et al. 1988: of a positive row the share of negative rows with a lower
-    probability, of a negative row the share of positive rows with a higher one; ties count half.
+    These are the components of DeLong et al. 1988: for a positive row the share of negative rows with a lower
+    probability, for a negative row the share of positive rows with a higher one; ties count half.
     """
     positive, negative = np.diff(tps, prepend=0), np.diff(fps, prepend=0)
     return 1 - (fps - negative / 2) / fps[-1], (tps - positive / 2) / tps[-1]
@@ -203,12 +203,17 @@ def area_variance(area: float, tps: Ints, fps: Ints, cells: Cells, of: Units) ->
 
 
 def _area_interval(area: float, tps: Ints, fps: Ints, cells: Cells, of: Units) -> IntervalOrReason:
-    """Return the interval of the area under the ROC curve, on the logit scale; exact where the classes separate."""
+    """Return the interval of the area under the ROC curve, on the logit scale; exact if the classes are separated.
+
+    If all probabilities are equal, the area is 0.5 for any labels.
+    """
+    if len(tps) == 1:
+        return 0.5, 0.5
     is_positive = cells.of_row % 2 == 1
     positive, negative = of.count_with(is_positive), of.count_with(~is_positive)
     if area in (0.0, 1.0):
-        # Disjoint pairs of a positive and a negative unit are independent, and each is ordered like that with the
-        # probability `area`: all of k are with area^k, which falls to half the error level at the bound.
+        # Disjoint pairs of a positive and a negative unit are independent, and each is ordered correctly with
+        # probability `area`: all k are with area^k, which falls to half the error level at the bound.
         k = min(positive, negative, of.count // 2)
         if k < 1:
             return "no interval: all rows belong to one entity"
@@ -241,8 +246,8 @@ def average_precision_influence(value: float, tps: Ints, fps: Ints, positive: In
 def lift_influence(value: float, tps: Ints, fps: Ints, positive: Ints, top_share: float) -> Floats:
     """Return the influence of a negative and of a positive row at each threshold on the lift.
 
-    A row moves the border of the top rows too, which counts with the share of positives around the border: here of the
-    rows ranked from half the top share to one and a half times of it.
+    A row also moves the border of the top rows; the effect is the share of positives around the border, here among the
+    rows ranked from half the top share to one and a half times it.
     """
     rows = tps + fps
     n, base = float(rows[-1]), float(tps[-1]) / float(rows[-1])
@@ -265,9 +270,9 @@ def mean_interval(value: float, of_row: Floats, of: Units, scale: Scale = "log")
 def calibration_interval(value: float, bins: Ints, right: Bools, probability: Floats, of: Units) -> IntervalOrReason:
     """Return the interval of the expected calibration error.
 
-    It is a sum of absolute values, which chance alone makes positive: by the mean of a folded normal distribution
-    (Leone, Nelson & Nottingham 1961) in each bin. The low end allows for that; so the interval is wider than needed
-    where bins are clearly off.
+    It is a sum of absolute values, which chance alone makes positive: by the mean of a folded normal distribution in
+    each bin (Leone, Nelson & Nottingham 1961). The low end allows for that; so the interval is wider than necessary if
+    bins are clearly off.
     """
     gap = probability - right
     interval = mean_interval(value, calibration_influence(bins, gap), of, "plain")
@@ -288,7 +293,7 @@ def calibration_influence(bins: Ints, gap: Floats) -> Floats:
 
 
 def calibration_excess(bins: Ints, gap: Floats, of: Units) -> float:
-    """Return by how much chance alone raises the expected calibration error at most, on average."""
+    """Return the average increase of the expected calibration error by chance alone, at most."""
     last = int(bins.max()) + 1
     if of.codes is None:
         squares = np.bincount(bins, gap * gap, minlength=last)

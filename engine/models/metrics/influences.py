@@ -1,7 +1,7 @@
 """The influence of each row on each performance metric of one model: see `engine.models.metrics.intervals`.
 
-Two models that were measured on the same rows are compared by the differences of these influences. They are computed
-metric by metric, so that only few arrays of the length of the batch are held at a time.
+Two models measured on the same rows are compared by the differences of these influences. They are computed metric by
+metric, so that only few arrays with one element per row exist at a time.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,14 +36,14 @@ Influences = Mapping[str, Callable[[], Floats]]
 def binary_influences(
     truth: Bools, predicted: Bools, probability: Floats | None, values: Mapping[str, float], gains: Floats
 ) -> Influences:
-    """Return the influences on the metrics of a binary task, apart from the shares of rows that are right.
+    """Return the influences on the metrics of a binary task, except the shares of correct rows.
 
     Parameters
     ----------
     truth, predicted
         Shape (n,), true where positive.
     probability
-        Probability of the positive class, shape (n,); None where the model gives none.
+        Probability of the positive class, shape (n,); None if the model gives none.
     values
         The value of each metric that has one.
     gains
@@ -51,7 +51,7 @@ def binary_influences(
     """
     t, p = truth.astype(np.int64), predicted.astype(np.int64)
     found: dict[str, Callable[[], Floats]] = {
-        # Of a ratio of two means, the derivative: (numerator - ratio * denominator) / mean denominator.
+        # The derivative of a ratio of two means: (numerator - ratio * denominator) / mean denominator.
         "precision": lambda: (t * p - values["precision"] * p) / p.mean(),
         "f1": lambda: (2 * t * p - values["f1"] * (t + p)) / (t + p).mean(),
         "mcc": lambda: matrix_influences(np.bincount(2 * t + p, minlength=4).reshape(2, 2))["mcc"][0][t, p],
@@ -87,14 +87,14 @@ def _threshold_influences(truth: Bools, probability: Floats, values: Mapping[str
 def multiclass_influences(
     truth: Ints, predicted: Ints, probabilities: Floats | None, classes: int, values: Mapping[str, float]
 ) -> Influences:
-    """Return the influences on the metrics of a multiclass task, apart from the share of rows that are right.
+    """Return the influences on the metrics of a multiclass task, except the share of correct rows.
 
     Parameters
     ----------
     truth, predicted
-        Numbers of classes below `classes`, shape (n,).
+        Class indices below `classes`, shape (n,).
     probabilities
-        Shape (n, classes that the model knows); None where the model gives none.
+        Shape (n, classes known to the model); None if the model gives none.
     values
         The value of each metric that has one.
     """
@@ -124,7 +124,7 @@ def multiclass_influences(
 
 
 def regression_influences(truth: Floats, predicted: Floats, values: Mapping[str, float]) -> Influences:
-    """Return the influences on the metrics of a regression that are means or roots of one.
+    """Return the influences on the metrics of a regression that are means or their roots.
 
     Parameters
     ----------

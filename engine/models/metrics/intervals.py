@@ -1,13 +1,13 @@
 """Confidence intervals of performance metrics, in closed form, from the influence of each row on the metric.
 
 The influence of a row is the derivative of the metric with respect to the row's weight, minus its mean. A metric's
-standard error follows from the sums of the influences over independent units: the entities, or the rows where no
-entity is declared (infinitesimal jackknife: Jaeckel 1972; over clusters: Binder 1983). For the area under the ROC curve
-this is the method of DeLong et al. 1988, by entity that of Obuchowski 1997. Nothing is drawn at random and all sums are
-taken in the order of the rows, so the same rows give the same bits.
+standard error follows from the sums of the influences over independent units: the entities, or the rows if no entity is
+declared (infinitesimal jackknife: Jaeckel 1972; over clusters: Binder 1983). For the area under the ROC curve this is
+the method of DeLong et al. 1988, by entity that of Obuchowski 1997. No random numbers are used and all sums are taken
+in the order of the rows, so the same rows give the same bits.
 
-Intervals are symmetric on a scale on which the metric has no bounds, so that they stay inside its range; shares have
-score intervals (Wilson 1927), which also hold for a share of exactly 0 or 1.
+Intervals are symmetric on a scale where the metric is unbounded, so that they stay inside its range; shares have score
+intervals (Wilson 1927), which also hold for a share of exactly 0 or 1.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ IntervalOrReason = tuple[float, float] | str
 """Low and high end of an interval, or the reason why there is none."""
 
 FEWEST_UNITS = 20
-"""Independent units below which only shares have intervals: with 10 units the standard error is so uncertain that an
-interval at 0.95 holds the value only about 9 times in 10 (simulated)."""
+"""Minimum number of independent units for intervals other than those of shares: with 10 units the standard error is so
+uncertain that an interval at 0.95 contains the value only about 9 times in 10 (simulated)."""
 
 CONSTANT = "no interval: it does not vary between the rows, so nothing shows how far chance could move it"
 NOT_FINITE = "no interval: the values are too large or too small to compute with"
@@ -46,10 +46,10 @@ _SCALES: dict[Scale, tuple[Callable[[Any], Any], Callable[[float], float], Calla
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The independent units that n rows belong to, and the confidence level of intervals.
+    """The independent units of n rows, and the confidence level of intervals.
 
-    `codes`, shape (n,), holds the unit of each row as a number from 0 on without gaps; None where each row is a unit of
-    its own.
+    `codes`, shape (n,), holds the unit of each row as a number from 0 on without gaps; None if each row is its own
+    unit.
     """
 
     rows: int
@@ -63,11 +63,11 @@ class Units:
 
     @property
     def noun(self) -> str:
-        """What a unit is, in the plural."""
+        """The name of a unit, in the plural."""
         return "rows" if self.codes is None else "entities"
 
     def add_up(self, influence: Floats) -> Floats:
-        """Return the sums over units of a value per row, shape (units,)."""
+        """Return the sum per unit of a value per row, shape (units,)."""
         if self.codes is None:
             return influence
         return np.bincount(self.codes, influence).astype(np.float64, copy=False)
@@ -79,8 +79,8 @@ class Units:
         return int((np.bincount(self.codes[rows], minlength=1) > 0).sum())
 
     def quantile(self, units: int) -> float:
-        """Return the two-sided quantile of Student's t distribution with one degree of freedom less than units."""
-        from scipy.special import stdtrit  # loaded late: a run in which nothing has changed needs no interval
+        """Return the two-sided quantile of Student's t distribution with units - 1 degrees of freedom."""
+        from scipy.special import stdtrit  # imported late: a run in which nothing changed needs no interval
 
         return float(stdtrit(units - 1, 0.5 + self.confidence / 2))
 
@@ -100,7 +100,7 @@ def interval_of_sums(value: float, square: float, of: Units, scale: Scale = "pla
 def jackknife_interval(value: float, without: Floats, of: Units, scale: Scale) -> IntervalOrReason:
     """Return the interval of a metric from its values without the rows of one unit each, shape (units,) (Tukey 1958).
 
-    For metrics that single rows move by far more than the derivative says, such as a correlation.
+    For metrics on which single rows have a far larger effect than the derivative suggests, such as a correlation.
     """
     transform, slope, _ = _SCALES[scale]
     moved = transform(without)
@@ -114,7 +114,7 @@ def jackknife_interval(value: float, without: Floats, of: Units, scale: Scale) -
 def interval_around(
     value: float, error: float, units: int, of: Units, scale: Scale, fewest: int = FEWEST_UNITS
 ) -> IntervalOrReason:
-    """Return the interval of a metric from its standard error, computed from `units` units, which must be `fewest`."""
+    """Return the interval of a metric from its standard error for `units` units, at least `fewest` are needed."""
     if units < fewest:
         return f"no interval: there are {units} {of.noun}, at least {fewest} are needed"
     if not np.isfinite(error):
@@ -123,7 +123,7 @@ def interval_around(
         return CONSTANT
     with np.errstate(all="ignore"):
         transform, slope, restore = _SCALES[scale]
-        value = np.float64(value)  # divides by 0 without an exception
+        value = np.float64(value)  # so that division by 0 raises no exception
         reach = of.quantile(units) * error * slope(value)
         low, high = float(restore(transform(value) - reach)), float(restore(transform(value) + reach))
     if np.isnan(low) or np.isnan(high):
@@ -136,23 +136,23 @@ def wilson_interval(share: float, n: float, quantile: float) -> tuple[float, flo
     square = quantile * quantile / n
     centre = (share + square / 2) / (1 + square)
     reach = quantile / (1 + square) * sqrt(max(0.0, share * (1 - share) / n + square / (4 * n)))
-    # The ends of 0 and 1 are exact; rounding must not leave the share outside.
+    # The ends at 0 and 1 are exact; rounding must not leave the share outside the interval.
     return (0.0 if share == 0 else max(0.0, centre - reach)), (1.0 if share == 1 else min(1.0, centre + reach))
 
 
 def share_interval(hits: Floats, trials: npt.NDArray[np.bool_], of: Units) -> IntervalOrReason:
     """Return the score interval of sum(hits) / sum(trials), with an effective number of trials.
 
-    Where rows belong to entities, the effective number is share (1 - share) / variance, with the variance of a ratio
-    over clusters (Rao & Scott 1992), at most the number of trials. A share of 0 or 1 shows no variance: there it is the
-    number of entities. The quantile is then that of Student's t distribution (Korn & Graubard 1998).
+    If rows belong to entities, the effective number is share (1 - share) / variance, with the variance of a ratio over
+    clusters (Rao & Scott 1992), at most the number of trials. A share of 0 or 1 has no variance: then it is the number
+    of entities. The quantile is that of Student's t distribution (Korn & Graubard 1998).
 
     Parameters
     ----------
     hits
-        1.0 for each row that counts, shape (n,); zero outside `trials`.
+        1.0 for each counted row, shape (n,); zero outside `trials`.
     trials
-        The rows among which the share is taken, shape (n,), at least one.
+        Mask of the rows of which the share is taken, shape (n,), at least one.
     """
     n = int(trials.sum())
     share = float(hits.sum()) / n

@@ -1,11 +1,10 @@
-"""Intervals of the difference of two models that were measured on the same rows.
+"""Intervals of the difference between two models measured on the same rows.
 
-What makes a row hard for one model often makes it hard for the other, so the difference varies far less than two
-independent values would. Its standard error follows from the differences of the influences of each row on the metric,
-summed over the independent units: the entities, or the rows (see `intervals`). For the area under the
-ROC curve this is the method of DeLong, DeLong & Clarke-Pearson 1988 for correlated curves. A difference of two shares
-of the same rows has the adjusted Wald interval of Bonett & Price 2012, which also holds where the models differ in few
-rows or in none.
+Rows that are hard for one model are often hard for the other, so the difference varies far less than that of two
+independent values. Its standard error follows from the differences of the influences of each row on the metric, summed
+over the independent units: the entities, or the rows (see `intervals`). For the area under the ROC curve this is the
+method of DeLong, DeLong & Clarke-Pearson 1988 for correlated curves. A difference of two shares of the same rows has
+the adjusted Wald interval of Bonett & Price 2012, which also holds if the models differ in few rows or none.
 """
 
 from math import sqrt
@@ -20,8 +19,8 @@ from engine.models.metrics.intervals import CONSTANT, FEWEST_UNITS, Floats, Inte
 Bools = npt.NDArray[np.bool_]
 
 FEWEST_DIFFERING = 10
-"""Independent units in which the models must differ for an interval of anything but shares: with fewer, one row more or
-less moves the difference by about as much as its standard error."""
+"""Minimum number of independent units in which the models must differ for intervals other than those of shares: with
+fewer, one row more or less moves the difference by about as much as its standard error."""
 
 PERFECT = "no interval: one of the models separates the classes completely, so its rows show no variance"
 
@@ -29,7 +28,7 @@ PERFECT = "no interval: one of the models separates the classes completely, so i
 def paired_interval(
     value: float, influence: Floats, of: Units, *, truth: Bools | None = None, excess: tuple[float, float] = (0.0, 0.0)
 ) -> IntervalOrReason:
-    """Return the interval of a difference from the difference of the influences of each row, shape (n,).
+    """Return the interval of a difference from the differences of the influences of each row, shape (n,).
 
     Parameters
     ----------
@@ -37,7 +36,7 @@ def paired_interval(
         For the area under the ROC curve: true where a row is positive, shape (n,). The variances of positive and
         negative rows then have degrees of freedom of their own, and the rarer class decides.
     excess
-        What is taken from the low end and added to the high end, for a metric that chance moves to one side.
+        Subtracted from the low end and added to the high end, for a metric that chance moves in one direction.
     """
     centred, units, fewest = influence - influence.mean(), of.count, FEWEST_UNITS
     if truth is None:
@@ -59,15 +58,15 @@ def paired_interval(
 def paired_share_interval(first: Bools, second: Bools, trials: Bools, of: Units) -> IntervalOrReason:
     """Return the interval of the share of `second` among `trials` minus that of `first` (Bonett & Price 2012).
 
-    One row is added to each kind of rows in which the models differ. Where rows belong to entities, an effective number
-    of rows takes the place of their number, as in `engine.models.metrics.intervals.share_interval`.
+    One row is added to each kind of row in which the models differ. If rows belong to entities, their number is
+    replaced by an effective number, as in `engine.models.metrics.intervals.share_interval`.
 
     Parameters
     ----------
     first, second
-        The rows that count for each model, shape (n,).
+        Masks of the rows that count for each model, shape (n,).
     trials
-        The rows among which the shares are taken, shape (n,), at least one.
+        Mask of the rows of which the shares are taken, shape (n,), at least one.
     """
     gain = (second.astype(np.float64) - first) * trials
     n = int(trials.sum())

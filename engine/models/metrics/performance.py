@@ -1,8 +1,8 @@
-"""Performance of a model on the rows that have a label.
+"""Performance of a model on the rows with a label.
 
 All metrics of a task are computed from one confusion matrix and one sort of the probabilities. scikit-learn's functions
 would validate and sort a million rows again for each metric, and importing them takes longer than the computation; the
-tests compare with them. A metric that is not defined has a reason, never NaN and never a conventional 0.
+tests compare with them. An undefined metric has a reason, never NaN and never a conventional 0.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,12 +36,12 @@ from engine.spec.resources.models import CostMatrix
 class Performance:
     """Performance of a model on one batch.
 
-    `metrics` holds every metric of the task; where a value is None, `reasons` has the reason. `intervals` holds the low
-    and high ends of their confidence intervals; where a value has none, `interval_reasons` says why. `rows` counts the
-    rows with both a label and a prediction. `labelled_share` is the share of all rows that have a label,
-    `prediction_missing_share` that of the rows without a prediction; None for zero rows. `unlabelled` tells that there
-    are rows, but none has a label. `detail` counts the rows by what they lack, and has confusion matrix and curves, or
-    the plots of a regression.
+    `metrics` holds every metric of the task; if a value is None, `reasons` has the reason. `intervals` holds the low
+    and high ends of their confidence intervals; if a value has none, `interval_reasons` has the reason. `rows` counts
+    the rows with both a label and a prediction. `labelled_share` is the share of all rows with a label,
+    `prediction_missing_share` the share without a prediction; None for zero rows. `unlabelled` is True if there are
+    rows but no label. `detail` counts the rows by what they lack, and has confusion matrix and curves, or the plots of
+    a regression.
     """
 
     metrics: Mapping[str, float | None]
@@ -62,11 +62,11 @@ def find_labelled(model: FittedModel, scored: pl.DataFrame) -> npt.NDArray[np.bo
 
 
 def find_predicted(scored: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """Tell for each scored row whether it has a prediction and, of a model that gives them, all its probabilities."""
+    """Tell for each scored row whether it has a prediction and all its probabilities, if the model gives them."""
     columns = [column for column in scored.columns if column.startswith("probability_")]
     complete = _has_value(scored, "prediction")
     for column in columns:
-        complete = complete & _has_value(scored, column)  # not in place: a column may be read-only
+        complete = complete & _has_value(scored, column)  # not in place, because a column may be read-only
     return complete
 
 
@@ -79,31 +79,31 @@ def measure_performance(
     entity: str | None = None,
     confidence: float = 0.95,
 ) -> Performance:
-    """Measure a model on scored rows: on those that have a label and a prediction.
+    """Measure a model on those of the scored rows that have a label and a prediction.
 
     Parameters
     ----------
     scored
-        The scores, with the target column. Where that column is absent or empty, there are no labels.
+        The scores, with the target column. If that column is absent or empty, there are no labels.
     cost_matrix
         The gain of a data row for each combination of true and predicted class, used by the metric `cost_matrix_gain`;
         None for the default gains.
     name_row
-        Names the place of a row, counted from 1, for messages.
+        Describes the place of a row, counted from 1, for messages.
     entity
-        The column that says which rows belong together: intervals then treat entities, not rows, as independent.
+        Column that identifies the entity of a row: intervals then treat entities, not rows, as independent.
     confidence
         The confidence level of the intervals.
     """
     labelled, predicted = find_labelled(model, scored), find_predicted(scored)
     missing_share = float((~predicted).mean()) if scored.height else None
-    if not predicted.any():  # without any probability, the predicted classes can still be measured
+    if not predicted.any():  # if probabilities are missing everywhere, the predicted classes can still be measured
         predicted = _has_value(scored, "prediction")
     used = labelled & predicted
     rows = int(used.sum())
     reason = _explain_lacking_rows(model, scored, labelled, predicted)
     unsuited = _describe_unsuited_labels(model, scored, name_row) if labelled.any() else ""
-    if not reason:  # with more than two classes, unknown ones are measured as further classes
+    if not reason:  # with more than two classes, unknown classes are measured as additional ones
         reason = model.undecided or (unsuited if model.task != "multiclass_classification" else "")
     found: MetricsOrReasons = dict.fromkeys(METRICS_BY_TASK[model.task], reason)
     bounds: Intervals = {}
@@ -136,7 +136,7 @@ def measure_performance(
 def _explain_lacking_rows(
     model: FittedModel, scored: pl.DataFrame, labelled: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]
 ) -> str:
-    """Return why there is no row to measure, or an empty text."""
+    """Return the reason why no row can be measured, or an empty text."""
     if not scored.height:
         return "there are no rows"
     if not labelled.any():
@@ -148,7 +148,7 @@ def _explain_lacking_rows(
 
 
 def _describe_unsuited_labels(model: FittedModel, scored: pl.DataFrame, name_row: Callable[[int], str]) -> str:
-    """Return which labels are not numbers, or not classes of the model, and where; an empty text if all suit."""
+    """Return which labels are not numbers, or not classes of the model, and where; an empty text if all are valid."""
     if model.target not in scored.columns:
         return ""
     labels = scored[model.target]
@@ -164,7 +164,7 @@ def _describe_unsuited_labels(model: FittedModel, scored: pl.DataFrame, name_row
 
 
 def _find_no_numbers(values: pl.Series) -> npt.NDArray[np.bool_]:
-    """Tell for each value whether it is there, but not a number; a text may hold one."""
+    """Tell for each value whether it is present but not a number; a text may hold a number."""
     if values.dtype.is_numeric() or values.dtype == pl.Boolean:
         return np.zeros(values.len(), dtype=bool)
     readable = values.dtype == pl.String or isinstance(values.dtype, pl.Categorical | pl.Enum)
@@ -173,9 +173,9 @@ def _find_no_numbers(values: pl.Series) -> npt.NDArray[np.bool_]:
 
 
 def _compose_notes(reason: str, unsuited: str, counts: RowCounts, unpredicted: int) -> tuple[str, ...]:
-    """Return what people must know of the rows that were, or were not, measured; none if all were.
+    """Return notes about the rows that could not be measured; none if all were.
 
-    Labels that are not there yet are not news: the metrics say it.
+    Labels that have not arrived yet are not mentioned: the metrics say so.
     """
     notes = [unsuited] if unsuited and reason != unsuited else []
     if counts.without_label == counts.all:
@@ -188,9 +188,9 @@ def _compose_notes(reason: str, unsuited: str, counts: RowCounts, unpredicted: i
 
 
 def number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.int64] | None:
-    """Return the number of each row's entity, from 0 in the order of rows; None where every row is its own entity.
+    """Return the number of each row's entity, from 0 in the order of rows; None if every row is its own entity.
 
-    A row without an entity is one of its own, as in the split of held-out rows.
+    A row without an entity counts as its own entity, as in the split of held-out rows.
     """
     if entity is None or entity not in frame.columns:
         return None
@@ -202,7 +202,7 @@ def number_entities(frame: pl.DataFrame, entity: str | None) -> npt.NDArray[np.i
 
 
 def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
-    """Tell for each row whether the column has a value, neither null nor NaN; False without such a column."""
+    """Tell for each row whether the column has a value, neither null nor NaN; False if there is no such column."""
     if column not in frame.columns:
         return np.zeros(frame.height, dtype=bool)
     values = frame[column]
@@ -212,18 +212,18 @@ def _has_value(frame: pl.DataFrame, column: str) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What was true and what was predicted of n rows that all have a label and a prediction, as arrays.
+    """True and predicted values of n rows that all have both, as arrays.
 
     Attributes
     ----------
     truth, predicted
-        Shape (n,): numbers of a regression, true where positive of a binary task, else indices of `classes`.
+        Shape (n,): numbers of a regression, true where positive for a binary task, else indices of `classes`.
     probability
-        Of the positive class, shape (n,); with more than two classes of each that the model knows, shape (n, classes);
-        None where the model gives none.
+        Of the positive class, shape (n,); with more than two classes, of each class known to the model, shape (n,
+        classes); None if the model gives none.
     classes
-        First those that the model knows, then others among labels and predictions; of a binary task the negative and
-        the positive one. Empty for a regression.
+        First the classes known to the model, then others among labels and predictions; for a binary task the negative
+        and the positive one. Empty for a regression.
     """
 
     truth: npt.NDArray[Any]

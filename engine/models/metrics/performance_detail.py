@@ -1,6 +1,6 @@
-"""What a measurement of a model's performance keeps beside its metrics: counts of rows, matrix, curves and plots.
+"""The details of a performance measurement besides its metrics: counts of rows, matrix, curves and plots.
 
-All are plain data of few numbers, however many rows were measured. The names of the fields are the keys of their JSON.
+All are plain data with few numbers, however many rows were measured. The field names are the keys of their JSON.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Rows of a batch by what they lack to be measured."""
+    """Numbers of rows of a batch by what they lack to be measured."""
 
     measured: int
     all: int
@@ -45,7 +45,7 @@ class PrecisionRecallCurve:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationCurve:
-    """Per bin of predicted probabilities: their mean, the frequency of what was predicted, and the number of rows."""
+    """Per bin of predicted probabilities: their mean, the frequency of the predicted event, and the number of rows."""
 
     probability: tuple[float, ...]
     frequency: tuple[float, ...]
@@ -70,7 +70,7 @@ class ResidualQuantiles:
 
 @dataclass(frozen=True, slots=True)
 class LabelComparison:
-    """One metric of rows that have a label: as it was to be expected, as it is, and the p-value (Holm 1979)."""
+    """One metric of the labelled rows: its expected value, its actual value, and the p-value (Holm 1979)."""
 
     metric: str
     expected: float
@@ -80,21 +80,21 @@ class LabelComparison:
 
 @dataclass(frozen=True, slots=True)
 class EstimateDetail:
-    """What the estimates of an evaluation rest on.
+    """The basis of the estimates of an evaluation.
 
     Attributes
     ----------
     method
         calibrated, reweighted or prediction-powered.
     rows, labelled
-        Rows of the batch that were used, and those among them whose label is known.
+        Number of rows of the batch that were used, and of those with a known label.
     reference_rows, effective_rows
-        Rows of the reference with a label, and the number of independent, equally weighted ones (entities, where the
-        dataset declares them) that would tell as much.
+        Number of rows of the reference with a label, and of independent, equally weighted rows (entities, if the
+        dataset declares them) with the same information.
     outside
-        Share of the batch that lies where the reference has hardly any row; None where that was not looked at.
+        Share of the batch in a region where the reference has hardly any row; None if it was not examined.
     compared
-        The metrics of the labelled rows beside those expected of them, by p-value, the smallest first.
+        The metrics of the labelled rows and their expected values, by p-value, smallest first.
     """
 
     method: str
@@ -108,7 +108,7 @@ class EstimateDetail:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceDetail:
-    """Everything that is kept of a measurement beside the metrics; what a task or a batch does not have is None."""
+    """All stored details of a measurement besides its metrics; a detail that the task or batch lacks is None."""
 
     rows: RowCounts | None = None
     confusion_matrix: ConfusionMatrix | None = None
@@ -122,7 +122,7 @@ class PerformanceDetail:
 
 
 def describe_measured_rows(counts: RowCounts) -> str:
-    """Return the rows that performance was measured on: `812 of 1,000 rows: 100 have no label, 88 no prediction`."""
+    """Return the rows used for the measurement, as text: `812 of 1,000 rows: 100 have no label, 88 no prediction`."""
     lacking = [
         f"{rows:,} {'has' if rows == 1 else 'have'} no {what}"
         for rows, what in ((counts.without_label, "label"), (counts.without_prediction, "prediction"))

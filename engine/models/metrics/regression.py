@@ -1,6 +1,6 @@
 """Metrics of regression, and the data of the plots of predicted against true values.
 
-Definitions are those of scikit-learn and scipy. Where a metric is not defined, its value is a sentence with the reason.
+Definitions are those of scikit-learn and scipy. If a metric is undefined, its value is a sentence with the reason.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def measure_regression(
     truth, predicted
         Shape (n,), n at least 1, nothing missing.
     units
-        Which rows are independent, and the confidence of the intervals.
+        The independent units of the rows, and the confidence of the intervals.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def _regression_metrics(truth: Floats, predicted: Floats) -> MetricsOrReasons:
 def _pearson_correlation(truth: Floats, predicted: Floats) -> float | str:
     """Return Pearson's correlation, clipped to [-1, 1] against rounding, or the reason why there is none."""
     x, y = truth - truth.mean(), predicted - predicted.mean()
-    # Sums in a fixed order: a product of vectors may be added up by several threads, in an order that varies.
+    # Sums in a fixed order: a dot product may be computed by several threads, in varying order.
     scale = float(np.sqrt(np.sum(x * x))) * float(np.sqrt(np.sum(y * y)))
     return float(np.clip(np.sum(x * y) / scale, -1, 1)) if scale else "the predicted value is the same in every row"
 
@@ -86,7 +86,7 @@ def _pearson_correlation(truth: Floats, predicted: Floats) -> float | str:
 def _plot_data(truth: Floats, predicted: Floats) -> PerformanceDetail:
     """Return the counts of (true, predicted) pairs on a grid, and quantiles of the residuals.
 
-    The grid's edges are quantiles of true and predicted values together. With bins of equal width one outlier would
+    The grid's edges are quantiles of true and predicted values together. With bins of equal width, one outlier would
     put all other rows into one bin.
     """
     edges = np.unique(np.quantile(np.r_[truth, predicted], np.linspace(0, 1, PLOT_BINS + 1), method="inverted_cdf"))

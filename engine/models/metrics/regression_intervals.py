@@ -17,7 +17,7 @@ from engine.models.metrics.intervals import (
 
 _SCALES: dict[str, Scale] = {"r2": "log_distance_to_one", "explained_variance": "log_distance_to_one"}
 JACKKNIFED = ("r2", "explained_variance", "pearson")
-"""Metrics that single rows move by far more than a derivative says."""
+"""Metrics on which single rows have a far larger effect than the derivative suggests."""
 
 
 def regression_intervals(
@@ -49,7 +49,7 @@ def regression_intervals(
 
 
 def measure_mean_influence(name: str, value: float, truth: Floats, predicted: Floats) -> Floats:
-    """Return the influence of each row on a mean, or the root of one, shape (n,)."""
+    """Return the influence of each row on a mean, or on its root, shape (n,)."""
     match name:
         case "mae":
             return np.asarray(np.abs(truth - predicted) - value)
@@ -65,8 +65,8 @@ def measure_mean_influence(name: str, value: float, truth: Floats, predicted: Fl
 
 
 def measure_without_unit(name: str, truth: Floats, predicted: Floats, of: Units) -> Floats:
-    """Return `r2`, `explained_variance` or `pearson` of all rows but those of one unit, shape (units,)."""
-    # Means do not matter to these metrics, apart from that of the residuals to r2; sums of centred values lose nothing.
+    """Return `r2`, `explained_variance` or `pearson` of all rows except those of one unit each, shape (units,)."""
+    # These metrics do not depend on means, except r2 on that of the residuals; sums of centred values lose no digits.
     t = truth - truth.mean()
     other = predicted - predicted.mean() if name == "pearson" else truth - predicted
     rows = of.rows - of.add_up(np.ones(of.rows))

@@ -1,1 +1,1 @@
-"""Trained versions on disk: their files, what they were saved with, and whether they can be used here."""
+"""Trained versions on disk: their files, the libraries that saved them, and whether they can be used here."""

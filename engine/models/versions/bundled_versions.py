@@ -1,7 +1,7 @@
-"""Trained versions inside a bundle: what is packed of one, and that an extracted one computes what it did.
+"""Trained versions in a bundle: pack them, and check that an extracted version reproduces its scores.
 
-A version from a bundle may come from anybody: only the types that its algorithm needs are ever loaded from it, and it
-must give the scores that were packed with it.
+A bundled version may come from anyone: only the types needed by its algorithm are ever loaded from it, and it must
+reproduce the scores that were packed with it.
 """
 
 import json
@@ -22,14 +22,14 @@ from engine.models.versions.version_files import PROBE_FILE
 from engine.spec.resources.models import TrainModel
 
 TOLERANCE = 1e-12
-"""How far a score may be from the packed one, absolute and relative: the rounding of sums in another order."""
+"""Maximum absolute and relative deviation of a score from the packed one: the rounding of sums in another order."""
 _SCORE = "score "
 
 
 def describe_for_bundle(folder: Path) -> tuple[bytes, str]:
-    """Return the model.json of a version as a bundle holds it, and the name of the algorithm.
+    """Return the model.json of a version for a bundle, and the name of the algorithm.
 
-    The version of Python is left out: the same model is the same bundle, whichever Python has fitted it.
+    The version of Python is left out: the same model gives the same bundle, whichever Python fitted it.
     """
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     facts["details"].get("versions", {}).pop("python", None)
@@ -37,21 +37,21 @@ def describe_for_bundle(folder: Path) -> tuple[bytes, str]:
 
 
 def score_probe(name: str, spec: TrainModel, folder: Path, digests: Mapping[str, str], held_out: Path) -> pl.DataFrame:
-    """Return the first held-out rows with the scores that a version gives them."""
+    """Return the first held-out rows with their scores by a version."""
     model = load_trained(name, spec, folder, digests)
     rows = pl.read_parquet(held_out).head(PROBE_ROWS).select(model.features)
     return pl.concat([rows, _score_rows(model.predictor, rows)], how="horizontal")
 
 
 def reproduce_model(name: str, spec: TrainModel, folder: Path, saved_by: Mapping[str, str]) -> None:
-    """Load a version of a bundle and compare its scores with those that were packed with it.
+    """Load a version of a bundle and compare its scores with the packed ones.
 
     Parameters
     ----------
     folder
         The folder of the version in an extracted bundle, whose bytes have been verified.
     saved_by
-        The versions of Python and of the libraries with which the bundle was made, by name.
+        The versions of Python and of the libraries that made the bundle, by name.
 
     Raises
     ------

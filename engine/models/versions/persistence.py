@@ -1,10 +1,10 @@
 """Trained models on disk.
 
-model.skops holds the fitted estimator, model.json everything that people may want to read, probe.parquet what the model
-predicted for the first held-out rows when it was saved. Pickle is not used, since loading a pickle can run any code.
+model.skops holds the fitted estimator, model.json everything that people may want to read, probe.parquet the model's
+predictions for the first held-out rows when it was saved. Pickle is not used, since loading a pickle can run any code.
 
-The digests of the files are kept in the state's database, so a file that the engine wrote itself is never a question of
-trust. Whether the installed libraries can load it is another question: see `version_obstacles`.
+The digests of the files are kept in the state's database, so files written by the engine itself need no trust settings.
+Whether the installed libraries can load them is a separate question: see `version_obstacles`.
 """
 
 import json
@@ -50,7 +50,7 @@ def save_trained(trained: TrainingResult, folder: Path) -> None:
         raise TypeError("only trained models are saved")
     try:
         content = dump_estimator(predictor.estimator)
-    except RecursionError as error:  # of an estimator that refers to itself, as boosting with `scoring` does
+    except RecursionError as error:  # from an estimator that refers to itself, as boosting with `scoring` does
         raise ModelError(
             f"model {model.name}: skops cannot save an estimator with these parameters: remove `scoring`"
         ) from error
@@ -81,10 +81,10 @@ def predict_probe(predictor: Predictor, held_out: pl.DataFrame) -> pl.DataFrame:
 
 
 def identify_version(folder: Path) -> str:
-    """Return the digest of a trained version by what its files say, wherever the version is and whoever has copied it.
+    """Return a digest of the content of a trained version; it does not depend on where the version is or who copied it.
 
-    It covers the estimator, what model.json says of the model, and the held-out rows. It does not cover the versions of
-    the libraries that saved it, nor how the rows were written.
+    It covers the estimator, the description of the model in model.json, and the held-out rows. It does not cover the
+    versions of the libraries that saved it, nor how the rows were written.
     """
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     details = {name: value for name, value in facts["details"].items() if name != "versions"}
@@ -93,10 +93,10 @@ def identify_version(folder: Path) -> str:
 
 
 def load_trained(name: str, spec: TrainModel, folder: Path, digests: Mapping[str, str]) -> FittedModel:
-    """Load a model that `save_trained` wrote. Positive class and threshold come from the present spec.
+    """Load a model written by `save_trained`. Positive class and threshold come from the present spec.
 
-    All types of a file are trusted whose bytes have the kept digest. Without a digest, only those that the algorithm
-    needs.
+    All types in a file with a stored digest are trusted if its bytes match. Without a digest, only the types needed by
+    the algorithm are.
 
     Raises
     ------

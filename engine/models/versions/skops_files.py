@@ -1,7 +1,7 @@
-"""Reading and writing of .skops files: their size and their types are known before any object is built.
+"""Read and write .skops files; their size and types are checked before any object is built.
 
-skops builds only types that are trusted. Which ones these are is the caller's decision; a file that cannot be loaded
-with the installed libraries is refused before anybody is asked to trust its types.
+skops builds only trusted types, which the caller chooses. A file that the installed libraries cannot load is rejected
+before anybody is asked to trust its types.
 """
 
 import json
@@ -19,11 +19,12 @@ from engine.errors import ModelError
 from engine.formatting.lists import join_some
 
 MAX_MODEL_BYTES = 4 * 2**30
-"""The largest unpacked size of a .skops file that is read."""
+"""Maximum unpacked size of a .skops file, in bytes."""
 MAX_WARNINGS = 5
-"""The largest number of different warnings that are kept of one loading."""
+"""Maximum number of different warnings that are kept per loading."""
 _INSPECTED_LIBRARIES = {"sklearn", "numpy", "scipy"}
-"""Top-level modules that may be imported to see whether they have a type; of others only the presence is looked up."""
+"""Top-level modules that may be imported to check whether they have a type; for others only their presence is
+checked."""
 
 
 class UnloadableModelError(ModelError):
@@ -31,14 +32,14 @@ class UnloadableModelError(ModelError):
 
 
 class UntrustedTypesError(ModelError):
-    """A file holds types that nobody has said to trust."""
+    """A file holds types that are not trusted."""
 
 
 def dump_estimator(estimator: Any) -> bytes:
-    """Return the bytes of a .skops file, the same for estimators that were fitted alike, whenever and wherever.
+    """Return the bytes of a .skops file; equally fitted estimators give equal bytes, at any time and place.
 
-    skops names objects by their addresses in memory, and dates the files of the archive. Here objects are numbered in
-    the order in which the schema names them, and the files have the first date that the format knows.
+    skops names objects by their memory addresses, and dates the files of the archive. Here objects are numbered in the
+    order in which the schema names them, and the files have the earliest date of the format.
     """
     from skops import io
 
@@ -68,8 +69,8 @@ def load_estimator(
     Parameters
     ----------
     allowed
-        Names of types to trust besides those that skops trusts by default. None trusts all that the file names: only
-        for bytes that the engine is known to have written itself.
+        Names of types to trust besides those that skops trusts by default. None trusts all types in the file: only for
+        bytes that the engine is known to have written itself.
     file, remedy
         For messages: the file's name, and what to do if it is not a .skops file.
 
@@ -83,7 +84,7 @@ def load_estimator(
     UnloadableModelError
         A library is absent, or the file was saved by a version that the installed one cannot load.
     UntrustedTypesError
-        The file holds types that are not trusted, which the message lists; nothing is loaded.
+        The file holds types that are not trusted; the message lists them. Nothing is loaded.
     ModelError
         The bytes are not a .skops file, or unpack to more than `MAX_MODEL_BYTES`.
     """
@@ -141,7 +142,7 @@ def _summarize_warnings(caught: list[warnings.WarningMessage]) -> list[str]:
 
 
 def _require_known_protocol(schema: dict[str, Any], where: str, file: str, saved_by: dict[str, str]) -> None:
-    """Raise an error if a newer skops wrote the file than the installed one, in a format that this one cannot know."""
+    """Raise an error if the file was written by a newer skops in a format unknown to the installed one."""
     from skops.io._protocol import PROTOCOL
 
     protocol = schema["protocol"]
@@ -153,10 +154,10 @@ def _require_known_protocol(schema: dict[str, Any], where: str, file: str, saved
 
 
 def _describe_writer(schema: dict[str, Any]) -> dict[str, str]:
-    """Return the versions of the libraries that saved a file, as far as its schema tells them."""
+    """Return the versions of the libraries that saved a file, as far as its schema contains them."""
     found = {"skops": schema["_skops_version"]} if isinstance(schema.get("_skops_version"), str) else {}
     for node in _walk_nodes(schema):
-        saved = node.get("_sklearn_version")  # scikit-learn puts it into the state of every estimator
+        saved = node.get("_sklearn_version")  # scikit-learn stores it in the state of every estimator
         if isinstance(saved, dict) and isinstance(saved.get("content"), str):
             return {"scikit-learn": saved["content"].strip('"')[:40]} | found
     return found
@@ -175,9 +176,9 @@ def _walk_nodes(root: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_installed(name: str) -> bool:
-    """Return whether a type is there; for a library other than `_INSPECTED_LIBRARIES`, whether the library is there.
+    """Return whether a type exists; for a library outside `_INSPECTED_LIBRARIES`, whether the library is installed.
 
-    Importing a library runs its code, which nobody has been asked about yet.
+    Importing a library runs its code, which the user has not been asked about yet.
     """
     library = name.partition(".")[0]
     try:
@@ -192,12 +193,12 @@ def _is_installed(name: str) -> bool:
 
 
 def _compare_versions(saved_by: dict[str, str], absent: list[str]) -> str:
-    """Return the sentences that tell the versions that saved a file, the installed ones, and what to install."""
+    """Return sentences with the versions that saved a file, the installed ones, and what to install."""
     saved = [f"{library} {then}" for library, then in saved_by.items()]
     installed = [f"{library} {version(library)}" for library in (saved_by or ("scikit-learn", "skops"))]
     says = f"It was saved by {' and '.join(saved) or 'unknown versions'}; installed are {' and '.join(installed)}. "
     libraries = {name.partition(".")[0] for name in absent}
-    # A module whose name starts with _ is part of another library: scikit-learn 1.8 has one of the name _loss.
+    # A module whose name starts with _ is part of another library: scikit-learn 1.8 has one named _loss.
     others = sorted(name for name in libraries - _INSPECTED_LIBRARIES if not name.startswith("_"))
     if others:
         return f"{says}Install the library that has the module {join_some(others)}"

@@ -1,9 +1,9 @@
-"""The files of a trained version: their names, and whether they are those that the engine wrote."""
+"""The files of a trained version: their names, and whether they are unchanged since the engine wrote them."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.data.file_hashes import FileHashes, hash_file
+from engine.data.files.hashes import FileHashes, hash_file
 from engine.digests import digest_file
 from engine.errors import ModelError
 
@@ -12,7 +12,7 @@ TEST_ROWS = "test.parquet"
 """The held-out rows of a trained version."""
 PROBE = "probe.parquet"
 PROBE_FILE = "probe_rows.parquet"
-"""In a bundle: rows with the scores that the version gave them, in columns after those of the rows."""
+"""In a bundle: rows and the scores that the version gave them, in columns after those of the rows."""
 
 
 def digest_files(folder: Path) -> dict[str, str]:
@@ -21,9 +21,9 @@ def digest_files(folder: Path) -> dict[str, str]:
 
 
 def verify_files(where: str, folder: Path, version: int, digests: Mapping[str, str], hashes: FileHashes) -> None:
-    """Raise a ModelError if a file of a trained version is not the one that the engine wrote."""
+    """Raise a ModelError if a file of a trained version has changed since the engine wrote it."""
     for file, digest in digests.items():
-        path = (folder / file).resolve()  # a plan has links to the files of the state
+        path = (folder / file).resolve()  # in a plan, files are links to those of the state
         if not path.is_file():
             raise ModelError(f"{where}: {path} of version {version} is missing: restore it from a backup, or {REMEDY}")
         if hash_file(path, hashes) != digest:
@@ -31,5 +31,5 @@ def verify_files(where: str, folder: Path, version: int, digests: Mapping[str, s
 
 
 def describe_changed_file(where: str, path: Path) -> str:
-    """Return what to tell of a file that is not the one that the engine wrote."""
+    """Return the message for a file that has changed since the engine wrote it."""
     return f"{where}: {path} has changed since the engine wrote it: restore it from a backup, or {REMEDY}"

@@ -1,23 +1,23 @@
-"""Why a trained version cannot be used with the installed libraries, if it cannot."""
+"""Find out why a trained version cannot be used with the installed libraries."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.data.file_hashes import FileHashes
+from engine.data.files.hashes import FileHashes
 from engine.formatting.lists import join_words
 from engine.models.installed_versions import library_versions
 from engine.models.versions.version_files import PROBE, TEST_ROWS, verify_files
 from engine.spec.resources.models import TrainModel
 
 PROBE_TOLERANCE = 1e-9
-"""How far a prediction may be from the kept one, absolute and relative, to count as the same: sums in another order."""
+"""Maximum absolute and relative deviation of a prediction from the stored one: sums in another order."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionObstacle:
-    """Why a trained version cannot be used: the sentence, and the versions of the libraries that differ, by name."""
+    """The reason why a trained version cannot be used, as a sentence, and the versions of the differing libraries."""
 
     says: str
     saved_by: Mapping[str, str]
@@ -35,18 +35,19 @@ def find_obstacle(
 ) -> VersionObstacle | Mapping[str, str]:
     """Return why a trained version cannot be used with the installed libraries.
 
-    If it can, return the versions of the libraries with which it was last confirmed.
+    If it can be used, return the versions of the libraries with which it was last confirmed.
 
-    The version is loaded, and predicts the rows of its probe, only if neither the libraries that saved it nor those in
-    `confirmed` are the installed ones: scikit-learn takes a second to import. An update that cannot load the version is
-    an obstacle, and so is one under which it predicts something else: its reference was scored by the former.
+    The version is loaded, and predicts the rows of its probe, only if the installed libraries are neither those that
+    saved it nor those in `confirmed`, because importing scikit-learn takes a second. An update that cannot load the
+    version is an obstacle, and so is one that changes its predictions, because its reference was scored with the old
+    ones.
 
     Parameters
     ----------
     digests
-        The digests of its files; empty if a version of the engine that kept none has saved it.
+        The digests of its files; empty if an engine version that kept none saved it.
     confirmed
-        The versions of the libraries that have already been seen to give the same predictions.
+        The versions of the libraries that are known to give the same predictions.
     hashes
         Cache of the digests of files.
 
@@ -59,7 +60,7 @@ def find_obstacle(
     try:
         saved_by = json.loads((folder / "model.json").read_text(encoding="utf-8"))["details"]["versions"]
     except (OSError, ValueError, KeyError, TypeError):
-        return confirmed  # what is damaged is told when it is loaded; a plan has versions without a model
+        return confirmed  # damage is reported when the version is loaded; a plan has versions without a model
     installed = library_versions()
     if installed in (saved_by, confirmed):
         return confirmed
@@ -75,7 +76,7 @@ def find_obstacle(
     try:
         model = load_trained(name, spec, folder, digests)
     except (UnloadableModelError, UntrustedTypesError):
-        # Types are a question of trust only where no digest is kept, and then skops has other defaults than it had.
+        # Without digests, types must be trusted, and the defaults of skops have changed since.
         return VersionObstacle(f"the installed {now} cannot load version {version}, which {then} saved", before, after)
     if not ((folder / PROBE).is_file() and (folder / TEST_ROWS).is_file()):
         return installed

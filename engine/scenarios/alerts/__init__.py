@@ -1,1 +1,1 @@
-"""The messages of a run: its result becomes the facts for its reporters, and the outbox is delivered."""
+"""The messages of a run: facts are collected from its result, messages are composed, and the outbox is delivered."""

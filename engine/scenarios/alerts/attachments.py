@@ -1,4 +1,4 @@
-"""What messages may have attached: rows of datasets, and the evaluations of a run."""
+"""Content of attachments to messages: rows of datasets, and the evaluations of a run."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -14,16 +14,16 @@ CSV_BATCH_ROWS = 10_000
 
 
 def load_last_evaluations(result: RunResult, context: RunContext) -> "list[EvaluationFacts]":
-    """Return what is shown of the last evaluation of each store that the run has built, reused or checked."""
+    """Return the report facts of the last evaluation of each store that the run has built, reused or checked."""
     from engine.pipeline.reports import collect_report_facts
 
     return [collect_report_facts(evaluation, context) for evaluation in list_last_evaluations(result, context)]
 
 
 def stream_csv(dataset: str, context: RunContext) -> Iterable[bytes]:
-    """Yield a dataset as CSV without formulas of spreadsheets: the header, then batches of rows."""
+    """Yield a dataset as CSV bytes: the header, then batches of rows. Texts that spreadsheets execute are escaped."""
     from engine.data import WatchedFiles, explain_read_errors
-    from engine.data.csv_output import disarm_formulas
+    from engine.data.output.spreadsheet_csv import disarm_formulas
 
     files = WatchedFiles(context.datasets.files.hashes)
     table = context.datasets.with_files(files).open(dataset)

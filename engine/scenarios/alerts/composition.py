@@ -1,4 +1,4 @@
-"""The messages of the reporters and steps of a run: which are sent, and what they hold."""
+"""Compose the messages of a run's reporters and steps: decide which are sent, and write their content."""
 
 import traceback
 from collections.abc import Sequence
@@ -17,13 +17,16 @@ from engine.spec.conditions import ConditionFacts
 from engine.spec.resources.scenarios import AnyStep, Reporter, SendMessageStep
 from engine.store import OutboxMessage, ReporterState
 
-TOLD_OUTCOMES = (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
-"""Outcomes of a run for which each reporter that does not send says why."""
+EXPLAINED_OUTCOMES = (Outcome.WARNING, Outcome.FAILED, Outcome.ABORTED)
+"""Outcomes of a run for which the log says why a reporter did not send."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComposedMessages:
-    """The messages of a run's reporters, those that do not send although the run gives cause, and their states."""
+    """The messages of a run's reporters, the reporters that did not send, and the new states of reporters.
+
+    `skipped` lists only reporters that do not send although the run did not succeed, or whose message is held back.
+    """
 
     messages: Sequence[OutboxMessage]
     skipped: Sequence[Delivery]
@@ -39,15 +42,15 @@ def compose_messages(
     notes: Sequence[str] = (),
     recorded: bool = True,
 ) -> ComposedMessages:
-    """Return the messages of the run's reporters; in a preview they are shown instead and none is returned.
+    """Return the messages of the run's reporters; a preview shows them instead and returns none.
 
     Parameters
     ----------
     notes
         Texts that are added to every message.
     recorded
-        Whether the end of the run can be recorded. If not, nothing can be remembered, and every reporter whose
-        condition holds sends, whatever it told before.
+        Whether the end of the run can be recorded. If not, reporter states cannot be stored either, so every reporter
+        whose condition holds sends, even if it has reported the same before.
     """
     facts = collect_run_facts(result, condition_facts, context, notes)
     messages, skipped, states = [], [], []
@@ -56,13 +59,13 @@ def compose_messages(
             continue
         sending = _decide_sending(reporter, result, condition_facts, context, recorded)
         if sending.sends:
-            told = replace(facts, notes=[*facts.notes, *([sending.note] if sending.note else [])])
-            messages += _show_or_keep(reporter, f"{result.id}.{number}", result, told, context, sending.recovery)
+            noted = replace(facts, notes=[*facts.notes, *([sending.note] if sending.note else [])])
+            messages += _show_or_keep(reporter, f"{result.id}.{number}", result, noted, context, sending.recovery)
         elif context.preview is not None:
             context.preview(notifications.preview_silence(reporter, sending.reason, context.secrets))
-        elif result.outcome in TOLD_OUTCOMES or sending.held_back:
+        elif result.outcome in EXPLAINED_OUTCOMES or sending.held_back:
             skipped.append(_explain_silence(reporter, sending, context))
-        if sending.state is not None and context.preview is None:  # what was only shown was not told
+        if sending.state is not None and context.preview is None:  # a preview sends nothing
             states.append(sending.state)
     return ComposedMessages(messages, skipped, states)
 
@@ -70,12 +73,12 @@ def compose_messages(
 def send_step_message(step: SendMessageStep, result: RunResult, context: RunContext) -> Delivery | None:
     """Commit the message of a step to the outbox and deliver it if possible; a preview shows it instead (None).
 
-    The message has the same id at each attempt at the step, so one that has been committed is not committed again.
+    Each attempt at the step uses the same message id, so the message is committed only once.
 
     Parameters
     ----------
     result
-        The run as it is so far.
+        The run with the steps that have ended so far.
     """
     scenario = context.get_scenario(result.scenario)
     number = [one.name for one in scenario.steps].index(step.name)
@@ -86,7 +89,7 @@ def send_step_message(step: SendMessageStep, result: RunResult, context: RunCont
     (message,) = messages
     context.store.outbox.add(message)
     delivered = {each.message: each for each in deliver_waiting_messages(context, of_earlier_runs=False)}
-    # It is not among them if an earlier attempt at the step has sent it.
+    # An earlier attempt at the step may have sent it already.
     sent = Delivery(message=message.id, reporter=message.reporter, channel=message.channel, state="SENT")
     return delivered.get(message.id, sent)
 
@@ -99,7 +102,7 @@ def _show_or_keep(
     context: RunContext,
     recovery: str = "",
 ) -> list[OutboxMessage]:
-    """Return the message of a reporter or a step; in a preview it is shown instead."""
+    """Return the message of a reporter or a step; a preview shows it instead and returns none."""
     message = _compose_message(sender, message_id, result, facts, recovery, context)
     if context.preview is None:
         return [message]
@@ -110,7 +113,10 @@ def _show_or_keep(
 def _decide_sending(
     reporter: Reporter, result: RunResult, facts: ConditionFacts, context: RunContext, recorded: bool
 ) -> notifications.Sending:
-    """Return whether a reporter sends; one with a state remembers that, if the end of the run can be recorded."""
+    """Return whether a reporter sends, and the new state of a reporter that has one.
+
+    The state is ignored if the end of the run cannot be recorded.
+    """
     if not notifications.has_state(reporter) or not recorded:
         return notifications.decide_sending(reporter, facts)
     known = context.store.reporter_states.find(result.scenario, reporter.name)
@@ -144,7 +150,7 @@ def _lift_mutes(step: StepResult, declared: AnyStep | None) -> StepResult:
 
 
 def _explain_silence(reporter: Reporter, sending: notifications.Sending, context: RunContext) -> Delivery:
-    """Log why a reporter does not send although the run gives cause, and return that as its delivery."""
+    """Log why a reporter does not send, and return a delivery with this reason."""
     context.log.info(f"{reporter.name} to {reporter.channel}: not sent, because {sending.reason}")
     return Delivery(reporter=reporter.name, channel=reporter.channel, state="SKIPPED", reason=sending.reason)
 
@@ -157,7 +163,7 @@ def _compose_message(
     recovery: str,
     context: RunContext,
 ) -> OutboxMessage:
-    """Return the message of a reporter or a step; one whose attachments fail because of a bug is sent without them."""
+    """Return the message of a reporter or a step; if a bug breaks its attachments, it has none and a note says so."""
     try:
         return notifications.compose_message(
             sender,
@@ -169,7 +175,7 @@ def _compose_message(
             evaluations=lambda: load_last_evaluations(result, context),
             recovery=recovery,
         )
-    except BaseException as bug:  # also a panic of polars, which is no Exception
+    except BaseException as bug:  # a panic of polars is not an Exception
         if not sender.attach or isinstance(bug, KeyboardInterrupt):
             raise
         context.log.error("".join(traceback.format_exception(bug)))
@@ -180,13 +186,13 @@ def _compose_message(
         return _compose_message(plain, message_id, result, noted, recovery, context)
 
 
-def tell_unrecorded_end(
+def report_unrecorded_end(
     result: RunResult, condition_facts: ConditionFacts, context: RunContext, problem: StoreError
 ) -> None:
-    """Send the `end` messages of a run whose end cannot be recorded, since the disk is full, say.
+    """Send the `end` messages of a run whose end cannot be recorded, for example because the disk is full.
 
-    A reporter whose condition holds for the outcome that the run has had, or for ABORTED, sends: the next run that can
-    write marks this one ABORTED.
+    A reporter sends if its condition holds for the outcome of the run, or for ABORTED: the next run that can write to
+    the state marks this one ABORTED.
     """
     if context.preview is not None or context.mode != "run":
         return

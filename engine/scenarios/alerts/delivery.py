@@ -1,4 +1,4 @@
-"""The delivery of a run's messages: by the outbox, or past it where the run cannot be recorded."""
+"""The delivery of a run's messages: through the outbox, or directly if the run cannot be recorded."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,12 +12,12 @@ LEFT_TO_SERVER = "the server sends it"
 
 
 def deliver_waiting_messages(context: RunContext, *, of_earlier_runs: bool) -> list[Delivery]:
-    """Send this run's messages that wait in the outbox; return their deliveries.
+    """Send the messages of this run that wait in the outbox; return their deliveries.
 
-    With `of_earlier_runs`, all other waiting messages are sent too. That is tried once per run, at its end, so that a
-    server which is down costs its time once; some time is kept for it. What this run could not deliver becomes an event
-    of it, and what has become of an earlier run's message an event of that run. A run that does not deliver leaves all
-    of them to the server that has started it.
+    With `of_earlier_runs`, all other waiting messages are sent too. This is done once per run, at its end, so that the
+    run waits only once for a server that is down; part of the delivery time is reserved for it. A delivery problem is
+    recorded as an event of this run, and the delivery of an earlier run's message as an event of that run. A run that
+    does not deliver leaves its messages to the server that started it.
     """
     if context.preview is not None or context.mode != "run":
         return []
@@ -48,7 +48,7 @@ def deliver_waiting_messages(context: RunContext, *, of_earlier_runs: bool) -> l
 
 
 def send_unrecorded_messages(messages: Sequence[OutboxMessage], context: RunContext) -> None:
-    """Send messages past the outbox, which cannot be written."""
+    """Send messages directly, because the outbox cannot be written."""
     sent = notifications.send_unrecorded(context.project, context.secrets, messages, Outcome.ABORTED)
     _log_deliveries(sent, context)
 
@@ -60,7 +60,7 @@ def _log_deliveries(delivered: Iterable[notifications.Delivery], context: RunCon
         message = delivery.message
         of_run = f" (run {message.run.rpartition('-')[2]})" if message.run and message.run != context.run else ""
         line = f"{message.reporter} to {message.channel}{of_run}: {delivery.state}"
-        text = f"{line}: {delivery.told}" if delivery.told else line
+        text = f"{line}: {delivery.details}" if delivery.details else line
         fine = (delivery.state == "SENT" and not delivery.remark) or delivery.reason == LEFT_TO_SERVER
         context.log.write("info" if fine else "warning", text)
         if message.run == context.run:

@@ -1,28 +1,28 @@
-"""What reporters, conditions and messages may know of a run."""
+"""Facts about a run, for conditions and for the texts of messages."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 
 from engine import notifications
-from engine.evaluation.check_counts import sort_by_severity, tell_muted_checks
+from engine.evaluation.checks.counts import describe_muted_checks, sort_by_severity
 from engine.evaluation.record import Evaluation
 from engine.outcome import CheckOutcome, Outcome, worst_check_outcome, worst_outcome
 from engine.pipeline.changes_since_ok import summarize_changes
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import RunResult, StepResult
 from engine.spec.conditions import ConditionFacts
-from engine.spec.moment import list_fire_values
 from engine.spec.resources.checks import Check, PythonCheck, ValuesCheck
 from engine.spec.segments import FOUND_SEGMENTS
+from engine.spec.variables.moment import list_fire_values
 from engine.store import Event
 
 
 def collect_run_facts(
     result: RunResult, condition_facts: ConditionFacts, context: RunContext, notes: Sequence[str]
 ) -> notifications.RunFacts:
-    """Return what messages may say of a run; `notes` are texts that are added to every message."""
-    muted = tell_muted_checks(check for step in result.all_steps() for check in step.checks)
+    """Return the facts that messages can mention; `notes` are texts that are added to every message."""
+    muted = describe_muted_checks(check for step in result.all_steps() for check in step.checks)
     return notifications.RunFacts(
         project=result.project,
         scenario=result.scenario,
@@ -34,14 +34,17 @@ def collect_run_facts(
         events=list_events(result),
         server_url=context.project.server.url if context.project.server else None,
         log=context.log.files.text_path if context.log.files else None,
-        notes=[*notes, *([muted] if muted else []), *_tell_unchecked_segments(result, context)],
+        notes=[*notes, *([muted] if muted else []), *_describe_unchecked_segments(result, context)],
         changes=cache(lambda: summarize_changes(list_last_evaluations(result, context), context)),
         fire=_describe_fire(context),
     )
 
 
 def _describe_fire(context: RunContext) -> Mapping[str, date | str]:
-    """Return the values of FIRE_NAMES for a run; of one that answers no fire, nothing was before it or has changed."""
+    """Return the values of FIRE_NAMES for a run.
+
+    Without a fire, the previous moment is the run's own moment, and no files have changed.
+    """
     moment, fire = context.project.as_of, context.fire
     if fire is None:
         return list_fire_values(moment, ())
@@ -49,7 +52,7 @@ def _describe_fire(context: RunContext) -> Mapping[str, date | str]:
 
 
 def collect_condition_facts(found: Sequence[StepResult], context: RunContext) -> ConditionFacts:
-    """Return the facts that conditions can ask for; of a step or a check that ran several times, the worst outcome."""
+    """Return the facts that conditions can use; a step or check that ran several times has its worst outcome."""
     outcomes: dict[str, Outcome] = {}
     checks: dict[str, CheckOutcome] = {}
     metrics: dict[str, float | None] = {}
@@ -80,17 +83,20 @@ def list_events(result: RunResult) -> list[Event]:
     return collected
 
 
-def _tell_unchecked_segments(result: RunResult, context: RunContext) -> Iterator[str]:
-    """Yield the worst segments of each store that has some and no check of them: else a message would not name them."""
+def _describe_unchecked_segments(result: RunResult, context: RunContext) -> Iterator[str]:
+    """Yield a sentence about the notable segments of each store whose segments have no check.
+
+    Without a check, nothing else in a message would name these segments.
+    """
     stores = context.project.evaluation_stores
-    silent = {
+    unchecked = {
         name for name, one in stores.items() if one.has_segments and not any(map(_is_of_segments, one.checks.values()))
     }
-    if not silent:
+    if not unchecked:
         return
     from engine.views.segments import describe_segments
 
-    for evaluation in list_last_evaluations(result, context, silent):
+    for evaluation in list_last_evaluations(result, context, unchecked):
         segments = describe_segments(evaluation, None)
         if segments is not None and segments.is_notable:
             yield f"{evaluation.store}: {segments.sentence}"
@@ -108,7 +114,7 @@ def _is_of_segments(check: Check) -> bool:
 def list_last_evaluations(
     result: RunResult, context: RunContext, stores: Collection[str] | None = None
 ) -> list[Evaluation]:
-    """Return, for each store (or each of some) that the run has built, reused or checked, its last evaluation."""
+    """Return the last evaluation of each store (of `stores`, if given) that the run has built, reused or checked."""
     last: dict[str, str] = {}
     for step in result.all_steps():
         last |= {made.store: made.id for made in step.evaluations}

@@ -1,1 +1,1 @@
-"""Proofs that a revision of a deployment can run, made before it is used."""
+"""Proofs that a revision of a deployment can run, made before the revision is activated."""

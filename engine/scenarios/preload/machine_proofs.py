@@ -1,4 +1,4 @@
-"""Proofs about what the release finds where it runs: connections, channels, its state, room on the disk."""
+"""Proofs about the machine that a release runs on: connections, channels, the state, disk space."""
 
 import os
 import shutil
@@ -20,21 +20,21 @@ from engine.spec.resources.connections import (
     S3Connection,
     SparkConnection,
 )
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.location import locate_state, resolve_state_folder
 
 
 def prove_connections(revision: Revision) -> str:
-    """Prove that each connection answers that the deployment reads from or writes to."""
+    """Prove that each connection that the deployment reads from or writes to can be opened."""
     project = revision.loaded
     connections = list_needed_connections(project)
     for name, connection in connections.items():
         try:
             _try_connection(project, name, connection)
         except (EngineError, OSError) as problem:
-            said = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
+            text = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
             raise ProofFailed(
-                f"{name}: {said}; mend it, or put another one in its place under `connections:` of the deployment"
+                f"{name}: {text}; mend it, or put another one in its place under `connections:` of the deployment"
             ) from None
     return join_words(connections) if connections else "no connections are needed"
 
@@ -60,7 +60,7 @@ def _try_connection(project: ProjectSpec, name: str, connection: Connection) -> 
 
 def prove_channels(revision: Revision) -> str:
     """Prove that each channel can be used; with `probe_channels`, that mail servers answer."""
-    project, told = revision.loaded, []
+    project, described = revision.loaded, []
     secrets = Secrets(project, os.environ)
     for name, channel in project.channels.items():
         try:
@@ -74,8 +74,8 @@ def prove_channels(revision: Revision) -> str:
                 f"{name}: {secrets.redact(str(problem))}; mend it, or put another one in its place under "
                 "`channels:` of the deployment"
             ) from None
-        told.append(f"{name}: {text}")
-    return "; ".join(told) or "no channels are needed"
+        described.append(f"{name}: {text}")
+    return "; ".join(described) or "no channels are needed"
 
 
 def prove_state(revision: Revision) -> str:
@@ -100,7 +100,7 @@ def prove_state(revision: Revision) -> str:
 
 
 def prove_disk(revision: Revision) -> str:
-    """Prove that the disk has room for twice the release."""
+    """Prove that the disk has free space of at least twice the size of the release."""
     size = sum(file.size for file in revision.manifest.files.values())
     free = shutil.disk_usage(revision.request.released).free
     if free < 2 * size:

@@ -1,7 +1,7 @@
-"""Proves that a revision of a deployment can run, in a process of its own, before the revision is used.
+"""Proves that a revision of a deployment can run, in a separate process, before the revision is activated.
 
-The proofs are made in a fixed order, each under the settings of the deployment and on a copy of its state; the first
-that fails ends them, because those after it need what it was to prove. Nothing is kept, and nothing is sent.
+The proofs are made in a fixed order, with the settings of the deployment and on a copy of its state. The first failure
+ends them, because later proofs depend on earlier ones. Nothing is kept, and nothing is sent.
 """
 
 import os
@@ -25,7 +25,7 @@ from engine.scenarios.preload.release_proofs import prove_code, prove_models, pr
 from engine.scenarios.preload.revision import Revision
 from engine.scenarios.preload.run_proofs import prove_dry_runs, prove_schemas
 from engine.scenarios.requests import LineReply, PreloadRequest, ProofReply
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 NOT_PROVED = (
     "that data will come, what it will hold, that receivers get messages, and what a computation needs of "
@@ -49,7 +49,7 @@ PROOFS: dict[str, Callable[[Revision], str]] = {
 
 
 def prove_revision(request: PreloadRequest, send: Callable[[FrozenModel], None]) -> None:
-    """Make the proofs of a request one after the other, and send what comes of each, until one fails."""
+    """Make the proofs of a request in order and send the result of each, until one fails."""
 
     def listen(line: LogLine) -> None:
         if line.level != "info":

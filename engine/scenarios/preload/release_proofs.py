@@ -6,21 +6,21 @@ from importlib import metadata
 
 from engine import __version__
 from engine.bundles.engine_range import fits_range
-from engine.data.user_functions import load_function
+from engine.data.user_code.functions import load_function
 from engine.formatting.lists import join_some, join_words
 from engine.formatting.redacted_output import redact_standard_streams
-from engine.pipeline.released_models import reproduce_models
+from engine.pipeline.bundles.released_models import reproduce_models
 from engine.scenarios.preload.needed_connections import list_logins, list_needed_connections
 from engine.scenarios.preload.revision import ProofFailed, Revision
 from engine.spec import ProjectSpec, load
 from engine.spec.named_functions import list_functions
 from engine.spec.resources.deployments import NodeInfrastructure
 from engine.spec.resources.scenarios import UpdateDeploymentStep
-from engine.spec.secrets import Secrets
-from engine.spec.variable_references import find_references
+from engine.spec.secrets.values import Secrets
+from engine.spec.variables.references import find_references
 
 DECIDING_PACKAGES = ("scikit-learn", "skops", "numpy", "polars")
-"""The packages that decide what a model computes: another major version of one is refused."""
+"""The packages that the scores of a model depend on; a different major version is refused."""
 
 
 def prove_spec(revision: Revision) -> str:
@@ -32,18 +32,18 @@ def prove_spec(revision: Revision) -> str:
         )
     revision.project = load(revision.request.spec)
     redact_standard_streams(Secrets(revision.project, os.environ).redact)
-    told = _count(len(revision.project.warnings), "warning")
-    return f"the spec is valid, with {told}" if revision.project.warnings else "the spec is valid"
+    warnings = _count(len(revision.project.warnings), "warning")
+    return f"the spec is valid, with {warnings}" if revision.project.warnings else "the spec is valid"
 
 
 def prove_secrets(revision: Revision) -> str:
-    """Prove that each secret has a value that must have one, or without which a connection cannot be opened."""
+    """Prove that each secret that is required, or that a needed connection uses, has a value."""
     project = revision.loaded
     secrets = Secrets(project, os.environ)
     needed = list_needed_connections(project)
     of_connections = _list_secrets(text for one in needed.values() for text in list_logins(one))
-    # Tokens of nodes and the key of the registry are for whoever deploys, unless something else needs them too, or a
-    # step deploys from here.
+    # Tokens of nodes and the key of the registry are needed to deploy, so they are required only if a step deploys, or
+    # if something else uses them too.
     tokens = [one.token for one in project.resources.infrastructures.values() if isinstance(one, NodeInfrastructure)]
     registry = project.resources.registry
     if registry is not None and registry.connection is not None:
@@ -69,7 +69,7 @@ def prove_secrets(revision: Revision) -> str:
 
 
 def _deploys(project: ProjectSpec) -> bool:
-    """Return whether a step of a scenario deploys."""
+    """Return whether a step of a scenario updates a deployment."""
     steps = (step for scenario in project.scenarios.values() for step in scenario.steps)
     return any(isinstance(step, UpdateDeploymentStep) for step in steps)
 
@@ -80,7 +80,7 @@ def _list_secrets(texts: Iterable[str]) -> set[str]:
 
 
 def prove_code(revision: Revision) -> str:
-    """Prove that each function that the spec names may run here, and can be imported from the release."""
+    """Prove that each function in the spec is allowed to run here and can be imported from the release."""
     project, names = revision.loaded, set[str]()
     included = set(revision.manifest.datasets)
     found = [one for one in list_functions(project) if one[0] != "datasets" or one[1] not in included]
@@ -93,7 +93,7 @@ def prove_code(revision: Revision) -> str:
 
 
 def _prove_allowed(project: ProjectSpec, functions: list[tuple[str, str, str]]) -> None:
-    """Prove that all code that the spec names runs here: functions, programs, and types that run code when loaded."""
+    """Prove that all code in the spec is allowed here: functions, programs, and types that run code when loaded."""
     code = [*functions]
     code += [("channels", name, one.argv[0]) for name, one in project.channels.items() if one.kind == "command"]
     code += [("models", name, "allow:") for name, one in project.models.items() if one.kind == "skops" and one.allow]
@@ -106,26 +106,28 @@ def _prove_allowed(project: ProjectSpec, functions: list[tuple[str, str, str]]) 
 
 
 def prove_packages(revision: Revision) -> str:
-    """Prove that the packages which decide what models compute have the major version that they had."""
+    """Prove that the DECIDING_PACKAGES have the same major versions as where the bundle was packed."""
     if not revision.manifest.models:
         return "no model depends on packages"
-    other = []
+    differences = []
     for package in DECIDING_PACKAGES:
         then = revision.provenance.packages.get(package)
         now = metadata.version(package)
         if then is None or then == now:
             continue
-        other.append(f"{package} {now} instead of {then}")
+        differences.append(f"{package} {now} instead of {then}")
         if then.partition(".")[0] != now.partition(".")[0]:
             raise ProofFailed(
                 f"the models were made with {package} {then}, but this is {package} {now}: install that major version, "
                 "or pack a bundle with models that this version has trained"
             )
-    return f"{join_words(other, 'and')}: whether models give the same scores is proved below" if other else "the same"
+    if not differences:
+        return "the same"
+    return f"{join_words(differences, 'and')}: whether models give the same scores is proved below"
 
 
 def prove_models(revision: Revision) -> str:
-    """Prove that each model of the release can be loaded, and gives the scores that it gave where it was packed."""
+    """Prove that each model of the release can be loaded and gives the same scores as where it was packed."""
     if not revision.manifest.models:
         return "the release has no models"
     return reproduce_models(revision.loaded, revision.manifest, revision.request.released)

@@ -1,4 +1,4 @@
-"""A revision of a deployment, as far as it was proved."""
+"""The state that the proofs of a revision of a deployment share."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,8 +10,8 @@ from engine.bundles.manifest import (
     Provenance,
 )
 from engine.errors import EngineError
+from engine.pipeline.bundles.released_models import import_models
 from engine.pipeline.log import LogLine
-from engine.pipeline.released_models import import_models
 from engine.scenarios.requests import PreloadRequest
 from engine.spec import ProjectSpec
 from engine.store import Store
@@ -21,7 +21,7 @@ from engine.store.state.temporary_copy import copy_state
 
 @dataclass
 class Revision:
-    """What the proofs share: the later ones use what the earlier ones have found."""
+    """What the proofs share: later proofs use the results of earlier ones."""
 
     request: PreloadRequest
     listen: Callable[[LogLine], None]
@@ -33,7 +33,7 @@ class Revision:
 
     @property
     def loaded(self) -> ProjectSpec:
-        """The project, which the first proof has loaded."""
+        """The project, which the first proof loads."""
         if self.project is None:
             raise RuntimeError("the spec was not proved valid")
         return self.project
@@ -49,4 +49,4 @@ class Revision:
 
 
 class ProofFailed(EngineError):  # noqa: N818  (a finding, not a fault of a program)
-    """A proof has failed; the text says what was found and what to do."""
+    """A proof failed; the text says what was found and what to do."""

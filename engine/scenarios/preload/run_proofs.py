@@ -1,4 +1,4 @@
-"""Proofs about the runs that a deployment will start: their data fit, and dry runs end well."""
+"""Proofs about the runs that a deployment will start: their data fit, and dry runs do not fail."""
 
 from engine.errors import Severity, SpecError
 from engine.formatting.lists import join_words
@@ -9,7 +9,7 @@ from engine.scenarios.session import plan_scenarios, run_scenarios
 
 
 def prove_schemas(revision: Revision) -> str:
-    """Prove that the data which enabled scenarios need are there, and fit contracts, features and SQL."""
+    """Prove that the data of the enabled scenarios exist and fit contracts, features and SQL."""
     names = _list_enabled(revision)
     if not names:
         return "no scenario is enabled"
@@ -35,7 +35,7 @@ def prove_dry_runs(revision: Revision) -> str:
             state=revision.state_copy,
         )
         for run in finished.runs:
-            # A check that is ERROR makes its step FAILED, but it tells of data and not of the release.
+            # A check that is ERROR makes its step FAILED, but the cause is in the data, not in the release.
             failed = [step for step in run.all_steps() if step.outcome in (Outcome.FAILED, Outcome.ABORTED)]
             broken = run.outcome is Outcome.FAILED and any(step.cause != "check" for step in failed)
             if broken or run.outcome is Outcome.ABORTED:
@@ -45,7 +45,7 @@ def prove_dry_runs(revision: Revision) -> str:
 
 
 def _list_enabled(revision: Revision) -> list[str]:
-    """Return the scenarios that may run there without anybody: by triggers, by the health check, or by `run:`."""
+    """Return the scenarios that can run unattended: by triggers, by the health check, or by `run:`."""
     project = revision.loaded
     started = [
         name

@@ -1,7 +1,7 @@
-"""The kinds of steps: one module per kind, with its name, imported by the first step of the kind.
+"""The kinds of steps: one module per kind, named after it and imported with the first step of the kind.
 
 This is one of the three places that catch every exception (the others are a delivery and the command line): a bug in a
-step fails that step, but the run goes on, because its reporters must tell people about it.
+step fails that step, but the run goes on, so that its reporters can report it.
 """
 
 import errno
@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from engine.errors import EngineError
-from engine.evaluation.check_counts import PassedChecks
+from engine.evaluation.checks.counts import PassedChecks
 from engine.outcome import Outcome
 from engine.pipeline.journal import Journal
 from engine.pipeline.log import log_warnings
@@ -21,22 +21,22 @@ from engine.scenarios.result import StepResult
 from engine.spec.resources.scenarios import AnyStep
 
 
-def run_kind(step: AnyStep, context: RunContext) -> StepResult:
-    """Do what a step of its kind does."""
+def run_step_kind(step: AnyStep, context: RunContext) -> StepResult:
+    """Run a step by the module of its kind."""
     do: Callable[[Any, RunContext], StepResult] = import_module(f"engine.scenarios.steps.{step.kind}").run
     return do(step, context)
 
 
 def run(step: AnyStep, context: RunContext) -> StepResult:
-    """Run a step and return its result. An exception becomes a FAILED result; a file that changed, a second try."""
+    """Run a step, again if a file changed meanwhile, and return its result; an exception becomes a FAILED result."""
     context = replace(context, journal=Journal())
     try:
         with log_warnings(context.log):
-            result = context.read_unchanged(lambda attempt: run_kind(step, attempt))
-            if not result.reused:  # it was told when the data were read
+            result = context.read_unchanged(lambda attempt: run_step_kind(step, attempt))
+            if not result.reused:  # findings of reused data were reported when the data were read
                 from engine.pipeline import data_validation
 
-                data_validation.tell_findings(step, context)
+                data_validation.report_findings(step, context)
         unmeasured = PassedChecks.select(result.checks).list_unmeasured()
         result = result.model_copy(update={"actions": context.journal.actions, "unmeasured": unmeasured})
     except KeyboardInterrupt:
@@ -54,7 +54,7 @@ def run(step: AnyStep, context: RunContext) -> StepResult:
 
 
 def _explain_memory(error: BaseException) -> str:
-    """Return what to do if an exception, or one that led to it, says that memory was lacking; else an empty text."""
+    """Return what to do if an exception, or one of its causes, means that memory was lacking; else an empty text."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError) or getattr(cause, "errno", 0) == errno.ENOMEM or "os error 12" in str(cause):

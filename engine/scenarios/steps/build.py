@@ -1,8 +1,9 @@
 """Step `build`: builds datasets, models or evaluation stores, with everything that they depend on."""
 
 from engine.outcome import Outcome
-from engine.pipeline import evaluation_stores, models
 from engine.pipeline.datasets import inspect_dataset
+from engine.pipeline.evaluations.stores import build_evaluation_store
+from engine.pipeline.models import build_model
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import EvaluationMade, StepResult
 from engine.scenarios.steps.targets import do_targets, judge_datasets
@@ -10,7 +11,7 @@ from engine.spec.resources.scenarios import BuildStep
 
 
 def run(step: BuildStep, context: RunContext) -> StepResult:
-    """Build each target. A dataset's check that is WARNING makes the step WARNING; one that is ERROR stops it."""
+    """Build each target. A check of a dataset that is WARNING makes the step WARNING; one that is ERROR stops it."""
     return judge_datasets(
         step, context, lambda: do_targets(step, context, lambda target: _build_target(target, step, context))
     )
@@ -23,10 +24,10 @@ def _build_target(target: str, step: BuildStep, context: RunContext) -> StepResu
         values = {metric: measured.value for metric, measured in inspected.metrics.items()}
         return _make_result(step, reused=inspected.reused, metrics=values)
     if target in context.project.models:
-        model_handle = models.build_model(target, context, force=force)
+        model_handle = build_model(target, context, force=force)
         trained = f"version {model_handle.trained.version}" if model_handle.trained else ""
         return _make_result(step, reused=model_handle.reused, reason=trained)
-    evaluated = evaluation_stores.build_evaluation_store(target, context, force=force)
+    evaluated = build_evaluation_store(target, context, force=force)
     evaluation = evaluated.evaluation
     made = EvaluationMade.describe(
         evaluation, reused=evaluated.reused, newest=evaluated.newest, supersedes=evaluated.supersedes

@@ -16,7 +16,7 @@ from engine.spec.resources.scenarios import ClearStep
 from engine.spec.stored_data import find_file_dataset
 
 LISTED_FILES = 100
-"""Files that a plan and the result of a step list."""
+"""Most files that a plan and the result of a step list; further files are only counted."""
 
 
 def run(step: ClearStep, context: RunContext) -> StepResult:
@@ -25,7 +25,7 @@ def run(step: ClearStep, context: RunContext) -> StepResult:
     Raises
     ------
     DataError
-        A file may not be removed, and then none is; or it cannot be.
+        A file must not be removed, and then none is; or a file cannot be removed.
     """
     files = _list_removable(step.target, context.project)
     total = sum(file.stat().st_size for file in files)
@@ -54,7 +54,7 @@ def run(step: ClearStep, context: RunContext) -> StepResult:
 
 def _list_removable(name: str, project: ProjectSpec) -> list[Path]:
     """Return the files of a dataset; raise a DataError if one may not be removed."""
-    # A reader of kept rows has files too: without them, the rows are written again.
+    # A dataset that keeps its rows has files too; if they are removed, the rows are written again.
     dataset = find_file_dataset(project.datasets.get(name), project.connections)
     if dataset is None:
         raise DataError(f"dataset {name!r} has no files to remove")
@@ -86,7 +86,7 @@ def _remove_files(files: Sequence[Path], context: RunContext) -> None:
         try:
             file.unlink()
         except FileNotFoundError:
-            continue  # somebody else has removed it meanwhile
+            continue  # removed by somebody else meanwhile
         except OSError as error:
             raise DataError(
                 f"{file} cannot be removed: {error.strerror or error}; {number:,} of {len(files):,} files were removed"

@@ -1,7 +1,7 @@
-"""Step `create_bundle`: packs what a declared bundle includes, as the run has made it, under a name of its own."""
+"""Step `create_bundle`: packs the contents of a declared bundle, as built by the run, as a new bundle."""
 
 from engine.outcome import Outcome
-from engine.pipeline.bundle_creation import plan_bundle
+from engine.pipeline.bundles.creation import plan_bundle
 from engine.scenarios.context import RunContext
 from engine.scenarios.result import StepResult
 from engine.scenarios.steps.targets import judge_datasets
@@ -9,12 +9,12 @@ from engine.spec.resources.scenarios import CreateBundleStep
 
 
 def run(step: CreateBundleStep, context: RunContext) -> StepResult:
-    """Build what the bundle includes and pack it; a dry run packs it and keeps nothing, a plan only says so.
+    """Build the contents of the bundle and pack it; a dry run discards the bundle, and a plan only describes it.
 
     Raises
     ------
     BundleError, DataError, ModelError, UsageError
-        As `plan_bundle`.
+        See `plan_bundle`.
     """
     return judge_datasets(step, context, lambda: _create_bundle(step, context))
 

@@ -1,4 +1,4 @@
-"""Step `export`: writes a dataset into a file or a table, which appears whole or not at all."""
+"""Step `export`: writes a dataset into a file, an object or a table, completely or not at all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from tempfile import mkdtemp
 from engine.connections.object_addresses import normalize_object_path
 from engine.data.databases.kept_tables import replace_table_rows
 from engine.data.databases.writing import check_column_types
-from engine.data.export import check_exportable, export_table
+from engine.data.output.export import check_exportable, export_table
 from engine.data.rereadable_tables import make_rereadable
 from engine.discovery.file_endings import ENDINGS
 from engine.errors import DataError
@@ -23,13 +23,13 @@ from engine.spec.resources.scenarios import ExportStep
 
 
 def run(step: ExportStep, context: RunContext) -> StepResult:
-    """Verify and check the dataset, then write it; in a dry run or a plan, only say so.
+    """Verify and check the dataset, then write it; a dry run or a plan only describes this.
 
     Raises
     ------
     DataError
-        The dataset cannot be read, does not keep its contract, or has values that the format cannot keep; or the file
-        may not or cannot be written.
+        The dataset cannot be read, violates its contract, or has values that the format cannot represent; or the file
+        must not or cannot be written.
     """
     return judge_datasets(step, context, lambda: _export_dataset(step, context))
 
@@ -89,13 +89,13 @@ def _plan_object(
 ) -> tuple[str, str, Callable[[], str]]:
     """Return the object that is written, its format, and the function that writes it and returns how many bytes.
 
-    The file is written here, and is sent when it is complete: the object appears as a whole.
+    The file is written locally and uploaded when it is complete, so that no incomplete object appears.
     """
     written = normalize_object_path(step.path or "")
     format_ = step.format or ENDINGS[Path(written).suffix.lower()]
     check_exportable(inspected.table, format_)
     copies = context.datasets.find_copies(step.connection)
-    assert copies is not None  # noqa: S101 - the caller has asked for it
+    assert copies is not None  # noqa: S101 - the caller has checked this
     read = [file for table in inspected.table.lineage().values() if table.files for file in table.files.paths]
     if copies.root / written in read:
         raise DataError(f"{copies.source.name(written)} is an object that dataset {step.dataset!r} is read from")
@@ -103,9 +103,9 @@ def _plan_object(
     def write() -> str:
         with context.store.folders.stage() as folder:
             file = folder / Path(written).name
-            said = _write_file(step, inspected, context, file, format_)
+            size = _write_file(step, inspected, context, file, format_)
             copies.source.upload(file, written)
-        return said
+        return size
 
     return copies.source.name(written), format_, write
 
@@ -113,7 +113,7 @@ def _plan_object(
 def _plan_table(
     step: ExportStep, inspected: InspectedDataset, context: RunContext
 ) -> tuple[str, str, Callable[[], str]]:
-    """Return the table that is written, what it is, and the function that writes it."""
+    """Return the table that is written, the word "table", and the function that writes it."""
     assert step.connection is not None  # noqa: S101 - the rules have refused a step with neither file nor table
     assert step.table is not None  # noqa: S101
     connection, table = step.connection, step.table
@@ -137,7 +137,7 @@ def _plan_table(
 
 
 def _resolve_path(step: ExportStep, written: str, inspected: InspectedDataset, context: RunContext) -> Path:
-    """Return the path of the file; raise a DataError if a symbolic link leads it where it may not be written."""
+    """Return the path of the file; raise a DataError if the step must not write there, also through symbolic links."""
     scenario = context.log.scenario
     folder = context.project.home_of("scenarios", scenario)
     if step.connection is not None:

@@ -1,4 +1,4 @@
-"""Step `promote`: lets the trained candidate count as the model in use."""
+"""Step `promote`: makes the trained candidate the model in use."""
 
 from engine.outcome import Outcome
 from engine.pipeline.promotions import plan_promotion
@@ -8,12 +8,12 @@ from engine.spec.resources.scenarios import PromoteStep
 
 
 def run(step: PromoteStep, context: RunContext) -> StepResult:
-    """Promote the version that this run has measured; one that is in use already is left as it is.
+    """Promote the version that this run has evaluated, unless it is in use already.
 
     Raises
     ------
     ModelError
-        As `plan_promotion`.
+        See `plan_promotion`.
     """
     with context.lock(f"model {step.model}"):
         decision = plan_promotion(step.model, step.candidate, context)

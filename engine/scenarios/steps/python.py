@@ -1,4 +1,4 @@
-"""Step `python`: calls a function of the user's, with the user's permissions."""
+"""Step `python`: calls a function of the user, with the user's permissions."""
 
 from engine.data import load_function
 from engine.errors import DataError
@@ -15,7 +15,7 @@ ALLOWED_OUTCOMES = (Outcome.SUCCESS, Outcome.WARNING, Outcome.FAILED)
 
 
 def run(step: PythonStep, context: RunContext) -> StepResult:
-    """Call the function; in a plan or a dry run skip it, because it may change anything."""
+    """Call the function; a plan or a dry run skips it, because it may change anything."""
     action = Action(
         kind="call",
         target=step.function,

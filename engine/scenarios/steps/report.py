@@ -11,7 +11,7 @@ from engine.spec.resources.scenarios import ReportStep
 
 
 def run(step: ReportStep, context: RunContext) -> StepResult:
-    """Write the file; in a dry run or a plan, only say so."""
+    """Write the file; a dry run or a plan only describes this."""
     path = context.project.home_of("scenarios", context.log.scenario) / step.path
     context.project.check_path(path, writes=True)
     evaluation = find_current_evaluation(step.target, context)

@@ -10,7 +10,7 @@ from engine.spec.resources.scenarios import RunChecksStep
 
 
 def run(step: RunChecksStep, context: RunContext) -> StepResult:
-    """Apply the checks of each target. If any is ERROR the step is FAILED, else if any is WARNING it is WARNING."""
+    """Apply the checks of each target. The step is FAILED if any check is ERROR, else WARNING if any is WARNING."""
     return do_targets(step, context, lambda target: _run_checks(target, step, context))
 
 
@@ -32,7 +32,7 @@ def _run_checks(target: str, step: RunChecksStep, context: RunContext) -> StepRe
 
 
 def _explain_no_checks(target: str, context: RunContext) -> str:
-    """Return why a target has been checked by nothing, so that its SUCCESS does not look like a verdict."""
+    """Return why no check was applied to a target, so that its SUCCESS does not look like a passed check."""
     project = context.project
     declared = (project.datasets.get(target) or project.evaluation_stores[target]).checks
     return f"no check is applied: {describe_inactive_checks(declared) or f'{target} has no checks'}"

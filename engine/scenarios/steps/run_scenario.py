@@ -1,6 +1,6 @@
-"""Step `run_scenario`: runs another scenario with this run's values and locks; its outcome is the step's.
+"""Step `run_scenario`: runs another scenario with this run's variables and locks, and takes over its outcome.
 
-A run that was stopped by the timeout of its scenario makes the step FAILED.
+If the run was stopped by the timeout of its scenario, the step is FAILED.
 """
 
 from engine.outcome import Outcome
@@ -10,7 +10,7 @@ from engine.spec.resources.scenarios import RunScenarioStep
 
 
 def run(step: RunScenarioStep, context: RunContext) -> StepResult:
-    """Run the scenario; the step's variables hold for that run only."""
+    """Run the scenario; the variables of the step are valid for that run only."""
     child = context.start_scenario(step.scenario, context.with_values(step.variables))
     # A step that could not run outweighs a failed check, as in the exit code.
     causes = {found.cause for found in child.all_steps()}

@@ -1,4 +1,4 @@
-"""Step `send_message`: sends a message at this point of the run, with what is known by then."""
+"""Step `send_message`: sends a message at this point of the run, with the results so far."""
 
 from engine.outcome import Outcome
 from engine.pipeline.actions import Action
@@ -10,7 +10,7 @@ from engine.spec.resources.scenarios import SendMessageStep
 
 
 def run(step: SendMessageStep, context: RunContext) -> StepResult:
-    """Send the message; a preview or a dry run shows it, and a plan says that it would be sent.
+    """Send the message; a preview or a dry run shows it, and a plan only describes this.
 
     A message that waits in the outbox is not lost, so the step is a SUCCESS. One that is refused for good, or dropped,
     is a WARNING.
@@ -27,7 +27,7 @@ def _send_message(done: StepResult, step: SendMessageStep, context: RunContext) 
     if delivery is None:
         return done.model_copy(update={"reason": "shown, and not sent"})
     lost = delivery.state not in ("SENT", "PENDING")
-    text = f"{delivery.state}: {delivery.told}" if delivery.told else delivery.state
+    text = f"{delivery.state}: {delivery.details}" if delivery.details else delivery.state
     return done.model_copy(
         update={
             "outcome": Outcome.WARNING if lost else Outcome.SUCCESS,
@@ -38,7 +38,7 @@ def _send_message(done: StepResult, step: SendMessageStep, context: RunContext) 
 
 
 def _describe_run_so_far(context: RunContext) -> RunResult:
-    """Return the run with the steps of this iteration that have ended."""
+    """Return the result of the run so far, with the steps of this iteration that have ended."""
     known = context.store.runs.get(context.run or "")
     fields = ("id", "project", "scenario", "started", "trigger", "who", "parent", "variables", "as_of")
     return RunResult(

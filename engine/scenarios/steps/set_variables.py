@@ -8,8 +8,8 @@ from engine.spec.resources.scenarios import SetVariablesStep
 
 
 def run(step: SetVariablesStep, context: RunContext) -> StepResult:
-    """Return the values and log them; the runner passes them to the later steps. Values that do not fit fail it."""
-    context.with_values(step.variables)  # here, so that it is the step that fails, and the run ends in order
+    """Log and return the values, which the interpreter passes to later steps. Invalid values make the step FAILED."""
+    context.with_values(step.variables)  # validated here, so that the step fails and the run goes on to its end
     for name, value in step.variables.items():
         context.log.info(f"{name} = {value}")
         context.journal.actions.append(Action(kind="set", target=name, result=str(value), because="always"))

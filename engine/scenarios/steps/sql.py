@@ -17,12 +17,12 @@ from engine.spec.sql.statements import bind_statement, read_statement
 
 
 def run(step: SqlStep, context: RunContext) -> StepResult:
-    """Execute the statements; in a plan or a dry run only say which there are.
+    """Execute the statements; a plan or a dry run only lists them.
 
     Raises
     ------
     DataError
-        A variable cannot be filled in, the database cannot be reached, or it refuses a statement; then nothing is
+        A variable cannot be inserted, or the database cannot be reached or refuses a statement; then nothing is
         changed.
     """
     kind = context.project.connections[step.connection].kind
@@ -51,7 +51,7 @@ def _bind_statement(step: SqlStep, number: int, kind: str, context: RunContext) 
 
 
 def _execute_statements(step: SqlStep, statements: list[str], context: RunContext) -> int:
-    """Execute the statements and commit; return how many rows they have changed together."""
+    """Execute the statements and commit; return the total number of changed rows."""
     total = 0
 
     def connect() -> DatabaseSession:
@@ -72,19 +72,21 @@ def _execute_statements(step: SqlStep, statements: list[str], context: RunContex
 
 
 def _commit(session: DatabaseSession, connect: Callable[[], DatabaseSession]) -> None:
-    """Commit; if the connection is lost at that, ask the server whether it was done: else a new try would do it twice.
+    """Commit; if the connection is lost meanwhile, ask the server whether the transaction was committed.
+
+    Without this, a retry could execute the statements twice.
 
     Raises
     ------
     DatabaseError
-        It was not done, or the server cannot be asked.
+        The transaction was not committed, or the server cannot be asked.
     """
     if isinstance(session, DuckdbSession):
         session.commit()
         return
     [(transaction,)] = session.fetch_rows("SELECT txid_current()")
 
-    def ask() -> str:
+    def fetch_state() -> str:
         with connect() as another:
             [(state,)] = another.fetch_rows(f"SELECT txid_status({transaction})")
         if state == "in progress":
@@ -97,7 +99,7 @@ def _commit(session: DatabaseSession, connect: Callable[[], DatabaseSession]) ->
         if not error.transient:
             raise
         try:
-            state = retry_transient(ask)
+            state = retry_transient(fetch_state)
         except DatabaseError as problem:
             unknown = (
                 "whether the statements of this step were committed is not known: look there before you run it again"
@@ -108,7 +110,7 @@ def _commit(session: DatabaseSession, connect: Callable[[], DatabaseSession]) ->
 
 
 def _name_statement(step: SqlStep, number: int, context: RunContext) -> str:
-    """Return which statement of the step one is, and where it stands in the spec."""
+    """Return the number of a statement in its step, and its position in the spec."""
     scenario = context.log.scenario
     place = [one.name for one in context.get_scenario(scenario).steps].index(step.name)
     at = context.project.value_position("scenarios", scenario, "steps", place, "statements", number)

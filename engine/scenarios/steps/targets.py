@@ -1,4 +1,4 @@
-"""Doing a step for each of its targets, in order: the results become one, and what was made before a failure stays."""
+"""Executes a step for each of its targets in order, and joins the results; a failure keeps the results before it."""
 
 from collections.abc import Callable
 
@@ -11,16 +11,16 @@ from engine.spec.resources.scenarios import AnyStep
 
 
 def do_targets(step: AnyStep, context: RunContext, do: Callable[[str], StepResult]) -> StepResult:
-    """Return the result of a step that does something with each of its targets.
+    """Call `do` for each target of a step, and return the joined result.
 
-    A target that cannot be done ends the step, and the reason names those that were left.
+    A target that fails ends the step, and the reason names the targets after it, which were not done.
 
     Raises
     ------
     ChecksFailed
-        A check of a dataset of the only target is ERROR.
+        The step has one target, and a check of one of its datasets is ERROR.
     EngineError
-        The only target cannot be done, or in a plan any of them; or a file has changed while it was read.
+        The step has one target, which fails; in a plan, any target fails; or a file has changed while it was read.
     """
     done: dict[str, StepResult] = {}
     several = len(step.targets) > 1
@@ -31,7 +31,7 @@ def do_targets(step: AnyStep, context: RunContext, do: Callable[[str], StepResul
             done[target] = do(target)
             continue
         except (ChecksFailed, EngineError) as error:
-            # Only whoever asks again can tell a file that has changed from a wrong one: see `read_unchanged`.
+            # If a file has changed, `read_unchanged` must see the error to try again.
             failed = isinstance(error, ChecksFailed)
             if not several or not (failed or (context.mode != "plan" and context.datasets.files.find_change() is None)):
                 raise
@@ -46,12 +46,12 @@ def do_targets(step: AnyStep, context: RunContext, do: Callable[[str], StepResul
 
 
 def judge_datasets(step: AnyStep, context: RunContext, do: Callable[[], StepResult]) -> StepResult:
-    """Return the result of `do` with the checks of the datasets that it has read, and the outcome that they lead to."""
+    """Return the result of `do`, with the checks of the datasets that it has read and the outcome that they imply."""
     try:
         result = do()
     except ChecksFailed as failed:
         result = StepResult(name=step.name, kind=step.kind, outcome=Outcome.FAILED, cause="check", reason=str(failed))
-    # Two targets may read the same dataset, whose checks are then applied twice.
+    # If two targets read the same dataset, its checks are applied twice.
     found = list({(check.target, check.check, check.metric): check for check in context.journal.checks}.values())
     context.store.checks.add(context.run, found)
     warned = any(check.counts_as is CheckOutcome.WARNING for check in found)
@@ -60,19 +60,19 @@ def judge_datasets(step: AnyStep, context: RunContext, do: Callable[[], StepResu
 
 
 def _join_results(results: dict[str, StepResult]) -> StepResult:
-    """Return the results of several targets as one; of a metric that several have, the value of the last."""
+    """Return the results of several targets as one; a metric that several have gets the value of the last."""
     each = list(results.values())
     causes = {one.cause for one in each}
-    told = [
+    reasons = [
         f"{target}: {one.reason or ('reused' if one.reused else 'done')}"
         for target, one in results.items()
-        if one.reason or one.kind != "run_checks"  # its check results tell what it has done
+        if one.reason or one.kind != "run_checks"  # this kind lists its check results instead
     ]
     return each[0].model_copy(
         update={
             "outcome": worst_outcome(one.outcome for one in each),
             "cause": next((cause for cause in ("failure", "check") if cause in causes), None),
-            "reason": "; ".join(told),
+            "reason": "; ".join(reasons),
             "reused": all(one.reused for one in each),
             "evaluations": [made for one in each for made in one.evaluations],
             "checks": [check for one in each for check in one.checks],

@@ -11,7 +11,7 @@ from engine.spec.resources.scenarios import UpdateDeploymentStep
 
 
 def run(step: UpdateDeploymentStep, context: RunContext) -> StepResult:
-    """Update the deployment; in a dry run or a plan, only say so."""
+    """Update the deployment; a dry run or a plan only describes this."""
     project = context.project
     if project.revision is not None:
         raise UsageError(f"the deployment {project.revision.deployment!r} cannot update deployments: its project does")
@@ -36,6 +36,6 @@ def run(step: UpdateDeploymentStep, context: RunContext) -> StepResult:
 
 
 def _find_made_bundle(context: RunContext) -> str | None:
-    """Return the bundle that a step of this run before this one has made; None if none has."""
+    """Return the last bundle that an earlier step of this run has made; None if there is none."""
     made = [action.result for step in context.finished for action in step.actions if action.kind == "pack"]
     return made[-1] if made else None

@@ -1,4 +1,4 @@
-"""The node as its API sees it: what each request is answered by, and what becomes of what goes wrong."""
+"""The API of a node: connects each route with its method, and translates errors into HTTP answers."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,11 +25,11 @@ from engine.server.node_api.runs import RunRequests
 from engine.server.node_api.status import StatusRequests
 from engine.server.request_threads import RequestThreads
 from engine.service.control import RefusedRequestError, ServerControl
-from engine.service.deployments.node_folder import NodeFolder
-from engine.service.deployments.node_updates import NodeUpdates, UsedKeyError
-from engine.service.deployments.update_order import DeploymentRefusedError
+from engine.service.deployments.node.folder import NodeFolder
+from engine.service.deployments.node.updates import NodeUpdates, UsedKeyError
+from engine.service.deployments.updates.order import DeploymentRefusedError
 from engine.spec import ProjectSpec
-from engine.spec.node_file import NodeSpec
+from engine.spec.reading.node_file import NodeSpec
 from engine.store.locks import LockBusy
 from engine.store.node import Node
 
@@ -37,18 +37,18 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class NodeApi:
-    """Answers the requests to a node. While it is started, its operations are looked at.
+    """Answers the requests to a node, and runs its operations between `start` and `stop`.
 
     Parameters
     ----------
     node
         The open infrastructure.
     get_settings
-        Returns the file of the node as it was last valid.
+        Returns the last valid file of the node.
     environ
-        The environment of the processes that carry out operations.
+        The environment of the processes that execute operations.
     tell
-        Called with what those who run the node must know, as text; from any thread.
+        Called from any thread with messages for the operator of the node.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class NodeApi:
         self._control = control
 
     def start(self) -> None:
-        """Begin to look after the operations, and remove what a killed server has left of uploads."""
+        """Remove uploads that a killed server has left, and start the thread for operations."""
         self.folder.sweep()
         self.updates.start()
 
     def stop(self) -> None:
-        """Bring the operations to an end."""
+        """Stop the operations."""
         self.updates.stop()
 
     def find_mismatch(self, _project: ProjectSpec) -> str:
-        """Return nothing: every spec fits a node."""
+        """Return an empty text, because every spec fits a node."""
         return ""
 
     def build_routes(self, threads: RequestThreads, streams: EventStreams) -> list[Route]:
@@ -164,7 +164,7 @@ def _answer_by_itself(
 
 
 def _read_model(model: type[BaseModel], body: dict[str, Any]) -> Any:
-    """Return a body as its model; raises AnswerError if it is not one."""
+    """Validate a body by its model; raise AnswerError if it is not valid."""
     if model is BaseModel:
         check_keys(body, ())
         return body
@@ -178,7 +178,7 @@ def _read_model(model: type[BaseModel], body: dict[str, Any]) -> Any:
 
 @contextmanager
 def explained_problems() -> Iterator[None]:
-    """Let the status of an answer say who has to do what about a problem."""
+    """Raise errors of the block as AnswerError with the fitting HTTP status."""
     try:
         yield
     except (DeploymentRefusedError, UsedKeyError, UsageError) as problem:

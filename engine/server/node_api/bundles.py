@@ -1,4 +1,4 @@
-"""The requests about bundles: they come as streams, and are kept once every byte of them was checked."""
+"""The requests about bundles. An upload is a stream, and is kept only after it was checked completely."""
 
 import asyncio
 import errno
@@ -15,22 +15,22 @@ from engine.server.callers import get_caller
 from engine.server.connections import extend_exchange
 from engine.server.node_api.model_answers import answer_model
 from engine.server.request_threads import RequestThreads
-from engine.service.deployments.node_folder import NodeFolder, NoRoomError, Upload
-from engine.service.deployments.node_requests import BundleAnswer, BundleList, DeletedAnswer
+from engine.service.deployments.node.folder import NodeFolder, NoRoomError, Upload
+from engine.service.deployments.node.requests import BundleAnswer, BundleList, DeletedAnswer
 from engine.store.node import ReceivedBundle
 
 PART_SECONDS = 20.0
-"""The longest pause in an upload."""
+"""Longest pause in an upload."""
 
 LEAST_RATE = 128 * 1024
-"""Bytes a second that an upload must have on average, after the first seconds."""
+"""Least average rate of an upload in bytes per second, after FIRST_SECONDS."""
 
 FIRST_SECONDS = 30.0
 CHECK_SECONDS = 600.0
-"""The longest that the check of an archive may take."""
+"""Time limit for the check of an archive."""
 
 WRITTEN_BYTES = 1 << 20
-"""What has come is written in parts of this size."""
+"""Size of the parts in which an upload is written to disk."""
 
 UPLOADS_AT_ONCE = 4
 
@@ -64,7 +64,7 @@ class BundleRequests:
         return found
 
     async def put_bundle(self, request: Request, threads: RequestThreads) -> Response:
-        """Take in a bundle: 201 if it is new, 200 if it was here, whose signatures may be new."""
+        """Receive a bundle: 201 if it is new; 200 if it was there already, with new signatures added."""
         id_ = request.path_params["id"]
         declared = _read_length(request, self.folder.most_bytes)
         if self._uploads >= UPLOADS_AT_ONCE:

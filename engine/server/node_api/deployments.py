@@ -1,4 +1,4 @@
-"""The requests about deployments and the operations on them. What takes long is begun, and done by processes."""
+"""The requests about deployments and the operations on them. Long operations are executed by separate processes."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ from engine.server.node_api.model_answers import answer_model, answer_row
 from engine.server.requests import read_key
 from engine.service.control import ServerControl
 from engine.service.deployments.deployed_state import find_deployed
-from engine.service.deployments.node_folder import NodeFolder
-from engine.service.deployments.node_requests import (
+from engine.service.deployments.node.folder import NodeFolder
+from engine.service.deployments.node.requests import (
     AcceptedOperation,
     DeletedDeploymentAnswer,
     DeploymentAnswer,
@@ -24,9 +24,9 @@ from engine.service.deployments.node_requests import (
     RollbackRequest,
     UpdateRequest,
 )
-from engine.service.deployments.node_updates import NodeUpdates
-from engine.service.deployments.update_order import DeploymentRefusedError, UpdateOrder
-from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
+from engine.service.deployments.node.updates import NodeUpdates
+from engine.service.deployments.updates.order import DeploymentRefusedError, UpdateOrder
+from engine.service.deployments.updates.start import find_rollback_target, order_back, order_off
 from engine.spec.rules.names import explain_illegal_name
 from engine.store.node import DeploymentRow, Node, OperationRow, RevisionRow
 
@@ -73,19 +73,19 @@ class DeploymentRequests:
         return answer_row(find_operation(self.node, request.path_params["id"]))
 
     def update_deployment(self, request: Request, asked: UpdateRequest) -> Response:
-        """Begin an update."""
+        """Start an update."""
         return _answer_accepted(self.begin_update(request.path_params["name"], asked, *identify_request(request)))
 
     def roll_back_deployment(self, request: Request, asked: RollbackRequest) -> Response:
-        """Begin a rollback."""
+        """Start a rollback."""
         return _answer_accepted(self.begin_rollback(request.path_params["name"], asked, *identify_request(request)))
 
     def disable_deployment(self, request: Request, asked: DisableRequest) -> Response:
-        """Begin to switch a deployment off."""
+        """Start disabling a deployment."""
         return _answer_accepted(self.begin_disabling(request.path_params["name"], asked, *identify_request(request)))
 
     def begin_update(self, name: str, asked: UpdateRequest, key: str, by: str) -> Begun:
-        """Begin an update of a deployment; requests of one key are one request."""
+        """Start an update of a deployment; requests with the same key start only one."""
         for what, text in (("name", name), ("project", asked.project), ("bundle_name", asked.bundle_name)):
             if why := explain_illegal_name(text):
                 raise AnswerError(422, f'"{what}" cannot be a name: {why}')
@@ -105,7 +105,7 @@ class DeploymentRequests:
         return self.updates.begin(order, lambda: self._require_bundle(order))
 
     def begin_rollback(self, name: str, asked: RollbackRequest, key: str, by: str) -> Begun:
-        """Begin to go back to the last healthy revision of a deployment."""
+        """Start a rollback to the last healthy revision of a deployment."""
         if (known := self._find_known(name, key, "rollback", asked.expected_revision, now=asked.now)) is not None:
             return known, False
         row, active = self.get_active(name)
@@ -114,7 +114,7 @@ class DeploymentRequests:
         return self.updates.begin(order_back(row, target, active.number, by, now=asked.now, key=key))
 
     def begin_disabling(self, name: str, asked: DisableRequest, key: str, by: str) -> Begun:
-        """Begin to switch a deployment off."""
+        """Start disabling a deployment."""
         if (known := self._find_known(name, key, "disable", asked.expected_revision, now=False)) is not None:
             return known, False
         row, active = self.get_active(name)
@@ -123,7 +123,7 @@ class DeploymentRequests:
         return self.updates.begin(order_off(row, active, by, key))
 
     def _require_bundle(self, order: UpdateOrder) -> None:
-        """Refuse an update to a bundle that is not here, or that is one of another project."""
+        """Raise AnswerError if the bundle of an update is not on the node, or belongs to another project."""
         bundle = self.folder.find_bundle(order.bundle)
         if bundle is None:
             help_ = f"send it first: PUT /v1/bundles/{order.bundle}"
@@ -133,7 +133,7 @@ class DeploymentRequests:
             raise AnswerError(422, f"{message}, not of {order.project!r}")
 
     def _find_known(self, name: str, key: str, kind: str, expected: int | None, *, now: bool) -> OperationRow | None:
-        """Return the operation of a key; raises AnswerError if it is another one than is asked for."""
+        """Return the operation with this key, if any; raise AnswerError if it is for another request."""
         known = self.node.operations.find_by_key(key)
         if known is None:
             return None
@@ -145,7 +145,7 @@ class DeploymentRequests:
         return known
 
     def get_active(self, name: str) -> tuple[DeploymentRow, RevisionRow]:
-        """Return a deployment and its active revision; raises AnswerError if there is none."""
+        """Return a deployment and its active revision; raise AnswerError if there is none."""
         row = find_deployment_row(self.node, name)
         active = self.node.find_revision(row.name, row.active_revision)
         if active is None:
@@ -154,7 +154,7 @@ class DeploymentRequests:
 
 
 def identify_request(request: Request) -> tuple[str, str]:
-    """Return the key of a request, and who has sent it."""
+    """Return the idempotency key of a request, and the name of the caller."""
     return read_key(request), get_caller(request).name
 
 
@@ -165,7 +165,7 @@ def _answer_accepted(begun: Begun) -> Response:
 
 
 def find_deployment_row(node: Node, name: str) -> DeploymentRow:
-    """Return a deployment; raises AnswerError if there is none of that name."""
+    """Return the deployment with this name; raise AnswerError if there is none."""
     found = node.find_deployment(name)
     if found is None:
         raise explain_unknown_deployment(node, name)
@@ -173,7 +173,7 @@ def find_deployment_row(node: Node, name: str) -> DeploymentRow:
 
 
 def explain_unknown_deployment(node: Node, name: str) -> AnswerError:
-    """Return the error that there is no deployment of a name."""
+    """Return the error for a deployment that does not exist."""
     help_ = did_you_mean(name, (row.name for row in node.list_deployments()), "the deployments are")
     return AnswerError(404, f'there is no deployment "{name[:60]}" on this node', help_)
 

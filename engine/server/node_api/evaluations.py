@@ -1,4 +1,4 @@
-"""The requests about the evaluations of deployments: to read them, and so to pull them into another state."""
+"""The requests for the evaluations of deployments, by which other states pull them."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class EvaluationRequests:
         return answer_model(page)
 
     def show_evaluation(self, request: Request) -> Response:
-        """Return an evaluation with the results of its checks."""
+        """Return an evaluation with its check results."""
         _, store = self._find_store(request)
         found = pack_evaluation(store, request.path_params["id"])
         if found is None:

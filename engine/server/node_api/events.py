@@ -1,4 +1,4 @@
-"""What operations say while they go on: as a stream of server-sent events, which can be resumed, or once as JSON."""
+"""The messages of operations, as a resumable stream of server-sent events, or once as JSON."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from engine.server.event_streams import EventStreams, Look, StreamedEvent
 from engine.server.node_api.model_answers import answer_model
 from engine.server.node_api.parameters import read_number
 from engine.server.request_threads import RequestThreads
-from engine.service.deployments.node_requests import EventList, OperationEvent
+from engine.service.deployments.node.requests import EventList, OperationEvent
 from engine.store.node import Node, OperationRow
 
 _OPERATION = TypeAdapter(OperationRow)
@@ -41,16 +41,16 @@ class EventRequests:
         return [OperationEvent(number=one.number, at=one.at, text=one.text) for one in found]
 
     def _look(self, id_: str, after: int) -> Look:
-        operation = find_operation(self.node, id_)  # before its events, so that an end has all of them
-        said = self._list_after(operation, after)
-        events = [StreamedEvent("said", one.model_dump_json(), one.number) for one in said]
+        operation = find_operation(self.node, id_)  # before its events, so that all are read when it has ended
+        found = self._list_after(operation, after)
+        events = [StreamedEvent("said", one.model_dump_json(), one.number) for one in found]
         if operation.ended is not None:
             events.append(StreamedEvent("ended", _OPERATION.dump_json(operation).decode()))
-        return Look(events, said[-1].number if said else after, operation.ended is not None)
+        return Look(events, found[-1].number if found else after, operation.ended is not None)
 
 
 def find_operation(node: Node, id_: str) -> OperationRow:
-    """Return an operation; raises AnswerError if there is none of that id."""
+    """Return the operation with this id; raise AnswerError if there is none."""
     found = node.operations.find(id_)
     if found is None:
         raise AnswerError(404, "there is no operation of this id", "GET /v1/deployments/NAME/operations lists them")

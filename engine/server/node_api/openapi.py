@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, create_model
 
 from engine.server.node_api.routes import ROUTES, ApiRoute, describe_status_code
-from engine.service.deployments.node_requests import ErrorAnswer
+from engine.service.deployments.node.requests import ErrorAnswer
 
 DOCUMENT_FILE = "node-api.v1.json"
 _JSON = "application/json"
@@ -99,7 +99,7 @@ def _describe_model(model: type[Any], schemas: dict[str, Any], *, answer: bool) 
     if issubclass(model, BaseModel):
         schema = model.model_json_schema(mode=mode, ref_template=_REFERENCE)
         found = {**schema.pop("$defs", {}), model.__name__: schema}
-    else:  # a row is described as it is inside a model, which has no other fields
+    else:  # a dataclass gets its schema as the only field of a model
         holder = create_model("Holder", __config__=ConfigDict(extra="forbid"), row=(model, ...))
         found = holder.model_json_schema(mode=mode, ref_template=_REFERENCE)["$defs"]
     for name, one in found.items():

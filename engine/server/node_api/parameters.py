@@ -1,4 +1,4 @@
-"""Checks the parameters of a request, of its path and its query, as the table of routes describes them."""
+"""Checks the path and query parameters of a request by the table of routes."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from engine.server.node_api.routes import ApiRoute
 
 
 def check_parameters(route: ApiRoute, request: Request) -> None:
-    """Raise AnswerError if a parameter is not valid, or if the query has one that is not known."""
+    """Raise AnswerError if a parameter is not valid, or if the query has an unknown one."""
     in_query = {one.name: one for one in route.parameters if one.place == "query"}
     for one in route.parameters:
         if one.place == "path":
@@ -25,12 +25,12 @@ def check_parameters(route: ApiRoute, request: Request) -> None:
 
 
 def read_number(request: Request, name: str) -> int:
-    """Return a number of the query that was checked; 0 if it is left out."""
+    """Return a checked number of the query; 0 if it is missing."""
     return int(request.query_params.get(name, "0"))
 
 
 def read_time(request: Request, name: str) -> datetime | None:
-    """Return a moment of the query; None if it is left out. Raises AnswerError if it is none, or has no time zone."""
+    """Return a moment of the query; None if it is missing. Raises AnswerError if it is not a time with a zone."""
     text = request.query_params.get(name)
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""The routes of the API as one table, from which both the server and its OpenAPI document are made."""
+"""The routes of the API as a table, from which the server and its OpenAPI document are made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from engine.server.callers import Role
 from engine.server.requests import MOST_RUNS
-from engine.service.deployments.node_requests import (
+from engine.service.deployments.node.requests import (
     LONGEST_NAME,
     AbortedRunAnswer,
     AcceptedOperation,
@@ -43,11 +43,10 @@ BUNDLE_ID = "[0-9a-f]{64}"
 OPERATION_ID = "[0-9A-Za-z_-]{1,64}"
 
 ALWAYS = (401, 403, 421, 422, 429, 431, 500, 503)
-"""Any request may be answered so: who asks is not known, may not, asks too much, or with parameters that are not valid;
-or the server cannot answer."""
+"""The error statuses that every request can have: no token or role, invalid or too many requests, server errors."""
 
 WITH_BODY = (400, 408, 413, 415)
-"""A body that is not what it should be."""
+"""The further error statuses of requests with a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,15 @@ class ApiRoute:
     Attributes
     ----------
     name
-        Its name in the document, and that of the method which answers it.
+        The name in the document and of the method that answers it.
     body
-        The model of the body; `stream` if it is the bytes of an archive; None without one.
+        The model of the body; `stream` for the bytes of an archive; None without a body.
     answers
-        Per status the model of the answer; `bytes` if it is a file.
+        The model of the answer for each status; `bytes` for a file.
     errors
-        The statuses of errors besides `ALWAYS`, and `WITH_BODY` if it has a body.
+        The error statuses besides `ALWAYS` and `WITH_BODY`.
     body_bytes
-        The most bytes that a body of JSON may have.
+        Most bytes of a JSON body.
     """
 
     name: str
@@ -91,7 +90,7 @@ class ApiRoute:
     events: bool = False
 
     def list_errors(self) -> list[int]:
-        """Return the statuses of all errors that it may be answered with."""
+        """Return all possible error statuses."""
         of_body = WITH_BODY if self.body is not None else ()
         return sorted({*ALWAYS, *of_body, *self.errors})
 
@@ -265,7 +264,7 @@ ROUTES: tuple[ApiRoute, ...] = (
 
 
 def describe_status_code(status: int) -> str:
-    """Return what a status means in this API."""
+    """Return the meaning of a status in this API."""
     return _MEANINGS.get(status) or HTTPStatus(status).phrase
 
 

@@ -1,4 +1,4 @@
-"""The requests about the runs of deployments, which are answered as those about the projects of any server are."""
+"""The requests about the runs of deployments, answered in the same way as those about any served project."""
 
 import time
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from engine.server.node_api.parameters import read_number
 from engine.server.requests import ProjectRequests, read_log
 from engine.server.served_status import find_served
 from engine.service.control import ServerControl
-from engine.service.deployments.node_requests import LogPart, PauseRequest, RunStartRequest
+from engine.service.deployments.node.requests import LogPart, PauseRequest, RunStartRequest
 from engine.store import utc_now
 from engine.store.node import DeploymentRow, Node
 
 SERVED_SECONDS = 3.0
-"""A server needs a moment to see that something new is active."""
+"""Seconds to wait until the server serves a newly activated deployment."""
 
 LOOK_SECONDS = 0.1
 
@@ -32,7 +32,7 @@ class RunRequests:
         self._projects = ProjectRequests(control, utc_now)
 
     def request_run(self, request: Request, asked: RunStartRequest) -> Response:
-        """Record that a run is asked for."""
+        """Record a requested run."""
         self._name_project(request)
         return self._projects.request_run(request, {"variables": dict(asked.variables)})
 
@@ -47,7 +47,7 @@ class RunRequests:
         return self._projects.resume_scenario(request, {})
 
     def show_fire(self, request: Request) -> Response:
-        """Return what has become of a run that was asked for."""
+        """Return the state of a requested run."""
         self._name_project(request)
         request.path_params["number"] = int(request.path_params["number"])
         return self._projects.show_fire(request)
@@ -78,7 +78,7 @@ class RunRequests:
 
 
 def name_project(request: Request, node: Node, control: ServerControl) -> DeploymentRow:
-    """Write into the request which project of the server a deployment is; return the row of the deployment."""
+    """Store the name of the deployment's served project in the request; return the row of the deployment."""
     row = find_deployment_row(node, request.path_params["name"])
     if row.active_revision is None:
         raise AnswerError(409, f"{row.name}: nothing is active in it yet", "deploy a bundle first")

@@ -1,4 +1,4 @@
-"""The requests about how deployments stand: four answers for each, from the store alone."""
+"""The requests for the status of deployments, which is read from their stores."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from engine.server.node_api.deployments import find_deployment_row
 from engine.server.node_api.model_answers import answer_model
 from engine.server.served_status import describe_deployed
 from engine.service.control import ServerControl
-from engine.service.deployments.node_requests import StatusAnswers
+from engine.service.deployments.node.requests import StatusAnswers
 from engine.service.deployments.project_status import ProjectStatus
 from engine.store import utc_now
 from engine.store.node import DeploymentRow, Node
@@ -23,7 +23,7 @@ class StatusRequests:
     control: ServerControl
 
     def show_all_status(self, _request: Request) -> Response:
-        """Return how all deployments stand."""
+        """Return the status of all deployments."""
         return answer_model(StatusAnswers(deployments=[self._describe(one) for one in self.node.list_deployments()]))
 
     def show_status(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The bundles of a node: what each holds and needs, who made it, and what differs between two."""
+"""The pages of a node's bundles: their contents, needs and origins, and the differences between two of them."""
 
 import secrets
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from engine.server.pages.page import Page, Table
 from engine.store.node import ReceivedBundle
 
 FILES = 500
-"""Files of a bundle that are listed; a bundle can have 10,000."""
+"""Most files of a bundle that are listed; a bundle can have 10,000."""
 
 BUNDLE_COLUMNS = ("id", "project", "name", "size", "received", "by", "signers")
 
 
 @dataclass(frozen=True, slots=True)
 class BundlePages:
-    """The pages of bundles, and what their forms ask for."""
+    """The pages of bundles and their actions."""
 
     api: NodeApi
 
@@ -39,7 +39,7 @@ class BundlePages:
         )
 
     def show_bundle(self, request: Request) -> Page:
-        """Return what a bundle holds, what it needs where it is deployed, and who made it."""
+        """Return the contents of a bundle, what it needs when deployed, and its origin."""
         bundle = self._find(request.path_params["bundle"])
         with explained_problems(), ExitStack() as opened:
             archive = self._open(bundle, opened)
@@ -69,7 +69,7 @@ class BundlePages:
         )
 
     def compare(self, request: Request) -> Page:
-        """Return what differs between a bundle and another one, which is the older of them for the words."""
+        """Return the differences between a bundle and another one, which is described as the older one."""
         after, before = self._find(request.path_params["bundle"]), self._find(request.query_params.get("with", ""))
         with explained_problems(), ExitStack() as opened:
             difference = compare_bundles(self._open(before, opened), self._open(after, opened))
@@ -100,7 +100,7 @@ class BundlePages:
         return opened.enter_context(open_archive(path))
 
     def _find_active(self) -> dict[str, list[str]]:
-        """Return by id of a bundle the deployments in which it is active."""
+        """Return the deployments in which each bundle is active, by the id of the bundle."""
         node, found = self.api.node, dict[str, list[str]]()
         for row in node.list_deployments():
             if (active := node.find_revision(row.name, row.active_revision)) is not None:

@@ -1,7 +1,7 @@
-"""Commands that people ask for on a page and that need data libraries: each is a process, one at a time.
+"""Commands requested on a page that need data libraries: each runs in a process, one at a time.
 
-A request does not wait for it: its page asks again until the result is there. Results are kept in memory, the newest
-of them, and are lost when the server ends.
+A request does not wait for the command; its page polls for the result. The newest results are kept in memory until the
+server ends.
 """
 
 import os
@@ -23,28 +23,28 @@ MOST_WAITING = 5
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command has printed; `problem` says why it has failed, and is empty if it has not."""
+    """The output of a command; `problem` says why it has failed, and is empty if it has not."""
 
     output: bytes
     problem: str
 
 
 class ChildCommands:
-    """Runs commands one after the other, and keeps their results by a key."""
+    """Runs commands one after the other, and keeps their results by key."""
 
     def __init__(self) -> None:
         self._results: OrderedDict[Hashable, Future[CommandResult]] = OrderedDict()
         self._lock, self._turn = Lock(), Lock()
 
     def start(self, key: Hashable, arguments: Sequence[str], project: ServedProject) -> bool:
-        """Start a command, unless one of the same key is under way; return False if too many wait already.
+        """Start a command, unless one with the same key is running or waiting; return False if too many wait already.
 
         Parameters
         ----------
         arguments
-            Those of the Python interpreter: `-m`, a module, and so on.
+            The arguments of the Python interpreter: `-m`, a module, and so on.
         project
-            Whose environment it gets.
+            The project whose environment the command gets.
         """
         with self._lock:
             found = self._results.get(key)
@@ -58,17 +58,17 @@ class ChildCommands:
             self._results.move_to_end(key)
             if len(self._results) > MOST_RESULTS:
                 self._results.popitem(last=False)
-            # a daemon: the server does not wait for it when it ends, as it would for the threads of a pool
+            # a daemon thread, so that the server does not wait for it at its end
             Thread(target=self._run, args=(result, [sys.executable, *arguments], environ), daemon=True).start()
             return True
 
     def find(self, key: Hashable) -> Future[CommandResult] | None:
-        """Return the result of a command, which is not done while it is under way; None if it was not started."""
+        """Return the future with the result of a command; None if it was not started."""
         with self._lock:
             return self._results.get(key)
 
     def count_before(self, key: Hashable) -> int:
-        """Return how many commands that were started before one are still to be run."""
+        """Return the number of unfinished commands that were started before this one."""
         with self._lock:
             before = list(self._results)[: list(self._results).index(key)] if key in self._results else []
             return sum(not self._results[one].done() for one in before)
@@ -87,6 +87,6 @@ def _run_command(command: Sequence[str], environ: dict[str, str]) -> CommandResu
     except subprocess.TimeoutExpired:
         return CommandResult(b"", f"it took longer than {LONGEST_SECONDS} s, and was ended")
     if done.returncode > 1 or done.returncode < 0:
-        told = remove_controls(done.stderr.decode("utf-8", "replace")).strip()
-        return CommandResult(done.stdout, told[-2000:] or f"it ended with the code {done.returncode}")
+        errors = remove_controls(done.stderr.decode("utf-8", "replace")).strip()
+        return CommandResult(done.stdout, errors[-2000:] or f"it ended with the code {done.returncode}")
     return CommandResult(done.stdout, "")

@@ -1,6 +1,6 @@
-"""The settings of a deployment in forms: which scenarios its triggers start, and the values of variables.
+"""The settings of a deployment in forms: the scenarios whose triggers are active, and the values of variables.
 
-Its connections, channels and secrets are in its spec or in node.yaml: a form keeps those that it has.
+Connections, channels and secrets are set in its spec or in node.yaml; a form leaves them unchanged.
 """
 
 import json
@@ -9,11 +9,11 @@ from typing import Any
 
 from engine.server.answers import AnswerError
 from engine.service.deployments.settings import Care
-from engine.spec.redaction import Redact
 from engine.spec.rules.names import explain_illegal_name
+from engine.spec.secrets.redaction import Redact
 
 SCENARIO = "scenario."
-"""How the names of fields begin that say whether the triggers of a scenario are active."""
+"""The prefix of the form fields that say whether the triggers of a scenario are active."""
 
 FIELD = "variables"
 WORDS: Mapping[str, bool] = {"active": True, "inactive": False}
@@ -23,11 +23,11 @@ FIRST_SETTINGS: Mapping[str, Any] = {
     },
     "care": Care().to_json(),
 }  # fmt: skip
-"""Those of a deployment that has none yet: all is as its bundle has it."""
+"""The settings of a first deployment, which change nothing of the bundle."""
 
 
 def list_fields(settings: Mapping[str, Any], scenarios: Iterable[str], redact: Redact) -> dict[str, Any]:
-    """Return what the fields of a form show: the word of each scenario, empty where the spec decides, and variables."""
+    """Return the values of a form's fields: a word for each scenario, empty if the spec decides, and the variables."""
     values = settings["values"]
     words = {given: word for word, given in WORDS.items()}
     names = dict.fromkeys([*scenarios, *values["scenarios"]])
@@ -39,9 +39,9 @@ def list_fields(settings: Mapping[str, Any], scenarios: Iterable[str], redact: R
 
 
 def read_settings(form: Mapping[str, str], settings: Mapping[str, Any], redact: Redact) -> dict[str, Any]:
-    """Return settings with what a form says instead; raises AnswerError if it cannot be read.
+    """Return settings with the changes of a form; raise AnswerError if the form is not valid.
 
-    A variable whose line is as it was shown keeps its value, so that what was masked there is not lost.
+    A variable whose line is unchanged keeps its value, so that masked values are not lost.
     """
     shown = _write_variables(settings["values"]["variables"], redact)
     variables = {}
@@ -67,7 +67,7 @@ def _write_variables(values: Mapping[str, Any], redact: Redact) -> dict[str, str
 
 
 def _write_value(value: object) -> str:
-    """Return a value as a line has it: a text as it is, unless it would be read as something else."""
+    """Return a value as text for a line: JSON, but a text without quotes if it is read back unchanged."""
     if isinstance(value, str) and value == value.strip() and value.isprintable() and _parse_value(value) == value:
         return value
     return json.dumps(value, ensure_ascii=False)

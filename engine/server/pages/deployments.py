@@ -1,4 +1,4 @@
-"""The deployments of a node: what is active, its status, what was done, and updates that people ask for."""
+"""The pages of a node's deployments: active revisions, status, operations, and forms for updates."""
 
 import secrets
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
 from engine.server.served_status import describe_deployed, find_served
 from engine.service.deployments.deployed_state import DeployedState, find_deployed
-from engine.service.deployments.node_requests import DisableRequest, RollbackRequest, UpdateRequest
+from engine.service.deployments.node.requests import DisableRequest, RollbackRequest, UpdateRequest
 from engine.service.deployments.project_status import ProjectStatus
-from engine.service.deployments.update_start import find_rollback_target
-from engine.spec.redaction import Redact
+from engine.service.deployments.updates.start import find_rollback_target
+from engine.spec.secrets.redaction import Redact
 from engine.store.node import DeploymentRow, OperationRow, ReceivedBundle, RevisionRow
 
 OPERATIONS = 50
-"""Operations of a page."""
+"""Most operations on one page."""
 
 OPERATION_COLUMNS = ("id", "kind", "state", "from_revision", "to_revision", "by", "started", "ended", "reason")
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedRow:
-    """A deployment, its status, and the name under which the server has its project; None if it does not serve it."""
+    """A deployment, its status, and the name of its served project; None if the server does not serve it."""
 
     state: DeployedState
     status: ProjectStatus
@@ -40,7 +40,7 @@ class DeployedRow:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPages:
-    """The pages of deployments, and what their forms ask for."""
+    """The pages of deployments and their actions."""
 
     requests: ProjectRequests
     api: NodeApi
@@ -61,7 +61,7 @@ class DeploymentPages:
         )  # fmt: skip
 
     def show_deployment(self, request: Request) -> Page:
-        """Return a deployment with its revisions, and the newest operations on it or those before one of them."""
+        """Return a deployment with its revisions and its newest operations, or those before a given one."""
         row = find_deployment_row(self.api.node, request.path_params["deployment"])
         described = self._describe(row)
         operations = self.api.node.operations.list_all(row.name)[::-1]
@@ -90,7 +90,7 @@ class DeploymentPages:
         )
 
     def show_operation(self, request: Request) -> Page:
-        """Return an operation: its steps with what they have said, and how it has ended."""
+        """Return an operation: its steps with their messages, and its end."""
         operation = find_operation(self.api.node, request.path_params["operation"])
         if operation.deployment != request.path_params["deployment"]:
             raise AnswerError(404, "there is no operation of this id on this deployment")
@@ -106,28 +106,28 @@ class DeploymentPages:
         )
 
     def deploy(self, request: Request, form: Mapping[str, str]) -> str:
-        """Begin an update to a bundle of the node, with the settings of the form instead of the present ones."""
+        """Start an update to a bundle of the node with the settings of the form."""
         name = request.path_params["deployment"]
         row = find_deployment_row(self.api.node, name)
-        seen = self.api.node.find_revision(row.name, _read_revision(form))  # whose settings its page has shown
+        seen = self.api.node.find_revision(row.name, _read_revision(form))  # its settings were shown
         if seen is None:
             raise AnswerError(422, "there is no such revision", "load its page again")
         return self._begin_update(request, form, name, self._find_bundle(form.get("bundle", "")), seen)
 
     def deploy_first(self, request: Request, form: Mapping[str, str]) -> str:
-        """Begin the first deployment of a name."""
+        """Start the first deployment with this name."""
         bundle = self._find_bundle(request.path_params["bundle"])
         return self._begin_update(request, form, form.get("name", "").strip(), bundle, None)
 
     def roll_back(self, request: Request, form: Mapping[str, str]) -> str:
-        """Begin to go back to the last healthy revision."""
+        """Start a rollback to the last healthy revision."""
         asked = RollbackRequest(expected_revision=_read_revision(form), now="now" in form)
         name = request.path_params["deployment"]
         with explained_problems():
             return _link_begun(self.api.deployments.begin_rollback(name, asked, *identify_request(request)))
 
     def disable(self, request: Request, form: Mapping[str, str]) -> str:
-        """Begin to let triggers start nothing any more."""
+        """Start disabling the triggers of a deployment."""
         asked = DisableRequest(expected_revision=_read_revision(form))
         name = request.path_params["deployment"]
         with explained_problems():
@@ -173,7 +173,7 @@ class DeploymentPages:
             return None
 
     def _name_bundle(self, deployment: str, bundle: ReceivedBundle) -> str:
-        """Return the name by which a bundle was last deployed there, else the one under which it came."""
+        """Return the name with which a bundle was last deployed there, else the one with which it was received."""
         revisions = self.api.node.list_revisions(deployment)
         return next((one.bundle_name for one in revisions[::-1] if one.bundle == bundle.id), bundle.name)
 
@@ -183,7 +183,7 @@ def _list_active_cells(active: RevisionRow | None) -> tuple[object, ...]:
 
 
 def _read_revision(form: Mapping[str, str]) -> int:
-    """Return the revision that was active on the page of a form, so that nothing is undone that came later."""
+    """Return the revision that was active when the form was shown, so that no later update is undone."""
     text = form.get("revision", "")
     if not text.isdecimal() or len(text) > 9:
         raise AnswerError(422, "the form does not say which revision is active", "load its page again")

@@ -1,4 +1,4 @@
-"""One evaluation: what it found, its performance at each threshold, and the drift of its columns, page by page."""
+"""The pages of one evaluation: results, performance by threshold, and the drift of its columns."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from engine.server.pages.evaluation_store import ServedStore
 from engine.server.pages.kept_results import KeptResults
 from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.store import CheckPoint, EvaluationFilter
 from engine.store.transfer import read_evaluation
 from engine.views.charts.curves import draw_curve
@@ -28,15 +28,15 @@ from engine.views.layout import lay_out_evaluation
 from engine.views.thresholds import ThresholdView, describe_thresholds
 
 COLUMNS = 50
-"""Columns on one page."""
+"""Most columns on one page."""
 
 REFERENCES = 20
-"""Evaluations that are offered as references."""
+"""Most evaluations that are offered as references."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnEvaluation:
-    """An evaluation as people see it, and laid out with its charts: its pages show parts of both."""
+    """The view of an evaluation and its drawn charts; each page shows parts of them."""
 
     view: EvaluationView
     laid_out: Mapping[str, Any]
@@ -44,7 +44,7 @@ class DrawnEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPages:
-    """The pages of one evaluation. The one that was shown last is kept: to read thousands of columns takes a second."""
+    """The pages of one evaluation. The last one is cached, because reading thousands of columns takes a second."""
 
     requests: ProjectRequests
     redact: Redact
@@ -72,7 +72,7 @@ class EvaluationPages:
         )
 
     def show_drift(self, request: Request) -> Page:
-        """Return the drift of an evaluation: of the data, of its columns, of the predictions."""
+        """Return the drift of an evaluation: of the data, the columns and the predictions."""
         found, drawn = self._find_drawn(request)
         if drawn is None:
             return self._show_computation(request, found)
@@ -111,7 +111,7 @@ class EvaluationPages:
         )
 
     def show_column(self, request: Request) -> Page:
-        """Return a column of an evaluation: its distribution and every statistic of both sides."""
+        """Return a column of an evaluation: its distributions and all statistics of batch and reference."""
         found, drawn = self._find_drawn(request)
         if drawn is None:
             raise AnswerError(404, "this comparison is not computed yet", "the page of the drift computes it")
@@ -156,7 +156,7 @@ class EvaluationPages:
         return links.build_link(links.DRIFT, {"reference": reference}, **names)
 
     def _find_drawn(self, request: Request) -> tuple[ServedStore, DrawnEvaluation | None]:
-        """Return an evaluation; if another reference is asked for, its comparison with that, None until it is there."""
+        """Return an evaluation, or its comparison with another requested reference; None until that is computed."""
         found = ServedStore.find(self.requests, request)
         reference = request.query_params.get("reference")
         if not reference:
@@ -194,7 +194,7 @@ class EvaluationPages:
         return DrawnEvaluation(view, {**lay_out_evaluation(view, self.redact), "thresholds": shown})
 
     def _show_computation(self, request: Request, found: ServedStore) -> Page:
-        """Return that a comparison is under way, that it has failed, or that it has to be asked for."""
+        """Return the page of a comparison that is running, has failed, or was not requested yet."""
         evaluation = self._read(found, request)
         reference = request.query_params["reference"]
         result = self.commands.find(_name_comparison(found, evaluation, reference))
@@ -244,7 +244,7 @@ def _name_comparison(found: ServedStore, evaluation: Evaluation, reference: str)
 
 
 def _list_references(found: ServedStore, evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Return what an evaluation can be compared with: how it is called, and in words."""
+    """Return the possible references of an evaluation: the name for a request, and a description."""
     others = found.store.evaluations.history(found.name, REFERENCES + 1, metrics=[])
     declared = found.spec.evaluation_stores[found.name]
     of_model = [("model_test", f"the held-out rows of model {declared.model}")] if declared.model else []
@@ -264,13 +264,13 @@ def _offer_references(found: ServedStore, evaluation: Evaluation, request: Reque
 
 
 def select_latest(points: Sequence[CheckPoint]) -> list[CheckResult]:
-    """Return the results of each check when it was last applied, oldest first."""
+    """Return the latest results of each check, oldest first."""
     newest = {point.result.check: point.created for point in sorted(points, key=lambda point: point.created)}
     return [point.result for point in points if point.created == newest[point.result.check]]
 
 
 def _list_content(view: EvaluationView) -> dict[str, Any]:
-    """Return an evaluation for programs: what its page shows, without the columns, which have a page of their own."""
+    """Return the content of an evaluation's page as data, without the columns, which have a separate page."""
     evaluation: Evaluation = view.evaluation
     return {
         "id": evaluation.id,

@@ -1,4 +1,4 @@
-"""An evaluation store: its evaluations as a table and as charts, several side by side, and their removal."""
+"""The pages of an evaluation store: its evaluations as a table and charts, comparisons, and removals."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from engine.spec import ProjectSpec
 from engine.spec.metrics.names import normalize_metric_name
 from engine.spec.metrics.owner import MetricOwner
 from engine.spec.problem import Problem
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.store import EvaluationFilter, Store
 from engine.views.charts.history import draw_history
 from engine.views.evaluation_view import HistoryView
@@ -37,24 +37,24 @@ from engine.views.ranges import select_first_range
 from engine.views.store_view import EvaluationRow, StoreView, describe_store
 
 ROWS = 50
-"""Evaluations on one page."""
+"""Most evaluations on one page."""
 
 POINTS = 400
-"""The newest evaluations in a chart."""
+"""Most evaluations in a chart, the newest ones."""
 
 MOST_METRICS = 12
-"""Metrics that are columns of the table."""
+"""Most metrics that are columns of the table."""
 
 MOST_CHARTS = 8
 MOST_COUNTED = 1000
-"""At most so many evaluations are counted; beyond that the page says that there are more."""
+"""Evaluations are counted up to this number; beyond it, the page says that there are more."""
 
 SEARCHED = 2000
-"""Evaluations that are looked through on one page for what is to be found; the next page goes on with older ones."""
+"""Evaluations that a search examines for one page; the next page continues with older ones."""
 
 MOST_COMPARED = 6
 DEFAULT_METRICS = ("data_drift", "drifted_columns")
-"""Shown of a store that displays no metrics."""
+"""The metrics that are shown for a store without `display: metrics`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class ServedStore:
 
     @classmethod
     def find(cls, requests: ProjectRequests, request: Request) -> "ServedStore":
-        """Return the store that a request is about; raises AnswerError if there is none, or no state."""
+        """Return the store of a request; raise AnswerError if there is none, or if its state is not open."""
         project, spec = requests.find_spec(request)
         name = request.path_params["store"]
         if name not in spec.evaluation_stores:
@@ -76,11 +76,11 @@ class ServedStore:
         return cls(name, project, spec, requests.find_store(request))
 
     def link_evaluation(self, id_: str) -> str:
-        """Return the address of the page of one of its evaluations."""
+        """Return the address of an evaluation's page."""
         return links.build_link(links.EVALUATION, project=self.project.name, store=self.name, evaluation=id_)
 
     def find_id(self, text: str) -> str:
-        """Return the id of one of its evaluations; raises AnswerError if it has none of this id, or part of it."""
+        """Return the id of the evaluation that a text means; raise AnswerError if there is none or several."""
         meant = self.store.evaluations.find_ids(self.name, text)
         if len(meant) != 1:
             raise AnswerError(404, f'{self.name} has no evaluation "{text[:60]}"', "it may have been removed")
@@ -98,7 +98,7 @@ class ComparedMetric:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationStorePages:
-    """The pages of an evaluation store, and the removal of evaluations. The lists that were shown last are kept."""
+    """The pages of an evaluation store, and the removal of evaluations. The last shown lists are cached."""
 
     requests: ProjectRequests
     redact: Redact
@@ -157,7 +157,7 @@ class EvaluationStorePages:
         )
 
     def compare_evaluations(self, request: Request) -> Page:
-        """Return two or more evaluations side by side, oldest first: metrics, rows, and of two the change."""
+        """Return several evaluations side by side, oldest first: metrics and rows, and for two the change."""
         found = ServedStore.find(self.requests, request)
         ids = _read_chosen(request.query_params.getlist("evaluation"), found, MOST_COMPARED)
         chosen = sorted((found.store.evaluations.get(id_) for id_ in ids), key=lambda one: one.order)
@@ -193,7 +193,7 @@ class EvaluationStorePages:
         )
 
     def ask_removal(self, request: Request) -> Page:
-        """Return the question whether evaluations shall be removed."""
+        """Return the page that asks for confirmation before evaluations are removed."""
         found = ServedStore.find(self.requests, request)
         ids = _read_chosen(request.query_params.getlist("evaluation"), found, ROWS)
         every = EvaluationFilter(called=ids, superseded=True, any_origin=True)
@@ -218,7 +218,7 @@ class EvaluationStorePages:
 
 
 def _read_metrics(request: Request, found: ServedStore) -> tuple[list[str], list[str]]:
-    """Return the metrics to show, and those among them that were asked for; by default those of `display:`."""
+    """Return the metrics to show, and the requested ones among them; by default those of `display:`."""
     declared = found.spec.evaluation_stores[found.name]
     asked = [
         name for text in request.query_params.getlist("metric") for name in map(str.strip, text.split(",")) if name
@@ -236,7 +236,7 @@ def _read_metrics(request: Request, found: ServedStore) -> tuple[list[str], list
 
 
 def _read_search(text: str, every: EvaluationFilter) -> EvaluationFilter:
-    """Return the conditions of a search: a part of names, and labels or descriptions with their values, by commas."""
+    """Return the filter for a search text: a part of a name, and `label=value` terms, separated by commas."""
     terms = [term.strip() for term in text.split(",") if term.strip()]
     described = {key.strip(): value.strip() for key, sign, value in (term.partition("=") for term in terms) if sign}
     if wrong := next((key for key in described if not key or re.search(r'["\\]', key)), None):
@@ -255,12 +255,12 @@ def _read_chosen(ids: Sequence[str], found: ServedStore, most: int) -> list[str]
 
 
 def _list_common_metrics(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Return the metrics of the evaluations that are about no single column, segment or class."""
+    """Return the metrics that are not about a single column, segment or class."""
     return [metric for one in evaluations for metric in one.metrics if "." not in metric]
 
 
 def _list_labels(rows: Sequence[EvaluationRow]) -> list[str]:
-    """Return the labels that say more than the names do."""
+    """Return the labels whose values differ from the names of their evaluations, at most 6."""
     names = dict.fromkeys(name for row in rows for name in row.labels)
     return [name for name in names if any(row.labels.get(name) != row.name for row in rows)][:6]
 
@@ -280,7 +280,7 @@ def _format_cell(metric: str, value: MetricValue | None) -> dict[str, str]:
 
 
 def _format_change(row: ComparedMetric) -> str:
-    """Return how much larger a metric of the second evaluation is; nothing where one has no value."""
+    """Return the change of a metric from the first to the second evaluation; empty if a value is missing."""
     before, after = (value.value if value else None for value in row.values)
     if before is None or after is None:
         return ""
@@ -290,7 +290,7 @@ def _format_change(row: ComparedMetric) -> str:
 def _draw_charts(
     found: ServedStore, metrics: Sequence[str], where: EvaluationFilter, redact: Redact
 ) -> list[dict[str, Any]]:
-    """Return charts of metrics over the history of a store, with the ranges that checks have allowed."""
+    """Return charts of metrics over the history of a store, with the allowed ranges of checks."""
     shown = metrics[:MOST_CHARTS]
     drawn = replace(where, superseded=False, any_origin=False)
     history = found.store.evaluations.list_points(found.name, shown, POINTS, drawn)
@@ -317,7 +317,7 @@ def _draw_charts(
 
 
 def _list_limits(ranges: Sequence[AppliedRange | None]) -> dict[str, list[float | None]]:
-    """Return the bounds by their keys, each with its value at each point; None where it was not in force."""
+    """Return the values of each bound at each point, by the key of the bound; None where it was not applied."""
     keys = dict.fromkeys(limit.key for one in set(ranges) if one for limit in one.limits)
     by_key = [{limit.key: float(limit.value) for limit in one.limits} if one else {} for one in ranges]
     return {key: [limits.get(key) for limits in by_key] for key in keys}

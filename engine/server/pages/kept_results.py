@@ -1,7 +1,7 @@
-"""Results that pages ask for again and again, kept as long as nothing of what they were made from has changed.
+"""A cache for results of pages, which are kept while their spec and data are unchanged.
 
-What the state of the data cannot tell, such as what retention or a pull has changed in rows that stay, is seen within a
-minute: no result is kept for longer.
+Some changes, such as those by retention or a pull to existing rows, do not change the state value that is compared.
+They are shown within a minute, because no result is kept longer.
 """
 
 from collections import OrderedDict
@@ -15,18 +15,18 @@ from engine.spec import ProjectSpec
 T = TypeVar("T")
 
 LONGEST_KEPT = 60.0
-"""Seconds after which a result is made anew."""
+"""Seconds after which a result is computed again."""
 
 
 class KeptResults(Generic[T]):
-    """The results that were asked for last, by their names; each with the spec and the state of its data then.
+    """The most recently used results by name, each with the spec and the state of its data.
 
     Parameters
     ----------
     most
-        How many are kept.
+        Most results that are kept.
     clock
-        Gives seconds, from which their age is counted.
+        A monotonic clock in seconds.
     """
 
     def __init__(self, most: int, clock: Callable[[], float] = monotonic) -> None:
@@ -35,7 +35,7 @@ class KeptResults(Generic[T]):
         self._lock = Lock()
 
     def get(self, name: Hashable, spec: ProjectSpec, state: Hashable, make: Callable[[], T]) -> T:
-        """Return the result of a name, which is made if there is none of this spec and this state."""
+        """Return the result with this name; call `make` if none is kept for this spec and state."""
         now = self._clock()
         with self._lock:
             kept = self._results.get(name)

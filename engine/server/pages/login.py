@@ -1,4 +1,4 @@
-"""Logging in: the token, given once in a form or in the address that `engine serve` prints, becomes a session."""
+"""Login: a token from a form, or from the address that `engine serve` prints, begins a session."""
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -22,7 +22,7 @@ class LoginPages:
         return self._write_form(request, request.query_params.get("next", ""))
 
     async def log_in(self, request: Request) -> Response:
-        """Begin a session for a valid token; else show the form again, with what is wrong."""
+        """Begin a session for a valid token; else show the form again with the error."""
         form = await read_form(request)
         target, token = form.get("next", ""), form.get("token", "").strip()
         try:
@@ -40,9 +40,9 @@ class LoginPages:
         return response
 
     def begin_from_address(self, request: Request) -> Response:
-        """Begin a session for the token in an address, and lead to the same address without it.
+        """Begin a session for the token in an address, and redirect to the same address without it.
 
-        Addresses stay in the history of a browser, and are copied to others.
+        A token must not stay in an address, because addresses are stored in the browser history and copied.
         """
         query = {key: value for key, value in request.query_params.multi_items() if key != "token"}
         here = request.scope["raw_path"].decode("ascii")

@@ -1,4 +1,4 @@
-"""The table of the pages of a node, and of their actions: bundles and deployments. Only a node loads what they need."""
+"""The pages and actions of a node: bundles and deployments. Only a server with a node imports this module."""
 
 from engine.server import links
 from engine.server.callers import Role
@@ -7,7 +7,7 @@ from engine.server.pages.bundles import BundlePages
 from engine.server.pages.deployments import DeploymentPages
 from engine.server.pages.routes import ActionRoute, PageRoute
 from engine.server.requests import ProjectRequests
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 
 
 def list_node_pages(

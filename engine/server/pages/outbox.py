@@ -1,4 +1,4 @@
-"""The messages of a project: sent, waiting, refused, dropped."""
+"""The page of a project's messages: sent, waiting, refused and dropped ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from engine.store import MessageState, OutboxMessage, Store
 
 MESSAGES = 50
 UNSENT = (MessageState.PENDING, MessageState.REFUSED)
-"""The states of messages that can be sent, or dropped."""
+"""The states of messages that can still be sent or dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxPages:
-    """The page of the outbox, and what its forms ask for."""
+    """The page of the outbox and its actions."""
 
     requests: ProjectRequests
 
     def list_messages(self, request: Request) -> Page:
-        """Return the newest messages, in one state if it is asked for, and the channels that do not deliver."""
+        """Return the newest messages, optionally in one state, and the channels that do not deliver."""
         store, project = self.requests.find_store(request), self.requests.find_project(request)
         text = request.query_params.get("state", "")
         if text and text not in list(MessageState):
@@ -60,13 +60,13 @@ class OutboxPages:
         )  # fmt: skip
 
     def retry_message(self, request: Request, _form: Mapping[str, str]) -> str:
-        """Let a message be sent as soon as the server comes to it, also one that was refused."""
+        """Make a message due now, even if it was refused."""
         store, message = self._find_unsent(request)
         store.make_due([message])
         return _link_outbox(request)
 
     def drop_message(self, request: Request, _form: Mapping[str, str]) -> str:
-        """Let a message not be sent any more, and record by whom."""
+        """Drop a message, and record by whom."""
         store, message = self._find_unsent(request)
         reason = f"dropped by {describe_caller(request)} on {format_minute(self.requests.clock())}"
         store.drop_message(message, reason)

@@ -1,4 +1,4 @@
-"""A page as data, and its three forms: HTML for people, JSON of the same content, CSV of its table."""
+"""A page as data, and its three formats: HTML for people, JSON of the same content, CSV of its table."""
 
 import csv
 import io
@@ -23,8 +23,8 @@ from engine.server.answers import AnswerError, build_answer, build_error_answer,
 from engine.server.callers import Caller, Role, prefers_html
 from engine.server.pages.static_files import StaticFiles
 from engine.service.control import ServedProject, ServerControl
-from engine.spec.redaction import redact_values
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.redaction import redact_values
+from engine.spec.secrets.values import Secrets
 from engine.store import utc_now
 from engine.views.layout import NUMBER_FILTERS
 from engine.views.trigger_view import name_starter
@@ -37,12 +37,12 @@ PAGE_HEADERS = {
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "referrer-policy": "same-origin",
 }
-"""Nothing but our own files is run or loaded: neither a text of the data nor a template can bring in anything else."""
+"""Security headers by which browsers load and execute only our own files, whatever texts the data contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table for programs: the names of its columns, and its rows, which are asked for where it is written."""
+    """A table for programs: the names of its columns, and its rows, which are iterated when it is written."""
 
     columns: Sequence[str]
     rows: Iterable[Sequence[Any]]
@@ -55,19 +55,19 @@ class Page:
     Attributes
     ----------
     template
-        The name of its template, which has `values` and `content`.
+        The name of its template, which gets `values` and `content`.
     title
-        What it shows.
+        The title of the page.
     content
-        What its JSON has: the same that the page shows, as data.
+        The content of the page as data, for JSON and the template.
     values
-        What the template needs besides: drawings, links.
+        Further values for the template, such as drawings and links.
     table
-        What its CSV has, or what returns it, where that takes time; None if it shows no table.
+        The table for CSV, or a function that returns it if that is slow; None without a table.
     project
-        The project that it belongs to; None for a page of the server.
+        The project of the page; None for a page of the server.
     status
-        The status of HTTP.
+        The HTTP status.
     """
 
     template: str
@@ -80,14 +80,14 @@ class Page:
 
 
 class PageForms:
-    """Renders pages. Secrets of all projects of the server are masked in each of them.
+    """Renders pages, with the secrets of all projects of the server masked.
 
     Parameters
     ----------
     has_node
-        Whether the server is a node, so that it has pages of bundles and deployments.
+        Whether the server is a node, with pages of bundles and deployments.
     copied
-        Whether the pages become files, in which nothing can be searched, chosen or sent.
+        Whether the pages are written to files, without searches, choices and forms.
     """
 
     def __init__(self, control: ServerControl, files: StaticFiles, *, has_node: bool, copied: bool = False) -> None:
@@ -102,7 +102,7 @@ class PageForms:
         return self._mask(text)
 
     def write_html(self, page: Page, caller: Caller | None, connection: HTTPConnection) -> Response:
-        """Return a page for people."""
+        """Return a page as HTML."""
         role = caller.role if caller else 0
         self._find_secrets()
         text = (
@@ -127,12 +127,12 @@ class PageForms:
         return Response(make_encodable(text), page.status, PAGE_HEADERS, media_type="text/html; charset=utf-8")
 
     def write_json(self, page: Page) -> Response:
-        """Return the content of a page for programs."""
+        """Return the content of a page as JSON."""
         self._find_secrets()
         return build_answer(redact_values(make_json(page.content), self._mask), page.status)
 
     def write_csv(self, page: Page) -> Response:
-        """Return the table of a page; a text that a spreadsheet would run gets an apostrophe before it."""
+        """Return the table of a page as CSV; a text that a spreadsheet would execute is prefixed by an apostrophe."""
         if page.table is None:
             raise AnswerError(404, "this page has no table", "its content is there as .json")
         self._find_secrets()
@@ -144,7 +144,7 @@ class PageForms:
         return Response(make_encodable(written.getvalue()), media_type="text/csv; charset=utf-8")
 
     def write_problem(self, connection: HTTPConnection, problem: AnswerError) -> Response:
-        """Return what tells of a problem: a page for a browser, else JSON. Who is not logged in gets the login page."""
+        """Return the answer for an error: a page for a browser, else JSON; without a session, the login page."""
         if not prefers_html(connection.headers):
             return build_error_answer(problem)
         help_ = problem.help
@@ -167,7 +167,7 @@ class PageForms:
         return response
 
     def _find_secrets(self) -> None:
-        """Know the secrets of all projects as they are now; a page does so once, and not for each of its texts."""
+        """Update the list of secrets if a spec has changed; called once per page, not for each text."""
         specs = [project.spec for project in self._control.list_projects() if project.spec is not None]
         if len(specs) != len(self._specs) or any(a is not b for a, b in zip(specs, self._specs, strict=True)):
             self._secrets, self._specs = [Secrets(spec) for spec in specs], list(specs)

@@ -1,4 +1,4 @@
-"""The table of the pages and of their actions."""
+"""The table of the pages and their actions."""
 
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from engine.server.node_api.application import NodeApi
 
 LISTS_KEPT = 8
-"""Lists of evaluations that are kept."""
+"""Number of lists of evaluations that are cached."""
 STORES_KEPT = 32
-"""Evaluation stores of which it is kept how they stand."""
+"""Number of evaluation stores whose status is cached."""
 
 
 def build_pages(
@@ -42,7 +42,7 @@ def build_pages(
     streams: EventStreams,
     api: "NodeApi | None",
 ) -> list[Route]:
-    """Return the routes of all pages; those of bundles and deployments are there with the API of a node."""
+    """Return the routes of all pages; those of bundles and deployments only with the API of a node."""
     projects = ProjectPages(requests)
     stores = EvaluationStorePages(requests, forms.redact, KeptResults(LISTS_KEPT))
     commands = ChildCommands()
@@ -80,7 +80,7 @@ def build_pages(
         ActionRoute(links.MESSAGE_DROP, outbox.drop_message, Role.OPERATOR),
         ActionRoute(links.ABORT, runs.abort, Role.OPERATOR),
     ]
-    if api is not None:  # the server of a project needs nothing of deployments
+    if api is not None:
         from engine.server.pages.node_pages import list_node_pages
 
         of_node = list_node_pages(requests, api, forms.redact)

@@ -1,4 +1,4 @@
-"""One project: its status, the displayed metrics of its stores, and their checks with their history."""
+"""The page of a project: its status, the displayed metrics of its stores, and the history of their checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from engine.server.requests import ProjectRequests
 from engine.service.deployments.project_status import ProjectState, ProjectStatus, describe_status
 from engine.spec import ProjectSpec
 from engine.spec.metrics.names import normalize_metric_name
-from engine.spec.redaction import Redact
 from engine.spec.resources.checks import Check
+from engine.spec.secrets.redaction import Redact
 from engine.store import Store
 from engine.views.charts.sparkline import draw_sparkline
 from engine.views.charts.strip import draw_strip
@@ -26,17 +26,17 @@ from engine.views.metric_text import explain_metric, format_metric, format_metri
 from engine.views.store_view import EvaluationRow, describe_store
 
 STRIP = 30
-"""Evaluations in the history of a check."""
+"""Most evaluations in the shown history of a check."""
 
 MOST_CHECKS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class DisplayedMetric:
-    """A metric that a store displays, of its newest evaluation, as text.
+    """A displayed metric of a store's newest evaluation, as text.
 
-    `outcome` is the worst of the checks of this metric, None without one. `history` has its values in the newest
-    evaluations, oldest first.
+    `outcome` is the worst outcome of the checks on this metric, None without a check. `history` has its values in the
+    newest evaluations, oldest first.
     """
 
     metric: str
@@ -82,7 +82,7 @@ class ProjectPage:
     kept: KeptResults[StoreStatus]
 
     def check_store(self, request: Request, _form: Mapping[str, str]) -> str:
-        """Apply the checks of a store, as the spec declares them now, to its newest evaluation, in a process."""
+        """Apply the present checks of a store to its newest evaluation, in a process."""
         found = ServedStore.find(self.requests, request)
         arguments = ("-m", "engine", "check", str(found.project.path), found.name)
         if not self.commands.start(_name_check(found.project.name, found.name), arguments, found.project):
@@ -136,7 +136,7 @@ class ProjectPage:
         return self.kept.get((project, name), spec, state, lambda: _describe_store(name, spec, store))
 
     def _describe_checking(self, project: str, store: str) -> str:
-        """Return what became of the newest request to check a store: empty, `running`, `done`, or a problem."""
+        """Return the state of the newest request to check a store: empty, `running`, `done`, or an error."""
         result = self.commands.find(_name_check(project, store))
         if result is None:
             return ""
@@ -148,7 +148,7 @@ def _name_check(project: str, store: str) -> tuple[str, ...]:
 
 
 def _list_answers(status: ProjectStatus) -> list[tuple[str, str, str, Sequence[str]]]:
-    """Return the name, the word, the kind and the sentences of each answer."""
+    """Return the name, the state, the CSS kind and the sentences of each answer."""
     return [
         (
             name,
@@ -183,7 +183,7 @@ def _describe_store(name: str, spec: ProjectSpec, store: Store) -> StoreStatus:
 
 
 def _describe_metric(metric: str, rows: Sequence[EvaluationRow], checks: Mapping[str, Check]) -> DisplayedMetric:
-    """Return a metric of the newest of the rows, which has it."""
+    """Return the display of a metric, which the last of the rows must have."""
     measured, found = rows[-1].metrics[metric], rows[-1].outcomes
     outcomes = [
         found[name]

@@ -1,4 +1,4 @@
-"""The projects of a server, the worst answer of each first in view; and one project with all that belongs to it."""
+"""The page of all projects of a server, the worst ones first."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class ProjectRow:
     Attributes
     ----------
     name
-        The name of the project; of a deployment, of both.
+        The name of the project, with that of its deployment if it has one.
     project
-        The name under which it is served.
+        The name with which it is served.
     outcome
-        The worst of the answers: OK, WARNING or ERROR.
+        The worst outcome of the answers: OK, WARNING or ERROR.
     problems
-        Why the server does not run it as its spec says.
+        Why the server does not run it by its present spec.
     """
 
     name: str
@@ -47,7 +47,7 @@ class ProjectPages:
     requests: ProjectRequests
 
     def find_start(self) -> str:
-        """Return the address of the page that comes first: the status of the only project, else all projects."""
+        """Return the address of the start page: the status of the only project, else the list of projects."""
         projects = self.requests.control.list_projects()
         if len(projects) == 1 and self.requests.node is None:
             return links.build_link(links.PROJECT, project=projects[0].name)
@@ -90,7 +90,7 @@ def _describe_row(name: str, project: ServedProject | None, status: ProjectStatu
 
 
 def judge_answer(answer: StatusAnswer) -> CheckOutcome:
-    """Return how bad an answer is: ERROR if it is not well, WARNING if checks warn."""
+    """Return the severity of an answer: ERROR if it is not well, WARNING if checks warn, else OK."""
     if not answer.well:
         return CheckOutcome.ERROR
     return CheckOutcome.WARNING if answer.state == "WARNING" else CheckOutcome.OK

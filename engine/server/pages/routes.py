@@ -1,4 +1,4 @@
-"""The routes of the pages as tables: which page is at which address, and which action a form of a page asks for."""
+"""The routes of pages and of the actions of their forms."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class PageRoute:
-    """A page: its address with `.json` and `.csv` added has the other forms of it.
+    """A page; its address with `.json` or `.csv` gives the other formats.
 
     Attributes
     ----------
     pattern
-        One of `engine.server.links`.
+        A pattern of `engine.server.links`.
     find
-        Returns what the page shows; called in a thread.
+        Returns the page; called in a thread.
     """
 
     pattern: str
@@ -38,16 +38,16 @@ class PageRoute:
 
 @dataclass(frozen=True, slots=True)
 class ActionRoute:
-    """What a form of a page asks for.
+    """The action of a form.
 
     Attributes
     ----------
     pattern
-        One of `engine.server.links`.
+        A pattern of `engine.server.links`.
     act
-        Does it, with the fields of the form, and returns the address of the page to go on to; called in a thread.
+        Executes the action with the fields of the form, and returns the address of the next page; called in a thread.
     role
-        The least role that may ask for it.
+        The least role that is allowed.
     """
 
     pattern: str
@@ -69,7 +69,7 @@ def build_page_routes(
     Parameters
     ----------
     find_start
-        Returns the address of the page that comes first.
+        Returns the address of the start page.
     """
 
     async def answer_start(request: Request) -> Response:

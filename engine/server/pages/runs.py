@@ -1,4 +1,4 @@
-"""One run: its steps, checks and messages, its log, which goes on while it runs, and aborting it."""
+"""The page of a run: its steps, checks and messages, its live log, and the button to abort it."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from engine.server.event_streams import EventStreams, Look, StreamedEvent
 from engine.server.pages.page import Page, Table
 from engine.server.request_threads import RequestThreads
 from engine.server.requests import ProjectRequests
-from engine.spec.redaction import Redact, redact_values
+from engine.spec.secrets.redaction import Redact, redact_values
 from engine.store import Store
 from engine.views.charts.steps import MOST_STEPS, draw_steps
 from engine.views.checks import group_checks
@@ -26,7 +26,7 @@ from engine.views.log_view import read_log_after, read_log_tail
 from engine.views.run_view import describe_deliveries, describe_run
 
 MOST_CHILDREN = 100
-"""Runs that a run has started, and that its page names."""
+"""Most child runs that the page of a run lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RunPages:
     streams: EventStreams
 
     def show_run(self, request: Request) -> Page:
-        """Return a run, and the newest part of its log, or the part before the byte that is asked for."""
+        """Return a run with the newest part of its log, or the part before a requested byte."""
         store, record = self.requests.find_run(request)
         project = self.requests.find_project(request)
         messages = store.outbox.list_of_run(record.id)
@@ -60,7 +60,7 @@ class RunPages:
                 "has_scenario": project.spec is not None and record.scenario in project.spec.scenarios,
                 "children": shown,
                 "more_children": max(0, len(children) - MOST_CHILDREN),
-                # those of steps and checks stand in their own tables
+                # steps and checks have their own tables
                 "events": [one for one in record.events if one.kind in ("run", "delivery")],
                 "duration": format_duration,
                 "checked": _lay_out_targets(checks),
@@ -85,9 +85,8 @@ class RunPages:
     async def stream_log(self, request: Request) -> Response:
         """Return the log of a run from a byte on as events, until the run has ended.
 
-        The id of an event is the byte at which the log goes on, so that a browser which has lost the connection asks
-        for what it has missed. The first event says that the stream has begun: where a proxy holds it back, a browser
-        asks for JSON instead, again and again.
+        The id of an event is the byte after it, so that a browser can resume a lost connection. The first event says
+        that the stream has begun: if a proxy delays it, the browser polls for JSON instead.
         """
         last = request.headers.get("last-event-id") or request.query_params.get("after", "")
         place = _read_place(last) or 0
@@ -106,7 +105,7 @@ class RunPages:
         return self.streams.answer(request, look, place)
 
     def _look(self, store: Store, run: str, place: int) -> Look:
-        state = store.runs.get(run).state  # before the log, so that an end has all lines
+        state = store.runs.get(run).state  # before the log, so that all lines are read when the run has ended
         part = read_log_after(store.runs.path_of(run), place)
         if part.lines:
             lines = redact_values(make_json(part.lines), self.redact)

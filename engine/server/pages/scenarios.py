@@ -1,4 +1,4 @@
-"""Scenarios: what starts them, their runs as a timeline, starting one now, pausing, and what became of what was due."""
+"""The pages of scenarios: their triggers and fires, their runs as a timeline, and forms to start and pause them."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from engine.server.pages.page import Page, Table
 from engine.server.requests import ProjectRequests, find_scenario, read_key
 from engine.service.control import NextTimes, ServedProject
 from engine.spec import ProjectSpec
-from engine.spec.redaction import Redact
 from engine.spec.resources.triggers import AnyTrigger
+from engine.spec.secrets.redaction import Redact
 from engine.store import OPEN_STATES, RunRecord, Store, TriggerState
 from engine.views.charts.timeline import draw_timeline
 from engine.views.run_view import RunView, describe_run
@@ -26,20 +26,20 @@ from engine.views.trigger_view import (
     describe_fire,
     describe_pause,
     describe_triggers,
+    format_fire,
     format_local_time,
     name_zone,
-    tell_fire,
 )
 
 RUNS = 50
 FIRES = 20
 VARIABLE = "variable."
-"""How the names of the fields for variables begin."""
+"""The prefix of the form fields for variables."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioRow:
-    """A scenario: whether it is switched on, its pause, its triggers, and its newest run."""
+    """A scenario: whether it is active, its pause, its triggers, and its newest run."""
 
     name: str
     description: str | None
@@ -51,7 +51,7 @@ class ScenarioRow:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioPages:
-    """The pages of scenarios, and what their forms ask for."""
+    """The pages of scenarios and their actions."""
 
     requests: ProjectRequests
     redact: Redact
@@ -91,7 +91,7 @@ class ScenarioPages:
             values={
                 "timeline": draw_timeline(runs).render(),
                 "told": ", ".join(f"{run.started:%Y-%m-%d %H:%M} {run.state}" for run in runs[-10:]),
-                "fires_told": [tell_fire(fire) for fire in fires],
+                "fires_told": [format_fire(fire) for fire in fires],
                 "steps": [(step.name or step.kind, step.kind) for step in spec.scenarios[name].steps],
                 "variables": spec.variables,
                 "prefix": VARIABLE,
@@ -112,7 +112,7 @@ class ScenarioPages:
         )
 
     def show_fire(self, request: Request) -> Page:
-        """Return what has become of a request for a run, or of what a trigger found due."""
+        """Return the state of a fire, from a request for a run or from a trigger."""
         project, spec = self.requests.find_spec(request)
         store, number = self.requests.find_store(request), request.path_params["number"]
         fire = store.fires.get(int(number)) if number.isdecimal() and len(number) < 15 else None
@@ -124,15 +124,15 @@ class ScenarioPages:
             template="fire.html",
             title=f"Fire {fire.number} of {fire.scenario}",
             content=view,
-            values={"told": tell_fire(view), "is_open": fire.state in OPEN_STATES and run is None},
+            values={"told": format_fire(view), "is_open": fire.state in OPEN_STATES and run is None},
             project=project,
         )
 
     def start_run(self, request: Request, form: Mapping[str, str]) -> str:
-        """Ask for a run, with the values of variables that differ from those of the spec."""
+        """Request a run with the values of variables that differ from the spec."""
         _, spec = self.requests.find_spec(request)
         given = {key.removeprefix(VARIABLE): text for key, text in form.items() if key.startswith(VARIABLE)}
-        # a field shows a secret masked, which is no new value either
+        # a field shows a secret masked; the masked text is not a new value
         shown = {name: {str(value), self.redact(str(value))} for name, value in spec.variables.items()}
         values = {name: text for name, text in given.items() if text not in shown.get(name, ())}
         made = self.requests.ask_run(request, values, read_key(request))

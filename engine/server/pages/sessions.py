@@ -1,9 +1,9 @@
-"""Who is logged in: a browser has a random id in a cookie, and the server keeps the token that was given for it.
+"""Login sessions: a browser has a random id in a cookie, and the server keeps the token for it.
 
-The token is looked up again at each request, so that one which is revoked, or has another role now, counts at once. The
-sessions are in memory alone: a browser logs in again after the server was started anew. The cookie is `SameSite=Lax`
-instead of `Strict`, because a link in a mail would else lead to the login page; what changes anything needs a request
-from a page of this server in any case (`engine.server.access`).
+The token is looked up again at each request, so that its revocation or a change of its role takes effect at once.
+Sessions are only in memory, so browsers must log in again after a restart of the server. The cookie is `SameSite=Lax`
+instead of `Strict`, because a link in a mail would otherwise lead to the login page; a changing request must come from
+a page of this server in any case (`engine.server.access`).
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class _Session:
 
 
 class Sessions:
-    """The sessions of a server. They end after 12 hours, after 2 hours without a request, and by a logout.
+    """The sessions of a server. They end after 12 hours, after 2 hours without a request, or by a logout.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Sessions:
         self._lock = Lock()
 
     def begin(self, token: str, response: Response) -> None:
-        """Begin a session of whoever has a valid token, and set its cookie; the longest unused one makes room."""
+        """Begin a session for a valid token, and set its cookie; if there are too many, end the longest unused one."""
         id_, now = secrets.token_urlsafe(32), self._clock()
         with self._lock:
             self._sessions[_digest_id(id_)] = _Session(token, now, now)
@@ -56,7 +56,7 @@ class Sessions:
         )
 
     def find_token(self, id_: str) -> str | None:
-        """Return the token of a session, which is used by that; None if there is none, or if it has ended."""
+        """Return the token of a session, and record its use; None if there is no session, or it has ended."""
         key, now = _digest_id(id_), self._clock()
         with self._lock:
             found = self._sessions.get(key)

@@ -1,4 +1,4 @@
-"""The spec of a project: its files with what was found in them, and what it is made of as a picture."""
+"""The pages of a project's spec: its files with diagnostics, and a graph of its resources."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from engine.server.requests import ProjectRequests
 from engine.service.control import ServedProject
 from engine.spec.diagnostics import read_shown_lines, render_diagnostics
 from engine.spec.project import ProjectSpec
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.flow import draw_flow
 from engine.views.flow import FlowNode, Key, describe_flow
 
 
 @dataclass(frozen=True, slots=True)
 class SpecFinding:
-    """A finding with its excerpt, and the address of its line on the page of its file; empty if it is on none."""
+    """A diagnostic with its excerpt, and the address of its line on a page; empty if no page shows it."""
 
     finding: Diagnostic
     text: str
@@ -32,13 +32,13 @@ class SpecFinding:
 
 @dataclass(frozen=True, slots=True)
 class SpecPages:
-    """The pages of the spec of a project, and what their forms ask for."""
+    """The pages of a project's spec and their actions."""
 
     requests: ProjectRequests
     redact: Redact
 
     def show_spec(self, request: Request) -> Page:
-        """Return a file of a spec as it is now, and what was found in all of them."""
+        """Return the present content of a spec's file, and the diagnostics of all its files."""
         project = self.requests.find_project(request)
         files = _list_files(project)
         shown = request.query_params.get("file") or next(iter(files))
@@ -84,7 +84,7 @@ class SpecPages:
         )  # fmt: skip
 
     def show_flow(self, request: Request) -> Page:
-        """Return what a project is made of, and what is made of what."""
+        """Return the resources of a project and their dependencies."""
         project, spec = self.requests.find_spec(request)
         nodes = describe_flow(spec)
         addresses = self._link_nodes(project, spec, nodes)
@@ -124,7 +124,7 @@ class SpecPages:
 
 
 def _list_files(project: ServedProject) -> dict[str, Path]:
-    """Return the files of a spec by the names that they have on pages: their paths from the folder of the spec."""
+    """Return the files of a spec by their paths relative to the folder of the spec."""
     known = project.spec.files if project.spec else ()
     found = (project.path, *known)
     return {os.path.relpath(path, project.path.parent): path for path in found}

@@ -1,6 +1,6 @@
-"""The files that pages load: our own style and script, and vendored ones. They are part of the package, and small.
+"""The style sheets and scripts of the pages, our own and vendored ones, which are part of the package.
 
-The address of each holds a digest of its content, so browsers keep it for ever and never have an old one.
+The address of each contains a digest of its content, so browsers can cache it forever and never use an old version.
 """
 
 import gzip
@@ -23,7 +23,7 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file as it is sent: its media type, and its bytes, plain and compressed."""
+    """A file with its media type, its content plain and compressed, and its address."""
 
     media_type: str
     content: bytes
@@ -42,7 +42,7 @@ class StaticFiles:
         return self._files[name].url
 
     async def answer(self, request: Request) -> Response:
-        """Answer a request for a file; it is found by its name, whatever the digest in the address is."""
+        """Answer a request for a file by its name; with an old digest in the address, the answer is not cached."""
         found = self._files.get(request.path_params["name"])
         if found is None:
             raise HTTPException(404)

@@ -1,1 +1,1 @@
-"""Messages that are sent while nobody looks: when a channel has its turn, and a heartbeat."""
+"""The delivery of messages by a server, and its heartbeat."""

@@ -1,16 +1,16 @@
-"""One turn of a channel: its due messages are sent, oldest first, until none is left or the channel fails.
+"""Sends the due messages of one channel, oldest first, until none is left, the channel fails or the time is over.
 
-**One delay a channel.** After a transport failure nothing is sent through the channel for a minute, after the next one
-for two, up to an hour. The state is kept in the store, so a restart does not end the delay. When the channel works
-again, all that waits goes out in order at once.
+**One delay per channel.** After a transport failure nothing is sent through the channel for a minute, after the next
+one for two, up to an hour. The delay is stored in the state, so a restart does not end it. When the channel works
+again, all waiting messages are sent in order at once.
 
-**One message must not keep the others waiting.** A message whose sending fails in transport for the second time may
-itself be the cause: a server may break off at what it holds. So another one is tried too, which was tried least. If
-that fails as well, the channel is down. Otherwise the first message alone waits, longer each time, and the others go
-on. So several such messages in a row keep the channel for a minute, three, seven …, each of them once.
+**A bad message must not block the others.** If sending a message fails in transport for the second time, the message
+itself may be the cause: a server may close the connection because of its content. So the message with the fewest
+attempts is tried too. If that fails as well, the channel is down. Otherwise only the first message waits, longer each
+time. So several such messages in a row delay the channel by a minute, three, seven …, each of them once.
 
-**A secret that is absent is told once.** Nobody is asked to find out whether it is there, so that is looked at each
-minute, and the messages go out soon after it is.
+**A missing secret is reported once.** Its absence costs no attempt, so the secret is looked for each minute, and the
+messages are sent soon after it is there.
 """
 
 from collections.abc import Callable
@@ -33,14 +33,14 @@ from engine.notifications.attempt import (
 from engine.notifications.channels import explain_absence, limit_sending
 from engine.notifications.delivery import KEPT_MESSAGES
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import LONGEST_DELAY, ChannelState, Claim, MessageState, Store
 
 SUSPICIOUS_TRIES = 2
-"""From this try on, a transport failure may be the fault of the message."""
+"""From this attempt on, a transport failure may be caused by the message."""
 
 JOINING_FAILURES = 3
-"""From so many failures of a channel in a row on, the older messages of each reporter are joined."""
+"""After this many failures of a channel in a row, the older messages of each reporter are joined."""
 
 SENDER = "the server"
 
@@ -49,17 +49,17 @@ EventState = Literal["SENT", "PENDING", "REFUSED", "DROPPED", "DOWN", "UP", "FAU
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEvent:
-    """What has become of a message, or of a channel.
+    """An event of a message or of a channel.
 
     Attributes
     ----------
     state
-        That of a message: SENT, PENDING (it is tried again), REFUSED or DROPPED. Or that of a channel: DOWN, UP, or
-        FAULT if the store has failed, or there is a bug.
+        The state of a message: SENT, PENDING (it is tried again), REFUSED or DROPPED. Or of a channel: DOWN, UP, or
+        FAULT for an error of the store or a bug.
     text
-        Where the message went, or why it did not; secrets are masked.
+        Where the message was sent, or why not; secrets are masked.
     message, run, reporter
-        The message, if the event is about one.
+        The ids of the message and its run, and its reporter, if the event is about a message.
     """
 
     channel: str
@@ -71,9 +71,9 @@ class DeliveryEvent:
 
 
 def find_moment(due: datetime, state: ChannelState | None, now: datetime) -> datetime:
-    """Return when a channel has its next turn, whose first message is due then.
+    """Return when a channel has its next turn; `due` is when its first message is due.
 
-    A delay that is longer than the longest one was written before the clock was set back, and is over.
+    A delay that is longer than LONGEST_DELAY was written before the clock was set back, and is ignored.
     """
     if state is None or state.next_try - now > LONGEST_DELAY:
         return due
@@ -81,7 +81,7 @@ def find_moment(due: datetime, state: ChannelState | None, now: datetime) -> dat
 
 
 class ChannelTurn:
-    """A turn of the channel `name`; `tell` is called with what becomes of its messages."""
+    """A turn of the channel `name`; `tell` is called with each event of its messages."""
 
     def __init__(
         self, name: str, store: Store, project: ProjectSpec, secrets: Secrets, tell: Callable[[DeliveryEvent], None]
@@ -95,7 +95,7 @@ class ChannelTurn:
 
         Returns
         -------
-        A thread that still sends, because it cannot be stopped: before it has ended, the channel must have no turn.
+        A thread that still sends and cannot be stopped; the channel must not have a turn before it has ended.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class ChannelTurn:
             self._tell_of_drop(message, UNDECLARED)
             return
         claim = self._store.outbox.claim(message, claim_seconds(channel))
-        if claim is None:  # another process was faster
+        if claim is None:  # another process has claimed it
             return
         try:
             seconds = limit_sending(channel)
@@ -159,7 +159,7 @@ class ChannelTurn:
         self._tell_of_message(delivery)
 
     def _judge_failure(self, claim: Claim, error: UnreachableError) -> None:
-        """Decide whether the message or the channel has to wait; raise the error again if it is the channel."""
+        """Decide whether the message or the channel must wait; raise the error again if it is the channel."""
         reason = str(error)
         message = claim.message
         self._tell_of_message(Delivery(message, MessageState.PENDING, reason))
@@ -182,12 +182,12 @@ class ChannelTurn:
         self._tell(DeliveryEvent(self._name, "DOWN", f"{reason}{again}"))
 
     def _tell_of_message(self, delivery: Delivery) -> None:
-        """Tell what has become of a message, and add it to its run, unless all went well at the first try.
+        """Report the state of a message, and add it as an event to its run, unless it was sent at the first attempt.
 
-        That the message waits is added once.
+        That a message waits is added only once.
         """
         message, state = delivery.message, delivery.state
-        self._tell(DeliveryEvent(self._name, state.value, delivery.told, message.id, message.run, message.reporter))
+        self._tell(DeliveryEvent(self._name, state.value, delivery.details, message.id, message.run, message.reporter))
         if state is MessageState.PENDING:
             is_new = message.tries == 1
         else:

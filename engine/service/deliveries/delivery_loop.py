@@ -1,9 +1,9 @@
 """Sends the messages of a project's outbox while a server runs: each when it is due, each channel in order.
 
-The runs only commit their messages. A channel that hangs or is down keeps no other one waiting: each has its turns in a
-thread of its own, at most `MOST_AT_ONCE` at the same time (`channel_turn.py` says what a turn does). Of all that waits,
-one message a channel is in memory. A run that somebody starts by hand sends its messages itself; each message is
-claimed, so both never send the same one.
+The runs only commit their messages. A channel that hangs or is down does not delay the others: each channel has its
+turns in its own thread, at most `MOST_AT_ONCE` at the same time (see `channel_turn.py`). Only one message per channel
+is in memory. A run that is started by hand sends its messages itself; since each message is claimed, the two never send
+the same one.
 """
 
 import os
@@ -17,33 +17,33 @@ from pathlib import Path
 from engine.errors import EngineError
 from engine.service.deliveries.channel_turn import ChannelTurn, DeliveryEvent, find_moment
 from engine.spec import ProjectSpec
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import Store, utc_now
 from engine.store.location import StateLocation
 
 MOST_AT_ONCE = 4
-"""Channels that are sent through at the same time."""
+"""Most channels that send at the same time."""
 TURN_SECONDS = 60.0
-"""How long a channel may go on while others wait for their turn; the message that is being sent then is the last."""
+"""Seconds after which a channel ends its turn, so that others get theirs; a message being sent is finished."""
 POLL_SECONDS = 2.0
-"""How often the outbox is looked at: other processes add messages, and a person may ask for a new try."""
+"""Seconds between looks at the outbox, because other processes add messages and people ask for new attempts."""
 FAULT_SECONDS = 10.0
-"""How long to wait after the store has failed, or after a bug."""
+"""Seconds to wait after an error of the store or a bug."""
 
 
 class DeliveryLoop:
-    """Sends what is in the outbox of a state through the channels of a project.
+    """Sends the messages in the outbox of a state through the channels of a project.
 
     Parameters
     ----------
     place
-        Where the state is; it is opened by `start`.
+        The location of the state, which `start` opens.
     environ
         The environment variables that secrets refer to.
     tell
         Called with each event, from any thread.
     clock
-        Gives aware datetimes.
+        Returns datetimes with a time zone.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class DeliveryLoop:
         self._thread.start()
 
     def wake(self) -> None:
-        """Look at the outbox at once: a run has ended."""
+        """Look at the outbox now, because a run has ended."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
@@ -87,7 +87,7 @@ class DeliveryLoop:
     def replace_project(self, project: ProjectSpec) -> None:
         """Use the channels of another version of the project from the next turn on.
 
-        A channel that is declared in another way is tried at once: somebody may have repaired it.
+        A channel whose declaration has changed is tried at once, because it may have been repaired.
         """
         with self._changed:
             self._repaired |= {
@@ -97,9 +97,9 @@ class DeliveryLoop:
         self.wake()
 
     def stop(self, seconds: float) -> None:
-        """Send what is due, for at most `seconds`, and end.
+        """Send due messages for at most `seconds`, and end.
 
-        A message that is being sent then stays claimed for a while, and is sent by whoever comes next.
+        A message that is still being sent stays claimed until its claim expires, and is then sent by another process.
         """
         with self._changed:
             self._until = time.monotonic() + seconds
@@ -127,7 +127,7 @@ class DeliveryLoop:
                 self._woken = False
 
     def _start_turns(self) -> float:
-        """Start the turns that are due, as far as there is room; return after how many seconds to look again."""
+        """Start due turns, at most MOST_AT_ONCE at the same time; return the seconds until the next look."""
         if self._store is None:
             raise TypeError("the state was not opened")
         while self._repaired:
@@ -155,7 +155,7 @@ class DeliveryLoop:
         return wait
 
     def _is_sending(self, channel: str) -> bool:
-        """Return whether the sending of an earlier turn goes on, which could not be stopped."""
+        """Return whether a thread of an earlier turn, which could not be stopped, still sends."""
         thread = self._unfinished.get(channel)
         return thread is not None and thread.is_alive()
 
@@ -164,7 +164,7 @@ class DeliveryLoop:
             if len(self._turns) >= MOST_AT_ONCE:
                 return False
             thread = threading.Thread(target=self._take_turn, args=(channel,), name=f"to {channel}", daemon=True)
-            thread.start()  # it may fail: then the channel must not count as being sent through
+            thread.start()  # before the entry in `_turns`, because it may fail
             self._turns[channel] = thread
         return True
 
@@ -178,7 +178,7 @@ class DeliveryLoop:
             if self._store is None:
                 raise TypeError("the state was not opened")
             project = self._project
-            secrets = Secrets(project, self._environ)  # its own: threads cannot share the texts to mask
+            secrets = Secrets(project, self._environ)  # one per thread, because it is not thread-safe
             unfinished = ChannelTurn(channel, self._store, project, secrets, self._tell_event).take(is_over)
             if unfinished is not None:
                 self._unfinished[channel] = unfinished
@@ -191,7 +191,7 @@ class DeliveryLoop:
             self.wake()
 
     def _tell_event(self, event: DeliveryEvent) -> None:
-        with suppress(Exception):  # what cannot be told must not end the deliveries
+        with suppress(Exception):  # an error of the listener must not end the deliveries
             self._tell(event)
 
     def _tell_fault(self, channel: str, error: Exception) -> None:

@@ -1,10 +1,10 @@
-"""The heartbeat of a server: as long as all is well, a message at regular times to somebody who misses it otherwise.
+"""The heartbeat of a server: a message at regular intervals while the server is healthy.
 
-Nothing that a server sends can tell that it does not run any more. So a service such as Healthchecks is told that it
-does, and raises the alarm when that stops (a dead man's switch). A webhook channel suits best: the service takes any
-POST; a mail goes to the channel's own address. The heartbeat stops too when the scheduler does not tick, or when the
-state cannot be written, because then runs would not be recorded. One that cannot be sent is told, and never queued: a
-late one would tell a lie.
+A server cannot report that it has died. So it sends heartbeats to a service such as Healthchecks, which raises the
+alarm when they stop (a dead man's switch). A webhook channel fits best, because such a service accepts any POST; a mail
+is sent to the channel's own address. The heartbeat also stops when the scheduler hangs, or when the state cannot be
+written, because runs could not be recorded. A heartbeat that cannot be sent is reported and never queued, because a
+late one would be wrong.
 """
 
 import os
@@ -19,7 +19,7 @@ from engine.notifications.attempt import send_directly
 from engine.service.deliveries.channel_turn import DeliveryEvent, EventState
 from engine.spec import ProjectSpec
 from engine.spec.resources.channels import MailChannel
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store import OutboxMessage, Store, generate_id, utc_now
 
 REPORTER = "heartbeat"
@@ -35,7 +35,7 @@ class Heartbeat:
     project
         Declares the channel.
     find_trouble
-        Returns why the server is not well, and an empty text if it is: whether its scheduler has ticked of late.
+        Returns why the server is not healthy; an empty text if it is.
     tell
         Called with each event, from another thread: SENT, or DROPPED with the reason; it must not raise.
     """
@@ -68,7 +68,7 @@ class Heartbeat:
         self._project = project
 
     def stop(self, seconds: float) -> None:
-        """Send no more; wait so long at most for one that is being sent."""
+        """Stop sending; wait at most `seconds` for a heartbeat that is being sent."""
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join(seconds)

@@ -10,7 +10,7 @@ from engine.errors import UsageError
 from engine.formatting.lists import join_words
 from engine.service.deployments.settings import Care, get_deployment, snapshot_settings
 from engine.service.deployments.targets import DeploymentTarget, open_target
-from engine.service.deployments.update_order import UpdateOrder
+from engine.service.deployments.updates.order import UpdateOrder
 from engine.spec import ProjectSpec
 from engine.store.node import OperationRow
 

@@ -14,9 +14,9 @@ from engine.service.deployments.evaluation_sources import FolderSource
 from engine.service.deployments.places import DeploymentPlaces
 from engine.service.deployments.release_retention import has_running_runs
 from engine.service.deployments.removal import describe_state, find_server_rows, remove_rows
-from engine.service.deployments.update_order import Surroundings, UpdateOrder
-from engine.service.deployments.update_start import find_rollback_target, order_back, order_off
-from engine.service.deployments.updates import Updater
+from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.service.deployments.updates.start import find_rollback_target, order_back, order_off
+from engine.service.deployments.updates.updater import Updater
 from engine.spec import load
 from engine.spec.resources.deployments import DirectoryInfrastructure
 from engine.store import LockBusy, Store

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.atomic_files import replace_file, sync_path
 from engine.bundles.extraction import remove_extracted
-from engine.spec.revision_file import RELEASES_FOLDER, REVISIONS_FOLDER, Revision
+from engine.spec.revisions.revision_file import RELEASES_FOLDER, REVISIONS_FOLDER, Revision
 from engine.store import safe_name
 
 NODE_FILE = "node.db"

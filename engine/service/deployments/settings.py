@@ -16,7 +16,7 @@ from engine.formatting.hints import suggest_name
 from engine.spec import ProjectSpec
 from engine.spec.resources.connections import DuckdbConnection, FileConnection, S3Connection
 from engine.spec.resources.deployments import Deployment, Hook
-from engine.spec.variable_references import find_references
+from engine.spec.variables.references import find_references
 
 LONGEST_PRELOAD = timedelta(minutes=10)
 LONGEST_HEALTH = timedelta(minutes=10)

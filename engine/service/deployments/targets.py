@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import UsageError
 from engine.service.deployments.deployed_state import DeployedState
-from engine.service.deployments.update_order import UpdateOrder
+from engine.service.deployments.updates.order import UpdateOrder
 from engine.spec import ProjectSpec
 from engine.spec.resources.deployments import DirectoryInfrastructure, NodeInfrastructure
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.store.node import OperationRow
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from engine.service.deployments.evaluation_sources import EvaluationSource
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
 
 
 class DeploymentTarget(Protocol):
@@ -101,7 +101,7 @@ def open_target(
         from engine.service.deployments.directory_target import DirectoryTarget
 
         return DirectoryTarget((folder / declared.path).resolve(), declared, folder, environ, tell, checkpoint)
-    from engine.service.deployments.node_target import NodeTarget
+    from engine.service.deployments.node.target import NodeTarget
 
     return NodeTarget(open_node(project, infrastructure, environ), tell)
 
@@ -121,7 +121,7 @@ def open_node(project: ProjectSpec, infrastructure: str, environ: Mapping[str, s
     SpecError
         The secret with its token is absent.
     """
-    from engine.service.deployments.node_client.client import NodeClient
+    from engine.service.deployments.node.client.client import NodeClient
 
     declared = project.resources.infrastructures[infrastructure]
     if not isinstance(declared, NodeInfrastructure):

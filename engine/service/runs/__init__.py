@@ -1,1 +1,1 @@
-"""The runs that a server starts: each in a process of its own, from a fire to its end."""
+"""The runs that a server starts for fires, each in a separate process."""

@@ -1,6 +1,6 @@
-"""The processes of runs: each is followed by a thread, and none outlives the server (see `scenarios/supervisor.py`).
+"""The processes of runs: a thread reads the replies of each, and none outlives the server (`scenarios/supervisor.py`).
 
-A process is started by the main thread, because the system ends it when the thread that has started it ends.
+Processes are started by the main thread, because Linux ends a process when the thread that started it ends.
 """
 
 import os
@@ -13,36 +13,36 @@ from typing import Literal
 
 from engine.pipeline.log import LogLine
 from engine.scenarios.process import SUPERVISOR, Conversation, RunProcess
-from engine.scenarios.requests import RunRequest, TellRequest
+from engine.scenarios.requests import AbortRequest, RunRequest
 from engine.service.runs.exit_causes import count_memory_kills, describe_process_end
 from engine.service.runs.ready_process import ReadyProcess
 from engine.spec import ProjectSpec
 
 KILL_SECONDS = 10.0
-"""A supervisor that has not ended its processes after that many seconds is killed itself."""
+"""A supervisor that has not ended its processes after this many seconds is killed itself."""
 
 THREAD_VARIABLES = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""What the libraries of a run take the number of their threads from."""
+"""The environment variables that set the number of threads of a run's libraries."""
 
 
 @dataclass(eq=False)
 class ChildProcess:
-    """A process that answers a request for a project.
+    """A process that executes a request for a project.
 
     Attributes
     ----------
     owner
-        Who asks: the key of a project.
+        The key of the project.
     fire
-        The number of the fire that its run answers; None if it tells of dead runs.
+        The number of the fire that starts its run; None if the process only marks dead runs.
     run
         The id of its run.
     begun
-        When its run has begun, on the clock that is never set; None if it has not.
+        When its run has begun, in seconds of the monotonic clock; None if it has not.
     stopped
         Why the server has ended it; empty if it has not.
     conversation
-        What it has replied, when it has ended.
+        Its replies, after it has ended.
     """
 
     owner: str
@@ -59,23 +59,23 @@ class ChildProcess:
     thread: threading.Thread | None = None
 
     def interrupt(self, reason: str) -> None:
-        """Let its run end as ABORTED."""
+        """Ask its run to end as ABORTED."""
         self.stopped, self.stopped_at = self.stopped or reason, self.stopped_at or time.monotonic()
         self.process.interrupt()
 
     def kill(self, reason: str) -> None:
-        """Kill it with all that it has started."""
+        """Kill the process with all processes that it has started."""
         self.stopped, self.killed = self.stopped or reason, True
         self.stopped_at = time.monotonic()
         self.process.ask_to_end()
 
     def insist(self) -> None:
-        """Kill its supervisor too, if that does not answer."""
+        """Kill its supervisor too, if that has not ended KILL_SECONDS after `kill`."""
         if self.killed and time.monotonic() > self.stopped_at + KILL_SECONDS:
             self.process.kill()
 
     def describe_end(self) -> str:
-        """Return why it has ended without a result."""
+        """Return why the process has ended without a result."""
         if self.stopped or self.problem:
             return self.stopped or self.problem
         if self.conversation is None or self.conversation.failure:
@@ -88,7 +88,7 @@ class ChildProcess:
 
 @dataclass(frozen=True, slots=True)
 class ChildNews:
-    """What the thread of a process tells the loop: that its run has begun, or that it has ended."""
+    """An event that the thread of a process reports to the loop: its run has begun, or the process has ended."""
 
     kind: Literal["begun", "ended"]
     child: ChildProcess
@@ -100,9 +100,9 @@ class ChildRuns:
     Parameters
     ----------
     at_once
-        How many runs may be at work at the same time.
+        Most runs at the same time.
     wake
-        Called by threads when there is news.
+        Called by threads when there is an event.
     show_line
         Called by threads with each entry of a log.
     program
@@ -111,11 +111,11 @@ class ChildRuns:
     Attributes
     ----------
     active
-        The processes that answer a request.
+        The processes that execute a request.
     ready
         The process that waits for the next run.
     at_once
-        How many runs may be at work at the same time; may be changed.
+        Most runs at the same time; may be changed.
     """
 
     def __init__(
@@ -135,21 +135,21 @@ class ChildRuns:
 
     @property
     def free(self) -> int:
-        """How many more runs may begin now."""
+        """The number of further runs that may begin now."""
         return self.at_once - sum(child.fire is not None for child in self.active)
 
     def select_environment(self, project: ProjectSpec | None) -> Mapping[str, str]:
         """Return the environment of the processes of a project."""
         return self._environ if project is None else project.select_environment(self._environ)
 
-    def start(self, owner: str, request: RunRequest | TellRequest, project: ProjectSpec | None = None) -> ChildProcess:
-        """Start a process for a request of a project; raises OSError if the system has none left."""
+    def start(self, owner: str, request: RunRequest | AbortRequest, project: ProjectSpec | None = None) -> ChildProcess:
+        """Start a process for a request of a project; raise OSError if the system cannot start one."""
         environ = self.select_environment(project)
         fire, run = (request.fire, request.run or "") if isinstance(request, RunRequest) else (None, "")
         kills = count_memory_kills()
         if isinstance(request, RunRequest):
             process = self.ready.take(environ)
-        else:  # nobody waits for what it does
+        else:  # nobody waits for its result
             process = RunProcess(environ, program=self._program)
         child = ChildProcess(owner, fire, run, process, memory_kills=kills)
         child.thread = threading.Thread(target=self._follow, args=(child, request), name=f"run {run}", daemon=True)
@@ -161,7 +161,7 @@ class ChildRuns:
         self.active.append(child)
         return child
 
-    def _follow(self, child: ChildProcess, request: RunRequest | TellRequest) -> None:
+    def _follow(self, child: ChildProcess, request: RunRequest | AbortRequest) -> None:
         def take_line(line: LogLine) -> None:
             if line.scenario and child.begun is None:
                 child.begun = time.monotonic()
@@ -170,7 +170,7 @@ class ChildRuns:
 
         try:
             child.conversation = child.process.execute(request, pass_on=take_line)
-        except Exception as error:  # noqa: BLE001 - the loop must hear of the end, whatever has gone wrong here
+        except Exception as error:  # noqa: BLE001 - the loop must get the end in any case
             child.problem = f"its replies could not be read: {error!r}"
         finally:
             child.process.end()
@@ -181,7 +181,7 @@ class ChildRuns:
         self._wake()
 
     def take_news(self) -> list[ChildNews]:
-        """Return what has happened since the last call; processes that have ended are not active any more."""
+        """Return the events since the last call, and remove ended processes from `active`."""
         found = []
         while not self._news.empty():
             news = self._news.get()

@@ -1,4 +1,4 @@
-"""Why the process of a run has ended without a result: its exit code, and whether memory has run out."""
+"""Explains why the process of a run has ended without a result, from its exit code and kills for lack of memory."""
 
 import signal
 from pathlib import Path
@@ -9,7 +9,7 @@ GROUPS = Path("/sys/fs/cgroup")
 
 
 def count_memory_kills(table: Path = Path("/proc/self/cgroup"), groups: Path = GROUPS) -> int | None:
-    """Return how many processes of this process's control group the kernel has killed for want of memory.
+    """Return how many processes of this process's control group the kernel has killed for lack of memory.
 
     None on a system without control groups; see cgroups(7): `memory.events` of version 2, `memory.oom_control` of 1.
     """
@@ -40,9 +40,10 @@ def _read_count(file: Path) -> int | None:
 
 
 def describe_process_end(code: int | None, *, memory_killed: bool) -> str:
-    """Return how a process has ended: `code` is counted as `subprocess` does, None if it was ended from outside.
+    """Return how a process has ended.
 
-    `memory_killed` tells whether the kernel has killed a process of the group, for want of memory, meanwhile.
+    `code` is its return code as in `subprocess`, None if it was ended from outside. `memory_killed` says whether the
+    kernel has killed a process of the control group for lack of memory meanwhile.
     """
     if code is None:
         return "its process was ended from outside"

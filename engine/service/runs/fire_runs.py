@@ -1,12 +1,12 @@
-"""The runs of a project's fires: each is started in a process of its own, and taken to its end.
+"""Starts the runs of a project's fires in separate processes, and concludes the fires when they end.
 
-The end of a run that this server does not follow, because it has died meanwhile, is looked up in the state.
+The end of a run that an earlier server has started is looked up in the state.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from engine.scenarios.requests import RunRequest, TellRequest
+from engine.scenarios.requests import AbortRequest, RunRequest
 from engine.service.led_state import LedState
 from engine.service.runs.child_runs import ChildProcess, ChildRuns
 from engine.service.runs.fire_states import SERVER_ENDED, conclude_fire, skip_fire
@@ -19,24 +19,24 @@ from engine.service.triggers.fire_queue import arrange_queue, choose_fires
 from engine.store import Fire, FireState, Pause, Store, generate_id
 
 LOOK_SECONDS = 1.0
-"""How often it is looked for what other processes have changed: pauses, ends of runs, a leader that is gone."""
+"""Seconds between looks for changes by other processes: pauses, ends of runs, the end of another leader."""
 
 TELL_SECONDS = 30.0
-"""How often it is looked for runs that were started by hand and have died; and the pause after telling has failed."""
+"""Seconds to wait before dead runs are marked again, after marking them has failed."""
 
 MOST_TRIES = 3
-"""Processes that may end before their run has begun; then the fire is SKIPPED."""
+"""If this many processes have ended before their run has begun, the fire is SKIPPED."""
 
 
 class FireRuns:
-    """The runs of the fires of one project, each in a process of its own.
+    """The runs of the fires of one project, each in a separate process.
 
     Parameters
     ----------
     processes
         The processes of all projects.
     monotonic
-        A clock in seconds that is never set.
+        A monotonic clock in seconds.
     release
         The release that the processes must have.
 
@@ -45,7 +45,7 @@ class FireRuns:
     dispatching
         Whether processes may be started.
     other_release
-        What a process of another release has said; empty if there was none.
+        The message of a process that has another release; empty if there was none.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FireRuns:
         self.other_release = ""
 
     def dispatch(self, now: datetime, pauses: Sequence[Pause]) -> None:
-        """Start the runs of fires that wait, as far as the queue and the number of runs at once let them begin."""
+        """Start the runs of waiting fires, as far as the queue and the limit of simultaneous runs allow."""
         waiting = self._fires.list_waiting()
         if not waiting or self._state.project is None:
             return
@@ -110,7 +110,7 @@ class FireRuns:
         self._checkpoint("after spawn")
 
     def note_begin(self, child: ChildProcess) -> None:
-        """Take in that the run of a process has begun."""
+        """Record that the run of a process has begun."""
         if self._state.threads is not None:
             self._state.threads.set_busy(True)
         fire = self._fires.find_of_process(child)
@@ -118,7 +118,7 @@ class FireRuns:
             self._fires.change(fire, state=FireState.RUNNING)
 
     def note_end(self, child: ChildProcess) -> None:
-        """Take in that a process has ended."""
+        """Record that a process has ended, and conclude its fire."""
         conversation = child.conversation
         cause = "" if conversation is None else conversation.cause
         text = child.describe_end()
@@ -145,8 +145,8 @@ class FireRuns:
             self._settle(fire)
 
     def _settle(self, fire: Fire) -> None:
-        """Take in what has become of the run of a fire whose process this server does not follow (any more)."""
-        text = self._fires.describe_process_end(fire)  # how its process has ended, if this server has seen it
+        """Conclude a fire from the state of its run, whose process has ended or was started by an earlier server."""
+        text = self._fires.describe_process_end(fire)
         store = self._get_store()
         run = None if fire.run is None else store.runs.find(fire.run)
         if run is None:
@@ -159,7 +159,7 @@ class FireRuns:
             self.tell_dead()
 
     def _settle_unbegun(self, fire: Fire, text: str) -> None:
-        if not text or text == SERVER_ENDED:  # it was cut off before its run had begun: the same run is begun again
+        if not text or text == SERVER_ENDED:  # the server ended before the run began: start the same run again
             self._fires.change(fire, state=FireState.WAITING)
         elif fire.reason:
             self._fires.conclude(fire, skip_fire(fire.reason))
@@ -169,8 +169,8 @@ class FireRuns:
             self._fires.conclude(fire, skip_fire(f"its run has not begun in {MOST_TRIES} tries: {text}"))
 
     def settle_unwatched(self) -> None:
-        """Look at runs that were begun by a server before this one, and at runs that have died."""
-        # A run that was begun by the server before this one may still be at work for a moment: it is left alone.
+        """Conclude runs that an earlier server has started, and mark dead runs."""
+        # A run of the earlier server may still be running for a moment; then it is left alone.
         followed = {child.fire for child in self._processes.active if child.owner == self._key}
         for fire in self._fires.list_all():
             if fire.state is not FireState.WAITING and fire.number not in followed:
@@ -179,7 +179,7 @@ class FireRuns:
             self.tell_dead()
 
     def tell_dead(self) -> None:
-        """Let a process mark the runs that have died, and tell their reporters: composing messages loads much."""
+        """Start a process that marks dead runs and composes their messages, which needs much memory."""
         if (
             not self.dispatching
             or self._monotonic() < self._next_tell
@@ -187,10 +187,10 @@ class FireRuns:
         ):
             return
         self._next_tell = self._monotonic() + LOOK_SECONDS
-        self._processes.start(self._key, TellRequest(spec=self._spec.path, release=self._release), self._spec.project)
+        self._processes.start(self._key, AbortRequest(spec=self._spec.path, release=self._release), self._spec.project)
 
     def end_overtime(self) -> None:
-        """End runs that take longer than the node allows, and kill those that do not end by themselves in time."""
+        """Abort runs that take longer than the node allows, and kill those that do not end in time."""
         for child in self._processes.active:
             fire = self._fires.find_of_process(child)
             if child.owner != self._key or fire is None or child.killed:
@@ -203,7 +203,7 @@ class FireRuns:
                 self.abort(child, reason)
 
     def abort(self, child: ChildProcess, reason: str) -> None:
-        """Let a run end as ABORTED; the reason is recorded first, so it is known whatever happens then."""
+        """Abort a run; the reason is recorded first, so that it is known even if the server dies."""
         fire = self._fires.find_of_process(child)
         if fire is not None:
             self._fires.change(fire, reason=reason)
@@ -211,5 +211,5 @@ class FireRuns:
 
     @property
     def has_processes(self) -> bool:
-        """Whether processes of this project are at work."""
+        """Whether processes of this project are running."""
         return any(child.owner == self._key for child in self._processes.active)

@@ -1,4 +1,4 @@
-"""What becomes of a fire when its run has ended, or is found after a death of the server.
+"""The new state of a fire when its run has ended, could not begin, or is found after a crash of the server.
 
 Each function returns the fields of the fire to change, which are written in one transaction.
 """
@@ -15,10 +15,10 @@ from engine.store import Fire, FireState, RunRecord, shorten_id
 from engine.store.runs import DIED
 
 SERVER_ENDED = "the server was ended"
-"""Why a run was ABORTED that gets a second attempt."""
+"""The reason of an ABORTED run that gets a second attempt."""
 
 LONGEST_WAIT = timedelta(minutes=1)
-"""A fire whose scenario is busy is tried again at least that often."""
+"""Longest delay until a fire whose scenario is busy is tried again."""
 
 MOST_ATTEMPTS = 2
 
@@ -26,10 +26,10 @@ Changes = Mapping[str, Any]
 
 
 def conclude_fire(fire: Fire, run: RunRecord, project: ProjectSpec | None) -> Changes:
-    """Return what a fire becomes whose run has ended: it is DONE, or WAITING for a second attempt.
+    """Return the changes of a fire whose run has ended: it is DONE, or WAITING for a second attempt.
 
-    A second attempt is made if the run was ABORTED because the server has ended or died: not if somebody has aborted
-    it, it took too long, or its process alone has died; and not if its trigger makes up for nothing.
+    There is a second attempt if the run was ABORTED because the server has ended or died, unless its trigger has
+    `catch_up: none`. There is none if a person has aborted the run, it took too long, or only its own process has died.
     """
     if _was_cut_off(fire, run) and fire.attempt < MOST_ATTEMPTS and _makes_up(fire, project):
         reason = f"run {shorten_id(run.id)} was cut off when the server ended"
@@ -38,11 +38,11 @@ def conclude_fire(fire: Fire, run: RunRecord, project: ProjectSpec | None) -> Ch
 
 
 def _explain_end(fire: Fire, run: RunRecord) -> str:
-    """Return why a run was ABORTED; nothing if it was not."""
+    """Return why a run was ABORTED; empty if it was not."""
     if run.outcome is not Outcome.ABORTED:
         return ""
-    told = [event.what for event in run.events if event.kind == "run"]
-    return fire.reason or (told[-1] if told else "")
+    reasons = [event.what for event in run.events if event.kind == "run"]
+    return fire.reason or (reasons[-1] if reasons else "")
 
 
 def _was_cut_off(fire: Fire, run: RunRecord) -> bool:
@@ -53,20 +53,20 @@ def _was_cut_off(fire: Fire, run: RunRecord) -> bool:
 
 
 def _makes_up(fire: Fire, project: ProjectSpec | None) -> bool:
-    """Tell whether the trigger of a fire makes up for what was missed; one that has no such key does."""
+    """Tell whether the trigger of a fire makes up for missed times; triggers without `catch_up` do."""
     trigger = None if project is None else find_trigger(project, fire.scenario, fire.trigger)
     return not isinstance(trigger, ScheduledTrigger) or trigger.catch_up != "none"
 
 
 def postpone_fire(now: datetime, tries: int, reason: str) -> Changes:
-    """Return what a fire becomes whose run could not begin: WAITING, for 1 s after the first try, at most 1 minute.
+    """Return the changes of a fire whose run could not begin: WAITING, first for 1 s, at most for LONGEST_WAIT.
 
-    It keeps the id of its run: whichever process gets to it first, there is one run of it.
+    It keeps the id of its run, so that there can be only one run even if the first process still begins.
     """
     wait = min(timedelta(seconds=2 ** min(tries, 6)), LONGEST_WAIT)
     return {"state": FireState.WAITING, "next_try": now + wait, "reason": reason}
 
 
 def skip_fire(reason: str) -> Changes:
-    """Return what a fire becomes that nothing is run for."""
+    """Return the changes of a fire that will not be run."""
     return {"state": FireState.SKIPPED, "reason": reason, "next_try": None}

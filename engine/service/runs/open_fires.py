@@ -1,4 +1,4 @@
-"""The fires of a project that are not concluded: changes are written to the store, and what matters is told."""
+"""The open fires of a project: changes are written to the store and reported."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,16 +20,16 @@ class OpenFires:
     get_store
         Returns the state of the project; raises StoreError if this server does not run it.
     tell
-        Tells users of something: its kind, a text, and facts.
+        Reports an event to the user: its kind, a text, and facts.
     clock
-        Gives the time, in UTC.
+        Returns the time in UTC.
     checkpoint
         Called with the name of each point at which a crash must do no harm.
 
     Attributes
     ----------
     known
-        Whether these are the fires of the state; else they are to be read from it.
+        Whether the fires have been read from the state.
     """
 
     def __init__(
@@ -46,30 +46,30 @@ class OpenFires:
         self.known = False
 
     def read(self) -> None:
-        """Read them from the state, if they are not known."""
+        """Read the open fires from the state, unless they are known."""
         if not self.known:
             self._fires = {fire.number: fire for fire in self._get_store().fires.list_open()}
             self.known = True
 
     def list_all(self) -> list[Fire]:
-        """Return them, in the order in which they came."""
+        """Return all open fires in order."""
         return list(self._fires.values())
 
     def list_waiting(self) -> list[Fire]:
-        """Return those that wait for their run to be started."""
+        """Return the fires whose run is not started yet."""
         return [fire for fire in self._fires.values() if fire.state is FireState.WAITING]
 
     def find(self, number: int) -> Fire | None:
-        """Return the fire of a number; None if it is not open."""
+        """Return the fire with this number; None if it is not open."""
         return self._fires.get(number)
 
     def find_of_process(self, child: ChildProcess) -> Fire | None:
-        """Return the fire that the run of a process answers; None if it is not open, or is one of another state."""
+        """Return the fire of a process's run; None if it is not open, or belongs to another state."""
         fire = None if child.fire is None else self.find(child.fire)
         return fire if fire is not None and fire.run == child.run else None
 
     def add(self, fire: Fire) -> None:
-        """Take in a fire that was written as new; one that is concluded already is told."""
+        """Add a new fire that was stored; one that is SKIPPED already is only reported."""
         if fire.state is FireState.WAITING:
             self._fires[fire.number] = fire
         else:
@@ -98,7 +98,7 @@ class OpenFires:
             self._tell_fire(changed)
 
     def postpone(self, fire: Fire, reason: str) -> None:
-        """Let a fire wait whose run could not begin; the first time is told."""
+        """Delay a fire whose run could not begin; the first time is reported."""
         tries = self.count_tries(fire)
         self._tries[fire.number] = tries + 1
         if not tries:
@@ -106,7 +106,7 @@ class OpenFires:
         self.change(fire, **postpone_fire(self._clock(), tries, reason))
 
     def conclude(self, fire: Fire, changes: Mapping[str, Any], run: RunRecord | None = None) -> None:
-        """Write what has become of a fire, and tell of its run, if that has ended."""
+        """Write the final state of a fire, and report its run, if that has ended."""
         self._checkpoint("before mark")
         self.change(fire, **changes)
         if run is not None:
@@ -117,15 +117,15 @@ class OpenFires:
         return self._tries.get(fire.number, 0)
 
     def note_process_begin(self, fire: Fire) -> None:
-        """Take in that a process is about to be started for a fire."""
+        """Forget the end of an earlier process, because a new one is about to be started."""
         self._process_ends.pop(fire.number, None)
 
     def note_process_end(self, fire: Fire, text: str) -> None:
-        """Take in how the process of a fire's run has ended."""
+        """Record how the process of a fire's run has ended."""
         self._process_ends[fire.number] = text
 
     def describe_process_end(self, fire: Fire) -> str:
-        """Return how the process of its run has ended; nothing if this server has not seen it."""
+        """Return how the process of a fire's run has ended; empty if this server has not seen it."""
         return self._process_ends.get(fire.number, "")
 
     def _tell_fire(self, fire: Fire) -> None:
@@ -141,7 +141,7 @@ class OpenFires:
 
 
 def _find_failure(run: RunRecord) -> str:
-    """Return the step that has made a run FAILED, and why; nothing for other runs."""
+    """Return the first FAILED step of a run with its reason; empty if there is none."""
     failed = (f"{step.name}: {step.reason}" for step in run.steps if step.outcome is Outcome.FAILED)
     return next(failed, "")
 

@@ -1,7 +1,7 @@
 """A process that is started before a run needs it, so that the start of Python is not part of the run.
 
-There is one at most. It has imported what every run needs and what the last run has needed, and has never run a user's
-code. It is ended when no run has been expected for a while, so a server that has nothing to do has none.
+There is at most one. It has imported the modules that every run needs and those of the last run, and has never run a
+user's code. It is ended when no run has been expected for a while, so an idle server has none.
 """
 
 import time
@@ -14,13 +14,13 @@ from engine.scenarios.requests import CallReply, LoadRequest
 from engine.store import schema
 
 UNUSED_SECONDS = 30.0
-"""A process that was not used is ended when no run has been expected for so long."""
+"""A waiting process is ended if no run has been expected for this long."""
 
 RETRY_SECONDS = 30.0
-"""After a process that has died while it waited, or could not be started, none is started early for so long."""
+"""After a waiting process has died or could not be started, no other is started early for this long."""
 
 RELEASE_FILES = (Path(engine.__file__), Path(schema.__file__))
-"""The files that the release is read from, see `scenarios/release.py`: who replaces the code writes them anew."""
+"""The files with the release (see `scenarios/release.py`); they change when the code is replaced."""
 
 
 class ReadyProcess:
@@ -35,7 +35,7 @@ class ReadyProcess:
     program
         The program of a process's supervisor.
     clock
-        A clock in seconds that is never set.
+        A monotonic clock in seconds.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class ReadyProcess:
         self._not_before = -RETRY_SECONDS
 
     def note_loaded(self, reply: CallReply) -> None:
-        """Let the next process load early what a run has needed."""
+        """Let the next process load the modules and kernels that a run has needed."""
         self._load = LoadRequest(modules=reply.modules, kernels=reply.kernels)
 
     def prepare(self, environ: Mapping[str, str] | None = None) -> None:
-        """Have a process wait, because a run is expected soon.
+        """Start a waiting process, because a run is expected soon.
 
-        A process that waits with another environment stays: the run that it is of may come first.
+        A process that waits with another environment stays, because the run that it is for may come first.
 
         Parameters
         ----------
@@ -75,11 +75,11 @@ class ReadyProcess:
             self._variables = dict(self._environ if environ is None else environ)
             try:
                 self._process, self._code = RunProcess(self._variables, self._load, self._program), code
-            except OSError:  # the run that needs a process will try again, and tell it
+            except OSError:  # the run will try again, and report the error
                 self._not_before = self._wanted_at + RETRY_SECONDS
 
     def take(self, environ: Mapping[str, str] | None = None) -> RunProcess:
-        """Return the process that waits, or a new one; the caller ends it. Raises OSError if none can be started.
+        """Return the waiting process or a new one, which the caller must end; raise OSError if none can be started.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class ReadyProcess:
 
 
 def _identify_code() -> object:
-    """Return what differs when the code on the disk has been replaced."""
+    """Return a value that changes when the code on the disk is replaced."""
     try:
         found = [path.stat() for path in RELEASE_FILES]
     except OSError:  # it is just being replaced

@@ -1,4 +1,4 @@
-"""How long the runs of a server may take: what their scenarios and the node say, and when they are killed."""
+"""The time limits of a server's runs: those of their scenarios and of the node, and when runs are killed."""
 
 from datetime import timedelta
 
@@ -7,16 +7,16 @@ from engine.service.runs.child_runs import ChildProcess
 from engine.spec import ProjectSpec
 
 OVERTIME = timedelta(seconds=30)
-"""A run that has not ended so long after its timeout, or after it was asked to end, is killed."""
+"""A run that has not ended this long after its timeout, or after the request to end, is killed."""
 
 
 def find_late_end(child: ChildProcess, scenario: str, project: ProjectSpec | None, now: float) -> str:
-    """Return why a run is to be killed: it has not ended although its time is over, or it was asked to; else empty.
+    """Return why a run must be killed: it has not ended OVERTIME after its timeout or a request to end; else empty.
 
     Parameters
     ----------
     now
-        The time of the clock that is never set.
+        The time of the monotonic clock in seconds.
     """
     if child.stopped:
         return child.stopped if now > child.stopped_at + OVERTIME.total_seconds() else ""
@@ -28,7 +28,7 @@ def find_late_end(child: ChildProcess, scenario: str, project: ProjectSpec | Non
 
 
 def find_excess(child: ChildProcess, project: ProjectSpec | None, now: float) -> str:
-    """Return why a run may not go on: on a node, none takes longer than its owner allows; empty if it may."""
+    """Return why a run must be aborted: it takes longer than the owner of the node allows; empty if it does not."""
     confinement = None if project is None else project.confinement
     if confinement is None or child.begun is None:
         return ""

@@ -1,1 +1,1 @@
-"""What changes are looked for in: files and tables of data, and files of specs; and whether they are complete."""
+"""The files and tables that are watched for changes, and the detection that changed files are complete."""

@@ -1,8 +1,7 @@
-"""Looks at the data that triggers of kind `dataset_changed` and `query_changed` watch.
+"""Checks the data of `dataset_changed` and `query_changed` triggers for changes.
 
-Files are looked at in threads, and queries are computed in processes of their own: whatever hangs, the server goes on.
-A look takes the facts home; what they mean for a trigger is decided where `look` is called, by the functions of
-`triggers/`, which need no files.
+Files are examined in threads, and queries are computed in separate processes, so that the server never hangs. The
+threads only collect facts; the functions of `triggers/` decide in the thread of `look` what they mean for a trigger.
 """
 
 import math
@@ -35,20 +34,20 @@ from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTr
 from engine.store import Fire, FireState, Pause, TriggerState
 
 QUERY_SECONDS = 120.0
-"""A query that takes longer is ended: it is asked again and again."""
+"""Time limit of a query: it is computed repeatedly, so it must be short."""
 
 SHORTEST_SECONDS = 0.2
-"""Between two looks at the same files while they are being written, at least; and ten times as long as a look takes."""
+"""Shortest time between two looks at files that are being written; it is also at least ten times a look's duration."""
 
 FillValues = Callable[[ProjectSpec, Fire, datetime | None], Fire]
 
 Key = tuple[str, str]
-"""The name of a scenario, and of a trigger of it."""
+"""The name of a scenario, and that of one of its triggers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked of a query, and the files that it will read."""
+    """A request to compute a query, with the state of the files that the query reads."""
 
     found: DatasetsFound
     inputs: str
@@ -57,18 +56,18 @@ class _Question:
 
 @dataclass(slots=True)
 class _WatchedTrigger:
-    """What is known of a trigger while this server runs.
+    """The observations of a trigger while this server runs.
 
     Attributes
     ----------
     begun
-        The state with which the look that is at work has begun.
+        The trigger's state at the beginning of the running look; None if no look is running.
     asked
-        The question that is to be asked, or that is being asked.
+        The query that waits or is being computed.
     changed
         The files that have changed since the last fire.
     settled
-        The states in which the files of fires were complete.
+        The identities of the files of fires when they were complete.
     """
 
     files: TriggerFiles
@@ -81,19 +80,19 @@ class _WatchedTrigger:
 
 
 class DataProbes:
-    """The looks at the data of one project.
+    """Checks the data of one project.
 
     Parameters
     ----------
     environ
         The environment of the processes that compute queries.
     fill_values
-        Gives a fire the values of its trigger's variables, or lets it be SKIPPED, with the reason, if they cannot be
-        filled in. It gets the moment of the trigger's fire before.
+        Returns a fire with the values of its trigger's variables, or SKIPPED with the reason if they cannot be
+        computed. Its last argument is the moment of the trigger's previous fire.
     threads
-        Those of the server; several projects share them.
+        The threads of the server, which several projects share.
     clock
-        A clock that only goes forward, in seconds.
+        A monotonic clock in seconds.
     """
 
     def __init__(
@@ -115,21 +114,20 @@ class DataProbes:
     def look(
         self, project: ProjectSpec, states: Sequence[TriggerState], now: datetime, pauses: Sequence[Pause] = ()
     ) -> list[tuple[TriggerState, list[Fire]]]:
-        """Take in the looks that have ended, and start those that are due. It never waits.
+        """Evaluate the looks that have ended, and start those that are due, without waiting.
 
-        Must be called in the main thread, because processes are started here, and die with the thread that has started
-        them.
+        Must be called in the main thread, because it starts processes, which end with the thread that has started them.
 
         Parameters
         ----------
         states
-            The states of the triggers that shall be looked at now, as they are stored.
+            The stored states of the triggers to check.
         pauses
-            All pauses, also those that have ended: a trigger that was stopped goes on when its scenario is resumed.
+            All pauses, including ended ones: a stopped trigger goes on when its scenario is resumed.
 
         Returns
         -------
-        The states that have changed, each with the fires that belong to it: both are to be stored in one transaction.
+        The changed states, each with its fires; they must be stored in one transaction.
         """
         self._threads.add_threads()
         self._variables = project.select_environment(self._environ)
@@ -142,7 +140,7 @@ class DataProbes:
             watched.begun = None
             state = known.get(key)
             if state is None or begun is None or (state.definition, state.seen) != (begun.definition, begun.seen):
-                watched.asked = None  # what it looked for is out of date
+                watched.asked = None  # the trigger has changed meanwhile
             else:
                 news += self._take_end(watched, end, project, triggers[key], state, now)
         self._watched = {key: one for key, one in self._watched.items() if key in triggers or one.begun}
@@ -189,7 +187,7 @@ class DataProbes:
         return files.look(project, trigger, state, sample.values, now)
 
     def _ask(self, key: Key, watched: _WatchedTrigger, state: TriggerState) -> None:
-        """Start the process that computes a query, unless others have to end before."""
+        """Start the process that computes a query, unless all threads are busy."""
         if watched.asked is None or not self._threads.has_room:
             return
         watched.begun = state
@@ -204,10 +202,10 @@ class DataProbes:
     def _converse(self, process: RunProcess, request: QueryRequest) -> QueryAnswer:
         try:
             with process:
-                said = process.execute(request, seconds=QUERY_SECONDS, pass_on=lambda _: None)
+                replies = process.execute(request, seconds=QUERY_SECONDS, pass_on=lambda _: None)
         finally:
             self._processes.discard(process)
-        return QueryAnswer(said.query, "" if said.query is not None else said.describe_failure())
+        return QueryAnswer(replies.query, "" if replies.query is not None else replies.describe_failure())
 
     def _take_end(
         self,
@@ -218,7 +216,7 @@ class DataProbes:
         state: TriggerState,
         now: datetime,
     ) -> list[tuple[TriggerState, list[Fire]]]:
-        """Return the new state of a trigger with its fires, if a look or an answer has changed it."""
+        """Return the new state of a trigger with its fires, if a look or a query has changed it."""
         begin, answer = _restart(state), None
         asked, watched.asked = watched.asked, None
         if isinstance(end.result, QueryAnswer) and asked is not None:
@@ -243,7 +241,10 @@ class DataProbes:
     def _take_files(
         self, watched: _WatchedTrigger, trigger: DataTrigger, looked: TriggerFound, now: datetime
     ) -> DatasetsFound:
-        """Note what has changed and when to look again; hold back what a run seems to have changed, to see who else."""
+        """Record the changed files and the time of the next look.
+
+        Changes that a run seems to have made are held back, to see whether another program changes the files too.
+        """
         watched.changed |= looked.changed
         watched.waits_for = looked.waits_for
         hold = self.chains.compute_hold(watched.changed, now)
@@ -260,7 +261,7 @@ class DataProbes:
         fires: list[Fire],
         now: datetime,
     ) -> tuple[TriggerState, list[Fire]]:
-        """Return the fires with the new state; or none, and a stopped trigger, if its runs would go on for ever."""
+        """Return the new state with the fires; or a stopped trigger, if its runs would start each other endlessly."""
         changed, watched.changed = watched.changed, {}
         depth = self.chains.measure_chain(changed)
         if depth > MOST_RUNS:
@@ -275,7 +276,7 @@ class DataProbes:
         return new, [self._fill_values(project, fire, _find_previous(before)) for fire in fires]
 
     def _is_stopped(self, project: ProjectSpec, state: TriggerState, pauses: Sequence[Pause]) -> bool:
-        """Tell whether a trigger was stopped, the spec is still the same, and nobody has resumed the scenario since."""
+        """Tell whether a trigger is stopped: the spec has not changed since, and nobody has resumed the scenario."""
         if "stopped" not in state.seen or state.seen["stopped"] != self._digest_spec(project):
             return False
         resumed = [one.ended for one in pauses if one.scenario == state.scenario and one.ended is not None]
@@ -287,10 +288,10 @@ class DataProbes:
         return self._spec[1]
 
     def settled_states(self, scenario: str) -> dict[str, FileIdentity]:
-        """Return the states, by absolute path, in which the files that have fired triggers of a scenario were complete.
+        """Return, by absolute path, the identities of the files that have fired triggers of a scenario.
 
-        They are `RunRequest.settled` of a run that such a fire starts: a file in any other state is being written anew,
-        and the run waits for it. A run that a time starts needs none.
+        They are `RunRequest.settled` of the run: a file with another identity is being written again, and the run waits
+        for it.
         """
         found: dict[str, FileIdentity] = {}
         for (owner, _), watched in self._watched.items():
@@ -299,7 +300,7 @@ class DataProbes:
         return found
 
     def describe_stale(self) -> list[str]:
-        """Return which looks take longer than they may, as sentences."""
+        """Return sentences about the looks that take longer than PROBE_SECONDS."""
         return [
             f"trigger {trigger} of scenario {scenario}: looking at its data has taken {seconds:.0f} s so far"
             for (owner, scenario, trigger), seconds in self._threads.list_stale().items()
@@ -307,15 +308,15 @@ class DataProbes:
         ]
 
     def describe_waits(self) -> list[str]:
-        """Return which changes have been seen but do not fire yet, and what they wait for, as sentences."""
+        """Return sentences about changes that do not fire yet, and what they wait for."""
         return [
             f"trigger {trigger} of scenario {scenario}: {text}"
-            for (scenario, trigger), watched in list(self._watched.items())  # at once: the loop may add some meanwhile
+            for (scenario, trigger), watched in list(self._watched.items())  # a copy: the loop adds entries
             for text in watched.waits_for
         ]
 
     def close(self) -> None:
-        """End the processes; a thread that hangs ends with the server."""
+        """End the processes; a hanging thread ends with the server."""
         for process in list(self._processes):
             process.ask_to_end()
 
@@ -330,10 +331,10 @@ def _list_data_triggers(project: ProjectSpec) -> dict[Key, DataTrigger]:
 
 
 def _find_previous(state: TriggerState) -> datetime | None:
-    """Return the moment of the fire before."""
+    """Return the moment of the trigger's last fire; None if there is none."""
     return datetime.fromisoformat(state.seen["previous"]) if "previous" in state.seen else None
 
 
 def _restart(state: TriggerState) -> TriggerState:
-    """Return the state that a trigger begins with: one that was stopped takes things as they are."""
+    """Return the state that a look begins with: a stopped trigger starts anew."""
     return replace(state, seen={}, error=None, error_since=None) if "stopped" in state.seen else state

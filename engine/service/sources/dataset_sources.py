@@ -1,8 +1,8 @@
-"""The files that a run started by a trigger would read now: those of its datasets, with its values of variables.
+"""The files that a run started by a trigger would read now.
 
-A path with variables is resolved as the run resolves it: by the values of the trigger, else those of the project or of
-the command line, else the defaults of the scenario; the names of the moment are those of now. Values that a loop or a
-step sets during the run are not known before it.
+A path with variables is resolved as in the run: with the values of the trigger, else those of the project or of the
+command line, else the defaults of the scenario; moment variables have their present values. Values that a loop or a
+step sets during the run are not known.
 """
 
 import math
@@ -28,22 +28,22 @@ from engine.service.sources.ignored_files import is_temporary
 from engine.service.sources.watched_sources import WatchedSource, is_of_several_files
 from engine.spec import ProjectSpec, sql
 from engine.spec.dataset_inputs import list_inputs
-from engine.spec.moment import list_moment_values
 from engine.spec.opened_connections import open_object_folder
 from engine.spec.resources.connections import FileConnection, S3Connection
 from engine.spec.resources.datasets import PythonDataset, QueryDataset
 from engine.spec.resources.triggers import DatasetChangedTrigger, QueryChangedTrigger
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 from engine.spec.stored_data import name_object_root
-from engine.spec.variable_references import find_references
+from engine.spec.variables.moment import list_moment_values
+from engine.spec.variables.references import find_references
 
 DataTrigger = DatasetChangedTrigger | QueryChangedTrigger
 
 States = dict[Path, FileIdentity]
-"""The states of files, in the order in which the files are listed: that of their paths."""
+"""The identities of files, sorted by path."""
 
 _PLACE_KEYS = ("root", "endpoint", "bucket", "prefix")
-"""The keys of connections that say where files are."""
+"""The keys of connections that are part of a file's location."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class DatasetSource(WatchedSource):
     Attributes
     ----------
     declared
-        The path with its root as the spec declares them, with their variables filled in.
+        The path with its root as declared in the spec, with variables resolved.
     format
         The declared format.
     newest_until
-        If given, only the newest file is read, and none of a later day than this.
+        If given, only the newest file that is not of a later day than this is read.
     """
 
     declared: str = ""
@@ -65,7 +65,7 @@ class DatasetSource(WatchedSource):
     newest_until: datetime | None = field(default=None, compare=False)
 
     def list_files(self) -> list[Path]:
-        """Return the files of a folder or pattern that exist now, without the marker; or the path, also of no file.
+        """Return the existing files of a folder or pattern, without the marker; for a single file, always its path.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class DatasetSource(WatchedSource):
         return pick_newest(filled, base, self.newest_until)[0] if filled else []
 
     def read_states(self) -> States:
-        """Return the states of the files; raises OSError and DataError as `list_files` does."""
+        """Return the identities of the files; raises OSError and DataError as `list_files`."""
         return read_file_states(self.list_files())
 
     def read_marker(self) -> FileIdentity | None:
@@ -97,7 +97,7 @@ class DatasetSource(WatchedSource):
         return digest_file(path)
 
     def _check_folders(self) -> None:
-        """Raise an OSError if a folder cannot be read: its files would seem to be gone."""
+        """Raise an OSError if a folder cannot be read, because its files would seem to be deleted."""
         base = self.path if self.path.is_dir() else self.folder
         below = self.path.relative_to(base).parts
         levels = math.inf if not below or "**" in below else len(below)
@@ -113,9 +113,10 @@ def _raise_unless_missing(error: OSError) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSource(DatasetSource):
-    """The objects of a store that a dataset reads now; their paths only stand for them.
+    """The objects of an object store that a dataset reads now, with paths as placeholders.
 
-    What a list says of an object is its state, and its ETag stands for its content: nothing is fetched.
+    Identity and content of an object come from the listing, with its ETag as the digest of the content: nothing is
+    downloaded.
     """
 
     root: Path = Path()
@@ -129,7 +130,7 @@ class ObjectSource(DatasetSource):
         return self.path if self.several else self.path.parent
 
     def read_states(self) -> States:
-        """Return the states of the objects; raises DataError if the store cannot be asked."""
+        """Return the identities of the objects; raise DataError if they cannot be listed."""
         tree = list_object_tree(self._opened, self.root, self.declared)
         path = self.path
         found = [one for one in list_named_files(path, self.format, tree) if tree.is_file(one)]
@@ -148,7 +149,7 @@ class ObjectSource(DatasetSource):
         return None if found is None else _describe_state(found)
 
     def digest(self, path: Path, state: FileIdentity) -> str:
-        """Return what stands for the content of an object."""
+        """Return a digest of an object's content, made from its ETag and size."""
         return f"{state.inode:x} {state.size}"
 
     @property
@@ -159,20 +160,20 @@ class ObjectSource(DatasetSource):
 
 
 def _describe_state(one: StoredObject) -> FileIdentity:
-    """Return the state of an object as that of a file, with a number of its ETag in the place of the inode."""
+    """Return the identity of an object as that of a file, with a number made from its ETag instead of an inode."""
     changed = round(one.modified.timestamp() * 1e9)
     return FileIdentity(int(digest_texts(one.state)[:12], 16), one.size, changed, changed)
 
 
 def read_file_states(paths: list[Path]) -> States:
-    """Return the states of files; those that have gone meanwhile have none.
+    """Return the identities of files; missing and temporary files are left out.
 
     Raises
     ------
     OSError
-        A file cannot be looked at.
+        The status of a file cannot be read.
     DataError
-        One is a pipe, a device or a folder.
+        A path is a pipe, a device or a folder.
     """
     states = {}
     for path in paths:
@@ -191,7 +192,7 @@ def read_file_states(paths: list[Path]) -> States:
 def make_dataset_source(
     project: ProjectSpec, name: str, now: datetime, environ: Mapping[str, str] = os.environ
 ) -> DatasetSource:
-    """Return the files of a dataset of files, for a run that starts now.
+    """Return the source of the files that a run that starts now would read for a dataset.
 
     Parameters
     ----------
@@ -242,14 +243,14 @@ def make_dataset_source(
 
 
 def list_trigger_datasets(trigger: DataTrigger) -> list[str]:
-    """Return the names of the datasets that a trigger names; none if a database runs its query."""
+    """Return the names of the datasets of a trigger; empty if a database runs its query."""
     if isinstance(trigger, DatasetChangedTrigger):
         return trigger.datasets
     return [] if trigger.connection is not None else sorted(sql.list_tables(trigger.sql))
 
 
 def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[str, ...]]:
-    """Return, by name of a dataset of the trigger, the names of the datasets of files and of tables that it reads."""
+    """Return, per dataset of the trigger, the names of the file and table datasets that it reads."""
     return {
         name: tuple(
             sorted(
@@ -263,13 +264,13 @@ def find_sources(project: ProjectSpec, trigger: DataTrigger) -> dict[str, tuple[
 
 
 def reads_unwatched(project: ProjectSpec, trigger: DataTrigger) -> bool:
-    """Tell whether a function or Spark is among what a trigger looks at: files do not tell what they give."""
+    """Tell whether the trigger's data depend on a function or on Spark, whose results files do not show."""
     inputs = list_inputs(list_trigger_datasets(trigger), project.resources)
     return any(isinstance(project.datasets[one], PythonDataset) or project.find_spark_data(one) for one in inputs)
 
 
 def list_query_inputs(project: ProjectSpec, trigger: QueryChangedTrigger, now: datetime) -> list[object]:
-    """Return what the result of a trigger's query depends on besides data: all SQL, and the values that it uses."""
+    """Return the inputs of a trigger's query besides data: all SQL texts, and the values of variables in them."""
     names = {**list_moment_values(now.astimezone(project.as_of.tzinfo)), **project.variables}
     texts = list(_list_queries(project, trigger))
     used = {name for text in texts for name in sql.list_sql_variables(text)}
@@ -277,7 +278,7 @@ def list_query_inputs(project: ProjectSpec, trigger: QueryChangedTrigger, now: d
 
 
 def _list_queries(project: ProjectSpec, trigger: DataTrigger) -> Iterator[str]:
-    """Yield the query of a trigger, and those of the datasets that it reads."""
+    """Yield the query of a trigger, and the queries of the datasets that it reads."""
     if isinstance(trigger, QueryChangedTrigger):
         yield trigger.sql
     for one in sorted(list_inputs(list_trigger_datasets(trigger), project.resources)):
@@ -289,12 +290,12 @@ def _list_queries(project: ProjectSpec, trigger: DataTrigger) -> Iterator[str]:
 def resolve_project(
     project: ProjectSpec, scenario: str, trigger: DataTrigger, values: Mapping[str, str], now: datetime
 ) -> ProjectSpec:
-    """Return the project as a run that starts now has it, as far as that matters for what a trigger looks at.
+    """Return the project with the variables of a run that starts now, if a trigger's data depend on variables.
 
     Parameters
     ----------
     values
-        Those that the trigger gives to its run.
+        The values of variables that the trigger sets.
 
     Raises
     ------
@@ -310,7 +311,7 @@ def resolve_project(
 
 
 def _uses_variables(project: ProjectSpec, trigger: DataTrigger) -> bool:
-    """Tell whether a path that a trigger looks at, or its query, holds variables."""
+    """Tell whether a watched path or the query of a trigger contains variables."""
     files = {one for names in find_sources(project, trigger).values() for one in names}
     connections = {one.connection for name in files if (one := project.find_file_dataset(name))}
     return (

@@ -1,8 +1,8 @@
-"""The files of a project: in which state the last run has found them, and which have changed since.
+"""The files of a project: their identities at the last run, and the changes since.
 
-Events of the file system come late, twice or not at all, so they only say when to look. What counts is what is found
-then: a file has changed if its state differs from the known one, this has settled (`settling.py`), and its content
-differs, where the earlier one is known.
+Events of the file system come late, twice or not at all, so they only trigger a look. A file has changed if its
+identity differs from the known one, it has settled (`settling.py`), and its content differs, if the earlier digest is
+known.
 """
 
 import math
@@ -19,20 +19,20 @@ from engine.service.sources.settling import LONGEST_DATA_SECONDS, NEVER, QUIET_S
 from engine.service.sources.watched_sources import WatchedSource
 
 HASHED_BYTES = 64_000_000
-"""Files up to this size are hashed here, so that a file which was only touched starts no plan."""
+"""Files up to this size are hashed, so that a file that was only touched does not start a plan."""
 
 INCOMPLETE_SECONDS = 1.0
-"""How often an incomplete file is looked at without an event: one that is written through a memory map makes none."""
+"""Seconds between looks at an incomplete file without events: writing through a memory map causes no events."""
 
 HASHED_AT_FIRST = 256_000_000
-"""Bytes of data that are hashed before they have changed."""
+"""Most bytes of data files that are hashed before they have changed, so that the start stays fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedFile:
-    """A file whose state is not the known one; `state` is None if it does not exist.
+    """A file whose identity differs from the known one; `state` is None if the file does not exist.
 
-    `first` is the time at which the file was first seen to differ, `since` that at which it got its present state.
+    `first` is when the file was first seen to differ, `since` when it got its present identity, in clock seconds.
     """
 
     path: Path
@@ -43,22 +43,22 @@ class ChangedFile:
     settling: Settling
 
     def wait_seconds(self, now: float) -> float:
-        """Return how long the file must still stay as it is; 0 or less if it has settled."""
+        """Return for how many more seconds the file must stay unchanged; 0 or less if it has settled."""
         return min(self.since + self.settling.quiet, self.first + self.settling.longest) - now
 
 
 class FileSet:
-    """The states of the files of a project.
+    """The known identities of a project's files, and their changes.
 
     Parameters
     ----------
     clock
-        A clock that only goes forward, in seconds.
+        A monotonic clock in seconds.
 
     Attributes
     ----------
     changed
-        The files that differ from the known states, by path.
+        The files that differ from the known identities, by path.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -72,13 +72,13 @@ class FileSet:
 
     @property
     def paths(self) -> list[Path]:
-        """The files that exist, as far as they are known."""
+        """The known existing files."""
         return list(self._known)
 
     def look(self, sources: Collection[WatchedSource], is_output: Callable[[Path], bool]) -> None:
-        """Look at all files now, and note which of them differ from the known states.
+        """Look at all files now, and record which of them differ from the known identities.
 
-        The files of a source that is new are taken as they are: what names it has changed too.
+        The files of a new source are not changes: the spec that names it has changed.
         """
         now = self._clock()
         listed = {path: source for source in sources for path in list_source_files(source) if not is_output(path)}
@@ -103,7 +103,7 @@ class FileSet:
         self.changed = hold_for_markers(found)
 
     def _adopt(self, path: Path, source: WatchedSource, state: FileIdentity | None) -> None:
-        """Take a file as it is."""
+        """Record the identity of a file as known."""
         if state is None:
             return
         self._known[path] = state
@@ -112,7 +112,7 @@ class FileSet:
             self._keep_digest(path, state)
 
     def _is_only_touched(self, path: Path, state: FileIdentity) -> bool:
-        """Tell whether a file has another state, but the content that is known: nobody needs to wait for it."""
+        """Tell whether a file has a new identity but the known content, so that it counts as unchanged."""
         known = self._known.get(path)
         if known is None or known.size != state.size or path not in self._digests:
             return False
@@ -122,15 +122,12 @@ class FileSet:
             return False
 
     def wait_seconds(self, part: ChangedPart | None = None) -> float:
-        """Return how long it takes until every change of a part, or of all, has settled if none comes meanwhile.
-
-        0 or less: they have.
-        """
+        """Return the seconds until all changes of a part, or of all parts, have settled; 0 or less if they have."""
         now = self._clock()
         return max((one.wait_seconds(now) for one in self._select(part)), default=0.0)
 
     def seconds_to_next_look(self) -> float:
-        """Return after how many seconds one more change may have settled; infinite if only an event can bring that."""
+        """Return the seconds until one more change may have settled; infinite if that needs an event."""
         now = self._clock()
         waits = [
             min(one.wait_seconds(now), INCOMPLETE_SECONDS) if _is_incomplete(one) else one.wait_seconds(now)
@@ -139,7 +136,7 @@ class FileSet:
         return min((wait for wait in waits if wait > 0), default=math.inf)
 
     def describe_wait(self, least: float) -> str:
-        """Return what is waited for if that takes longer than `least` seconds, else an empty text."""
+        """Return the reason for a wait of more than `least` seconds, else an empty text."""
         now = self._clock()
         one = max(self.changed.values(), key=lambda one: one.wait_seconds(now), default=None)
         if one is None or one.wait_seconds(now) <= least:
@@ -151,9 +148,9 @@ class FileSet:
         return f"{one.path} has changed: waiting until it stays as it is for {one.settling.quiet:g} s (settle)"
 
     def take(self, part: ChangedPart | None = None) -> list[ChangedFile]:
-        """Take the present states for known; return the files whose content has changed, or may have.
+        """Record the present identities as known; return the files whose content has changed, or may have changed.
 
-        A file that changes meanwhile stays as it was noted.
+        A file that changes meanwhile keeps its old known identity, so that the next look finds the change.
         """
         taken = []
         for one in self._select(part):
@@ -184,9 +181,9 @@ class FileSet:
 def note_change(
     before: ChangedFile | None, path: Path, source: WatchedSource, state: FileIdentity | None, now: float
 ) -> ChangedFile:
-    """Return the change of a file, which may have been noted before.
+    """Return the change of a file; `before` is its earlier record.
 
-    Whether an incomplete file is complete is looked at each time.
+    For an incomplete file, the completeness is checked each time.
     """
     if before is None or before.state != state:
         first = before.first if before else now
@@ -197,12 +194,12 @@ def note_change(
 
 
 def list_source_files(source: WatchedSource) -> list[Path]:
-    """Return the files of a source; what programs leave beside their files for a while is none."""
+    """Return the files of a source without temporary files of other programs."""
     return [path for path in source.list_files() if path == source.path or not is_temporary(path.name)]
 
 
 def read_file_state(path: Path) -> FileIdentity | None:
-    """Return the state of a file; None if it does not exist, or cannot be looked at."""
+    """Return the identity of a file; None if it does not exist or its status cannot be read."""
     try:
         return FileIdentity.from_stat(path.stat())
     except OSError:
@@ -214,7 +211,7 @@ def _is_incomplete(one: ChangedFile) -> bool:
 
 
 def hold_for_markers(changed: dict[Path, ChangedFile]) -> dict[Path, ChangedFile]:
-    """Let the files of a source that has a marker wait for it: when it has been written anew, they are complete."""
+    """Let the changed files of a source with a marker wait until the marker is written again."""
     held = {}
     for path, one in changed.items():
         marker = changed.get(one.source.marker_path) if one.source.marker_path else None

@@ -1,4 +1,4 @@
-"""Threads that look at files and ask for results, so that a disk or a query that does not answer stops nothing else."""
+"""Threads that examine files and compute queries, so that a disk or a query that hangs stops nothing else."""
 
 import threading
 import time
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 AT_ONCE = 2
-"""Looks that may be at work at once, besides those that take longer than they may."""
+"""Most looks at the same time, not counting stale ones."""
 
 PROBE_SECONDS = 30.0
-"""A look that takes longer is stale: it is shown, and no longer keeps others from being started."""
+"""A look that takes longer is stale: it is reported, and does not keep others from being started."""
 
 MOST_THREADS = 8
-"""With stale ones. A thread that waits for a network drive cannot be ended."""
+"""Most threads including stale ones, because a thread that waits for a network drive cannot be ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeEnd:
-    """The end of a look: what it has returned, or what it has raised."""
+    """The end of a look: its result or its exception."""
 
     key: Any
     result: object = None
@@ -32,12 +32,12 @@ class _Look:
 
 
 class ProbeThreads:
-    """At most two looks at once, in the order in which they were asked for; what hangs stays alone.
+    """Executes looks in the order of their requests, at most AT_ONCE at the same time besides stale ones.
 
     Parameters
     ----------
     clock
-        A clock that only goes forward, in seconds.
+        A monotonic clock in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,23 +49,23 @@ class ProbeThreads:
 
     @property
     def has_room(self) -> bool:
-        """Whether a look that is started now would not have to wait."""
+        """Whether a new look would start at once."""
         with self._lock:
             return not self._waiting and self._threads - len(self._find_stale()) < AT_ONCE
 
     def start(self, key: Any, work: Callable[[], object], deliver: Callable[[ProbeEnd], None]) -> None:
-        """Let a look be done as soon as a thread is free; its end is delivered by that thread."""
+        """Execute `work` as soon as a thread is free; that thread calls `deliver` with the end."""
         with self._lock:
             self._waiting[key] = _Look(work, deliver)
         self.add_threads()
 
     def add_threads(self) -> None:
-        """Let what waits be done, if there are threads free: called now and then, since what hangs makes room.
+        """Start threads for waiting looks, as far as allowed. Must be called regularly, because looks become stale.
 
         Raises
         ------
         RuntimeError
-            The system has no thread left; what waits goes on waiting.
+            The system cannot start a thread; the looks keep waiting.
         """
         with self._lock:
             stale = len(self._find_stale())
@@ -75,7 +75,7 @@ class ProbeThreads:
                 self._threads += 1
 
     def _work(self) -> None:
-        """Do what waits, until nothing does."""
+        """Execute waiting looks until there is none."""
         while True:
             with self._lock:
                 if not self._waiting or self._threads > AT_ONCE + len(self._find_stale()):
@@ -86,14 +86,14 @@ class ProbeThreads:
                 self._began[key] = self._clock()
             try:
                 end = ProbeEnd(key, look.work())
-            except Exception as error:  # noqa: BLE001 - whoever collects it decides what it means
+            except Exception as error:  # noqa: BLE001 - the receiver of the end handles it
                 end = ProbeEnd(key, error=error)
             with self._lock:
                 del self._began[key]
             look.deliver(end)
 
     def list_stale(self) -> dict[Any, float]:
-        """Return the looks that take longer than they may, and for how many seconds they have been at work."""
+        """Return the stale looks, with the seconds that they have taken so far."""
         with self._lock:
             return self._find_stale()
 

@@ -1,8 +1,8 @@
-"""Finds triggers that are fired by what the runs that they start have changed: they would fire for ever.
+"""Finds triggers that fire because of changes by the runs that they start, which would go on endlessly.
 
-A file that was changed last while a run worked was perhaps changed by that run. A chain of such runs is as long as the
-number of runs in it that were started by a change. A run that a schedule has started begins no chain, so one scenario
-may write each night what starts another.
+A file whose last change was during a run may have been changed by that run. The length of a chain of such runs is the
+number of its runs that were started by a change. A run started by a schedule does not count, so one scenario may write
+each night the files that start another.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from engine.service.sources.self_made_runs import RUNS_BEFORE_PAUSE, compute_pau
 from engine.store import Fire
 
 TICK_SECONDS = 0.02
-"""The clock of a file system is behind that of the system by up to a tick."""
+"""Tolerance for times of files: the clock of a file system may be a tick behind the system clock."""
 
 MOST_KEPT = 1000
-"""Runs and fires that are remembered."""
+"""Most runs and fires that are kept in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +30,35 @@ class _Run:
 
 
 class RunChains:
-    """The runs of a project, and how many in a row, each started by what the one before has changed, led to them."""
+    """The runs of a project with the lengths of their chains."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
         self._depths: dict[tuple[str, str, str], int] = {}
 
     def begin_run(self, run: str, fire: Fire | None, started: datetime) -> None:
-        """Note that a run begins, and the fire that it answers."""
+        """Record that a run begins, and the fire that started it."""
         depth = 0 if fire is None else self._depths.get((fire.scenario, fire.trigger, fire.key), 0)
         self._runs[run] = _Run(depth, started)
         _drop_oldest(self._runs)
 
     def end_run(self, run: str, ended: datetime) -> None:
-        """Note that a run has ended."""
+        """Record that a run has ended."""
         if run in self._runs:
             self._runs[run] = replace(self._runs[run], ended=ended)
 
     def note_fire(self, fire: Fire, depth: int) -> None:
-        """Note how long the chain is that a fire continues."""
+        """Record the length of the chain that a fire continues."""
         self._depths[fire.scenario, fire.trigger, fire.key] = depth
         _drop_oldest(self._depths)
 
     def measure_chain(self, changed: Mapping[Path, FileIdentity | None]) -> int:
-        """Return how many runs in a row there would be if these changes started one; 0 if no run has made them all."""
+        """Return the length of the chain if these changes started a run; 0 if no single run can have made them all."""
         run = self._find_maker(changed)
         return 0 if run is None else run.depth + 1
 
     def compute_hold(self, changed: Mapping[Path, FileIdentity | None], now: datetime) -> float:
-        """Return how many seconds a fire must wait, to see whether another program than the run changes these files."""
+        """Return the seconds that a fire must wait, to see whether other programs than the run change these files."""
         run = self._find_maker(changed)
         if run is None or run.depth + 1 < RUNS_BEFORE_PAUSE:
             return 0.0
@@ -67,7 +67,7 @@ class RunChains:
         return compute_pause((run.ended - run.started).total_seconds()) - (now - run.ended).total_seconds()
 
     def _find_maker(self, changed: Mapping[Path, FileIdentity | None]) -> _Run | None:
-        """Return the run of the longest chain during which all these files were changed last."""
+        """Return the run during which all these files were last changed; of several, that with the longest chain."""
         times = [None if state is None else state.ctime_ns / 1e9 for state in changed.values()]
         found = [
             run

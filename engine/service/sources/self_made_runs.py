@@ -1,7 +1,7 @@
-"""Finds runs that are started by what the run before has changed itself: they would go on for ever.
+"""Finds runs that are started by changes that the previous run has made itself, which would go on endlessly.
 
-A file that changes only while a run works is changed by that run. Another program changes it at other times too: so
-after two such runs the next one waits a while, in which that would be seen.
+A file that changes only during runs is changed by the runs. Another program would also change it at other times, so
+after two such runs the next one waits for a while to see that.
 """
 
 from collections.abc import Callable, Collection
@@ -11,7 +11,7 @@ from engine.errors import EngineError
 from engine.service.sources.file_set import ChangedFile
 
 MOST_RUNS = 5
-"""Runs in a row that may be started by changes made during the one before."""
+"""Most runs in a row that may be started by changes made during the previous one."""
 
 RUNS_BEFORE_PAUSE = 2
 
@@ -19,7 +19,7 @@ SHORTEST_PAUSE_SECONDS = 1.0
 
 
 def describe_self_made(paths: Collection[Path]) -> str:
-    """Return why no more runs are started by changes of these files."""
+    """Return the error message for files that only the runs themselves change."""
     files = ", ".join(sorted(map(str, paths))[:3])
     return (
         f"{MOST_RUNS} runs in a row were started by a file that changed only while the run before worked: {files}. So "
@@ -28,12 +28,12 @@ def describe_self_made(paths: Collection[Path]) -> str:
 
 
 def compute_pause(length: float) -> float:
-    """Return how many seconds after a run of that length the next one waits, to see whether others change its files."""
+    """Return the pause in seconds after a run of this length, in which changes by other programs would be seen."""
     return max(SHORTEST_PAUSE_SECONDS, length)
 
 
 class SelfMadeRuns:
-    """Counts the runs in a row that were started by changes made during the one before."""
+    """Counts the runs in a row that were started by changes made during the previous one."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -42,12 +42,12 @@ class SelfMadeRuns:
         self._made: set[Path] = set()
 
     def begin(self, changed: Collection[ChangedFile]) -> None:
-        """Note that a run begins because of these changes.
+        """Record that a run begins because of these changes.
 
         Raises
         ------
         EngineError
-            It would be one more run of that kind than is allowed.
+            More than MOST_RUNS runs in a row were started by changes of the previous one.
         """
         self_made = bool(changed) and all(one.path in self._made and one.since <= self._ended for one in changed)
         self._count = self._count + 1 if self_made else 0
@@ -56,14 +56,14 @@ class SelfMadeRuns:
         self._began = self._clock()
 
     def end(self, changed: Collection[ChangedFile], *, ran: bool) -> None:
-        """Note that a run has ended, and what has changed during it; `ran` is false if there was nothing to run."""
+        """Record that a run has ended, and the changes during it; `ran` is False if there was nothing to run."""
         self._ended = self._clock()
         self._made = {one.path for one in changed}
         if not ran:
             self._count = 0
 
     def pause_seconds(self) -> float:
-        """Return how long the next run must still wait, to see whether another program changes its files."""
+        """Return the seconds that the next run must still wait, to see whether another program changes its files."""
         if self._count < RUNS_BEFORE_PAUSE:
             return 0.0
         return self._ended + compute_pause(self._ended - self._began) - self._clock()

@@ -1,8 +1,8 @@
-"""How long a changed file must stay as it is until it is taken for complete.
+"""The time for which a changed file must stay unchanged until it counts as complete.
 
-A program that writes a file gives no sign of its end that can be relied on: it may close the file twice, or write
-through a memory map. So a change counts when nothing has changed for a while; sooner where the file itself proves that
-it is complete.
+There is no reliable sign that a program has finished writing a file: it may close the file twice, or write through a
+memory map. So a change counts when the file has not changed for a while, or sooner if its content proves that it is
+complete.
 """
 
 import math
@@ -15,23 +15,23 @@ from engine.file_identity import FileIdentity
 from engine.service.sources.watched_sources import WatchedSource
 
 QUIET_SECONDS = 0.3
-"""For spec files and Python files, and for a single file of data that proves its end."""
+"""Quiet time for spec files and Python files, and for a single data file whose content proves that it is complete."""
 
 SEVERAL_FILES_SECONDS = 5.0
-"""For files that belong together, because the next one may only be about to come, and for models."""
+"""Quiet time for files that belong together, because another one may still follow, and for models."""
 
 UNPROVEN_SECONDS = 30.0
-"""For files of data that cannot prove their end: CSV and NDJSON."""
+"""Quiet time for data files that cannot prove that they are complete: CSV and NDJSON."""
 
 MISSING_SECONDS = 2.0
-"""At least for a file of data that does not exist any more: it may be about to be replaced."""
+"""Least quiet time for a data file that does not exist any more, because it may be about to be replaced."""
 
 LONGEST_SPEC_SECONDS, LONGEST_DATA_SECONDS = 5.0, 600.0
-"""What never stays as it is, or never becomes complete, counts after this time all the same."""
+"""A file that keeps changing or stays incomplete counts after this time in any case."""
 
 
 class Settling(NamedTuple):
-    """How many seconds a file must stay as it is, and the longest that is waited for that."""
+    """The seconds for which a file must stay unchanged, and the longest wait for that."""
 
     quiet: float
     longest: float
@@ -41,7 +41,7 @@ NEVER = Settling(math.inf, math.inf)
 
 
 def choose_settling(source: WatchedSource, path: Path, state: FileIdentity | None) -> Settling:
-    """Return how long to wait for a file that has changed; `state` is None if it does not exist."""
+    """Return the waiting times for a changed file; `state` is None if it does not exist."""
     if source.part != "data":
         return Settling(QUIET_SECONDS, LONGEST_SPEC_SECONDS)
     if state is None:

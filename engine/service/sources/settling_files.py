@@ -1,8 +1,8 @@
-"""The files of one dataset, looked at again and again for a trigger: what they are once all of them are complete.
+"""Repeated looks at the files of one dataset for a trigger: they give a result once all files are complete.
 
-When a changed file counts as complete is what `settling.py` says. What was known at the last look is compared by
-digests, so that a look after a restart of the server finds what has changed meanwhile: then every file must be still
-before it is read, because nobody knows which of them is new.
+`settling.py` decides when a changed file counts as complete. The comparison with the last look uses digests, so that
+changes during a downtime of the server are found; then all files must be unchanged for a while before they are read,
+because it is not known which of them are new.
 """
 
 import math
@@ -22,22 +22,22 @@ from engine.service.triggers.seen_files import SeenFiles
 
 @dataclass(frozen=True, slots=True)
 class FilesLook:
-    """What a look at the files of a dataset has found.
+    """The result of a look at the files of a dataset.
 
     Attributes
     ----------
     seen
         The files; None while a change has not settled, or if they cannot be read.
     wait
-        After how many seconds the change may have settled; infinite if it is not known.
+        The seconds until the change may have settled; infinite if this is not known.
     waits_for
-        What is waited for, as a sentence; empty if nothing is.
+        A sentence about what the look waits for; empty if it does not wait.
     writing
         Whether files are being written.
     error
-        Why they cannot be read.
+        Why the files cannot be read.
     changed
-        The files that have changed since the look before, and their states; None for those that are gone.
+        The identities of the files that have changed since the previous look; None for deleted ones.
     """
 
     seen: SeenFiles | None = None
@@ -54,7 +54,7 @@ class SettlingFiles:
     Parameters
     ----------
     clock
-        A clock that only goes forward, in seconds.
+        A monotonic clock in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,7 +64,7 @@ class SettlingFiles:
         self._digests: dict[Path, tuple[FileIdentity, str]] = {}
 
     def look(self, source: DatasetSource, known: SeenFiles | None) -> FilesLook:
-        """Look at the files now; compare them with those that were known at the last look that has found them all."""
+        """Look at the files now, and compare them with `known`, the last complete result."""
         try:
             states = source.read_states()
             marker = source.read_marker()
@@ -90,7 +90,7 @@ class SettlingFiles:
         wait = max((one.wait_seconds(now) for one in self._noted.values()), default=0.0)
         if wait > 0:
             return self._describe_wait(wait, now)
-        if not states and known.path != source.declared:  # such as that of a new day
+        if not states and known.path != source.declared:  # for example because a new day has begun
             return FilesLook(waits_for=f"{source.owner}: there is no file {source.path} yet")
         if not states:
             return FilesLook(error=f"{source.owner}: there is no file {source.path} any more")
@@ -111,7 +111,7 @@ class SettlingFiles:
             for path in states.keys() | before.keys()
             if states.get(path) != before.get(path)
         }
-        if not found:  # all files that were there are gone, and which they were was known to an earlier server only
+        if not found:  # all files were deleted, and their names were known only to an earlier server
             found[source.path] = note_change(self._noted.get(source.path), source.path, source, None, now)
         if source.marker_path and _show_marker(marker) != known.marker:
             path = source.marker_path
@@ -132,8 +132,8 @@ class SettlingFiles:
     def _digest_content(self, source: DatasetSource, states: States) -> str:
         """Return the digest of the names and contents of the files.
 
-        A large file is known by its size and time alone: reading it would take longer than a look may. Its inode plays
-        no part, because some network drives number their files anew each time that they are mounted.
+        For a large file, only size and time are used, because reading it would take too long. Its inode is not used,
+        because some network drives number their files anew at each mount.
         """
         kept = {path: one for path, one in self._digests.items() if path in states}
         for path, state in states.items():
@@ -152,6 +152,6 @@ def _show_marker(state: FileIdentity | None) -> str:
 
 
 def _name_below(path: Path, source: DatasetSource) -> str:
-    """Return the name of a file below the folder of its dataset, which may be another one after a restart."""
+    """Return the path of a file relative to the folder of its dataset, which may be another one after a restart."""
     folder = source.folder
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

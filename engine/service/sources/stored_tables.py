@@ -1,4 +1,4 @@
-"""Looks at the tables of databases that triggers watch, as `file_set` looks at files."""
+"""Checks the database tables that triggers watch for changes."""
 
 import os
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from engine.service.triggers.seen_files import SeenFiles
 from engine.spec import ProjectSpec
 from engine.spec.opened_connections import locate_duckdb_file, open_connection
 from engine.spec.resources.connections import DuckdbConnection
-from engine.spec.secrets import Secrets
+from engine.spec.secrets.values import Secrets
 
 
 def look_at_table(project: ProjectSpec, name: str, known: SeenFiles | None, environ: Mapping[str, str]) -> SeenFiles:
-    """Return what a trigger remembers of the table that a dataset reads.
+    """Return the digests of the table of a dataset, which a trigger stores.
 
-    The content of a table of PostgreSQL is looked at only if what the server counts has changed. Of DuckDB it is the
-    file that is looked at: while it is open in the process that writes, nobody else can read its tables.
+    A PostgreSQL table is read only if the server's change counters have changed. For DuckDB, the file is examined
+    instead of the table, because no other process can read it while a process has it open for writing.
 
     Parameters
     ----------
     known
-        What is remembered.
+        The stored digests.
 
     Raises
     ------
     DataError
-        The table cannot be looked at; no secret is in the message.
+        The table cannot be read; the message contains no secret.
     """
     table = project.find_table(name)
     if table is None:
@@ -53,7 +53,7 @@ def look_at_table(project: ProjectSpec, name: str, known: SeenFiles | None, envi
 
 
 def _describe_file(path: Path, name: str) -> str:
-    """Return a digest of the states of a DuckDB file, and of what is written to it and not yet merged."""
+    """Return a digest of the identities of a DuckDB file and its write-ahead log."""
     try:
         states = [FileIdentity.from_stat(os.stat(path))]  # noqa: PTH116 - as in `file_identity`
     except OSError as error:

@@ -1,4 +1,4 @@
-"""All files that a trigger looks at, and what is found there; a look may take long, so it is done in a thread."""
+"""Looks at all files and tables of a trigger; a look may take long, so it is done in a thread."""
 
 import math
 import os
@@ -31,24 +31,24 @@ from engine.store import TriggerState
 
 @dataclass(frozen=True, slots=True)
 class TriggerFound:
-    """What a look at the files of a trigger has found, and how its query would be asked.
+    """The result of a look at the files of a trigger, and the request for its query.
 
     Attributes
     ----------
     wait
-        After how many seconds a change may have settled; infinite if it is not known.
+        The seconds until a change may have settled; infinite if this is not known.
     waits_for
-        The changes that do not count yet, and what they wait for, as sentences.
+        Sentences about changes that do not count yet, and what they wait for.
     changed
-        The files that have changed, and their states; None for those that are gone.
+        The identities of the changed files; None for deleted ones.
     took
-        How many seconds the look has taken.
+        The duration of the look in seconds.
     inputs
-        The digest of what the result of the query depends on besides files.
+        The digest of the query's inputs besides files.
     request
-        How it is asked; None for a trigger that has no query.
+        The request to compute the query; None for a trigger without query.
     always
-        Whether the result may have changed although all these are the same.
+        Whether the result may change although files and inputs are the same.
     """
 
     found: DatasetsFound
@@ -62,12 +62,12 @@ class TriggerFound:
 
 
 class TriggerFiles:
-    """The files of the datasets that a trigger looks at.
+    """The files and tables that a trigger watches.
 
     Parameters
     ----------
     clock
-        A clock that only goes forward, in seconds.
+        A monotonic clock in seconds.
     environ
         The environment variables with the secrets of connections to databases.
     """
@@ -85,12 +85,12 @@ class TriggerFiles:
         values: Mapping[str, str],
         now: datetime,
     ) -> TriggerFound:
-        """Look at all of them, and compare them with what the trigger has seen last.
+        """Look at all files and tables, and compare them with the state of the trigger.
 
         Parameters
         ----------
         values
-            Those of variables that the trigger gives to its run.
+            The values of variables that the trigger sets for its run.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class TriggerFiles:
     def _resolve(
         self, project: ProjectSpec, scenario: str, trigger: DataTrigger, values: Mapping[str, str], now: datetime
     ) -> ProjectSpec:
-        """Return the project as a run of today has it; that takes a while, so it is done once a day."""
+        """Return the project with the variables of a run today, cached for the day because it is slow."""
         day = now.astimezone(project.as_of.tzinfo).date()
         if self._resolved is None or self._resolved[0] is not project or self._resolved[1] != day:
             self._resolved = project, day, resolve_project(project, scenario, trigger, values, now)
@@ -159,7 +159,7 @@ class TriggerFiles:
 
 
 def describe_failed_look(trigger: DataTrigger, state: TriggerState, error: Exception | None) -> TriggerFound:
-    """Return what a look has found that has failed as a whole: nothing, and why."""
+    """Return the result of a look that has failed as a whole, with the error."""
     text = str(error) if isinstance(error, EngineError | OSError) else f"the look at the data has failed: {error!r}"
     names = list_trigger_datasets(trigger) or ["the query"]
     sources = {name: (name, *state.seen.get("files", {})) for name in names}

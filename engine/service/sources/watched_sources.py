@@ -1,7 +1,7 @@
 """The paths that a project reads: its spec files, the Python files beside them, the files of its datasets and models.
 
-The path of a dataset may hold variables that get other values during a run. Each of these stands for any text here, so
-that every file is watched that a run may read, and perhaps some more: the plan decides what a change concerns.
+The path of a dataset may contain variables that are changed during a run. Each of these matches any text here, so that
+all files that a run may read are watched, and perhaps more; the plan decides what a change affects.
 """
 
 import os
@@ -21,7 +21,7 @@ from engine.spec.resources.datasets import FileDataset, PythonDataset
 from engine.spec.resources.models import SkopsModel
 from engine.spec.resources.resource import Resource
 from engine.spec.resources.scenarios import ExportStep, ReportStep, RunScenarioStep, SetVariablesStep
-from engine.spec.variable_references import fill_references
+from engine.spec.variables.references import fill_references
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class WatchedSource:
     owner
         The dataset or model that reads the files, as text; empty for spec files and Python files.
     several
-        Whether the files are many that belong together: those of a folder or of a pattern.
+        Whether several files belong together: those of a folder or of a pattern.
     settle
-        The seconds that the spec declares for which a changed file must stay as it is; None if it declares none.
+        The declared seconds for which a changed file must stay unchanged; None if not declared.
     marker
-        The name of the file that is written when all others are complete, or None.
+        The name of the file that is written after all others are complete, or None.
     whole
-        Whether a file appears with all of its content, as an object of a store does.
+        Whether a file appears only with its complete content, as an object of an object store does.
     """
 
     part: ChangedPart
@@ -52,7 +52,7 @@ class WatchedSource:
 
     @property
     def folder(self) -> Path:
-        """The folder in which, or below which, the files are."""
+        """The folder that contains the files, directly or in subfolders."""
         if self.part == "code" or self.path.is_dir():
             return self.path
         return find_fixed_folder(self.path) if self._is_pattern() else self.path.parent
@@ -61,7 +61,7 @@ class WatchedSource:
         return self.part == "data" and has_magic(str(self.path)) and not self.path.exists()
 
     def list_folders(self) -> dict[Path, bool]:
-        """Return the folders in which a file can appear or change, and of each whether those below it belong to it."""
+        """Return the folders in which files can appear or change, and for each whether its subfolders are included."""
         if self.part == "code":
             return dict.fromkeys([self.path, *(path.parent for path in _list_python_files(self.path))], False)
         folder = self.folder
@@ -69,7 +69,7 @@ class WatchedSource:
         return {folder: self.path == folder or "**" in below or len(below) > 1}
 
     def list_files(self) -> list[Path]:
-        """Return the files that exist now, with the marker."""
+        """Return the existing files, with the marker."""
         if self.part == "code":
             return _list_python_files(self.path)
         files = [self.path] if not self.several and not self._is_pattern() else list_candidate_files(self.path)
@@ -82,7 +82,7 @@ class WatchedSource:
 
 
 def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
-    """Return what a project reads: spec files first, then Python files, then files of data."""
+    """Return the sources of a project: spec files first, then Python files, then data files."""
     folders = {project.folder_of(section, name) for section, name, _ in _list_functions(project)}
     varying = _list_varying_variables(project)
     sources = [WatchedSource("spec", path) for path in project.files]
@@ -103,7 +103,7 @@ def find_watched_sources(project: ProjectSpec) -> list[WatchedSource]:
 
 
 def is_in_store(project: ProjectSpec, dataset: FileDataset) -> bool:
-    """Tell whether the files of a dataset are objects of a store."""
+    """Tell whether the files of a dataset are objects of an object store."""
     return dataset.connection is not None and isinstance(project.connections[dataset.connection], S3Connection)
 
 
@@ -113,38 +113,38 @@ def is_of_several_files(path: Path) -> bool:
 
 
 def describe_unwatched(project: ProjectSpec) -> list[str]:
-    """Return what cannot be watched, as sentences: the data that functions read, and what runs themselves write."""
+    """Return sentences about data that cannot be watched: the inputs of functions, and files that runs write."""
     made = [name for name, dataset in project.datasets.items() if isinstance(dataset, PythonDataset)]
-    said = [
+    sentences = [
         f"dataset {name}: the Python file of its function is watched, but not what the function reads" for name in made
     ]
-    said += [
+    sentences += [
         f"dataset {name}: the table {table[1]} of connection {table[0]} is not watched, only files are"
         for name in project.datasets
         if (table := project.find_table(name))
     ]
-    said += [
+    sentences += [
         f"dataset {name}: the objects of connection {dataset.connection} are not watched, only files are"
         for name in project.datasets
         if (dataset := project.find_file_dataset(name)) and is_in_store(project, dataset)
     ]
-    said += [
+    sentences += [
         f"dataset {name}: what Spark reads in connection {place.connection} is not watched, only files are"
         for name in project.datasets
         if (place := project.find_spark_data(name))
     ]
     outputs = find_outputs(project)
-    said += [
+    sentences += [
         f"{source.owner}: runs write {inside}, so {source.path} is not watched"
         for source in find_watched_sources(project)
         for inside in outputs
         if source.part == "data" and inside in (make_absolute(source.path), *make_absolute(source.path).parents)
     ]
-    return said
+    return sentences
 
 
 def find_outputs(project: ProjectSpec) -> set[Path]:
-    """Return the folders and files that runs of a project write, as far as the spec tells, as absolute paths."""
+    """Return the absolute paths of the folders and files that runs of a project write according to the spec."""
     channels = ((name, getattr(channel, "fallback", None) or channel) for name, channel in project.channels.items())
     found = [
         project.home / project.state.path,
@@ -165,12 +165,12 @@ def find_outputs(project: ProjectSpec) -> set[Path]:
 
 
 def make_absolute(path: Path) -> Path:
-    """Return a path without `..`; links are not followed."""
+    """Return an absolute path without `..`, without following links."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute leaves the dots in, and resolve follows links
 
 
 def _list_functions(project: ProjectSpec) -> Iterator[tuple[str, str, str]]:
-    """Yield section, name and function of every resource that names a function of the user's."""
+    """Yield section, name and function of every resource with a function of the user."""
     for section in ("datasets", "models", "evaluation_stores", "scenarios"):
         for name, resource in getattr(project, section).items():
             for function in _walk_functions(resource):
@@ -193,7 +193,7 @@ def _walk_functions(value: Any) -> Iterator[str]:
 
 
 def _list_python_files(folder: Path) -> list[Path]:
-    """Return the modules of a folder, and those of the packages in it."""
+    """Return the modules of a folder, and those of its packages."""
     files = list(folder.glob("*.py"))
     for inside in folder.glob("*/__init__.py"):
         files += inside.parent.rglob("*.py")
@@ -201,7 +201,7 @@ def _list_python_files(folder: Path) -> list[Path]:
 
 
 def _list_varying_variables(project: ProjectSpec) -> set[str]:
-    """Return the variables that get other values during a run."""
+    """Return the names of the variables that can change during a run."""
     found: set[str] = set()
     for scenario in project.scenarios.values():
         found |= scenario.variables.keys()
@@ -215,7 +215,7 @@ def _list_varying_variables(project: ProjectSpec) -> set[str]:
 def _make_pattern(
     project: ProjectSpec, place: tuple[str, str], resource: FileDataset | SkopsModel, varying: set[str]
 ) -> Path:
-    """Return the path of a resource, with `*` for each variable that gets other values during a run."""
+    """Return the path of a resource, with `*` for each variable that can change during a run."""
     root = project.folder_of(*place)
     if resource.connection is not None:
         connection = ("connections", resource.connection)

@@ -1,6 +1,6 @@
-"""What is due: which runs the triggers of a spec ask for, and which of them to start.
+"""Computes which runs are due by the triggers of a spec, and which of them to start.
 
-Everything here is computed from what is given: the project, what is known of its triggers, and the clock as a value.
-Nothing reads a file, a database or a clock. Moments are in UTC wherever they are compared, because two times of one
-time zone compare by what its clocks show, which is wrong in the night in which they are set back.
+All functions are pure: they get the project, the states of its triggers and the time as arguments, and read no file,
+database or clock. Moments are compared in UTC, because Python compares two datetimes of the same time zone by their
+local times, which is wrong in the night when clocks are set back.
 """

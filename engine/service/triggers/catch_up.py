@@ -1,10 +1,10 @@
-"""Which of the times that a trigger was due become runs, when some are seen late because nothing ran.
+"""Decides which due times of triggers become runs, after a downtime of the server.
 
-A time that is seen later than the `grace` of its trigger is *missed*. What happens to it says `catch_up`: `none` of the
-missed ones is made up for; the `last`, which is the newest of the scenario over all its triggers that say so; or `all`,
-at most the newest 100 of a trigger, oldest first. Each of the others is recorded as SKIPPED with the reason, at most
-100 of them; the oldest of these says how many more there were. So a trigger of every minute that is seen again after
-three years costs no more than one that is seen again after a day.
+A time that is seen later than the `grace` of its trigger is *missed*. `catch_up` decides about missed times: `none`
+runs none of them; `last` runs the newest one of all triggers of the scenario with this setting; `all` runs at most the
+newest 100 of the trigger, oldest first. The others are recorded as SKIPPED with the reason, at most 100 of them; the
+oldest of these records says how many more there were. So after years of downtime, a trigger for every minute costs no
+more than after a day.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,14 @@ from engine.spec.resources.triggers import ScheduledTrigger
 from engine.store import Pause
 
 MOST_WAITING = 100
+"""Most fires of a trigger that may wait for their runs."""
 MOST_SKIPPED = 100
+"""Most SKIPPED fires that are recorded for a trigger at once."""
 TICK = timedelta(microseconds=1)
 
 
 class DueTime(NamedTuple):
-    """A time at which a trigger was due: whether it is skipped, and why; or that it is made up for."""
+    """A time at which a trigger was due, whether it is skipped, and why it is skipped or run late."""
 
     scheduled: datetime
     skipped: bool = False
@@ -32,14 +34,14 @@ class DueTime(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DueTrigger:
-    """A trigger that is looked at: its times, up to when it was evaluated, and the clock.
+    """A trigger with its times, the time of its last evaluation, and the present time.
 
     Attributes
     ----------
     after
-        All until then has become fires.
+        Fires exist for all times until this moment.
     resumed
-        Until when the scenario was paused, at most now; what was due before is not made up for.
+        The end of the scenario's pause, at most now; times before it are skipped.
     """
 
     trigger: ScheduledTrigger
@@ -52,16 +54,16 @@ class DueTrigger:
 
     @property
     def begin(self) -> datetime:
-        """The moment after which the times count that no pause has put aside."""
+        """The moment after which times are neither handled already nor skipped because of a pause."""
         return max(self.after, self.resumed) if self.resumed else self.after
 
     @property
     def on_time(self) -> datetime:
-        """The moment until which times are missed."""
+        """The last moment whose times are missed; later times are within the grace period."""
         return max(self.now - self.trigger.grace - TICK, self.begin)
 
     def list_newest(self, after: datetime, until: datetime, most: int) -> list[datetime]:
-        """Return the newest times after a moment and until another one, oldest first."""
+        """Return at most `most` of the newest times in (after, until], oldest first."""
         found: list[datetime] = []
         moment = self.times.last_until(until)
         while moment is not None and moment > after and len(found) < most:
@@ -70,20 +72,20 @@ class DueTrigger:
         return found[::-1]
 
     def find_last_missed(self) -> datetime | None:
-        """Return the newest missed time, if the trigger says that the last is made up for."""
+        """Return the newest missed time of a trigger with `catch_up: last`; else None."""
         if self.trigger.catch_up != "last":
             return None
         return next(iter(self.list_newest(self.begin, self.on_time, 1)), None)
 
     def describe_delay(self, scheduled: datetime) -> str:
-        """Describe when a time was due, and how late it was seen."""
+        """Return a text about when a time was due, and how late it was seen."""
         delay = self.now - scheduled
         late = f"{delay.days:,} days" if delay.days > 2 else format_duration(delay.total_seconds())
         return f"was due {format_moment(scheduled, self.zone)}, seen {late} later"
 
 
 def decide_due_times(triggers: Sequence[DueTrigger]) -> list[list[DueTime]]:
-    """Return what becomes of the times at which the triggers of a scenario were due: for each trigger, oldest first."""
+    """Return the decisions about the due times of a scenario's triggers: a list per trigger, oldest first."""
     missed = [(found, -place) for place, one in enumerate(triggers) if (found := one.find_last_missed())]
     last = -max(missed)[1] if missed else None
     return [_decide_trigger(one, made_up_for=place == last) for place, one in enumerate(triggers)]
@@ -99,7 +101,7 @@ def _decide_trigger(due: DueTrigger, made_up_for: bool) -> list[DueTime]:
 
 
 def _decide_range(due: DueTrigger, after: datetime, until: datetime, kept: int) -> list[DueTime]:
-    """Decide on the times after a moment and until another one, of which the newest ones are to be run."""
+    """Decide about the times in (after, until]; the newest `kept` ones are run, the others are skipped."""
     if after >= until:
         return []
     most = kept + MOST_SKIPPED
@@ -129,7 +131,7 @@ def _explain_skip(due: DueTrigger, scheduled: datetime) -> str:
 
 
 def find_resumed(pauses: Sequence[Pause], scenario: str, now: datetime) -> tuple[Pause, datetime] | None:
-    """Return the pause of a scenario that ends last, and until when it puts times aside: now if it is in force."""
+    """Return the pause of a scenario that ends last, with its end (now, if it is in force); None if there is none."""
     own = [one for one in pauses if one.scenario == scenario]
     ends = [(now if one.is_in_force(now) else _find_end(one), place) for place, one in enumerate(own)]
     end, place = max((one for one in ends if one[0] <= now), default=(None, 0))
@@ -137,18 +139,18 @@ def find_resumed(pauses: Sequence[Pause], scenario: str, now: datetime) -> tuple
 
 
 def _find_end(pause: Pause) -> datetime:
-    """Return when a pause that is not in force has ended."""
+    """Return the end of a pause that is not in force any more."""
     return min(end for end in (pause.ended, pause.until) if end is not None)
 
 
 def explain_pause(pause: Pause, zone: tzinfo) -> str:
-    """Return the reason of what is SKIPPED because of a pause."""
+    """Return the reason of a fire that is SKIPPED because of a pause."""
     why = f": {pause.reason}" if pause.reason else ""
     return f"paused by {pause.by} at {format_moment(pause.created, zone)}{why}"
 
 
 def format_moment(moment: datetime, zone: tzinfo) -> str:
-    """Return a moment as the clocks of a zone show it: 2026-11-28 02:30 Europe/Berlin; seconds if there are any."""
+    """Return a moment as local time of a zone: 2026-11-28 02:30 Europe/Berlin, with seconds unless they are 0."""
     local = moment.astimezone(zone)
     return f"{local:{'%Y-%m-%d %H:%M:%S' if local.second else '%Y-%m-%d %H:%M'}} {zone}"
 

@@ -1,11 +1,11 @@
 """The times of a cron expression, by the rules of Debian's cron.
 
-A job of fixed minutes and hours runs once a day for each of them, also in the nights in which clocks are changed: at a
-time that is skipped, right after the gap; at a time that comes twice, the first time. A job with a star at the start of
-its minutes or hours goes by what the clocks show: not at all in a gap, and both times in an hour that comes twice.
+A job with fixed minutes and hours runs once a day for each of them, also when clocks are changed: a skipped local time
+runs right after the gap, and a repeated one runs the first time. A job whose minutes or hours begin with a star follows
+the local time: not at all in a gap, and both times in a repeated hour.
 
-The library `cronsim` is asked for times without a zone, and the instants are found here. Asked for those of a zone, it
-loses times where clocks change at or by less than a whole hour, or at midnight: in Lord Howe, Chatham and Havana.
+The library `cronsim` computes times without a zone, and the instants are found here. With a zone, it loses times if
+clocks change by less than an hour, not at a whole hour, or at midnight: in Lord Howe, Chatham and Havana.
 """
 
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ class CronTimes:
             moment = change - ONE_SECOND
 
     def count(self, after: datetime, until: datetime) -> int:
-        """Return how many instants there are after a moment, up to another one; about 10 ms for three years."""
+        """Return the number of instants in (after, until]; takes about 10 ms for three years."""
         total, day = 0, datetime.combine(read_clock(after, self.zone).date(), datetime.min.time())
         last = read_clock(until, self.zone)
         ordinary = self._parse(day)
@@ -94,18 +94,18 @@ class CronTimes:
         return len(fields) == 5 and not fields[0].startswith("*") and not fields[1].startswith("*")
 
     def _read_furthest_clock(self, moment: datetime) -> datetime:
-        """Return the latest time that the clocks have shown until a moment, which they may have been set back from."""
+        """Return the latest local time until a moment; it is later than that of the moment if clocks were set back."""
         local = moment.astimezone(self.zone)
         first = local.replace(fold=0)
         set_back = (first.utcoffset() or timedelta(0)) - (local.utcoffset() or timedelta(0))
         return first.replace(tzinfo=None) + set_back
 
     def _walk(self, wall: datetime) -> Iterator[datetime]:
-        """Yield the times after one, without a zone."""
+        """Yield the local times after `wall`."""
         return self._parse(wall)
 
     def _walk_back(self, wall: datetime) -> Iterator[datetime]:
-        """Yield the times up to one, newest first, without a zone."""
+        """Yield the local times up to `wall`, newest first."""
         return self._parse(wall.replace(microsecond=0) + ONE_SECOND, reverse=True)
 
     def _parse(self, wall: datetime, reverse: bool = False) -> "CronSim":

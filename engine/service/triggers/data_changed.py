@@ -1,7 +1,7 @@
 """Triggers of kind `dataset_changed`: they fire when the content of files differs from that at the last fire.
 
-What is seen first is taken as it is. Nothing is caught up: after a downtime, what is there is compared with what was
-there at the last fire, once.
+The first content that is seen does not fire. After a downtime, the present content is compared once with that of the
+last fire, so there is at most one fire.
 """
 
 from dataclasses import replace
@@ -16,16 +16,16 @@ from engine.store import Fire, TriggerState
 def compare_datasets(
     trigger: DatasetChangedTrigger, state: TriggerState, found: DatasetsFound, now: datetime
 ) -> tuple[TriggerState, list[Fire]]:
-    """Return the new state of a trigger, and its fire if the datasets have changed as it wants.
+    """Return the new state of a trigger, and its fire if one or (with `all`) all datasets have changed.
 
-    It waits while files are being written, and while some cannot be read: but after ten minutes of that it fires, once,
-    so that a run says what is wrong.
+    It waits while files are being written or cannot be read; but files that cannot be read for ten minutes fire once,
+    so that a run reports the problem.
 
     Parameters
     ----------
     state
-        `seen` holds the `files` by dataset, their contents at the last fire as `fired`, the number of `changes` so far,
-        the moment of the `previous` fire, and whether it was told that they are `unreadable`.
+        `seen` contains the `files` by dataset, their contents at the last fire as `fired`, the number of `changes` so
+        far, the moment of the `previous` fire, and whether it has fired because files are `unreadable`.
     """
     files = found.join_files(state)
     fired = {name: state.seen.get("fired", {}).get(name, one.content) for name, one in sorted(files.items())}

@@ -1,4 +1,4 @@
-"""The fires of the triggers that start runs at times."""
+"""The fires of scheduled triggers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,25 +15,24 @@ from engine.store import Fire, FireState, Pause, TriggerState
 def find_due(
     project: ProjectSpec, scenario: str, states: Sequence[TriggerState], now: datetime, pauses: Sequence[Pause] = ()
 ) -> tuple[list[TriggerState], list[Fire]]:
-    """Return what has become due for a scenario since its triggers were evaluated, for all that start it at times.
+    """Return the fires of a scenario's scheduled triggers that have become due since their last evaluation.
 
     Parameters
     ----------
     states
-        What is known of triggers, also of others; `reconcile_states` has been asked about all of them before.
+        The states of triggers, after `reconcile_states`; other triggers may be included.
     pauses
-        The pauses of scenarios, also those that have ended since the triggers were evaluated. What was due before a
-        pause has ended is SKIPPED.
+        The pauses of scenarios, including ended ones. Times before the end of a pause are SKIPPED.
 
     Returns
     -------
-    The new states of the triggers, evaluated until now, and the fires: WAITING, or SKIPPED with the reason. Both are to
-    be written in one transaction. After a clock was set back, there are fires again whose keys are known already.
+    The new states of the triggers, evaluated until now, and the fires: WAITING, or SKIPPED with the reason. Both must
+    be written in one transaction. After the clock was set back, fires with existing keys can occur again.
 
     Raises
     ------
     KeyError
-        Nothing is known of a trigger.
+        A trigger has no state.
     """
     known = {one.trigger: one for one in states if one.scenario == scenario}
     found = [one for one in project.scenarios[scenario].triggers if isinstance(one, ScheduledTrigger) and one.active]
@@ -61,12 +60,14 @@ def _make_fires(project: ProjectSpec, scenario: str, due: DueTrigger, times: Seq
 
 
 def fill_values(project: ProjectSpec, fire: Fire, previous: datetime | None) -> Fire:
-    """Return a fire with the moment before and its trigger's variables; SKIPPED if they cannot be filled in.
+    """Return a fire with its previous moment and the values of its trigger's variables.
+
+    It is SKIPPED if the values cannot be computed.
 
     Parameters
     ----------
     previous
-        The moment of the trigger before, if there was one.
+        The previous moment of the trigger; None if there was none.
     """
     fire = replace(fire, previous=previous)
     try:

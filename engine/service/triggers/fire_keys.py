@@ -1,7 +1,7 @@
-"""The keys of fires: what an occurrence of a trigger is, in one text.
+"""The keys of fires, which identify the occurrences of a trigger.
 
-A fire is recorded once per scenario, trigger and key. So these forms must never change: after an upgrade, another form
-would make every occurrence that is found again a new one, and its run would be made twice.
+A fire is recorded once per scenario, trigger and key. So the formats must never change: after an upgrade, a known
+occurrence would get a new key, and would be run twice.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ def cron_key(scheduled: datetime) -> str:
 
 
 def interval_key(scheduled: datetime) -> str:
-    """Return the key of a time of an interval: `interval:1764295200`; `interval:0.25` within a second."""
+    """Return the key of a time of an interval: `interval:1764295200`, or `interval:0.25` with fractions of seconds."""
     return f"interval:{_format_epoch(scheduled)}"
 
 
@@ -35,22 +35,22 @@ def run_key(run: str) -> str:
 
 
 def manual_key(request: str) -> str:
-    """Return the key of a run that a person or a program has asked for: `manual:<request id>`."""
+    """Return the key of a run that a person or a program has requested: `manual:<request id>`."""
     return f"manual:{request}"
 
 
 def is_manual(fire: Fire) -> bool:
-    """Return whether a person or a program has asked for the run of a fire, and no trigger."""
+    """Return whether the run of a fire was requested by a person or a program, and not by a trigger."""
     return fire.key.startswith("manual:")
 
 
 def is_of_data(fire: Fire) -> bool:
-    """Return whether a change of data is the cause of a fire."""
+    """Return whether a change of data has caused a fire."""
     return fire.key.startswith((data_key(""), query_key("")))
 
 
 def find_finished_run(fire: Fire) -> str | None:
-    """Return the id of the run whose end is the cause of a fire; None if the cause is another."""
+    """Return the id of the run whose end has caused a fire; None for another cause."""
     return fire.key.removeprefix("run:") if fire.key.startswith("run:") else None
 
 

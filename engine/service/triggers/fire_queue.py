@@ -1,8 +1,8 @@
-"""The fires that wait for their runs: which are done by a later one, which are too many, and which to start now.
+"""The queue of waiting fires: coalesces equal ones, skips excess ones, and chooses the next to start.
 
-While a scenario runs, what would do the same is done once: of its waiting fires with equal values, the newest stays.
-Fires with different values all wait, in the order of the moments that they stand for. Where `catch_up` is `all`, each
-time counts for itself, so the moment is one of the values.
+Of the waiting fires of a scenario with equal values, only the newest stays, because their runs would do the same. Fires
+with different values all wait, in the order of their scheduled moments. With `catch_up: all`, the moment is one of the
+values.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from engine.spec.resources.triggers import ScheduledTrigger
 from engine.store import Fire, FireState, Pause
 
 LONGEST_QUEUE = 100
-
+"""Most waiting fires per scenario."""
 Changes = dict[int, dict[str, Any]]
 """The fields to set, by the number of the fire."""
 
@@ -27,19 +27,18 @@ Changes = dict[int, dict[str, Any]]
 def arrange_queue(
     project: ProjectSpec, waiting: Sequence[Fire], now: datetime, pauses: Sequence[Pause] = ()
 ) -> Changes:
-    """Return what to change of waiting fires, before some of them are started.
+    """Return the changes of waiting fires before some of them are started.
 
-    Those of triggers that the spec does not have any more, or whose scenario is paused, are SKIPPED. Of those of a
-    scenario with equal values, the newest stays, the others are COALESCED into it. Of more than LONGEST_QUEUE of a
-    scenario, the oldest are SKIPPED. What a person has asked for is done in spite of a pause; it may be COALESCED, too,
-    and then says into which fire.
+    Fires of removed triggers and paused scenarios are SKIPPED. Of the fires of a scenario with equal values, the newest
+    stays, and the others are COALESCED into it. If a scenario has more than LONGEST_QUEUE fires, the oldest are
+    SKIPPED. Manually requested fires ignore pauses, but can be COALESCED.
 
     Parameters
     ----------
     waiting
         The fires in state WAITING, of one scenario or of several.
     pauses
-        The pauses of scenarios; those that have ended do not matter.
+        The pauses of scenarios; ended ones are ignored.
     """
     changes: Changes = {}
     staying: dict[str, list[Fire]] = defaultdict(list)
@@ -64,20 +63,20 @@ def choose_fires(
     busy_scenarios: Collection[str] = (),
     last_started: Mapping[str, datetime] | None = None,
 ) -> list[Fire]:
-    """Return the waiting fires to start now: at most one of each scenario that is idle.
+    """Return the waiting fires to start now, at most one for each idle scenario.
 
-    A scenario's fires are started in the order of the moments that they stand for; while the first waits for its next
-    try, the others wait behind it. If there are more scenarios than free places, those go first whose last run was
-    started longest ago, then those whose fire stands for the oldest moment.
+    The fires of a scenario are started in the order of their scheduled moments; while the first one waits for its next
+    attempt, the others wait behind it. If there are more scenarios than free places, those whose last run was started
+    longest ago come first, then those whose fire has the oldest scheduled moment.
 
     Parameters
     ----------
     open_fires
-        All fires that are WAITING, STARTING or RUNNING. A scenario with one of the latter is not idle.
+        All fires that are WAITING, STARTING or RUNNING. A scenario with a STARTING or RUNNING fire is not idle.
     free
-        How many runs can be started now.
+        The number of runs that can be started now.
     busy_scenarios
-        Further scenarios that are not idle, as somebody has started them by hand.
+        Further scenarios that are not idle, for example because they were started by hand.
     last_started
         When a run of a scenario was started last, by its name.
     """
@@ -98,7 +97,7 @@ def _order_in_queue(fire: Fire) -> tuple[datetime, int]:
 
 
 def _find_obstacle(project: ProjectSpec, fire: Fire, now: datetime, pauses: Sequence[Pause]) -> str | None:
-    """Return why a waiting fire is not to be run any more; None if it is."""
+    """Return why a waiting fire must not be run; None if it can be run."""
     if not is_declared(project, fire.scenario):
         return "superseded: the spec does not have the scenario any more"
     if is_manual(fire):
@@ -111,7 +110,7 @@ def _find_obstacle(project: ProjectSpec, fire: Fire, now: datetime, pauses: Sequ
 
 
 def _coalesce_equal(project: ProjectSpec, fires: Sequence[Fire]) -> Changes:
-    """Return the changes that make one of the fires of a scenario that have equal values; in the queue's order."""
+    """Return the changes that coalesce the fires of a scenario with equal values into the newest one."""
     equal: dict[object, list[Fire]] = defaultdict(list)
     for fire in fires:
         equal[_identify_values(project, fire)].append(fire)
@@ -119,7 +118,7 @@ def _coalesce_equal(project: ProjectSpec, fires: Sequence[Fire]) -> Changes:
 
 
 def _identify_values(project: ProjectSpec, fire: Fire) -> object:
-    """Return what distinguishes a fire from others of its scenario that would do the same."""
+    """Return a value that is equal for fires of a scenario whose runs would do the same."""
     trigger = None if is_manual(fire) else find_trigger(project, fire.scenario, fire.trigger)
     alone = isinstance(trigger, ScheduledTrigger) and trigger.catch_up == "all"
     return frozenset(fire.values.items()), fire.scheduled if alone else None

@@ -1,12 +1,12 @@
-"""The values that a fire gives to its run: those of its trigger's `variables:`, at the moment that it stands for."""
+"""Computes the values that a fire sets in its run: those of its trigger's `variables:` at its scheduled moment."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from engine.service.triggers.schedule import find_trigger, find_zone
-from engine.spec.moment import list_fire_values, list_moment_values
 from engine.spec.project import ProjectSpec
 from engine.spec.trigger_variables import resolve_trigger_variables
+from engine.spec.variables.moment import list_fire_values, list_moment_values
 
 
 def resolve_fire_values(
@@ -22,19 +22,18 @@ def resolve_fire_values(
     Parameters
     ----------
     scheduled
-        The moment that the run stands for. Its date, and the time that clocks show, are those of the trigger's zone.
+        The moment that the run stands for; its date and local time are those of the trigger's zone.
     previous
-        The moment of the trigger before: of one that starts runs at times, the time before this one, whether it was
-        run or missed. If there was none, it is the moment itself.
+        The previous moment of the trigger, whether it was run or missed; by default the moment itself.
     changed
-        The names of what has changed.
+        The names of the changed datasets.
 
     Raises
     ------
     KeyError
         The project has no such trigger.
     ValueError
-        A text of the variables cannot be filled in.
+        A value cannot be computed.
     """
     found = find_trigger(project, scenario, trigger)
     if found is None:

@@ -1,17 +1,17 @@
 """The times of an interval: equal distances from a start.
 
-Whole days, months and years are those of the calendar: `every: 14d` from a Tuesday at 02:30 is every second Tuesday at
-02:30, also over a night in which clocks are changed (`wall_clock` says which instant that is). A month that is too
-short for a day has its last one instead: from 31 January, every month is 28 February, 31 March. Any other distance is
-an equal time: `every: 12h` stays 12 hours when clocks are changed, and so moves by an hour on them.
+Whole days, months and years follow the calendar: `every: 14d` from a Tuesday at 02:30 is every second Tuesday at 02:30
+local time, also after clocks are changed (`wall_clock` gives the instant). In a month that is too short, the last day
+is used: every month from 31 January is 28 February, 31 March. Any other distance is a fixed duration: `every: 12h`
+stays 12 hours when clocks are changed, so its local time moves by an hour.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from engine.service.triggers.wall_clock import find_instant, read_clock
-from engine.spec.declared_times import MONTHS
-from engine.spec.moment import add_months
+from engine.spec.times.declared_times import MONTHS
+from engine.spec.variables.moment import add_months
 
 DAY = timedelta(days=1)
 
@@ -27,7 +27,7 @@ class IntervalTimes:
     first
         The first instant.
     start
-        The same as the clocks of the zone show it, or as it was written: 02:30 in a night that skips it.
+        The local time of the first instant, as declared: it can be a time that the night of a clock change skips.
     """
 
     every: timedelta | int
@@ -48,11 +48,11 @@ class IntervalTimes:
         return self._at(place) if place >= 0 else None
 
     def count(self, after: datetime, until: datetime) -> int:
-        """Return how many instants there are after a moment, up to another one."""
+        """Return the number of instants in (after, until]."""
         return max(self._place(until) - self._place(after), 0)
 
     def _place(self, moment: datetime) -> int:
-        """Return the number of the newest instant that is not after a moment; the first is 0, before it is -1."""
+        """Return the index of the newest instant that is not after a moment; -1 before the first instant."""
         if isinstance(self.every, timedelta) and not self._counts_days:
             return max((moment - self.first) // self.every, -1)
         shown = read_clock(moment, self.zone)
@@ -60,7 +60,7 @@ class IntervalTimes:
             place = (shown - self.start) // self.every
         else:
             place = (12 * (shown.year - self.start.year) + shown.month - self.start.month) // self.every
-        place = max(place + 1, -1)  # one more than by the calendar: clocks that are set make up for less than a day
+        place = max(place + 1, -1)  # one too many, since a clock change can shift an instant by less than a day
         while place >= 0 and self._at(place) > moment:
             place -= 1
         return place
@@ -82,9 +82,9 @@ class IntervalTimes:
 def make_interval_times(
     every: timedelta | str, since: date | datetime | None, first_seen: datetime, zone: tzinfo
 ) -> IntervalTimes:
-    """Return the instants of an interval that is counted from `since`, or else from when its trigger was first seen.
+    """Return the instants of an interval from `since` on, or else from when its trigger was first seen.
 
-    A date stands for its first instant; a time without an offset is one of the zone's clocks.
+    A date means its first instant; a time without an offset is local time of the zone.
     """
     distance = MONTHS[every] if isinstance(every, str) else every
     if isinstance(since, datetime) and since.tzinfo is not None:

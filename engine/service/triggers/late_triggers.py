@@ -1,4 +1,4 @@
-"""Whether `engine serve` looks at the triggers of a project, as its state tells."""
+"""Checks in a project's state whether `engine serve` evaluates its triggers in time."""
 
 from datetime import datetime, timedelta
 
@@ -10,11 +10,11 @@ from engine.store import Store
 from engine.store.locks import SERVER_LOCK
 
 LATE = timedelta(minutes=1)
-"""A due trigger is reported as late after this time; engine serve looks every second."""
+"""A due trigger counts as late after this time; engine serve evaluates triggers every second."""
 
 
 def tell_late_triggers(project: ProjectSpec, store: Store, now: datetime) -> list[str]:
-    """Return sentences that tell whether engine serve looks at the triggers now, and since when it does not."""
+    """Return sentences about triggers that engine serve does not evaluate or evaluates late; empty if all is well."""
     triggers = [(name, one) for name, scenario in project.scenarios.items() for one in scenario.triggers]
     if not triggers:
         return []
@@ -32,5 +32,5 @@ def tell_late_triggers(project: ProjectSpec, store: Store, now: datetime) -> lis
         due = list_next_times(project, scenario, trigger.name, state, state.evaluated_until, 1)
         if due and due[0] < now - LATE:
             late.append(f"{scenario}: {trigger.name} was due on {format_minute(due[0])}")
-    told = [f"engine serve runs, but has not seen {join_some(unseen)} yet"] * bool(unseen)
-    return [*told, *[f"engine serve runs, but has not looked since then: {join_some(late)}"] * bool(late)]
+    sentences = [f"engine serve runs, but has not seen {join_some(unseen)} yet"] * bool(unseen)
+    return [*sentences, *[f"engine serve runs, but has not looked since then: {join_some(late)}"] * bool(late)]

@@ -1,7 +1,7 @@
 """Triggers of kind `query_changed`: they fire when the result of a query differs from the last one.
 
-The query is asked only when it may give something else: when the files that it reads have changed, or the values of
-the variables that it uses; and each time if it reads what files cannot tell.
+The query is computed only when its result may have changed: after a change of its files or of the values of its
+variables, and each time if it reads data whose changes files do not show.
 """
 
 from dataclasses import dataclass, replace
@@ -14,17 +14,14 @@ from engine.store import Fire, TriggerState
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """What a query has given: the digest of its result, or why there is none."""
+    """The digest of a query's result, or why there is none."""
 
     result: str | None
     problem: str = ""
 
 
 def needs_answer(state: TriggerState, found: DatasetsFound, inputs: str, *, always: bool) -> bool:
-    """Tell whether the query must be asked.
-
-    It is not while files are being written or cannot be read.
-    """
+    """Tell whether the query must be computed; it is not while files are being written or cannot be read."""
     if found.writing or found.errors:
         return False
     contents = {name: one.content for name, one in found.files.items()}
@@ -37,22 +34,22 @@ def compare_result(
 ) -> tuple[TriggerState, list[Fire]]:
     """Return the new state of a trigger, and its fire if the result of its query has changed.
 
-    What could not be asked for ten minutes fires once, so that a run says what is wrong.
+    A query that cannot be computed for ten minutes fires once, so that a run reports the problem.
 
     Parameters
     ----------
     state
-        `seen` holds the `files` by dataset, their contents and the `inputs` of the query when it was `answered` last,
-        the digest of the `result`, the number of `changes` so far, the moment of the `previous` fire, and whether it
-        was told that it is `unreadable`.
+        `seen` contains the `files` by dataset, their contents and the `inputs` of the query when it was last
+        `answered`, the digest of the `result`, the number of `changes` so far, the moment of the `previous` fire, and
+        whether it has fired because it is `unreadable`.
     inputs
-        The digest of all that the result depends on besides files: the query, and the values of its variables.
+        The digest of the inputs of the query besides files: its text, and the values of its variables.
     answer
-        None if the query was not asked.
+        None if the query was not computed.
     """
     seen = state.seen
     problem = answer.problem if answer else ""
-    if answer is None and not found.errors:  # what was wrong with the query is so until it is asked again
+    if answer is None and not found.errors:  # an error of the query stays until it is computed again
         problem = state.error or ""
     noted = note_files(state, found, now, problem)
     if noted.error is not None:
@@ -67,9 +64,9 @@ def compare_result(
     if seen.get("unreadable"):
         noted = replace(noted, seen={**noted.seen, "unreadable": False})
     result, facts = seen.get("result"), {"answered": contents, "inputs": inputs, "result": answer.result}
-    told = noted if facts.items() <= noted.seen.items() else replace(noted, seen={**noted.seen, **facts})
+    answered = noted if facts.items() <= noted.seen.items() else replace(noted, seen={**noted.seen, **facts})
     if result is None or answer.result == result:
-        return told, []
+        return answered, []
     differing = {name for name, content in contents.items() if before.get(name) != content}
     changed = [name for name in found.sources if not differing.isdisjoint(found.sources[name])]
-    return make_fire(told, query_key, (result, answer.result), changed, now, unreadable=False)
+    return make_fire(answered, query_key, (result, answer.result), changed, now, unreadable=False)

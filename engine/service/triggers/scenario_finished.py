@@ -1,7 +1,7 @@
-"""Triggers that follow another scenario: each end of one of its runs, with an outcome that counts, is a fire.
+"""Triggers that follow another scenario: each end of its runs with one of the wanted outcomes is a fire.
 
-The ends are taken in the order in which they were recorded. The run of such a fire stands for the same moment as the
-run that has ended, so a nightly run that is made up for is followed by one of its own day.
+The ends are processed in the order of recording. The run of such a fire stands for the same moment as the run that has
+ended, so the follower of a late nightly run belongs to the same day.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,22 +18,22 @@ from engine.store import Fire, RunEnd, TriggerState
 from engine.store.records.triggers import RUN_END
 
 LONGEST_CHAIN = 10
-"""So many runs may follow each other by such triggers; the next one is not made."""
+"""Most runs that may follow each other by such triggers, to stop endless loops."""
 
 
 def find_finished(
     project: ProjectSpec, scenario: str, trigger: str, state: TriggerState, ends: Sequence[RunEnd], now: datetime
 ) -> tuple[TriggerState, list[Fire]]:
-    """Return the fires of a trigger for the runs that have ended since it was looked at.
+    """Return the fires of a trigger for the runs that have ended since its last evaluation.
 
     Parameters
     ----------
     ends
-        Ends of runs, in order: at least those whose numbers are above `state.seen[RUN_END]`.
+        Ends of runs in order; must include all with numbers above `state.seen[RUN_END]`.
 
     Returns
     -------
-    The new state of the trigger, and its fires; to be written in one transaction.
+    The new state of the trigger, and its fires; they must be written in one transaction.
     """
     found = find_trigger(project, scenario, trigger)
     new = [one for one in ends if one.number > state.seen[RUN_END]]
@@ -54,12 +54,12 @@ def find_finished(
 
 
 def measure_chain(fire: Fire, find_fire_of_run: Callable[[str], Fire | None]) -> int:
-    """Return how many runs have followed each other until a fire, by triggers that follow another scenario.
+    """Return the number of runs before a fire, each of which was started by the end of the previous one.
 
     Parameters
     ----------
     find_fire_of_run
-        Gives the fire that a run, or the run that it belongs to, was started for; None if it was started otherwise.
+        Returns the fire that started a run or its oldest ancestor; None if it was started otherwise.
 
     Returns
     -------

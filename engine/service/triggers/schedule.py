@@ -1,4 +1,4 @@
-"""The times of the triggers that start runs at times: one function a kind."""
+"""The times of scheduled triggers, with one function per kind."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from engine.service.triggers.cron import CronTimes
 from engine.service.triggers.fire_keys import cron_key, interval_key
 from engine.service.triggers.interval import make_interval_times
-from engine.spec.moment import find_time_zone
 from engine.spec.project import ProjectSpec
 from engine.spec.resources.triggers import CronTrigger, IntervalTrigger, ScheduledTrigger, Trigger
+from engine.spec.variables.moment import find_time_zone
 from engine.store import TriggerState
 
 FIRST_SEEN = "first_seen"
-"""In what is known of an interval's trigger: the moment from which it is counted, as a text."""
+"""The key in `TriggerState.seen` of an interval trigger: the moment from which it is counted, as text."""
 
 
 class ScheduledTimes(Protocol):
@@ -27,7 +27,7 @@ class ScheduledTimes(Protocol):
         """Return the newest instant that is not after a moment; None if there is none."""
 
     def count(self, after: datetime, until: datetime) -> int:
-        """Return how many instants there are after a moment, up to another one."""
+        """Return the number of instants in (after, until]."""
 
 
 def _find_cron_times(trigger: CronTrigger, zone: tzinfo, first_seen: datetime) -> ScheduledTimes:
@@ -55,9 +55,9 @@ def find_trigger(project: ProjectSpec, scenario: str, trigger: str) -> Trigger |
 
 
 def find_zone(project: ProjectSpec, trigger: Trigger | None) -> tzinfo:
-    """Return the time zone of the times of a trigger: its own, or that of the project; so of the runs that it starts.
+    """Return the time zone of a trigger and its runs: its own, or that of the project.
 
-    None stands for a person's request.
+    `trigger` is None for a run that a person has requested.
     """
     return find_time_zone(getattr(trigger, "timezone", None) or project.resources.timezone)
 
@@ -70,7 +70,7 @@ def find_times(
     Parameters
     ----------
     state
-        What is known of it; None if it has never been seen: an interval is then counted from now.
+        The state of the trigger; None if there is none yet: an interval is then counted from now.
     """
     first_seen = datetime.fromisoformat(state.seen[FIRST_SEEN]) if state and FIRST_SEEN in state.seen else now
     return TIMES[type(trigger)](trigger, find_zone(project, trigger), first_seen.astimezone(UTC))
@@ -83,7 +83,7 @@ def next_time(
 
     Returns
     -------
-    None for a trigger that is not active, that does not start runs at times, or whose times have ended.
+    None for a trigger that is not active or not scheduled, or whose times have ended.
     """
     return next(_iterate_times(project, scenario, trigger, state, after), None)
 
@@ -91,7 +91,7 @@ def next_time(
 def list_next_times(
     project: ProjectSpec, scenario: str, trigger: str, state: TriggerState | None, after: datetime, count: int
 ) -> list[datetime]:
-    """Return when a trigger is due next after a moment, in UTC: the first `count` times, less if they end."""
+    """Return the first `count` times in UTC at which a trigger is due after a moment; fewer if its times end."""
     return list(islice(_iterate_times(project, scenario, trigger, state, after), count))
 
 

@@ -1,7 +1,6 @@
-"""What a look at the files of datasets has found, and what a trigger remembers of it.
+"""The result of a look at the files of datasets, and its digests in the state of a trigger.
 
-A trigger remembers digests, not files: its state stays small, and still tells after a restart of the server what has
-changed meanwhile.
+A trigger stores digests, not files: its state stays small, and changes during a downtime of the server are found.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,23 +12,23 @@ from engine.digests import digest_json
 from engine.store import Fire, TriggerState
 
 UNREADABLE_FOR = timedelta(minutes=10)
-"""What cannot be looked at for so long is a reason for a run, which says what is wrong."""
+"""Data that cannot be read for this long start a run, which reports the problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeenFiles:
-    """The files of a dataset, when all of them were complete; a trigger remembers it as JSON.
+    """The digests of a dataset's files when all of them were complete; a trigger stores them as JSON.
 
     Attributes
     ----------
     path
-        The dataset's path, as the spec declares it, with its variables filled in.
+        The declared path of the dataset, with variables resolved.
     states
-        The digest of their names, sizes, times and inodes: if it is the same, nothing needs to be read.
+        The digest of the files' names, sizes, times and inodes: if it is unchanged, no file needs to be read.
     content
-        The digest of their names and contents.
+        The digest of the files' names and contents.
     marker
-        The state of the marker, as text; empty if there is none.
+        The identity of the marker, as text; empty if there is none.
     """
 
     path: str
@@ -40,18 +39,18 @@ class SeenFiles:
 
 @dataclass(frozen=True, slots=True)
 class DatasetsFound:
-    """What a look at the datasets of a trigger has found.
+    """The result of a look at the datasets of a trigger.
 
     Attributes
     ----------
     sources
-        By name of a dataset that the trigger names: the datasets of kind `file` that it reads, perhaps itself.
+        For each dataset of the trigger, the file and table datasets that it reads, possibly itself.
     files
-        The files of these, except of those that are being written, or could not be read.
+        The digests of these, except of those that are being written or cannot be read.
     errors
-        Why datasets could not be read, by name.
+        Why datasets cannot be read, by name.
     writing
-        The datasets whose files are being written: a run would read half of them.
+        The datasets whose files are being written, so that a run would read incomplete data.
     """
 
     sources: Mapping[str, Collection[str]]
@@ -60,7 +59,7 @@ class DatasetsFound:
     writing: Collection[str] = ()
 
     def join_files(self, state: TriggerState) -> dict[str, SeenFiles]:
-        """Return the last known files of every source that is known at all."""
+        """Return the last known digests of each source, if there are any."""
         names = {name for sources in self.sources.values() for name in sources}
         kept = {name: SeenFiles(**one) for name, one in state.seen.get("files", {}).items() if name in names}
         return {**kept, **self.files}
@@ -69,7 +68,7 @@ class DatasetsFound:
 def note_files(
     state: TriggerState, found: DatasetsFound, now: datetime, problem: str = "", **seen: Any
 ) -> TriggerState:
-    """Return the state with the files that were found, other facts, and why the trigger cannot be evaluated."""
+    """Return the state with the found files, other facts, and the reason why the trigger cannot be evaluated."""
     error = "; ".join([*found.errors.values(), *filter(None, [problem])]) or None
     files = {name: asdict(one) for name, one in sorted(found.join_files(state).items())}
     noted = replace(
@@ -82,7 +81,7 @@ def note_files(
 
 
 def is_unreadable(state: TriggerState, now: datetime) -> bool:
-    """Tell whether a trigger could not be evaluated for so long that a run has to say what is wrong."""
+    """Tell whether a trigger could not be evaluated for UNREADABLE_FOR, so that a run must report the problem."""
     return state.error_since is not None and now - state.error_since >= UNREADABLE_FOR
 
 
@@ -99,10 +98,10 @@ def make_fire(
     Parameters
     ----------
     make_key
-        Makes the key of a digest. The digest covers what was before and after the change, and its number, because the
-        same change may come again.
+        Makes the key from a digest. The digest covers the values before and after the change, and the number of the
+        change, because the same change may occur again.
     seen
-        What else is known after the fire.
+        Further facts of the new state.
     """
     number = state.seen.get("changes", 0) + 1
     key = make_key(digest_json([number, *change]))

@@ -1,7 +1,7 @@
-"""What is known of the triggers of a project, brought in line with its spec.
+"""Adjusts the states of triggers to the spec.
 
-A trigger that is new, that is active again, or of which the spec now says otherwise when it is due, starts from now:
-nothing of the past fires. Only what was missed because nothing ran is made up for.
+A trigger that is new, active again, or changed in when it is due starts from now: nothing fires for the past. Only
+times missed during a downtime of the server are run late.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,25 +24,25 @@ from engine.store import TriggerState
 from engine.store.records.triggers import RUN_END
 
 PREVIOUS = "previous"
-"""The key under which the state of a trigger that no time causes keeps the moment of its newest fire, as a text."""
+"""The key in `TriggerState.seen` of a trigger without schedule: the moment of its newest fire, as text."""
 
 GONE = ""
-"""The definition of a trigger that the spec does not have any more."""
+"""The definition of a trigger that is not in the spec any more."""
 
 
 def reconcile_states(
     project: ProjectSpec, states: Sequence[TriggerState], now: datetime, *, newest_end: int
 ) -> list[TriggerState]:
-    """Return the states to write before triggers are looked at: those that the spec or the clock has made wrong.
+    """Return the states that must be replaced because of a change of the spec or the clock.
 
-    To be called at the start, after each change of the spec, and after the clock was set.
+    Must be called at the start, after each change of the spec, and after the clock was set.
 
     Parameters
     ----------
     states
-        All that is known, also of triggers that the spec does not have any more.
+        All stored states, including those of triggers that are not in the spec any more.
     newest_end
-        The number of the newest end of a run: what a new `scenario_finished` trigger starts from.
+        The number of the newest end of a run, from which a new `scenario_finished` trigger starts.
     """
     known = {(one.scenario, one.trigger): one for one in states}
     wanted = {
@@ -57,10 +57,10 @@ def reconcile_states(
 
 
 def digest_definition(project: ProjectSpec, trigger: Trigger) -> str:
-    """Return the digest of what the spec says of when a trigger is due.
+    """Return the digest of the settings of a trigger that determine when it is due.
 
-    Its form must never change: after an upgrade, another one would make every trigger a new one, and what was missed
-    meanwhile would be lost. How a missed time is made up for, and the values of variables, do not belong to it.
+    Its format must never change: after an upgrade, every trigger would count as new, and missed times would be lost.
+    `catch_up` and variables are not part of it.
     """
     return digest_json({"active": trigger.active, **FACTS[type(trigger)](project, trigger)})
 
@@ -73,13 +73,13 @@ def _renew_state(
     now: datetime,
     newest_end: int,
 ) -> TriggerState | None:
-    """Return what is known of a trigger from now on; None if that is what is known already."""
+    """Return the new state of a trigger; None if its state stays the same."""
     definition = digest_definition(project, trigger)
     if known is None or known.definition != definition:
         return TriggerState(*name, definition, now, _find_first_facts(trigger, now, newest_end))
     seen = dict(known.seen)
     if FIRST_SEEN in seen and datetime.fromisoformat(seen[FIRST_SEEN]) > now:
-        seen |= _find_first_facts(trigger, now, newest_end)  # the clock was set back: count from now, not from then
+        seen |= _find_first_facts(trigger, now, newest_end)  # the clock was set back: count from now
     until = min(known.evaluated_until, now)
     renewed = replace(known, evaluated_until=until, seen=seen)
     return renewed if renewed != known else None

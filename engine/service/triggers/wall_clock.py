@@ -1,7 +1,7 @@
-"""What the clocks of a time zone show, and which instant that is.
+"""Conversion between instants and local times of a time zone.
 
-The clocks of a zone are set forwards and back. A time that they skip stands for the first instant after the gap; a time
-that they show twice, for the first of its two instants.
+A local time that is skipped when clocks are set forward means the first instant after the gap; a local time that occurs
+twice means its first instant.
 """
 
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -11,28 +11,28 @@ ONE_SECOND = timedelta(seconds=1)
 
 
 def find_offset(moment: datetime, zone: tzinfo) -> timedelta:
-    """Return how far the clocks of a zone are ahead of UTC at an instant."""
+    """Return the UTC offset of a zone at an instant."""
     return moment.astimezone(zone).utcoffset() or timedelta(0)
 
 
 def read_clock(moment: datetime, zone: tzinfo) -> datetime:
-    """Return what the clocks of a zone show at an instant, as a time without a zone."""
+    """Return the local time of a zone at an instant, without tzinfo."""
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def find_instant(wall: datetime, zone: tzinfo) -> datetime:
-    """Return the instant, in UTC, at which the clocks of a zone show a time."""
+    """Return the instant, in UTC, of a local time of a zone."""
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if read_clock(first, zone) == wall:
         return first
-    before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)  # of a time that is skipped, this lies before the gap
+    before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)  # for a skipped time, this is before the gap
     return find_next_change(before, first, zone) or first
 
 
 def find_next_change(start: datetime, end: datetime, zone: tzinfo) -> datetime | None:
-    """Return the first instant after `start`, up to `end`, from which clocks go otherwise; None without.
+    """Return the first change of the UTC offset in (start, end]; None if there is none.
 
-    The search looks at every day, so two changes within one day that cancel each other out are not seen.
+    The search samples every day, so two changes within one day that cancel each other out are not found.
     """
     offset = find_offset(start, zone)
     low, last = _to_epoch(start), _to_epoch(end)
@@ -45,7 +45,7 @@ def find_next_change(start: datetime, end: datetime, zone: tzinfo) -> datetime |
 
 
 def find_last_change(start: datetime, end: datetime, zone: tzinfo) -> datetime | None:
-    """Return the last instant after `start`, up to `end`, from which clocks go otherwise; None without."""
+    """Return the last change of the UTC offset in (start, end]; None if there is none."""
     offset = find_offset(end, zone)
     high, first = _to_epoch(end), _to_epoch(start)
     while high > first:
@@ -57,7 +57,7 @@ def find_last_change(start: datetime, end: datetime, zone: tzinfo) -> datetime |
 
 
 def _bisect_change(low: int, high: int, zone: tzinfo) -> datetime:
-    """Return the instant of the change between two seconds since 1970 whose offsets differ."""
+    """Return the instant of the change between two times, in seconds since 1970, whose offsets differ."""
     offset = _offset_at(low, zone)
     while high - low > 1:
         middle = (low + high) // 2

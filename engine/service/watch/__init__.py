@@ -1,1 +1,1 @@
-"""Watching the files of projects: which folders, when to look, and what to run."""
+"""`engine watch`: observes the files of projects, and runs what their changes affect."""

@@ -1,4 +1,4 @@
-"""Folders on file systems that do not tell of changes which another machine makes, from Linux's table of mounts."""
+"""Detects folders on network file systems, which report no changes made by other machines, from Linux's mount table."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,11 @@ NETWORK_TYPES = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "virtiofs"),
     *("vboxsf", "vmhgfs", "prl_fs", "drvfs", "davfs", "fuse", "fuseblk"),
 }
-"""Types of file systems as the kernel names them; those that begin with `fuse.` count too."""
+"""Types of network file systems in the kernel's names; types that begin with `fuse.` count too."""
 
 
 def read_mounts(table: Path = Path("/proc/self/mountinfo")) -> dict[Path, str]:
-    """Return the type of the file system at each mount point; none on a system without such a table."""
+    """Return the type of the file system at each mount point; empty on a system without a mount table."""
     mounts: dict[Path, str] = {}
     try:
         lines = table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -25,7 +25,7 @@ def read_mounts(table: Path = Path("/proc/self/mountinfo")) -> dict[Path, str]:
 
 
 def find_network_type(folder: Path, mounts: dict[Path, str]) -> str | None:
-    """Return the type of the file system that a folder is on, if it is one of a network; None for any other."""
+    """Return the type of a folder's file system if it is a network file system; else None."""
     nearest = next((parent for parent in (folder, *folder.parents) if parent in mounts), None)
     found = mounts[nearest] if nearest is not None else ""
     return found if found in NETWORK_TYPES or found.startswith("fuse.") else None

@@ -1,9 +1,9 @@
-"""The loop of watching: it waits for a change, looks at the files, and lets a process run what they concern.
+"""The loop of `engine watch`: waits for a change, looks at the files, and runs what the changes affect in a process.
 
-Runs never overlap, and none is interrupted by a change: what comes meanwhile becomes one more. Each request is answered
-by a process that has been started before; the next one is started as soon as it has ended, and loads what it has
-needed. So the time from a change to its result has no start of Python in it, memory does not grow with the number of
-runs, and a user's modules are imported anew for each.
+Runs never overlap, and changes do not interrupt a run; changes during a run lead to one more run. Each request is
+executed by a process that was started in advance; its successor is started when it has ended, and loads the same
+modules. So the time from a change to its result does not include the start of Python, memory does not grow with the
+number of runs, and a user's modules are imported again for each request.
 """
 
 import time
@@ -18,10 +18,10 @@ from engine.service.watch.watched_folders import WatchedFolders, list_link_folde
 from engine.service.watch.watched_project import WatchedProject, WatchListener
 
 TICK_SECONDS = 1.0
-"""How often it is looked whether the observed folders are still the same."""
+"""Seconds between checks that the observed folders are still the same."""
 
 GATHER_SECONDS = 0.02
-"""How long to wait after an event for those that come with it, at least: twice as long as looking takes."""
+"""Least time to wait after an event for further events; it is also at least twice the duration of a look."""
 
 
 def watch_specs(
@@ -32,16 +32,16 @@ def watch_specs(
     environ: Mapping[str, str],
     listener: WatchListener,
 ) -> NoReturn:
-    """Run what is not up to date, then what changes concern, for ever.
+    """Run everything that is not up to date, then forever what changes affect.
 
     Raises
     ------
     UsageError
         There is no scenario to run.
     EngineError
-        Runs change what they are started by.
+        Runs change the files that start them.
     KeyboardInterrupt
-        The user has interrupted it; a run that was at work is ABORTED.
+        The user has interrupted the watching; a running run is ABORTED.
     """
     projects = [WatchedProject(path, variables, scenarios, listener) for path in specs]
     runner = _Runner(environ, listener)
@@ -66,7 +66,7 @@ def watch_specs(
 
 
 class _Runner:
-    """Holds the process that answers the next request."""
+    """Holds the process that executes the next request."""
 
     def __init__(self, environ: Mapping[str, str], listener: WatchListener) -> None:
         self._environ, self._listener = environ, listener
@@ -74,9 +74,9 @@ class _Runner:
         self._process = RunProcess(environ)
 
     def run(self, project: WatchedProject) -> None:
-        """Let the process run what the project is due for, and start the next process."""
+        """Execute the due request of a project in the process, and start the next process."""
         request = project.make_request()
-        if not self._process.is_waiting:  # the system may have needed its memory
+        if not self._process.is_waiting:  # it may have been killed for lack of memory
             self._renew()
         try:
             conversation = self._process.execute(request, pass_on=self._listener.show_line, take_run=project.show_run)
@@ -103,9 +103,9 @@ def _run_due(projects: Sequence[WatchedProject], runner: _Runner) -> None:
 
 
 def _wait_for_change(projects: Sequence[WatchedProject], folders: WatchedFolders, gather: float) -> None:
-    """Wait until the files must be looked at: after an event, when changes may have settled, or a while has passed.
+    """Wait until the files must be looked at: after an event, when changes may have settled, or after a while.
 
-    After an event, `gather` seconds pass for others that come with it.
+    After an event, wait another `gather` seconds for further events.
     """
     until = time.monotonic() + folders.seconds_between_looks
     settled = time.monotonic() + max(GATHER_SECONDS, min(project.wait_seconds() for project in projects))
@@ -116,7 +116,7 @@ def _wait_for_change(projects: Sequence[WatchedProject], folders: WatchedFolders
 
 
 def list_folders(sources: Iterable[WatchedSource]) -> dict[Path, bool]:
-    """Return the folders to observe, and of each whether those below belong to it."""
+    """Return the folders to observe, and for each whether its subfolders are included."""
     found: dict[Path, bool] = {}
     for source in sources:
         for folder, is_deep in source.list_folders().items():

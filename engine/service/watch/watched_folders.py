@@ -1,9 +1,9 @@
-"""Folders whose changes are told: by events of the operating system, or where these fail, by looking more often.
+"""Detects changes in folders by events of the operating system, or by more frequent looks if there are no events.
 
-The observer of watchdog follows a folder, not its path: after a folder was deleted or renamed, and another one has
-taken its place, no event comes. So each path is compared every second with the folder that is observed for it, and the
-nearest folder that exists is observed in place of one that does not. Whatever goes wrong in the observer counts as a
-change: whoever waits then looks at the files themselves.
+The observer of watchdog follows a folder, not its path: after a folder was replaced by another one, there are no
+events. So each path is compared every second with the folder that is observed for it, and the nearest existing parent
+is observed instead of a missing folder. Any failure of the observer counts as a change, so that the files are looked
+at.
 """
 
 import logging
@@ -35,14 +35,14 @@ EVENTS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
     *(DirCreatedEvent, DirMovedEvent, DirDeletedEvent),
 ]
-"""Reading a file makes none of these."""
+"""The observed events; reading a file causes none of them."""
 
 SWEEP_SECONDS, POLL_SECONDS = 30.0, 5.0
-"""How often to look without any event: where events come, because one may be lost; and where none come."""
+"""Seconds between looks without an event: if there are events, because one may be lost; and if there are none."""
 
 
 class _ObservedFolder(NamedTuple):
-    """A folder as it was when its observation began; another folder at the same path has another inode."""
+    """A folder at the beginning of its observation; a new folder at the same path has another inode."""
 
     path: Path
     device: int
@@ -51,12 +51,12 @@ class _ObservedFolder(NamedTuple):
 
 
 class WatchedFolders:
-    """Observes folders, in threads of its own.
+    """Observes folders in separate threads.
 
     Parameters
     ----------
     say
-        Called with what the user must know.
+        Called with messages for the user.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -74,7 +74,7 @@ class WatchedFolders:
     def __enter__(self) -> Self:
         logger = logging.getLogger("watchdog")
         logger.addHandler(self._failures)
-        logger.propagate = False  # what it tells, such as lost events, is met by looking
+        logger.propagate = False  # its messages, such as lost events, cause a look and need not be shown
         try:
             self._observer = Observer()
             self._observer.start()
@@ -90,16 +90,16 @@ class WatchedFolders:
 
     @property
     def seconds_between_looks(self) -> float:
-        """How often the files must be looked at without any event."""
+        """The seconds between looks at the files without an event."""
         return POLL_SECONDS if self._polled else SWEEP_SECONDS
 
     def observe(self, wanted: Mapping[Path, bool]) -> None:
-        """Observe these folders from now on, and no others; the value tells whether those below belong to one."""
+        """Observe only these folders from now on; the values say whether subfolders are included."""
         self._wanted = wanted
         self._renew()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a change, at most that long; tell whether there was one."""
+        """Wait for a change for at most `seconds`; return whether there was one."""
         if self._changed.wait(max(0.0, seconds)):
             self._changed.clear()
             self._renew()
@@ -107,7 +107,7 @@ class WatchedFolders:
         return self._renew()
 
     def _renew(self) -> bool:
-        """Observe what is at the wanted paths now; tell whether that is something else than before."""
+        """Observe the folders that are at the wanted paths now; return whether new ones were added."""
         if self._observer is None:
             return False
         wanted = set()
@@ -116,7 +116,7 @@ class WatchedFolders:
             try:
                 real = folder.resolve()
                 state = real.stat()
-            except OSError:  # it has just been removed: the next time its parent is found
+            except OSError:  # it has just been removed; the next call finds its parent
                 continue
             if kind := find_network_type(real, self._mounts):
                 self._poll(real, f"{folder} is on a file system of type {kind}, which does not tell of all changes")
@@ -154,13 +154,13 @@ class WatchedFolders:
 
 
 class _ChangeHandler(FileSystemEventHandler):
-    """Tells of a change, unless it only concerns files that are not content of a project."""
+    """Signals a change, unless it only concerns files that are not content of a project."""
 
     def __init__(self, changed: Event) -> None:
         self._changed = changed
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Take in an event, in a thread of the observer."""
+        """Handle an event in a thread of the observer."""
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if not all(_is_ignored(path) for path in paths):
             self._changed.set()
@@ -172,24 +172,24 @@ def _is_ignored(path: str) -> bool:
 
 
 class _FailureListener(logging.Handler):
-    """Takes an entry of the observer's log, such as that events were lost, for a change."""
+    """Signals a change for each warning in the observer's log, for example that events were lost."""
 
     def __init__(self, changed: Event) -> None:
         super().__init__(logging.WARNING)
         self._changed = changed
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take in an entry."""
+        """Handle a log entry."""
         self._changed.set()
 
 
 def list_link_folders(path: Path) -> set[Path]:
-    """Return the folders in which a symbolic link on the way to a file stands, and the one in which the file is.
+    """Return the folders of all symbolic links on the path to a file, and the folder of the file itself.
 
-    A link that is turned to another file changes its own folder, and nothing in that of the file.
+    If a link is changed to another file, there is an event in the folder of the link, but none in that of the file.
     """
     folders = {path.parent}
-    for _ in range(40):  # Linux follows as many
+    for _ in range(40):  # the limit of Linux
         link = next((one for one in (*reversed(path.parents), path) if one.is_symlink()), None)
         if link is None:
             break

@@ -1,6 +1,6 @@
-"""One watched project: its spec as it was last valid, the files that it reads, and what has changed since its last run.
+"""A watched project: its last valid spec, the files that it reads, and the changes since its last run.
 
-A spec that has become invalid is told once. What changes meanwhile is run when the spec is valid again.
+An invalid spec is reported once. Changes meanwhile are run when the spec is valid again.
 """
 
 import math
@@ -29,20 +29,20 @@ from engine.service.sources.watched_sources import (
 from engine.spec import ProjectSpec, list_spec_files, load
 
 TOLD_SECONDS = 3.0
-"""A wait for files that takes longer is told."""
+"""A wait for files that takes longer is reported."""
 
 
 class WatchListener(Protocol):
-    """Who tells the user what happens."""
+    """Reports the events of `engine watch` to the user."""
 
     def say(self, text: str) -> None:
-        """Tell something about the watching itself."""
+        """Show a message about the watching itself."""
 
     def show_findings(self, findings: Sequence[Diagnostic]) -> None:
         """Show the problems of a spec."""
 
     def show_run(self, spec: Path, run: RunResult, changed: Sequence[str]) -> None:
-        """Show a run that has ended, and the files whose changes have caused it."""
+        """Show an ended run, and the files whose changes have caused it."""
 
     def show_line(self, line: LogLine) -> None:
         """Show an entry of a run's log."""
@@ -52,12 +52,12 @@ class WatchListener(Protocol):
 
 
 class WatchedProject:
-    """A project, and what has changed since its last run.
+    """A project, and the changes since its last run.
 
     Parameters
     ----------
     scenarios
-        Those to run; none: those that `engine run` runs when none is named.
+        The scenarios to run; if empty, those that `engine run` runs by default.
 
     Attributes
     ----------
@@ -84,14 +84,14 @@ class WatchedProject:
         self._last_problems: tuple[str, ...] = ()
 
     def start(self) -> None:
-        """Read the spec, and take the files as they are.
+        """Read the spec, and record the present files.
 
         Raises
         ------
         SpecError
             The spec does not exist.
         UsageError
-            There is no scenario to run, or none of the given name.
+            There is no scenario to run, or no scenario with a given name.
         """
         if not self.path.exists():
             load(self.path)
@@ -112,23 +112,23 @@ class WatchedProject:
         self._tell_wait()
 
     def wait_seconds(self) -> float:
-        """Return after how many seconds the files must be looked at again, because changes may have settled."""
+        """Return the seconds until the next look at the files, when changes may have settled."""
         pause = self._self_made.pause_seconds() if self._changed else 0.0
         return min(self.files.seconds_to_next_look(), pause if pause > 0 else math.inf)
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something to ask a process for: all changes have settled, and the spec is valid."""
+        """Whether a request is due: there are changes, all have settled, and the spec is valid."""
         waiting = bool(self.files.changed) or self._self_made.pause_seconds() > 0
         return self._valid and not waiting and bool(self._changed or not self._asked_at_start)
 
     def make_request(self) -> RunRequest:
-        """Return the request for what the changes since the last one concern.
+        """Return the request to run what the changes since the last request affect.
 
         Raises
         ------
         EngineError
-            The runs of this project change what they are started by.
+            The runs of this project change the files that start them.
         """
         self._self_made.begin(self._changed)
         parts: list[ChangedPart] = [one.source.part for one in self._changed if one.source.part != "spec"]
@@ -152,14 +152,14 @@ class WatchedProject:
         )
 
     def show_run(self, run: RunResult) -> None:
-        """Show a run that the request has led to."""
+        """Show a run of the request."""
         self._listener.show_run(self.path, run, self._name_changed())
 
     def _name_changed(self) -> list[str]:
         return list(dict.fromkeys(_name_file(one.path) for one in self._changed))
 
     def end_request(self, conversation: Conversation) -> None:
-        """Take in what has become of the request, and tell it; its runs have been shown."""
+        """Process and report the end of a request; its runs have been shown already."""
         changed = self._name_changed()
         asked_at_start, self._asked_at_start = self._asked_at_start, True
         self._answered, self._changed = self._project, []
@@ -175,7 +175,7 @@ class WatchedProject:
             if not (conversation.runs or conversation.call.problems) and asked_at_start:
                 self._listener.say(f"{', '.join(changed[:3])} changed: nothing to compute, all is reused")
         self.files.look(self.sources, self._is_output)
-        # what changes when a result is known may be an answer to it, but is not made by the run
+        # a change after the result may be the user's reaction to it, and was not made by the run
         made = [one for one in self.files.changed.values() if not _changed_after(one, conversation.answered_ns)]
         self._self_made.end(made, ran=bool(conversation.runs))
 
@@ -206,7 +206,7 @@ class WatchedProject:
                 self._say_once(text)
 
     def _keep_last_good(self) -> None:
-        """Go on watching what the last valid spec names, and the files of this one."""
+        """Keep watching the sources of the last valid spec, and the files of the invalid one."""
         self._valid = False
         others = [source for source in self.sources if source.part != "spec"]
         self.sources = [WatchedSource("spec", path) for path in list_spec_files(self.path)] + others
@@ -223,7 +223,7 @@ class WatchedProject:
         self._last_wait = text
 
     def _tell_server(self) -> None:
-        """Say that a server starts the same scenarios, so that one change may be run, and told, twice."""
+        """Warn that a server starts the same scenarios, so that one change may be run and reported twice."""
         if self._project is None:
             return
         selected = {name: self._project.scenarios[name] for name in select_scenarios(self._project, self._scenarios)}
@@ -246,7 +246,7 @@ class WatchedProject:
 
 
 def _changed_after(one: ChangedFile, moment_ns: int) -> bool:
-    """Tell whether the file system has recorded the change after a moment, in nanoseconds of the clock."""
+    """Tell whether the file system has recorded a change after a moment, in nanoseconds since 1970."""
     return one.state is not None and one.state.ctime_ns > moment_ns
 
 

@@ -228,7 +228,8 @@ class _ConditionParser:
         if token.is_sign("-"):
             self.refuse(token, "'-' is not an operator of conditions")
         message = f"{token.text} is not expected here"
-        raise _SyntaxProblem(Problem(token.start, len(token.text), "condition-syntax", message, ALLOWED_SYNTAX))
+        help_ = "write a list in brackets: in ['WARNING', 'FAILED']" if token.is_sign(",") else ALLOWED_SYNTAX
+        raise _SyntaxProblem(Problem(token.start, len(token.text), "condition-syntax", message, help_))
 
     def refuse(self, token: ConditionToken, message: str) -> NoReturn:
         """Refuse what other languages have and conditions do not."""

@@ -25,7 +25,7 @@ from engine.spec.conditions.scope import (
 from engine.spec.conditions.syntax import CONNECTIVES, ORDERINGS, ConditionNode
 from engine.spec.metrics.names import MetricName
 from engine.spec.problem import Problem
-from engine.spec.variable_references import parse_iso_date
+from engine.spec.variables.references import parse_iso_date
 
 _OUTCOME_ALIASES = {
     "outcome": {"OK": "SUCCESS", "ERROR": "FAILED", "FAILURE": "FAILED", "PASSED": "SUCCESS", "CANCELLED": "ABORTED"},

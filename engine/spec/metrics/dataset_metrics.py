@@ -34,8 +34,9 @@ def define_dataset_metrics() -> Iterable[MetricDefinition]:
     age = MetricDefinition("age", "dataset", "", "column", worse="higher", roles=TIME_ROLE, unit="seconds")
     yield replace(
         age,
-        description="Time from the newest date or datetime to now, in seconds; checks may say `36h`. Without a time "
-        "zone it is UTC, and a date is its first moment; negative if the newest time is in the future.",
+        description="Time from the newest date or datetime to the moment that the run stands for, in seconds; checks "
+        "may say `36h`. Without a time zone it is UTC, and a date is its first moment; negative if the newest time is "
+        "in the future.",
     )
     yield column("sum", "Sum of the values.", numeric=True)
     yield from (column(name, text, low, numeric=True) for name, text, low in MOMENTS)

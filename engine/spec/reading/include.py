@@ -10,9 +10,15 @@ from pathlib import Path
 
 from engine.digests import digest_json, digest_texts
 from engine.errors import Position, SpecError
-from engine.spec.confinement import confine_deployment, select_given
 from engine.spec.diagnostics import Findings
-from engine.spec.revision_file import RELEASES_FOLDER, Revision, is_revision_text, parse_revision, replace_resources
+from engine.spec.revisions.confinement import confine_deployment, select_given
+from engine.spec.revisions.revision_file import (
+    RELEASES_FOLDER,
+    Revision,
+    is_revision_text,
+    parse_revision,
+    replace_resources,
+)
 from engine.spec.spec_files import SECTIONS, SpecFiles, find_home
 from engine.spec.yaml.source import Source, read_source
 from engine.spec.yaml.yaml_tree import ListNode, MapEntry, MapNode, ScalarNode, YamlNode, parse_yaml
@@ -145,7 +151,7 @@ def _read_released(path: Path, source: Source, files: SpecFiles, findings: Findi
 
 def _confine(files: SpecFiles, revision: Revision, folder: Path, release: Path, findings: Findings) -> None:
     """Let what node.yaml gives take the place of what the spec and its settings declare."""
-    from engine.spec.node_file import load_node  # only a release on a node has one
+    from engine.spec.reading.node_file import load_node  # only a release on a node has one
 
     try:
         node = load_node(Path(os.path.normpath(folder.absolute() / revision.node)))

@@ -12,17 +12,17 @@ from typing import NamedTuple
 from engine.errors import Diagnostic, Severity, SpecError
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings, TooManyFindings
-from engine.spec.language_version import report_newer_version
-from engine.spec.moment import find_time_zone, list_moment_values, place_moment
 from engine.spec.observations import note_day, note_unknown
 from engine.spec.reading.include import read_files
+from engine.spec.reading.language_version import report_newer_version
 from engine.spec.reading.message_files import read_message_files
-from engine.spec.resolver import VariableResolver
 from engine.spec.resources.project import ProjectResource
 from engine.spec.rules import Draft, check_rules
 from engine.spec.spec_files import SpecFiles
-from engine.spec.validator import SpecValidator
-from engine.spec.variable_references import Value, format_value
+from engine.spec.validation.validator import SpecValidator
+from engine.spec.variables.moment import find_time_zone, list_moment_values, place_moment
+from engine.spec.variables.references import Value, format_value
+from engine.spec.variables.resolver import VariableResolver
 from engine.spec.yaml.yaml_tree import MapNode, ScalarNode, position_at, walk_values
 
 

@@ -7,7 +7,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.resources.connections import FilesConnection, S3Connection
 from engine.spec.resources.models import PythonModel, ScoredModel
 from engine.spec.rules.draft import Draft, locate_path
-from engine.spec.variable_references import quote_value
+from engine.spec.variables.references import quote_value
 
 _LIKE_AN_ID = re.compile(r"[0-9a-f]{8,64}")
 

@@ -14,8 +14,8 @@ from engine.spec.resources.channels import (
 )
 from engine.spec.resources.scenarios import MessageContent, Reporter
 from engine.spec.rules.draft import Draft
-from engine.spec.validator import SpecPath
-from engine.spec.variable_references import find_references
+from engine.spec.validation.validator import SpecPath
+from engine.spec.variables.references import find_references
 
 _MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+|[^<>\r\n]*<[^@\s,;<>]+@[^@\s,;<>]+>")
 DATASET_ENDINGS = (".csv", ".ndjson")

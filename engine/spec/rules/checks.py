@@ -16,8 +16,8 @@ from engine.spec.problem import Problem
 from engine.spec.resources.checks import Range, RangeCheck, TypicalCheck, ValuesCheck
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import build_metric_owner
-from engine.spec.validator import SpecPath
-from engine.spec.variable_references import quote_value
+from engine.spec.validation.validator import SpecPath
+from engine.spec.variables.references import quote_value
 
 
 def check_metrics(draft: Draft, findings: Findings) -> None:
@@ -181,10 +181,12 @@ def _warn_about_bounds(draft: Draft, findings: Findings, check: RangeCheck, path
             continue
         upper, verb = not is_lower, "warns" if outcome is CheckOutcome.WARNING else "fails"
         given, at = f"{name} {quote_value(bound)}", draft.value_position(*path, name)
-        if upper and metric.neutral is not None and metric.worse == "higher" and bound < metric.neutral:
-            neutral = quote_value(metric.neutral)
-            message = f"{check.metric} is about {neutral} if nothing drifts, so this check ({given}) always {verb}"
-            findings.warning(at, "check-always", message, f"choose a {name} above {neutral}")
+        neutral = metric.neutral if metric.worse == "higher" else None
+        if neutral is not None and (bound < neutral if upper else bound > neutral):
+            usual = quote_value(neutral)
+            message = f"{check.metric} is about {usual} if nothing drifts, so this check ({given}) always {verb}"
+            instead = f"choose a {name} above {usual}" if upper else "higher is worse: write soft_max or max"
+            findings.warning(at, "check-always", message, instead)
         elif (edge := metric.high if upper else metric.low) is not None and (bound > edge if upper else bound < edge):
             side = "above" if upper else "below"
             help_ = "if this is a percentage, divide it by 100" if edge == 1 and bound <= 100 else None

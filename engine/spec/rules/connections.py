@@ -16,11 +16,11 @@ from engine.spec.resources.datasets import FileDataset, StoredDataset
 from engine.spec.resources.deployments import NodeInfrastructure, StateRows
 from engine.spec.resources.models import SkopsModel
 from engine.spec.resources.project import State
-from engine.spec.revision_file import STATE_CONNECTION
+from engine.spec.revisions.revision_file import STATE_CONNECTION
 from engine.spec.rules.draft import Draft
 from engine.spec.used_connections import list_used_connections
-from engine.spec.validator import SpecPath
-from engine.spec.variable_references import find_references, quote_value
+from engine.spec.validation.validator import SpecPath
+from engine.spec.variables.references import find_references, quote_value
 
 
 def check_connections(draft: Draft, findings: Findings) -> None:

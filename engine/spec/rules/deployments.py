@@ -62,16 +62,15 @@ def check_deployed_secrets(draft: Draft, findings: Findings) -> None:
 def check_update_loops(draft: Draft, findings: Findings) -> None:
     """Check that no scenario of a health check or a preload updates a deployment: the update would start itself."""
     for name, deployment in draft.spec.deployments.items():
-        asked = {("health", "run"): deployment.health.run, ("preload", "dry_run"): deployment.preload.dry_run}
-        for key, scenarios in asked.items():
-            for i, scenario in enumerate(scenarios):
-                for updating, updated in _list_updates(draft, scenario):
-                    if updated == name:
-                        at = draft.value_position("deployments", name, *key, i)
-                        message = f'an update of "{name[:60]}" runs "{scenario[:60]}", which updates it again'
-                        through = "" if updating == scenario else f' (through "{updating[:60]}")'
-                        help_ = "run a scenario that has no step of kind update_deployment for it"
-                        findings.error(at, "update-loop", message + through, help_)
+        asked = [(("health", "run", i), scenario) for i, scenario in enumerate(deployment.health.run)]
+        asked += [(("preload", "dry_run", i), scenario) for i, scenario in enumerate(deployment.preload.dry_run)]
+        for place, scenario in asked:
+            for updating in _list_updating(draft, scenario, name):
+                at = draft.value_position("deployments", name, *place)
+                message = f'an update of "{name[:60]}" runs "{scenario[:60]}", which updates it again'
+                through = "" if updating == scenario else f' (through "{updating[:60]}")'
+                help_ = "run a scenario that has no step of kind update_deployment for it"
+                findings.error(at, "update-loop", message + through, help_)
 
 
 def check_shipped_bundles(draft: Draft, findings: Findings) -> None:
@@ -92,8 +91,8 @@ def check_shipped_bundles(draft: Draft, findings: Findings) -> None:
                 findings.warning(at, "shipped-bundle", message, "remove bundle:, or name the bundle in the step too")
 
 
-def _list_updates(draft: Draft, scenario: str) -> Iterator[tuple[str, str]]:
-    """Yield the scenarios, from one on, that update a deployment, each with the name of the deployment."""
+def _list_updating(draft: Draft, scenario: str, deployment: str) -> Iterator[str]:
+    """Yield the scenarios, from one on, whose steps update a deployment; one for each of these steps."""
     found, todo = {scenario}, [scenario]
     while todo:
         name = todo.pop()
@@ -101,8 +100,8 @@ def _list_updates(draft: Draft, scenario: str) -> Iterator[tuple[str, str]]:
         for i, step in enumerate(declared.steps if declared else ()):
             if not step.active:
                 continue
-            if isinstance(step, UpdateDeploymentStep):
-                yield name, step.deployment
+            if isinstance(step, UpdateDeploymentStep) and step.deployment == deployment:
+                yield name
             elif isinstance(step, RunScenarioStep):
                 children = {step.scenario, *list_iterated_children(draft, name, i)} - found
                 found |= children

@@ -11,14 +11,14 @@ from pathlib import Path
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
 from engine.spec.problem import Problem
-from engine.spec.resolver import VariableResolver
 from engine.spec.resources.connections import FileConnection, S3Connection
 from engine.spec.resources.models import AnyModel
 from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import ExportStep, Reporter, ReportStep, SendMessageStep
 from engine.spec.spec_files import SpecFiles, find_home
 from engine.spec.stored_data import find_file_dataset, find_kept_place, name_object_root
-from engine.spec.validator import SpecPath, SpecText
+from engine.spec.validation.validator import SpecPath, SpecText
+from engine.spec.variables.resolver import VariableResolver
 from engine.spec.yaml.yaml_tree import ListNode, MapNode, ScalarNode, YamlNode, node_at, position_at
 
 

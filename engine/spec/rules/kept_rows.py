@@ -10,7 +10,7 @@ from engine.spec.rules.connections import check_written_place
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.steps import check_written_file
 from engine.spec.stored_data import StoredPlace, find_kept_place, find_writers
-from engine.spec.variable_references import quote_value
+from engine.spec.variables.references import quote_value
 
 
 def check_kept_places(draft: Draft, findings: Findings) -> None:

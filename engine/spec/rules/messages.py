@@ -5,12 +5,12 @@ from engine.spec import conditions
 from engine.spec.conditions import ConditionScope, name_step_variable
 from engine.spec.diagnostics import Findings
 from engine.spec.metrics.owner import MetricOwner
-from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES
 from engine.spec.problem import Problem
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.segments import SegmentNames
-from engine.spec.validator import SpecText
-from engine.spec.variable_references import SHIFT_HELP, VariableReference, find_references
+from engine.spec.validation.validator import SpecText
+from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES
+from engine.spec.variables.references import SHIFT_HELP, VariableReference, find_references
 
 STARTERS = ("manual", "watch")
 """What starts runs besides triggers, as conditions and messages name it: somebody, or `engine watch`."""

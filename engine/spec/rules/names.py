@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from engine.spec.conditions import ALWAYS, RESERVED_NAMES, STEP_PREFIX, name_step_variable
 from engine.spec.diagnostics import Findings
 from engine.spec.metrics.catalogue import list_statistics as metric_names
-from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES
 from engine.spec.rules.draft import Draft
 from engine.spec.rules.messages import MESSAGE_NAMES
 from engine.spec.spec_files import SECTIONS
-from engine.spec.variable_references import is_identifier
+from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES
+from engine.spec.variables.references import is_identifier
 from engine.spec.yaml.yaml_tree import ScalarNode
 
 IDENTIFIER_SECTIONS = ("variables", "secrets")

@@ -1,7 +1,8 @@
 """Where paths lead: those of a deployment on a node, and those that hold variables of a request.
 
 What a deployment on a node opens must lie in its release, in its home or in what the node gives to it, whatever its
-paths are made of; see `confinement.py`. The same is checked once more where a file is opened, since links may change.
+paths are made of; see `revisions.confinement`. The same is checked once more where a file is opened, since links may
+change.
 
 Whoever may ask a server for a run may not be who wrote the spec. The values of a request fill SQL, names, labels,
 messages and arguments. A path that holds one must stay in the folder that the spec gives it: the one that its text
@@ -20,8 +21,8 @@ from engine.spec.resources.scenarios import ExportStep
 from engine.spec.rules.draft import Draft
 from engine.spec.stored_data import name_object_root
 from engine.spec.used_connections import list_used_connections
-from engine.spec.validator import SpecPath
-from engine.spec.variable_references import (
+from engine.spec.validation.validator import SpecPath
+from engine.spec.variables.references import (
     VariableReference,
     fill_references,
     find_references,

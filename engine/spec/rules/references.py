@@ -8,7 +8,7 @@ from engine.spec.diagnostics import Findings
 from engine.spec.resources.scenarios import RunScenarioStep
 from engine.spec.rules.draft import Draft
 from engine.spec.spec_files import SECTIONS
-from engine.spec.variable_references import fill_references, find_references
+from engine.spec.variables.references import fill_references, find_references
 
 ATTACHMENTS = ("scenario_log", "report", "chart", "dataset:<name>")
 

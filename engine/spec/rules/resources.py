@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from engine.discovery.file_endings import ARCHIVES, SAVE_AS_CSV, SPREADSHEETS, UNPACK, detect_format
 from engine.errors import Position
 from engine.formatting.lists import join_alternatives
-from engine.spec.declared_times import YEARS, find_moment, find_zone, format_declared_time
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.datasets import Column, Csv, FileDataset, StoredDataset
 from engine.spec.resources.evaluation_stores import (
@@ -20,9 +19,10 @@ from engine.spec.resources.evaluation_stores import (
 from engine.spec.resources.models import ALGORITHMS, ScoredModel, TrainModel
 from engine.spec.resources.project import Retention
 from engine.spec.rules.draft import Draft
-from engine.spec.validator import SpecPath
-from engine.spec.value_types import list_keys
-from engine.spec.variable_references import format_value, quote_value
+from engine.spec.times.declared_times import YEARS, find_moment, find_zone, format_declared_time
+from engine.spec.validation.validator import SpecPath
+from engine.spec.validation.value_types import list_keys
+from engine.spec.variables.references import format_value, quote_value
 from engine.spec.yaml.yaml_tree import MapNode, ScalarNode
 
 _BOUNDS_HELP = {

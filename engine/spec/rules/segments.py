@@ -8,7 +8,7 @@ from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.sql import find_shift_problems
 from engine.spec.segments import FOUND, SegmentNames
 from engine.spec.sql.row_conditions import find_row_condition_problems
-from engine.spec.variable_references import find_references
+from engine.spec.variables.references import find_references
 
 
 def check_segments(draft: Draft, findings: Findings) -> None:

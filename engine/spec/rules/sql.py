@@ -20,8 +20,8 @@ from engine.spec.rules.kept_rows import iterate_file_readers
 from engine.spec.rules.references import find_cycles
 from engine.spec.sql.row_conditions import find_row_condition_problems, list_row_condition_columns
 from engine.spec.stored_data import find_writers
-from engine.spec.validator import SpecPath
-from engine.spec.variable_references import SHIFT_HELP, find_references
+from engine.spec.validation.validator import SpecPath
+from engine.spec.variables.references import SHIFT_HELP, find_references
 
 MAX_QUERY_CHAIN = 100
 """Queries that may read each other in a row: polars resolves them one within the other, on the stack."""

@@ -7,7 +7,7 @@ from engine.spec.resources.scenarios import SqlStep
 from engine.spec.resources.triggers import QueryChangedTrigger
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.sql import find_shift_problems, find_trigger_connection
-from engine.spec.variable_references import find_references
+from engine.spec.variables.references import find_references
 
 _HOLDS = {"file": "is a folder", "s3": "is an object store", "spark": "is Spark"}
 

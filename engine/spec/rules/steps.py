@@ -23,8 +23,8 @@ from engine.spec.rules.connections import check_written_place
 from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.resources import COMPARED, list_model_differences
 from engine.spec.stored_data import find_file_dataset, find_kept_place, find_table
-from engine.spec.validator import SpecPath
-from engine.spec.variable_references import find_references
+from engine.spec.validation.validator import SpecPath
+from engine.spec.variables.references import find_references
 
 
 def check_target_lists(draft: Draft, findings: Findings) -> None:

@@ -8,8 +8,8 @@ from engine.spec.resources.project import ProjectResource
 from engine.spec.resources.scenarios import AnyStep, Reporter
 from engine.spec.resources.triggers import AnyTrigger
 from engine.spec.rules.draft import Draft
-from engine.spec.validator import SpecText
-from engine.spec.variable_references import find_references
+from engine.spec.validation.validator import SpecText
+from engine.spec.variables.references import find_references
 
 
 def list_inactive(project: ProjectResource) -> list[str]:

@@ -4,7 +4,7 @@ A scenario leads to another in three ways: it runs it by a step, its end starts 
 or it writes what a trigger of the other one looks at. A circle of these that needs a trigger would never end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,7 @@ from engine.spec.rules.draft import Draft, locate_path
 from engine.spec.rules.references import find_cycles, list_iterated_children
 from engine.spec.rules.triggers import iterate_triggers
 from engine.spec.stored_data import DatabaseTable, find_table
-from engine.spec.validator import SpecPath
+from engine.spec.validation.validator import SpecPath
 
 _LETTER = "20260101T000000Z-letter.eml"
 """A file as a channel of kind file writes them."""
@@ -58,38 +58,47 @@ def check_trigger_loops(draft: Draft, findings: Findings) -> None:
 
 def _find_leads(draft: Draft) -> dict[tuple[str, str], Lead]:
     """Return how scenarios lead to each other; of several ways between two, one with a trigger."""
-    found: dict[tuple[str, str], Lead] = {}
+    found = {(name, child): Lead(f'"{name}" runs "{child}"') for name, child in _list_child_runs(draft)}
+    written = [(name, *what) for name in draft.spec.scenarios for what in _list_written_files(draft, name)]
+    for path, trigger in iterate_triggers(draft):
+        if trigger.active:
+            owner = str(path[1])
+            found |= {(name, owner): lead for name, lead in _list_leads_to(draft, path, trigger, written)}
+    return {pair: lead for pair, lead in found.items() if set(pair) <= draft.spec.scenarios.keys()}
+
+
+def _list_child_runs(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Yield each scenario that runs another one by a step, with that other one."""
     for name, scenario in draft.spec.scenarios.items():
         for i, step in enumerate(scenario.steps):
             if isinstance(step, RunScenarioStep) and step.active:
-                for child in (step.scenario, *list_iterated_children(draft, name, i)):
-                    found[name, child] = Lead(f'"{name}" runs "{child}"')
-    written = {name: [*_list_written_files(draft, name)] for name in draft.spec.scenarios}
-    for path, trigger in iterate_triggers(draft):
-        if not trigger.active:
-            continue
-        owner = str(path[1])
-        if isinstance(trigger, ScenarioFinishedTrigger):
-            text = f'the end of "{trigger.scenario}" starts "{owner}" (trigger "{trigger.name}")'
-            found[trigger.scenario, owner] = Lead(text, (*path, "scenario"))
-        for dataset in _list_watched_datasets(draft, trigger):
-            place = draft.locate_dataset(dataset)
-            looks = f'"{owner}" looks at "{dataset}" (trigger "{trigger.name}")'
-            at = (*path, "dataset" if isinstance(trigger, DatasetChangedTrigger) else "sql")
-            for name, files in written.items():
-                for file, what in files:
-                    if place and (names_file(place, file) or place == file or names_file(file, place)):
-                        found[name, owner] = Lead(f'"{name}" {what}, and {looks}', at)
-            for name, table in _list_written_tables(draft):
-                if table == find_table(draft.spec.datasets.get(dataset), draft.spec.connections):
-                    found[name, owner] = Lead(f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}', at)
-        if isinstance(trigger, QueryChangedTrigger) and trigger.connection is not None:
-            looks = f'"{owner}" looks at it (trigger "{trigger.name}")'
-            for name, table in _list_written_tables(draft):
-                if table[0] == trigger.connection and sql.reads_stored_table(trigger.sql, table[1]):
-                    text = f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}'
-                    found[name, owner] = Lead(text, (*path, "sql"))
-    return {pair: lead for pair, lead in found.items() if set(pair) <= draft.spec.scenarios.keys()}
+                yield from ((name, child) for child in (step.scenario, *list_iterated_children(draft, name, i)))
+
+
+def _list_leads_to(
+    draft: Draft, path: SpecPath, trigger: AnyTrigger, written: Sequence[tuple[str, Path, str]]
+) -> Iterator[tuple[str, Lead]]:
+    """Yield the scenarios that make a trigger fire, each with how; `written` is what scenarios do to which files."""
+    owner = str(path[1])
+    if isinstance(trigger, ScenarioFinishedTrigger):
+        text = f'the end of "{trigger.scenario}" starts "{owner}" (trigger "{trigger.name}")'
+        yield trigger.scenario, Lead(text, (*path, "scenario"))
+    for dataset in _list_watched_datasets(draft, trigger):
+        place = draft.locate_dataset(dataset)
+        looks = f'"{owner}" looks at "{dataset}" (trigger "{trigger.name}")'
+        at = (*path, "dataset" if isinstance(trigger, DatasetChangedTrigger) else "sql")
+        for name, file, what in written:
+            if place and (names_file(place, file) or place == file or names_file(file, place)):
+                yield name, Lead(f'"{name}" {what}, and {looks}', at)
+        for name, table in _list_written_tables(draft):
+            if table == find_table(draft.spec.datasets.get(dataset), draft.spec.connections):
+                yield name, Lead(f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}', at)
+    if isinstance(trigger, QueryChangedTrigger) and trigger.connection is not None:
+        looks = f'"{owner}" looks at it (trigger "{trigger.name}")'
+        for name, table in _list_written_tables(draft):
+            if table[0] == trigger.connection and sql.reads_stored_table(trigger.sql, table[1]):
+                text = f'"{name}" writes the table {table[1]} of "{table[0]}", and {looks}'
+                yield name, Lead(text, (*path, "sql"))
 
 
 def _list_watched_datasets(draft: Draft, trigger: AnyTrigger) -> list[str]:

@@ -8,13 +8,8 @@ from engine.errors import Position
 from engine.formatting.lists import join_some
 from engine.formatting.numbers import format_seconds
 from engine.spec import sql
-from engine.spec.clock_changes import describe_cron_clock_changes, describe_interval_clock_changes
-from engine.spec.cron_texts import find_cron_problem, find_cron_surprises
 from engine.spec.dataset_inputs import list_read_datasets
-from engine.spec.declared_times import YEARS
 from engine.spec.diagnostics import Findings
-from engine.spec.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES, find_time_zone
-from engine.spec.resolver import VARIABLE_TYPES, VariableType
 from engine.spec.resources.datasets import PythonDataset
 from engine.spec.resources.triggers import (
     AnyTrigger,
@@ -27,8 +22,12 @@ from engine.spec.resources.triggers import (
 from engine.spec.rules.draft import Draft, report_problem
 from engine.spec.rules.messages import CHILD_PREFIX, STARTERS
 from engine.spec.stored_data import find_file_dataset, find_spark_data, find_table
-from engine.spec.validator import SpecPath, SpecText
-from engine.spec.variable_references import (
+from engine.spec.times.clock_changes import describe_cron_clock_changes, describe_interval_clock_changes
+from engine.spec.times.cron_texts import find_cron_problem, find_cron_surprises
+from engine.spec.times.declared_times import YEARS
+from engine.spec.validation.validator import SpecPath, SpecText
+from engine.spec.variables.moment import FIRE_NAMES, MOMENT_NAMES, SAMPLE_FIRE_VALUES, find_time_zone
+from engine.spec.variables.references import (
     Value,
     VariableReference,
     fill_references,
@@ -38,6 +37,7 @@ from engine.spec.variable_references import (
     report_shift,
     report_undeclared_variable,
 )
+from engine.spec.variables.resolver import VARIABLE_TYPES, VariableType
 from engine.spec.yaml.yaml_tree import ScalarNode
 
 SHORTEST_INTERVAL = timedelta(seconds=10)

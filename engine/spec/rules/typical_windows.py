@@ -9,14 +9,14 @@ from itertools import islice
 
 from engine.formatting.lists import join_words
 from engine.formatting.numbers import format_seconds
-from engine.spec.cron_texts import find_cron_problem
 from engine.spec.dataset_inputs import list_read_datasets
-from engine.spec.declared_times import MONTHS
 from engine.spec.diagnostics import Findings
 from engine.spec.resources.checks import FEWEST_TYPICAL_VALUES, TypicalCheck
 from engine.spec.resources.scenarios import AnyStep, BuildStep, RunChecksStep, RunScenarioStep, Scenario
 from engine.spec.resources.triggers import AnyTrigger, CronTrigger, IntervalTrigger
 from engine.spec.rules.draft import Draft
+from engine.spec.times.cron_texts import find_cron_problem
+from engine.spec.times.declared_times import MONTHS
 
 _BEGIN = datetime(2026, 1, 1)  # noqa: DTZ001 - on a clock that is never changed
 _MOST_TIMES = 500

@@ -7,8 +7,8 @@ from engine.errors import Severity
 from engine.formatting.hints import did_you_mean
 from engine.spec.diagnostics import Findings
 from engine.spec.rules.draft import Draft
-from engine.spec.validator import SpecPath
-from engine.spec.variable_references import find_references, parse_iso_date
+from engine.spec.validation.validator import SpecPath
+from engine.spec.variables.references import find_references, parse_iso_date
 from engine.spec.yaml.yaml_tree import MapNode, ScalarNode
 
 

@@ -14,7 +14,6 @@ from math import isfinite
 
 from engine.connections.table_names import split_table_name
 from engine.formatting.hints import did_you_mean
-from engine.spec.moment import MOMENT_NAMES
 from engine.spec.problem import Problem
 from engine.spec.resources.resource import Scalar
 from engine.spec.sql.kept_answers import keep_answer
@@ -27,7 +26,8 @@ from engine.spec.sql.parsing import (
     parse_sql,
 )
 from engine.spec.sql.query_facts import TableReference, describe_query
-from engine.spec.variable_references import VariableReference, suggest_variable
+from engine.spec.variables.moment import MOMENT_NAMES
+from engine.spec.variables.references import VariableReference, suggest_variable
 
 __all__ = [
     "bind_variables",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from engine.spec.variable_references import Value, VariableReference
+from engine.spec.variables.references import Value, VariableReference
 
 if TYPE_CHECKING:
     from sqlglot import exp

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from engine.formatting.hints import find_similar
 from engine.spec.problem import Problem
-from engine.spec.variable_references import VariableReference, find_references
+from engine.spec.variables.references import VariableReference, find_references
 
 if TYPE_CHECKING:
     from sqlglot import Dialect, exp

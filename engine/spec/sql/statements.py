@@ -30,7 +30,7 @@ from engine.spec.sql.parsing import (
     load_database_dialect,
     translate_parse_error,
 )
-from engine.spec.variable_references import VariableReference, find_references
+from engine.spec.variables.references import VariableReference, find_references
 
 if TYPE_CHECKING:
     from sqlglot import exp

@@ -9,6 +9,7 @@ import yaml
 
 from engine.errors import Position
 from engine.spec.diagnostics import Findings
+from engine.spec.yaml.likely_mistakes import find_likely_mistake
 from engine.spec.yaml.missing_colons import find_missing_colon
 
 _EXPLANATIONS = [
@@ -17,7 +18,11 @@ _EXPLANATIONS = [
         "this line has a second colon",
         'put a text that contains ": " in quotes, or check the indentation',
     ),
-    ("did not find expected ',' or", "a comma or a closing bracket is missing before this place", None),
+    (
+        "did not find expected ',' or",
+        "a comma or a closing bracket is missing before this place",
+        'put a comma between two entries, and quotes around a text that contains [ ] { } , or ": "',
+    ),
     ("did not find expected '-'", "a list item that starts with - was expected here", "check the indentation"),
     (
         "did not find expected key",
@@ -30,7 +35,11 @@ _EXPLANATIONS = [
         "check for an unclosed bracket or a surplus comma",
     ),
     ("bracket is never closed", "this bracket is never closed", None),
-    ("found unexpected end of stream", "this quote is never closed", None),
+    (
+        "found unexpected end of stream",
+        "this quote is never closed",
+        "close it where its text ends; put a text that contains quotes into quotes of the other kind",
+    ),
     (
         "unknown escape character",
         "unknown escape after \\ in a text with double quotes",
@@ -84,6 +93,9 @@ def explain_yaml_error(
     if opened and ("end of stream" in words or not text[at:].strip()):
         at = opened.index
         words = "bracket is never closed" if text[at : at + 1] in ("[", "{") else words
+    if mistake := find_likely_mistake(text, words, at, opened.index if opened else None):
+        findings.error(place(mistake.start, mistake.end), "yaml", mistake.message, mistake.help)
+        return
     noticed = opened.index if opened and "could not find expected ':'" in words else at
     if ("expected ':'" in words or "mapping values" in words) and (found := find_missing_colon(text, noticed)):
         start, help_ = found

@@ -211,7 +211,11 @@ class _TreeBuilder:
                 self._findings.error(at, "yaml-depth", _YAML_TOO_DEEP)
                 return False
             if self._open and isinstance(self._open[-1].node, MapNode) and self._open[-1].key is None:
-                self._findings.error(at, "yaml-key", "a key must be text, but this is a list or a mapping")
+                doubled = self._source.text[start - 1 : start + 1] == "{{"
+                help_ = (
+                    'there is no {{ }}: declare the value under variables:, and write "${name}"' if doubled else None
+                )
+                self._findings.error(at, "yaml-key", "a key must be text, but this is a list or a mapping", help_)
                 return False
             first = self._source.position(start)
             container = MapNode(first) if isinstance(event, yaml.MappingStartEvent) else ListNode(first)

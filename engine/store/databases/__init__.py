@@ -1,1 +1,1 @@
-"""The database of a state: a file of SQLite, or a schema on a server of PostgreSQL; its errors, and whose it is."""
+"""The database of a state, an SQLite file or a schema in PostgreSQL: access, errors, and ownership by a folder."""

@@ -1,9 +1,9 @@
-"""The database of a state, whatever its kind: its clock, the folder of files and locks; reading and writing.
+"""The interface of a state's database, and helpers for rows that are common to SQLite and PostgreSQL.
 
-All that depends on the kind stands in `sqlite` and `postgresql`, which keep the same promises: a reader has one
-consistent view and waits for no writer; there is one writer at a time, so that what it has read stays true until it
-commits; a commit is whole or not at all, and survives a loss of power. Numbers, places and versions are therefore
-counted without locks on rows. A forked process must open the state again.
+The modules `sqlite` and `postgresql` give the same guarantees: a reader has one consistent view and never waits for a
+writer; there is only one writer at a time, so that its reads stay valid until it commits; a commit is atomic and
+survives a loss of power. So numbers, places and versions are counted without row locks. A forked process must open the
+state again.
 """
 
 from abc import ABC, abstractmethod
@@ -22,30 +22,30 @@ from engine.store.databases.errors import UNWRITABLE, build_store_error
 T = TypeVar("T")
 
 ROWS_PER_STATEMENT = 500
-"""Rows that one statement asks for: databases limit the number of parameters."""
+"""Most keys in one statement: databases limit the number of parameters."""
 
 
 class Database(ABC):
-    """An open database, from which every part of the store is derived.
+    """An open database, which all parts of the store use.
 
     Parameters
     ----------
     folder
-        The state folder, where files and locks are.
+        The state folder, with files and locks.
     now
-        The clock, giving aware datetimes.
+        The clock, which returns datetimes with a time zone.
     patience
         Seconds to wait for a database that another process has locked.
     read_only
-        Whether nothing may be written, because the state is opened for a plan.
+        Whether writing is forbidden, because the state is opened for a plan.
 
     Attributes
     ----------
     name
-        What holds the rows, for messages: `state.db`, or a schema of a server.
+        The name for messages: `state.db`, or a schema of a server.
     has_live_locks
-        Whether the locks in the folder tell which runs are alive: not where only a copy of the rows is here, or the
-        runs have their locks in a folder elsewhere.
+        Whether the locks in the folder show which runs are alive. False for a copy of the rows, and if the runs have
+        their locks in a folder of another host.
     """
 
     name: str
@@ -62,9 +62,9 @@ class Database(ABC):
         self.patience = patience
         self.read_only = read_only
         self.unwritable: Path | None = None
-        """The state that may only be read, if this is opened in a temporary folder for that reason."""
+        """The folder of the original state, if this is a temporary copy of a state that cannot be written."""
         self.migration = ""
-        """What to tell if its tables have been migrated now, and where the copy from before is; else empty."""
+        """A message about a migration of the tables at this opening, with the path of the copy; else empty."""
         self.has_live_locks = True
         self.now = now
         self._readers = self.create_engine()
@@ -72,7 +72,7 @@ class Database(ABC):
 
     @abstractmethod
     def create_engine(self, *, migrating: bool = False) -> Engine:
-        """Return an engine; one that is `migrating` may change tables that other tables refer to."""
+        """Return an SQLAlchemy engine; with `migrating`, it can change tables that foreign keys refer to."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -86,7 +86,7 @@ class Database(ABC):
 
     @contextmanager
     def begin_write(self) -> Iterator[Connection]:
-        """Open a transaction that is committed whole or not at all."""
+        """Open a writing transaction, which is atomic."""
         if self.read_only:
             raise RuntimeError("a plan must not write to the state")
         if self.unwritable is not None:
@@ -95,27 +95,27 @@ class Database(ABC):
             yield connection
 
     def refuse_writing(self, original: Path) -> StoreError:
-        """Return the error of writing to a state that may only be read, whose folder is `original`."""
+        """Return the error for writing to a state in the folder `original` that can only be read."""
         return build_store_error(original, *UNWRITABLE)
 
     @contextmanager
     def open_transaction(self, engine: Engine) -> Iterator[Connection]:
-        """Open a transaction of an engine, which ends with the block."""
+        """Open a transaction of an engine for the duration of the block."""
         with engine.begin() as connection:
             yield connection
 
     @abstractmethod
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Raise the errors of the database and of the file system as StoreError, in a `with`."""
+        """Return a context manager that raises errors of the database and the file system as StoreError."""
 
     # --- the schema
 
     @abstractmethod
     def check_place(self) -> None:
-        """Check that what is there is a database or can become one; raises StoreError."""
+        """Check that a database exists or can be created; raise StoreError if not."""
 
     def check_new(self) -> None:  # noqa: B027 - a file has no other rows that could be meant
-        """Check that a database without tables may get some; raises StoreError."""
+        """Check that tables may be created in a database without any; raise StoreError if not."""
 
     @abstractmethod
     def exists(self) -> bool:
@@ -127,67 +127,66 @@ class Database(ABC):
 
     @abstractmethod
     def build_foreign_error(self) -> StoreError:
-        """Return the error for tables that are not those of a state."""
+        """Return the error for a database with other tables than those of a state."""
 
     def keep_copy(self, revision: str, known: Collection[str]) -> str:
-        """Keep a copy of the tables of a revision before a migration; return where it is, empty if none is kept."""
+        """Keep a copy of the tables before a migration; return its path, empty if no copy is kept."""
         return ""
 
     def describe_way_back(self, known: Collection[str]) -> str:
-        """Return what to do to go back to a copy with tables of a `known` revision; empty without one."""
+        """Return instructions for going back to a copy with tables of a `known` revision; empty without a copy."""
         return ""
 
     @abstractmethod
     def begin_migration(self, connection: Connection) -> None:
-        """Prepare, in the transaction of a migration, what must be there before the first table."""
+        """Prepare the database for its first table, in the transaction of a migration."""
 
     @abstractmethod
     def end_migration(self, connection: Connection) -> None:
-        """Check, in the transaction of a migration, what it has left, and complete it."""
+        """Check and complete the tables at the end of a migration, in its transaction."""
 
     def owns(self) -> bool:
-        """Return whether the rows belong to this folder, or to nobody; raises StoreError if they cannot be read."""
+        """Return whether the rows belong to this folder or to none; raise StoreError if they cannot be read."""
         return True
 
     def check_owner(self) -> None:  # noqa: B027 - a database in the folder belongs to it
-        """Check that the rows belong to this folder, so that they can be written; raises StoreError."""
+        """Check that the rows belong to this folder, so that it may write them; raise StoreError if not."""
 
     # --- care
-
     def identify(self) -> object:
-        """Return what differs when another database is in the place of this one; None where nobody can exchange it."""
+        """Return a value that changes if the database is replaced by another one; None if that cannot happen."""
         return None
 
     @abstractmethod
     def prove_writable(self) -> None:
-        """Write something that changes nothing; raises StoreError if that fails."""
+        """Write without changing anything; raise StoreError if that fails."""
 
     @abstractmethod
     def prove_usable(self) -> None:
-        """Prove that the state can be opened for writing, and leave nothing behind; raises StoreError if not."""
+        """Prove, without leaving traces, that the state can be opened for writing; raise StoreError if not."""
 
     @abstractmethod
     def merge_log(self, *, whole: bool) -> None:
-        """Write what a write-ahead log of ours holds into the database, as far as no reader needs it there.
+        """Move the content of a write-ahead log into the database, as far as no reader needs it in the log.
 
-        With `whole`, wait for readers and writers as long as the patience is, and empty the log.
+        With `whole`, wait up to `patience` for readers and writers, and empty the log.
         """
 
     @abstractmethod
     def vacuum(self) -> None:
-        """Write the database anew, without the room of removed rows; nobody can write meanwhile."""
+        """Rewrite the database without the space of removed rows; nobody can write meanwhile."""
 
     @abstractmethod
     def measure_bytes(self) -> int:
-        """Return the size of the database."""
+        """Return the size of the database in bytes."""
 
     @abstractmethod
     def count_free_bytes(self) -> int:
-        """Return the size of what holds nothing in the database, and which new rows fill; 0 where nobody counts it."""
+        """Return the bytes of the database that are free for new rows; 0 if they are not counted."""
 
 
 def replace_texts(engine: Engine, replace: Callable[[str], str]) -> None:
-    """Replace each text that a statement of an engine is given; `replace` acts on each character by itself."""
+    """Replace each text parameter of an engine's statements; `replace` must treat each character independently."""
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def replace_all(
@@ -198,7 +197,7 @@ def replace_texts(engine: Engine, replace: Callable[[str], str]) -> None:
         if rows and isinstance(rows[0], Mapping):
             replaced: list[Any] = [dict(zip(row, replace_values(row.values()), strict=True)) for row in rows]
         else:
-            # of many rows, hardly any has a text to replace: to look for one in all of them together takes less time
+            # few rows need a replacement, and one search in the joined text of all rows is faster than one per row
             together = "".join([value for row in rows for value in row if isinstance(value, str)])
             replaced = rows if replace(together) == together else [tuple(replace_values(row)) for row in rows]
         return statement, replaced if several else replaced[0]
@@ -208,7 +207,7 @@ def replace_texts(engine: Engine, replace: Callable[[str], str]) -> None:
 
 
 def insert_rows(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert many rows, whose values the driver takes as they are: numbers, texts, truth values and None.
+    """Insert many rows with values that need no conversion: numbers, texts, booleans and None.
 
     SQLAlchemy would convert each row in Python, which takes longer than SQLite needs to insert it.
 
@@ -225,7 +224,7 @@ def insert_rows(connection: Connection, table: Table, names: Sequence[str], rows
 def child_rows(
     connection: Connection, table: Table, owner: str, numbers: Sequence[int], *conditions: ColumnElement[bool]
 ) -> dict[int, list[Row[Any]]]:
-    """Return, for each row number of the `owner` table, the rows of `table` that belong to it, ordered by place."""
+    """Return the rows of `table` that belong to each row number of the `owner` table, ordered by place."""
     found: dict[int, list[Row[Any]]] = {number: [] for number in numbers}
     for some in split_rows(numbers):
         query = select(table).where(table.c[owner].in_(some), *conditions)
@@ -235,6 +234,6 @@ def child_rows(
 
 
 def split_rows(keys: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield the keys of rows in parts that one statement can ask for."""
+    """Yield the keys of rows in parts of at most ROWS_PER_STATEMENT."""
     for first in range(0, len(keys), ROWS_PER_STATEMENT):
         yield keys[first : first + ROWS_PER_STATEMENT]

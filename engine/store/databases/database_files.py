@@ -1,4 +1,4 @@
-"""The database of a state as files of SQLite: whether they can be written, and a copy of them.
+"""The SQLite files of a state: tests whether they can be written, and copies them.
 
 SQLite's backup copies the rows, so a copy is consistent even while another process writes.
 """
@@ -30,7 +30,7 @@ def copy_database(folder: Path, copy: Path) -> None:
     Raises
     ------
     StoreError
-        They cannot be read.
+        The rows cannot be read.
     """
     check_database_file(folder)
     with translate_errors(folder):
@@ -43,15 +43,15 @@ def _copy_rows(source: Path, target: Path) -> None:
         with closing(sqlite3.connect(source)) as rows, closing(sqlite3.connect(target)) as copy:
             rows.backup(copy)
     except sqlite3.OperationalError as error:
-        # SQLite needs to write beside a database to read it. Where it cannot, there is no writer here either; one of
-        # another machine or user may write meanwhile, so the files are copied until they stay the same.
+        # SQLite must write files beside a database even to read it. If it cannot, this user cannot write there, but
+        # another user or machine may, so the files are copied until they did not change meanwhile.
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
         _copy_files(source, target)
 
 
 def _copy_files(source: Path, target: Path) -> None:
-    """Copy a database with its write-ahead log, which holds what was committed last."""
+    """Copy a database with its write-ahead log, which contains the last commits."""
     files = {Path(f"{source}{part}"): Path(f"{target}{part}") for part in ("", "-wal")}
     for _ in range(COPY_TRIES):
         before = _stat_files(files)

@@ -1,7 +1,7 @@
-"""Errors of the database and the file system in the user's words: which folder, what happened, what to do.
+"""Errors of the database and the file system as messages for users: which folder, what happened, what to do.
 
-Every access is translated, so that no caller sees an error of a driver. An error that these tables do not list is a
-bug and passes through unchanged.
+Every access is translated, so that callers never see an error of a driver. An error that these tables do not list is a
+bug and is raised unchanged.
 """
 
 import errno
@@ -70,11 +70,11 @@ ERRNO_CAUSES = {
 }
 
 _copies: dict[Path, Path] = {}
-"""The temporary copies of states that are in use now, with the folders that they are copies of."""
+"""The temporary copies of states that are in use now, with the folders of the originals."""
 
 
 def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") -> StoreError:
-    """Return an error with the folder, the cause (and `found`, the message of the system), and what to do."""
+    """Return an error with the folder, the cause, the message of the system (`found`), and what to do."""
     text = f"state folder {folder}: {cause}{f' ({found})' if found else ''}. What to do: {remedy}."
     for copy, original in _copies.items():
         text = text.replace(str(copy), str(original))
@@ -83,7 +83,7 @@ def build_store_error(folder: Path, cause: str, remedy: str, found: str = "") ->
 
 @contextmanager
 def name_original(copy: Path, original: Path) -> Iterator[None]:
-    """Let messages name the folder `original` of a state instead of `copy`, its temporary copy."""
+    """Replace `copy`, a temporary copy of a state, by the folder `original` in error messages during the block."""
     _copies[copy] = original
     try:
         yield
@@ -97,7 +97,7 @@ def is_temporary_copy(folder: Path) -> bool:
 
 
 def check_database_file(folder: Path) -> None:
-    """Check that state.db is a file or can become one: SQLite says only that it cannot open what it is not.
+    """Check that state.db is a file or can be created; the message of SQLite would only be that it cannot open it.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def check_database_file(folder: Path) -> None:
 
 
 def _lacks_a_table(message: str) -> bool:
-    """Tell whether SQLite misses a table or column of the state, or found a text that is none."""
+    """Tell whether a message of SQLite is about a missing table or column of the state, or a text that is not UTF-8."""
     found = re.match(r"no such (?:table|column): (\w+)|table (\w+) has no column|Could not decode to UTF-8", message)
     return found is not None and (found[1] or found[2] or "runs") in metadata.tables
 
@@ -132,7 +132,7 @@ def translate_errors(folder: Path) -> Iterator[None]:
     except (DBAPIError, sqlite3.Error) as error:
         found = getattr(error, "orig", error)
         code = getattr(found, "sqlite_errorcode", 0)
-        code = code if code in SQLITE_CAUSES else code & 0xFF  # without what SQLite adds to a cause
+        code = code if code in SQLITE_CAUSES else code & 0xFF  # the primary code of an extended result code
         if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(folder).free < 2**20:
             code = sqlite3.SQLITE_FULL  # SQLite reports a write-ahead log that cannot grow as an I/O error
         if _lacks_a_table(str(found)):
@@ -142,7 +142,7 @@ def translate_errors(folder: Path) -> Iterator[None]:
         raise build_store_error(folder, *SQLITE_CAUSES[code], found=str(found)) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise build_store_error(folder, *DAMAGED, found=str(error)) from error
-    except shutil.Error as error:  # of copying a tree, one entry per file that could not be read
+    except shutil.Error as error:  # from copytree, with one entry per file that could not be read
         raise build_store_error(folder, *UNREADABLE, found=str(error.args[0][0][2])) from error
     except OSError as error:
         if error.errno not in ERRNO_CAUSES:

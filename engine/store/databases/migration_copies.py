@@ -1,6 +1,6 @@
-"""Copies of a database as it was before its tables were migrated: the way back to an older version of the engine.
+"""Copies of a database from before a migration of its tables, for going back to an older version of the engine.
 
-A migration adds to the tables and takes nothing away, but an older version refuses tables that it does not know.
+A migration only adds to the tables, but an older version refuses tables that it does not know.
 """
 
 import sqlite3
@@ -16,11 +16,11 @@ KEPT_COPIES = 2
 def keep_copy(path: Path, revision: str, known: Collection[str]) -> Path:
     """Copy the rows of a database beside it, as `state.db.<revision>`, and remove all but the newest two copies.
 
-    Other files whose names begin so are not copies: `known` are all revisions. To be called in the transaction that
-    migrates, before it has changed anything: nobody else can write meanwhile.
+    `known` are all revisions; files with other suffixes are not copies. Must be called in the migrating transaction
+    before its first change, so that nobody else can write meanwhile.
     """
     part, copy = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.{revision}")
-    part.unlink(missing_ok=True)  # of a process that was killed
+    part.unlink(missing_ok=True)  # left by a killed process
     try:
         with closing(sqlite3.connect(path)) as rows, closing(sqlite3.connect(part)) as target:
             rows.backup(target)
@@ -35,7 +35,7 @@ def keep_copy(path: Path, revision: str, known: Collection[str]) -> Path:
 
 
 def describe_way_back(path: Path, known: Collection[str]) -> str:
-    """Return what to do to go back to the newest copy with tables of a revision that is known; empty without one."""
+    """Return instructions for going back to the newest copy with tables of a known revision; empty without a copy."""
     copies = _list_copies(path, known)
     if not copies:
         return ""

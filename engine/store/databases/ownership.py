@@ -1,9 +1,9 @@
-"""Which folder the rows of a state on a server belong to: files and locks are in one folder, so writers must be too.
+"""The owner of a state's rows on a server: the one folder, with files and locks, from which they may be written.
 
-Locks between processes are locks on files, which other machines do not see. So the database names the folder and the
-host of the state, and whoever has another folder may only read. There are no heartbeats and no time limits: nothing
-takes a state over by itself, a person does, with `engine state adopt`. The folder has an id of its own in the file
-`state_id`, since two machines can have the same name and the same paths.
+Locks between processes are file locks, which other machines do not see. So the database records the folder and the host
+of the state, and other folders may only read. There are no heartbeats or time limits: a state never changes its owner
+by itself, only by `engine state adopt`. The folder has an id in the file `state_id`, since two machines can have the
+same name and the same paths.
 """
 
 import json
@@ -28,14 +28,14 @@ state_owner = Table(
     Column("since", UtcDateTime, nullable=False),
     Column("by", String, nullable=False),
 )
-"""One row. It is not among the tables of a state, since those of SQLite are in their folder anyway."""
+"""Has one row. It is not among the tables of a state, because an SQLite file is in its folder anyway."""
 
 ID_FILE = "state_id"
 
 
 @dataclass(frozen=True, slots=True)
 class StateOwner:
-    """A folder on a host, with the id that is in it."""
+    """A folder on a host, with the id from its file `state_id`."""
 
     state_id: str
     host: str
@@ -46,9 +46,9 @@ class StateOwner:
 
 
 def identify_folder(folder: Path, rows: str) -> StateOwner:
-    """Return what names a state folder; it gets an id if it has none, with `rows`, which says where the rows are.
+    """Return the identity of a state folder. A folder without an id gets one, with `rows`, the place of its rows.
 
-    The caller holds the lock `schema` of the folder, unless it has an id.
+    The caller must hold the lock `schema` of the folder, unless it has an id.
     """
     with translate_errors(folder):
         found = read_state_id(folder)
@@ -59,7 +59,7 @@ def identify_folder(folder: Path, rows: str) -> StateOwner:
 
 
 def record_place(folder: Path, rows: str) -> None:
-    """Let the file of the id say that the rows are in `rows`: they were brought there, and belong to the folder."""
+    """Record in the file `state_id` that the rows of the folder are in `rows` now."""
     found = read_state_id(folder)
     if found is not None and found["rows"] != rows:
         with translate_errors(folder):
@@ -72,7 +72,7 @@ def _write_state_id(folder: Path, values: dict[str, str]) -> None:
 
 
 def read_state_id(folder: Path) -> dict[str, str] | None:
-    """Return the id of a state folder and where its rows are; None where they are in the folder; raises StoreError."""
+    """Return the id of a state folder and the place of its rows; None if they are in the folder. Raises StoreError."""
     try:
         text = (folder / ID_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -89,7 +89,7 @@ def read_state_id(folder: Path) -> dict[str, str] | None:
 
 
 def read_owner(connection: Connection) -> tuple[StateOwner, datetime] | None:
-    """Return whose the rows are, and since when; None if nobody has claimed them."""
+    """Return the owner of the rows, and since when; None if no folder has claimed them."""
     row = connection.execute(select(state_owner)).first()
     return None if row is None else (StateOwner(row.state_id, row.host, row.folder), row.since)
 

@@ -1,11 +1,10 @@
 """The database of a state as a schema of a PostgreSQL database; files and locks stay in the state folder.
 
-It keeps the promises of SQLite. A writer takes a lock of the schema for its transaction, so there is one at a time; a
-reader has one snapshot and waits for nobody. Texts are compared by their bytes, which SQLite does too. All settings are
-those of a transaction, none of a session, and no statement is prepared: so a proxy may give each transaction another
-connection to the server (PgBouncer's transaction pooling).
+It gives the same guarantees as SQLite. A writer holds a lock of the schema during its transaction, so there is one at a
+time; a reader has one snapshot and waits for nobody. Texts are compared by their bytes, as in SQLite. All settings are
+local to a transaction, and no statement is prepared, so PgBouncer's transaction pooling can be used.
 
-JSON is kept as the text that was written: JSONB would sort keys, make 1e16 an integer, and refuse some characters.
+JSON is stored as the text that was written: JSONB would sort keys, make 1e16 an integer, and refuse some characters.
 """
 
 import socket
@@ -42,7 +41,7 @@ from engine.store.databases.postgresql_engine import create_postgresql_engine
 from engine.store.databases.postgresql_errors import COMMIT_LOST, explain_state_error, is_over_soon
 
 RECONNECT_SECONDS = 5.0
-"""How long a server that was lost, restarts, or has no connection left is tried again before a transaction begins."""
+"""Seconds to retry the begin of a transaction while the server restarts or has no connection left."""
 
 
 class PostgresqlDatabase(Database):
@@ -51,9 +50,9 @@ class PostgresqlDatabase(Database):
     Parameters
     ----------
     url
-        The address of the database, with its password, which no message contains.
+        The address of the database, with its password, which never appears in a message.
     schema
-        The schema, which is made with the tables.
+        The schema, which is created with the tables.
     timeout
         Seconds to wait for a connection.
     """
@@ -83,16 +82,15 @@ class PostgresqlDatabase(Database):
     # --- connections and transactions
 
     def create_engine(self, *, migrating: bool = False) -> Engine:
-        """Return an engine whose writing transactions check the owner, unless it is one that is `migrating`."""
+        """Return an engine whose writing transactions check the owner, except with `migrating`."""
         check_owner = None if migrating else self._check_owner
         return create_postgresql_engine(self._url, self._schema, self.patience, check_owner)
 
     @contextmanager
     def open_transaction(self, engine: Engine) -> Iterator[Connection]:
-        """Open a transaction, which ends with the block.
+        """Open a transaction for the duration of the block.
 
-        To begin is tried again while the server restarts or has no connection left; once something was asked of it,
-        nothing is.
+        Only its begin is retried, while the server restarts or has no connection left.
         """
         connection = self._begin(engine)
         try:
@@ -140,7 +138,7 @@ class PostgresqlDatabase(Database):
     # --- the owner
 
     def refuse_writing(self, original: Path) -> StoreError:
-        """Return the error of writing to a state that may only be read, whose folder is `original`."""
+        """Return the error for writing to a state in the folder `original` that can only be read."""
         with suppress(StoreError), self.begin_read() as connection:
             found = read_owner(connection)
             if found and (found[0].host, found[0].folder) != (socket.gethostname(), str(original.resolve())):
@@ -148,12 +146,12 @@ class PostgresqlDatabase(Database):
         return super().refuse_writing(original)
 
     def check_owner(self) -> None:
-        """Check that the rows belong to this folder; claim them if they belong to nobody.
+        """Check that the rows belong to this folder; claim them if they have no owner.
 
         Raises
         ------
         StoreError
-            They belong to another folder.
+            The rows belong to another folder.
         """
         with self.begin_read() as connection:
             found = read_owner(connection)
@@ -165,7 +163,7 @@ class PostgresqlDatabase(Database):
         record_place(self.folder, self.name)
 
     def owns(self) -> bool:
-        """Return whether the rows belong to this folder, or to nobody; raises StoreError if they cannot be read."""
+        """Return whether the rows belong to this folder or to none; raise StoreError if they cannot be read."""
         with self.begin_read() as connection:
             found = read_owner(connection) if self.list_tables(connection) else None
         if found is None:
@@ -173,7 +171,7 @@ class PostgresqlDatabase(Database):
         return read_state_id(self.folder) is not None and found[0] == self._identify()
 
     def adopt(self) -> StateOwner | None:
-        """Make this folder the owner of the rows; return whose they were, None if they were its own or nobody's."""
+        """Make this folder the owner of the rows; return the former owner, None if there was no other one."""
         with self.translate_errors(), self._open_adopting() as connection:
             found = read_owner(connection)
             own = self._identify()
@@ -182,7 +180,13 @@ class PostgresqlDatabase(Database):
         return None if found is None or found[0] == own else found[0]
 
     def claim(self, connection: Connection) -> None:
-        """Make this folder the owner, in the caller's transaction, of rows that are nobody's; else raise StoreError."""
+        """Make this folder the owner of rows without an owner, in the caller's transaction.
+
+        Raises
+        ------
+        StoreError
+            The rows belong to another folder.
+        """
         found = read_owner(connection)
         if found is None:
             write_owner(connection, self._identify(), self.now(), describe_acting_user())
@@ -213,15 +217,15 @@ class PostgresqlDatabase(Database):
     # --- the schema
 
     def check_place(self) -> None:
-        """Check nothing: a schema that is not there is made."""
+        """Check nothing: a missing schema is created."""
 
     def check_new(self) -> None:
-        """Check that the folder has no rows of its own and none elsewhere, which would seem to be lost.
+        """Check that the folder has no rows elsewhere, which would be lost to the user in a new schema.
 
         Raises
         ------
         StoreError
-            There is a `state.db` in it, or its rows are in another schema or database.
+            The folder has a `state.db`, or its rows are in another schema or database.
         """
         if (self.folder / "state.db").exists():
             raise self._build_error(
@@ -237,11 +241,11 @@ class PostgresqlDatabase(Database):
             )
 
     def exists(self) -> bool:
-        """Return True: the server is asked for the tables."""
+        """Return True: whether there are tables is found by a query."""
         return True
 
     def list_tables(self, connection: Connection) -> list[str]:
-        """Return the names of the tables of the state, without that of the owner."""
+        """Return the names of the tables of the state, without `state_owner`."""
         query = text("SELECT tablename FROM pg_tables WHERE schemaname = :schema")
         return [name for name in connection.scalars(query, {"schema": self._schema}) if name != state_owner.name]
 
@@ -252,15 +256,15 @@ class PostgresqlDatabase(Database):
         )
 
     def begin_migration(self, connection: Connection) -> None:
-        """Make the schema, and check whose it is."""
+        """Create the schema if it is missing, and claim it for this folder."""
         known = connection.scalar(text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": self._schema})
-        if known is None:  # also IF NOT EXISTS needs the right to make one
+        if known is None:  # IF NOT EXISTS would need the CREATE privilege even for an existing schema
             connection.exec_driver_sql(f"CREATE SCHEMA {quote_name(self._schema)}")
         state_owner.create(connection, checkfirst=True)
         self.claim(connection)
 
     def end_migration(self, connection: Connection) -> None:
-        """Let all texts be compared by their bytes, as SQLite compares them, whatever the database does."""
+        """Set the collation "C" on all text columns, so that texts are compared by their bytes as in SQLite."""
         query = text(
             "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
             "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_collation o ON o.oid = a.attcollation "
@@ -276,12 +280,12 @@ class PostgresqlDatabase(Database):
     # --- care
 
     def prove_writable(self) -> None:
-        """Write something that changes nothing; raises StoreError if that fails."""
+        """Write without changing anything; raise StoreError if that fails."""
         with self.begin_write() as connection:
             connection.execute(update(state_owner).values(state_id=state_owner.c.state_id))
 
     def prove_usable(self) -> None:
-        """Prove that the schema can be made, or be written by this folder, and leave nothing behind."""
+        """Prove, without leaving traces, that the schema can be created, or be written by this folder."""
         with self.begin_read() as connection:
             found = read_owner(connection) if state_owner.name in self._list_all_tables(connection) else None
         if found is not None:
@@ -307,14 +311,14 @@ class PostgresqlDatabase(Database):
         """Do nothing: the server keeps its own log."""
 
     def vacuum(self) -> None:
-        """Write the tables anew, without the room of removed rows; nobody can read or write one meanwhile."""
+        """Rewrite the tables without the space of removed rows; a table cannot be used meanwhile."""
         with self.begin_write() as connection:
             tables = [f"{quote_name(self._schema)}.{quote_name(name)}" for name in self.list_tables(connection)]
-        with self.translate_errors(), closing(self._readers.raw_connection()) as alone:  # not in a transaction
+        with self.translate_errors(), closing(self._readers.raw_connection()) as alone:  # outside a transaction
             alone.cursor().execute(f"VACUUM (FULL, ANALYZE) {', '.join(tables)}")
 
     def measure_bytes(self) -> int:
-        """Return the size of the tables on the server, with their indexes."""
+        """Return the size in bytes of the tables on the server, with their indexes."""
         query = text(
             "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c "
             "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname = :schema"
@@ -323,5 +327,5 @@ class PostgresqlDatabase(Database):
             return int(connection.scalar(query, {"schema": self._schema}) or 0)
 
     def count_free_bytes(self) -> int:
-        """Return 0: the server does not tell what of its pages holds nothing, and fills it by itself."""
+        """Return 0: the server does not report free space, and reuses it by itself."""
         return 0

@@ -1,4 +1,4 @@
-"""The connections to the database of a state in PostgreSQL, and how their transactions begin."""
+"""The SQLAlchemy engine of a state in PostgreSQL: its connections, and how transactions begin."""
 
 import hashlib
 import os
@@ -16,13 +16,13 @@ from engine.store.tables.json_text import serialize_json
 
 IDLE_CONNECTIONS = 1
 MOST_CONNECTIONS = 10
-"""Connections that an open state keeps while it is not used, and has at most: threads share it."""
+"""The connections of an open state: those kept while it is idle, and the most for all its threads."""
 
 _engines: WeakSet[Engine] = WeakSet()
 
 
 def _leave_connections() -> None:
-    """Forget, in a forked process, the connections of its parent: to use or to close them would disturb it."""
+    """Drop the parent's connections in a forked process, without closing them, which would disturb the parent."""
     for engine in _engines:
         engine.dispose(close=False)
 
@@ -33,14 +33,14 @@ os.register_at_fork(after_in_child=_leave_connections)
 def create_postgresql_engine(
     url: str, schema: str, patience: float, check_owner: Callable[[Connection], None] | None
 ) -> Engine:
-    """Return an engine with few connections, whose transactions are those that the promises of a state need.
+    """Return an engine with few connections, whose transactions give the guarantees of a state's database.
 
     Parameters
     ----------
     patience
         Seconds that a statement waits for a lock.
     check_owner
-        Called when a transaction begins that writes, unless it adopts the rows; None checks nothing.
+        Called at the begin of a writing transaction, unless it adopts the rows; None for no check.
     """
     engine = create_engine(
         "postgresql+psycopg://",
@@ -49,20 +49,20 @@ def create_postgresql_engine(
         hide_parameters=True,
         json_serializer=serialize_json,
     )
-    engine.dialect.use_insertmanyvalues_wo_returning = True  # else each row of many is a statement of its own
+    engine.dialect.use_insertmanyvalues_wo_returning = True  # else each row is inserted by its own statement
     number = int.from_bytes(hashlib.blake2b(schema.encode(), digest_size=8).digest(), signed=True)
     settings = f"SET LOCAL search_path TO {quote_name(schema)}; SET LOCAL TimeZone TO 'UTC'"
     limit = f"SET LOCAL lock_timeout TO {max(1, int(patience * 1000))}"
     reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}"
-    # READ COMMITTED: what is read after the lock was got is what the writer before has left
+    # READ COMMITTED: after the lock is acquired, reads see the commit of the previous writer
     writing = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {settings}; {limit}"
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, _arguments: object, given: dict[str, Any]) -> object:
         import psycopg
 
-        # autocommit: transactions are begun by `begin`. The address is libpq's own affair, so that no object of
-        # SQLAlchemy has the password; `given` says how values are written.
+        # autocommit: transactions are begun by `begin`. The URL is passed directly to libpq, so that no object of
+        # SQLAlchemy contains the password; `given` has the adapters of values.
         return psycopg.connect(url, autocommit=True, prepare_threshold=None, **given)
 
     @event.listens_for(engine, "begin")
@@ -80,6 +80,6 @@ def create_postgresql_engine(
 
 
 def _make_text_storable(text: str) -> str:
-    r"""Return a text as PostgreSQL takes it: no half characters, and no NUL, which becomes `\x00`."""
+    r"""Return a text that PostgreSQL accepts: without lone surrogates, and with NUL replaced by `\x00`."""
     plain = text.value if isinstance(text, StrEnum) else text
     return make_encodable(plain).replace("\0", r"\x00")

@@ -1,4 +1,4 @@
-"""What the errors of a server mean for a state in PostgreSQL: the cause, and what to do."""
+"""Explains errors of a PostgreSQL server for a state: the cause, and what to do."""
 
 import re
 from typing import NamedTuple
@@ -12,13 +12,13 @@ _ABSENT = ("42P01", "3F000")
 _LOCKED = ("55P03", "40P01")
 _PASSING_CODES = ("08", "53300", "57P")
 _PASSING = re.compile(NO_CONNECTION_LEFT + "|the database system is")
-"""SQLSTATEs and messages of what is over soon; a server that refuses connections has given no SQLSTATE yet."""
+"""SQLSTATEs and messages of temporary problems; a server that refuses connections gives no SQLSTATE."""
 
 _NOTHING_WRITTEN = "nothing of this step was written; run again when the server is back: what was written is reused"
 
 
 class StateFault(NamedTuple):
-    """Why the server does not do what was asked, what to do, and what it has said itself."""
+    """Why the server failed, what to do, and the message of the server (`found`)."""
 
     cause: str
     remedy: str
@@ -60,15 +60,15 @@ _REMEDIES = (
 
 
 def explain_state_error(error: Exception, place: str) -> StateFault:
-    """Return what an error of the server means for a state."""
+    """Return the cause and the remedy for an error of the server."""
     orig = getattr(error, "orig", error)
     code = getattr(orig, "sqlstate", None) or ""
-    said = explain_postgresql_error(str(orig), code, place)
-    found = str(said).removeprefix(f"{place}: ")
-    if getattr(error, "connection_invalidated", False) and said.code == "":
+    explained = explain_postgresql_error(str(orig), code, place)
+    found = str(explained).removeprefix(f"{place}: ")
+    if getattr(error, "connection_invalidated", False) and explained.code == "":
         return StateFault("the connection was lost", _NOTHING_WRITTEN, found)
     for one in _REMEDIES:
-        if (code or said.code).startswith(one.codes):
+        if (code or explained.code).startswith(one.codes):
             return StateFault(one.cause, one.remedy, found.removeprefix(one.cause).removeprefix(": "))
     if code.startswith("42501"):
         return StateFault(found, "let the owner of the database GRANT it, or let them make the schema")
@@ -76,7 +76,7 @@ def explain_state_error(error: Exception, place: str) -> StateFault:
 
 
 def is_over_soon(error: BaseException, *, reached: bool) -> bool:
-    """Return whether a server can be tried again, one that was `reached` before also if it refuses connections."""
+    """Return whether an error is temporary; a refused connection is, if the server was `reached` before."""
     if not isinstance(error, DBAPIError):
         return False
     code = getattr(error.orig, "sqlstate", None)

@@ -1,8 +1,8 @@
-"""The database of a state as a file of SQLite, state.db in the state folder.
+"""The database of a state as an SQLite file, state.db in the state folder.
 
 It runs in WAL mode, so readers never wait for a writer. Writing transactions begin with BEGIN IMMEDIATE: otherwise a
 transaction that first reads and then writes fails at once when another process has written in between. Commits are
-synced to disk, so a result that was reported survives a loss of power.
+synced to disk, so a reported result survives a loss of power.
 """
 
 import sqlite3
@@ -24,11 +24,11 @@ from engine.store.databases.ownership import ID_FILE, read_state_id
 from engine.store.tables.json_text import serialize_json
 
 LOG_BYTES = 64 * 1024**2
-"""To so much the write-ahead log is cut when it begins anew: a long transaction may have made it larger."""
+"""The write-ahead log is truncated to this size when it is reused: a long transaction may have made it larger."""
 
 
 class SqliteDatabase(Database):
-    """A file of SQLite in a folder: state.db, unless it has another name."""
+    """An SQLite file in a folder: state.db, or `file`."""
 
     name = "state.db"
 
@@ -45,14 +45,14 @@ class SqliteDatabase(Database):
         super().__init__(folder, now=now, patience=patience, read_only=read_only)
 
     def create_engine(self, *, migrating: bool = False) -> Engine:
-        """Return an engine that waits for a locked database as long as the patience is."""
+        """Return an engine that waits up to `patience` for a locked database."""
         url = URL.create("sqlite", database=str(self.path))
         engine = create_engine(url, connect_args={"timeout": self.patience}, json_serializer=serialize_json)
 
         @event.listens_for(engine, "connect")
         def set_up(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
-            connection.isolation_level = None  # Python's sqlite3 would begin too late, and not before DDL
-            # A migration rebuilds a table by dropping it: enforced foreign keys would delete the rows that refer to it.
+            connection.isolation_level = None  # sqlite3 would begin transactions too late, and not before DDL
+            # A migration drops and rebuilds tables; enforced foreign keys would delete the rows that refer to them.
             connection.execute(f"PRAGMA foreign_keys = {'OFF' if migrating else 'ON'}")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
@@ -64,15 +64,15 @@ class SqliteDatabase(Database):
             writes = connection.get_execution_options().get("writes", False)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-        replace_texts(engine, make_encodable)  # one that cannot be encoded must not lose the other values
+        replace_texts(engine, make_encodable)  # a text that cannot be encoded must not make the whole row fail
         return engine
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Raise the errors of SQLite and of the file system as StoreError, in a `with`."""
+        """Return a context manager that raises errors of SQLite and the file system as StoreError."""
         return translate_errors(self.folder)
 
     def check_place(self) -> None:
-        """Check that the file is one or can become one; raises StoreError."""
+        """Check that state.db is a file or can be created, and that the rows are not on a server; raise StoreError."""
         check_database_file(self.folder)
         elsewhere = read_state_id(self.folder)
         if elsewhere is not None:
@@ -84,9 +84,9 @@ class SqliteDatabase(Database):
             )
 
     def exists(self) -> bool:
-        """Return whether there is a database: an empty file is being made into one by another process just now.
+        """Return whether the file exists and is not empty.
 
-        To read that would disturb the change to WAL mode.
+        An empty file is being created by another process, and reading it would disturb the change to WAL mode.
         """
         return self.path.exists() and bool(self.path.stat().st_size)
 
@@ -103,18 +103,18 @@ class SqliteDatabase(Database):
         )
 
     def keep_copy(self, revision: str, known: Collection[str]) -> str:
-        """Copy the file; to be called in the transaction that migrates. A temporary copy of a state is not copied."""
+        """Copy the file, unless it is a temporary copy itself; must be called in the migrating transaction."""
         return "" if is_temporary_copy(self.folder) else str(keep_copy(self.path, revision, known))
 
     def describe_way_back(self, known: Collection[str]) -> str:
-        """Return what to do to go back to the newest copy with tables of a `known` revision; empty without one."""
+        """Return instructions for going back to the newest copy of a `known` revision; empty without one."""
         return describe_way_back(self.path, known)
 
     def begin_migration(self, connection: Connection) -> None:
-        """Prepare nothing: the file is made by the first table."""
+        """Prepare nothing: SQLite creates the file with the first table."""
 
     def end_migration(self, connection: Connection) -> None:
-        """Check that each row has its owner, since foreign keys were not enforced."""
+        """Check all foreign keys, since they were not enforced during the migration."""
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         if broken is not None:
             raise build_store_error(
@@ -122,7 +122,7 @@ class SqliteDatabase(Database):
             )
 
     def identify(self) -> object:
-        """Return which file is at the path; a connection that is open stays with the one that it has opened."""
+        """Return device and inode of the file at the path; open connections keep using the file that they opened."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -130,45 +130,45 @@ class SqliteDatabase(Database):
         return found.st_dev, found.st_ino
 
     def prove_writable(self) -> None:
-        """Write something that changes nothing.
+        """Write without changing anything.
 
         Raises
         ------
         StoreError
-            Nothing can be written: the disk is full, or the folder is read-only, for instance.
+            The file cannot be written, for example because the disk is full or the folder is read-only.
         """
         with self.begin_write() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
 
     def prove_usable(self) -> None:
-        """Prove that the database can be written, if it is there; whether its folder can be is another question."""
+        """Prove that the database can be written if it exists; the folder is not tested."""
         self.check_place()
         if self.exists():
             self.prove_writable()
 
     def merge_log(self, *, whole: bool) -> None:
-        """Write what the write-ahead log holds into the database, as far as no reader needs it there."""
+        """Move the content of the write-ahead log into the database; see `Database.merge_log`."""
         self._execute_alone(f"PRAGMA wal_checkpoint({'TRUNCATE' if whole else 'PASSIVE'})")
 
     def vacuum(self) -> None:
-        """Write the database anew, without the pages that hold nothing; nobody can write meanwhile."""
+        """Rewrite the database without free pages; nobody can write meanwhile."""
         self._execute_alone("VACUUM")
         self.merge_log(whole=True)
 
     def measure_bytes(self) -> int:
-        """Return the size of the file, with the log of what was written last."""
+        """Return the size in bytes of the file and its write-ahead log."""
         with self.translate_errors():
             files = [Path(f"{self.path}{part}") for part in ("", "-wal")]
             return sum(path.stat().st_size for path in files if path.exists())
 
     def count_free_bytes(self) -> int:
-        """Return the size of the pages that hold nothing: new rows fill them."""
+        """Return the size in bytes of the free pages, which new rows will use."""
         with self.begin_read() as connection:
             pages = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
             return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
 
     def _execute_alone(self, statement: str) -> None:
-        """Execute a statement that SQLite takes only outside of a transaction."""
+        """Execute a statement that SQLite accepts only outside of a transaction."""
         with self.translate_errors(), closing(self._readers.raw_connection()) as connection:
             connection.cursor().execute(statement)

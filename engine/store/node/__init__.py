@@ -1,4 +1,4 @@
-"""The database of an infrastructure: which bundles run where, with which settings, and how they came there."""
+"""The database of an infrastructure: deployments, their bundles and settings, and the operations on them."""
 
 from engine.store.node.node import Node
 from engine.store.node.records import (

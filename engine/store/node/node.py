@@ -1,4 +1,4 @@
-"""What is deployed in an infrastructure: rows about bundles, deployments and revisions, and the locks on them."""
+"""The bundles, deployments and revisions of an infrastructure, and the locks on them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from engine.store.node.tokens import Tokens
 
 
 class Node:
-    """An open infrastructure. Each process must open it for itself."""
+    """An open infrastructure. Each process must open its own."""
 
     def __init__(self, database: NodeDatabase) -> None:
         self.database = database
@@ -32,7 +32,7 @@ class Node:
 
     @classmethod
     def open(cls, folder: Path, now: Callable[[], datetime] = utc_now) -> Self:
-        """Open the infrastructure in a folder, which is made if it is missing; raises StoreError if that fails."""
+        """Open the infrastructure in a folder, which is created if it is missing; raise StoreError if that fails."""
         return cls(open_node_database(folder, now))
 
     @property
@@ -56,30 +56,30 @@ class Node:
     def lock(
         self, deployment: str, *, wait: bool | float = True, waiting: Callable[[LockBusy], None] | None = None
     ) -> Iterator[None]:
-        """Hold the lock of a deployment; the system releases it when this process ends, however it ends.
+        """Hold the lock of a deployment; the operating system releases it when this process ends, even if killed.
 
         Raises
         ------
         LockBusy
-            Another process holds it, and `wait` is False or that many seconds have passed.
+            Another process holds the lock, and `wait` is False or its seconds are over.
         """
         with name_node(), self._locks.hold(_lock_name(deployment), wait=wait, waiting=waiting):
             yield
 
     def take_lock(self, deployment: str, *, wait: float) -> int:
-        """Return a descriptor that holds the lock of a deployment, for a process that inherits it; raises LockBusy."""
+        """Return a descriptor that holds the lock of a deployment, for a child process; raises LockBusy."""
         with name_node():
             return self._locks.take(_lock_name(deployment), wait=wait)
 
     @contextmanager
     def adopt_lock(self, deployment: str, descriptor: int) -> Iterator[None]:
-        """Hold the lock of a deployment, of which this process has inherited a descriptor."""
+        """Hold the lock of a deployment by an inherited descriptor."""
         with name_node(), self._locks.adopt(_lock_name(deployment), descriptor):
             yield
 
     @contextmanager
     def lock_archives(self) -> Iterator[None]:
-        """Hold the lock on the archives of all deployments, so that none is removed while another one needs it."""
+        """Hold the lock on the archives of all deployments, so that none is removed while a deployment needs it."""
         with name_node(), hold_file_lock(self.folder, "archives"):
             yield
 
@@ -90,16 +90,16 @@ class Node:
     # --- bundles
 
     def add_bundle(self, bundle: ReceivedBundle) -> None:
-        """Record a bundle whose archive comes; what is known of it already is replaced."""
+        """Record a bundle before its archive is stored, or replace its record."""
         values = {**asdict(bundle), "signers": list(bundle.signers)}
         with self.database.begin_write() as connection:
             statement = insert_or_update(bundles).values(values)
             connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
 
     def list_bundles(self) -> list[ReceivedBundle]:
-        """Return the bundles whose archives are here, in the order in which they came.
+        """Return the bundles whose archives exist, in the order in which they were received.
 
-        A row is there before its archive, and is removed after it: what was killed between has left the row alone.
+        A row is written before its archive and removed after it, so a killed process may leave a row without archive.
         """
         with self.database.begin_read() as connection:
             rows = connection.execute(select(bundles).order_by(bundles.c.received)).mappings().all()
@@ -107,7 +107,7 @@ class Node:
         return [ReceivedBundle(**{**row, "signers": tuple(row["signers"])}) for row in rows if row["id"] in here]
 
     def remove_bundle(self, id_: str) -> None:
-        """Forget a bundle whose archive was removed."""
+        """Delete the row of a bundle whose archive was removed."""
         with self.database.begin_write() as connection:
             connection.execute(delete(bundles).where(bundles.c.id == id_))
 
@@ -120,16 +120,16 @@ class Node:
         return [DeploymentRow(**row) for row in rows]
 
     def find_deployment(self, name: str) -> DeploymentRow | None:
-        """Return a deployment; None if nothing was deployed under that name."""
+        """Return the deployment with this name; None if there is none."""
         return next((one for one in self.list_deployments() if one.name == name), None)
 
     def ensure_deployment(self, name: str, project: str) -> DeploymentRow:
-        """Return a deployment, which is made if it does not exist.
+        """Return a deployment, which is created if it does not exist.
 
         Raises
         ------
         UsageError
-            It belongs to another project.
+            The deployment belongs to another project.
         """
         with self.database.begin_write() as connection:
             values = {"name": name, "project": project, "enabled": True, "error": "", "quarantined": {}}
@@ -149,7 +149,7 @@ class Node:
             connection.execute(update(deployments).where(deployments.c.name == name).values(**values))
 
     def delete_deployment(self, name: str) -> None:
-        """Forget a deployment with its revisions and operations."""
+        """Delete a deployment with its revisions and operations."""
         with self.database.begin_write() as connection:
             connection.execute(delete(deployments).where(deployments.c.name == name))
 
@@ -163,17 +163,17 @@ class Node:
         return [RevisionRow(**{**row, "state": RevisionState(row["state"])}) for row in rows]
 
     def find_revision(self, deployment: str, number: int | None) -> RevisionRow | None:
-        """Return a revision; None if there is none of that number."""
+        """Return the revision with this number; None if there is none."""
         return next((one for one in self.list_revisions(deployment) if one.number == number), None)
 
     def next_revision(self, deployment: str) -> int:
-        """Return the number that the next revision of a deployment has; only the holder of its lock may use it."""
+        """Return the number for the next revision of a deployment; the caller must hold the deployment's lock."""
         with self.database.begin_read() as connection:
             newest = connection.scalar(select(func.max(revisions.c.number)).where(revisions.c.deployment == deployment))
         return (newest or 0) + 1
 
     def set_revision_state(self, deployment: str, number: int, state: RevisionState) -> None:
-        """Record what has become of a revision."""
+        """Record the state of a revision."""
         with self.database.begin_write() as connection:
             which = (revisions.c.deployment == deployment) & (revisions.c.number == number)
             connection.execute(update(revisions).where(which).values(state=str(state)))

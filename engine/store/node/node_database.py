@@ -1,4 +1,4 @@
-"""Opens the database of an infrastructure, node.db, with the settings that the database of a state has."""
+"""Opens the database of an infrastructure, node.db, with the same settings as the database of a state."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,18 +29,18 @@ class NodeDatabase(SqliteDatabase):
 
     @contextmanager
     def begin_write(self) -> Iterator[Connection]:
-        """Open a transaction that is committed whole or not at all."""
+        """Open a writing transaction, which is atomic."""
         with name_node(), super().begin_write() as connection:
             yield connection
 
 
 def open_node_database(folder: Path, now: Callable[[], datetime] = utc_now) -> NodeDatabase:
-    """Open the database in the folder of an infrastructure, and make both if they are missing.
+    """Open the database in the folder of an infrastructure; create both if they are missing.
 
     Raises
     ------
     StoreError
-        They cannot be used.
+        The folder or the database cannot be used.
     """
     folder = folder.absolute()
     database = NodeDatabase(folder, file="node.db", now=now, patience=PATIENCE_SECONDS)
@@ -54,11 +54,11 @@ def open_node_database(folder: Path, now: Callable[[], datetime] = utc_now) -> N
 
 @contextmanager
 def name_node() -> Iterator[None]:
-    """Let errors name what they are about: the shared code of databases speaks of the state of a project."""
+    """Replace the names in errors of the block: the shared database code writes about the state of a project."""
     try:
         yield
     except StoreError as error:
         text = str(error).replace("state folder", "infrastructure").replace("state.db", "node.db")
         text = text.replace("`state: {path: …}`", "`path:` of the infrastructure")
-        error.args = (text,)  # it stays what it is: whoever waits for a lock looks for LockBusy
+        error.args = (text,)  # the class stays the same, because callers catch LockBusy
         raise

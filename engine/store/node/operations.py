@@ -1,9 +1,9 @@
-"""The operations on the deployments of an infrastructure: how far each has come, and what its steps have said."""
+"""The operations on the deployments of an infrastructure: their states, steps and events."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
 from engine.store.ids import generate_id
 from engine.store.node.node_database import NodeDatabase
@@ -20,7 +20,7 @@ from engine.store.node.tables import deployments, operation_events, operation_st
 
 
 class Operations:
-    """The operations of an infrastructure. None is ever removed but with its deployment."""
+    """The operations of an infrastructure. They are removed only with their deployment."""
 
     def __init__(self, database: NodeDatabase) -> None:
         self._database = database
@@ -29,7 +29,7 @@ class Operations:
         self, deployment: str, kind: OperationKind, from_revision: int | None, revision: dict[str, Any], by: str,
         key: str | None = None, *, again: bool = False, now: bool = False,
     ) -> OperationRow:  # fmt: skip
-        """Record an operation together with the revision that it is to make active."""
+        """Record an operation together with the revision that it will activate."""
         started = self._database.now()
         id_ = generate_id(started)
         values = {
@@ -43,14 +43,14 @@ class Operations:
             return _read_operation(connection, operations.c.id == id_)
 
     def advance(self, operation: OperationRow, state: OperationState, reason: str = "") -> None:
-        """Record how far an operation has come; an end has its time."""
+        """Record the state of an operation, with the time if it is an end."""
         ended = self._database.now() if state in ENDS else None
         with self._database.begin_write() as connection:
             values = {"state": str(state), "reason": reason, "ended": ended}
             connection.execute(update(operations).where(operations.c.number == operation.number).values(values))
 
     def activate(self, operation: OperationRow, *, enabled: bool) -> None:
-        """Record, in one transaction, that the revision of an operation is the active one."""
+        """Record in one transaction that the revision of an operation is active."""
         with self._database.begin_write() as connection:
             connection.execute(
                 update(operations)
@@ -67,7 +67,7 @@ class Operations:
         self, operation: OperationRow, state: OperationState, revision_state: RevisionState, reason: str = "",
         **of_deployment: Any,
     ) -> None:  # fmt: skip
-        """Record the end of an operation, what became of its revision, and changes of the deployment, at once."""
+        """Record in one transaction the end of an operation, the state of its revision and deployment changes."""
         with self._database.begin_write() as connection:
             connection.execute(
                 update(operations)
@@ -82,7 +82,7 @@ class Operations:
                 )
 
     def add_step(self, operation: OperationRow, name: str, started: datetime, log: str = "", problem: str = "") -> None:
-        """Record what was done in an operation."""
+        """Record a step of an operation."""
         with self._database.begin_write() as connection:
             place = connection.scalar(select(func.count()).where(operation_steps.c.operation == operation.number))
             values = {
@@ -92,7 +92,7 @@ class Operations:
             connection.execute(insert(operation_steps).values(values))
 
     def add_event(self, operation: OperationRow, text: str) -> None:
-        """Record what an operation says while it goes on; only the process that works on it may."""
+        """Record a message of a running operation; only the process that works on the operation may call this."""
         with self._database.begin_write() as connection:
             newest = connection.scalar(
                 select(func.max(operation_events.c.number)).where(operation_events.c.operation == operation.number)
@@ -101,7 +101,7 @@ class Operations:
             connection.execute(insert(operation_events).values(values | {"text": text}))
 
     def list_events(self, operation: OperationRow, after: int = 0) -> list[OperationEvent]:
-        """Return what an operation has said after the event of a number, in order."""
+        """Return the messages of an operation after the event number `after`, in order."""
         with self._database.begin_read() as connection:
             query = select(operation_events.c.number, operation_events.c.at, operation_events.c.text).where(
                 operation_events.c.operation == operation.number, operation_events.c.number > after
@@ -115,9 +115,9 @@ class Operations:
             return [_build_operation(connection, row) for row in connection.execute(query).mappings()]
 
     def list_open(self, deployment: str | None = None) -> list[OperationRow]:
-        """Return the operations without an end, of one deployment or of all: what a killed process has left, or works.
+        """Return the operations without an end, of one deployment or of all.
 
-        Only the holder of the lock of a deployment knows that nobody works on it.
+        They are running, or their process was killed; only the holder of the deployment's lock knows which.
         """
         with self._database.begin_read() as connection:
             query = select(operations).where(operations.c.ended.is_(None)).order_by(operations.c.number)
@@ -126,7 +126,7 @@ class Operations:
             return [_build_operation(connection, row) for row in connection.execute(query).mappings()]
 
     def find_newest(self, deployment: str) -> OperationRow | None:
-        """Return the newest operation on a deployment; None if there was none."""
+        """Return the newest operation on a deployment; None if there is none."""
         return next(reversed(self.list_all(deployment)), None)
 
     def get(self, id_: str) -> OperationRow:
@@ -135,15 +135,16 @@ class Operations:
             return _read_operation(connection, operations.c.id == id_)
 
     def find(self, id_: str) -> OperationRow | None:
-        """Return an operation by its id; None if there was none."""
-        with self._database.begin_read() as connection:
-            row = connection.execute(select(operations).where(operations.c.id == id_)).mappings().first()
-            return None if row is None else _build_operation(connection, row)
+        """Return the operation with this id; None if there is none."""
+        return self._find(operations.c.id == id_)
 
     def find_by_key(self, key: str) -> OperationRow | None:
-        """Return the operation of a key; None if there was none."""
+        """Return the operation with this key; None if there is none."""
+        return self._find(operations.c.key == key)
+
+    def _find(self, condition: ColumnElement[bool]) -> OperationRow | None:
         with self._database.begin_read() as connection:
-            row = connection.execute(select(operations).where(operations.c.key == key)).mappings().first()
+            row = connection.execute(select(operations).where(condition)).mappings().first()
             return None if row is None else _build_operation(connection, row)
 
 

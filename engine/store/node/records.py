@@ -10,11 +10,10 @@ from engine.formatting.moments import format_minute
 
 
 class RevisionState(StrEnum):
-    """What is known of a revision of a deployment.
+    """The state of a revision of a deployment.
 
-    NEW: it has never been active. HEALTHY: it has passed its health check. ROLLED_BACK: it was active, and the
-    deployment went back from it. FAILED: it did not come to be active. OFF: its triggers start nothing, so nothing is
-    checked.
+    NEW: it was never active. HEALTHY: it has passed its health check. ROLLED_BACK: it was active, and the deployment
+    was rolled back from it. FAILED: it could not be activated. OFF: its triggers are disabled, so it is not checked.
     """
 
     NEW = "NEW"
@@ -25,7 +24,7 @@ class RevisionState(StrEnum):
 
 
 class OperationState(StrEnum):
-    """How far an operation has come, in order; the last four are ends."""
+    """The states of an operation in order; the last four are ends."""
 
     REQUESTED = "REQUESTED"
     RECEIVED = "RECEIVED"
@@ -46,7 +45,7 @@ OperationKind = Literal["deploy", "rollback", "disable"]
 
 @dataclass(frozen=True, slots=True)
 class ReceivedBundle:
-    """A bundle whose archive an infrastructure has, with the name under which it came and the keys that signed it."""
+    """A bundle whose archive is in an infrastructure, with the name in its request and the keys that signed it."""
 
     id: str
     project: str
@@ -64,13 +63,13 @@ class DeploymentRow:
     Attributes
     ----------
     active_revision
-        The number of the revision that is active; None if none has been yet.
+        The number of the active revision; None if none has been active yet.
     enabled
-        Whether its scenarios may be started by triggers.
+        Whether triggers may start its scenarios.
     error
-        What is wrong with it that only people can put right; empty if nothing is.
+        A problem that a person must repair; empty if there is none.
     quarantined
-        By id of a bundle that was rolled back here: why, and when.
+        The bundles that were rolled back here: why and when, by the id of the bundle.
     """
 
     name: str
@@ -83,9 +82,9 @@ class DeploymentRow:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRow:
-    """A bundle with the settings that a deployment has given it, as they were then; `digest` is that of the settings.
+    """A bundle with the settings of a deployment at that time; `digest` is the digest of the settings.
 
-    Secrets are among them by name and source, never by value.
+    The settings contain names and sources of secrets, never their values.
     """
 
     deployment: str
@@ -101,7 +100,7 @@ class RevisionRow:
 
 @dataclass(frozen=True, slots=True)
 class OperationStep:
-    """What was done in an operation: `problem` is why it failed, empty if it did not; `log` is what it has said."""
+    """A step of an operation, with its log; `problem` is why it failed, and empty if it did not."""
 
     name: str
     started: datetime
@@ -117,16 +116,16 @@ class OperationRow:
     Attributes
     ----------
     number
-        Its place in the order of all operations.
+        The position in the order of all operations.
     key
-        What makes it one operation however often it is asked for.
+        The idempotency key: repeated requests with the same key are one operation.
     from_revision, to_revision
-        The revision that was active, None if none was, and the one that was to be.
+        The revision that was active before (None if there was none), and the one to activate.
     reason
-        Why it has ended as it has; empty while it goes on, or if all went well.
+        Why the operation failed or was rolled back; else empty.
     again, now
-        Whether a bundle that was rolled back was asked for all the same, and whether the proofs were to be left out;
-        None if that was not recorded.
+        Whether the request allowed a bundle that was rolled back before, and whether it skipped the proofs; None if
+        that was not recorded.
     """
 
     number: int
@@ -146,13 +145,13 @@ class OperationRow:
     steps: tuple[OperationStep, ...] = ()
 
     def allows(self, *, now: bool, again: bool = False) -> bool:
-        """Return whether it may have been asked for like that; what was not recorded does not count."""
+        """Return whether the operation was requested with these options; options that were not recorded match."""
         return self.again in (None, again) and self.now in (None, now)
 
 
 @dataclass(frozen=True, slots=True)
 class OperationEvent:
-    """Something that an operation has said; `number` counts what it has said from 1."""
+    """A message of an operation; its `number` counts from 1 in each operation."""
 
     number: int
     at: datetime
@@ -161,20 +160,20 @@ class OperationEvent:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token of somebody who may ask a node. The token itself is not known here, only its digest.
+    """A token for requests to a node. Only the digest of the token is stored.
 
     Attributes
     ----------
     id
-        The part of the token by which it is found and named; no secret.
+        The public part of the token, by which it is looked up and listed.
     name
-        Who has it. Two tokens may have one name, so that a new one can take the place of an old one.
+        The name of its holder. Two tokens may have the same name, so that a new one can replace an old one.
     role
-        What it allows: viewer, operator, deployer or admin.
+        The permissions: viewer, operator, deployer or admin.
     expires, revoked
-        When it ends by itself, and when somebody ended it; None if not.
+        When the token expires, and when it was revoked; None if not.
     last_used
-        When it was last used, to the minute; None if it has not been.
+        When it was last used, to the minute; None if it was never used.
     """
 
     id: str

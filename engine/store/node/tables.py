@@ -1,7 +1,7 @@
-"""The tables of node.db, as its newest migration leaves them: what is deployed in an infrastructure, how, and by whom.
+"""The tables of node.db after its newest migration: bundles, deployments, revisions, operations and tokens.
 
-`number` counts the operations in the order in which they began. The rows of operations are history and no locks:
-whoever works on a deployment holds its lock, which ends with its process.
+`number` counts the operations in the order in which they began. The rows of operations are not locks: a process that
+works on a deployment holds the deployment's file lock, which ends with the process.
 """
 
 from sqlalchemy import Boolean, Column, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint

@@ -1,8 +1,8 @@
-"""The tokens of those who may ask a node: made, listed, revoked, looked up.
+"""Creates, lists, revokes and looks up the tokens for requests to a node.
 
-A token is 32 random bytes behind the id by which it is found: `eng_1f9c03ab_…`. The database holds its SHA-256 alone,
-so who reads the database or a copy of it cannot ask the node. A slow hash as for passwords would protect nothing more:
-nobody can try 2**256 tokens.
+A token is its id followed by 32 random bytes: `eng_1f9c03ab_…`. The database contains only its SHA-256, so the database
+or a copy of it does not give access to the node. A slow hash as for passwords would not protect better: nobody can try
+2**256 tokens.
 """
 
 import hashlib
@@ -19,28 +19,28 @@ from engine.store.node.records import TokenRow
 from engine.store.node.tables import tokens
 
 USE_SECONDS = 60
-"""The use of a token is recorded at most once in so many seconds: reading it must not write each time."""
+"""The use of a token is recorded at most once in this many seconds, so that most requests do not write."""
 
 VALID_PER_NAME = 2
-"""So many valid tokens may have one name: the one in use, and the one that takes its place."""
+"""Most valid tokens with the same name: the one in use, and its replacement."""
 
 _TOKEN = re.compile(r"eng_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 
 
 class Tokens:
-    """The tokens of a node. A revoked one stays as a row, so that who still uses it is told so."""
+    """The tokens of a node. The row of a revoked token stays, so that its users get a clear message."""
 
     def __init__(self, database: NodeDatabase) -> None:
         self._database = database
         self.now = database.now
 
     def create(self, name: str, role: str, by: str, expires: datetime | None = None) -> tuple[str, TokenRow]:
-        """Make a token; return it with its row. Nobody can find out the token later.
+        """Create a token; return it with its row. The token cannot be recovered later.
 
         Raises
         ------
         UsageError
-            Two valid tokens have that name already.
+            Two valid tokens have this name already.
         """
         now = self._database.now()
         id_ = secrets.token_hex(4)
@@ -58,13 +58,13 @@ class Tokens:
         return token, row
 
     def list_all(self) -> list[TokenRow]:
-        """Return all tokens, oldest first, also those that are not valid any more."""
+        """Return all tokens, oldest first, including expired and revoked ones."""
         with self._database.begin_read() as connection:
             rows = connection.execute(select(tokens).order_by(tokens.c.made, tokens.c.id)).mappings().all()
         return [TokenRow(**row) for row in rows]
 
     def find(self, token: str) -> TokenRow | None:
-        """Return the row of a token, valid or not; None if the node has never made it."""
+        """Return the row of a token, valid or not; None if the node has not issued it."""
         form = _TOKEN.fullmatch(token)
         if form is None:
             return None
@@ -75,14 +75,14 @@ class Tokens:
         return TokenRow(**found)
 
     def note_use(self, row: TokenRow) -> None:
-        """Record that a token was used now, unless that was done less than a minute ago."""
+        """Record that a token was used now, unless a use in the last USE_SECONDS is recorded."""
         now = self._database.now()
         if row.last_used is None or abs(now - row.last_used) >= timedelta(seconds=USE_SECONDS):
             with self._database.begin_write() as connection:
                 connection.execute(update(tokens).where(tokens.c.id == row.id).values(last_used=now))
 
     def revoke(self, row: TokenRow) -> None:
-        """End a token now; one that was revoked before keeps its time."""
+        """Revoke a token; if it was revoked before, its time stays."""
         with self._database.begin_write() as connection:
             which = (tokens.c.id == row.id) & tokens.c.revoked.is_(None)
             connection.execute(update(tokens).where(which).values(revoked=self._database.now()))

@@ -1,5 +1,5 @@
-"""What the state records, as plain frozen data, one module per subject.
+"""The records of the state, as plain frozen data, one module per subject.
 
-They are not rows and not mapped classes: code that makes or reads a record needs no database, and the tables can
-change independently. All datetimes are aware. Mappings hold JSON values; dates come back as ISO text.
+They are not mapped to tables: code that makes or reads a record needs no database, and the tables can change
+independently. All datetimes have a time zone. Mappings contain JSON values; dates are read back as ISO text.
 """

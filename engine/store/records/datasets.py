@@ -9,7 +9,7 @@ from engine.evaluation.record import MetricValue
 
 
 class DatasetMeasurement(NamedTuple):
-    """The metrics of a dataset as they were measured once, by a run or outside of any."""
+    """The metrics of one measurement of a dataset, by a run or outside of runs."""
 
     created: datetime
     run: str | None
@@ -17,7 +17,7 @@ class DatasetMeasurement(NamedTuple):
 
 
 def unite_measurements(measured: Sequence[DatasetMeasurement]) -> DatasetMeasurement:
-    """Return measurements of the same data, oldest first, as one: that of the first, and what the later ones add."""
+    """Return measurements of the same data, oldest first, as one: the first, with further metrics of the later ones."""
     metrics = {name: value for one in reversed(measured) for name, value in one.metrics.items()}
     return measured[0]._replace(metrics=metrics)
 
@@ -29,15 +29,15 @@ class KeptRows:
     Attributes
     ----------
     made_of
-        Digest of what they depend on: the function's source and arguments, or the query and its inputs.
+        The digest of their inputs: the function's source and arguments, or the query and its datasets.
     content
-        Digest of what was written: of the bytes of a file, or of the rows of a table.
+        The digest of the written bytes of a file, or of the rows of a table.
     fingerprint
         The fingerprint of the dataset.
     rows
-        Their number.
+        The number of rows.
     facts
-        What `made_of` is made of, to explain a change.
+        The inputs of the digest `made_of`, to explain a change.
     """
 
     made_of: str

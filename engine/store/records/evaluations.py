@@ -11,7 +11,7 @@ from engine.evaluation.record import CheckResult
 class MetricPoint(NamedTuple):
     """A metric's value in one evaluation, with its confidence interval if it has one.
 
-    `moment` is what the history goes by: the start of the evaluation's time, else when it was made. `time` is the
+    `moment` orders the history: it is the start of the evaluation's time, or else when it was made. `time` is the
     declared time as text.
     """
 
@@ -43,7 +43,7 @@ class PastFacts(NamedTuple):
 class Mute:
     """A check of an evaluation store or a dataset, muted by a person until a time.
 
-    `ended` is when somebody has ended it before that time, None if nobody has.
+    `ended` is when a person ended the mute before that time; None if nobody did.
     """
 
     target: str

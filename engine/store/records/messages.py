@@ -1,4 +1,4 @@
-"""The records of messages: those of the outbox, how their channels stand, and what reporters have told."""
+"""The records of messages: those of the outbox, and the states of channels and reporters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from engine.formatting.moments import format_second
 
 
 class MessageState(StrEnum):
-    """PENDING: every run tries it again. SENT. REFUSED and DROPPED: no run tries it again.
+    """The state of a message in the outbox.
 
-    REFUSED: the receiver has refused it for good; it keeps its contents, so a person can send it again or drop it.
-    DROPPED: nobody will send it; `last_error` says why.
+    PENDING: every run tries to send it. SENT: it was sent. REFUSED: its receivers have refused it for good; it keeps
+    its content, so that a person can send it again or drop it. DROPPED: it will not be sent; `last_error` says why.
     """
 
     PENDING = "PENDING"
@@ -24,7 +24,7 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file attached to a message. It holds the content, since the original file may be gone when it is sent."""
+    """A file attached to a message, with its content, since the original may be gone when the message is sent."""
 
     name: str
     media_type: str
@@ -33,9 +33,9 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """A message to be delivered at least once. `id` is the same at every try, so a receiver can recognize a repeat.
+    """A message to be delivered at least once. Every attempt has the same `id`, so a receiver can recognize a repeat.
 
-    `channel` is a name of the spec, never a URL: the outbox holds no secrets. `tries` counts the attempts. Lists of
+    `channel` is a name of the spec, never a URL: the outbox contains no secrets. `tries` counts the attempts. Lists of
     messages leave out the attachments: a channel that was down for a week may have gigabytes of them.
 
     Attributes
@@ -43,20 +43,20 @@ class OutboxMessage:
     to, cc, bcc
         All receivers, whether they have the message or not.
     sender
-        The address that the message is from; None: that of the channel.
+        The sender's address; None for that of the channel.
     reached
-        The receivers that have the message, so that only the others are tried again: mail addresses as they are in
-        `to`, `cc` and `bcc`, or the digests by which a channel of another kind knows its targets.
+        The receivers that have the message, so that only the others are tried again: mail addresses from `to`, `cc` and
+        `bcc`, or the digests of targets of other channels.
     refused
-        The receivers that have refused the message for good, each with its words.
+        The receivers that have refused the message for good, each with its answer.
     refusals
-        How often the message was refused for a reason that may pass, such as an address that is not found.
+        How often the message was refused for a reason that may be temporary, such as an address that is not found.
     scenario
         The scenario of the run; None in messages of early versions.
     recovered
-        Whether the message tells that something has ended.
+        Whether the message reports a recovery.
     receipt
-        When, by whom and where to it was sent; None until then, and of messages of early versions.
+        When, by whom and where it was sent; None until then, and in messages of early versions.
     """
 
     id: str
@@ -91,7 +91,7 @@ class OutboxMessage:
 
     @property
     def fate(self) -> str:
-        """How it was sent, or why it was not; empty if nothing is known."""
+        """How the message was sent, or why it was not; empty if nothing is known."""
         return str(self.receipt) if self.receipt else self.last_error or ""
 
 
@@ -102,13 +102,13 @@ class Receipt:
     Attributes
     ----------
     at
-        When.
+        When it was sent.
     by
-        Who has sent it, if not its own run: a later run, the server, a person.
+        The sender: a later run, the server or a person; empty for the message's own run.
     to
-        Where it went, without credentials.
+        Where it was sent, without credentials.
     remark
-        What the receiver, or what speaks to it, warned of although it took the message.
+        Warnings of the receiver or of a library, although the message was accepted.
     """
 
     at: datetime
@@ -123,7 +123,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class JoinedMessage:
-    """An undelivered message that was dropped, because a later message of the same reporter tells of it."""
+    """An undelivered message that was dropped, because a later message of the same reporter lists it."""
 
     id: str
     created: datetime
@@ -140,9 +140,9 @@ class Claim:
 
 
 class UndeliveredMessages(NamedTuple):
-    """The messages of a channel that have not arrived: how many, since when, and the newest reason.
+    """A summary of the undelivered messages of a channel: how many, since when, and the newest reason.
 
-    `waiting` are tried again, `refused` are not. The first of them can be claimed when it is `due`; None if none waits.
+    `waiting` are tried again, `refused` are not. `due` is when the first of them can be claimed; None if none waits.
     """
 
     channel: str
@@ -165,20 +165,20 @@ class ChannelState:
 
 @dataclass(frozen=True, slots=True)
 class ReporterState:
-    """What a reporter has last seen and told.
+    """The last observation of a reporter, and the last one that it has reported.
 
     Attributes
     ----------
     definition
-        What it watches. If that changes, its state counts as new.
+        A description of what it watches. If that changes, its state starts anew.
     observed
-        What the last run gave: "holds" or "does not hold" of a run condition, or the outcome of the run.
+        The observation of the last run: "holds" or "does not hold" for a run condition, or the outcome of the run.
     since
-        The moment of the run that was the first to give that.
+        The moment of the first run with this observation.
     told
-        What its receivers know.
+        The observation that its receivers were last informed of.
     sent_at
-        When its last message was made, other than that something has ended; None if there is none.
+        When its last message was made, not counting recoveries; None if there is none.
     as_of
         The moment that the last run stands for.
     """

@@ -1,4 +1,4 @@
-"""The records of trained models: their versions, and which of them counts in a deployment."""
+"""The records of trained models: their versions, and the active ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from typing import Any
 class ModelVersion:
     """One version (1, 2, 3 …) of a trained model, with its files in `folder`.
 
-    `fingerprint` is of what it was trained from, `identity` of what came out: it is the same for the same model under
-    another number and in another state, and evaluations are valid as long as it is. `facts` are those behind the
-    fingerprint; the properties are what else is kept with them. A version that an early engine has made has none of
-    these, and an identity that holds in its state alone.
+    `fingerprint` is the digest of the training inputs, `identity` that of the trained model: the same model has the
+    same identity under another number and in another state, and evaluations stay valid as long as it does not change.
+    `facts` are the inputs of the fingerprint, and contain the values of the properties below. A version made by an
+    early engine has no such values, and its identity is valid only in its state.
     """
 
     model: str
@@ -32,20 +32,20 @@ class ModelVersion:
 
     @property
     def confirmed(self) -> Mapping[str, str]:
-        """The versions of libraries that it has last been confirmed with, other than those that saved it."""
+        """The versions of libraries that the model was last confirmed with, other than those that saved it."""
         return dict(self.facts.get("confirmed", {}))
 
     @property
     def held_out(self) -> str:
-        """The identity of its held-out rows; of an early version, the fingerprint and number that drew them."""
+        """The identity of its held-out rows; for an early version, the fingerprint and number that seeded it."""
         return str(self.facts.get("held_out") or f"{self.fingerprint}.{self.facts.get('held_out_by', self.version)}")
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveModel:
-    """The version of a model that counts in a deployment: of the release `by`, or of the run `by` that has built it.
+    """The active version of a model, set by the release or the run `by`.
 
-    None: the data decide.
+    If `version` is None, the training data decide.
     """
 
     model: str

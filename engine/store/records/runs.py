@@ -26,7 +26,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fact of a run: what happened, the value, the range that it was checked against, and where."""
+    """An event of a run: what happened, with the value, the allowed range, and where."""
 
     kind: Literal["check", "step", "delivery", "run"]
     severity: Literal["info", "warning", "error"]
@@ -57,9 +57,9 @@ def event_to_json(event: Event) -> dict[str, Any]:
 class RunRecord:
     """One run of a scenario. `outcome` and `ended` are None while it is RUNNING. `who` is user@host.
 
-    `as_of` is the moment that it stands for; None for runs from before moments were recorded. `fire` is the number of
-    the fire that it answers, None if it was started otherwise; `spec` is the digest of the spec that it has loaded, and
-    `release` the bundle that it is from, None outside of deployments.
+    `as_of` is the moment that the run stands for; None for runs from before moments were recorded. `fire` is the number
+    of the fire that started it, if any; `spec` is the digest of its spec, and `release` its bundle, None outside of
+    deployments.
     """
 
     id: str
@@ -87,9 +87,9 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The end of a run: `number` counts the ends of a project, in the order in which they were recorded.
+    """The end of a run; `number` counts the ends of a project in the order of recording.
 
-    `as_of` is the moment that the run stood for; None if that, or the run, is not kept any more.
+    `as_of` is the moment that the run stands for; None if it is not known, or the run was removed.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""The records of triggers: their fires, what they have seen, and pauses."""
+"""The records of triggers: their fires and states, and pauses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,9 +8,10 @@ from typing import Any
 
 
 class FireState(StrEnum):
-    """WAITING: for its run. STARTING: the run has its id. RUNNING. DONE: the run has ended, however.
+    """The state of a fire.
 
-    COALESCED: a later fire with the same values does what it would have done. SKIPPED: `reason` says why.
+    WAITING: its run is not started yet. STARTING: the run has an id. RUNNING: the run is running. DONE: the run has
+    ended, with any outcome. COALESCED: a later fire with the same values replaces it. SKIPPED: `reason` says why.
     """
 
     WAITING = "WAITING"
@@ -22,39 +23,40 @@ class FireState(StrEnum):
 
 
 OPEN_STATES = (FireState.WAITING, FireState.STARTING, FireState.RUNNING)
-"""The states of fires that still have to become something else."""
+"""The states that are not final."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """One occurrence of a trigger: what shall be run, and what has become of it.
+    """One occurrence of a trigger, and the state of its run.
 
     Attributes
     ----------
     key
-        What the occurrence is, so that it is recorded once: `cron:1764295200`. Its form is never changed.
+        Identifies the occurrence, so that it is recorded once: `cron:1764295200`. This format never changes.
     scheduled
         The moment that its run stands for.
     seen_at
-        When it was seen to be due.
+        When the server recorded it.
     values
         The values of variables for its run, as text.
     changed
-        The names of what has changed, where a change is the cause.
+        The names of the changed files or datasets, for a trigger on changes.
     previous
-        The moment of the trigger before, whether it was run or missed; None if there was none, or a person asks.
+        The previous scheduled moment of the trigger, whether it was run or missed; None if there was none, or if a
+        person started the run.
     reason
         Why it is SKIPPED, or waits longer than usual.
     run
-        The id of its run, given before the run's process is started.
+        The id of its run, set before the run's process is started.
     attempt
-        The number of the run; a second one is made after a death of the server.
+        The number of the attempt; there is a second one if the server died during the first.
     into
         The number of the fire that it is COALESCED into.
     next_try
-        When its run is tried to be started again, because the scenario was busy.
+        When to start its run again, because the scenario was busy.
     number
-        Given by the store, in order.
+        The number that the store assigns, in order.
     """
 
     scenario: str
@@ -75,22 +77,22 @@ class Fire:
 
 
 RUN_END = "run_end"
-"""In what is known of a trigger that follows a scenario: the number of the newest end of a run that it has seen."""
+"""The key in `TriggerState.seen` of a trigger that follows a scenario: the number of the newest run end it has seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerState:
-    """What is known of a trigger: up to when it was evaluated, and what it has seen.
+    """The state of a trigger: up to when it was evaluated, and what it compares with.
 
     Attributes
     ----------
     definition
-        The digest of what the spec says of it. If that changes, the trigger counts as new, and nothing of the past
-        fires.
+        The digest of its definition in the spec. If that changes, the trigger starts anew, and nothing fires for the
+        past.
     evaluated_until
-        All that was due until then has become a fire.
+        Fires exist for everything that was due until this moment.
     seen
-        What a trigger that compares has seen last: digests by name, the number of a run's end.
+        The last observation of a trigger on changes: digests by name, or the number of a run's end.
     error, error_since
         Why it cannot be evaluated, and since when.
     """
@@ -106,9 +108,9 @@ class TriggerState:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A scenario whose triggers a person has paused, until a time, or (None) until they are resumed.
+    """A pause of a scenario's triggers, until a time or (None) until a person resumes them.
 
-    `ended` is when somebody has resumed them before that time, None if nobody has.
+    `ended` is when a person resumed them; None if nobody did.
     """
 
     scenario: str
@@ -120,5 +122,5 @@ class Pause:
     ended_by: str | None = None
 
     def is_in_force(self, now: datetime) -> bool:
-        """Return whether it is in force; so is one that seems to be made later, because the clock was set back."""
+        """Return whether the pause is in force, also if it was created after `now` because the clock was set back."""
         return self.ended is None and (self.until is None or self.until > now)

@@ -1,1 +1,1 @@
-"""What a state keeps no longer: which rows and files have expired, which are still needed, and their removal."""
+"""Retention: finds the rows and files of a state that have expired and are not needed any more, and removes them."""

@@ -1,4 +1,4 @@
-"""What of a state exceeds the limits of its retention and is needed by nothing: only found here, not removed."""
+"""Finds the rows of a state that exceed the limits of its retention and that nothing needs; removes nothing."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -15,10 +15,10 @@ from engine.store.records.triggers import OPEN_STATES, RUN_END
 from engine.store.tables import attachments, evaluations, fires, outbox, run_ends, runs, trigger_states
 
 LEAST_FIRE_DAYS = 8
-"""Days that every fire is kept: a clock that is set back must find what was due then."""
+"""Days that every fire is kept, so that a clock that is set back does not fire again."""
 
 FIRE_DAYS = 90
-"""Days that a fire without a run is kept where runs are only counted."""
+"""Days that a fire without a run is kept if the retention of runs has no limit in days."""
 
 
 class ExpiredEvaluation(NamedTuple):
@@ -31,8 +31,8 @@ class ExpiredEvaluation(NamedTuple):
 def find_expired_runs(connection: Connection, limits: RetentionLimits, now: datetime) -> list[str]:
     """Return the ids of the runs that exceed the limits of their scenario, oldest first.
 
-    Never among them: runs that have not ended and those that these have started, the newest run of each scenario, runs
-    with a message that is not delivered or was refused, and runs of fires that are open.
+    Never included: running runs and their child runs, the newest run of each scenario, runs with a pending or refused
+    message, and runs of open fires.
     """
     of = runs.c
     found: dict[str, int] = {}
@@ -54,14 +54,14 @@ def find_expired_runs(connection: Connection, limits: RetentionLimits, now: date
 
 
 def _find_needed_runs(connection: Connection) -> set[str]:
-    """Return the ids of runs that something which is not over yet belongs to."""
+    """Return the ids of runs that are running or have running ancestors, unsent messages or open fires."""
     waiting = outbox.c.state.in_([MessageState.PENDING, MessageState.REFUSED])
     ids = connection.scalars(select(outbox.c.id).where(waiting)).all()
     joined = [JOINED + id_ for id_ in ids]
     needed = set(connection.scalars(select(outbox.c.run).where(waiting, outbox.c.run.is_not(None))))
     for some in split_rows(joined):
-        told = (outbox.c.state == MessageState.DROPPED) & outbox.c.last_error.in_(some)
-        needed |= set(connection.scalars(select(outbox.c.run).where(told, outbox.c.run.is_not(None))))
+        was_joined = (outbox.c.state == MessageState.DROPPED) & outbox.c.last_error.in_(some)
+        needed |= set(connection.scalars(select(outbox.c.run).where(was_joined, outbox.c.run.is_not(None))))
     open_fires = select(fires.c.run).where(fires.c.state.in_(OPEN_STATES), fires.c.run.is_not(None))
     needed |= set(connection.scalars(open_fires))
     running = select(runs.c.id).where(runs.c.outcome.is_(None)).cte("running", recursive=True)
@@ -74,10 +74,10 @@ def find_expired_evaluations(
 ) -> list[ExpiredEvaluation]:
     """Return the evaluations that exceed the limits of their store, in the order in which they can be removed.
 
-    The limits hold for those that were made here, and for those of each deployment that they were pulled from. Their
-    number counts in the order of the history, in which superseded ones do not count; their days since they were made.
-    One that is superseded comes before the one that supersedes it, or else it would be in the history again. With
-    `files`, only those whose files have not been removed.
+    The limits apply separately to the evaluations made in this state and to those pulled from each deployment. The
+    limit on their number follows the order of the history and does not count superseded ones; the limit in days begins
+    when they were made. A superseded evaluation comes before the one that supersedes it, because it would otherwise be
+    in the history again. With `files`, only evaluations whose files have not been removed are returned.
     """
     of = evaluations.c
     found: list[ExpiredEvaluation] = []
@@ -103,7 +103,7 @@ def find_expired_evaluations(
 
 
 def _add_superseded(connection: Connection, found: Sequence[ExpiredEvaluation]) -> list[ExpiredEvaluation]:
-    """Return evaluations with those before them that they have superseded, and these, and so on."""
+    """Return evaluations, preceded by those that they have superseded directly or indirectly."""
     known = {one.id for one in found}
     new = list(found)
     whole = new
@@ -124,9 +124,9 @@ def _add_superseded(connection: Connection, found: Sequence[ExpiredEvaluation]) 
 def find_expired_fires(
     connection: Connection, limits: RetentionLimits, now: datetime, removed: Collection[str]
 ) -> list[int]:
-    """Return the numbers of the fires that are over, and whose run is `removed` or not there.
+    """Return the numbers of the fires that are not open and whose run is among `removed` or is not stored.
 
-    Never among them: the newest fire of each trigger, and those of the last 8 days.
+    Never included: the newest fire of each trigger, and those of the last 8 days.
     """
     of = fires.c
     newest = select(func.max(of.number)).group_by(of.scenario, of.trigger)
@@ -144,7 +144,7 @@ def find_expired_fires(
 
 
 def find_expired_attachments(connection: Connection, limits: RetentionLimits, now: datetime) -> list[int]:
-    """Return the numbers of the messages with attachments that exceed the limits and are not to be sent any more."""
+    """Return the numbers of the messages whose attachments exceed the limits; pending messages are never included."""
     having = exists().where(attachments.c.message == outbox.c.number)
     settled = select(outbox.c.number).where(outbox.c.state != MessageState.PENDING, having)
     beyond: list[ColumnElement[bool]] = []
@@ -157,9 +157,9 @@ def find_expired_attachments(connection: Connection, limits: RetentionLimits, no
 
 
 def find_expired_run_ends(connection: Connection, removed: Collection[str]) -> list[int]:
-    """Return the numbers of the ends of runs that are `removed` or not there.
+    """Return the numbers of the ends of runs that are among `removed` or are not stored.
 
-    Never among them: those that a trigger has not seen yet, and the newest, whose number would be given again.
+    Never included: ends that a trigger has not seen yet, and the newest end, whose number would be used again.
     """
     ends = select(run_ends.c.number, run_ends.c.run, runs.c.number.label("stored"))
     seen = [state[RUN_END] for state in connection.scalars(select(trigger_states.c.seen)) if RUN_END in state]

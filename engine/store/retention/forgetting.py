@@ -1,6 +1,7 @@
-"""Forgets a batch and runs, on a copy of the state: for a drill, in which a disturbed batch takes the place of another.
+"""Removes a batch and its runs from a copy of a state, for drills, which replace the batch by a disturbed one.
 
-A state itself forgets nothing in silence: `remove` of evaluations is recorded, and else only retention removes.
+A real state loses nothing silently: the removal of evaluations is recorded, and everything else is removed only by
+retention.
 """
 
 import shutil
@@ -18,9 +19,9 @@ from engine.store.tables import check_results, dataset_measurements, evaluations
 def forget_evaluations(
     store: Store, evaluation_store: str, fingerprint: str, made: Collection[str], kept: Collection[str]
 ) -> None:
-    """Forget the evaluations of the batch with a fingerprint: those without a declared time, and of others `made`.
+    """Remove the evaluations of the batch with this fingerprint that have no declared time or whose id is in `made`.
 
-    The same data at another declared time is another batch. Evaluations with the names `kept` are kept.
+    The same data with another declared time is another batch. Evaluations with the names `kept` are kept.
     """
     of_batch = select(evaluations.c.id).where(
         evaluations.c.store == evaluation_store,
@@ -35,7 +36,7 @@ def forget_evaluations(
 
 
 def forget_measurements(store: Store, dataset: str, fingerprint: str) -> None:
-    """Forget the metrics and the counted rows of the batch of a dataset with a fingerprint."""
+    """Remove the metrics and the counted rows of the batch of a dataset with this fingerprint."""
     measured = select(dataset_measurements.c.number, dataset_measurements.c.facts).where(
         dataset_measurements.c.dataset == dataset
     )
@@ -51,7 +52,7 @@ def forget_measurements(store: Store, dataset: str, fingerprint: str) -> None:
 
 
 def forget_runs(store: Store, ids: Collection[str]) -> None:
-    """Forget runs that have ended, with what they have measured and checked; what they have built is kept."""
+    """Remove ended runs with their measurements and check results; models and evaluations are kept."""
     with store.database.begin_write() as connection:
         connection.execute(delete(check_results).where(check_results.c.run.in_(list(ids))))
         remove_run_rows(connection, ids)

@@ -1,7 +1,7 @@
-"""Which evaluations a project still needs, so that nothing removes them: what later batches are compared with.
+"""Finds the evaluations that a project still needs, because later batches are compared with them.
 
-Rows are needed by checks that look at earlier evaluations; rows and files by references. What else is newest is kept
-too, since people ask for it and alerts go by it.
+Checks that use earlier evaluations need their rows; references need rows and files. The newest evaluations are kept in
+any case, because people and alerts use them.
 """
 
 from collections import Counter
@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from engine.spec import ProjectSpec
-from engine.spec.declared_times import find_moment, find_zone, go_back
 from engine.spec.resources.checks import find_past_window
 from engine.spec.resources.evaluation_stores import (
     EvaluationReference,
@@ -20,29 +19,29 @@ from engine.spec.resources.evaluation_stores import (
     RollingReference,
     SamePeriodReference,
 )
+from engine.spec.times.declared_times import find_moment, find_zone, go_back
 from engine.store.evaluation_filter import HISTORY_ORDER
 from engine.store.tables import evaluation_details, evaluations, runs
 
 MODELS_KEPT = 2
-"""The newest evaluation of each of so many models of a store is kept: of the last one, and of that before it, to which
-people go back."""
+"""Number of models per store whose newest evaluation is kept: the current model, and the one before, for a rollback."""
 
 
 @dataclass(slots=True)
 class NeededEvaluations:
-    """The ids of the evaluations that must stay: `rows` those whose rows must, `files` those whose files must too."""
+    """The ids of the evaluations whose rows must stay (`rows`), and of those whose files must stay too (`files`)."""
 
     rows: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
 
     def add(self, id_: str) -> None:
-        """Add an evaluation whose rows and files must stay."""
+        """Add the id of an evaluation whose rows and files must stay."""
         self.rows.add(id_)
         self.files.add(id_)
 
 
 def find_needed_evaluations(connection: Connection, project: ProjectSpec) -> NeededEvaluations:
-    """Return the evaluations of all stores that must stay, those of runs that have not ended included."""
+    """Return the evaluations of all stores that must stay, including those of running runs."""
     needed = NeededEvaluations()
     running = select(evaluations.c.id).join(runs, runs.c.id == evaluations.c.run).where(runs.c.outcome.is_(None))
     for id_ in connection.scalars(running):
@@ -54,7 +53,7 @@ def find_needed_evaluations(connection: Connection, project: ProjectSpec) -> Nee
 
 def _add_needed_of_store(connection: Connection, store: str, project: ProjectSpec, needed: NeededEvaluations) -> None:
     models = _find_newest_models(connection, store)
-    if not models:  # all are superseded, which no history has
+    if not models:  # all are superseded
         return
     for newest in models:
         needed.add(newest.id)
@@ -64,11 +63,11 @@ def _add_needed_of_store(connection: Connection, store: str, project: ProjectSpe
     histories = [None] if spec.continues_across_models else [one.model_fingerprint for one in models]
     window = find_past_window(spec.checks.values())
     for model in histories:
-        # The next evaluation may replace the newest one, whose own past is then looked at. Without a time, it may be of
-        # data that were there before: evaluations of the same data are then passed over.
+        # The next evaluation may replace the newest one, and is then compared with that one's past. Without a declared
+        # time, it may have the data of an earlier batch, and evaluations of the same data are then skipped.
         place, newer, passed_over = 0, None, Counter[str]()
         for row in _walk_history(connection, store, model):
-            # of evaluations of unchanged data the last one counts, unless each stands for a time
+            # of consecutive evaluations of unchanged data only the last one counts, unless they have declared times
             if newer is not None and not newer.timed and newer.dataset_fingerprint == row.dataset_fingerprint:
                 continue
             age, content = models[0].time_start - row.time_start, "" if row.timed else row.dataset_fingerprint
@@ -91,9 +90,9 @@ def _add_references(
     newest: Any,
     needed: NeededEvaluations,
 ) -> None:
-    """Add what the next batches of a store are compared with."""
+    """Add the evaluations that are references of the next batches of a store."""
     reference = spec.reference
-    # a name in the spec may hold a variable that each run sets anew: the one that was used last counts too
+    # a name in the spec may contain a variable that each run sets: the name used last is needed too
     names = _read_reference_names(connection, newest.number)
     if isinstance(reference, EvaluationReference):
         names.add(reference.name)
@@ -118,9 +117,9 @@ def _add_references(
 
 
 def _walk_history(connection: Connection, store: str, model: str | None) -> Iterator[Any]:
-    """Yield the evaluations of a store, or of one of its models, newest first; a row is read when it is asked for.
+    """Yield the evaluations of a store, or of one of its models, newest first, reading rows lazily.
 
-    Those that were pulled are not part of it: nothing here is compared with them.
+    Pulled evaluations are left out, because they are not references.
     """
     of = evaluations.c
     columns = (of.number, of.id, of.model_fingerprint, of.dataset_fingerprint, of.timed, of.time_start, of.rows_read)
@@ -141,9 +140,10 @@ def _find_newest_models(connection: Connection, store: str) -> list[Any]:
 
 
 def _take_rolling(history: Iterator[Any], last: int, *, remade: bool) -> Iterator[Any]:
-    """Yield what any next batch finds as the `last` usable evaluations whose data are not its own.
+    """Yield the evaluations that can be among the `last` usable ones with other data than the next batch.
 
-    Those with the same data count once, the latest of them: also if the newest is made anew, which is then not there.
+    Of evaluations with the same data, the latest counts. With `remade`, the next batch may replace the newest one,
+    which is therefore not counted.
     """
     counted: set[str] = set()
     for place, row in enumerate(history):

@@ -1,7 +1,7 @@
-"""Removes from a state what its retention does not keep.
+"""Removes the rows and files of a state that its retention does not keep.
 
-A few hundred rows at a time, so that no run waits long. The rows go first, in a transaction that records the folders
-that they own; then the folders. Whoever is killed in between leaves folders that the next opening removes.
+A transaction removes a few hundred rows, so that runs do not wait long. The rows are removed first, in a transaction
+that records their folders; then the folders. If the process is killed in between, the next opening removes them.
 """
 
 from collections import Counter
@@ -43,27 +43,27 @@ from engine.store.tables import (
 )
 
 RETENTION = "retention"
-"""Who has removed evaluations, in the list of removals."""
+"""The name for retention as the author of a removal."""
 
 EVALUATIONS_AT_ONCE = 100
-"""Evaluations that one transaction removes: each may have hundreds of metrics, and nobody else can write meanwhile."""
+"""Most evaluations that one transaction removes: each may have hundreds of metrics, and other writers must wait."""
 
 SETTLED = (MessageState.SENT, MessageState.DROPPED)
-"""The states of messages that nobody will send."""
+"""The states of messages that will not be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed from a state, or of a dry run, what would be.
+    """The numbers of removed items and their sizes in bytes; for a dry run, of those that would be removed.
 
     Attributes
     ----------
     file_bytes
         The size of the removed files.
     free_bytes
-        The size of the pages of the database that hold nothing now: new rows fill them, and VACUUM gives them back.
+        The size of the free pages of the database, which new rows use and VACUUM returns to the system.
     busy
-        The evaluation stores that a run is writing to, of which not all was removed.
+        The evaluation stores that a run was writing to, so that not all was removed.
     """
 
     runs: int = 0
@@ -90,18 +90,17 @@ def prune_state(
     dry: bool = False,
     goes_on: Callable[[], bool] = lambda: True,
 ) -> Pruned:
-    """Remove from a state what the retention of the project does not keep, and what killed processes have left.
+    """Remove everything that the retention of the project does not keep, and the leftovers of killed processes.
 
-    Never removed is what is still needed: runs that have not ended and those with messages that are not sent, open
-    fires and those of the last 8 days, evaluations that later ones are compared with, the newest of everything, model
-    versions, mutes and pauses.
+    Never removed: running runs and those with unsent messages, open fires and those of the last 8 days, evaluations
+    that later ones are compared with, the newest of everything, model versions, mutes and pauses.
 
     Parameters
     ----------
     dry
         Remove nothing, and return what would be removed.
     goes_on
-        Asked before each transaction whether to go on; what is left is removed the next time.
+        Called before each transaction; if it returns False, the rest is removed the next time.
     """
     if not dry:
         store.folders.remove_leftovers()
@@ -125,7 +124,7 @@ def prune_state(
 
 @dataclass(frozen=True, slots=True)
 class _Expired:
-    """What is to be removed; and of the measurements of runs, those that must stay."""
+    """The rows to remove, and the measurements of removed runs that must stay."""
 
     runs: Sequence[str]
     evaluations: Sequence[ExpiredEvaluation]
@@ -154,7 +153,7 @@ def _find_expired(connection: Connection, project: ProjectSpec, now: datetime) -
 
 
 def _find_needed_measurements(connection: Connection, project: ProjectSpec) -> set[int]:
-    """Return the numbers of the measurements of datasets that checks look at, and of the newest of each dataset."""
+    """Return the numbers of the measurements that checks of datasets use, and of the newest one of each dataset."""
     of = dataset_measurements.c
     needed: set[int] = set()
     for dataset in connection.scalars(select(of.dataset).distinct()).all():
@@ -175,7 +174,7 @@ def _find_needed_measurements(connection: Connection, project: ProjectSpec) -> s
 
 
 class _Pruning:
-    """Removes what is expired, part by part, and counts it."""
+    """Removes expired rows and files part by part, and counts them."""
 
     def __init__(self, store: Store, dry: bool, goes_on: Callable[[], bool]) -> None:
         self._store = store
@@ -187,20 +186,20 @@ class _Pruning:
         self.busy: set[str] = set()
 
     def remove_evaluations(self, name: str, ids: Sequence[str]) -> None:
-        """Remove evaluations of a store, with the results of their checks and their files."""
+        """Remove evaluations of a store with their check results and files."""
         size = self._measure_evaluations(ids)
         if self._hold_store(name, lambda: self._store.evaluations.remove_ids(name, ids, RETENTION, with_checks=True)):
             self.counts.update(evaluations=len(ids), file_bytes=size)
 
     def remove_evaluation_files(self, name: str, ids: Sequence[str]) -> None:
-        """Remove the files of evaluations of a store that have any; the rows stay."""
-        having = [id_ for id_ in ids if safe_name(id_) in self._with_files]
-        size = self._measure_evaluations(having)
-        if having and self._hold_store(name, lambda: self._store.evaluations.remove_files(having)):
-            self.counts.update(evaluation_files=len(having), file_bytes=size)
+        """Remove the files of evaluations of a store; the rows stay."""
+        with_files = [id_ for id_ in ids if safe_name(id_) in self._with_files]
+        size = self._measure_evaluations(with_files)
+        if with_files and self._hold_store(name, lambda: self._store.evaluations.remove_files(with_files)):
+            self.counts.update(evaluation_files=len(with_files), file_bytes=size)
 
     def remove_runs(self, ids: Sequence[str], kept_measurements: Collection[int]) -> None:
-        """Remove runs: steps, events, sent messages, files, and what they have measured and checked of datasets."""
+        """Remove runs with their steps, events, sent messages, files, and results for datasets."""
         if not self._goes_on():
             return
         folders = [self._store.runs.path_of(id_) for id_ in ids]
@@ -212,7 +211,7 @@ class _Pruning:
         self.counts.update(runs=len(ids), file_bytes=size)
 
     def remove_run_ends(self, numbers: Sequence[int]) -> None:
-        """Remove the ends of runs that are removed, too."""
+        """Remove the ends of removed runs."""
         if self._goes_on() and not self._dry:
             with self._store.database.begin_write() as connection:
                 connection.execute(delete(run_ends).where(run_ends.c.number.in_(numbers)))
@@ -227,7 +226,7 @@ class _Pruning:
         self.counts.update(fires=len(numbers))
 
     def remove_attachments(self, numbers: Sequence[int], now: datetime) -> None:
-        """Remove the attachments of messages. One that a person may still send again says so in its text."""
+        """Remove the attachments of messages; a refused message, which can be sent again, gets a note in its text."""
         if not self._goes_on():
             return
         of_messages = attachments.c.message.in_(numbers)
@@ -242,7 +241,7 @@ class _Pruning:
         self.counts.update(attachments=len(numbers), attachment_bytes=size)
 
     def _hold_store(self, name: str, remove: Callable[[], object]) -> bool:
-        """Remove something of an evaluation store unless a run is writing to it; return whether it was done."""
+        """Call `remove` under the lock of an evaluation store; return False if a run is writing to the store."""
         if name in self.busy or not self._goes_on():
             return False
         if self._dry:
@@ -260,9 +259,9 @@ class _Pruning:
 
 
 def remove_run_rows(connection: Connection, ids: Collection[str], kept_measurements: Collection[int] = ()) -> None:
-    """Delete the rows of runs that have ended, and of what belongs to them alone, in the caller's transaction.
+    """Delete the rows of ended runs and everything that belongs only to them, in the caller's transaction.
 
-    The results of checks of evaluations stay with these.
+    Check results of evaluations are kept with their evaluations.
     """
     of_runs = list(ids)
     of_datasets = check_results.c.run.in_(of_runs) & check_results.c.evaluation.is_(None)
@@ -276,7 +275,7 @@ def remove_run_rows(connection: Connection, ids: Collection[str], kept_measureme
 
 
 def _group_by_store(found: Sequence[ExpiredEvaluation]) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield the evaluations of each store in their order, some at a time."""
+    """Yield the evaluations of each store in their order, in parts of EVALUATIONS_AT_ONCE."""
     by_store: dict[str, list[str]] = {}
     for one in found:
         by_store.setdefault(one.store, []).append(one.id)

@@ -1,1 +1,1 @@
-"""The state of a project as a whole: where it is and how large, copied, adopted, or only supposed."""
+"""Operations on a whole state: copies, simulation for plans, adoption, removal and size."""

@@ -1,4 +1,4 @@
-"""`engine state adopt`: makes a folder the one from which the rows on a server are written, and brings rows there."""
+"""`engine state adopt`: makes a folder the owner of the rows on a server, and copies rows of `state.db` there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ MOVED_SUFFIX = ".moved"
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What has become of a state.
+    """The result of an adoption.
 
     Attributes
     ----------
     database
-        The name of what holds its rows.
+        The name of the database with the rows.
     former
-        The folder that they belonged to; None if they were this folder's already, or nobody's.
+        The former owner; None if there was no other one.
     copied
-        How many rows were brought from `state.db`, which is called `state.db.moved` now; None if it was not there.
+        The number of rows copied from `state.db`, which is renamed to `state.db.moved`; None if nothing was copied.
     """
 
     database: str
@@ -43,12 +43,13 @@ class Adoption:
 def adopt_rows(location: StateLocation, *, now: Callable[[], datetime] = utc_now) -> Adoption:
     """Make the folder of a state the owner of its rows on a server.
 
-    If there are none yet and the folder has rows in `state.db`, these are copied there first: all of them or none.
+    If the server has no rows yet and the folder has a `state.db`, its rows are copied first, in one transaction.
 
     Raises
     ------
     StoreError
-        The rows are in the folder anyway; the server cannot be used; or the copied state is at work.
+        The spec keeps the rows in the folder; the server cannot be used; or a run or `engine serve` uses the
+        `state.db`.
     """
     if location.rows is None:
         raise build_store_error(
@@ -67,7 +68,7 @@ def adopt_rows(location: StateLocation, *, now: Callable[[], datetime] = utc_now
         prepare_schema(database)
         former = database.adopt()
         if copied is None and former is None:
-            _set_aside(database.folder)  # what a move has left that was killed after its rows were committed
+            _set_aside(database.folder)  # left by a move that was killed after its rows were committed
         return Adoption(database.name, former, copied)
     finally:
         database.close()
@@ -75,7 +76,7 @@ def adopt_rows(location: StateLocation, *, now: Callable[[], datetime] = utc_now
 
 def _bring_rows(database: PostgresqlDatabase, now: Callable[[], datetime]) -> int:
     folder, count = database.folder, 0
-    (folder / ID_FILE).unlink(missing_ok=True)  # of a move that was killed before it had kept anything there
+    (folder / ID_FILE).unlink(missing_ok=True)  # left by a move that was killed before its commit
     with Store.open(folder, now=now) as store:
         running = [run.id for run in store.runs.list_running() if store.runs.is_alive(run.id)]
         served = Locks(folder, now).is_held(SERVER_LOCK)

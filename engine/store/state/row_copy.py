@@ -1,6 +1,6 @@
 """Copies the rows of a state from a server into a file, or from a file to a server.
 
-The tables are read from the databases themselves, so rows of an earlier revision can be copied too.
+The tables are reflected from the databases, so that rows of an earlier revision can be copied too.
 """
 
 from pathlib import Path
@@ -16,12 +16,12 @@ ROWS_AT_ONCE = 2_000
 
 
 def copy_server_rows(location: StateLocation, folder: Path) -> None:
-    """Copy the rows of a state on a server, if it has any yet, into a new file in `folder`, as a snapshot.
+    """Copy the rows of a state on a server, if it has any, as one snapshot into a new file in `folder`.
 
     Raises
     ------
     StoreError
-        They cannot be read.
+        The rows cannot be read.
     """
     source = location.open_database()
     target = StateLocation(folder).open_database()
@@ -39,9 +39,9 @@ def copy_server_rows(location: StateLocation, folder: Path) -> None:
 
 
 def copy_rows(source: Connection, target: Connection) -> int:
-    """Copy all rows into the same tables of another database, which are empty; return how many.
+    """Copy all rows into the same, empty tables of another database; return the number of rows.
 
-    Numbers that are given to later rows go on after those that are copied.
+    Sequences of row numbers continue after the copied numbers.
     """
     found, count = _read_tables(source), 0
     for table in _read_tables(target).values():
@@ -55,7 +55,7 @@ def copy_rows(source: Connection, target: Connection) -> int:
 
 
 def _read_tables(connection: Connection) -> dict[str, Table]:
-    """Return the tables of a state by name, each after those that it refers to."""
+    """Return the tables of a state by name, each after the tables that its foreign keys refer to."""
     tables = MetaData()
     schema = None if connection.dialect.name == "sqlite" else connection.scalar(select(func.current_schema()))
     tables.reflect(connection, schema=schema)

@@ -1,4 +1,4 @@
-"""Removes the rows of a state from the server that has them."""
+"""Removes the rows of a state from a database server."""
 
 from contextlib import closing
 
@@ -12,20 +12,20 @@ from engine.store.tables import metadata
 
 
 def remove_server_rows(location: StateLocation) -> None:
-    """Remove the tables of a state; also their schema, if it is empty then and the user may remove it.
+    """Remove the tables of a state, and their schema if it is then empty and the user may remove it.
 
-    Tables that are gone already are not a fault.
+    Missing tables are not an error.
 
     Raises
     ------
     StoreError
-        The rows belong to another folder, something else in the database uses them, or the server cannot be asked.
+        The rows belong to another folder, other objects of the database depend on them, or the server does not answer.
     """
     with closing(location.open_database()) as database:
         with database.begin_read() as connection:
             if connection.scalar(text(f"SELECT to_regclass('{state_owner.name}')")) is None:
                 return
-        with database.begin_write() as connection:  # which only the owner may
+        with database.begin_write() as connection:  # fails unless this folder is the owner
             own = {*metadata.tables, VERSION_TABLE, state_owner.name}
             tables = [one for one in database.list_tables(connection) if one in own] + [state_owner.name]
             connection.exec_driver_sql(f"DROP TABLE {', '.join(map(quote_name, tables))}")

@@ -1,4 +1,4 @@
-"""How large a state is: its database and its folders."""
+"""The size of a state: its database and its folders."""
 
 import os
 from contextlib import suppress
@@ -14,12 +14,12 @@ from engine.store.tables import metadata
 
 LARGE_BYTES = 10 * 1024**3
 LARGE_ROWS = 1_000_000
-"""The size from which a state without retention is worth a warning."""
+"""A state without retention that is larger than this gets a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateSize:
-    """How large a state is: the bytes of its database, with the log of what was written last, and of its folders.
+    """The bytes of a state's database, with its write-ahead log, and of its folders, and the number of rows.
 
     `database` is the name of the database for messages.
     """
@@ -31,12 +31,12 @@ class StateSize:
 
     @property
     def is_large(self) -> bool:
-        """Whether a retention is worth thinking of."""
+        """Whether the user should consider a retention."""
         return self.database_bytes + self.folder_bytes > LARGE_BYTES or self.rows > LARGE_ROWS
 
 
 def describe_size(store: Store) -> StateSize:
-    """Return how large a state is. It walks through all folders, which takes seconds in a large state."""
+    """Return the size of a state. This reads all folders, which takes seconds in a large state."""
     with store.database.begin_read() as connection:
         rows = sum(
             connection.scalars(select(func.count()).select_from(table)).one() for table in metadata.sorted_tables
@@ -47,7 +47,7 @@ def describe_size(store: Store) -> StateSize:
 
 
 def measure_folder(folder: Path) -> int:
-    """Return the bytes that removing a folder gives back; files that have another name too give back none."""
+    """Return the bytes that removing a folder frees; files with further hard links free none."""
     size = 0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -1,7 +1,7 @@
-"""A state that is only read, for `engine plan`: what a plan supposes to be made is kept in memory.
+"""A read-only state for `engine plan`, which keeps simulated results in memory.
 
-Later steps of the plan find it there, after what is stored. Its parts are those of the store with the same methods, so
-the code that plans is the code that runs. Files, which few suppositions have, are in a temporary folder.
+Later steps of the plan find these results after the stored ones. The classes have the methods of the store's parts, so
+that a plan and a run use the same code. The few simulated files are in a temporary folder.
 """
 
 import secrets
@@ -37,10 +37,10 @@ from engine.store.store import Store
 
 @contextmanager
 def open_supposing(place: Path | StateLocation, *, now: Callable[[], datetime] = utc_now) -> Iterator[Store]:
-    """Open a state for a plan, which changes nothing in it.
+    """Open a state for a plan, without changing it.
 
-    A state is copied first if it does not exist yet, has the tables of an earlier version, or is a file that this user
-    cannot write: then SQLite may not be able to read it either.
+    A temporary copy is used if the state does not exist yet, has the tables of an earlier version, or is an SQLite file
+    that this user cannot write, which SQLite may not be able to read either.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def open_supposing(place: Path | StateLocation, *, now: Callable[[], datetime] =
 
 
 class _SupposingStore(Store):
-    """A store whose additions are not written."""
+    """A store that keeps additions in memory instead of writing them."""
 
     def __init__(self, database: Database, temporary: Path) -> None:
         super().__init__(database)
@@ -93,7 +93,7 @@ class _TemporaryFolders(Folders):
 
 
 class _SupposedEvaluations(Evaluations):
-    """Evaluations without metrics, beside those that are stored."""
+    """The stored evaluations and the simulated ones, which have no metrics."""
 
     def __init__(self, database: Database, folders: Folders) -> None:
         super().__init__(database, folders)
@@ -101,7 +101,7 @@ class _SupposedEvaluations(Evaluations):
         self._superseded: set[str] = set()
 
     def add(self, evaluation: Evaluation, files: Path | None = None, *, supersedes: str | None = None) -> None:
-        """Suppose that an evaluation is made."""
+        """Add a simulated evaluation."""
         self._supposed.append(evaluation)
         if supersedes is not None:
             self._superseded.add(supersedes)
@@ -137,7 +137,7 @@ class _SupposedEvaluations(Evaluations):
 
 
 class _SupposedModelVersions(ModelVersions):
-    """Versions without a model follow those that are stored."""
+    """The stored model versions and the simulated ones, which have no trained model."""
 
     def __init__(self, database: Database, folders: Folders, temporary: Path) -> None:
         super().__init__(database, folders)
@@ -153,7 +153,7 @@ class _SupposedModelVersions(ModelVersions):
         facts: Mapping[str, Any] | None = None,
         identity: str | None = None,
     ) -> ModelVersion:
-        """Suppose that the next version of `model` is made, whose files are the folder `files`."""
+        """Add a simulated version of `model` with the folder `files`."""
         newest = self.find_newest(model)
         version = newest.version + 1 if newest else 1
         identity = identity or f"{fingerprint}.{version}"
@@ -166,11 +166,11 @@ class _SupposedModelVersions(ModelVersions):
         """Record nothing."""
 
     def find_active(self, model: str, revision: int) -> ModelVersion | None:
-        """Return the version of `model` that counts in a revision; None where its data decide."""
+        """Return the active version of `model` in a revision; None if the training data decide."""
         return self._active.get(model) or super().find_active(model, revision)
 
     def activate(self, version: ModelVersion, by: str, revision: int) -> None:
-        """Suppose that a version counts from now on."""
+        """Simulate that a version becomes the active one."""
         self._active[version.model] = version
 
     def list_versions(self, model: str, fingerprint: str) -> list[ModelVersion]:
@@ -196,7 +196,7 @@ class _SupposedModelVersions(ModelVersions):
 
 
 class _SupposedSnapshots(Snapshots):
-    """Snapshots of a plan, which hold nothing that could be read, beside the stored ones."""
+    """The stored snapshots and the simulated ones, which have no content."""
 
     def __init__(self, database: Database, temporary: Path) -> None:
         super().__init__(database)
@@ -208,12 +208,12 @@ class _SupposedSnapshots(Snapshots):
         return self._supposed.get(fingerprint) or super().find(fingerprint)
 
     def add(self, fingerprint: str, files: Path) -> None:
-        """Suppose that the folder `files` is kept."""
+        """Add a simulated snapshot with the folder `files`."""
         self._supposed[fingerprint] = _keep_files(files, self._folder)
 
 
 class _SupposedMeasurements(Measurements):
-    """Measurements of datasets, of which a plan knows only the facts, follow those that are stored."""
+    """The stored measurements and the simulated ones, whose facts are known."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -228,11 +228,11 @@ class _SupposedMeasurements(Measurements):
         facts: Mapping[str, Any] | None = None,
         measured: datetime | None = None,
     ) -> None:
-        """Suppose that a dataset is measured."""
+        """Add a simulated measurement of a dataset."""
         self._supposed.append((dataset, fingerprint, dict(values), facts or {}))
 
     def find(self, dataset: str, fingerprint: str) -> tuple[dict[str, MetricValue], datetime] | None:
-        """Return the metrics last measured on content with that fingerprint, and the moment of that, or None."""
+        """Return the last metrics measured on content with this fingerprint, and when they were measured, or None."""
         equal = [values for name, of, values, _ in self._supposed if (name, of) == (dataset, fingerprint)]
         return (equal[-1], self._database.now()) if equal else super().find(dataset, fingerprint)
 
@@ -243,23 +243,23 @@ class _SupposedMeasurements(Measurements):
 
 
 class _SupposedKeptRows(KeptRowsRecords):
-    """What a plan supposes to be written, before what was written."""
+    """The records of rows, of which simulated ones take precedence over stored ones."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._supposed: dict[tuple[str, str], KeptRows] = {}
 
     def find(self, dataset: str, place: str) -> KeptRows | None:
-        """Return what was written last for a dataset into a place, or None."""
+        """Return the record of the last rows of a dataset written to a place, or None."""
         return self._supposed.get((dataset, place)) or super().find(dataset, place)
 
     def replace(self, dataset: str, place: str, written: KeptRows, run: str | None) -> None:
-        """Suppose that something is written."""
+        """Simulate that rows are written."""
         self._supposed[dataset, place] = written
 
 
 class _SupposedChecks(Checks):
-    """A plan applies no checks."""
+    """The stored check results; a plan adds none."""
 
     def add(self, run: str | None, results: Sequence[CheckResult]) -> None:
         """Record nothing."""

@@ -1,7 +1,7 @@
-"""A temporary copy of the state, in which plans and dry runs write: the state itself never changes.
+"""Temporary copies of a state, for dry runs and for states that cannot be written: the state itself never changes.
 
-Files of the state are never rewritten, so links to them suffice. A read-only mode of the store was rejected because
-one forgotten write would be enough to break it.
+Files of the state are never rewritten, so links to them are enough. A read-only mode of the store was rejected, because
+one forgotten write would break it.
 """
 
 import os
@@ -25,9 +25,9 @@ COPIED_FOLDERS = ("models", "evaluations", "snapshots", "rows")
 
 @contextmanager
 def copy_state(place: Path | StateLocation) -> Iterator[Path]:
-    """Yield a temporary folder with a copy of a state, without runs and locks; it is removed at exit.
+    """Yield a temporary folder with a copy of a state, without runs and locks; it is removed at the end of the block.
 
-    The rows of the copy are in the folder, wherever those of the state are.
+    The rows of the copy are always in its folder, also if those of the state are on a server.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def copy_state(place: Path | StateLocation) -> Iterator[Path]:
 
 
 def can_write(location: StateLocation) -> bool:
-    """Tell whether this user can write a state, which need not exist yet; raises StoreError if its rows are absent."""
+    """Tell whether this user and folder may write a state, which need not exist yet; raise StoreError on failure."""
     if not is_writable_state(location.folder):
         return False
     database = location.open_database()
@@ -56,9 +56,9 @@ def can_write(location: StateLocation) -> bool:
 
 @contextmanager
 def open_for_reading(location: StateLocation, now: Callable[[], datetime] = utc_now) -> Iterator[Store]:
-    """Open a state that this user or this host cannot write, to be read only.
+    """Open a state that this user or this host cannot write, for reading only.
 
-    Rows on a server are read where they are, if they have the tables of this engine; else they are copied.
+    Rows on a server are read directly if they have the tables of this engine; else they are copied.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def open_for_reading(location: StateLocation, now: Callable[[], datetime] = utc_
 
 @contextmanager
 def _link_files(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder with links to the files of a state, which stands in for it in messages."""
+    """Yield a temporary folder with links to the files of a state; messages name the state's own folder instead."""
     folder = folder.absolute()
     with TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as temporary:
         copy = Path(temporary)

@@ -1,9 +1,9 @@
 """The tables of the state, as the newest migration leaves them.
 
 They are SQLAlchemy Core tables, not ORM classes: a row is written once and read whole, so identity maps and lazy
-loading would bring nothing. Only types that SQLite and PostgreSQL share are used: JSON as text, times in UTC, no
-database enums. `number` keeps the order in which rows were inserted, since a clock can be set back; an index
-ends in it where the newest rows of a kind are looked up. `short_id` is the last part of an id, which people write.
+loading have no use. Only types that SQLite and PostgreSQL share are used: JSON as text, times in UTC, no database
+enums. `number` is the order of insertion, since a clock can be set back; indexes for the newest rows of a kind end in
+it. `short_id` is the last part of an id, which people type.
 """
 
 from engine.store.tables.columns import JSON_TYPE, UtcDateTime, metadata

@@ -1,4 +1,4 @@
-"""What tables are made of: the types and the columns that several of them have, and the naming of their indexes."""
+"""The column types and columns that several tables share, and the naming convention of indexes."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -67,6 +67,6 @@ def metric_columns() -> list[Column[Any]]:
         Column("p_value", Double),
         Column("reason", String),
         Column("failed", Boolean, nullable=False),
-        # the name is from the time when only missing labels made a metric without a value count as OK
+        # named when missing labels were the only reason for a metric without a value to count as OK
         Column("unlabelled", Boolean, nullable=False),
     ]

@@ -56,8 +56,8 @@ evaluations = Table(
     Index(None, "store", "dataset_fingerprint"),
 )
 
-# What only a single evaluation shows is wide, and so apart: a list of evaluations never reads it. The column that is
-# read without the others comes first, since a database reads a long row from its beginning.
+# The wide columns, which only the view of a single evaluation needs, are in a separate table that lists never read. The
+# column that is read without the others comes first, since a database reads a long row from its beginning.
 evaluation_details = Table(
     "evaluation_details",
     metadata,

@@ -1,4 +1,4 @@
-"""The files and folders beside the database: hashes, and folders that are not finished."""
+"""Files and folders beside the database: hashes of files, and unfinished folders."""
 
 from sqlalchemy import BigInteger, Column, String, Table
 
@@ -14,5 +14,5 @@ file_hashes = Table(
     Column("mtime_ns", BigInteger, nullable=False),
     Column("hash", String, nullable=False),
     Column("inode", String),  # may be larger than the integers of a database
-    Column("ctime_ns", BigInteger),  # null: this identity is not to be trusted
+    Column("ctime_ns", BigInteger),  # null: the identity cannot be trusted
 )

@@ -1,4 +1,4 @@
-"""Values as the JSON text that columns of JSON hold."""
+"""Serialization of values for JSON columns."""
 
 import json
 import math
@@ -16,7 +16,7 @@ def serialize_json(value: object) -> str:
         text = json.dumps(value, allow_nan=False, default=_serialize_value, separators=(",", ":"), ensure_ascii=False)
     except ValueError:
         text = json.dumps(_replace_infinite(value), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    # Halves of characters cannot be encoded; they are read back as the text that people see: \udc80.
+    # Lone surrogates cannot be encoded in UTF-8; they are stored as a visible escape, such as \udc80.
     return re.sub("[\ud800-\udfff]", lambda half: rf"\\u{ord(half[0]):04x}", text)
 
 

@@ -1,4 +1,4 @@
-"""The outbox, and what channels and reporters have last done."""
+"""The outbox, and the states of channels and reporters."""
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table
 
@@ -44,7 +44,7 @@ outbox = Table(
     Column("last_error", String),
     Column("claim", String),
     Column("claimed_until", UtcDateTime),
-    Column("details", JSON_TYPE),  # null in messages of before it existed
+    Column("details", JSON_TYPE),  # null in messages from before this column existed
     Index(None, "channel", "state"),
 )
 

@@ -1,4 +1,4 @@
-"""The versions of models, and which of them count."""
+"""The versions of models, and the active ones."""
 
 from sqlalchemy import Column, Integer, String, Table, UniqueConstraint
 
@@ -18,8 +18,8 @@ model_versions = Table(
     UniqueConstraint("model", "version"),
 )
 
-# The version of a model that counts, whatever the data are that it was trained on, in a revision of a deployment; 0 is
-# a project that is not deployed. None: the data decide.
+# The active version of a model in a revision of a deployment; revision 0 is a project that is not deployed. If
+# `version` is null, the training data decide.
 active_models = Table(
     "active_models",
     metadata,

@@ -1,4 +1,4 @@
-"""Runs with their steps and events, and the order in which they ended."""
+"""Runs with their steps, events and ends."""
 
 from sqlalchemy import Boolean, Column, Double, Index, Integer, String, Table
 
@@ -57,7 +57,7 @@ run_events = Table(
     Column("position", JSON_TYPE),
 )
 
-# A clock can be set back, and runs end in another order than they start: so the ends have an order of their own.
+# Ends have their own numbers, because runs end in another order than they start, and the clock can be set back.
 run_ends = Table(
     "run_ends",
     metadata,

@@ -1,7 +1,7 @@
-"""Charts as plain SVG, which pages, reports and mails share.
+"""Charts as plain SVG, shared by pages, reports and mails.
 
-A chart takes a millisecond and needs no library, so a page draws dozens while it is asked for. The colours of a page
-are CSS variables, and so follow light and dark mode; those of a mail are fixed, and its SVG becomes a PNG. A name in a
-chart is text of a user: it is redacted, cut to the room that there is, and escaped. Each chart says what it shows to
-those who do not see it: the page that has it gives the numbers as text or as a table beside it.
+A chart takes a millisecond and needs no library, so a page draws dozens per request. The colours of a page are CSS
+variables, so they follow light and dark mode; those of a mail are fixed, and its SVG becomes a PNG. A name in a chart
+is a user's text: it is redacted, cut to the available width, and escaped. For readers who cannot see a chart, its page
+gives the numbers as text or as a table.
 """

@@ -1,13 +1,13 @@
-"""Named values as bars."""
+"""Bar charts of named values."""
 
 from collections.abc import Callable, Sequence
 
 from engine.drift import NOTABLE_DRIFT
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.svg import CHARACTER, PAGE_COLOURS, Colours, Drawing, Scale, clip_label
 
 ROW = 24
-"""Height of a bar with the space around it."""
+"""Height of a bar, including the space around it."""
 
 
 def draw_bars(
@@ -17,7 +17,7 @@ def draw_bars(
     colours: Colours = PAGE_COLOURS,
     width: int = 460,
 ) -> Drawing:
-    """Draw named values as bars in their order; values of NOTABLE_DRIFT or more have another colour."""
+    """Draw named values as bars in their order; values of at least NOTABLE_DRIFT have another colour."""
     drawing = Drawing(width, ROW * len(rows), colours)
     names = [clip_label(redact(name)) for name, _ in rows]
     left = 10 + min(170.0, max((len(name) for name in names), default=0) * 11 * CHARACTER)

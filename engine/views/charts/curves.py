@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from engine.formatting.numbers import format_figure, format_share
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.svg import CHARACTER, Drawing, Scale, clip_label, draw_value_axis
 from engine.views.importance import ImportanceView
 
@@ -19,18 +19,18 @@ def draw_curve(
     sizes: Sequence[int] | None = None,
     top: float = 1.0,
 ) -> Drawing:
-    """Draw a curve from 0 to 1 across.
+    """Draw a curve over the range 0 to 1 of the horizontal axis.
 
     Parameters
     ----------
     across, up
         The name of each axis, and the values along it.
     line
-        The height of a straight dashed line at its left and its right end; None without one.
+        The heights of a dashed straight line at the left and the right end; None for no line.
     sizes
-        The number of rows behind each point, which is then marked.
+        The number of rows of each point; points are then marked.
     top
-        The upper end of the axis that goes up.
+        The upper end of the vertical axis.
     """
     drawing, x, y = _draw_frame(across[0], up[0], (0.0, 1.0), (0.0, top), (300, 290))
     if line is not None:
@@ -49,7 +49,7 @@ def draw_curve(
 def draw_importance(importance: ImportanceView, redact: Redact) -> Drawing:
     """Draw the columns' importance in the drift model against their importance in the monitored model.
 
-    Each adds up to 1. Columns above the average of both are in the shaded quarter: drifted and important.
+    Each adds up to 1. Columns above the average in both models are in the shaded quarter: drifted and important.
     """
     shown = sorted(importance.columns, key=lambda row: -(row.drift + (row.model or 0.0)))[:MOST_POINTS]
     limit = importance.average

@@ -1,14 +1,14 @@
-"""The flow of a project as a picture: what is made of what, from left to right."""
+"""The flow of a project as a diagram: which resources depend on which, from left to right."""
 
 from collections.abc import Mapping, Sequence
 
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.svg import PAGE_COLOURS, Colours, Drawing, clip_label
 from engine.views.flow import FlowNode, Key
 
 BOX_WIDTH, BOX_HEIGHT = 168.0, 42.0
 ACROSS, DOWN = 210.0, 56.0
-"""From one box to the next."""
+"""Horizontal and vertical distance between the boxes."""
 
 STRIPES = {
     "datasets": "reference",
@@ -19,14 +19,14 @@ STRIPES = {
     "bundles": "ink",
     "deployments": "ink",
 }
-"""What holds data is grey, what is measured has the colour of a batch, and what acts is dark."""
+"""Colour of a box's stripe by section: data is grey, measurements have the colour of a batch, actions are dark."""
 LABEL = 20
 
 
 def draw_flow(
     nodes: Sequence[FlowNode], addresses: Mapping[Key, str], redact: Redact, colours: Colours = PAGE_COLOURS
 ) -> Drawing:
-    """Draw resources as boxes that are links, in layers: each stands to the right of all that it needs."""
+    """Draw resources as linked boxes in layers: each is to the right of everything it needs."""
     layers = arrange_layers(nodes)
     places = {
         node.key: (column * ACROSS + 4, row * DOWN + 4)
@@ -45,12 +45,12 @@ def draw_flow(
 
 
 def arrange_layers(nodes: Sequence[FlowNode]) -> list[list[FlowNode]]:
-    """Return nodes in layers by the longest way to them; within a layer near to what they need."""
+    """Return nodes in layers by the longest path to them; within a layer, each is near to what it needs."""
     layers: list[list[FlowNode]] = []
     placed: set[Key] = set()
     waiting = list(nodes)
     while waiting:
-        ready = [node for node in waiting if placed.issuperset(node.needs)] or waiting  # in a circle: all that is left
+        ready = [node for node in waiting if placed.issuperset(node.needs)] or waiting  # in a cycle: all remaining ones
         layers.append(ready)
         placed |= {node.key for node in ready}
         waiting = [node for node in waiting if node.key not in placed]

@@ -1,17 +1,17 @@
-"""The distribution of a column: bars are the batch, the line is the reference."""
+"""The distribution of a column: bars for the batch, a line for the reference."""
 
 from itertools import pairwise
 
 from engine.evaluation.detail import Histogram
 from engine.formatting.numbers import format_figure, format_share
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.svg import CHARACTER, Drawing, Scale, clip_label, draw_labels, draw_value_axis
 
 SMALL_BINS = 24
 
 
 def name_bins(histogram: Histogram, redact: Redact) -> list[str]:
-    """Return what each bin has, in words: `≤ 12`, `12 to 15`, a category; then `other` and `missing` if there are."""
+    """Return a label for each bin: `≤ 12`, `12 to 15`, a category; then `other` and `missing` if present."""
     if histogram.edges is None:
         names = [redact(label) for label in histogram.labels or ()]
     else:
@@ -22,7 +22,7 @@ def name_bins(histogram: Histogram, redact: Redact) -> list[str]:
 
 
 def share_bins(histogram: Histogram) -> list[tuple[float, float]]:
-    """Return the share of each side in each bin: of the reference, of the batch; `other` and `missing` last."""
+    """Return the shares of reference and batch in each bin; `other` and `missing` come last."""
     extra = [rows for _, rows in _list_extra(histogram)]
     sides = [
         [*counts, *(rows[side] for rows in extra)] for side, counts in enumerate((histogram.reference, histogram.batch))
@@ -32,7 +32,7 @@ def share_bins(histogram: Histogram) -> list[tuple[float, float]]:
 
 
 def draw_histogram(histogram: Histogram, redact: Redact, *, small: bool = False) -> Drawing:
-    """Draw the shares of both sides per bin; a small one has no axes. What is in no bin has another colour."""
+    """Draw the shares of both sides per bin, without axes if small; `other` and `missing` have another colour."""
     names, shares = name_bins(histogram, redact), share_bins(histogram)
     aside = len(names) - len(_list_extra(histogram))
     if small:
@@ -62,7 +62,7 @@ def draw_histogram(histogram: Histogram, redact: Redact, *, small: bool = False)
 
 
 def _label_bins(drawing: Drawing, histogram: Histogram, names: list[str], y: float, left: float) -> None:
-    """Write the edges between the bars of numbers, and the names under the others."""
+    """Write the edges between bars of numbers, and the names under other bars."""
     edges, step = histogram.edges or (), (drawing.width - left) / max(1, len(names))
     labels = [(left + (index + 1) * step, format_figure(edge)) for index, edge in enumerate(edges)]
     numbered = len(edges) + 1 if histogram.edges is not None else 0

@@ -1,4 +1,4 @@
-"""A metric over evaluations: its values with intervals, and the zones in which a check warns or fails."""
+"""A metric over evaluations: its values with intervals, and the zones where a check warns or fails."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 
 from engine.evaluation.bounds import AppliedRange
 from engine.formatting.numbers import format_figure
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.store import MetricPoint
 from engine.views.charts.svg import (
     CHARACTER,
@@ -23,7 +23,7 @@ from engine.views.metric_text import format_metric
 from engine.views.ranges import choose_scale, cut_zones, find_neutral
 
 MOST_MARKED = 120
-"""With more points, only their line is drawn."""
+"""Maximum number of points that are marked; of more, only the line is drawn."""
 
 MOST_LABELS = 24
 
@@ -35,10 +35,10 @@ def draw_history(
     colours: Colours = PAGE_COLOURS,
     size: tuple[int, int] = (330, 150),
 ) -> Drawing:
-    """Draw a metric over evaluations, with the one of the id `evaluation` marked.
+    """Draw a metric over evaluations, with a mark at the evaluation with the id `evaluation`.
 
-    Shaded are the zones of its check, as it was applied to each of them. A dashed line is the value without drift.
-    Evaluations that have times are at their place in time, a window at its start.
+    The shaded zones are those of its check, as applied to each evaluation. A dashed line is the value without drift.
+    Evaluations with times are placed in time, a window at its start.
     """
     metric, points = history.metric, [point for point in history.points if point.value is not None]
     start, end = choose_scale(
@@ -60,7 +60,7 @@ def draw_history(
     if neutral is not None and start < neutral < end:
         y = scale.place(neutral)
         drawing.add("line", x1=left, x2=right, y1=y, y2=y, stroke="ok", stroke_dasharray="4 4", title="no drift")
-        above = bool(points) and (points[0].value or 0.0) > neutral  # the label is where the line does not begin
+        above = bool(points) and (points[0].value or 0.0) > neutral  # put the label where the line does not begin
         drawing.add_text(left + 2, y + 12 if above else y - 4, "no drift", fill="ok", size=10)
     drawing.add_path(
         ((x, scale.place(point.value or 0.0)) for x, point in zip(places, points, strict=True)),
@@ -69,7 +69,7 @@ def draw_history(
     )
     for x, point in zip(places, points, strict=True):
         _mark_point(drawing, scale, x, point, history, evaluation, redact, plain=len(points) > MOST_MARKED)
-    some = range(len(points) - 1, -1, -max(1, len(points) // MOST_LABELS))  # the newest is one of them
+    some = range(len(points) - 1, -1, -max(1, len(points) // MOST_LABELS))  # includes the newest
     labels = [(places[index], _label_point(points[index], redact)) for index in reversed(some)]
     draw_labels(drawing, labels, size[1] - 6, (left - 8, size[0]))
     return drawing
@@ -106,7 +106,7 @@ def _mark_point(
 def _join_ranges(
     ranges: Sequence[AppliedRange | None], places: Sequence[float], left: float, right: float
 ) -> Iterator[tuple[AppliedRange, float, float]]:
-    """Yield each range with the ends of where it was in force: half the way to the points with another one."""
+    """Yield each range with the ends of its interval, halfway to the neighbouring points with another range."""
     cuts = [left, *((a + b) / 2 for a, b in pairwise(places)), right]
     for applied, part in groupby(zip(ranges, pairwise(cuts), strict=True), key=lambda one: one[0]):
         ends = [end for _, end in part]
@@ -115,7 +115,7 @@ def _join_ranges(
 
 
 def _place_points(points: Sequence[MetricPoint], start: float, end: float) -> list[float]:
-    """Return the places of points along the axis: by their times if all have one, else evenly."""
+    """Return the places of points along the axis: by time if all have one, else evenly spaced."""
     if points and all(point.time for point in points):
         positions = [find_wall_time(point.time or "").timestamp() for point in points]
     else:
@@ -132,5 +132,5 @@ def _label_point(point: MetricPoint, redact: Redact) -> str:
 
 
 def find_wall_time(text: str) -> datetime:
-    """Return the declared time of an evaluation, or the start of its window, as its clock shows it."""
+    """Return the declared time of an evaluation, or the start of its window, as local clock time."""
     return datetime.fromisoformat(text.partition(" to ")[0]).replace(tzinfo=UTC)

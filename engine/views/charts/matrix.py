@@ -1,4 +1,4 @@
-"""Counts of pairs as shaded cells: the predicted against the true values of a regression."""
+"""A heat map of counts: the predicted against the true values of a regression."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from engine.views.charts.svg import CHARACTER, Drawing, draw_labels
 
 
 def draw_heatmap(edges: Sequence[float], counts: Sequence[Sequence[int]]) -> Drawing:
-    """Draw the counts of predicted against true values, in bins of the quantiles of both."""
+    """Draw the counts of predicted against true values, in bins between quantiles of both."""
     names = [f"≤ {format_figure(edge)}" for edge in edges[1:]] or [format_figure(edges[0])]
     left = 22 + max(map(len, names)) * 11 * CHARACTER
     side, bins = 280.0, len(names)

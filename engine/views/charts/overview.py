@@ -1,7 +1,7 @@
-"""One evaluation as one picture, for mails: a metric over time, and the drift of the columns."""
+"""One evaluation as one picture for mails: a metric over time, and the drift of the columns."""
 
 from engine.formatting.numbers import format_figure
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.bars import ROW, draw_bars
 from engine.views.charts.history import draw_history
 from engine.views.charts.svg import PRINT_COLOURS, Drawing, clip_label
@@ -41,7 +41,7 @@ def draw_overview(view: EvaluationView, redact: Redact) -> bytes:
 
 
 def describe_overview(view: EvaluationView) -> str:
-    """Return the overview as text, for readers who do not see it."""
+    """Return the overview as text, for readers who do not see the picture."""
     drifted = [f"{column.name} {format_figure(column.drift)}" for column in view.list_drifted()[:3]]
     data_drift = format_figure(view.evaluation.find_value("data_drift"))
     return f"Drift: {', '.join(drifted) or 'no column drifted'}. Data drift {data_drift}."

@@ -1,4 +1,4 @@
-"""The way of a metric over its newest evaluations as a small line, which has no axes."""
+"""A small line without axes: the newest values of a metric."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 120, 26
 
 
 def draw_sparkline(values: Sequence[float | None]) -> Drawing:
-    """Draw values from the oldest on the left to the newest, which is marked; those that are missing are left out."""
+    """Draw values, oldest first, with a mark at the newest; missing values are left out."""
     drawing = Drawing(WIDTH, HEIGHT)
     known = [(index, value) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
     if len(known) < 2:

@@ -1,9 +1,9 @@
-"""The steps of a run as bars along its time: when each began, how long it took, how it ended."""
+"""The steps of a run as bars on a time axis: start, duration and outcome of each."""
 
 from engine.formatting.moments import format_second
 from engine.formatting.numbers import format_duration
 from engine.outcome import Outcome
-from engine.spec.redaction import Redact
+from engine.spec.secrets.redaction import Redact
 from engine.views.charts.bars import ROW
 from engine.views.charts.svg import CHARACTER, Drawing, Scale, clip_label, draw_labels
 from engine.views.charts.timeline import OUTCOME_FILLS
@@ -14,7 +14,7 @@ WIDTH = 760
 
 
 def draw_steps(run: RunView, redact: Redact) -> Drawing:
-    """Draw the first steps of a run, one below the other, from its start to the end of the last of them."""
+    """Draw the first steps of a run, one below the other, from the start of the run to the end of the last of them."""
     timed = [(step, step.started, step.ended) for step in run.steps[:MOST_STEPS] if step.started and step.ended]
     drawing = Drawing(WIDTH, ROW * len(timed) + 22)
     names = [clip_label(redact(_name_step(step))) for step, _, _ in timed]

@@ -1,4 +1,4 @@
-"""Outcomes one after the other as small squares, the newest on the right."""
+"""A sequence of outcomes as small squares, the newest on the right."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _HEIGHTS = {CheckOutcome.OK: 6, CheckOutcome.EMPTY: 3, CheckOutcome.WARNING: 10,
 
 
 def draw_strip(outcomes: Sequence[tuple[str, CheckOutcome | None]]) -> Drawing:
-    """Draw outcomes with what each is of; a dot is none. Worse ones are higher, not only redder."""
+    """Draw outcomes, each with its title; None is a dot. Worse outcomes are higher as well as redder."""
     drawing = Drawing(SQUARE * max(1, len(outcomes)), 16)
     for index, (name, outcome) in enumerate(outcomes):
         if outcome is not None:

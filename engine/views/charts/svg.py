@@ -1,4 +1,4 @@
-"""Marks, scales and axes, from which all charts are made."""
+"""Marks, scales and axes: the parts of all charts."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,21 +22,21 @@ PRINT_COLOURS: Colours = dict(
 )
 FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, DejaVu Sans, sans-serif"
 CHARACTER = 0.56
-"""Width of a character, as a part of the size of its font, on average."""
+"""Average width of a character, relative to the font size."""
 SMALLEST_SPAN = 1e-300
-"""Between ends that are nearer to each other, no float is a round value."""
+"""Minimum distance of a scale's ends: between closer ends, no float is a round value."""
 LABEL_LENGTH = 28
-"""Characters of a name in a chart."""
+"""Maximum number of characters of a name in a chart."""
 
 
 def clip_label(text: str, length: int = LABEL_LENGTH) -> str:
-    """Return a name, cut to the length that a chart has room for."""
+    """Return a name cut to the maximum length in a chart."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Maps values from `low` to `high` to places from `start` to `end`, in a straight line."""
+    """A linear map from values in `low` to `high` to places in `start` to `end`."""
 
     low: float
     high: float
@@ -44,12 +44,12 @@ class Scale:
     end: float
 
     def place(self, value: float) -> float:
-        """Return the place of a value; that of one beyond the ends, such as an infinite one, is the end."""
+        """Return the place of a value; values beyond the ends, such as infinite ones, are placed at the end."""
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return self.start + (self.end - self.start) * min(1.0, max(0.0, share))
 
     def list_ticks(self, most: int = 5) -> list[float]:
-        """Return round values between the ends, at most `most` of them: multiples of 1, 2 or 5 times a power of 10."""
+        """Return at most `most` round values between the ends: multiples of 1, 2 or 5 times a power of 10."""
         span = abs(self.high - self.low)
         if span < SMALLEST_SPAN or not math.isfinite(span):
             return [self.low]
@@ -62,14 +62,14 @@ class Scale:
 
 
 class Drawing:
-    """Marks in a rectangle. Its origin is at the top on the left; all lengths are in pixels of a page at 100 %."""
+    """Marks in a rectangle. The origin is at the top left; lengths are in pixels of a page at 100 %."""
 
     def __init__(self, width: float, height: float, colours: Colours = PAGE_COLOURS) -> None:
         self.width, self.height, self.colours = width, height, colours
         self._marks: list[str] = []
 
     def add(self, mark: str, *, title: object = "", **attributes: object) -> None:
-        """Add an element of SVG. `fill` and `stroke` may be names of colours; `title` is shown on pointing at it."""
+        """Add an SVG element. `fill` and `stroke` may be names of colours; `title` is its tooltip."""
         inside = f"<title>{escape(title)}</title>" if title else ""
         self._marks.append(f"<{mark}{self._write(attributes)}>{inside}</{mark}>")
 
@@ -84,7 +84,7 @@ class Drawing:
         size: float = 11,
         **more: object,
     ) -> None:
-        """Add a text whose base line begins, is centred or ends at a place."""
+        """Add a text whose base line starts, is centred or ends at a place, depending on `anchor`."""
         attributes = {"x": x, "y": y, "text_anchor": anchor, "fill": fill, "font_size": size, **more}
         self._marks.append(f"<text{self._write(attributes)}>{escape(text)}</text>")
 
@@ -95,24 +95,24 @@ class Drawing:
             self.add("path", d=f"M{steps}", fill="none", **attributes)
 
     def add_drawing(self, x: float, y: float, drawing: "Drawing") -> None:
-        """Put another drawing into this one."""
+        """Add another drawing to this one."""
         self._marks.append(f'<g transform="translate({x:g},{y:g})">{"".join(drawing._marks)}</g>')
 
     def add_link(self, address: str, drawing: "Drawing") -> None:
-        """Put another drawing into this one, as a link if it has an address.
+        """Add another drawing to this one, as a link if it has an address.
 
-        It is for pointing at: keys reach the same links in the text beside a drawing, which is hidden from them.
+        The link is for pointers only: keyboards reach the same links in the text next to the drawing.
         """
         marks = "".join(drawing._marks)
         self._marks.append(f'<a href="{escape(address)}" tabindex="-1">{marks}</a>' if address else marks)
 
     def render(self) -> Markup:
-        """Return the drawing as SVG, which scales with the page. It is hidden from those who hear pages.
+        """Return the drawing as SVG, which scales with the page and is hidden from screen readers.
 
-        Within a page it has the page's font; as a picture it needs one of its own.
+        In a page it has the page's font; as a separate picture it needs its own font.
         """
         alone = "" if self.colours is PAGE_COLOURS else f' xmlns="http://www.w3.org/2000/svg" font-family="{FONT}"'
-        return Markup(  # noqa: S704  (texts and attributes are escaped where they are added)
+        return Markup(  # noqa: S704  (texts and attributes were escaped when they were added)
             f'<svg{alone} viewBox="0 0 {self.width:g} {self.height:g}" '
             f'width="{self.width:g}" height="{self.height:g}" aria-hidden="true">{"".join(self._marks)}</svg>'
         )
@@ -138,7 +138,7 @@ def draw_value_axis(
     form: Callable[[float], str] = format_figure,
     most: int = 5,
 ) -> None:
-    """Draw lines across a drawing at round values, with the values on the left of them."""
+    """Draw horizontal lines at round values, with the values to the left."""
     for tick in scale.list_ticks(most):
         y = scale.place(tick)
         drawing.add("line", x1=left, x2=right, y1=y, y2=y, stroke="line")
@@ -148,9 +148,9 @@ def draw_value_axis(
 def draw_labels(
     drawing: Drawing, labels: Sequence[tuple[float, str]], y: float, bounds: tuple[float, float], size: float = 11
 ) -> None:
-    """Draw labels below places, those left out that would touch one before; the last is always there."""
+    """Draw labels below places; one that would touch an earlier label is left out, but never the last one."""
     taken: list[tuple[float, float]] = []
-    # The last place is what readers look for; then from the left, as far as there is room.
+    # The last label is the most important; then from the left, as far as there is room.
     for x, label in [*labels[-1:], *labels[:-1]]:
         half = len(label) * size * CHARACTER / 2
         middle = min(max(x, bounds[0] + half), bounds[1] - half)

@@ -1,4 +1,4 @@
-"""Runs as bars, the newest on the right: the height is how long each took, the colour how it ended."""
+"""Runs as bars, the newest on the right: the height is the duration, the colour the outcome."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ OUTCOME_FILLS = {Outcome.SUCCESS: "ok", Outcome.WARNING: "warning", Outcome.FAIL
 
 
 def draw_timeline(runs: Sequence[RunView]) -> Drawing:
-    """Draw runs, oldest first; heights grow with the logarithm of the seconds, and running ones are outlined."""
+    """Draw runs, oldest first; heights are logarithmic in the seconds, and running runs are outlined."""
     drawing = Drawing(max(BAR * len(runs), 60), HEIGHT + 8)
     longest = max([2.0, *(run.seconds or 0.0 for run in runs)])
     for index, run in enumerate(runs):
@@ -27,7 +27,7 @@ def draw_timeline(runs: Sequence[RunView]) -> Drawing:
             drawing.add("rect", **at, fill="none", stroke="batch", stroke_width=2, title=title)
             continue
         drawing.add("rect", **at, fill=OUTCOME_FILLS.get(Outcome(run.state), "reference"), title=title)
-        if run.state in (Outcome.FAILED, Outcome.ABORTED):  # not by the colour alone
+        if run.state in (Outcome.FAILED, Outcome.ABORTED):  # marked not by colour alone
             drawing.add_text(
                 index * BAR + BAR / 2, HEIGHT + 8, "\N{MULTIPLICATION SIGN}", anchor="middle", fill="error"
             )

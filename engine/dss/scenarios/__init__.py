@@ -1,0 +1,1 @@
+"""Scenarios of a project: their steps, conditions, triggers and reporters, and the mistakes of their authors."""

@@ -1,0 +1,1 @@
+"""What is kept of one side of a comparison in place of all its rows."""

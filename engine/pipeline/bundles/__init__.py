@@ -1,0 +1,1 @@
+"""What a bundle holds, how it is created, and the model versions of a released one."""

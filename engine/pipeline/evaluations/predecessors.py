@@ -1,0 +1,187 @@
+"""What a store has of the time that a batch stands for, and of its data: to be reused, superseded or taken over."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.evaluation.record import Evaluation, EvaluationTime, Fingerprints, MetricValue
+from engine.pipeline.changes import MAX_CANDIDATES, ChangeReason, RolePaths, explain_change
+from engine.pipeline.context import BuildContext
+from engine.store import EvaluationFilter, PastFacts
+
+if TYPE_CHECKING:
+    from engine.evaluation.evaluation_identity import EvaluationIdentity
+
+SAME_DATA = "same data as "
+"""How the note of an evaluation begins whose batch is exactly the data of another time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessors:
+    """Evaluations of a store that matter for a new one.
+
+    Attributes
+    ----------
+    equal
+        One with the same fingerprints and, if a time is declared, of that time.
+    superseded
+        That of the declared time and of the model, which the new one replaces in the history.
+    repeated
+        One of another declared time whose batch is the same data.
+    twin
+        One with the same fingerprints, whatever its time, whose numbers can be taken over.
+    unchallenged
+        One of the same without the challenger, so that only the challenger is measured.
+    """
+
+    equal: Evaluation | None
+    superseded: Evaluation | None = None
+    repeated: Evaluation | None = None
+    twin: Evaluation | None = None
+    unchallenged: Evaluation | None = None
+
+    @property
+    def note(self) -> str | None:
+        """What is to be said of a batch that is the same data as that of another time."""
+        if self.repeated is None or self.repeated.time is None:
+            return None
+        name, text = self.repeated.name, self.repeated.time.text
+        return f"{SAME_DATA}evaluation {name}" + (f", evaluated for {text}" if name != text else "")
+
+    @property
+    def note_of_twin(self) -> str:
+        """What is to be said of numbers that are taken over; an empty text if none are."""
+        if self.twin:
+            return f"nothing is measured: data, model, reference and settings are those of evaluation {self.twin.name}"
+        if self.unchallenged:
+            same = f"data, model, reference and settings are those of evaluation {self.unchallenged.name}"
+            return f"only the challenger is measured: {same}"
+        return ""
+
+
+def find_predecessors(
+    store: str,
+    time: EvaluationTime | None,
+    fingerprints: Fingerprints,
+    unchallenged: Fingerprints | None,
+    context: BuildContext,
+    *,
+    force: bool,
+) -> Predecessors:
+    """Return what a store has for a batch of a time; without a time, only what has the same fingerprints.
+
+    An equal evaluation is all that matters, unless another is to be added by `force`: then the numbers of none are
+    taken over. `unchallenged` are the fingerprints without the challenger, if there is one.
+    """
+    evaluations = context.store.evaluations
+    if time is None:
+        current = equal = evaluations.find(store, fingerprints)
+    else:
+        current = evaluations.find_newest(store, EvaluationFilter(at=time, model=fingerprints.model))
+        equal = current if current and current.fingerprints == fingerprints else None
+    if equal is not None and not force:
+        return Predecessors(equal)
+    alone = _find_whole(store, unchallenged, context) if unchallenged and not force else None
+    if time is None:
+        return Predecessors(equal, unchallenged=alone)
+    same = EvaluationFilter(dataset=fingerprints.dataset, not_at=time, superseded=True)
+    repeated = evaluations.find_newest(store, replace(same, earlier_than=time)) or evaluations.find_newest(store, same)
+    return Predecessors(
+        equal=equal,
+        superseded=current,
+        repeated=repeated,
+        twin=None if force else _find_whole(store, fingerprints, context),
+        unchallenged=alone,
+    )
+
+
+def _find_whole(store: str, fingerprints: Fingerprints, context: BuildContext) -> Evaluation | None:
+    """Return the newest evaluation with these fingerprints, if its numbers can be taken over."""
+    where = EvaluationFilter(fingerprints=fingerprints, superseded=True)
+    found = context.store.evaluations.find_newest(store, where)
+    return found if found and _can_be_taken_over(found, context) else None
+
+
+def _can_be_taken_over(twin: Evaluation, context: BuildContext) -> bool:
+    """Return whether the files of an evaluation are whole; one that a plan has simulated will have them."""
+    from engine.evaluation.snapshots.snapshot import DamagedSnapshot, load_snapshot_of
+
+    if not twin.metrics:
+        return True
+    try:
+        load_snapshot_of(twin, context.store.evaluations.folder_of(twin.id))
+    except DamagedSnapshot:
+        return False
+    return True
+
+
+def explain_evaluation(
+    store: str,
+    time: EvaluationTime | None,
+    predecessors: Predecessors,
+    facts: Mapping[str, Any],
+    places: RolePaths,
+    context: BuildContext,
+) -> ChangeReason:
+    """Return why a batch is evaluated although the store may have evaluations."""
+    evaluations, replaced = context.store.evaluations, predecessors.superseded
+    at_time = replaced or (evaluations.find_newest(store, EvaluationFilter(at=time)) if time else None)
+    if predecessors.equal is not None:
+        reason = ChangeReason("forced", "mode: force", [])
+    elif time is not None and at_time is None:
+        reason = ChangeReason("new", f"there is no evaluation for {time.text} yet", [])
+    else:
+        earlier = [PastFacts(at_time.name, at_time.facts)] if at_time else evaluations.list_facts(store, MAX_CANDIDATES)
+        never, since = "it was never evaluated", "" if replaced else "evaluation "
+        reason = explain_change(facts, earlier, places, context.project, never=never, since=since)
+    if replaced is None or time is None:
+        return reason
+    told = f"supersedes evaluation {replaced.name}" + (f" of {time.text}" if replaced.name != time.text else "")
+    return replace(reason, reason="; ".join(filter(None, [told, reason.reason])))
+
+
+def take_over_numbers(
+    identity: "EvaluationIdentity",
+    twin: Evaluation,
+    predecessors: Predecessors,
+    context: BuildContext,
+    added: tuple[Mapping[str, MetricValue], Sequence[str]] = ({}, ()),
+) -> Evaluation:
+    """Store an evaluation with the numbers of another. Its files are those of the other, not copies where possible.
+
+    Parameters
+    ----------
+    added
+        Metrics and notes that the other does not have.
+    """
+    from engine.evaluation.evaluation_identity import measure_repetition
+
+    metrics, told = added
+    evaluations = context.store.evaluations
+    own = {one.name: getattr(identity, one.name) for one in fields(identity)}
+    notes = [note for note in twin.notes if not note.startswith(SAME_DATA)]
+    evaluation = replace(
+        evaluations.get(twin.id),
+        **own,
+        metrics={**twin.metrics, **measure_repetition(identity), **metrics},
+        notes=tuple(filter(None, [predecessors.note, *notes, *told])),
+        superseded_by=None,
+    )
+    with context.store.folders.stage() as files:
+        for path in sorted(evaluations.folder_of(twin.id).iterdir()):
+            _link_file(path, files / path.name)
+        context.datasets.files.verify()
+        superseded = predecessors.superseded
+        evaluations.add(evaluation, files, supersedes=superseded.id if superseded else None)
+    return evaluation
+
+
+def _link_file(path: Path, target: Path) -> None:
+    """Give a file, which nobody changes, a second name; copy it where the file system has no such names."""
+    with suppress(OSError):
+        target.hardlink_to(path)
+        return
+    shutil.copyfile(path, target)

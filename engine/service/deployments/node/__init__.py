@@ -1,0 +1,1 @@
+"""Deployments on an automation node: what its server does for them, and how clients ask it."""

@@ -1,0 +1,148 @@
+"""Runs of scenarios on a node: asked for there, followed until they end, looked at later, and ended."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from engine.errors import EngineError
+from engine.pipeline.log import LogLine
+from engine.service.deployments.node.client.client import NodeClient, quote_name
+from engine.service.deployments.node.requests import (
+    AbortedRunAnswer,
+    FireState,
+    LogPart,
+    PauseAnswer,
+    PauseRequest,
+    RequestedRunAnswer,
+    ResumeAnswer,
+    RunAnswer,
+    RunList,
+    RunStartRequest,
+    RunState,
+)
+
+LOOK_SECONDS = 0.5
+
+
+class RunRefusedError(EngineError):
+    """A node has not made a run that was asked for; the message says why."""
+
+
+def run_on_node(
+    client: NodeClient,
+    deployment: str,
+    scenario: str,
+    variables: Mapping[str, str],
+    listen: Callable[[LogLine], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> RunState:
+    """Ask for a run of a scenario, follow it, and return it when it has ended.
+
+    Parameters
+    ----------
+    listen
+        Called with each entry of its log, as it comes.
+    tell
+        Called with what is being waited for, a sentence at a time.
+
+    Raises
+    ------
+    NodeError
+        The node cannot be reached, or refuses it.
+    RunRefusedError
+        It makes no run of its own: the same run waits already, or its triggers are skipped.
+    """
+    path = f"/v1/deployments/{quote_name(deployment)}"
+    asked = client.ask(
+        "POST",
+        f"{path}/scenarios/{quote_name(scenario)}/runs",
+        RequestedRunAnswer,
+        body=RunStartRequest(variables=dict(variables)),
+        key=secrets.token_hex(16),
+    )
+    fire, told = asked.fire, ""
+    try:
+        while fire.run is None:
+            if fire.state in ("SKIPPED", "COALESCED"):
+                raise RunRefusedError(f"{scenario}: the node makes no run of it: {fire.reason or fire.state}")
+            if fire.reason and fire.reason != told:
+                tell(f"{scenario}: waits: {fire.reason}")
+                told = fire.reason
+            time.sleep(LOOK_SECONDS)
+            fire = client.ask("GET", f"{path}/fires/{fire.number}", FireState)
+        return _follow_run(client, f"{path}/runs/{quote_name(fire.run)}", scenario, listen)
+    except KeyboardInterrupt:
+        end = f"; engine abort SPEC {fire.run} --on {deployment} ends it" if fire.run else ""
+        tell(f"{scenario}: the node goes on with it{end}; engine status SPEC {deployment} tells how it stands")
+        raise
+
+
+def list_runs_on_node(client: NodeClient, deployment: str, last: int) -> RunList:
+    """Return the newest runs of a deployment, oldest first, without their steps and events."""
+    path = f"/v1/deployments/{quote_name(deployment)}/runs"
+    return client.ask("GET", path, RunList, params={"last": str(last)})
+
+
+def read_run_on_node(client: NodeClient, deployment: str, run: str) -> tuple[RunState, list[LogLine]]:
+    """Return a run, by its id or the end of it, and its whole log."""
+    path = f"/v1/deployments/{quote_name(deployment)}/runs/"
+    found = client.ask("GET", path + quote_name(run), RunAnswer).run
+    lines: list[LogLine] = []
+    _read_log(client, path + quote_name(found.id), 0, found.scenario, lines.append)
+    return found, lines
+
+
+def abort_run_on_node(client: NodeClient, deployment: str, run: str) -> AbortedRunAnswer:
+    """Ask a run to end; return its id, and when it ends."""
+    path = f"/v1/deployments/{quote_name(deployment)}/runs/{quote_name(run)}/abort"
+    return client.ask("POST", path, AbortedRunAnswer)
+
+
+def pause_on_node(client: NodeClient, deployment: str, scenario: str, until: str | None, reason: str) -> PauseAnswer:
+    """Let the triggers of a scenario start no runs; the node records whose token has asked for it."""
+    path = f"/v1/deployments/{quote_name(deployment)}/scenarios/{quote_name(scenario)}/pause"
+    return client.ask("POST", path, PauseAnswer, body=PauseRequest(reason=reason, until=until))
+
+
+def resume_on_node(client: NodeClient, deployment: str, scenario: str) -> bool:
+    """End the pause of a scenario, and return whether it was paused."""
+    path = f"/v1/deployments/{quote_name(deployment)}/scenarios/{quote_name(scenario)}/resume"
+    return client.ask("POST", path, ResumeAnswer).resumed
+
+
+def _follow_run(client: NodeClient, path: str, scenario: str, listen: Callable[[LogLine], None]) -> RunState:
+    at = 0
+    while True:
+        try:
+            found = client.ask("GET", path, RunAnswer).run
+        except EngineError as problem:
+            if getattr(problem, "status", None) != 404:  # its process has not recorded it yet
+                raise
+            found = None
+        if found is not None:
+            at = _read_log(client, path, at, scenario, listen)
+            if found.ended is not None:
+                return found
+        time.sleep(LOOK_SECONDS)
+
+
+def _read_log(client: NodeClient, path: str, at: int, scenario: str, listen: Callable[[LogLine], None]) -> int:
+    """Give the entries of a log from a byte on to `listen`; return where the next ones begin."""
+    while True:
+        part = client.ask("GET", f"{path}/log", LogPart, params={"from": str(at)})
+        for line in part.text.splitlines():
+            found = json.loads(line)
+            listen(
+                LogLine(
+                    at=datetime.fromisoformat(found["at"]),
+                    level=found["level"],
+                    scenario=found.get("scenario", scenario),
+                    step=found.get("step", ""),
+                    text=found["text"],
+                )
+            )
+        at = part.next
+        if not part.more:
+            return at

@@ -1,0 +1,292 @@
+"""The operations on the deployments of a node, while its server answers: begun here, carried out by processes.
+
+The server begins an operation under the lock of its deployment and lets the process inherit the lock. So there is no
+moment at which somebody else could take the operation for one that a killed process has left. If the process dies,
+whoever looks next finds an operation without an end that nobody works on; the server looks each second, and has it
+concluded by a process. Processes of a server that was killed work on, and are looked at in the same way.
+"""
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.formatting.moments import format_second
+from engine.service.control import RefusedRequestError
+from engine.service.deployments.conclusion import conclude_in_process
+from engine.service.deployments.updates.order import DeploymentRefusedError, UpdateOrder
+from engine.service.deployments.updates.process import UPDATE_PROCESS, write_arguments
+from engine.service.deployments.updates.start import begin_operation, refuse_unexpected
+from engine.spec import ProjectSpec
+from engine.store.locks import LockBusy, leave_lock, release_lock
+from engine.store.node import Node, OperationRow, OperationState, RevisionState
+
+AT_ONCE = 2
+"""So many processes carry out operations at the same time; each loads what a run does."""
+
+LOOK_SECONDS = 1.0
+RETRY_SECONDS = 30.0
+"""A conclusion that has failed is tried again after so many seconds."""
+
+LOCK_SECONDS = 1.0
+"""Whoever only looks whether the lock of a deployment is held has it for a moment."""
+
+DRAIN_SECONDS = 10.0
+"""Operations may take so long to end when the server is to end; then they are interrupted."""
+
+INTERRUPTION_SECONDS = 5.0
+"""Interrupted operations may take so long to end; then they are killed, and the next start concludes them."""
+
+MOST_TOLD = 4000
+"""Characters of what a failed process has printed that are told: the last ones."""
+
+
+class UsedKeyError(EngineError):
+    """The key of a request was used before for another operation."""
+
+
+class NodeUpdates:
+    """Begins operations on deployments, and sees to it that each comes to an end.
+
+    Parameters
+    ----------
+    node
+        The open infrastructure.
+    environ
+        The environment of the processes.
+    is_draining
+        Returns whether the server is about to end.
+    tell
+        Called with what those who run the node must know, as text; from any thread.
+    node_file
+        The file of the node, which the processes read.
+    program
+        The program that carries out an operation, as arguments of Python.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        environ: Mapping[str, str],
+        is_draining: Callable[[], bool],
+        tell: Callable[[str], None],
+        *,
+        node_file: Path | None = None,
+        at_once: int = AT_ONCE,
+        program: Sequence[str] = UPDATE_PROCESS,
+    ) -> None:
+        self._node, self._environ, self._is_draining, self._tell = node, environ, is_draining, tell
+        self._node_file, self.program = node_file, program
+        self._free = threading.Semaphore(at_once)
+        self._beginning = threading.Lock()
+        self._stopping = threading.Event()
+        self._look = threading.Event()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._threads: list[threading.Thread] = []
+        self._tries: dict[str, float] = {}
+        self._draining_since = 0.0
+
+    # --- beginning
+
+    def begin(self, order: UpdateOrder, prepare: Callable[[], None] = lambda: None) -> tuple[OperationRow, bool]:
+        """Begin an operation, and return it and whether this call has begun it: the same key is the same operation.
+
+        Parameters
+        ----------
+        prepare
+            Called before a new operation is recorded; what it raises refuses the operation.
+
+        Raises
+        ------
+        UsedKeyError
+            The key was used for another operation.
+        DeploymentRefusedError
+            Somebody was faster, or is at work, or the bundle is quarantined.
+        RefusedRequestError
+            The server is about to end, or a process that was killed has left something that is being concluded.
+        UsageError
+            The deployment is one of another project.
+        """
+        with self._beginning:
+            known = None if order.key is None else self._node.operations.find_by_key(order.key)
+            if known is not None:
+                self._compare_with_known(known, order)
+                return known, False
+            if self._stopping.is_set() or self._is_draining():
+                raise RefusedRequestError("this node is about to end: ask again when it runs again")
+            prepare()
+            lock = self._take_lock(order.deployment)
+            try:
+                operation = self._record(order)
+                thread = threading.Thread(
+                    target=self._carry_out,
+                    args=(operation, lock, order.now),
+                    name=f"update {operation.id}",
+                    daemon=True,
+                )
+                self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+                thread.start()
+            except BaseException:
+                release_lock(lock)
+                raise
+            return operation, True
+
+    def _take_lock(self, deployment: str) -> int:
+        try:
+            return self._node.take_lock(deployment, wait=LOCK_SECONDS)
+        except LockBusy:
+            at_work = next(iter(self._node.operations.list_open(deployment)), None)
+            if at_work is None:
+                raise RefusedRequestError(f"{deployment}: somebody works on it; ask again") from None
+            raise DeploymentRefusedError(
+                f"{deployment}: an operation to revision {at_work.to_revision} is at work, by {at_work.by} since "
+                f"{format_second(at_work.started)}: wait until it has ended, and look at what it has made"
+            ) from None
+
+    def _record(self, order: UpdateOrder) -> OperationRow:
+        """Record an operation; the caller holds the lock."""
+        if left := self._node.operations.list_open(order.deployment):
+            self._look.set()
+            raise RefusedRequestError(
+                f"{order.deployment}: the operation {left[0].id} was interrupted and is being concluded; ask again"
+            )
+        deployment = self._node.find_deployment(order.deployment)
+        if deployment is None or deployment.project != order.project:
+            if order.expected is not None and deployment is None:
+                raise DeploymentRefusedError(f"{order.deployment}: nothing is deployed, so no revision is active")
+            deployment = self._node.ensure_deployment(order.deployment, order.project)
+        refuse_unexpected(self._node, deployment, order)
+        return begin_operation(self._node, deployment, order)
+
+    def _compare_with_known(self, known: OperationRow, order: UpdateOrder) -> None:
+        """Raise UsedKeyError if a known operation is not what is asked for."""
+        row = self._node.find_revision(known.deployment, known.to_revision)
+        asked_for = (order.deployment, order.kind, order.expected)
+        same = (known.deployment, known.kind, known.from_revision) == asked_for
+        same = same and known.allows(again=order.again, now=order.now)
+        if order.kind == "deploy" and row is not None:
+            asked = (order.bundle, order.bundle_name, order.settings)
+            same = same and (row.bundle, row.bundle_name, row.settings) == asked
+        if not same:
+            raise UsedKeyError(f"the key was used before, for the operation {known.id} on {known.deployment}")
+
+    # --- carrying out
+
+    def _carry_out(self, operation: OperationRow, lock: int, now: bool) -> None:
+        """Start the process of an operation when one more may be at work, and wait for its end."""
+        with self._free:
+            if self._stopping.is_set():  # the next start concludes it
+                release_lock(lock)
+                return
+            with tempfile.TemporaryFile() as printed:
+                try:
+                    process = subprocess.Popen(  # noqa: S603 - the program is Python, the arguments are ours
+                        [
+                            sys.executable,
+                            *self.program,
+                            *write_arguments(self._node.folder, operation, lock, self._node_file, now=now),
+                        ],
+                        env=dict(self._environ),
+                        stdin=subprocess.DEVNULL,
+                        stdout=printed,
+                        stderr=subprocess.STDOUT,
+                        pass_fds=(lock,),
+                        start_new_session=True,
+                    )
+                except OSError as error:
+                    self._fail(operation, f"no process could be started: {error.strerror}")
+                    release_lock(lock)
+                    return
+                self._processes[operation.id] = process
+                leave_lock(lock)
+                code = process.wait()
+                self._processes.pop(operation.id, None)
+                if code and not self._stopping.is_set():
+                    size = printed.seek(0, 2)
+                    printed.seek(max(0, size - 4 * MOST_TOLD))
+                    said = printed.read().decode("utf-8", "replace")[-MOST_TOLD:].strip()
+                    how = f"was killed by signal {-code}" if code < 0 else f"has ended with exit code {code}"
+                    self._tell(
+                        f"{operation.deployment}: the process of the operation {operation.id} {how}"
+                        f"{f': {said}' if said else ''}"
+                    )
+        self._look.set()
+
+    def _fail(self, operation: OperationRow, reason: str) -> None:
+        try:
+            self._node.operations.conclude(operation, OperationState.FAILED, RevisionState.FAILED, reason)
+        except EngineError as error:  # it is concluded later
+            self._tell(str(error))
+
+    # --- what nobody works on
+
+    def start(self) -> None:
+        """Look from now on whether an operation has no end although nobody works on it."""
+        thread = threading.Thread(target=self._watch, name="updates", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _watch(self) -> None:
+        problem = ""
+        while not self._stopping.is_set():
+            self._look.wait(LOOK_SECONDS)
+            self._look.clear()
+            if self._is_draining():
+                self._draining_since = self._draining_since or time.monotonic()
+                if time.monotonic() - self._draining_since > DRAIN_SECONDS:
+                    self._interrupt()
+                continue
+            try:
+                self._conclude_left()
+            except EngineError as error:
+                if str(error) != problem:
+                    self._tell(str(error))
+                problem = str(error)
+            else:
+                problem = ""
+
+    def _conclude_left(self) -> None:
+        """Conclude the operations without an end at which nobody works."""
+        now = time.monotonic()
+        left = [
+            one
+            for one in self._node.operations.list_open()
+            if self._tries.get(one.id, 0.0) <= now and not self._node.is_locked(one.deployment)
+        ]
+        if not left:
+            return
+        conclude_in_process(self._node.folder, self._environ, self._tell, self._node_file)
+        still = {one.id for one in self._node.operations.list_open()}
+        self._tries = {one.id: time.monotonic() + RETRY_SECONDS for one in left if one.id in still}
+
+    # --- the end
+
+    def stop(self) -> None:
+        """Let what is at work end, interrupt it if that takes long; what has no end then is concluded at a start."""
+        self._stopping.set()
+        self._look.set()
+        since = self._draining_since or time.monotonic()
+        self._wait(since + DRAIN_SECONDS - time.monotonic())
+        self._interrupt()
+        self._wait(INTERRUPTION_SECONDS)
+        for process in list(self._processes.values()):
+            process.kill()
+        for thread in self._threads:
+            thread.join(1.0)
+
+    def find_mismatch(self, _project: ProjectSpec) -> str:
+        """Return nothing: no spec can be one that does not fit."""
+        return ""
+
+    def _interrupt(self) -> None:
+        for process in list(self._processes.values()):
+            process.terminate()
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._processes and time.monotonic() < until:
+            time.sleep(0.05)

@@ -1,0 +1,90 @@
+"""What an update needs on a node: taken from node.yaml, and never from whoever asks for the update.
+
+A deployment in the folder of a node is confined by it, whoever works on it: `engine deploy` with that folder, or a
+process that concludes what a killed one has left, knows the node by the mark of the folder, or by the revisions there.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from engine.errors import UsageError
+from engine.service.deployments.node_mark import find_marked_node
+from engine.service.deployments.places import DeploymentPlaces
+from engine.service.deployments.settings import Care
+from engine.service.deployments.updates.order import Surroundings
+from engine.spec.reading.node_file import load_node
+from engine.spec.revisions.confinement import digest_trusted_keys, merge_given, select_variables
+from engine.spec.revisions.revision_file import find_node_path
+
+
+def confine_surroundings(around: Surroundings, places: DeploymentPlaces, deployment: str) -> Surroundings:
+    """Return what an update of a deployment needs: on a node, its trusted keys and an environment of the deployment.
+
+    Raises
+    ------
+    SpecError
+        node.yaml cannot be read, or has errors.
+    UsageError
+        A trusted key cannot be read.
+    """
+    node_file = around.node_file or find_marked_node(places.node_folder)
+    if node_file is None and (newest := places.find_newest_revision()) is not None:
+        node_file = find_node_path(newest)
+    if node_file is None:
+        return around
+    node = load_node(node_file)
+    keys = around.keys
+    if node.resources.trusted_keys:
+        from engine.bundles.signatures import load_trusted_keys  # cryptography, where there are keys
+
+        keys = load_trusted_keys(node.resources.trusted_keys, node.folder)
+    given = merge_given(node, deployment)
+    environ = select_variables(given, around.environ)
+    return replace(
+        around,
+        node_file=node_file,
+        keys=keys,
+        require=node.resources.require,
+        keep_bundles=node.resources.limits.bundles,
+        environ=environ,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionConfinement:
+    """How a revision is confined: `node` and `signers` of its file, and the connections that the node gives to it."""
+
+    node: str = ""
+    signers: Mapping[str, str] = field(default_factory=dict)
+    connections: frozenset[str] = frozenset()
+
+
+def describe_confinement(
+    around: Surroundings, places: DeploymentPlaces, deployment: str, signers: Iterable[str]
+) -> RevisionConfinement:
+    """Return how a revision of a bundle that these trusted keys have signed is confined."""
+    if around.node_file is None:
+        return RevisionConfinement()
+    node = load_node(around.node_file)
+    path = os.path.relpath(around.node_file.absolute(), places.revisions.absolute())
+    given = merge_given(node, deployment)
+    return RevisionConfinement(path, digest_trusted_keys(node, signers), frozenset(given.connections))
+
+
+def check_hooks(node_file: Path | None, care: Care) -> None:
+    """Check that the hooks of a deployment may run: its settings are signed by nobody.
+
+    Raises
+    ------
+    UsageError
+        They may not.
+    """
+    hooks = [argv[0] for argv, _ in (*care.before, *care.after)]
+    if node_file is None or not hooks or load_node(node_file).resources.allow_code:
+        return
+    raise UsageError(
+        f"the hooks {', '.join(hooks)} of this deployment do not run here: they come with its settings, and "
+        f"{node_file} does not say allow_code: true"
+    )

@@ -1,0 +1,93 @@
+"""Carries out an operation that a server has begun.
+
+    python -m engine.service.deployments.updates.process FOLDER OPERATION LOCK [--node FILE] [--now]
+
+is the program. LOCK is the number of the inherited descriptor that holds the lock of the deployment, so nobody else can
+take the operation for one that was left. What the operation says is recorded in node.db; nothing is printed. SIGTERM
+interrupts it: before its revision is active it ends FAILED, after that it is left to be concluded.
+"""
+
+import os
+import signal
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from engine.errors import EngineError
+from engine.service.deployments.updates.order import Surroundings, UpdateOrder
+from engine.store.node import Node, OperationRow, OperationState, RevisionState
+
+UPDATE_PROCESS = ("-m", "engine.service.deployments.updates.process")
+"""The program, as arguments of Python."""
+
+
+def write_arguments(
+    folder: Path, operation: OperationRow, lock: int, node_file: Path | None, *, now: bool
+) -> list[str]:
+    """Return the arguments of the program for an operation."""
+    file = ["--node", str(node_file)] if node_file else []
+    return [str(folder), operation.id, str(lock), *file, *(["--now"] if now else [])]
+
+
+def carry_out_operation(
+    arguments: Sequence[str], environ: Mapping[str, str], checkpoint: Callable[[str], None] = lambda _: None
+) -> None:
+    """Do what the program does; `checkpoint` is called with the name of each point at which a crash must do no harm."""
+    signal.signal(signal.SIGTERM, _interrupt_process)
+    from engine.service.deployments.updates.updater import Updater
+
+    parser = ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("operation")
+    parser.add_argument("lock", type=int)
+    parser.add_argument("--node", type=Path)
+    parser.add_argument("--now", action="store_true")
+    given = parser.parse_args(arguments)
+    with Node.open(given.folder) as node:
+        operation = node.operations.get(given.operation)
+        with node.adopt_lock(operation.deployment, given.lock):
+
+            def tell(text: str) -> None:
+                node.operations.add_event(operation, text)
+
+            def note_point(name: str) -> None:
+                if name in OperationState.__members__:
+                    tell(f"reached {name}")
+                checkpoint(name)
+
+            deployment = node.find_deployment(operation.deployment)
+            row = node.find_revision(operation.deployment, operation.to_revision)
+            if deployment is None or row is None:
+                raise RuntimeError(f"the operation {operation.id} has no revision")
+            order = UpdateOrder(
+                deployment=operation.deployment,
+                project=deployment.project,
+                bundle=row.bundle,
+                bundle_name=row.bundle_name,
+                settings=row.settings,
+                archive=None,
+                expected=operation.from_revision,
+                by=operation.by,
+                kind=operation.kind,
+                now=given.now,
+            )
+            around = Surroundings(environ=environ, tell=tell, node_file=given.node, checkpoint=note_point)
+            try:
+                updater = Updater(node, deployment, around)
+            except EngineError as problem:  # such as a node.yaml with errors
+                node.operations.conclude(operation, OperationState.FAILED, RevisionState.FAILED, str(problem))
+                return
+            updater.carry_out(operation, order)
+
+
+def _interrupt_process(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        carry_out_operation(sys.argv[1:], os.environ)
+    except KeyboardInterrupt:
+        sys.exit(130)
