@@ -104,6 +104,7 @@ class ChannelTurn:
         """
         known = self._store.channel_states.list_all().get(self._name)
         if known is not None and known.last_error == self._explain_absence():
+            self._store.outbox.explain_channel(self._name, known.last_error)
             until = self._store.database.now() + double_delay(1)
             self._store.channel_states.write(replace(known, failures=1, next_try=until))
             return None
