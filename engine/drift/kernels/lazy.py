@@ -23,7 +23,7 @@ LARGE = 10_000
 """Estimated work from which a call is compiled, in units of about a microsecond of Python. By default a call has one
 unit per element of its longest array (see `kernel`)."""
 
-SECONDS_BEFORE_COMPILING = 0.1
+SECONDS_BEFORE_COMPILING = 0.05
 """CPU seconds that a kernel may run as Python per process: less than compiling takes, since each process pays it."""
 
 SECONDS_BEFORE_LOADING = 0.005
